@@ -1,0 +1,5 @@
+"""pytest-pluralism: pluralism regression tests of language models."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,87 @@
+"""The errors of the package: raised in the core, translated once at the border to pytest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "BaselineError",
+    "DatasetError",
+    "InvalidParameterError",
+    "MissingExtraError",
+    "ModelError",
+    "PluralismError",
+    "invalid_parameter",
+    "nearest_names",
+    "unknown_name",
+]
+
+
+class PluralismError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class InvalidParameterError(PluralismError, ValueError):
+    """A parameter has a value that it must not have."""
+
+
+class DatasetError(PluralismError):
+    """A survey, window set or panel cannot be read or does not hold what it must hold."""
+
+
+class ModelError(PluralismError):
+    """A model cannot be named, found, loaded or asked."""
+
+
+class BaselineError(PluralismError):
+    """A baseline is missing, corrupt or not comparable."""
+
+
+class MissingExtraError(PluralismError, ImportError):
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    what : str
+        What the user wanted, as the subject of a sentence.
+    command : str
+        The command that installs what is missing.
+    """
+
+    def __init__(self, what: str, command: str) -> None:
+        super().__init__(f"{what} needs packages that are not installed. Install them with: {command}")
+        self.command = command
+
+
+def invalid_parameter(name: str, function: str, must: str, got: object) -> InvalidParameterError:
+    """Make the error for one parameter, in the one grammar of the package.
+
+    Returns
+    -------
+    InvalidParameterError
+        ``The 'alpha' parameter of welfare must be a float in [0, inf]. Got -1 instead.``
+    """
+    return InvalidParameterError(f"The '{name}' parameter of {function} must be {must}. Got {got} instead.")
+
+
+def nearest_names(name: str, known: Iterable[str], /, *, most: int = 3) -> list[str]:
+    """Return the known names that look most like a mistyped one, best first."""
+    by_folded: dict[str, str] = {}
+    for candidate in known:
+        by_folded.setdefault(candidate.casefold(), candidate)
+    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=most, cutoff=0.5)
+    return [by_folded[folded] for folded in close]
+
+
+def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
+    """Say that a name is unknown, what was probably meant, and how many there are."""
+    near = nearest_names(name, known)
+    if near:
+        hint = "Nearest: " + ", ".join(repr(candidate) for candidate in near) + "."
+    elif known:
+        hint = "Known: " + ", ".join(repr(candidate) for candidate in known[:5])
+        hint += ", ..." if len(known) > 5 else "."
+    else:
+        hint = ""
+    return f"unknown {kind} {name!r} (there are {len(known)}). {hint}".rstrip()

@@ -1,0 +1,97 @@
+"""Checks of parameters, shared by the measures and the statistics: one error grammar for all of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_pluralism.core.errors import invalid_parameter
+
+FloatArray = npt.NDArray[np.float64]
+
+#: How far the sum of a distribution may be from 1 before it is refused.
+SUM_TOLERANCE = 1e-6
+
+
+def finite_array(values: npt.ArrayLike, /, *, name: str, function: str, minimum_ndim: int = 1) -> FloatArray:
+    """Return ``values`` as a float64 array that is not empty and holds no NaN or infinity.
+
+    The input is never changed; the result may share memory with it and must not be written to.
+    """
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid_parameter(name, function, "an array of numbers", repr(values)[:80]) from error
+    if array.ndim < minimum_ndim:
+        raise invalid_parameter(name, function, f"an array with at least {minimum_ndim} axes", f"{array.ndim} axes")
+    if array.size == 0:
+        raise invalid_parameter(name, function, "a non-empty array", f"shape {array.shape}")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise invalid_parameter(name, function, "finite everywhere", f"{array[where]} at index {where}")
+    return array
+
+
+def probability_array(values: npt.ArrayLike, /, *, name: str, function: str) -> FloatArray:
+    """Return ``values`` as distributions over the last axis: at least two options, none negative, sums of 1.
+
+    Sums within 1e-6 of 1 are accepted and rescaled to 1 exactly (to rounding).
+    """
+    array = finite_array(values, name=name, function=function)
+    if array.shape[-1] < 2:
+        raise invalid_parameter(name, function, "distributions over at least two options", f"shape {array.shape}")
+    if (array < 0).any():
+        where = tuple(int(i) for i in np.argwhere(array < 0)[0])
+        raise invalid_parameter(name, function, "non-negative", f"{array[where]} at index {where}")
+    sums = array.sum(axis=-1, keepdims=True)
+    off = np.abs(sums - 1.0)
+    if (off > SUM_TOLERANCE).any():
+        worst = float(sums.reshape(-1)[int(off.argmax())])
+        raise invalid_parameter(name, function, "distributions that sum to 1 over the last axis", f"a sum of {worst:.9g}")
+    result: FloatArray = array / sums
+    return result
+
+
+def unit_interval(value: float, /, *, name: str, function: str, open_interval: bool = True) -> float:
+    """Return ``value`` if it lies in (0, 1), or in [0, 1] when ``open_interval`` is false."""
+    number = real_number(value, name=name, function=function)
+    inside = 0.0 < number < 1.0 if open_interval else 0.0 <= number <= 1.0
+    if not inside:
+        raise invalid_parameter(name, function, f"a float in {'(0, 1)' if open_interval else '[0, 1]'}", value)
+    return number
+
+
+def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool = False) -> float:
+    """Return ``value`` as a float, refusing booleans, strings, NaN and (by default) infinities."""
+    if isinstance(value, (bool, np.bool_, str)) or value is None:
+        raise invalid_parameter(name, function, "a real number", repr(value))
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise invalid_parameter(name, function, "a real number", repr(value)) from error
+    if math.isnan(number) or (math.isinf(number) and not allow_infinite):
+        raise invalid_parameter(name, function, "a finite real number", repr(value))
+    return number
+
+
+def same_length(values: Any, other: Any, /, *, name: str, other_name: str, function: str) -> None:
+    """Refuse two sequences of different lengths."""
+    if len(values) != len(other):
+        raise invalid_parameter(
+            name, function, f"as long as '{other_name}' ({len(other)})", f"{len(values)} values"
+        )
+
+
+def cluster_codes(clusters: Any, n: int, /, *, name: str = "clusters", function: str) -> npt.NDArray[np.intp]:
+    """Return integer codes 0..n_clusters-1 for cluster labels; ``None`` makes every unit its own cluster."""
+    if clusters is None:
+        return np.arange(n, dtype=np.intp)
+    labels = list(clusters)
+    if len(labels) != n:
+        raise invalid_parameter(name, function, f"one label a unit ({n})", f"{len(labels)} labels")
+    codes: dict[Any, int] = {}
+    return np.array([codes.setdefault(label, len(codes)) for label in labels], dtype=np.intp)

@@ -1,0 +1,346 @@
+"""The records that cross borders inside the package: frozen, made of plain Python values, free of numpy.
+
+Nothing here computes a measure or decides anything.
+Live objects (models, pytest items, arrays on a device) never go into a record.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+
+__all__ = [
+    "Answer",
+    "AnswerDistribution",
+    "Estimate",
+    "Gate",
+    "Measure",
+    "Outcome",
+    "Prompt",
+    "Provenance",
+    "Question",
+    "Scores",
+    "Survey",
+    "Turn",
+    "UnitScore",
+    "Verdict",
+    "Witness",
+]
+
+
+# ---------------------------------------------------------------------------------------------- what is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One closed question of a survey.
+
+    ``positions`` are the places of the options on an ordinal scale (``None``: the options have no order).
+    ``refusals`` are the indices of options such as "Don't know" or "Refused".
+    ``cluster`` names what makes units dependent; by default every question is its own cluster.
+    """
+
+    question_id: str
+    text: str
+    options: tuple[str, ...]
+    cluster: str | None = None
+    positions: tuple[float, ...] | None = None
+    refusals: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDistribution:
+    """How one population answered one question: a probability for each option, and how many were asked."""
+
+    question_id: str
+    population: str
+    probabilities: tuple[float, ...]
+    n_respondents: float | None = None
+    n_effective: float | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Questions, and the answers of real populations to them.
+
+    ``default_population`` is who is meant when a test names nobody (``None``: the test must name somebody).
+    ``sha256`` is the hash of the questions and distributions, written into provenance and baselines.
+    """
+
+    name: str
+    questions: tuple[Question, ...]
+    distributions: tuple[AnswerDistribution, ...]
+    sha256: str
+    source: str = ""
+    default_population: str | None = None
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """The names of the populations, in order of first appearance."""
+        return tuple(dict.fromkeys(row.population for row in self.distributions))
+
+
+# ------------------------------------------------------------------------------------- what is asked of a model
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier exchange in a prompt: an in-context example and its answer."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One closed question as it is put to a model, and the labels that it may answer with.
+
+    ``template`` is ``"auto"`` (the model's chat template if it has one, else raw), ``"raw"`` or ``"chat"``.
+    ``cue`` is what the model continues: the text after the question in a raw prompt (``"Answer:"``).
+    A raw prompt is ``system``, then each example as ``question cue answer`` and a blank line, then ``question cue``.
+    A prompt whose ``verbatim`` text is set is sent as that text exactly, whatever the rest says.
+    """
+
+    question: str
+    labels: tuple[str, ...]
+    examples: tuple[Turn, ...] = ()
+    system: str = ""
+    cue: str = "Answer:"
+    template: str = "auto"
+    verbatim: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered to one :class:`Prompt`.
+
+    ``log_probabilities`` holds one natural logarithm a label, over the whole vocabulary, in fp32 or better: the
+    logsumexp over all single-token spellings of the label.
+    ``option_mass`` is the sum of their exponentials; ``top_token`` the likeliest next token of all.
+    """
+
+    log_probabilities: tuple[float, ...]
+    option_mass: float
+    top_token: str
+    top_probability: float
+
+
+# -------------------------------------------------------------------------------------------- what it amounts to
+
+
+@dataclass(frozen=True, slots=True)
+class UnitScore:
+    """The value of a measure for one unit, and what it was computed from.
+
+    ``details`` holds JSON-able extras of the measure, under the names of the report's schema.
+    """
+
+    unit_id: str
+    cluster: str
+    value: float
+    population: str | None = None
+    text: str = ""
+    options: tuple[str, ...] = ()
+    model_probabilities: tuple[float, ...] = ()
+    reference_probabilities: tuple[float, ...] = ()
+    option_mass: float | None = None
+    n_respondents: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All units of one evaluation, with the references that stand beside their mean.
+
+    ``references`` maps a name (``uniform``, ``shuffle``, ``sampling_floor``, ...) to the mean score that it would get;
+    ``other_populations`` maps the other populations to the score of the reference population against them.
+    """
+
+    metric: str
+    units: tuple[UnitScore, ...]
+    references: Mapping[str, float] = field(default_factory=dict)
+    other_populations: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its uncertainty: never a bare float.
+
+    Attributes
+    ----------
+    value : float
+        The mean over units.
+    low, high : float
+        The ends of the interval at ``confidence_level``; equal to ``value`` when ``confidence_level`` is ``None``.
+    standard_error : float
+        The standard error of ``value``, clustered; NaN where it cannot be known.
+    n, n_clusters : int
+        How many units and how many independent clusters of units.
+    confidence_level : float or None
+        ``None`` means that the units are the whole set, so that there is nothing to infer.
+    method : str
+        How the interval was made.
+    unit_ids, values, clusters : tuple
+        The units themselves, kept so that two estimates can be paired: ``left - right`` is the mean of the differences
+        by unit, with its own clustered interval.
+    """
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    n: int
+    n_clusters: int
+    confidence_level: float | None = 0.95
+    method: str = ""
+    n_missing: int = 0
+    unit_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    values: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    clusters: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        """Return the paired difference by unit, with its interval."""
+        if not isinstance(other, Estimate):
+            return NotImplemented
+        from pytest_pluralism.core.estimation.comparison import subtract_estimates
+
+        return subtract_estimates(self, other)
+
+
+# ------------------------------------------------------------------------------------------- promises and outcomes
+
+
+class Outcome(enum.StrEnum):
+    """What became of a promise."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A promise about an estimate: at least one of the four bounds, and the confidence that decides.
+
+    ``at_least`` and ``at_most`` bound the value; ``max_increase`` and ``max_decrease`` bound its change against a
+    baseline, by unit.
+    ``confidence_level=None`` decides on the value alone.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    max_increase: float | None = None
+    max_decrease: float | None = None
+    confidence_level: float | None = 0.95
+
+    def __post_init__(self) -> None:
+        bounds = ("at_least", "at_most", "max_increase", "max_decrease")
+        for name in bounds:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise invalid_parameter(name, "Gate", "a finite number", repr(value))
+            if name.startswith("max_") and value < 0:
+                raise invalid_parameter(name, "Gate", "a number in [0, inf)", repr(value))
+        if all(getattr(self, name) is None for name in bounds):
+            raise InvalidParameterError(
+                "Gate promises nothing. Give at least one of at_least, at_most, max_increase, max_decrease."
+            )
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise invalid_parameter("at_least", "Gate", f"no greater than at_most ({self.at_most})", repr(self.at_least))
+        level = self.confidence_level
+        if level is not None and (
+            isinstance(level, bool) or not isinstance(level, (int, float)) or not 0.0 < level < 1.0
+        ):
+            raise invalid_parameter("confidence_level", "Gate", "a float in (0, 1) or None", repr(level))
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether this promise compares with a stored past result."""
+        return self.max_increase is not None or self.max_decrease is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The unit that shows the outcome best: the worst question, group or juror."""
+
+    unit_id: str
+    value: float
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one promise.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        PASSED, FAILED or INCONCLUSIVE (ERROR where nothing could be computed).
+    gate : Gate
+        The promise.
+    estimate : Estimate or None
+        What was measured.
+    change : Estimate or None
+        The paired change against the baseline, if the promise asks for one.
+    witness : Witness or None
+        The unit that shows it.
+    reason : str
+        Why, in one sentence, for outcomes other than PASSED.
+    units_needed : int or None
+        For INCONCLUSIVE: how many more units of the same kind would probably decide (``None``: no number would, or it
+        is not known).
+    """
+
+    outcome: Outcome
+    gate: Gate
+    estimate: Estimate | None = None
+    change: Estimate | None = None
+    witness: Witness | None = None
+    reason: str = ""
+    units_needed: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the promise was kept."""
+        return self.outcome is Outcome.PASSED
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One entry of the table of measures: its marker, its direction and its words.
+
+    ``direction`` is ``"lower"`` or ``"higher"``: which values are better.
+    """
+
+    name: str
+    direction: str
+    title: str
+    description: str = ""
+
+    @property
+    def promises(self) -> tuple[str, str]:
+        """The two bounds that make sense for the direction."""
+        return ("at_most", "max_increase") if self.direction == "lower" else ("at_least", "max_decrease")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a number comes from: everything that must agree before two numbers may be compared."""
+
+    model: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict)

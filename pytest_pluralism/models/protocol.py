@@ -1,0 +1,66 @@
+"""What the rest of the house asks of a model, and nothing of how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from pytest_pluralism.core.records import Answer, Prompt
+
+__all__ = ["LanguageModel", "ModelIdentity", "Progress"]
+
+#: Called with (prompts done, prompts in all) while a model answers.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model answered, precisely enough that two equal identities give equal answers on one machine.
+
+    ``name`` is what people call it (the spec without its revision); ``sha256`` is the hash over weights, tokenizer,
+    chat template and dtype.
+    ``parts`` holds the hash of each of these on its own, so that a difference can be named.
+    """
+
+    spec: str
+    name: str
+    sha256: str
+    dtype: str
+    device: str
+    architecture: str = ""
+    parameters: int = 0
+    parts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the identity as plain JSON values."""
+        return {
+            "spec": self.spec,
+            "name": self.name,
+            "sha256": self.sha256,
+            "dtype": self.dtype,
+            "device": self.device,
+            "architecture": self.architecture,
+            "parameters": self.parameters,
+            "parts": dict(self.parts),
+            "notes": list(self.notes),
+        }
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """A model that answers closed questions with the log-probabilities of their labels."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is."""
+        ...
+
+    def answer(self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None) -> list[Answer]:
+        """Answer each prompt; the answers come in the order of the prompts."""
+        ...
+
+    def close(self) -> None:
+        """Give back the memory; the model cannot be asked any more."""
+        ...
