@@ -24,6 +24,7 @@ __all__ = [
     "Prompt",
     "Provenance",
     "Question",
+    "ReportEntry",
     "Scores",
     "Survey",
     "Turn",
@@ -55,13 +56,18 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class AnswerDistribution:
-    """How one population answered one question: a probability for each option, and how many were asked."""
+    """How one population answered one question: a probability for each option, and how many answered.
+
+    ``refusal_mass`` is the share that refused, where refusals were taken out of the distribution; ``None`` means that
+    refusals, if there are any, are options like the others.
+    """
 
     question_id: str
     population: str
     probabilities: tuple[float, ...]
     n_respondents: float | None = None
     n_effective: float | None = None
+    refusal_mass: float | None = None
 
 
 @dataclass(frozen=True)
@@ -344,3 +350,25 @@ class Provenance:
     dataset: Mapping[str, Any]
     settings: Mapping[str, Any]
     versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportEntry:
+    """One verdict with everything that a report says about it.
+
+    ``test`` is the node id without the model in its brackets, the same for every model; ``key`` tells the promises of
+    one test apart.
+    ``baseline`` says what the verdict was compared with; ``options`` are the options that repeat the run.
+    """
+
+    nodeid: str
+    test: str
+    key: str
+    measure: Measure
+    dataset: str
+    population: str | None
+    verdict: Verdict
+    scores: Scores | None
+    provenance: Provenance
+    baseline: Mapping[str, Any] | None = None
+    options: str = ""
