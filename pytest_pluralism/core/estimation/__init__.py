@@ -1,1 +1,106 @@
-"""Placeholder docstring, replaced by the owner of the package."""
+"""Statistics of scores: intervals, comparisons, several promises at once, and how many units a promise needs.
+
+The names load when they are first used (PEP 562), so that importing the package costs no scipy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.estimation.comparison import (
+        HypothesisTest,
+        compare_paired,
+        equivalence,
+        mcnemar,
+        non_inferiority,
+        sign_flip,
+        subtract_estimates,
+    )
+    from pytest_pluralism.core.estimation.intervals import (
+        clustered_standard_error,
+        estimate_mean,
+        interval_at,
+        wilson_interval,
+    )
+    from pytest_pluralism.core.estimation.multiplicity import adjust_p_values, benjamini_hochberg, bonferroni, holm
+    from pytest_pluralism.core.estimation.power import power_of_gate, smallest_detectable_difference, units_needed
+    from pytest_pluralism.core.estimation.resampling import bootstrap_interval, bootstrap_means
+    from pytest_pluralism.core.estimation.survey import (
+        HumanSampling,
+        effective_sample_size,
+        kish_design_effect,
+        resample_human_distributions,
+        sampling_error_of_distance,
+        widen_for_respondents,
+    )
+
+_HOME = {
+    "HumanSampling": "survey",
+    "HypothesisTest": "comparison",
+    "adjust_p_values": "multiplicity",
+    "benjamini_hochberg": "multiplicity",
+    "bonferroni": "multiplicity",
+    "bootstrap_interval": "resampling",
+    "bootstrap_means": "resampling",
+    "clustered_standard_error": "intervals",
+    "compare_paired": "comparison",
+    "effective_sample_size": "survey",
+    "equivalence": "comparison",
+    "estimate_mean": "intervals",
+    "holm": "multiplicity",
+    "interval_at": "intervals",
+    "kish_design_effect": "survey",
+    "mcnemar": "comparison",
+    "non_inferiority": "comparison",
+    "power_of_gate": "power",
+    "resample_human_distributions": "survey",
+    "sampling_error_of_distance": "survey",
+    "sign_flip": "comparison",
+    "smallest_detectable_difference": "power",
+    "subtract_estimates": "comparison",
+    "units_needed": "power",
+    "widen_for_respondents": "survey",
+    "wilson_interval": "intervals",
+}
+
+__all__ = [
+    "HumanSampling",
+    "HypothesisTest",
+    "adjust_p_values",
+    "benjamini_hochberg",
+    "bonferroni",
+    "bootstrap_interval",
+    "bootstrap_means",
+    "clustered_standard_error",
+    "compare_paired",
+    "effective_sample_size",
+    "equivalence",
+    "estimate_mean",
+    "holm",
+    "interval_at",
+    "kish_design_effect",
+    "mcnemar",
+    "non_inferiority",
+    "power_of_gate",
+    "resample_human_distributions",
+    "sampling_error_of_distance",
+    "sign_flip",
+    "smallest_detectable_difference",
+    "subtract_estimates",
+    "units_needed",
+    "widen_for_respondents",
+    "wilson_interval",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        import importlib
+
+        return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

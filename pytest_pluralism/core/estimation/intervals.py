@@ -1,0 +1,569 @@
+"""Intervals for the mean of unit scores: clustered, skewness-aware, for shares, and for whole sets.
+
+Nothing here draws random numbers unless a bootstrap is asked for by name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.parameters import FloatArray, cluster_codes, real_number, unit_interval
+from pytest_pluralism.core.records import Estimate
+
+__all__ = [
+    "METHODS",
+    "SKEWNESS_RULE_CLUSTERS",
+    "cluster_contributions",
+    "clustered_standard_error",
+    "estimate_mean",
+    "interval_at",
+    "wilson_interval",
+]
+
+IntArray = npt.NDArray[np.intp]
+
+#: The methods that ``estimate_mean`` knows.
+METHODS = ("auto", "t", "skewness", "wilson", "bca", "bootstrap_t")
+
+#: From this many clusters on the plain t interval needs no help with skewed scores (measured by
+#: ``tools/simulate_statistics.py``; docs/explanation/statistics.md shows the table).
+SKEWNESS_RULE_CLUSTERS = 1000
+
+
+def estimate_mean(
+    values: npt.ArrayLike,
+    /,
+    *,
+    clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    confidence_level: float | None = 0.95,
+    unit_ids: Sequence[Any] | None = None,
+    other_clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    weights: npt.ArrayLike | None = None,
+    method: str = "auto",
+    n_resamples: int = 9999,
+    rng: np.random.Generator | int = 0,
+) -> Estimate:
+    r"""Estimate the mean of unit scores, with an interval that knows which units belong together.
+
+    .. math:: \bar x = \frac{1}{n}\sum_i x_i, \qquad
+              \widehat{SE}^2 = \frac{G}{G-1}\,\frac{1}{n^2} \sum_{g=1}^{G} \Big(\sum_{i \in g} (x_i - \bar x)\Big)^2
+
+    for G clusters; the interval uses Student's t with G - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (n,)
+        One score a unit. NaN means that the unit has no score: it is left out and counted in ``n_missing``, and an
+        estimate with missing scores never passes a gate.
+    clusters : sequence of hashable, shape (n,), optional
+        What makes units dependent (the question that several countries answered). By default every unit stands alone.
+    confidence_level : float in (0, 1) or None
+        ``None`` says that the units are the whole set: ``low`` and ``high`` equal the value and the standard error is 0.
+    unit_ids : sequence, shape (n,), optional
+        Names of the units, all different, kept so that two estimates can be paired.
+    other_clusters : sequence of hashable, shape (n,), optional
+        A second, crossed clustering (juror beside query): two-way clustering after Cameron, Gelbach and Miller.
+    weights : array_like of float, shape (n,), optional
+        Sampling weights of the units, non-negative. A weighted estimate keeps no units, so it cannot be subtracted.
+    method : {"auto", "t", "skewness", "wilson", "bca", "bootstrap_t"}
+        How the interval is made. ``"auto"``: ``"wilson"`` when every value is 0 or 1, else ``"skewness"`` below
+        ``SKEWNESS_RULE_CLUSTERS`` clusters, else ``"t"``; ``"t"`` for weights and for two-way clusters.
+    n_resamples : int
+        For ``"bca"`` and ``"bootstrap_t"``: how many resamples of the clusters.
+    rng : numpy.random.Generator or int
+        For ``"bca"`` and ``"bootstrap_t"``: the generator, or the seed of one.
+
+    Returns
+    -------
+    Estimate
+        The mean in the units of the values, its interval and its clustered standard error.
+
+    Raises
+    ------
+    InvalidParameterError
+        If values are empty, not one-dimensional or infinite.
+    InvalidParameterError
+        If clusters, unit_ids or weights are not one a unit, weights are negative or unit_ids repeat.
+    InvalidParameterError
+        If the confidence level is not in (0, 1), or the method is unknown or cannot be used with these values.
+
+    Notes
+    -----
+    Degenerate cases. With a single cluster nothing is known about other clusters: the standard error, ``low`` and
+    ``high`` are NaN. With no score at all the value is NaN and ``n`` is 0. Equal values give a zero-width interval
+    (except shares, see :func:`wilson_interval`); a gate does not trust it from few clusters.
+
+    References
+    ----------
+    E. Miller, "Adding error bars to evals", 2024, arXiv:2411.00640 (clustered standard errors).
+    P. Hall, "On the removal of skewness by transformation", J. R. Stat. Soc. B 54, 1992 (skewness).
+    A. C. Cameron, J. B. Gelbach, D. L. Miller, "Robust inference with multiway clustering", 2011,
+    doi:10.1198/jbes.2010.07136.
+
+    Examples
+    --------
+    >>> estimate = estimate_mean([0.2, 0.4, 0.3, 0.5], method="t")
+    >>> print(estimate)
+    0.350 [0.145, 0.555]
+    >>> estimate_mean([0.2, 0.4, 0.3, 0.5], clusters=["a", "a", "b", "b"]).n_clusters
+    2
+    """
+    function = "estimate_mean"
+    array = _scores(values, function=function)
+    n_asked = len(array)
+    if method not in METHODS:
+        raise invalid_parameter("method", function, f"one of {', '.join(map(repr, METHODS))}", repr(method))
+    level = None
+    if confidence_level is not None:
+        level = unit_interval(confidence_level, name="confidence_level", function=function)
+    ids = _unit_ids(unit_ids, n_asked, function=function)
+    codes = cluster_codes(clusters, n_asked, function=function)
+    others = None
+    if other_clusters is not None:
+        others = cluster_codes(other_clusters, n_asked, name="other_clusters", function=function)
+    masses = None if weights is None else _weights(weights, n_asked, function=function)
+
+    labels = _stored_labels(clusters, other_clusters)
+    present = ~np.isnan(array)
+    n_missing = int(n_asked - present.sum())
+    if n_missing:
+        array = array[present]
+        keep = np.flatnonzero(present)
+        codes = _recode(codes[keep])
+        others = None if others is None else _recode(others[keep])
+        masses = None if masses is None else masses[keep]
+        ids = tuple(ids[i] for i in keep) if ids else ()
+        labels = tuple(labels[i] for i in keep) if labels else ()
+
+    n = len(array)
+    if n == 0:
+        nan = math.nan
+        return Estimate(nan, nan, nan, nan, 0, 0, level, "no scores", n_missing)
+    if masses is not None and float(masses.sum()) == 0.0:
+        raise invalid_parameter("weights", function, "positive for at least one unit with a score", "0 in total")
+
+    n_clusters = _count(codes) if others is None else min(_count(codes), _count(others))
+    chosen = _choose_method(method, array, n_clusters, weighted=masses is not None, two_way=others is not None)
+    value = _mean(array, masses)
+    store_units = masses is None
+    if level is None:
+        low = high = value
+        error, how = 0.0, "whole set"
+    else:
+        error = _standard_error(array, codes, others, masses)
+        low, high, how = _ends(
+            array, codes, others, masses, value, error, n_clusters, level, chosen, n_resamples, rng
+        )
+    return Estimate(
+        value=value,
+        low=low,
+        high=high,
+        standard_error=error,
+        n=n,
+        n_clusters=n_clusters,
+        confidence_level=level,
+        method=how,
+        n_missing=n_missing,
+        unit_ids=ids if store_units else (),
+        values=tuple(array.tolist()) if store_units else (),
+        clusters=labels if store_units else (),
+    )
+
+
+def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estimate:
+    """Return the same estimate with its interval at another confidence level.
+
+    The interval is made anew from the units when the estimate holds them, else from the standard error with Student's
+    t on ``n_clusters - 1`` degrees of freedom; ``method`` says which.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        The estimate.
+    confidence_level : float in (0, 1) or None
+        The level of the new interval.
+
+    Returns
+    -------
+    Estimate
+        A new estimate; the given one when the level is the same already.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the confidence level is neither in (0, 1) nor None.
+
+    Notes
+    -----
+    Degenerate cases: without units and without a known standard error (a whole set that kept no units) the ends are
+    NaN.
+
+    Examples
+    --------
+    >>> wide = interval_at(estimate_mean([0.2, 0.4, 0.3, 0.5], method="t"), 0.99)
+    >>> print(wide, wide.confidence_level)
+    0.350 [-0.027, 0.727] 0.99
+    """
+    level = None
+    if confidence_level is not None:
+        level = unit_interval(confidence_level, name="confidence_level", function="interval_at")
+    if level == estimate.confidence_level:
+        return estimate
+    if level is None:
+        return replace(estimate, low=estimate.value, high=estimate.value, confidence_level=None)
+    if estimate.values and estimate.n == len(estimate.values):
+        again = estimate_mean(
+            estimate.values,
+            confidence_level=level,
+            unit_ids=estimate.unit_ids or None,
+            method=_method_of(estimate),
+            **units_of(estimate),
+        )
+        return replace(again, n_missing=estimate.n_missing, method=f"{again.method}, from the units")
+    error = estimate.standard_error
+    if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
+        return replace(estimate, low=math.nan, high=math.nan, confidence_level=level, method="unknown")
+    half = float(stats.t.ppf(0.5 + level / 2, estimate.n_clusters - 1)) * error
+    return replace(
+        estimate,
+        low=estimate.value - half,
+        high=estimate.value + half,
+        confidence_level=level,
+        method="t, from the standard error",
+    )
+
+
+def units_of(estimate: Estimate, /) -> dict[str, Any]:
+    """Return the ``clusters`` (and ``other_clusters``) that an estimate keeps, as keywords of ``estimate_mean``."""
+    if not estimate.clusters:
+        return {"clusters": None}
+    if estimate.method.startswith("two-way"):
+        pairs = [json.loads(label) for label in estimate.clusters]
+        return {"clusters": [pair[0] for pair in pairs], "other_clusters": [pair[1] for pair in pairs]}
+    return {"clusters": estimate.clusters}
+
+
+def wilson_interval(n_yes: float, n: float, /, *, confidence_level: float = 0.95) -> tuple[float, float]:
+    r"""Return Wilson's score interval for a share.
+
+    .. math:: \frac{\hat p + z^2/2n}{1 + z^2/n} \pm
+              \frac{z}{1 + z^2/n}\sqrt{\frac{\hat p(1-\hat p)}{n} + \frac{z^2}{4n^2}}
+
+    Parameters
+    ----------
+    n_yes : float
+        How many units say yes, in [0, n].
+    n : float
+        How many units; an effective sample size need not be whole.
+    confidence_level : float in (0, 1)
+        The level of the interval.
+
+    Returns
+    -------
+    tuple of float
+        The ends, within [0, 1]; never of zero width.
+
+    Raises
+    ------
+    InvalidParameterError
+        If n is not positive, or n_yes is not in [0, n].
+    InvalidParameterError
+        If the confidence level is not in (0, 1).
+
+    References
+    ----------
+    E. B. Wilson, J. Am. Stat. Assoc. 22, 1927, doi:10.1080/01621459.1927.10502953.
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(0, 10)
+    >>> round(low, 4), round(high, 4)
+    (0.0, 0.2775)
+    """
+    function = "wilson_interval"
+    total = real_number(n, name="n", function=function)
+    if total <= 0:
+        raise invalid_parameter("n", function, "a number in (0, inf)", n)
+    yes = real_number(n_yes, name="n_yes", function=function)
+    if not 0 <= yes <= total:
+        raise invalid_parameter("n_yes", function, f"a number in [0, {total:g}]", n_yes)
+    level = unit_interval(confidence_level, name="confidence_level", function=function)
+    return _wilson(yes / total, total, float(stats.norm.ppf(0.5 + level / 2)))
+
+
+def clustered_standard_error(
+    values: npt.ArrayLike,
+    /,
+    *,
+    clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    other_clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    weights: npt.ArrayLike | None = None,
+) -> float:
+    r"""Return the clustered standard error of a mean.
+
+    One way: the formula of :func:`estimate_mean`. Two ways: :math:`V = V_1 + V_2 - V_{12}`, each with its own
+    G/(G-1); when that is not positive, the greater of :math:`V_1` and :math:`V_2`.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (n,)
+        One score a unit.
+    clusters, other_clusters : sequence of hashable, shape (n,), optional
+        The clusterings.
+    weights : array_like of float, shape (n,), optional
+        Sampling weights.
+
+    Returns
+    -------
+    float
+        In [0, inf); NaN with fewer than two clusters.
+
+    Raises
+    ------
+    InvalidParameterError
+        If values are empty, not one-dimensional or not finite, or the others are not one a unit.
+
+    References
+    ----------
+    E. Miller, 2024, arXiv:2411.00640, section 2.2; Cameron, Gelbach and Miller, 2011, doi:10.1198/jbes.2010.07136.
+
+    Examples
+    --------
+    >>> round(clustered_standard_error([1.0, 2.0, 3.0, 4.0]), 4)
+    0.6455
+    >>> clustered_standard_error([1.0, 2.0, 3.0, 4.0], clusters=["a", "a", "b", "b"])
+    1.0
+    """
+    function = "clustered_standard_error"
+    array = _scores(values, function=function)
+    if np.isnan(array).any():
+        raise invalid_parameter("values", function, "finite everywhere", "nan")
+    codes = cluster_codes(clusters, len(array), function=function)
+    others = None
+    if other_clusters is not None:
+        others = cluster_codes(other_clusters, len(array), name="other_clusters", function=function)
+    masses = None if weights is None else _weights(weights, len(array), function=function)
+    return _standard_error(array, codes, others, masses)
+
+
+def cluster_contributions(array: FloatArray, codes: IntArray, masses: FloatArray | None = None, /) -> FloatArray:
+    """Return what each cluster adds to ``mean - expectation``, times G: their mean is 0, their spread the error's."""
+    share = np.full(len(array), 1.0 / len(array)) if masses is None else masses / masses.sum()
+    n_clusters = _count(codes)
+    residuals = share * (array - _mean(array, masses))
+    return n_clusters * np.bincount(codes, weights=residuals, minlength=n_clusters)
+
+
+# ------------------------------------------------------------------------------------------------------- the ends
+
+
+def _ends(
+    array: FloatArray,
+    codes: IntArray,
+    others: IntArray | None,
+    masses: FloatArray | None,
+    value: float,
+    error: float,
+    n_clusters: int,
+    level: float,
+    method: str,
+    n_resamples: int,
+    rng: np.random.Generator | int,
+) -> tuple[float, float, str]:
+    if n_clusters < 2:
+        return math.nan, math.nan, "unknown: fewer than two clusters"
+    two_way = others is not None
+    if method == "wilson":
+        return _share_ends(array, codes, value, error, level)
+    if method in ("bca", "bootstrap_t"):
+        from pytest_pluralism.core.estimation.resampling import bootstrap_interval
+
+        low, high = bootstrap_interval(
+            array, clusters=codes, confidence_level=level, method=method, n_resamples=n_resamples, rng=rng
+        )
+        return low, high, f"{method}, {n_resamples} resamples"
+    quantile = float(stats.t.ppf(0.5 + level / 2, n_clusters - 1))
+    if method == "skewness" and error > 0:
+        low, high = _skewness_ends(cluster_contributions(array, codes, masses), value, error, quantile)
+        return low, high, "clustered t, skewness-corrected"
+    how = "two-way clustered t" if two_way else ("weighted clustered t" if masses is not None else "clustered t")
+    return value - quantile * error, value + quantile * error, how
+
+
+def _skewness_ends(scores: FloatArray, value: float, error: float, quantile: float) -> tuple[float, float]:
+    """Hall's cubic transformation of the t statistic, which takes out the skewness; monotone, so it can be inverted."""
+    n_clusters = len(scores)
+    deviations = scores - scores.mean()
+    spread = math.sqrt(float(np.mean(deviations**2)))
+    skewness = float(np.mean((deviations / spread) ** 3))
+    root = math.sqrt(n_clusters)
+    sigma = error * root
+
+    def inverse(y: float) -> float:
+        shifted = y - skewness / (6 * n_clusters)
+        # The limit of the cube root formula for no skewness; the formula itself would lose all its digits there.
+        if abs(skewness) < 1e-6:
+            return shifted
+        return 3.0 / skewness * (float(np.cbrt(1.0 + skewness * shifted)) - 1.0)
+
+    return value - sigma * inverse(quantile / root), value - sigma * inverse(-quantile / root)
+
+
+def _share_ends(
+    array: FloatArray, codes: IntArray, value: float, error: float, level: float
+) -> tuple[float, float, str]:
+    n_clusters = _count(codes)
+    if n_clusters == len(array):
+        low, high = _wilson(value, float(len(array)), float(stats.norm.ppf(0.5 + level / 2)))
+        return low, high, "wilson"
+    # Clustered shares: the effective number of units is the one whose binomial variance is the clustered variance.
+    # A share of 0 or 1 shows no variance, so that only the clusters count.
+    binomial = value * (1.0 - value)
+    effective = min(binomial / error**2, float(len(array))) if binomial > 0 and error > 0 else float(n_clusters)
+    low, high = _wilson(value, effective, float(stats.t.ppf(0.5 + level / 2, n_clusters - 1)))
+    return low, high, "wilson, clustered"
+
+
+def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
+    shrink = 1.0 + z * z / n
+    centre = (share + z * z / (2.0 * n)) / shrink
+    half = z / shrink * math.sqrt(share * (1.0 - share) / n + z * z / (4.0 * n * n))
+    # Rounding must not push an end past a share of exactly 0 or 1.
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
+
+
+# --------------------------------------------------------------------------------------------------- small pieces
+
+
+def _standard_error(array: FloatArray, codes: IntArray, others: IntArray | None, masses: FloatArray | None) -> float:
+    if others is None:
+        return math.sqrt(_variance(array, codes, masses))
+    first, second = _variance(array, codes, masses), _variance(array, others, masses)
+    both = _variance(array, _recode(codes * (int(others.max()) + 1) + others), masses)
+    variance = first + second - both
+    if math.isnan(variance):
+        return math.nan
+    return math.sqrt(variance if variance > 0 else max(first, second))
+
+
+def _variance(array: FloatArray, codes: IntArray, masses: FloatArray | None) -> float:
+    n_clusters = _count(codes)
+    if n_clusters < 2:
+        return math.nan
+    if (array == array[0]).all():
+        # The mean of equal numbers may be off by a rounding, which must not pass for a variance.
+        return 0.0
+    contributions = cluster_contributions(array, codes, masses)
+    return float(np.sum(contributions**2)) / (n_clusters * (n_clusters - 1))
+
+
+def _mean(array: FloatArray, masses: FloatArray | None) -> float:
+    if (array == array[0]).all():
+        return float(array[0])
+    if masses is None:
+        # fsum does not depend on the order of the units.
+        return math.fsum(array) / len(array)
+    return math.fsum(array * masses) / math.fsum(masses)
+
+
+def _count(codes: IntArray) -> int:
+    return int(codes.max()) + 1
+
+
+def _recode(codes: IntArray) -> IntArray:
+    return np.unique(codes, return_inverse=True)[1].astype(np.intp)
+
+
+def _choose_method(method: str, array: FloatArray, n_clusters: int, *, weighted: bool, two_way: bool) -> str:
+    binary = bool(np.isin(array, (0.0, 1.0)).all())
+    plain = not weighted and not two_way
+    if method == "auto":
+        if not plain:
+            return "t"
+        if binary:
+            return "wilson"
+        return "skewness" if n_clusters < SKEWNESS_RULE_CLUSTERS else "t"
+    if method != "t" and not plain:
+        raise InvalidParameterError(
+            f"The 'method' parameter of estimate_mean must be 'auto' or 't' with weights or other_clusters. "
+            f"Got {method!r} instead."
+        )
+    if method == "wilson" and not binary:
+        raise invalid_parameter("method", "estimate_mean", "another one unless every value is 0 or 1", repr(method))
+    return method
+
+
+def _method_of(estimate: Estimate) -> str:
+    """Which method makes the interval of an estimate again; bootstraps become ``auto``, their seed is not kept."""
+    how = estimate.method
+    if how.startswith("wilson"):
+        return "wilson"
+    if "skewness" in how:
+        return "skewness"
+    if how.startswith("clustered t"):
+        return "t"
+    return "auto"
+
+
+def _scores(values: npt.ArrayLike, *, function: str) -> FloatArray:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid_parameter("values", function, "an array of numbers", repr(values)[:80]) from error
+    if array.ndim != 1 or array.size == 0:
+        raise invalid_parameter("values", function, "a non-empty array with one axis", f"shape {array.shape}")
+    if np.isinf(array).any():
+        where = int(np.flatnonzero(np.isinf(array))[0])
+        raise invalid_parameter("values", function, "finite everywhere", f"{array[where]} at index {where}")
+    return array
+
+
+def _weights(weights: npt.ArrayLike, n: int, *, function: str) -> FloatArray:
+    try:
+        masses = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid_parameter("weights", function, "an array of numbers", repr(weights)[:80]) from error
+    if masses.shape != (n,):
+        raise invalid_parameter("weights", function, f"one number a unit ({n})", f"shape {masses.shape}")
+    if not np.isfinite(masses).all() or (masses < 0).any():
+        raise invalid_parameter("weights", function, "finite and non-negative", repr(masses.tolist())[:80])
+    if float(masses.sum()) == 0.0:
+        raise invalid_parameter("weights", function, "positive for at least one unit", "0 in total")
+    return masses
+
+
+def _unit_ids(unit_ids: Sequence[Any] | None, n: int, *, function: str) -> tuple[str, ...]:
+    if unit_ids is None:
+        return ()
+    ids = tuple(str(unit_id) for unit_id in unit_ids)
+    if len(ids) != n:
+        raise invalid_parameter("unit_ids", function, f"one name a unit ({n})", f"{len(ids)} names")
+    if len(set(ids)) != n:
+        twice = next(name for i, name in enumerate(ids) if name in ids[:i])
+        raise invalid_parameter("unit_ids", function, "all different", f"{twice!r} more than once")
+    return ids
+
+
+def _stored_labels(clusters: Any, other_clusters: Any) -> tuple[str, ...]:
+    """Return the labels as strings for the record; two-way labels as JSON pairs, which can be taken apart again."""
+    if other_clusters is not None:
+        others = list(other_clusters)
+        firsts = list(range(len(others))) if clusters is None else list(clusters)
+        return tuple(json.dumps([str(a), str(b)]) for a, b in zip(firsts, others, strict=True))
+    if clusters is None:
+        return ()
+    labels = list(clusters)
+    names = [str(label) for label in labels]
+    if len(set(names)) != len(set(labels)):
+        # 1 and "1" are different clusters; their representations keep them apart.
+        names = [repr(label) for label in labels]
+    return tuple(names)
