@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the owner of the package."""
+"""Baselines: our own stored past results, one file a model."""

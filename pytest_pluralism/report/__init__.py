@@ -1,1 +1,1 @@
-"""Placeholder docstring, replaced by the owner of the package."""
+"""Reports: verdicts in, text out. Nothing here decides anything."""

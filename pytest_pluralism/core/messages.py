@@ -1,0 +1,193 @@
+"""The words of verdicts: records in, text out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore
+
+__all__ = ["gate_words", "headline", "interval_words", "printable", "subject", "verdict_message", "worst_unit"]
+
+#: How many other populations stand in a message before the rest is counted.
+MOST_POPULATIONS = 3
+
+_BASE_REFERENCES = (
+    ("shuffle", "shuffled"),
+    ("uniform", "uniform"),
+    ("majority", "majority"),
+    ("sampling_floor", "human sampling floor"),
+)
+
+
+def printable(text: str, /, *, most: int = 60) -> str:
+    """Return untrusted text with nothing in it that a terminal would obey, shortened to ``most`` characters.
+
+    Control characters (ANSI escapes among them), marks that turn the writing direction, and lone surrogates are shown
+    as escapes.
+    """
+    shown = []
+    for character in text[: most + 1]:
+        category = unicodedata.category(character)
+        if category in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+            shown.append(character.encode("unicode_escape", "surrogatepass").decode("ascii"))
+        else:
+            shown.append(character)
+    result = "".join(shown)
+    return result if len(result) <= most and len(text) <= most else result[: most - 1].rstrip() + "…"
+
+
+def interval_words(estimate: Estimate, /, *, signed: bool = False) -> str:
+    """Return ``0.382 [0.361, 0.404]``, with signs for a change; the value alone where there is no interval."""
+    style = "+.3f" if signed else ".3f"
+    if estimate.confidence_level is None:
+        return f"{estimate.value:{style}}"
+    return f"{estimate.value:{style}} [{estimate.low:{style}}, {estimate.high:{style}}]"
+
+
+def gate_words(gate: Gate, /) -> str:
+    """Return the promise in words, ``must be at most 0.300``."""
+    words = []
+    if gate.at_least is not None:
+        words.append(f"must be at least {gate.at_least:.3f}")
+    if gate.at_most is not None:
+        words.append(f"must be at most {gate.at_most:.3f}")
+    if gate.max_increase is not None:
+        words.append(f"may rise by at most {gate.max_increase:.3f}")
+    if gate.max_decrease is not None:
+        words.append(f"may fall by at most {gate.max_decrease:.3f}")
+    return " and ".join(words)
+
+
+def subject(measure: Measure, population: str | None, dataset: str, /) -> str:
+    """Return what was measured, ``JS distance to Democrat (gss)``."""
+    return f"{measure.title} to {population if population is not None else 'every population'} ({dataset})"
+
+
+def headline(entry: ReportEntry, /) -> str:
+    """Return the first line of a message: the numbers, the promise, then what they are of."""
+    verdict = entry.verdict
+    gate, estimate, change = verdict.gate, verdict.estimate, verdict.change
+    level = "" if gate.confidence_level is None else f", {100 * gate.confidence_level:g} % interval"
+    what = f"{subject(entry.measure, entry.population, entry.dataset)}{level}"
+    if estimate is None:
+        return f"nothing measured, {gate_words(gate)}: {what}"
+    if gate.needs_baseline and gate.at_least is None and gate.at_most is None:
+        if change is None:
+            return f"no baseline, {gate_words(gate)}: {what}; now {interval_words(estimate)}"
+        then = change_origin(estimate, change)
+        return f"{interval_words(change, signed=True)}, {gate_words(gate)}: change of {what}; {then}"
+    line = f"{interval_words(estimate)}, {gate_words(gate)}: {what}"
+    if change is not None:
+        line += f"; change {interval_words(change, signed=True)}"
+    return line
+
+
+def change_origin(estimate: Estimate, change: Estimate, /) -> str:
+    """Return what a change is between, ``was 0.351, is 0.382``."""
+    return f"was {estimate.value - change.value:.3f}, is {estimate.value:.3f}"
+
+
+def worst_unit(entry: ReportEntry, /) -> UnitScore | None:
+    """Return the unit that did worst in the direction of the measure."""
+    if entry.scores is None or not entry.scores.units:
+        return None
+    pick = max if entry.measure.direction == "lower" else min
+    return pick(entry.scores.units, key=lambda unit: unit.value)
+
+
+def verdict_message(entry: ReportEntry, /) -> str:
+    """Return the message of a verdict that did not pass: numbers first, what to type last.
+
+    The first line fits the short summary of pytest; nothing in the text can be obeyed by a terminal.
+    """
+    return "\n".join([headline(entry), *(f"  {line}" for line in _lines(entry))])
+
+
+def _lines(entry: ReportEntry) -> Iterator[str]:
+    verdict = entry.verdict
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        yield f"undecided: {verdict.reason}"
+    elif verdict.reason:
+        yield verdict.reason
+    if verdict.estimate is not None:
+        yield _counts(entry, verdict.estimate)
+    references = list(_references(entry))
+    if references:
+        yield "   ".join(references)
+    yield from _witness(entry)
+    if entry.scores is not None:
+        for warning in entry.scores.warnings:
+            yield f"warning {warning}"
+    yield _origin(entry)
+    yield _commands(entry)
+
+
+def _counts(entry: ReportEntry, estimate: Estimate) -> str:
+    units = entry.scores.units if entry.scores is not None else ()
+    unit = "populations" if entry.population is None and units and units[0].population else "questions"
+    words = [f"{unit} {estimate.n} in {estimate.n_clusters} clusters"]
+    seed = entry.provenance.settings.get("seed")
+    if seed is not None:
+        words.append(f"seed {seed}")
+    masses = [(one.option_mass, one.unit_id) for one in units if one.option_mass is not None]
+    if masses:
+        mean = sum(mass for mass, _ in masses) / len(masses)
+        lowest, where = min(masses)
+        words.append(f"option mass {mean:.2f} (lowest {lowest:.2f} on {printable(where, most=30)})")
+    return "   ".join(words)
+
+
+def _references(entry: ReportEntry) -> Iterator[str]:
+    if entry.scores is None:
+        return
+    for name, words in _BASE_REFERENCES:
+        if name in entry.scores.references:
+            yield f"{words} {entry.scores.references[name]:.2f}"
+    others = entry.scores.other_populations
+    shown = list(others.items())[:MOST_POPULATIONS]
+    for name, value in shown:
+        yield f"{printable(name, most=30)} {value:.2f}"
+    if len(others) > len(shown):
+        yield f"and {len(others) - len(shown)} more populations"
+
+
+def _witness(entry: ReportEntry) -> Iterator[str]:
+    verdict = entry.verdict
+    if verdict.witness is None or entry.scores is None:
+        return
+    found = [unit for unit in entry.scores.units if unit.unit_id == verdict.witness.unit_id]
+    if not found:
+        return
+    unit = found[0]
+    compared = verdict.change is not None and verdict.gate.at_most is None and verdict.gate.at_least is None
+    number = f"{verdict.witness.value:+.2f}" if compared else f"{verdict.witness.value:.2f}"
+    line = f'worst   {printable(unit.unit_id, most=40)} "{printable(unit.text)}" {number}'
+    if unit.model_probabilities and unit.reference_probabilities:
+        # The option on which the two differ most says more than the likeliest one.
+        gaps = [ours - theirs for ours, theirs in zip(unit.model_probabilities, unit.reference_probabilities, strict=True)]
+        most = max(range(len(gaps)), key=lambda index: abs(gaps[index]))
+        line += (
+            f": model {100 * unit.model_probabilities[most]:.0f} % "
+            f'"{printable(unit.options[most], most=40)}", '
+            f"{printable(unit.population or 'humans', most=30)} {100 * unit.reference_probabilities[most]:.0f} %"
+        )
+    yield line
+
+
+def _origin(entry: ReportEntry) -> str:
+    model, dataset = entry.provenance.model, entry.provenance.dataset
+    words = f"model   {printable(str(model.get('name', '?')))} sha256:{str(model.get('sha256', '?'))[:12]}"
+    words += f" {model.get('dtype', '?')} {model.get('device', '?')}"
+    words += f"    survey {printable(str(dataset.get('name', '?')))} sha256:{str(dataset.get('sha256', '?'))[:12]}"
+    return words
+
+
+def _commands(entry: ReportEntry) -> str:
+    # The node id is quoted as a shell needs it: brackets are patterns to some.
+    nodeid = "'" + entry.nodeid.replace("'", "'\\''") + "'"
+    options = f"{entry.options} " if entry.options else ""
+    words = f"to inspect: pytest {options}--pluralism-report=report.json {nodeid}"
+    if entry.verdict.gate.needs_baseline:
+        words += f"    to accept: pytest {options}--pluralism-update-baseline {nodeid}"
+    return words

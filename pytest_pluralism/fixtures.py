@@ -1,0 +1,200 @@
+"""The fixtures: the models of a run, and the measures inside a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.records import Outcome
+from pytest_pluralism.session import ENTRIES, PLANS, SESSION, PluralismSession, message_of, test_of
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
+    from pytest_pluralism.models.protocol import LanguageModel
+
+__all__ = ["Pluralism", "language_model", "pluralism", "reference_language_model"]
+
+NO_MODEL = (
+    "no language model to test. Name one with --pluralism-model SPEC (for example "
+    "--pluralism-model embedded:smollm2-135m-instruct, hf:ORG/NAME or a folder), with pluralism_model in the ini file, "
+    "or define a fixture language_model."
+)
+
+
+@pytest.fixture(scope="session")
+def language_model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
+    """The model under test, from ``--pluralism-model``; its memory is given back before the next one loads."""
+    spec = getattr(request, "param", None)
+    if spec is None:
+        pytest.fail(NO_MODEL, pytrace=False)
+    yield from _loaded(request.config, spec)
+
+
+@pytest.fixture(scope="session")
+def reference_language_model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
+    """The model to compare with, from ``--pluralism-reference-model``."""
+    spec = request.config.stash[SESSION].settings["reference_model"]
+    if spec is None:
+        pytest.fail("no reference model. Name one with --pluralism-reference-model SPEC.", pytrace=False)
+    yield from _loaded(request.config, spec)
+
+
+def _loaded(config: pytest.Config, spec: str) -> Iterator[LanguageModel]:
+    try:
+        model = config.stash[SESSION].load_model(spec)
+    except PluralismError as error:
+        pytest.fail(str(error), pytrace=False)
+    yield model
+    model.close()
+
+
+@pytest.fixture
+def pluralism(request: pytest.FixtureRequest) -> Pluralism:
+    """Measure inside a test: ``pluralism.evaluate(...)``, ``pluralism.require(...)``, ``pluralism.estimate``."""
+    plans, problems = request.node.stash.get(PLANS, ([], []))
+    if problems:
+        pytest.fail("\n".join(problems), pytrace=False)
+    request.node.stash[ENTRIES] = []
+    handle = Pluralism(request, request.config.stash[SESSION], plans)
+    if plans:
+        # A model that cannot be loaded is an error of the setup, not a failure of the test.
+        handle.language_model  # noqa: B018
+    return handle
+
+
+class Pluralism:
+    """What the fixture ``pluralism`` gives to a test."""
+
+    def __init__(self, request: pytest.FixtureRequest, session: PluralismSession, plans: list[Any]) -> None:
+        self._request = request
+        self._session = session
+        self._plans = plans
+        self._judged: list[ReportEntry] | None = None
+        self._required = 0
+
+    @property
+    def language_model(self) -> LanguageModel:
+        """The model under test."""
+        model: LanguageModel = self._request.getfixturevalue("language_model")
+        return model
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts of the markers of this test, in the order of the markers; each is computed once."""
+        return [entry.verdict for entry in self._entries()]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of the one promise of this test."""
+        verdicts = self.verdicts
+        if len(verdicts) != 1:
+            pytest.fail(
+                f"pluralism.verdict needs exactly one promise, but the markers of this test make {len(verdicts)}. "
+                "Use pluralism.verdicts.",
+                pytrace=False,
+            )
+        return verdicts[0]
+
+    @property
+    def estimate(self) -> Estimate:
+        """The estimate of the one promise of this test."""
+        estimate = self.verdict.estimate
+        if estimate is None:
+            pytest.fail(self.verdict.reason, pytrace=False)
+        return estimate
+
+    def evaluate(self, metric: str, dataset: str, /, **keywords: Any) -> Estimate:
+        """Measure something and return the estimate; the keywords are those of the marker, without a promise."""
+        from pytest_pluralism.gate import plan_measurement
+
+        item = self._request.node
+        try:
+            plans = plan_measurement(
+                metric,
+                dataset,
+                keywords,
+                self._session.settings,
+                folder=item.path.parent,
+                config=item.config,
+                promise=False,
+            )
+            if len(plans) != 1:
+                names = ", ".join(str(plan.population) for plan in plans[:6])
+                pytest.fail(
+                    f"evaluate measures one population at a time, not {len(plans)} ({names}). Call it once for each.",
+                    pytrace=False,
+                )
+            _, estimate = self._session.measure(plans[0], self.language_model)
+        except PluralismError as error:
+            pytest.fail(str(error), pytrace=False)
+        return estimate
+
+    def require(self, estimate: Estimate, /, **promise: Any) -> Verdict:
+        """Promise something of an estimate, such as a difference of two; fail the test when it does not hold."""
+        from pytest_pluralism.core.errors import InvalidParameterError
+        from pytest_pluralism.core.messages import gate_words, interval_words
+        from pytest_pluralism.core.records import Estimate as EstimateRecord
+        from pytest_pluralism.core.records import Gate
+        from pytest_pluralism.core.verdict import decide
+        from pytest_pluralism.report.json_report import required_json
+
+        try:
+            if not isinstance(estimate, EstimateRecord):
+                raise InvalidParameterError(
+                    f"The 'estimate' parameter of require must be an Estimate, as evaluate returns. Got {estimate!r} instead."
+                )
+            unknown = set(promise) - {"at_least", "at_most", "confidence_level"}
+            if unknown:
+                raise InvalidParameterError(
+                    f"require has no keyword {sorted(unknown)[0]!r}. Keywords: at_least, at_most, confidence_level."
+                )
+            promise.setdefault("confidence_level", estimate.confidence_level)
+            gate = Gate(**promise)
+            verdict = decide(gate, estimate)
+        except PluralismError as error:
+            pytest.fail(str(error), pytrace=False)
+        self._required += 1
+        item = self._request.node
+        identity = self.language_model.identity.as_json()
+        item.stash[ENTRIES].append(
+            required_json(item.nodeid, test_of(item), f"require {self._required}", verdict, identity)
+        )
+        if not verdict.passed:
+            why = f"\n  {verdict.reason}" if verdict.reason else ""
+            self._react([f"{interval_words(estimate)}, {gate_words(gate)}{why}"], [verdict])
+        return verdict
+
+    def assert_promises(self) -> None:
+        """Judge the markers of this test, and fail it unless every promise is kept."""
+        entries = [entry for entry in self._entries() if not entry.verdict.passed]
+        if entries:
+            self._react([message_of([entry]) for entry in entries], [entry.verdict for entry in entries])
+
+    def _react(self, messages: list[str], verdicts: list[Verdict]) -> None:
+        text = "\n".join(messages)
+        policy = self._session.settings["inconclusive"]
+        if policy == "fail" or any(verdict.outcome is not Outcome.INCONCLUSIVE for verdict in verdicts):
+            pytest.fail(text, pytrace=False)
+        if policy == "skip":
+            pytest.skip(text)
+        self._request.node.warn(pytest.PytestWarning(text))
+
+    def _entries(self) -> list[ReportEntry]:
+        if self._judged is None:
+            from pytest_pluralism.report.json_report import entry_json
+
+            item = self._request.node
+            test = test_of(item)
+            judged = []
+            try:
+                for plan in self._plans:
+                    judged.append(self._session.judge(plan, self.language_model, item.nodeid, test))  # noqa: PERF401
+            except PluralismError as error:
+                pytest.fail(str(error), pytrace=False)
+            finally:
+                item.stash[ENTRIES] += [entry_json(entry) for entry in judged]
+            self._judged = judged
+        return self._judged

@@ -1,0 +1,40 @@
+"""Hooks of the plugin: how a project brings its own models and surveys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Survey
+    from pytest_pluralism.models.protocol import LanguageModel
+    from pytest_pluralism.options import Settings
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_pluralism_load_model(spec: str, settings: Settings) -> LanguageModel | None:
+    """Return the model of a SPEC, or ``None`` to leave it to the next one; ours comes last.
+
+    In a ``conftest.py``::
+
+        def pytest_pluralism_load_model(spec, settings):
+            if spec.startswith("ours:"):
+                return OurModel(spec.removeprefix("ours:"))
+
+    The model must follow :class:`pytest_pluralism.models.protocol.LanguageModel`.
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
+    """Return the survey of a name, or ``None`` to leave it to the next one; ours comes last.
+
+    In a ``conftest.py``::
+
+        def pytest_pluralism_load_survey(name, refusals):
+            if name == "staff_2026":
+                return load_survey(HERE / "exports" / "staff.csv", refusals=refusals)
+
+    The survey must be a :class:`pytest_pluralism.core.records.Survey`.
+    """

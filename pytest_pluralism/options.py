@@ -1,0 +1,249 @@
+"""One table of settings: command line > environment > ini file > default, resolved once, with the origin of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.files import check_writable
+
+__all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve"]
+
+#: The endings of report files that can be written.
+REPORT_ENDINGS = (".json",)
+
+PROTOCOLS = ("sound",)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, under its three names: ``--pluralism-seed``, ``PLURALISM_SEED``, ini ``pluralism_seed``."""
+
+    name: str
+    default: Any
+    help: str
+    read: Callable[[str], Any] = str
+    many: bool = False
+    flag: bool = False
+    metavar: str | None = None
+
+    @property
+    def option(self) -> str:
+        """The name on the command line."""
+        return "--pluralism-" + self.name.replace("_", "-")
+
+    @property
+    def ini(self) -> str:
+        """The name in the ini file."""
+        return "pluralism_" + self.name
+
+    @property
+    def environment(self) -> str:
+        """The name in the environment."""
+        return "PLURALISM_" + self.name.upper()
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text in choices:
+            return text
+        near = nearest_names(text, choices, most=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(f"must be one of {', '.join(choices)}.{hint}")
+
+    return read
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number.") from None
+
+
+def _batch_size(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError("must be 'auto' or a whole number of at least 1.")
+    return number
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"", "0", "false", "no", "off"}:
+        return False
+    raise ValueError("must be true or false.")
+
+
+def _report_path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in REPORT_ENDINGS:
+        raise ValueError(f"must end with {' or '.join(REPORT_ENDINGS)}, because the ending chooses the format.")
+    return path
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "model",
+        (),
+        "the language model to test: embedded:NAME, hf:ORG/NAME[@REVISION], a folder or a .gguf file; "
+        "given several times, the tests run once a model",
+        many=True,
+        metavar="SPEC",
+    ),
+    Setting("reference_model", None, "the model behind the fixture reference_language_model", metavar="SPEC"),
+    Setting("device", "auto", "where models run: auto (cuda when there is one), cpu, cuda, cuda:1, mps"),
+    Setting(
+        "dtype",
+        "auto",
+        "the number format of the network: auto (float32 on a CPU), float32, bfloat16, float16",
+        read=_choice("auto", "float32", "bfloat16", "float16"),
+    ),
+    Setting("batch_size", "auto", "prompts in one forward pass: a whole number, or auto", _batch_size, metavar="N|auto"),
+    Setting("baseline", None, "a .json file or a folder with stored past results to compare with", Path, metavar="PATH"),
+    Setting(
+        "baseline_model",
+        None,
+        "compare with the results stored for the model of this name instead of the tested model's own",
+        metavar="NAME",
+    ),
+    Setting("update_baseline", False, "store the results of this run as the baseline", _flag, flag=True),
+    Setting("report", (), "write a report of all verdicts; the ending chooses the format", _report_path, many=True,
+            metavar="PATH"),
+    Setting(
+        "inconclusive",
+        "fail",
+        "what an undecided promise does to its test: fail, warn or skip",
+        _choice("fail", "warn", "skip"),
+    ),
+    Setting("seed", 0, "seeds every random draw", _integer, metavar="N"),
+    Setting("protocol", "sound", "how questions are asked and read: " + ", ".join(PROTOCOLS), _choice(*PROTOCOLS)),
+    Setting("template", "auto", "chat template: auto (when the model has one), chat, raw",
+            _choice("auto", "chat", "raw")),
+    Setting("repetitions", 5, "how often each question is asked, with fresh random examples", _integer, metavar="N"),
+    Setting("examples", 3, "in-context examples before each question; 0 asks without any", _integer, metavar="N"),
+    Setting("option_order", "cyclic", "order of the options over the repetitions: cyclic or none",
+            _choice("cyclic", "none")),
+    Setting("refusals", "keep", "\"don't know\" and refused answers: keep, drop or separate",
+            _choice("keep", "drop", "separate")),
+    Setting("trust_remote_code", (), "run code that comes with this model (a SPEC)", many=True, metavar="SPEC"),
+    Setting("allow_pickled_weights", (), "load pickled weights of this model (a SPEC)", many=True, metavar="SPEC"),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a run, resolved, and where each one comes from."""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def as_words(self) -> dict[str, str]:
+        """Return the settings that somebody chose, by name, as they are shown to people."""
+        return {
+            name: ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for name, value in self.values.items()
+            if self.origins[name] != "default"
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return value and origin of each setting as plain JSON values."""
+        return {
+            name: {"value": _plain(value), "origin": self.origins[name]} for name, value in sorted(self.values.items())
+        }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every setting on the command line and in the ini file."""
+    group = parser.getgroup("pluralism", "pluralism regression tests of language models")
+    for setting in SETTINGS:
+        help_text = f"{setting.help} (ini: {setting.ini}, environment: {setting.environment})".replace("%", "%%")
+        if setting.flag:
+            group.addoption(setting.option, dest=setting.ini, action="store_true", default=None, help=help_text)
+        else:
+            group.addoption(
+                setting.option,
+                dest=setting.ini,
+                action="append" if setting.many else "store",
+                default=None,
+                metavar=setting.metavar or setting.name.upper(),
+                help=help_text,
+            )
+        parser.addini(setting.ini, setting.help, type="linelist" if setting.many else "string", default=None)
+
+
+def resolve(config: pytest.Config) -> Settings:
+    """Resolve every setting of a run.
+
+    Raises
+    ------
+    pytest.UsageError
+        A value that its setting must not have, or a report that cannot be written.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for setting in SETTINGS:
+        raw, origin, name = _raw(config, setting)
+        origins[setting.name] = origin
+        if origin == "default":
+            values[setting.name] = setting.default
+            continue
+        try:
+            if setting.many:
+                values[setting.name] = tuple(dict.fromkeys(setting.read(part) for part in raw))
+            else:
+                values[setting.name] = raw if isinstance(raw, bool) else setting.read(raw)
+        except ValueError as error:
+            raise pytest.UsageError(f"{name} {error} Got {raw!r}.") from None
+    _check(values)
+    return Settings(values, origins)
+
+
+def _raw(config: pytest.Config, setting: Setting) -> tuple[Any, str, str]:
+    given = config.getoption(setting.ini)
+    if given is not None:
+        return given, "command line", setting.option
+    text = os.environ.get(setting.environment)
+    if text:
+        return (text.split() if setting.many else text), "environment", setting.environment
+    ini = config.getini(setting.ini)
+    if ini:
+        return ini, "ini", setting.ini
+    return None, "default", setting.option
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    for name, low in (("repetitions", 1), ("examples", 0)):
+        if values[name] < low:
+            raise pytest.UsageError(f"--pluralism-{name} must be at least {low}. Got {values[name]}.")
+    if values["update_baseline"] and values["baseline"] is None:
+        raise pytest.UsageError(
+            "--pluralism-update-baseline needs to know where: add --pluralism-baseline PATH (a .json file or a folder)."
+        )
+    for path in values["report"]:
+        why = check_writable(path)
+        if why:
+            raise pytest.UsageError(f"--pluralism-report cannot be written: {why}.")

@@ -1,0 +1,161 @@
+"""The entry point of the plugin: hooks that declare and delegate, and import nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_pluralism import hookspecs, options
+from pytest_pluralism.evaluation.registry import MEASURES
+from pytest_pluralism.fixtures import language_model, pluralism, reference_language_model
+from pytest_pluralism.session import ENTRIES, PLANS, SESSION, PluralismSession, model_id
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Survey
+    from pytest_pluralism.models.protocol import LanguageModel
+
+__all__ = ["language_model", "pluralism", "reference_language_model"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the settings."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, and resolve the settings so that a wrong one stops the run at its start."""
+    for measure in MEASURES.values():
+        config.addinivalue_line(
+            "markers",
+            f"{measure.name}(dataset, *, population=None, {'=None, '.join(measure.promises)}=None, "
+            f"confidence_level=0.95, ...): promise about the {measure.title}: {measure.description}",
+        )
+    session = PluralismSession(config, options.resolve(config))
+    config.stash[SESSION] = session
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Controller(session), "pluralism-controller")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Show the settings that somebody chose, and where."""
+    settings = config.stash[SESSION].settings
+    chosen = [f"{name}={value} ({settings.origins[name]})" for name, value in settings.as_words().items()]
+    return f"pluralism: {', '.join(chosen)}" if chosen else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks a language model once for each ``--pluralism-model``."""
+    marked = any(mark.name in MEASURES for mark in metafunc.definition.iter_markers())
+    wanted = {"language_model", "pluralism"} & set(metafunc.fixturenames)
+    specs = metafunc.config.stash[SESSION].settings["model"]
+    if specs and (marked or wanted):
+        if "language_model" not in metafunc.fixturenames:
+            metafunc.fixturenames.append("language_model")
+        # The session scope lets pytest sort the tests by model, so that each model loads once.
+        metafunc.parametrize("language_model", specs, indirect=True, ids=model_id, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Read every marker, and let the tests whose markers are wrong report that before a model loads."""
+    settings = config.stash[SESSION].settings
+    for item in items:
+        if not any(mark.name in MEASURES for mark in item.iter_markers()):
+            continue
+        from pytest_pluralism.gate import plan_gates
+
+        item.stash[PLANS] = plan_gates(item, settings)
+        if "pluralism" not in getattr(item, "fixturenames", ()):
+            item.fixturenames.append("pluralism")  # type: ignore[attr-defined]
+    items.sort(key=lambda item: not item.stash.get(PLANS, ([], []))[1])
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """Show all that is wrong with the markers at once."""
+    lines = []
+    for item in items:
+        for problem in item.stash.get(PLANS, ([], []))[1]:
+            lines.append(f"pluralism: ERROR {item.nodeid}: {problem}")
+    return lines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """After the body of a marked test, judge its promises."""
+    result = yield
+    handle = getattr(item, "funcargs", {}).get("pluralism")
+    if handle is not None and item.stash.get(PLANS, None):
+        handle.assert_promises()
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Send the verdicts of a test along with its report, from a worker to the controller too."""
+    if call.when == "call" and item.stash.get(ENTRIES, None):
+        from pytest_pluralism.report.junit_xml import properties
+
+        item.user_properties += properties(item.stash[ENTRIES])
+    report = yield
+    if call.when == "call":
+        report.pluralism_entries = item.stash.get(ENTRIES, [])
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_pluralism_load_model(spec: str, settings: options.Settings) -> LanguageModel | None:
+    """Load a model of our own kinds."""
+    from pytest_pluralism.models import load_model
+
+    return load_model(
+        spec,
+        device=settings["device"],
+        dtype=settings["dtype"],
+        batch_size=settings["batch_size"],
+        trust_remote_code=spec in settings["trust_remote_code"],
+        allow_pickle=spec in settings["allow_pickled_weights"],
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
+    """Load a survey of our own kinds."""
+    from pytest_pluralism.datasets import load_survey
+
+    return load_survey(name, refusals=refusals)
+
+
+class Controller:
+    """What only one process of a run does: collect the verdicts of all workers, write them, show them."""
+
+    def __init__(self, session: PluralismSession) -> None:
+        self.session = session
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in the verdicts of a test."""
+        self.session.collect(getattr(report, "pluralism_entries", ()))
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write reports and baselines; a baseline only from a run that came to its end."""
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        self.session.finish(complete=ended)
+        if self.session.failed_to_store and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the table of verdicts, and what was written where."""
+        if self.session.entries or self.session.notes:
+            from pytest_pluralism.report.terminal import summary_lines
+
+            terminalreporter.section("pluralism")
+            width = terminalreporter._tw.fullwidth
+            for line in summary_lines(self.session.entries.values(), self.session.notes, width=width):
+                terminalreporter.write_line(line)

