@@ -42,7 +42,8 @@ class Question:
     """One closed question of a survey.
 
     ``positions`` are the places of the options on an ordinal scale (``None``: the options have no order).
-    ``refusals`` are the indices of options such as "Don't know" or "Refused".
+    ``refusals`` are the indices of options such as "Don't know" or "Refused" that are kept apart from the others: a
+    distribution holds their mass too, and it is taken out before anything is compared.
     ``cluster`` names what makes units dependent; by default every question is its own cluster.
     """
 
@@ -56,18 +57,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class AnswerDistribution:
-    """How one population answered one question: a probability for each option, and how many answered.
-
-    ``refusal_mass`` is the share that refused, where refusals were taken out of the distribution; ``None`` means that
-    refusals, if there are any, are options like the others.
-    """
+    """How one population answered one question: a probability for each option, and how many answered."""
 
     question_id: str
     population: str
     probabilities: tuple[float, ...]
     n_respondents: float | None = None
     n_effective: float | None = None
-    refusal_mass: float | None = None
 
 
 @dataclass(frozen=True)

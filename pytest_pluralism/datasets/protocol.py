@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
-from pytest_pluralism.datasets.refusals import RefusalPolicy, check_refusal_policy, detect_refusals, split_refusals
+from pytest_pluralism.datasets.refusals import RefusalPolicy, check_refusal_policy, detect_refusals
 
 __all__ = [
     "MOST_PROBLEMS",
@@ -155,7 +155,7 @@ def assemble_survey(
         else:
             problems.add(where, f"'question_id' must be a non-empty string, not {_show(item.question_id)}")
             continue
-        if leave_out_degenerate and isinstance(item.options, (list, tuple)) and len(item.options) < 2:
+        if leave_out_degenerate and isinstance(item.options, (list, tuple)) and len(set(item.options)) < 2:
             few_options += 1
             continue
         before = len(problems.found)
@@ -186,9 +186,9 @@ def assemble_survey(
             if not checked:
                 continue
             question, checked = _apply_policy(question, checked, kept, policy)
-        elif question.refusals and question.positions is not None:
-            # A refusal that counts as an option has no place on the scale, so there is no scale.
-            question = dataclasses.replace(question, positions=None)
+        elif question.refusals:
+            # Kept refusals are options like the others. They have no place on a scale, so there is no scale.
+            question = dataclasses.replace(question, positions=None, refusals=())
         questions.append(question)
         rows.extend(checked)
     if n_read == 0 and not problems.found:
@@ -239,7 +239,7 @@ def survey_sha256(questions: Iterable[Question], distributions: Iterable[AnswerD
     >>> question = Question("q", "Is it so?", ("Yes", "No"))
     >>> row = AnswerDistribution("q", "Everybody", (0.5, 0.5), 100.0)
     >>> survey_sha256([question], [row])[:8]
-    '123118ea'
+    'd41acc1a'
     """
     content = {
         "questions": [
@@ -251,7 +251,7 @@ def survey_sha256(questions: Iterable[Question], distributions: Iterable[AnswerD
                 d.question_id,
                 d.population,
                 _rounded(d.probabilities),
-                *(None if x is None else round(float(x), 12) for x in (d.n_respondents, d.n_effective, d.refusal_mass)),
+                *(None if x is None else round(float(x), 12) for x in (d.n_respondents, d.n_effective)),
             ]
             for d in sorted(distributions, key=lambda d: (d.question_id, d.population))
         ],
@@ -340,7 +340,7 @@ def _check_positions(
     if not substantive:
         return None
     # A refusal has no place on the scale. Its entry is never used: with `keep` there are no positions at all, with
-    # `drop` it is removed, and with `separate` it carries no mass.
+    # `drop` it is removed, and with `separate` its mass is taken out before anything is compared.
     anywhere = next(iter(substantive.values()))
     return tuple(substantive.get(index, anywhere) for index in range(len(item.options)))
 
@@ -411,13 +411,13 @@ def _check_probabilities(
 def _apply_policy(
     question: Question, rows: list[AnswerDistribution], kept: list[int], policy: RefusalPolicy
 ) -> tuple[Question, list[AnswerDistribution]]:
-    """Take the refusals of one question out of its distributions, and with ``drop`` out of its options."""
+    """Drop the refusals of one question, or keep them apart; either way count only the respondents who answered."""
     changed = []
     for row in rows:
-        probabilities, mass = split_refusals(row.probabilities, question.refusals)
+        answered = math.fsum(row.probabilities[index] for index in kept)
+        probabilities = row.probabilities
         if policy == "drop":
-            probabilities = tuple(probabilities[index] for index in kept)
-        answered = 1.0 - mass
+            probabilities = tuple(probabilities[index] / answered for index in kept)
         changed.append(
             AnswerDistribution(
                 row.question_id,
@@ -425,7 +425,6 @@ def _apply_policy(
                 probabilities,
                 None if row.n_respondents is None else row.n_respondents * answered,
                 None if row.n_effective is None else row.n_effective * answered,
-                refusal_mass=mass,
             )
         )
     if policy == "drop":
