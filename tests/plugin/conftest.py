@@ -1,0 +1,88 @@
+"""A small project with a survey file and a model of its own, brought by the public hook."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+CONFTEST = '''
+import hashlib
+import math
+
+from pytest_pluralism.core.records import Answer
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class TableModel:
+    """Answers by a fixed table: the log-weight of an option is a hash of the question and its text, times SHARPNESS."""
+
+    loaded = []
+
+    def __init__(self, spec):
+        name, _, sharpness = spec.removeprefix("table:").partition("*")
+        self.sharpness = float(sharpness or 1.0)
+        self.asked = 0
+        self.identity = ModelIdentity(
+            spec=spec, name=name, sha256=hashlib.sha256(spec.encode()).hexdigest(), dtype="float32", device="cpu"
+        )
+        TableModel.loaded.append(spec)
+        print("LOADED", spec)
+
+    def answer(self, prompts, *, progress=None):
+        self.asked += len(prompts)
+        result = []
+        for prompt in prompts:
+            text, *options = prompt.question.splitlines()
+            logits = []
+            for line in options:
+                digest = hashlib.sha256((text + line[3:]).encode()).digest()
+                logits.append(self.sharpness * digest[0] / 128)
+            top = max(logits)
+            total = math.log(sum(math.exp(one - top) for one in logits)) + top
+            result.append(Answer(tuple(one - total for one in logits), 1.0, "A", 0.9))
+            if progress is not None:
+                progress(len(result), len(prompts))
+        print("ASKED", len(prompts))
+        return result
+
+    def close(self):
+        print("CLOSED", self.identity.spec)
+
+
+def pytest_pluralism_load_model(spec, settings):
+    if spec.startswith("table:"):
+        return TableModel(spec)
+'''
+
+
+def survey_rows(n_questions: int = 12) -> list[dict[str, object]]:
+    """Return a survey of two populations that differ."""
+    rows = []
+    for number in range(n_questions):
+        north = [0.2 + 0.02 * (number % 5), 0.3, 0.5 - 0.02 * (number % 5)]
+        south = north[::-1]
+        rows.append(
+            {
+                "question_id": f"q{number}",
+                "question": f"Should the town do thing number {number}?",
+                "options": ["Yes", "Perhaps", "No"],
+                "distributions": [
+                    {"population": "North", "probabilities": north, "n_respondents": 500},
+                    {"population": "South", "probabilities": south, "n_respondents": 300},
+                ],
+            }
+        )
+    return rows
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project with a survey ``town.jsonl`` and models ``table:NAME*SHARPNESS``."""
+    pytester.makeconftest(CONFTEST)
+    pytester.path.joinpath("town.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in survey_rows()), encoding="utf-8"
+    )
+    # pytester's own runs inherit nothing of our ini file, so that warnings stay errors only where a test says so.
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
+    return pytester
