@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from scipy import stats
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import interval_at
-from pytest_pluralism.core.parameters import real_number
+from pytest_pluralism.core.estimation.intervals import bound_p_value, interval_at
+from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
+from pytest_pluralism.core.parameters import real_number, same_length
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Verdict, Witness
 
-__all__ = ["CLUSTERS_NEEDED_WITHOUT_VARIANCE", "decide"]
+__all__ = ["CLUSTERS_NEEDED_WITHOUT_VARIANCE", "adjust_verdicts", "decide", "failure_p_value"]
 
 #: A zero-width interval is believed from this many clusters on. When G clusters all show the same value, up to
 #: 1 - 0.05 ** (1 / G) of all clusters may still differ (the "rule of three", about 3 / G): with 30, at most one in ten.
@@ -98,16 +100,14 @@ def decide(
     'passed'
     >>> verdict = decide(Gate(at_most=0.32), estimate)
     >>> verdict.outcome.value, verdict.units_needed
-    ('inconclusive', 518)
+    ('inconclusive', 513)
     """
-    floor = real_number(noise_floor, name="noise_floor", function="decide")
-    if floor < 0:
-        raise invalid_parameter("noise_floor", "decide", "a float in [0, inf)", noise_floor)
+    floor = _noise_floor(noise_floor, "decide")
     parts: list[_Part] = []
     if gate.at_most is not None:
-        parts.append(_bound(interval_at_gate(estimate, gate), gate.at_most, upper=True, what="the value"))
+        parts.append(_bound(interval_at(estimate, gate.confidence_level), gate.at_most, upper=True, what="the value"))
     if gate.at_least is not None:
-        parts.append(_bound(interval_at_gate(estimate, gate), gate.at_least, upper=False, what="the value"))
+        parts.append(_bound(interval_at(estimate, gate.confidence_level), gate.at_least, upper=False, what="the value"))
     if gate.max_increase is not None:
         parts.append(_change(gate, estimate, change, gate.max_increase, floor, upper=True))
     if gate.max_decrease is not None:
@@ -127,6 +127,154 @@ def decide(
     )
 
 
+def failure_p_value(
+    gate: Gate, estimate: Estimate, /, *, change: Estimate | None = None, noise_floor: float = 0.0
+) -> float:
+    """Return the p-value of the null hypothesis that a promise is kept: small when it is shown to be broken.
+
+    It is below ``(1 - confidence_level) / 2`` exactly when :func:`decide` says FAILED. With several bounds in one gate
+    it is the smallest of their p-values times their number (Bonferroni).
+
+    Parameters
+    ----------
+    gate, estimate, change, noise_floor
+        As in :func:`decide`.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the gate decides on the value alone or one of its intervals cannot be trusted, as listed
+        for :func:`decide`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the noise floor is negative or not finite.
+
+    Examples
+    --------
+    >>> from pytest_pluralism.core.records import Estimate, Gate
+    >>> estimate = Estimate(0.30, 0.25, 0.35, 0.025, n=100, n_clusters=100)
+    >>> round(failure_p_value(Gate(at_most=0.25), estimate), 3)
+    0.024
+    """
+    floor = _noise_floor(noise_floor, "failure_p_value")
+    if gate.confidence_level is None:
+        return math.nan
+    tests: list[tuple[Estimate | None, float, str]] = []
+    if gate.at_most is not None:
+        tests.append((estimate, gate.at_most, "greater"))
+    if gate.at_least is not None:
+        tests.append((estimate, gate.at_least, "less"))
+    if gate.max_increase is not None:
+        tests.append((change, max(gate.max_increase, floor), "greater"))
+    if gate.max_decrease is not None:
+        tests.append((change, -max(gate.max_decrease, floor), "less"))
+    p_values = []
+    for measured, bound, alternative in tests:
+        if measured is None or measured.n == 0 or measured.n_clusters < 2 or math.isnan(measured.value):
+            return math.nan
+        if measured is change and _unchanged(measured, gate, floor):
+            p_values.append(1.0)
+            continue
+        at_gate = interval_at(measured, gate.confidence_level)
+        if math.isnan(at_gate.low) or math.isnan(at_gate.high) or _too_certain(at_gate):
+            return math.nan
+        p_values.append(bound_p_value(at_gate, bound, alternative=alternative))
+    return min(1.0, min(p_values) * len(p_values))
+
+
+def adjust_verdicts(
+    verdicts: Sequence[Verdict], /, *, method: str = "holm", noise_floors: Sequence[float] | None = None
+) -> tuple[Verdict, ...]:
+    """Take back failures that many promises in one run explain: FAILED becomes INCONCLUSIVE.
+
+    With m gates at 95 %, each fails by chance in at most 2.5 % of runs, and some of them in up to m times that. After
+    the adjustment the chance of any false FAILED in the run is at most 2.5 % (Holm), whatever m is. A PASSED is never
+    changed: a release that passes only if all its gates pass needs no adjustment for that, and neither does an ERROR or
+    a gate that decides on the value alone.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        The verdicts of one run.
+    method : {"holm", "bonferroni", "benjamini_hochberg", "none"}
+        How; ``"benjamini_hochberg"`` bounds the share of false ones among the FAILED instead.
+    noise_floors : sequence of float, optional
+        The noise floor that each verdict was decided with; by default 0.
+
+    Returns
+    -------
+    tuple of Verdict
+        In the given order.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the method is unknown, or there is not one noise floor a verdict.
+
+    References
+    ----------
+    S. Holm, Scand. J. Statist. 6, 1979, 65-70. R. L. Berger, Technometrics 24, 1982, doi:10.1080/00401706.1982.10487790
+    (why all-must-pass needs no adjustment).
+
+    Examples
+    --------
+    >>> from pytest_pluralism.core.records import Estimate, Gate
+    >>> failed = decide(Gate(at_most=0.25), Estimate(0.30, 0.25, 0.35, 0.0246, n=100, n_clusters=100))
+    >>> adjust_verdicts([failed] * 3)[0].outcome.value
+    'inconclusive'
+    """
+    floors = [0.0] * len(verdicts) if noise_floors is None else list(noise_floors)
+    same_length(floors, verdicts, name="noise_floors", other_name="verdicts", function="adjust_verdicts")
+    p_values = [
+        math.nan
+        if verdict.estimate is None
+        else failure_p_value(verdict.gate, verdict.estimate, change=verdict.change, noise_floor=floor)
+        for verdict, floor in zip(verdicts, floors, strict=True)
+    ]
+    tested = [i for i, p_value in enumerate(p_values) if not math.isnan(p_value)]
+    adjusted = list(verdicts)
+    if not tested:
+        adjust_p_values([1.0], method=method)
+        return tuple(adjusted)
+    for i, p_value in zip(tested, adjust_p_values([p_values[i] for i in tested], method=method), strict=True):
+        level = verdicts[i].gate.confidence_level
+        if verdicts[i].outcome is Outcome.FAILED and level is not None and p_value >= (1.0 - level) / 2.0:
+            adjusted[i] = replace(
+                verdicts[i],
+                outcome=Outcome.INCONCLUSIVE,
+                reason=f"{verdicts[i].reason}; among {len(tested)} gates this may be chance "
+                f"({method}-adjusted p = {p_value:.2g})",
+            )
+    return tuple(adjusted)
+
+
+def _noise_floor(value: float, function: str) -> float:
+    floor = real_number(value, name="noise_floor", function=function)
+    if floor < 0:
+        raise invalid_parameter("noise_floor", function, "a float in [0, inf)", value)
+    return floor
+
+
+def _unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
+    """Whether no unit changed by more than the noise floor."""
+    if change.n == 0 or change.n_missing or (change.n_clusters < 2 and gate.confidence_level is not None):
+        return False
+    if change.values:
+        return all(abs(difference) <= floor for difference in change.values)
+    return change.value == change.low == change.high == change.standard_error == 0.0
+
+
+def _too_certain(estimate: Estimate) -> bool:
+    """Whether an interval has no width although few clusters carry it."""
+    return (
+        estimate.confidence_level is not None
+        and estimate.low == estimate.high
+        and estimate.n_clusters < CLUSTERS_NEEDED_WITHOUT_VARIANCE
+    )
+
+
 _SEVERITY = {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILED: 2, Outcome.ERROR: 3}
 
 
@@ -139,11 +287,6 @@ class _Part:
     units_needed: int | None = None
 
 
-def interval_at_gate(estimate: Estimate, gate: Gate, /) -> Estimate:
-    """Return the estimate with its interval at the gate's confidence level."""
-    return interval_at(estimate, gate.confidence_level)
-
-
 def _change(
     gate: Gate, estimate: Estimate, change: Estimate | None, promise: float, floor: float, *, upper: bool
 ) -> _Part:
@@ -154,20 +297,10 @@ def _change(
     if change is None:
         return _Part(Outcome.INCONCLUSIVE, "there is no comparable baseline to compare with")
     margin = max(promise, floor)
-    unchanged = (
-        change.n > 0
-        and change.n_missing == 0
-        and (change.n_clusters >= 2 or gate.confidence_level is None)
-        and (
-            all(abs(difference) <= floor for difference in change.values)
-            if change.values
-            else change.value == change.low == change.high == 0.0
-        )
-    )
-    if unchanged:
+    if _unchanged(change, gate, floor):
         return _Part(Outcome.PASSED)
     bound = margin if upper else -margin
-    return _bound(interval_at_gate(change, gate), bound, upper=upper, what="the change")
+    return _bound(interval_at(change, gate.confidence_level), bound, upper=upper, what="the change")
 
 
 def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part:
@@ -180,7 +313,7 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
         return _Part(Outcome.INCONCLUSIVE, f"{what} comes from a single cluster, which shows nothing about others")
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return _Part(Outcome.INCONCLUSIVE, f"the interval of {what} is unknown")
-    if inferring and estimate.low == estimate.high and estimate.n_clusters < CLUSTERS_NEEDED_WITHOUT_VARIANCE:
+    if _too_certain(estimate):
         lacking = CLUSTERS_NEEDED_WITHOUT_VARIANCE - estimate.n_clusters
         return _Part(
             Outcome.INCONCLUSIVE,
@@ -218,10 +351,10 @@ def _more_units(estimate: Estimate, bound: float) -> int | None:
         return None
     half = estimate.high - estimate.value if bound > estimate.value else estimate.value - estimate.low
     tail = 0.5 + level / 2
+    now = float(stats.t.ppf(tail, n_clusters - 1))
 
     def width(clusters: int) -> float:
-        quantiles = stats.t.ppf(tail, [clusters - 1, n_clusters - 1])
-        return float(half * math.sqrt(n_clusters / clusters) * quantiles[0] / quantiles[1])
+        return half * math.sqrt(n_clusters / clusters) * float(stats.t.ppf(tail, clusters - 1)) / now
 
     if width(_MOST_UNITS) >= distance:
         return None

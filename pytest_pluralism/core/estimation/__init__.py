@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         subtract_estimates,
     )
     from pytest_pluralism.core.estimation.intervals import (
+        bound_p_value,
         clustered_standard_error,
         estimate_mean,
         interval_at,
@@ -43,6 +44,7 @@ _HOME = {
     "bonferroni": "multiplicity",
     "bootstrap_interval": "resampling",
     "bootstrap_means": "resampling",
+    "bound_p_value": "intervals",
     "clustered_standard_error": "intervals",
     "compare_paired": "comparison",
     "effective_sample_size": "survey",
@@ -72,6 +74,7 @@ __all__ = [
     "bonferroni",
     "bootstrap_interval",
     "bootstrap_means",
+    "bound_p_value",
     "clustered_standard_error",
     "compare_paired",
     "effective_sample_size",

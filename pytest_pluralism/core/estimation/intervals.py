@@ -22,10 +22,12 @@ from pytest_pluralism.core.records import Estimate
 __all__ = [
     "METHODS",
     "SKEWNESS_RULE_CLUSTERS",
+    "bound_p_value",
     "cluster_contributions",
     "clustered_standard_error",
     "estimate_mean",
     "interval_at",
+    "units_of",
     "wilson_interval",
 ]
 
@@ -36,7 +38,7 @@ METHODS = ("auto", "t", "skewness", "wilson", "bca", "bootstrap_t")
 
 #: From this many clusters on the plain t interval needs no help with skewed scores (measured by
 #: ``tools/simulate_statistics.py``; docs/explanation/statistics.md shows the table).
-SKEWNESS_RULE_CLUSTERS = 1000
+SKEWNESS_RULE_CLUSTERS = 200
 
 
 def estimate_mean(
@@ -67,7 +69,7 @@ def estimate_mean(
     clusters : sequence of hashable, shape (n,), optional
         What makes units dependent (the question that several countries answered). By default every unit stands alone.
     confidence_level : float in (0, 1) or None
-        ``None`` says that the units are the whole set: ``low`` and ``high`` equal the value and the standard error is 0.
+        ``None`` says that the units are the whole set: ``low`` and ``high`` equal the value, the standard error is 0.
     unit_ids : sequence, shape (n,), optional
         Names of the units, all different, kept so that two estimates can be paired.
     other_clusters : sequence of hashable, shape (n,), optional
@@ -75,8 +77,10 @@ def estimate_mean(
     weights : array_like of float, shape (n,), optional
         Sampling weights of the units, non-negative. A weighted estimate keeps no units, so it cannot be subtracted.
     method : {"auto", "t", "skewness", "wilson", "bca", "bootstrap_t"}
-        How the interval is made. ``"auto"``: ``"wilson"`` when every value is 0 or 1, else ``"skewness"`` below
-        ``SKEWNESS_RULE_CLUSTERS`` clusters, else ``"t"``; ``"t"`` for weights and for two-way clusters.
+        How the interval is made. ``"auto"``: ``"wilson"`` when every value is 0 or 1; else ``"skewness"`` (Hall's
+        cubic transformation with t quantiles, wider and asymmetric) below ``SKEWNESS_RULE_CLUSTERS`` = 200 clusters,
+        where plain t intervals of skewed scores cover too little; else ``"t"``. For weights and two-way clusters
+        always ``"t"``.
     n_resamples : int
         For ``"bca"`` and ``"bootstrap_t"``: how many resamples of the clusters.
     rng : numpy.random.Generator or int
@@ -160,9 +164,7 @@ def estimate_mean(
         error, how = 0.0, "whole set"
     else:
         error = _standard_error(array, codes, others, masses)
-        low, high, how = _ends(
-            array, codes, others, masses, value, error, n_clusters, level, chosen, n_resamples, rng
-        )
+        low, high, how = _ends(array, codes, others, masses, value, error, n_clusters, level, chosen, n_resamples, rng)
     return Estimate(
         value=value,
         low=low,
@@ -240,6 +242,80 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
         confidence_level=level,
         method="t, from the standard error",
     )
+
+
+def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> float:
+    """Return the one-sided p-value of an estimate against a bound, which agrees with its interval.
+
+    ``alternative="greater"`` tests whether the expectation lies above the bound: the p-value is below
+    ``(1 - level) / 2`` exactly when the lower end of the two-sided interval at ``level`` lies above the bound.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        The estimate; its method decides how the interval is inverted.
+    bound : float
+        What the expectation is compared with.
+    alternative : {"greater", "less"}
+        Which side is claimed.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the interval is unknown or the estimate is about a whole set, where nothing is inferred.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the bound is not finite or the alternative is unknown.
+
+    Notes
+    -----
+    Degenerate cases: a zero standard error gives 0 when the value lies strictly on the claimed side, else 1. The
+    p-value of a bootstrap interval is that of the clustered t.
+
+    Examples
+    --------
+    >>> estimate = estimate_mean([0.2, 0.4, 0.3, 0.5], method="t")
+    >>> round(bound_p_value(estimate, 0.145, alternative="greater"), 3)
+    0.025
+    """
+    function = "bound_p_value"
+    limit = real_number(bound, name="bound", function=function)
+    if alternative not in ("greater", "less"):
+        raise invalid_parameter("alternative", function, "'greater' or 'less'", repr(alternative))
+    side = 1.0 if alternative == "greater" else -1.0
+    unknown = (estimate.value, estimate.low, estimate.high, estimate.standard_error)
+    if estimate.confidence_level is None or estimate.n_clusters < 2 or any(map(math.isnan, unknown)):
+        return math.nan
+    value, error, n_clusters = estimate.value, estimate.standard_error, estimate.n_clusters
+    if estimate.method.startswith("wilson"):
+        return _share_p_value(estimate, limit, side)
+    if error == 0.0:
+        return 0.0 if side * (value - limit) > 0 else 1.0
+    statistic = (value - limit) / error
+    if "skewness" in estimate.method and len(estimate.values) == estimate.n:
+        scores = cluster_contributions(
+            np.asarray(estimate.values), cluster_codes(estimate.clusters or None, estimate.n, function=function)
+        )
+        skewness = _skewness(scores)
+        root = math.sqrt(n_clusters)
+        s = statistic / root
+        statistic = root * (s + skewness * s**2 / 3 + skewness**2 * s**3 / 27 + skewness / (6 * n_clusters))
+    return float(stats.t.sf(side * statistic, n_clusters - 1))
+
+
+def _share_p_value(estimate: Estimate, limit: float, side: float) -> float:
+    """Wilson's interval holds the shares that the score test does not reject, so the score test is its p-value."""
+    share, n = estimate.value, float(estimate.n)
+    if not 0.0 < limit < 1.0:
+        # A share of exactly 0 or 1 (or beyond) allows one outcome only.
+        return 0.0 if side * (share - limit) > 0 else 1.0
+    scale = math.sqrt(limit * (1.0 - limit))
+    if "clustered" not in estimate.method:
+        return float(stats.norm.sf(side * (share - limit) * math.sqrt(n) / scale))
+    effective = _effective_units(share, estimate.standard_error, estimate.n, estimate.n_clusters)
+    return float(stats.t.sf(side * (share - limit) * math.sqrt(effective) / scale, estimate.n_clusters - 1))
 
 
 def units_of(estimate: Estimate, /) -> dict[str, Any]:
@@ -360,7 +436,8 @@ def cluster_contributions(array: FloatArray, codes: IntArray, masses: FloatArray
     share = np.full(len(array), 1.0 / len(array)) if masses is None else masses / masses.sum()
     n_clusters = _count(codes)
     residuals = share * (array - _mean(array, masses))
-    return n_clusters * np.bincount(codes, weights=residuals, minlength=n_clusters)
+    contributions: FloatArray = n_clusters * np.bincount(codes, weights=residuals).astype(np.float64)
+    return contributions
 
 
 # ------------------------------------------------------------------------------------------------------- the ends
@@ -402,9 +479,7 @@ def _ends(
 def _skewness_ends(scores: FloatArray, value: float, error: float, quantile: float) -> tuple[float, float]:
     """Hall's cubic transformation of the t statistic, which takes out the skewness; monotone, so it can be inverted."""
     n_clusters = len(scores)
-    deviations = scores - scores.mean()
-    spread = math.sqrt(float(np.mean(deviations**2)))
-    skewness = float(np.mean((deviations / spread) ** 3))
+    skewness = _skewness(scores)
     root = math.sqrt(n_clusters)
     sigma = error * root
 
@@ -418,6 +493,21 @@ def _skewness_ends(scores: FloatArray, value: float, error: float, quantile: flo
     return value - sigma * inverse(quantile / root), value - sigma * inverse(-quantile / root)
 
 
+def _skewness(scores: FloatArray) -> float:
+    deviations = scores - scores.mean()
+    spread = math.sqrt(float(np.mean(deviations**2)))
+    return float(np.mean((deviations / spread) ** 3))
+
+
+def _effective_units(share: float, error: float, n: int, n_clusters: int) -> float:
+    """Return how many independent units have the binomial variance that equals the clustered variance.
+
+    A share of 0 or 1 shows no variance, so that only the clusters count; clusters never make more units than there are.
+    """
+    binomial = share * (1.0 - share)
+    return min(binomial / error**2, float(n)) if binomial > 0 and error > 0 else float(n_clusters)
+
+
 def _share_ends(
     array: FloatArray, codes: IntArray, value: float, error: float, level: float
 ) -> tuple[float, float, str]:
@@ -425,10 +515,7 @@ def _share_ends(
     if n_clusters == len(array):
         low, high = _wilson(value, float(len(array)), float(stats.norm.ppf(0.5 + level / 2)))
         return low, high, "wilson"
-    # Clustered shares: the effective number of units is the one whose binomial variance is the clustered variance.
-    # A share of 0 or 1 shows no variance, so that only the clusters count.
-    binomial = value * (1.0 - value)
-    effective = min(binomial / error**2, float(len(array))) if binomial > 0 and error > 0 else float(n_clusters)
+    effective = _effective_units(value, error, len(array), n_clusters)
     low, high = _wilson(value, effective, float(stats.t.ppf(0.5 + level / 2, n_clusters - 1)))
     return low, high, "wilson, clustered"
 
