@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scipy import stats
+from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import bound_p_value, interval_at
@@ -14,11 +14,14 @@ from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
 from pytest_pluralism.core.parameters import real_number, same_length
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Verdict, Witness
 
-__all__ = ["CLUSTERS_NEEDED_WITHOUT_VARIANCE", "adjust_verdicts", "decide", "failure_p_value"]
+__all__ = ["CLUSTERS_NEEDED_WITHOUT_VARIANCE", "ROUNDING", "adjust_verdicts", "decide", "failure_p_value"]
 
 #: A zero-width interval is believed from this many clusters on. When G clusters all show the same value, up to
 #: 1 - 0.05 ** (1 / G) of all clusters may still differ (the "rule of three", about 3 / G): with 30, at most one in ten.
 CLUSTERS_NEEDED_WITHOUT_VARIANCE = 30
+
+#: What rounding can do to a difference of two scores; no spread and no change is seen below it.
+ROUNDING = 1e-12
 
 #: More units than this is no advice.
 _MOST_UNITS = 10_000_000
@@ -88,9 +91,9 @@ def decide(
     - ``max_increase`` or ``max_decrease`` without a ``change``.
 
     The zero-width rule has one exception, the unchanged model. When no unit changed by more than the noise floor
-    (with a noise floor of 0: every difference is exactly 0), the change is not a quantity that happens to show no
-    spread, it is the absence of one, and the promise not to change is kept whatever the margin. So a model passes
-    its own baseline, every time.
+    (with a noise floor of 0: every difference is 0 up to rounding, ``ROUNDING``), the change is not a quantity
+    that happens to show no spread, it is the absence of one, and the promise not to change is kept whatever the margin.
+    So a model passes its own baseline, every time.
 
     Examples
     --------
@@ -156,7 +159,7 @@ def failure_p_value(
     >>> from pytest_pluralism.core.records import Estimate, Gate
     >>> estimate = Estimate(0.30, 0.25, 0.35, 0.025, n=100, n_clusters=100)
     >>> round(failure_p_value(Gate(at_most=0.25), estimate), 3)
-    0.024
+    0.025
     """
     floor = _noise_floor(noise_floor, "failure_p_value")
     if gate.confidence_level is None:
@@ -262,7 +265,7 @@ def _unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
     if change.n == 0 or change.n_missing or (change.n_clusters < 2 and gate.confidence_level is not None):
         return False
     if change.values:
-        return all(abs(difference) <= floor for difference in change.values)
+        return all(abs(difference) <= max(floor, ROUNDING) for difference in change.values)
     return change.value == change.low == change.high == change.standard_error == 0.0
 
 
@@ -270,7 +273,7 @@ def _too_certain(estimate: Estimate) -> bool:
     """Whether an interval has no width although few clusters carry it."""
     return (
         estimate.confidence_level is not None
-        and estimate.low == estimate.high
+        and estimate.high - estimate.low <= ROUNDING * max(1.0, abs(estimate.value))
         and estimate.n_clusters < CLUSTERS_NEEDED_WITHOUT_VARIANCE
     )
 
@@ -351,10 +354,10 @@ def _more_units(estimate: Estimate, bound: float) -> int | None:
         return None
     half = estimate.high - estimate.value if bound > estimate.value else estimate.value - estimate.low
     tail = 0.5 + level / 2
-    now = float(stats.t.ppf(tail, n_clusters - 1))
+    now = float(special.stdtrit(n_clusters - 1, tail))
 
     def width(clusters: int) -> float:
-        return half * math.sqrt(n_clusters / clusters) * float(stats.t.ppf(tail, clusters - 1)) / now
+        return half * math.sqrt(n_clusters / clusters) * float(special.stdtrit(clusters - 1, tail)) / now
 
     if width(_MOST_UNITS) >= distance:
         return None

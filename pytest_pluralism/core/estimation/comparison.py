@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.intervals import SKEWNESS_RULE_CLUSTERS, bound_p_value, estimate_mean, units_of
+from pytest_pluralism.core.estimation.intervals import bound_p_value, estimate_units, units_of
 from pytest_pluralism.core.parameters import FloatArray, cluster_codes, finite_array, real_number, same_length
 from pytest_pluralism.core.records import Estimate
 
@@ -94,19 +94,19 @@ def compare_paired(
     right = _side(baseline, "baseline", function)
     same_length(left, right, name="candidate", other_name="baseline", function=function)
     differences = left - right
-    if method == "auto" and other_clusters is None:
-        # Differences of shares may all be 0 or 1 and must not be taken for shares.
-        present = cluster_codes(clusters, len(differences), function=function)[~np.isnan(differences)]
-        method = "skewness" if len(np.unique(present)) < SKEWNESS_RULE_CLUSTERS else "t"
-    return estimate_mean(
+    return estimate_units(
         differences,
         clusters=clusters,
         confidence_level=confidence_level,
         unit_ids=unit_ids,
         other_clusters=other_clusters,
+        weights=None,
         method=method,
         n_resamples=n_resamples,
         rng=rng,
+        # Differences of shares may all be 0 or 1 and must not be taken for shares.
+        maybe_shares=False,
+        function=function,
     )
 
 
@@ -137,6 +137,7 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
 
     Examples
     --------
+    >>> from pytest_pluralism.core.estimation import estimate_mean
     >>> left = estimate_mean([0.5, 0.6, 0.9], unit_ids=["a", "b", "c"])
     >>> right = estimate_mean([0.4, 0.3, 0.4], unit_ids=["c", "a", "b"])
     >>> round(subtract_estimates(left, right).value, 6)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.parameters import FloatArray, cluster_codes, real_number, unit_interval
@@ -22,6 +22,7 @@ from pytest_pluralism.core.records import Estimate
 __all__ = [
     "METHODS",
     "SKEWNESS_RULE_CLUSTERS",
+    "UNEQUAL_RULE_SHARE",
     "bound_p_value",
     "cluster_contributions",
     "clustered_standard_error",
@@ -34,11 +35,15 @@ __all__ = [
 IntArray = npt.NDArray[np.intp]
 
 #: The methods that ``estimate_mean`` knows.
-METHODS = ("auto", "t", "skewness", "wilson", "bca", "bootstrap_t")
+METHODS = ("auto", "t", "satterthwaite", "skewness", "wilson", "bca", "bootstrap_t")
 
 #: From this many clusters on the plain t interval needs no help with skewed scores (measured by
 #: ``tools/simulate_statistics.py``; docs/explanation/statistics.md shows the table).
 SKEWNESS_RULE_CLUSTERS = 200
+
+#: Where clusters are so unequal that the degrees of freedom fall below this share of G - 1, the skewness of what they
+#: contribute says more about their sizes than about the scores, and is left alone (measured likewise).
+UNEQUAL_RULE_SHARE = 1 / 3
 
 
 def estimate_mean(
@@ -76,11 +81,11 @@ def estimate_mean(
         A second, crossed clustering (juror beside query): two-way clustering after Cameron, Gelbach and Miller.
     weights : array_like of float, shape (n,), optional
         Sampling weights of the units, non-negative. A weighted estimate keeps no units, so it cannot be subtracted.
-    method : {"auto", "t", "skewness", "wilson", "bca", "bootstrap_t"}
-        How the interval is made. ``"auto"``: ``"wilson"`` when every value is 0 or 1; else ``"skewness"`` (Hall's
-        cubic transformation with t quantiles, wider and asymmetric) below ``SKEWNESS_RULE_CLUSTERS`` = 200 clusters,
-        where plain t intervals of skewed scores cover too little; else ``"t"``. For weights and two-way clusters
-        always ``"t"``.
+    method : {"auto", "t", "satterthwaite", "skewness", "wilson", "bca", "bootstrap_t"}
+        How the interval is made. ``"t"`` is the formula above. ``"auto"`` takes a wider one where plain t intervals
+        cover too little: Wilson's when every value is 0 or 1; for clusters of unequal sizes (or weights) an unbiased
+        variance with Satterthwaite's degrees of freedom; below ``SKEWNESS_RULE_CLUSTERS`` = 200 clusters, unless they are very
+        unequal, with Hall's cubic transformation, which takes out skewness. For two-way clusters it is ``"t"``.
     n_resamples : int
         For ``"bca"`` and ``"bootstrap_t"``: how many resamples of the clusters.
     rng : numpy.random.Generator or int
@@ -109,6 +114,8 @@ def estimate_mean(
     References
     ----------
     E. Miller, "Adding error bars to evals", 2024, arXiv:2411.00640 (clustered standard errors).
+    R. M. Bell, D. F. McCaffrey, "Bias reduction in standard errors for linear regression with multi-stage samples",
+    Survey Methodology 28, 2002 (degrees of freedom).
     P. Hall, "On the removal of skewness by transformation", J. R. Stat. Soc. B 54, 1992 (skewness).
     A. C. Cameron, J. B. Gelbach, D. L. Miller, "Robust inference with multiway clustering", 2011,
     doi:10.1198/jbes.2010.07136.
@@ -121,7 +128,37 @@ def estimate_mean(
     >>> estimate_mean([0.2, 0.4, 0.3, 0.5], clusters=["a", "a", "b", "b"]).n_clusters
     2
     """
-    function = "estimate_mean"
+    return estimate_units(
+        values,
+        clusters=clusters,
+        confidence_level=confidence_level,
+        unit_ids=unit_ids,
+        other_clusters=other_clusters,
+        weights=weights,
+        method=method,
+        n_resamples=n_resamples,
+        rng=rng,
+        maybe_shares=True,
+        function="estimate_mean",
+    )
+
+
+def estimate_units(
+    values: npt.ArrayLike,
+    /,
+    *,
+    clusters: Sequence[Any] | npt.NDArray[Any] | None,
+    confidence_level: float | None,
+    unit_ids: Sequence[Any] | None,
+    other_clusters: Sequence[Any] | npt.NDArray[Any] | None,
+    weights: npt.ArrayLike | None,
+    method: str,
+    n_resamples: int,
+    rng: np.random.Generator | int,
+    maybe_shares: bool,
+    function: str,
+) -> Estimate:
+    """Do the work of ``estimate_mean``; ``maybe_shares`` is false for differences, whose 0 and 1 are no shares."""
     array = _scores(values, function=function)
     n_asked = len(array)
     if method not in METHODS:
@@ -156,12 +193,13 @@ def estimate_mean(
         raise invalid_parameter("weights", function, "positive for at least one unit with a score", "0 in total")
 
     n_clusters = _count(codes) if others is None else min(_count(codes), _count(others))
-    chosen = _choose_method(method, array, n_clusters, weighted=masses is not None, two_way=others is not None)
+    binary = maybe_shares and bool(np.isin(array, (0.0, 1.0)).all())
+    chosen = _choose_method(method, codes, masses, binary=binary, two_way=others is not None)
     value = _mean(array, masses)
     store_units = masses is None
     if level is None:
         low = high = value
-        error, how = 0.0, "whole set"
+        error, how = 0.0, "whole set" if others is None else "two-way, whole set"
     else:
         error = _standard_error(array, codes, others, masses)
         low, high, how = _ends(array, codes, others, masses, value, error, n_clusters, level, chosen, n_resamples, rng)
@@ -234,7 +272,7 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     error = estimate.standard_error
     if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
         return replace(estimate, low=math.nan, high=math.nan, confidence_level=level, method="unknown")
-    half = float(stats.t.ppf(0.5 + level / 2, estimate.n_clusters - 1)) * error
+    half = float(special.stdtrit(estimate.n_clusters - 1, 0.5 + level / 2)) * error
     return replace(
         estimate,
         low=estimate.value - half,
@@ -293,16 +331,21 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
         return _share_p_value(estimate, limit, side)
     if error == 0.0:
         return 0.0 if side * (value - limit) > 0 else 1.0
-    statistic = (value - limit) / error
-    if "skewness" in estimate.method and len(estimate.values) == estimate.n:
-        scores = cluster_contributions(
-            np.asarray(estimate.values), cluster_codes(estimate.clusters or None, estimate.n, function=function)
-        )
-        skewness = _skewness(scores)
-        root = math.sqrt(n_clusters)
-        s = statistic / root
-        statistic = root * (s + skewness * s**2 / 3 + skewness**2 * s**3 / 27 + skewness / (6 * n_clusters))
-    return float(stats.t.sf(side * statistic, n_clusters - 1))
+    how = _method_of(estimate)
+    if how in ("skewness", "satterthwaite") and len(estimate.values) == estimate.n:
+        codes = cluster_codes(estimate.clusters or None, estimate.n, function=function)
+        scores, error, freedom = _unequal(np.asarray(estimate.values), codes, None)
+        statistic = (value - limit) / error
+        if how == "skewness":
+            skewness, root = _skewness(scores), math.sqrt(n_clusters)
+            s = statistic / root
+            statistic = root * (s + skewness * s**2 / 3 + skewness**2 * s**3 / 27 + skewness / (6 * n_clusters))
+        return float(special.stdtr(freedom, -(side * statistic)))
+    # Without the units the interval itself says what a standard error is worth on the side that faces the bound.
+    half = value - estimate.low if value > limit else estimate.high - value
+    if half > 0:
+        error = half / float(special.stdtrit(n_clusters - 1, 0.5 + estimate.confidence_level / 2))
+    return float(special.stdtr(n_clusters - 1, -(side * (value - limit) / error)))
 
 
 def _share_p_value(estimate: Estimate, limit: float, side: float) -> float:
@@ -313,9 +356,9 @@ def _share_p_value(estimate: Estimate, limit: float, side: float) -> float:
         return 0.0 if side * (share - limit) > 0 else 1.0
     scale = math.sqrt(limit * (1.0 - limit))
     if "clustered" not in estimate.method:
-        return float(stats.norm.sf(side * (share - limit) * math.sqrt(n) / scale))
+        return float(special.ndtr(-(side * (share - limit) * math.sqrt(n) / scale)))
     effective = _effective_units(share, estimate.standard_error, estimate.n, estimate.n_clusters)
-    return float(stats.t.sf(side * (share - limit) * math.sqrt(effective) / scale, estimate.n_clusters - 1))
+    return float(special.stdtr(estimate.n_clusters - 1, -(side * (share - limit) * math.sqrt(effective) / scale)))
 
 
 def units_of(estimate: Estimate, /) -> dict[str, Any]:
@@ -373,7 +416,7 @@ def wilson_interval(n_yes: float, n: float, /, *, confidence_level: float = 0.95
     if not 0 <= yes <= total:
         raise invalid_parameter("n_yes", function, f"a number in [0, {total:g}]", n_yes)
     level = unit_interval(confidence_level, name="confidence_level", function=function)
-    return _wilson(yes / total, total, float(stats.norm.ppf(0.5 + level / 2)))
+    return _wilson(yes / total, total, float(special.ndtri(0.5 + level / 2)))
 
 
 def clustered_standard_error(
@@ -468,12 +511,48 @@ def _ends(
             array, clusters=codes, confidence_level=level, method=method, n_resamples=n_resamples, rng=rng
         )
         return low, high, f"{method}, {n_resamples} resamples"
-    quantile = float(stats.t.ppf(0.5 + level / 2, n_clusters - 1))
-    if method == "skewness" and error > 0:
-        low, high = _skewness_ends(cluster_contributions(array, codes, masses), value, error, quantile)
-        return low, high, "clustered t, skewness-corrected"
-    how = "two-way clustered t" if two_way else ("weighted clustered t" if masses is not None else "clustered t")
-    return value - quantile * error, value + quantile * error, how
+    kind = "two-way clustered t" if two_way else ("weighted clustered t" if masses is not None else "clustered t")
+    if method == "t" or error == 0.0:
+        half = float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)) * error
+        return value - half, value + half, kind
+    scores, error, freedom = _unequal(array, codes, masses)
+    quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
+    if method == "skewness":
+        low, high = _skewness_ends(scores, value, error, quantile)
+        return low, high, f"{kind}, skewness-corrected"
+    return value - quantile * error, value + quantile * error, f"{kind}, {freedom:.1f} degrees of freedom"
+
+
+def _unequal(array: FloatArray, codes: IntArray, masses: FloatArray | None) -> tuple[FloatArray, float, float]:
+    """Return cluster contributions, a standard error and its degrees of freedom that allow for unequal clusters.
+
+    With w_g the share of cluster g and s the sum of their squares, a residual of cluster means that vary equally has
+    the expected square 1 - 2 w_g + s. Dividing by it makes the variance unbiased, and Satterthwaite's degrees of
+    freedom are those of the resulting quadratic form, in closed form. Equal clusters give G / (G - 1) and G - 1 again.
+    """
+    shares = np.bincount(codes, weights=masses)
+    shares = shares / shares.sum()
+    n_clusters = len(shares)
+    if (shares == shares[0]).all():
+        error = math.sqrt(_variance(array, codes, masses))
+        return cluster_contributions(array, codes, masses), error, float(n_clusters - 1)
+    s = float(np.sum(shares**2))
+    expected = 1.0 - 2.0 * shares + s
+    scores = cluster_contributions(array, codes, masses) / np.sqrt(expected)
+    error = math.sqrt(float(np.sum(scores**2))) / n_clusters
+    return scores, error, _satterthwaite(shares)
+
+
+def _satterthwaite(shares: FloatArray) -> float:
+    s = float(np.sum(shares**2))
+    expected = 1.0 - 2.0 * shares + s
+    u = shares**2 / expected
+    trace = float(np.sum(shares**2))
+    # tr(M^2) for M_gh = sqrt(u_g u_h) (delta_gh - w_g - w_h + s), expanded so that no (G, G) matrix is needed.
+    a, b, c = float(np.sum(u)), float(np.sum(u * shares)), float(np.sum(u * shares**2))
+    crossed = s * s * a * a + 2 * a * c - 4 * s * a * b + 2 * b * b
+    diagonal = float(np.sum(u**2 * (expected**2 - (s - 2.0 * shares) ** 2)))
+    return max(1.0, trace**2 / (crossed + diagonal))
 
 
 def _skewness_ends(scores: FloatArray, value: float, error: float, quantile: float) -> tuple[float, float]:
@@ -513,10 +592,10 @@ def _share_ends(
 ) -> tuple[float, float, str]:
     n_clusters = _count(codes)
     if n_clusters == len(array):
-        low, high = _wilson(value, float(len(array)), float(stats.norm.ppf(0.5 + level / 2)))
+        low, high = _wilson(value, float(len(array)), float(special.ndtri(0.5 + level / 2)))
         return low, high, "wilson"
     effective = _effective_units(value, error, len(array), n_clusters)
-    low, high = _wilson(value, effective, float(stats.t.ppf(0.5 + level / 2, n_clusters - 1)))
+    low, high = _wilson(value, effective, float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)))
     return low, high, "wilson, clustered"
 
 
@@ -570,19 +649,25 @@ def _recode(codes: IntArray) -> IntArray:
     return np.unique(codes, return_inverse=True)[1].astype(np.intp)
 
 
-def _choose_method(method: str, array: FloatArray, n_clusters: int, *, weighted: bool, two_way: bool) -> str:
-    binary = bool(np.isin(array, (0.0, 1.0)).all())
-    plain = not weighted and not two_way
+def _choose_method(method: str, codes: IntArray, masses: FloatArray | None, *, binary: bool, two_way: bool) -> str:
+    plain = masses is None and not two_way
     if method == "auto":
-        if not plain:
+        if two_way:
             return "t"
-        if binary:
+        if binary and plain:
             return "wilson"
-        return "skewness" if n_clusters < SKEWNESS_RULE_CLUSTERS else "t"
-    if method != "t" and not plain:
+        shares = np.bincount(codes, weights=masses)
+        shares = shares / shares.sum()
+        n_clusters = len(shares)
+        equal = bool((shares == shares[0]).all())
+        level_enough = n_clusters > 1 and (equal or _satterthwaite(shares) >= UNEQUAL_RULE_SHARE * (n_clusters - 1))
+        if plain and n_clusters < SKEWNESS_RULE_CLUSTERS and level_enough:
+            return "skewness"
+        return "t" if equal else "satterthwaite"
+    if method != "t" and (two_way or (masses is not None and method != "satterthwaite")):
         raise InvalidParameterError(
-            f"The 'method' parameter of estimate_mean must be 'auto' or 't' with weights or other_clusters. "
-            f"Got {method!r} instead."
+            "The 'method' parameter of estimate_mean must be 'auto' or 't' (or 'satterthwaite', for weights) with "
+            f"weights or other_clusters. Got {method!r} instead."
         )
     if method == "wilson" and not binary:
         raise invalid_parameter("method", "estimate_mean", "another one unless every value is 0 or 1", repr(method))
@@ -596,7 +681,9 @@ def _method_of(estimate: Estimate) -> str:
         return "wilson"
     if "skewness" in how:
         return "skewness"
-    if how.startswith("clustered t"):
+    if "degrees of freedom" in how:
+        return "satterthwaite"
+    if "clustered t" in how:
         return "t"
     return "auto"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.parameters import real_number, unit_interval
@@ -203,9 +203,9 @@ def _power(distance: float, spread: float, clusters: float, level: float) -> flo
         return 0.0
     if spread == 0.0:
         return 1.0 if distance > 0 else 0.0
-    quantile = float(stats.t.ppf(0.5 + level / 2, clusters - 1))
+    quantile = float(special.stdtrit(clusters - 1, 0.5 + level / 2))
     shift = distance * math.sqrt(clusters) / spread
     if shift > 37.0 + quantile * 10:
         # So far out that the noncentral t only returns rounding errors.
         return 1.0
-    return float(stats.nct.sf(quantile, clusters - 1, shift))
+    return 1.0 - float(special.nctdtr(clusters - 1, shift, quantile))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.parameters import FloatArray, cluster_codes, finite_array, unit_interval
@@ -152,12 +152,12 @@ def _bca_tails(sums: FloatArray, sizes: FloatArray, mean: float, means: FloatArr
     """Shift the tails for the bias of the resamples and for how the error changes with the mean."""
     # Ties with the mean count half, as in a mid-rank, so that few distinct values do not pass for a bias.
     below = float((means < mean).mean() + 0.5 * (means == mean).mean())
-    bias = float(stats.norm.ppf(min(max(below, 0.5 / len(means)), 1 - 0.5 / len(means))))
+    bias = float(special.ndtri(min(max(below, 0.5 / len(means)), 1 - 0.5 / len(means))))
     without = (sums.sum() - sums) / (sizes.sum() - sizes)
     spread = without.mean() - without
     acceleration = float(np.sum(spread**3) / (6.0 * np.sum(spread**2) ** 1.5))
-    shifted = bias + stats.norm.ppf(tails)
-    adjusted: FloatArray = stats.norm.cdf(bias + shifted / (1.0 - acceleration * shifted))
+    shifted = bias + special.ndtri(tails)
+    adjusted: FloatArray = special.ndtr(bias + shifted / (1.0 - acceleration * shifted))
     return adjusted
 
 

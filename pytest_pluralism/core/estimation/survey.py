@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.parameters import FloatArray, finite_array, probability_array, unit_interval
@@ -341,14 +341,14 @@ def widen_for_respondents(
     if estimate.confidence_level is None:
         level = unit_interval(confidence_level, name="confidence_level", function=function)
         error = sampling.shared_standard_error if shared_respondents else sampling.standard_error
-        below = above = float(stats.norm.ppf(0.5 + level / 2)) * error
+        below = above = float(special.ndtri(0.5 + level / 2)) * error
         how = "whole set, respondents resampled"
     else:
         level = estimate.confidence_level
         own = estimate.standard_error
         extra = sampling.shared_standard_error if shared_respondents else 0.0
         error = max(math.hypot(own, extra), sampling.standard_error)
-        quantile = float(stats.t.ppf(0.5 + level / 2, max(1, estimate.n_clusters - 1)))
+        quantile = float(special.stdtrit(max(1, estimate.n_clusters - 1), 0.5 + level / 2))
         below, above = estimate.value - estimate.low, estimate.high - estimate.value
         # Each side grows by what the added error grows by, so that an asymmetric interval keeps its shape.
         added = quantile * math.sqrt(max(0.0, error**2 - own**2))
