@@ -143,4 +143,4 @@ def plain_question(prompt: str, options: Sequence[str], /) -> str | None:
 def question_hash(*parts: str | Sequence[str]) -> str:
     """Return a short identifier that depends on the text and options of a question, not on its place in a file."""
     encoded = "\x1f".join(part if isinstance(part, str) else "\x1e".join(part) for part in parts)
-    return "q-" + hashlib.sha256(encoded.encode()).hexdigest()[:12]
+    return "q-" + hashlib.sha256(encoded.encode("utf-8", "surrogatepass")).hexdigest()[:12]

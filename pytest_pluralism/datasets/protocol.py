@@ -146,6 +146,9 @@ def assemble_survey(
     for item in read:
         n_read += 1
         where = item.where
+        if _has_half_characters(item):
+            problems.add(where, "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character")
+            continue
         if isinstance(item.question_id, str) and item.question_id.strip():
             where = f"{where}, question {item.question_id!r}" if where else f"question {item.question_id!r}"
             if item.question_id in seen:
@@ -436,6 +439,13 @@ def _apply_policy(
             None if question.positions is None else tuple(question.positions[index] for index in kept),
         )
     return question, changed
+
+
+def _has_half_characters(item: ReadQuestion) -> bool:
+    """Return whether some text cannot be written to any file: JSON can express such text, reports cannot show it."""
+    options = item.options if isinstance(item.options, (list, tuple)) else ()
+    texts = [item.question_id, item.text, item.cluster, *options, *(row.population for row in item.distributions)]
+    return any(isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text) for text in texts)
 
 
 def _number(value: Any) -> float | None:

@@ -234,13 +234,12 @@ def _from_entry(where: str, entry: Any, problems: Problems) -> ReadQuestion | No
         problems.add(place, f"'distributions' must be a list, not {_kind(rows)}")
         return None
     distributions = []
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
+        inner = f"{place}, distribution {number}"
         if not isinstance(row, dict):
-            problems.add(place, f"each distribution must be an object, not {_kind(row)}")
+            problems.add(inner, f"must be an object, not {_kind(row)}")
             complete = False
             continue
-        population = row.get("population")
-        inner = f"{place}, population {population!r}" if isinstance(population, str) and population else place
         if not _check_fields(row, DISTRIBUTION_FIELDS, REQUIRED_DISTRIBUTION_FIELDS, inner, problems):
             complete = False
             continue
