@@ -1,1 +1,37 @@
-"""Placeholder docstring, replaced by the owner of the package."""
+"""Models: how they are named, loaded and asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_pluralism.models.protocol import LanguageModel
+
+__all__ = ["load_model"]
+
+
+def load_model(
+    spec: str,
+    /,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | str = "auto",
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+) -> LanguageModel:
+    """Load a model; see :func:`pytest_pluralism.models.huggingface.load_model`."""
+    # The name is read first: a typing error should not wait for torch.
+    from pytest_pluralism.models.specification import parse_model_spec
+
+    parse_model_spec(spec)
+    from pytest_pluralism.models.huggingface import load_model as load
+
+    return load(
+        spec,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )

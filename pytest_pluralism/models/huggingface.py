@@ -1,0 +1,571 @@
+"""Models that run in this process, through torch and transformers."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_parameter, unknown_name
+from pytest_pluralism.core.records import Answer, Prompt
+from pytest_pluralism.models.embedded import EMBEDDED_COMMAND, GgufSource, find_embedded
+from pytest_pluralism.models.prompts import PromptReader, render_prompt
+from pytest_pluralism.models.protocol import ModelIdentity, Progress
+from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
+
+__all__ = ["HuggingFaceModel", "load_model", "quiet_transformers", "require_packages"]
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+#: The files of a folder that decide how text becomes tokens.
+TOKENIZER_FILES = (
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+)
+
+#: What is fetched of a repository: never code, never pickles, never copies in other formats.
+HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+def require_packages(*names: str) -> None:
+    """Import nothing, and say which command installs what is missing.
+
+    Raises
+    ------
+    MissingExtraError
+        If one of the packages is not installed.
+    """
+    for name in names:
+        try:
+            found = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            found = None
+        if found is None:
+            raise MissingExtraError("The local model backend", EMBEDDED_COMMAND)
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep the imports and the loading of models out of the test run's output and of its warnings.
+
+    Torch and transformers warn of their own deprecations while they are imported and while they load a model. A suite
+    that turns warnings into errors must not fail on those; warnings of the suite itself are not touched.
+    Progress bars and log lines would be written into the middle of pytest's own output.
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            import torch  # noqa: F401
+            from transformers.utils import logging
+        except ImportError as error:
+            raise MissingExtraError("The local model backend", EMBEDDED_COMMAND) from error
+        level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(level)
+            if bars:
+                logging.enable_progress_bar()
+
+
+def load_model(
+    spec: str,
+    /,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | str = "auto",
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+) -> HuggingFaceModel:
+    """Load a model into this process.
+
+    Parameters
+    ----------
+    spec : str
+        Which model; see :func:`pytest_pluralism.models.specification.parse_model_spec`.
+    device : str
+        ``"auto"`` (``cuda`` where there is one, else ``cpu``), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    dtype : str
+        ``"auto"`` (``float32`` on a CPU, the checkpoint's own elsewhere), ``"float32"``, ``"bfloat16"``, ``"float16"``.
+    batch_size : int or "auto"
+        At most so many prompts in one forward pass; ``"auto"`` bounds the tokens instead.
+    trust_remote_code : bool
+        Whether Python code that comes with the model may run.
+    allow_pickle : bool
+        Whether weights in pickle files may be read where there are no others.
+
+    Returns
+    -------
+    HuggingFaceModel
+        The model, ready to be asked. Nothing has been fetched unless the spec starts with ``hf:``.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be named, found or loaded, or the device is not there.
+    MissingExtraError
+        If torch, transformers or the package of an embedded model is not installed.
+    InvalidParameterError
+        If ``dtype`` or ``batch_size`` is not one of the values above.
+
+    Examples
+    --------
+    >>> model = load_model("embedded:smollm2-135m-instruct")  # doctest: +SKIP
+    >>> model.answer([Prompt("Is the sky blue?\\nA. Yes\\nB. No", ("A", "B"))])  # doctest: +SKIP
+    """
+    named = parse_model_spec(spec)
+    if dtype not in ("auto", *DTYPES):
+        raise invalid_parameter("dtype", "load_model", "one of 'auto', " + ", ".join(map(repr, DTYPES)), repr(dtype))
+    if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+        raise invalid_parameter("batch_size", "load_model", "'auto' or a whole number from 1", repr(batch_size))
+    require_packages("torch", "transformers", "safetensors")
+    with quiet_transformers():
+        chosen_device = _device(device)
+        folder, parts, add_bos = _folder_of(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+        config = _read_json(folder / "config.json")
+        if not trust_remote_code:
+            _refuse_remote_code(folder, config, named)
+        _refuse_pickles(folder, named, allow_pickle=allow_pickle)
+        tokenizer, network = _load(
+            folder,
+            named,
+            device=chosen_device,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+        )
+    chosen_dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
+    parts = {
+        **parts,
+        "chat_template": _sha256_of_text(str(getattr(tokenizer, "chat_template", None) or "")),
+        "dtype": chosen_dtype,
+    }
+    identity = ModelIdentity(
+        spec=named.text,
+        name=named.name,
+        sha256=_sha256_of_text(json.dumps(parts, sort_keys=True)),
+        dtype=chosen_dtype,
+        device=chosen_device,
+        architecture=type(network).__name__,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parts=parts,
+    )
+    return HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=add_bos)
+
+
+class HuggingFaceModel:
+    """A model of transformers that answers closed questions.
+
+    Parameters
+    ----------
+    network : transformers.PreTrainedModel
+        The network, in evaluation mode.
+    tokenizer : transformers.PreTrainedTokenizerBase
+        Its tokenizer.
+    identity : ModelIdentity
+        Which model it is.
+    batch_size : int or "auto"
+        See :func:`load_model`.
+    add_bos : bool or None
+        Whether prompts start with the token for a beginning; ``None`` leaves it to the tokenizer.
+    share_prefixes : bool
+        Whether prompts that start alike share the computation of their beginnings.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        identity: ModelIdentity,
+        *,
+        batch_size: int | str = "auto",
+        add_bos: bool | None = None,
+        share_prefixes: bool = True,
+    ) -> None:
+        from pytest_pluralism.models.scoring import Scorer
+
+        pad = tokenizer.pad_token_id
+        self._identity = identity
+        self._scorer: Scorer | None = Scorer(
+            network, pad_token=0 if pad is None else pad, batch_size=batch_size, share_prefixes=share_prefixes
+        )
+        self._reader: PromptReader | None = PromptReader(
+            tokenizer,
+            model=identity.name,
+            add_bos=add_bos,
+            closes_text=bool(getattr(network.config, "is_encoder_decoder", False)),
+        )
+        self._context = _context_length(network.config)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is."""
+        if self._scorer is not None and tuple(self._scorer.notes) != self._identity.notes:
+            self._identity = replace(self._identity, notes=tuple(self._scorer.notes))
+        return self._identity
+
+    def token_ids(self, prompt: Prompt, /) -> tuple[int, ...]:
+        """Return the token ids that the model reads for a prompt."""
+        reader, _ = self._open()
+        return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self.identity.name))
+
+    def answer(self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None) -> list[Answer]:
+        """Answer each prompt; the answers come in the order of the prompts.
+
+        Raises
+        ------
+        ModelError
+            If a label is not one token, a prompt is longer than the model's context, the network gives NaN, or there is
+            no memory even for one prompt at a time.
+        """
+        from pytest_pluralism.models.scoring import ScoreRequest
+
+        reader, scorer = self._open()
+        distinct = list(dict.fromkeys(prompts))
+        copies = {prompt: 0 for prompt in distinct}
+        for prompt in prompts:
+            copies[prompt] += 1
+        requests = []
+        for prompt in distinct:
+            ids = self.token_ids(prompt)
+            self._refuse_long(prompt, ids)
+            requests.append(ScoreRequest(ids, reader.label_tokens(prompt.labels)))
+        n_distinct, n_all = len(distinct), len(prompts)
+
+        def report(done: int) -> None:
+            if progress is not None:
+                # Repeated prompts are done with the first of them.
+                progress(n_all if done == n_distinct else done * n_all // n_distinct, n_all)
+
+        scores = dict(zip(distinct, scorer.score(requests, progress=report), strict=True))
+        return [
+            Answer(
+                log_probabilities=scores[prompt].log_probabilities,
+                option_mass=scores[prompt].option_mass,
+                top_token=reader.decode(scores[prompt].top_token),
+                top_probability=scores[prompt].top_probability,
+            )
+            for prompt in prompts
+        ]
+
+    def close(self) -> None:
+        """Give back the memory; the model cannot be asked any more."""
+        if self._scorer is None:
+            return
+        import torch
+
+        _ = self.identity
+        on_cuda = self._scorer.device.type == "cuda"
+        self._scorer = None
+        self._reader = None
+        gc.collect()
+        if on_cuda:
+            torch.cuda.empty_cache()
+        _trim_heap()
+
+    def _open(self) -> tuple[PromptReader, Any]:
+        if self._reader is None or self._scorer is None:
+            raise ModelError(f"The model {self._identity.name} has been closed and cannot be asked any more.")
+        return self._reader, self._scorer
+
+    def _refuse_long(self, prompt: Prompt, ids: tuple[int, ...]) -> None:
+        if not ids:
+            raise ModelError("A prompt has no tokens: its text is empty.")
+        if self._context is not None and len(ids) > self._context:
+            text = prompt.verbatim or prompt.question
+            words = " ".join(text.split()[:8])
+            raise ModelError(
+                f"The prompt {words + ' ...'!r} has {len(ids)} tokens, and {self._identity.name} reads at most "
+                f"{self._context}. Use fewer examples or a shorter context; nothing is cut off in silence."
+            )
+
+
+def _trim_heap() -> None:
+    """Hand freed memory back to the system: glibc keeps it otherwise, and the next model comes on top."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+# ------------------------------------------------------------------------------------------------------ where it runs
+
+
+def _device(name: str) -> str:
+    """Return the device to use, after a look whether it is there."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not isinstance(name, str) or not re.fullmatch(r"(cpu|mps|cuda(:\d+)?|xpu(:\d+)?)", name):
+        kind = str(name).partition(":")[0]
+        raise ModelError(f"{unknown_name('device', kind, ('auto', 'cpu', 'cuda', 'mps', 'xpu'))} Got {name!r}.")
+    kind, _, number = name.partition(":")
+    remedy = "Use --pluralism-device auto, which takes what there is, or cpu."
+    if kind == "cuda":
+        if not torch.cuda.is_available():
+            raise ModelError(
+                f"The device {name!r} is not there: torch {torch.__version__} sees no CUDA device. {remedy}"
+            )
+        if number and int(number) >= torch.cuda.device_count():
+            raise ModelError(
+                f"The device {name!r} is not there: torch sees {torch.cuda.device_count()} CUDA devices, counted from 0. "
+                f"{remedy}"
+            )
+    elif kind != "cpu":
+        backend = getattr(torch, kind, None) if kind == "xpu" else torch.backends.mps
+        if backend is None or not backend.is_available():
+            raise ModelError(f"The device {name!r} is not there. {remedy}")
+    return name
+
+
+# ------------------------------------------------------------------------------------------------- which files it is
+
+
+def _folder_of(
+    named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool
+) -> tuple[Path, dict[str, str], bool | None]:
+    """Return the folder to load from, the hashes of its parts, and whether prompts open with a token of their own."""
+    if named.kind in {"embedded", "gguf"}:
+        from pytest_pluralism.models.gguf import CONVERTER_VERSION, converted
+
+        if named.kind == "embedded":
+            source = find_embedded(named.target)
+        else:
+            source = GgufSource(named.name, (Path(named.target),))
+        model = converted(source)
+        # The file holds weights, configuration and tokenizer in one.
+        parts = {"weights": model.gguf_sha256, "converter": str(CONVERTER_VERSION)}
+        return model.folder, parts, model.header.add_bos
+    folder = Path(named.target)
+    if named.kind == "hf":
+        folder = _fetched(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+    return folder, _hashes(folder), None
+
+
+def _fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) -> Path:
+    """Return the local copy of a repository, fetching what is not there yet."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    except ImportError as error:
+        raise MissingExtraError("A model of the Hugging Face hub", 'pip install "pytest-pluralism[hub]"') from error
+    offline = os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
+    patterns = [*HUB_PATTERNS, *(("*.py",) if trust_remote_code else ())]
+    arguments: dict[str, Any] = {
+        "revision": named.revision,
+        "ignore_patterns": ["*/*", "consolidated*"],
+        "local_files_only": offline,
+    }
+    try:
+        folder = Path(snapshot_download(named.target, allow_patterns=patterns, **arguments))
+        if allow_pickle and not list(folder.glob("*.safetensors")):
+            snapshot_download(named.target, allow_patterns=list(PICKLE_PATTERNS), **arguments)
+    except GatedRepoError as error:
+        raise ModelError(
+            f"The model {named.text!r} is gated: accept its terms on its page, then log in with: hf auth login"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(f"The hub has no model {named.target!r}, or it is private. Check the name.") from error
+    except LocalEntryNotFoundError as error:
+        reason = "HF_HUB_OFFLINE is set and no copy is in the cache" if offline else "the hub cannot be reached"
+        raise ModelError(f"The model {named.text!r} cannot be fetched: {reason}.") from error
+    except Exception as error:  # noqa: BLE001 - network libraries raise all sorts; the user sees which model it was.
+        message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        raise ModelError(f"The model {named.text!r} cannot be fetched: {message}") from error
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"The repository {named.target!r} holds no config.json: it is no model of transformers.")
+    return folder
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Return the hashes of weights, tokenizer and configuration of a folder."""
+    weights = sorted(folder.glob("*.safetensors")) or sorted(
+        path for pattern in PICKLE_PATTERNS for path in folder.glob(pattern)
+    )
+    tokenizer = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
+    # Which version of transformers saved it, and where, makes no difference to the answers.
+    config = {
+        key: value
+        for key, value in _read_json(folder / "config.json").items()
+        if key not in {"transformers_version", "_name_or_path"}
+    }
+    return {
+        "weights": _sha256_of_files(weights),
+        "tokenizer": _sha256_of_files(tokenizer),
+        "config": _sha256_of_text(json.dumps(config, sort_keys=True)),
+    }
+
+
+def _sha256_of_files(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            digest.update(f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _sha256_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} must hold a JSON object. Got a {type(value).__name__} instead.")
+    return value
+
+
+# ----------------------------------------------------------------------------------------------------- what is refused
+
+
+def _refuse_remote_code(folder: Path, config: dict[str, Any], named: ModelSpec) -> None:
+    """Refuse a model that transformers knows only through the code that comes with it."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    needs = []
+    if config.get("auto_map") and config.get("model_type") not in CONFIG_MAPPING_NAMES:
+        needs.append("config.json")
+    tokenizer_config = folder / "tokenizer_config.json"
+    if tokenizer_config.is_file() and "AutoTokenizer" in (_read_json(tokenizer_config).get("auto_map") or {}):
+        has_own = (folder / "tokenizer.json").is_file() and config.get("model_type") in CONFIG_MAPPING_NAMES
+        if not has_own:
+            needs.append("tokenizer_config.json")
+    if needs:
+        raise _remote_code_error(named, f"its {needs[0]} names Python code of its own (auto_map)")
+
+
+def _remote_code_error(named: ModelSpec, why: str) -> ModelError:
+    return ModelError(
+        f"The model {named.text!r} wants to run code that came with it: {why}. Read that code; if you trust it, allow it "
+        f"for this model by name: --pluralism-trust-remote-code {named.text}"
+    )
+
+
+def _refuse_pickles(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> None:
+    """Refuse weights whose loading could run anything."""
+    if list(folder.glob("*.safetensors")):
+        return
+    pickles = sorted(path.name for pattern in PICKLE_PATTERNS for path in folder.glob(pattern))
+    if allow_pickle and pickles:
+        return
+    if not pickles and named.kind == "folder":
+        raise ModelError(f"The folder {named.text!r} holds no weights: no *.safetensors file is in it.")
+    found = f"pickled weights only ({pickles[0]})" if pickles else "no weights in safetensors files"
+    raise ModelError(
+        f"The model {named.text!r} has {found}. A pickle can run code when it is read. Save it as safetensors, or allow "
+        f"it for this model by name: --pluralism-allow-pickled-weights {named.text}"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- loading
+
+
+def _load(
+    folder: Path, named: ModelSpec, *, device: str, dtype: str, trust_remote_code: bool, allow_pickle: bool
+) -> tuple[Any, Any]:
+    """Load tokenizer and network, and translate what can go wrong."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    from pytest_pluralism.models.scoring import _is_out_of_memory
+
+    common: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
+    if trust_remote_code and named.kind == "hf":
+        # The code may lie in another repository.
+        common["local_files_only"] = False
+    if dtype != "auto":
+        wanted: Any = getattr(torch, dtype)
+    else:
+        wanted = torch.float32 if device == "cpu" else "auto"
+    try:
+        config = AutoConfig.from_pretrained(folder, **common)
+        _refuse_other_kinds(config, named)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **common)
+        auto = AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
+        arguments: dict[str, Any] = {"config": config, "dtype": wanted, "output_loading_info": True, **common}
+        if not allow_pickle:
+            arguments["use_safetensors"] = True
+        if device != "cpu" and importlib.util.find_spec("accelerate") is not None:
+            arguments["device_map"] = {"": device}
+        network, report = auto.from_pretrained(folder, **arguments)
+        network = network.to(device).eval()
+    except ModelError:
+        raise
+    except Exception as error:
+        raise _translated(error, named, device, out_of_memory=_is_out_of_memory(error)) from error
+    missing = sorted(report.get("missing_keys") or ())
+    if missing:
+        raise ModelError(
+            f"The weights of {named.text!r} are incomplete: {len(missing)} tensors of {type(network).__name__} are not in "
+            f"them, such as {missing[0]!r}. They would be random numbers."
+        )
+    return tokenizer, network
+
+
+def _translated(error: Exception, named: ModelSpec, device: str, *, out_of_memory: bool) -> ModelError:
+    """Put what transformers raised into our words."""
+    message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    if out_of_memory:
+        return ModelError(
+            f"There is not enough memory on {device} for the model {named.text!r}. Choose a smaller number format "
+            "(--pluralism-dtype bfloat16), another device (--pluralism-device cpu), or a smaller model."
+        )
+    if "trust_remote_code" in str(error):
+        return _remote_code_error(named, "transformers does not know its architecture")
+    if isinstance(error, ImportError):
+        return ModelError(f"The model {named.text!r} needs a package that is not installed: {message}")
+    return ModelError(f"The model {named.text!r} cannot be loaded: {message}")
+
+
+def _refuse_other_kinds(config: Any, named: ModelSpec) -> None:
+    """Refuse a network that does not write text: a classifier would be loaded with a random output layer."""
+    from transformers.models.auto import modeling_auto
+
+    names: set[str] = set()
+    for mapping in (
+        "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+        "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+        "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
+        "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES",
+    ):
+        for entry in getattr(modeling_auto, mapping, {}).values():
+            names.update([entry] if isinstance(entry, str) else entry)
+    declared = list(getattr(config, "architectures", None) or ())
+    if declared and not names & set(declared) and not getattr(config, "auto_map", None):
+        raise ModelError(
+            f"The model {named.text!r} is a {declared[0]}: it does not write text, so it cannot be asked. "
+            "Name a causal language model, or an encoder-decoder."
+        )
+
+
+def _context_length(config: Any) -> int | None:
+    """Return how many tokens a network reads at most (``None``: as many as memory holds)."""
+    if getattr(config, "is_encoder_decoder", False) and not hasattr(config, "max_position_embeddings"):
+        return None
+    length = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return int(length) if isinstance(length, int) and length > 0 else None

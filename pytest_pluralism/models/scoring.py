@@ -1,0 +1,432 @@
+"""The scoring engine: token ids in, log-probabilities of labels out, with as few tokens computed as possible.
+
+Prompts are rows of token ids.
+Equal rows are computed once; rows that start alike share the keys and values of what they have in common, where the
+network allows that; the rest goes in batches of rows that are about equally long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from pytest_pluralism.core.errors import ModelError
+
+__all__ = ["PrefixNode", "ScoreRequest", "Scorer", "TokenScores", "plan_prefixes", "why_no_prefix_reuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """One row to score: its token ids, and for each label the tokens that spell it."""
+
+    token_ids: tuple[int, ...]
+    spellings: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """What the network says at the end of one row."""
+
+    log_probabilities: tuple[float, ...]
+    option_mass: float
+    top_token: int
+    top_probability: float
+
+
+@dataclass(slots=True)
+class PrefixNode:
+    """A beginning that several rows have in common: its length, the rows to finish here, and longer beginnings."""
+
+    length: int
+    rows: list[int] = field(default_factory=list)
+    children: list[PrefixNode] = field(default_factory=list)
+
+    def longest(self, lengths: Sequence[int]) -> int:
+        """Return the length of the longest row below this node."""
+        own = max((lengths[row] for row in self.rows), default=0)
+        return max([own, *(child.longest(lengths) for child in self.children)])
+
+    def any_row(self) -> int:
+        """Return one of the rows below this node."""
+        return self.rows[0] if self.rows else self.children[0].any_row()
+
+
+def plan_prefixes(rows: Sequence[tuple[int, ...]], /, *, minimum_saving: int) -> PrefixNode:
+    """Arrange distinct rows as a tree of shared beginnings.
+
+    A beginning becomes a node of its own when that saves at least ``minimum_saving`` tokens: so many tokens longer than
+    the node above it, times one less than the rows that have it.
+    At least the last token of each row is left out of every beginning, since its output is what is read.
+    """
+    order = sorted(range(len(rows)), key=lambda index: rows[index])
+    common = [_common_length(rows[a], rows[b]) for a, b in zip(order, order[1:], strict=False)]
+    root = PrefixNode(0)
+    stack = [(0, len(order), root)]
+    while stack:
+        low, high, node = stack.pop()
+        if high - low == 1:
+            node.rows.append(order[low])
+            continue
+        if high == low:
+            continue
+        shared = min(common[low : high - 1])
+        if (high - low - 1) * (shared - node.length) >= minimum_saving:
+            child = PrefixNode(shared)
+            node.children.append(child)
+            node = child  # noqa: PLW2901
+        start = low
+        for cut in range(low, high - 1):
+            if common[cut] == shared:
+                stack.append((start, cut + 1, node))
+                start = cut + 1
+        stack.append((start, high, node))
+    return root
+
+
+def _common_length(a: tuple[int, ...], b: tuple[int, ...]) -> int:
+    most = min(len(a), len(b)) - 1
+    if a[:most] == b[:most]:
+        return most
+    low, high = 0, most
+    # The longest equal beginning by halving: comparing slices is quick, comparing tokens one by one is not.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[:middle] == b[:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def why_no_prefix_reuse(model: Any, /) -> str | None:
+    """Say why rows cannot share the beginning of their computation in this network (``None``: they can)."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    config = model.config
+    if getattr(config, "is_encoder_decoder", False):
+        return "it is an encoder-decoder"
+    if getattr(model, "_is_stateful", False):
+        return "it carries a state instead of keys and values"
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        return "it takes no cache of keys and values"
+    text = config.get_text_config(decoder=True)
+    if getattr(text, "use_bidirectional_attention", None):
+        return "it looks ahead"
+    if "chunked_attention" in (getattr(text, "layer_types", None) or ()):
+        return "it attends in chunks"
+    if _rope_types(text) & {"dynamic", "longrope"}:
+        return "its position codes depend on the length of the whole text"
+    try:
+        layers = DynamicCache(config=config).layers
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return "its cache is of an unknown kind"
+    kinds = {type(layer) for layer in layers} - {DynamicLayer, *_sliding_layers()}
+    return f"its cache has layers of kind {sorted(kind.__name__ for kind in kinds)[0]}" if kinds else None
+
+
+def _sliding_layers() -> set[type]:
+    from transformers import cache_utils
+
+    layer = getattr(cache_utils, "DynamicSlidingWindowLayer", None)
+    return set() if layer is None else {layer}
+
+
+def _rope_types(config: Any) -> set[str]:
+    found: set[str] = set()
+    for name in ("rope_parameters", "rope_scaling"):
+        value = getattr(config, name, None)
+        if isinstance(value, dict):
+            for entry in (value, *(inner for inner in value.values() if isinstance(inner, dict))):
+                found.add(str(entry.get("rope_type", entry.get("type", ""))))
+    return found
+
+
+class Scorer:
+    """Computes rows on one network.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        The network, on its device, in evaluation mode.
+    pad_token : int
+        The token that fills short rows up; masked, so its choice does not matter.
+    batch_size : int or "auto"
+        At most so many rows at once; ``"auto"`` bounds tokens instead.
+    share_prefixes : bool
+        Whether rows may share the computation of their beginnings.
+    """
+
+    def __init__(
+        self, model: Any, /, *, pad_token: int = 0, batch_size: int | str = "auto", share_prefixes: bool = True
+    ) -> None:
+        self.model = model
+        self.pad_token = pad_token
+        self.device = model.device
+        self.notes: list[str] = []
+        on_cpu = self.device.type == "cpu"
+        self.max_rows: int | None = batch_size if isinstance(batch_size, int) else None
+        # Measured on two cores: larger batches gain nothing and cost memory; see docs/explanation/decisions.md.
+        self.token_budget = 2048 if on_cpu else 16384
+        self.minimum_saving = 64 if on_cpu else 512
+        self.computed_tokens = 0
+        self._decoder_start: int | None = None
+        if getattr(model.config, "is_encoder_decoder", False):
+            generation = getattr(model, "generation_config", None)
+            start = getattr(generation, "decoder_start_token_id", None)
+            if start is None:
+                start = getattr(model.config, "decoder_start_token_id", None)
+            self._decoder_start = pad_token if start is None else int(start)
+        self.share_prefixes = share_prefixes
+        if share_prefixes:
+            reason = why_no_prefix_reuse(model)
+            if reason is not None:
+                self.share_prefixes = False
+                self.notes.append(f"prompts are computed whole, without sharing their beginnings: {reason}")
+        self._checked = False
+
+    # ------------------------------------------------------------------------------------------------ the whole way
+
+    def score(
+        self, requests: Sequence[ScoreRequest], /, *, progress: Callable[[int], None] | None = None
+    ) -> list[TokenScores]:
+        """Score rows; the results come in the order of the requests.
+
+        ``progress`` is called with the number of requests that are done.
+
+        Raises
+        ------
+        ModelError
+            If the network gives NaN, or there is no memory even for one row at a time.
+        """
+        wanted: dict[tuple[int, ...], list[int]] = {}
+        for index, request in enumerate(requests):
+            wanted.setdefault(request.token_ids, []).append(index)
+        rows = list(wanted)
+        results: list[TokenScores | None] = [None] * len(requests)
+        done = 0
+
+        def finish(row: int, logits: torch.Tensor, total: torch.Tensor) -> None:
+            nonlocal done
+            for index in wanted[rows[row]]:
+                results[index] = _read(logits, total, requests[index].spellings)
+                done += 1
+            if progress is not None:
+                progress(done)
+
+        with torch.inference_mode():
+            if self.share_prefixes and len(rows) > 1:
+                root = plan_prefixes(rows, minimum_saving=self.minimum_saving)
+            else:
+                root = PrefixNode(0, rows=list(range(len(rows))))
+            self._walk(root, None, 0, rows, finish)
+        return [result for result in results if result is not None]
+
+    def _walk(
+        self,
+        node: PrefixNode,
+        cache: Any,
+        cached: int,
+        rows: Sequence[tuple[int, ...]],
+        finish: Callable[[int, torch.Tensor, torch.Tensor], None],
+    ) -> None:
+        """Compute what a node has beyond the one above it, then all that hangs on it: longest rows first."""
+        if node.length > cached:
+            cache = self._extended(cache, rows[node.any_row()][cached : node.length], cached)
+        lengths = [len(row) for row in rows]
+        for child in sorted(node.children, key=lambda child: -child.longest(lengths)):
+            self._walk(child, cache, node.length, rows, finish)
+        pending = sorted(node.rows, key=lambda row: -lengths[row])
+        while pending:
+            batch = self._next_batch(pending, lengths, node.length)
+            logits = self._try_batch([rows[row][node.length :] for row in batch], cache, node.length)
+            if logits is None:
+                self._shrink(len(batch), lengths[batch[0]] - node.length)
+                continue
+            if cache is not None and not self._checked:
+                logits = self._checked_logits(logits, rows[batch[0]], [rows[row] for row in batch])
+            totals = torch.logsumexp(logits, dim=-1)
+            if not bool(torch.isfinite(totals).all()):
+                raise ModelError(
+                    f"The network of {type(self.model).__name__} gives NaN or infinity ({_dtype_name(self.model)}). "
+                    "Load it with --pluralism-dtype float32, and check its weights."
+                )
+            for position, row in enumerate(batch):
+                finish(row, logits[position], totals[position])
+            pending = pending[len(batch) :]
+
+    def _next_batch(self, pending: list[int], lengths: Sequence[int], cached: int) -> list[int]:
+        """Take the longest rows that fit: the first decides how wide the batch is."""
+        width = lengths[pending[0]] - cached
+        if self.max_rows is not None:
+            return pending[: self.max_rows]
+        fitting = min(self.token_budget // max(width, 1), 8 * self.token_budget // max(width + cached, 1))
+        return pending[: max(1, fitting)]
+
+    def _shrink(self, n_rows: int, width: int) -> None:
+        """Halve what is computed at once, for the rest of this model's life."""
+        if n_rows <= 1:
+            raise ModelError(
+                f"There is not enough memory on {self.device} for one prompt of {width} tokens. "
+                "Choose a smaller number format (--pluralism-dtype bfloat16), another device (--pluralism-device cpu), "
+                "or a smaller model."
+            )
+        if self.max_rows is not None:
+            self.max_rows = max(1, min(self.max_rows, n_rows) // 2)
+        else:
+            self.token_budget = max(1, min(self.token_budget, n_rows * width) // 2)
+
+    # ---------------------------------------------------------------------------------------------------- one forward
+
+    def _try_batch(self, suffixes: list[tuple[int, ...]], cache: Any, cached: int) -> torch.Tensor | None:
+        """Compute one batch; ``None`` when there is no memory for it."""
+        try:
+            return self._forward(suffixes, None if cache is None else _branched(cache, len(suffixes)), cached)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Out here the traceback no longer holds the tensors of the failed forward.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _extended(self, cache: Any, tokens: tuple[int, ...], cached: int) -> Any:
+        """Return the keys and values of a longer beginning; those of the shorter one stay as they are."""
+        from transformers import DynamicCache
+
+        longer = DynamicCache(config=self.model.config) if cache is None else _branched(cache, 1)
+        try:
+            self._forward([tokens], longer, cached)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            longer = None
+        if longer is None:
+            self._shrink(1, cached + len(tokens))
+        return longer
+
+    def _forward(self, suffixes: list[tuple[int, ...]], cache: Any, cached: int) -> torch.Tensor:
+        """Return the logits [rows, vocabulary] behind each row's last token, in float32.
+
+        Rows are filled up on the right: causal attention never looks there, and positions count from the left by
+        themselves, so that neither needs to be told.
+        """
+        width = max(len(suffix) for suffix in suffixes)
+        ids = torch.full((len(suffixes), width), self.pad_token, dtype=torch.long)
+        mask = torch.ones((len(suffixes), cached + width), dtype=torch.long)
+        for row, suffix in enumerate(suffixes):
+            ids[row, : len(suffix)] = torch.tensor(suffix, dtype=torch.long)
+            mask[row, cached + len(suffix) :] = 0
+        arguments: dict[str, Any] = {
+            "input_ids": ids.to(self.device),
+            "attention_mask": mask.to(self.device),
+            "return_dict": True,
+        }
+        self.computed_tokens += ids.numel()
+        if self._decoder_start is not None:
+            start = torch.full((len(suffixes), 1), self._decoder_start, dtype=torch.long, device=self.device)
+            output = self.model(**arguments, decoder_input_ids=start, use_cache=False)
+            logits: torch.Tensor = output.logits[:, -1].float()
+            return logits
+        last = torch.tensor([len(suffix) - 1 for suffix in suffixes], device=self.device)
+        if cache is not None:
+            arguments |= {"past_key_values": cache, "use_cache": True}
+        elif "use_cache" in inspect.signature(self.model.forward).parameters:
+            arguments["use_cache"] = False
+        with _only_last(self.model, last):
+            logits = self.model(**arguments).logits
+        if logits.shape[1] == 1:
+            return logits[:, 0].float()
+        return logits[torch.arange(len(suffixes), device=self.device), last].float()
+
+    def _checked_logits(
+        self, logits: torch.Tensor, first: tuple[int, ...], whole: list[tuple[int, ...]]
+    ) -> torch.Tensor:
+        """Compute one row whole, once a model, and believe in shared beginnings only if it comes out the same."""
+        self._checked = True
+        plain = torch.log_softmax(self._forward([first], None, 0)[0], dim=-1)
+        shared = torch.log_softmax(logits[0], dim=-1)
+        likely = plain > plain.max() - 7.0
+        difference = float((plain - shared)[likely].abs().max())
+        allowed = 1e-3 if next(self.model.parameters()).dtype == torch.float32 else 0.5
+        if difference <= allowed:
+            return logits
+        raise ModelError(
+            f"Sharing the beginnings of prompts changes the answers of {type(self.model).__name__} by {difference:.3g} nats; "
+            "this must not happen."
+        )
+
+
+@contextlib.contextmanager
+def _only_last(model: Any, last: torch.Tensor) -> Iterator[None]:
+    """Let the output layer see each row's last position only: logits of every position would fill the memory.
+
+    The choice is made at the door of the layer, so that whatever a network does to its logits afterwards (scaling,
+    capping) still happens.
+    """
+    head = model.get_output_embeddings()
+    if head is None:
+        yield
+        return
+
+    def choose(_module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden = inputs[0]
+        if hidden.dim() != 3 or hidden.shape[0] != last.shape[0]:
+            return inputs
+        chosen = hidden[torch.arange(hidden.shape[0], device=hidden.device), last.to(hidden.device)]
+        return (chosen[:, None], *inputs[1:])
+
+    handle = head.register_forward_pre_hook(choose)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _branched(cache: Any, n_rows: int) -> Any:
+    """Return a cache that starts as ``n_rows`` copies of another, of one row, and leaves that one alone.
+
+    A forward writes into the layers of its cache, so each gets new ones; the tensors themselves are shared until then,
+    and are replaced, never written to.
+    """
+    branch = copy.copy(cache)
+    branch.layers = []
+    for layer in cache.layers:
+        own = copy.copy(layer)
+        if getattr(own, "keys", None) is not None and own.keys.dim() == 4:
+            own.keys = own.keys.expand(n_rows, -1, -1, -1)
+            own.values = own.values.expand(n_rows, -1, -1, -1)
+        branch.layers.append(own)
+    return branch
+
+
+def _read(logits: torch.Tensor, total: torch.Tensor, spellings: tuple[tuple[int, ...], ...]) -> TokenScores:
+    """Read one row: for each label the logsumexp over its spellings, against the whole vocabulary."""
+    values = [
+        float(torch.logsumexp(logits[torch.tensor(tokens, device=logits.device)], dim=0) - total)
+        for tokens in spellings
+    ]
+    top = int(logits.argmax())
+    return TokenScores(
+        log_probabilities=tuple(values),
+        option_mass=min(1.0, float(torch.tensor(values, dtype=torch.float64).exp().sum())),
+        top_token=top,
+        top_probability=float((logits[top] - total).exp()),
+    )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+
+
+def _dtype_name(model: Any) -> str:
+    return str(next(model.parameters()).dtype).removeprefix("torch.")

@@ -1,0 +1,178 @@
+"""How a model is named: the grammar of ``--pluralism-model``, read without loading anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
+
+__all__ = ["EMBEDDED_MODELS", "ModelSpec", "parse_model_spec"]
+
+#: The models that come as Python packages.
+EMBEDDED_MODELS = ("smollm2-135m-instruct", "gemma-3-270m")
+
+#: Every word that may stand before the colon.
+KINDS = ("embedded", "hf", "endpoint", "responses")
+
+GRAMMAR = "embedded:NAME, hf:ORG/NAME[@REVISION], a folder, or a .gguf file"
+
+# Two characters at least, so that C:\models is a path.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_]+):(.*)", re.DOTALL)
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model, as it was named.
+
+    Attributes
+    ----------
+    kind : str
+        ``"embedded"``, ``"hf"``, ``"folder"`` or ``"gguf"``.
+    text : str
+        The spec as it was written.
+    name : str
+        What people call the model: short, stable, fit for pytest ids and reports.
+    target : str
+        The embedded name, the repository, or the path.
+    revision : str or None
+        The branch, tag or commit of a repository.
+    """
+
+    kind: str
+    text: str
+    name: str
+    target: str
+    revision: str | None = None
+
+
+def parse_model_spec(spec: str, /) -> ModelSpec:
+    """Read the name of a model.
+
+    Parameters
+    ----------
+    spec : str
+        ``embedded:NAME``, ``hf:ORG/NAME[@REVISION]``, a folder as transformers saves it, or a ``.gguf`` file.
+
+    Returns
+    -------
+    ModelSpec
+        What was named. Paths have been looked at; no model has been opened.
+
+    Raises
+    ------
+    ModelError
+        If the kind or the name is unknown; the nearest known names are part of the message.
+    ModelError
+        If a folder or file does not exist, or does not hold a model.
+    ModelError
+        If the kind is reserved (``endpoint:``, ``responses:``) and cannot be served by this version.
+
+    Examples
+    --------
+    >>> parse_model_spec("embedded:gemma-3-270m").name
+    'gemma-3-270m'
+    >>> spec = parse_model_spec("hf:ORG/NAME@v1.0")
+    >>> spec.name, spec.revision
+    ('ORG/NAME', 'v1.0')
+    """
+    if not isinstance(spec, str) or not spec.strip():
+        raise ModelError(f"A model needs a name: {GRAMMAR}. Got {spec!r} instead.")
+    text = spec.strip()
+    match = _SCHEME.fullmatch(text)
+    if match is None or Path(text).exists():
+        return _local(text)
+    kind, rest = match[1], match[2].strip()
+    reader = _READERS.get(kind)
+    if reader is None:
+        known = ", ".join(f"{name}:" for name in KINDS)
+        near = nearest_names(kind, KINDS, most=1)
+        meant = f" Did you mean {near[0]}:{_mended(near[0], rest)}?" if near else ""
+        raise ModelError(
+            f"The model {text!r} is of an unknown kind {kind + ':'!r}.{meant} Known: {known} a folder, or a .gguf file."
+        )
+    return reader(text, rest)
+
+
+def _embedded(text: str, rest: str) -> ModelSpec:
+    if rest not in EMBEDDED_MODELS:
+        raise ModelError(f"{unknown_name('embedded model', rest, EMBEDDED_MODELS)} Got {text!r}.")
+    return ModelSpec("embedded", text, rest, rest)
+
+
+def _hub(text: str, rest: str) -> ModelSpec:
+    name, at, revision = rest.partition("@")
+    if not _HUB_NAME.fullmatch(name) or (at and not revision):
+        raise ModelError(f"The model {text!r} does not name a repository. Write hf:ORG/NAME or hf:ORG/NAME@REVISION.")
+    return ModelSpec("hf", text, name, name, revision or None)
+
+
+def _reserved(text: str, rest: str) -> ModelSpec:
+    kind = text.partition(":")[0]
+    raise ModelError(
+        f"The model {text!r} cannot be served by this version: {kind}: is reserved for a later one. Name one of {GRAMMAR}."
+    )
+
+
+_READERS: dict[str, Callable[[str, str], ModelSpec]] = {
+    "embedded": _embedded,
+    "hf": _hub,
+    "endpoint": _reserved,
+    "responses": _reserved,
+}
+
+
+def _local(text: str) -> ModelSpec:
+    """Read a path, and say at once what it lacks."""
+    # A Windows path that is read elsewhere: its last part still names the model.
+    path = Path(text).expanduser()
+    name = path.resolve().name or text
+    if path.suffix.lower() == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"There is no file {text!r}.{_neighbours(path)}")
+        return ModelSpec("gguf", text, name[: -len(".gguf")], str(path))
+    if path.is_file():
+        raise ModelError(f"The file {text!r} is no model. Name a .gguf file, or the folder that holds config.json.")
+    if not path.is_dir():
+        raise ModelError(f"There is no folder {text!r}.{_meant(text) or _neighbours(path)}")
+    if not (path / "config.json").is_file():
+        found = sorted(child.name for child in path.glob("*.gguf"))
+        remedy = (
+            f" It holds {found[0]}: name that file."
+            if found
+            else " Name a folder that model.save_pretrained and tokenizer.save_pretrained wrote."
+        )
+        if (path / "adapter_config.json").is_file():
+            remedy = " It holds an adapter: merge it into its base model, and save that."
+        raise ModelError(f"The folder {text!r} holds no config.json.{remedy}")
+    return ModelSpec("folder", text, name, str(path))
+
+
+def _meant(text: str) -> str:
+    """Guess what a bare name was meant to be."""
+    near = nearest_names(text, EMBEDDED_MODELS, most=1)
+    if near:
+        return f" Did you mean embedded:{near[0]}?"
+    if "/" in text and _HUB_NAME.fullmatch(text.partition("@")[0]):
+        return f" For a model of the Hugging Face hub write hf:{text}."
+    return f" A model is named as {GRAMMAR}." if "/" not in text and "\\" not in text else ""
+
+
+def _neighbours(path: Path) -> str:
+    """Name what stands beside a path that does not exist."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f" Its parent folder {str(parent)!r} does not exist either."
+    near = nearest_names(path.name, sorted(child.name for child in parent.iterdir()))
+    return " Nearest: " + ", ".join(repr(str(parent / name)) for name in near) + "." if near else ""
+
+
+def _mended(kind: str, rest: str) -> str:
+    """Return the rest of a mistyped spec, mended too where that is possible."""
+    if kind != "embedded":
+        return rest
+    near = nearest_names(rest, EMBEDDED_MODELS, most=1)
+    return near[0] if near else EMBEDDED_MODELS[0]
