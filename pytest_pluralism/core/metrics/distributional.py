@@ -48,6 +48,12 @@ MOST_PERMUTED_OPTIONS = 7
 #: How many numbers an intermediate array may hold: 32 MB at a time, whatever the number of permutations.
 CHUNK = 4_000_000
 
+#: How many numbers are worked on at a time where the processor's cache decides the speed (256 kB an array).
+BLOCK = 32_768
+
+#: The smallest positive number.
+SMALLEST = math.ulp(0.0)
+
 
 # ----------------------------------------------------------------------------------------- how far two populations are
 
@@ -1092,26 +1098,42 @@ def _jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike, base: float, function: s
 
 
 def _jensen_shannon_of(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Return the divergence in nats, in [0, ln 2].
+    """Return the divergence in nats, in [0, ln 2]."""
+    shape = np.broadcast_shapes(first.shape, second.shape)
+    if math.prod(shape) <= 2 * BLOCK:
+        return _jensen_shannon_block(first, second)
+    first = np.broadcast_to(first, shape).reshape(-1, shape[-1])
+    second = np.broadcast_to(second, shape).reshape(-1, shape[-1])
+    step = max(1, BLOCK // shape[-1])
+    divergence = np.empty(len(first))
+    for start in range(0, len(first), step):
+        block = slice(start, start + step)
+        divergence[block] = _jensen_shannon_block(first[block], second[block])
+    return divergence.reshape(shape[:-1])
 
-    With m = (p + q) / 2 and t = (p - q) / (p + q), an option adds m * (t * artanh(t) + log(1 - t**2) / 2).
-    The bracket is about t**2 / 2, so that nothing cancels when p and q are close, and no term is negative.
+
+def _jensen_shannon_block(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return the divergence in nats of arrays that are small enough to stay in the processor's cache.
+
+    With m = (p + q) / 2 and t = (p - q) / (p + q), an option adds m * ((1 + t) log(1 + t) + (1 - t) log(1 - t)) / 2.
+    The bracket is about t**2 with an error of about 1e-16 * t, so that what is left when p and q are close is signal,
+    where the sum of two divergences is left with 1e-16.
     """
     total = first + second
     tilt = first - second
-    # An option that nobody answers stays 0; it adds nothing.
-    np.divide(tilt, total, out=tilt, where=total > 0.0)
-    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
-        term = np.arctanh(tilt)
-        term *= tilt
-        np.square(tilt, out=tilt)
-        np.negative(tilt, out=tilt)
-        np.log1p(tilt, out=tilt)
-        tilt *= 0.5
-        term += tilt
-    # Where only one of the two answers an option the bracket is inf - inf; its limit is ln 2.
-    np.copyto(term, math.log(2.0), where=~np.isfinite(term))
-    divergence: FloatArray = np.einsum("...i,...i->...", term, total) * 0.5
+    np.abs(tilt, out=tilt)
+    # An option that nobody answers has 0 / 5e-324 = 0 and adds nothing; no other sum is changed.
+    tilt /= np.maximum(total, SMALLEST)
+    rest = 1.0 - tilt
+    term = np.log1p(tilt)
+    term *= 1.0 + tilt
+    # Where only one of the two answers an option, rest is 0 and any finite logarithm gives 0 log 0 = 0.
+    np.minimum(tilt, 1.0 - 2.0**-53, out=tilt)
+    np.negative(tilt, out=tilt)
+    np.log1p(tilt, out=tilt)
+    rest *= tilt
+    term += rest
+    divergence: FloatArray = np.einsum("...i,...i->...", term, total) * 0.25
     return np.clip(divergence, 0.0, math.log(2.0))
 
 
