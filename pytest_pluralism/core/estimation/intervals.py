@@ -84,8 +84,9 @@ def estimate_mean(
     method : {"auto", "t", "satterthwaite", "skewness", "wilson", "bca", "bootstrap_t"}
         How the interval is made. ``"t"`` is the formula above. ``"auto"`` takes a wider one where plain t intervals
         cover too little: Wilson's when every value is 0 or 1; for clusters of unequal sizes (or weights) an unbiased
-        variance with Satterthwaite's degrees of freedom; below ``SKEWNESS_RULE_CLUSTERS`` = 200 clusters, unless they are very
-        unequal, with Hall's cubic transformation, which takes out skewness. For two-way clusters it is ``"t"``.
+        variance with Satterthwaite's degrees of freedom; below ``SKEWNESS_RULE_CLUSTERS`` = 200 clusters, unless they
+        are very unequal, ``"skewness"``: each end is the outer one of the t interval and of Hall's cubic transformation
+        of it, which takes out skewness. For two-way clusters it is ``"t"``.
     n_resamples : int
         For ``"bca"`` and ``"bootstrap_t"``: how many resamples of the clusters.
     rng : numpy.random.Generator or int
@@ -336,11 +337,14 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
         codes = cluster_codes(estimate.clusters or None, estimate.n, function=function)
         scores, error, freedom = _unequal(np.asarray(estimate.values), codes, None)
         statistic = (value - limit) / error
+        plain = float(special.stdtr(freedom, -(side * statistic)))
         if how == "skewness":
             skewness, root = _skewness(scores), math.sqrt(n_clusters)
             s = statistic / root
             statistic = root * (s + skewness * s**2 / 3 + skewness**2 * s**3 / 27 + skewness / (6 * n_clusters))
-        return float(special.stdtr(freedom, -(side * statistic)))
+            corrected = float(special.stdtr(freedom, -(side * statistic)))
+            return max(plain, corrected)
+        return plain
     # Without the units the interval itself says what a standard error is worth on the side that faces the bound.
     half = value - estimate.low if value > limit else estimate.high - value
     if half > 0:
@@ -519,7 +523,11 @@ def _ends(
     quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
     if method == "skewness":
         low, high = _skewness_ends(scores, value, error, quantile)
-        return low, high, f"{kind}, skewness-corrected"
+        return (
+            min(low, value - quantile * error),
+            max(high, value + quantile * error),
+            f"{kind}, widened for skewness",
+        )
     return value - quantile * error, value + quantile * error, f"{kind}, {freedom:.1f} degrees of freedom"
 
 
