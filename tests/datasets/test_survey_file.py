@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -509,3 +510,85 @@ def test_records_are_plain(tmp_path: Path) -> None:
     assert type(survey.distributions[0].probabilities) is tuple
     assert {type(p) for row in survey.distributions for p in row.probabilities} == {float}
     assert hash(survey.questions[0]) == hash(survey.questions[0])
+
+
+# ----------------------------------------------------------------------------------------- nothing else is raised
+
+BENCHMARK_ROW = {
+    "question": "Question: So?\nOptions: A. Yes B. No\nAnswer:",
+    "options": ["Yes", "No"],
+    "attribute": "Japan",
+    "gold_distribution": [0.5, 0.5],
+}
+numbers = st.one_of(st.integers(-2, 2), st.floats(), st.sampled_from([10**400, 0.5]))
+texts = st.one_of(st.sampled_from(["Yes", "No", "Refused", "all", "q", "\ud800", "", " "]), st.text(max_size=3))
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), numbers, texts),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    max_leaves=6,
+)
+rows_of_anything = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "population": st.one_of(texts, anything),
+            "probabilities": st.one_of(st.just([0.5, 0.5]), st.lists(numbers, max_size=3), anything),
+            "n_respondents": st.one_of(numbers, anything),
+        },
+    ),
+    max_size=3,
+)
+questions_of_anything = st.fixed_dictionaries(
+    {},
+    optional={
+        "question_id": st.one_of(texts, anything),
+        "question": st.one_of(texts, anything),
+        "options": st.one_of(st.just(["Yes", "No"]), st.lists(texts, max_size=3), anything),
+        "distributions": st.one_of(rows_of_anything, anything),
+        "cluster": anything,
+        "positions": st.one_of(st.lists(numbers, max_size=3), anything),
+        "refusals": st.one_of(st.lists(texts, max_size=2), anything),
+        "attribute": texts,
+        "gold_distribution": st.one_of(st.lists(numbers, max_size=3), anything),
+    },
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            questions_of_anything.map(lambda changes: one() | changes),
+            questions_of_anything.map(lambda changes: BENCHMARK_ROW | changes),
+            questions_of_anything,
+            anything,
+        ),
+        max_size=3,
+    ),
+    st.sampled_from(["keep", "drop", "separate"]),
+    st.booleans(),
+)
+def test_any_json_is_a_survey_or_an_error_of_ours(
+    tmp_path_factory: Any, entries: list[Any], policy: Any, lines: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / ("fuzz.jsonl" if lines else "fuzz.json")
+    text = "\n".join(map(json.dumps, entries)) if lines else json.dumps(entries)
+    path.write_text(text, encoding="utf-8")
+    # Any other error fails the test.
+    with contextlib.suppress(DatasetError):
+        for distribution in load_survey(path, refusals=policy).distributions:
+            assert sum(distribution.probabilities) == pytest.approx(1.0)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda text: text.encode("utf-8", "ignore"))),
+    st.sampled_from(["fuzz.jsonl", "fuzz.json", "fuzz.csv", "fuzz.csv.gz"]),
+    st.booleans(),
+)
+def test_any_bytes_are_an_error_of_ours(tmp_path_factory: Any, data: bytes, name: str, with_header: bool) -> None:
+    path = tmp_path_factory.getbasetemp() / name
+    content = HEADER.encode() + b"\n" + data if with_header else data
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(DatasetError, match="fuzz"):
+        load_survey(path)
