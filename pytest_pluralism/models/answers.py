@@ -1,0 +1,994 @@
+"""Answers that were given before, on the disk: found again by the content of the question and the model that was asked.
+
+One SQLite file in a folder, shared by every process of a run and by runs at the same time.
+Whatever goes wrong with it costs time and never an answer: the caller gets an :class:`AnswerStoreError` with a remedy
+and goes on without the store.
+A store may come from elsewhere, so it is read as data: every row carries a checksum, and nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import os
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pytest_pluralism.core.errors import PluralismError, invalid_parameter
+from pytest_pluralism.core.records import Answer, Prompt
+from pytest_pluralism.models.protocol import ModelIdentity
+
+__all__ = [
+    "ENGINE_NUMERICS",
+    "FILE_NAME",
+    "AnswerStore",
+    "AnswerStoreError",
+    "StoreCheck",
+    "StoredModel",
+    "answer_key",
+    "default_answers_folder",
+]
+
+#: Raised by one whenever a change of the engine moves its numbers by more than rounding: older answers are then misses.
+ENGINE_NUMERICS = 1
+
+FILE_NAME = "answers.sqlite3"
+
+#: "PLUR": how a file says that it is ours (``PRAGMA application_id``).
+APPLICATION_ID = 0x504C5552
+
+#: The layout of the tables (``PRAGMA user_version``).
+VERSION = 1
+
+#: About 2.5 million answers.
+MOST_BYTES = 2**30
+
+#: A smaller bound would hold nothing but the pages that every SQLite file has.
+LEAST_BYTES = 2**16
+
+#: How long to wait for a store that another process has locked, in seconds, and how long once that was in vain.
+PATIENCE = 10.0
+IMPATIENCE = 0.1
+
+#: A longer row was not written by us, and is not read.
+MOST_ROW_BYTES = 1_000_000
+
+#: When an answer was last used is written at most once in this many seconds, so that a run that finds everything in the
+#: store hardly writes to it.
+TOUCH_AFTER = 3600.0
+
+#: A large file is checked for at most this many seconds when it is opened; the checksums of the rows do the rest.
+CHECK_SECONDS = 0.5
+
+#: Pages of a B-tree with random keys are about two thirds full, so this share of the bound may be content.
+FULL = 0.6
+EVICT_TO = 0.5
+
+#: What a row costs beside its texts: keys, checksum, numbers, and its entry in the index.
+ROW_OVERHEAD = 120
+
+#: SQLite takes at least 999 parameters in one statement.
+CHUNK = 500
+
+SCHEMA = (
+    """CREATE TABLE answers (
+    key BLOB NOT NULL PRIMARY KEY,
+    model_sha256 TEXT NOT NULL,
+    model TEXT NOT NULL,
+    dtype TEXT NOT NULL,
+    device TEXT NOT NULL,
+    answer BLOB NOT NULL,
+    checksum BLOB NOT NULL,
+    bytes INTEGER NOT NULL,
+    created REAL NOT NULL,
+    used REAL NOT NULL
+) WITHOUT ROWID""",
+    "CREATE INDEX answers_by_use ON answers (used, bytes)",
+)
+
+_COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_CHOOSE = "choose another folder: --pluralism-answers DIR, or none: --pluralism-answers off"
+
+_Result = TypeVar("_Result")
+
+
+class AnswerStoreError(PluralismError):
+    """The answer store cannot be used, or did not keep answers; nothing that a model answered is lost by that."""
+
+
+class _DamagedError(Exception):
+    """The file is not an answer store, or no longer a whole one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """What a store holds of one model: how many answers, their bytes, when the first came and the last was used."""
+
+    name: str
+    sha256: str
+    dtype: str
+    device: str
+    answers: int
+    bytes: int
+    created: float
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCheck:
+    """What a check of every row found.
+
+    ``damaged`` rows do not fit their checksums; ``unreadable`` ones are whole but of another version of the package.
+    Neither is ever used.
+    """
+
+    answers: int
+    damaged: int
+    unreadable: int
+    problems: tuple[str, ...] = ()
+
+
+def default_answers_folder() -> Path:
+    """Return where answers lie: ``answers`` in ``PLURALISM_CACHE``, or in the user's cache."""
+    chosen = os.environ.get("PLURALISM_CACHE")
+    if chosen:
+        return Path(chosen).expanduser() / "answers"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("pytest-pluralism", appauthor=False)) / "answers"
+
+
+def answer_key(identity: ModelIdentity, prompt: Prompt, /) -> bytes:
+    """Return the SHA-256 under which an answer is kept.
+
+    It covers the hash of the model (checkpoint, tokenizer, chat template, dtype), the type of the device, every field
+    of the prompt, and :data:`ENGINE_NUMERICS`.
+    """
+    content = {
+        "model": identity.sha256,
+        "device": _device_type(identity),
+        "prompt": dataclasses.asdict(prompt),
+        "numerics": ENGINE_NUMERICS,
+    }
+    return hashlib.sha256(_canonical(content)).digest()
+
+
+class AnswerStore:
+    """Answers by content, in one SQLite file that several processes share.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file is; made when it is missing.
+    most_bytes : int
+        How large the file may become, in bytes, at least 65536.
+        Beyond that the answers that were used longest ago are removed.
+        The bound is kept to about a fifth, because pages of the file are partly empty.
+    patience : float
+        How long to wait for a store that another process has locked, in seconds.
+    read_only : bool
+        Look at a store as it is: nothing is made, repaired, set aside or written.
+    clock : callable
+        Returns the time in seconds since 1970.
+
+    Attributes
+    ----------
+    hits, misses, damaged : int
+        How many answers were found and not found, and how many rows were not used because they do not fit their
+        checksums (they count as misses too).
+
+    Raises
+    ------
+    AnswerStoreError
+        There can be no store: the folder cannot be made or read, the file belongs to a newer version, it is a link or a
+        folder, or another process has it locked.
+
+    Notes
+    -----
+    A file that is damaged or not ours is set aside as ``answers.sqlite3.damaged-<n>``, with a note in :attr:`notes`.
+    A store that can be read but not written (a read-only folder, a full disk) goes on as one that only looks up.
+    An answer is safe against a killed process when :meth:`keep` returns; a power cut may take the last ones, and never
+    damages the others.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> identity = ModelIdentity(spec="./m", name="m", sha256="1c5a", dtype="float32", device="cpu")
+    >>> prompt = Prompt("Is it raining? Yes or no?", labels=("Yes", "No"))
+    >>> with AnswerStore(Path(tempfile.mkdtemp())) as store:
+    ...     store.keep(identity, [(prompt, Answer((-0.25, -1.5), 1.0, " Yes", 0.78))])
+    ...     store.lookup(identity, [prompt])[prompt].log_probabilities
+    (-0.25, -1.5)
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        most_bytes: int = MOST_BYTES,
+        patience: float = PATIENCE,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if isinstance(most_bytes, bool) or not isinstance(most_bytes, int) or most_bytes < LEAST_BYTES:
+            raise invalid_parameter(
+                "most_bytes", "AnswerStore", f"a whole number of bytes in [{LEAST_BYTES}, inf)", repr(most_bytes)
+            )
+        if isinstance(patience, bool) or not isinstance(patience, (int, float)) or not 0 <= patience < math.inf:
+            raise invalid_parameter("patience", "AnswerStore", "a finite number in [0, inf)", repr(patience))
+        self.folder = Path(folder)
+        self.path = self.folder / FILE_NAME
+        self.most_bytes = most_bytes
+        self.hits = self.misses = self.damaged = 0
+        self._unstorable = self._lockouts = 0
+        self._notes: list[str] = []
+        self._full_patience = self._patience = float(patience)
+        self._clock = clock
+        self._read_only = read_only
+        self._writable = not read_only
+        self._connection: sqlite3.Connection | None = None
+        self._inode = (0, 0)
+        self._closed = False
+        self._guard = threading.RLock()
+        self._open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ----------------------------------------------------------------------------------------------------- answers
+
+    def lookup(self, identity: ModelIdentity, prompts: Sequence[Prompt], /) -> dict[Prompt, Answer]:
+        """Return the answers that are there, by prompt; a prompt without one is missing from the result.
+
+        Raises
+        ------
+        AnswerStoreError
+            The store cannot be read now: it is locked, or closed.
+        """
+        wanted = {answer_key(identity, prompt): prompt for prompt in dict.fromkeys(prompts)}
+        found: dict[Prompt, Answer] = {}
+        damaged = 0
+        stale: list[bytes] = []
+        now = self._clock()
+        with self._guard:
+            keys = list(wanted)
+            rows: list[tuple[Any, ...]] = []
+            for chunk in _chunks(keys):
+                rows += self._do(functools.partial(_rows_of, keys=chunk))
+            for row in rows:
+                if not _is_whole(row):
+                    damaged += 1
+                    continue
+                prompt = wanted[row[0]]
+                answer = _decode(row[5], prompt)
+                if answer is not None:
+                    found[prompt] = answer
+                    if not isinstance(row[9], float) or row[9] < now - TOUCH_AFTER:
+                        stale.append(row[0])
+            self._touch(stale, now)
+            self.damaged += damaged
+            self.hits += len(found)
+            self.misses += len(wanted) - len(found)
+        return found
+
+    def keep(self, identity: ModelIdentity, pairs: Iterable[tuple[Prompt, Answer]], /) -> None:
+        """Keep answers: all of this call or, when it is cut short, none.
+
+        An answer that cannot be stored exactly (a NaN, a field that is not plain data, not one log-probability a label)
+        is left out with a note.
+        On a store that only looks up, nothing happens.
+
+        Raises
+        ------
+        AnswerStoreError
+            These answers were not kept: the store is locked, closed, or (at the first time) cannot be written.
+        """
+        now = self._clock()
+        rows = []
+        unstorable = 0
+        for prompt, answer in pairs:
+            encoded = _encode(answer, prompt)
+            if encoded is None:
+                unstorable += 1
+            else:
+                rows.append(_row(identity, answer_key(identity, prompt), encoded, now))
+        with self._guard:
+            self._unstorable += unstorable
+            if not rows or not self._writable:
+                return
+            marks = ",".join("?" * len(rows[0]))
+            sql = f"INSERT OR REPLACE INTO answers ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - constant names
+            self._write(lambda connection: connection.executemany(sql, rows))
+            with contextlib.suppress(AnswerStoreError):
+                # The answers are safe; a store that is a little too large is put right at the next call.
+                self._evict()
+
+    def close(self) -> None:
+        """Close the file; closing twice does nothing."""
+        with self._guard:
+            self._closed = True
+            self._disconnect()
+
+    @property
+    def writable(self) -> bool:
+        """Whether answers are kept; otherwise they are only looked up, and :attr:`notes` says why."""
+        return self._writable and not self._closed
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a run should say about its store, in sentences; their text may come from outside."""
+        notes = list(self._notes)
+        if self.damaged:
+            notes.append(
+                f"{self.damaged} stored answers in {self.path} do not fit their checksums; they were not used, and "
+                "were asked again."
+            )
+        if self._lockouts:
+            notes.append(
+                f"answer store {self.path} was locked by another process {self._lockouts} times; what could not be "
+                "looked up or kept then cost time and no answers."
+            )
+        if self._unstorable:
+            notes.append(f"{self._unstorable} answers were not kept because they hold NaN or other than plain values.")
+        return tuple(notes)
+
+    # -------------------------------------------------------------------------------------------------- looking after
+
+    def models(self) -> list[StoredModel]:
+        """Return what the store holds, one entry a model, dtype and device, by name.
+
+        Raises
+        ------
+        AnswerStoreError
+            The store cannot be read now.
+        """
+        sql = (
+            "SELECT model, model_sha256, dtype, device, count(*), total(bytes), min(created), max(used) FROM answers "
+            "GROUP BY model, model_sha256, dtype, device ORDER BY model, model_sha256, dtype, device"
+        )
+        with self._guard:
+            rows: list[Any] = self._do(lambda connection: connection.execute(sql).fetchall())
+        return [
+            StoredModel(
+                str(name), str(sha256), str(dtype), str(device), n, int(size), _seconds(created), _seconds(used)
+            )
+            for name, sha256, dtype, device, n, size, created, used in rows
+        ]
+
+    def verify(self, *, model_sha256s: Sequence[str] | None = None) -> StoreCheck:
+        """Check the file, and every row against its checksum; only the rows of some models when they are given.
+
+        Raises
+        ------
+        AnswerStoreError
+            The store cannot be read now.
+        """
+        counts = {"answers": 0, "damaged": 0, "unreadable": 0}
+
+        def check(connection: sqlite3.Connection) -> list[str]:
+            counts.update(answers=0, damaged=0, unreadable=0)
+            problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+            for row in connection.execute(f"SELECT {_COLUMNS} FROM answers"):  # noqa: S608 - constant names
+                if model_sha256s is not None and row[1] not in model_sha256s:
+                    continue
+                counts["answers"] += 1
+                if not _is_whole(row):
+                    counts["damaged"] += 1
+                elif _decode(row[5], None) is None:
+                    counts["unreadable"] += 1
+            return problems
+
+        with self._guard:
+            problems = self._do(check)
+        return StoreCheck(**counts, problems=tuple(problems))
+
+    def prune(
+        self,
+        *,
+        model_sha256s: Sequence[str] | None = None,
+        older_than: float | None = None,
+        most_bytes: int | None = None,
+    ) -> int:
+        """Remove answers, and give the space back to the disk.
+
+        Parameters
+        ----------
+        model_sha256s : sequence of str, optional
+            Only the answers of these models.
+        older_than : float, optional
+            Only answers that nobody has used for this many seconds.
+        most_bytes : int, optional
+            Then remove the answers that were used longest ago until the file has at most this many bytes.
+
+        Returns
+        -------
+        int
+            How many answers were removed.
+
+        Raises
+        ------
+        AnswerStoreError
+            The store cannot be written now.
+        """
+        removed = 0
+        conditions: list[str] = []
+        parameters: list[str | float] = []
+        if model_sha256s is not None:
+            conditions.append(f"model_sha256 IN ({','.join('?' * len(model_sha256s))})")
+            parameters += list(model_sha256s)
+        if older_than is not None:
+            conditions.append("used < ?")
+            parameters.append(self._clock() - older_than)
+        with self._guard:
+            self._must_be_writable()
+            if conditions:
+                sql = f"DELETE FROM answers WHERE {' AND '.join(conditions)}"  # noqa: S608 - constant words
+                removed += self._write(lambda connection: connection.execute(sql, parameters).rowcount)
+            self._compact()
+            if most_bytes is not None:
+                # Measured after compacting, not estimated; one round is enough unless answers differ much in length.
+                while (size := self._pages()) > most_bytes:
+                    gone = self._evict_to(self._content_bytes() * most_bytes / size * 0.98)
+                    if not gone:
+                        break
+                    removed += gone
+                    self._compact()
+        return removed
+
+    def file_bytes(self) -> int:
+        """Return how many bytes the store has on the disk."""
+        total = 0
+        for path in self._files():
+            with contextlib.suppress(OSError):
+                total += path.stat().st_size
+        return total
+
+    # -------------------------------------------------------------------------------------------------------- size
+
+    def _evict(self) -> None:
+        """Remove the answers that were used longest ago when the file has become too large."""
+        if self._pages() > self.most_bytes and self._content_bytes() > FULL * self.most_bytes:
+            self._evict_to(EVICT_TO * self.most_bytes)
+
+    def _evict_to(self, content: float) -> int:
+        """Remove the answers that were used longest ago until the others have at most ``content`` bytes."""
+
+        def evict(connection: sqlite3.Connection) -> int:
+            left = connection.execute("SELECT total(bytes) FROM answers").fetchone()[0]
+            keys = []
+            for key, size in connection.execute("SELECT key, bytes FROM answers ORDER BY used, bytes, key"):
+                if left <= content:
+                    break
+                keys.append((key,))
+                left -= size if isinstance(size, int) else ROW_OVERHEAD
+            connection.executemany("DELETE FROM answers WHERE key = ?", keys)
+            return len(keys)
+
+        return self._write(evict)
+
+    def _content_bytes(self) -> float:
+        """Return the bytes of all answers, without the empty parts of pages."""
+        # A scan of the narrow index: 20 ms for 100,000 answers, and only asked for when the file is large.
+        total: float = self._do(lambda connection: connection.execute("SELECT total(bytes) FROM answers").fetchone()[0])
+        return total
+
+    def _pages(self) -> int:
+        """Return the bytes of all pages that are not free."""
+
+        def count(connection: sqlite3.Connection) -> int:
+            pages, free, size = (
+                int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            return (pages - free) * size
+
+        return self._do(count)
+
+    def _compact(self) -> None:
+        def compact(connection: sqlite3.Connection) -> None:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        self._do(compact)
+
+    def _touch(self, keys: Sequence[bytes], now: float) -> None:
+        if not keys or not self._writable or self._connection is None:
+            return
+        try:
+            with _transaction(self._connection) as connection:
+                connection.executemany("UPDATE answers SET used = ? WHERE key = ?", [(now, key) for key in keys])
+        except sqlite3.Error:
+            # What was used last is worth no waiting and no error; a real problem shows when answers are kept.
+            return
+
+    # ------------------------------------------------------------------------------------------------ doing and failing
+
+    def _write(self, action: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run an action in one transaction of its own."""
+
+        def run(connection: sqlite3.Connection) -> _Result:
+            with _transaction(connection):
+                return action(connection)
+
+        return self._do(run)
+
+    def _do(self, action: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Run an action with patience, and turn what goes wrong into what a run can live with.
+
+        Where the file proves damaged, it is set aside and the action is run on the new one.
+        """
+        self._follow_moved_file()
+        deadline = time.monotonic() + self._patience
+        restarted = False
+        while True:
+            if self._connection is None:
+                self._open()
+            connection = self._connection
+            assert connection is not None  # noqa: S101 - _open raises where there is none
+            try:
+                result = action(connection)
+            except sqlite3.Error as error:
+                code = _code(error)
+                if code in _LOCKED and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                    continue
+                if code in _LOCKED:
+                    raise self._locked() from None
+                if code not in _DAMAGE or restarted:
+                    raise self._failed(error) from None
+                self._start_afresh(str(error))
+                restarted = True
+                continue
+            self._patience = self._full_patience
+            return result
+
+    def _locked(self) -> AnswerStoreError:
+        waited = self._patience
+        # A second long wait would be as vain as the first: until the lock is gone, the run shall not stand still.
+        self._patience = min(self._patience, IMPATIENCE)
+        self._lockouts += 1
+        return AnswerStoreError(
+            f"answer store {self.path} was locked by another process for more than {waited:g} s, so it was not used, "
+            f"and nothing was kept this time. Wait for the other process, or {_CHOOSE}."
+        )
+
+    def _failed(self, error: sqlite3.Error) -> AnswerStoreError:
+        code = _code(error)
+        if code == sqlite3.SQLITE_FULL:
+            why, remedy = "the disk is full", "Free some space (pluralism answers prune --most-bytes N), or"
+        elif code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+            why, remedy = "it cannot be written", f"Make {self.folder} writable, or"
+        else:
+            # On a disk that is full SQLite reports some writes as a plain input or output error.
+            why, remedy = str(error), "Check the disk, or"
+        self._only_look_up(why)
+        return AnswerStoreError(f"answer store {self.path}: {why}, so answers are not kept. {remedy} {_CHOOSE}.")
+
+    def _only_look_up(self, why: str) -> None:
+        if self._writable:
+            self._writable = False
+            self._notes.append(f"answer store {self.path}: {why}; stored answers are used, new ones are not kept.")
+
+    def _must_be_writable(self) -> None:
+        if not self._writable:
+            raise AnswerStoreError(f"answer store {self.path} cannot be written. Make {self.folder} writable.")
+
+    # --------------------------------------------------------------------------------------- opening and setting aside
+
+    def _open(self) -> None:
+        if self._closed:
+            raise AnswerStoreError(f"answer store {self.path} is closed.")
+        if not self._writable:
+            self._open_for_reading()
+            return
+        try:
+            self._refuse_links()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._file_lock():
+                self._open_for_writing()
+        except OSError as error:
+            why = error.strerror or str(error)
+            if not self.path.is_file():
+                raise AnswerStoreError(
+                    f"answer store {self.path} cannot be made: {why}. Make the folder writable, or {_CHOOSE}."
+                ) from None
+            self._only_look_up(why)
+            self._open_for_reading()
+
+    @contextlib.contextmanager
+    def _file_lock(self) -> Iterator[None]:
+        """Let one process at a time make, check or set aside the file."""
+        import filelock
+
+        lock = filelock.FileLock(self.folder / f"{FILE_NAME}.lock", timeout=self._patience)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise self._locked() from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _open_for_writing(self) -> None:
+        try:
+            if not self._has_file():
+                self._create()
+            self._check_header()
+            self._connect("mode=rw")
+            self._inspect()
+        except _DamagedError as error:
+            self._set_aside(str(error))
+            self._create()
+            self._connect("mode=rw")
+        except sqlite3.Error as error:
+            self._disconnect()
+            if _code(error) in _LOCKED:
+                raise self._locked() from None
+            failed = self._failed(error)
+            if not self.path.is_file():
+                raise failed from None
+            self._open_for_reading()
+
+    def _open_for_reading(self) -> None:
+        self._refuse_links()
+        if not self._has_file():
+            raise AnswerStoreError(f"there is no answer store in {self.folder}.")
+        # A folder that cannot be written may not have the files beside the database that SQLite needs to read it
+        # together with writers; without writers it can be read all the same.
+        ways = ("mode=ro", "mode=ro&immutable=1")
+        try:
+            self._check_header()
+            for way in ways:
+                try:
+                    self._connect(way)
+                    self._inspect()
+                    return
+                except sqlite3.OperationalError as error:
+                    self._disconnect()
+                    if way == ways[-1] or _code(error) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+                        raise
+        except _DamagedError as error:
+            raise AnswerStoreError(f"answer store {self.path}: {error}. Delete it, or {_CHOOSE}.") from None
+        except sqlite3.Error as error:
+            if _code(error) in _LOCKED:
+                raise self._locked() from None
+            raise AnswerStoreError(
+                f"answer store {self.path} cannot be read: {error}. {_CHOOSE.capitalize()}."
+            ) from None
+        except OSError as error:
+            raise AnswerStoreError(
+                f"answer store {self.path} cannot be read: {error.strerror}. {_CHOOSE.capitalize()}."
+            ) from None
+
+    def _refuse_links(self) -> None:
+        for path in (*self._files(), self.folder / f"{FILE_NAME}.lock"):
+            # Writing through a link could change any file of the user, when the folder came from elsewhere.
+            if path.is_symlink():
+                raise AnswerStoreError(f"{path} is a symbolic link, which is not followed. Remove it, or {_CHOOSE}.")
+
+    def _has_file(self) -> bool:
+        try:
+            found = self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if not stat.S_ISREG(found.st_mode):
+            raise AnswerStoreError(f"{self.path} is not a file. Remove it, or {_CHOOSE}.")
+        return found.st_size > 0
+
+    def _check_header(self) -> None:
+        """Read what the file says that it is, before SQLite may touch it.
+
+        Raises
+        ------
+        _DamagedError
+            It is not an answer store.
+        AnswerStoreError
+            It is one of a newer version.
+        """
+        with self.path.open("rb") as file:
+            header = file.read(100)
+        if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+            raise _DamagedError("it is not an SQLite database")
+        application, version = int.from_bytes(header[68:72], "big"), int.from_bytes(header[60:64], "big")
+        self._check_version(application, version)
+
+    def _check_version(self, application: int, version: int) -> None:
+        if application != APPLICATION_ID:
+            raise _DamagedError("it is the database of another program")
+        if version > VERSION:
+            raise AnswerStoreError(
+                f"answer store {self.path} has the newer version {version}; this pytest-pluralism reads version "
+                f"{VERSION}. Nothing was changed. Install the version of pytest-pluralism that made it, or a later one, "
+                f"or {_CHOOSE}."
+            )
+        if version != VERSION:
+            raise _DamagedError(f"its version is {version}, which never existed")
+
+    def _connect(self, mode: str) -> None:
+        self._disconnect()
+        # isolation_level=None: transactions begin and end where this module says. SQLite itself waits only a little,
+        # so that an interrupt is heard while this module waits.
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?{mode}",
+            uri=True,
+            timeout=0.1,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        self._connection = connection
+        connection.text_factory = _text
+        for setting in (
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            "mmap_size=0",
+            "synchronous=NORMAL",
+            "journal_size_limit=4194304",
+        ):
+            connection.execute(f"PRAGMA {setting}")
+        found = self.path.stat()
+        self._inode = (found.st_dev, found.st_ino)
+
+    def _inspect(self) -> None:
+        """Check that the database is ours in every detail, and as far as the time allows that it is whole.
+
+        Raises
+        ------
+        _DamagedError
+            It is not.
+        """
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - called right after connecting
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                application = connection.execute("PRAGMA application_id").fetchone()[0]
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                self._check_version(application, version)
+                # Nothing but our own tables: a trigger in a file from elsewhere would run at the first insertion.
+                if _schema_of(connection) != _expected_schema():
+                    raise _DamagedError("its tables are not those of an answer store")
+                _quick_check(connection)
+            except sqlite3.DatabaseError as error:
+                if _code(error) in _LOCKED and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                    continue
+                if _code(error) in _DAMAGE:
+                    raise _DamagedError(str(error)) from None
+                raise
+            return
+
+    def _create(self) -> None:
+        """Make an empty store: whole beside its place, then moved there, so that nobody ever sees half of one."""
+        for old in self.folder.glob(f"{FILE_NAME}.new*"):
+            old.unlink()
+        new = self.folder / f"{FILE_NAME}.new-{os.getpid()}"
+        connection = sqlite3.connect(new, isolation_level=None)
+        try:
+            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={VERSION}")
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.close()
+        except sqlite3.Error:
+            connection.close()
+            new.unlink(missing_ok=True)
+            raise
+        for path in self._files()[1:]:
+            # What an earlier file left behind would be read as changes to the new one.
+            path.unlink(missing_ok=True)
+        new.replace(self.path)
+
+    def _set_aside(self, why: str) -> None:
+        self._disconnect()
+        number = 1
+        while (aside := self.folder / f"{FILE_NAME}.damaged-{number}").exists() or aside.is_symlink():
+            number += 1
+        try:
+            self.path.rename(aside)
+            for path in self._files()[1:]:
+                if path.exists():
+                    path.rename(aside.with_name(aside.name + path.name.removeprefix(FILE_NAME)))
+        except OSError as error:
+            raise AnswerStoreError(
+                f"answer store {self.path}: {why}, and it could not be set aside ({error.strerror}). Delete it, or "
+                f"{_CHOOSE}."
+            ) from None
+        self._notes.append(
+            f"answer store {self.path}: {why}. It was set aside as {aside.name}, and a new one was begun; delete "
+            f"{aside.name} when nobody needs it."
+        )
+
+    def _start_afresh(self, why: str) -> None:
+        """After damage was met in the middle of a run: set the file aside and begin a new one."""
+        ours = self._inode
+        self._disconnect()
+        if not self._writable:
+            raise AnswerStoreError(f"answer store {self.path}: {why}. Delete it, or {_CHOOSE}.")
+        try:
+            with self._file_lock():
+                # Another process may have met the damage first; its new file is not to be set aside.
+                if self._inode_now() == ours:
+                    self._set_aside(why)
+                self._open_for_writing()
+        except OSError as error:
+            raise AnswerStoreError(
+                f"answer store {self.path}: {why} ({error.strerror}). {_CHOOSE.capitalize()}."
+            ) from None
+
+    def _follow_moved_file(self) -> None:
+        """Open the file again when it is not the one that was opened: set aside by another process, or deleted."""
+        if self._connection is not None and self._inode_now() != self._inode:
+            self._disconnect()
+
+    def _inode_now(self) -> tuple[int, int]:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return (-1, -1)
+        return (found.st_dev, found.st_ino)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _files(self) -> tuple[Path, ...]:
+        return tuple(self.folder / (FILE_NAME + ending) for ending in ("", "-wal", "-shm", "-journal"))
+
+
+# ----------------------------------------------------------------------------------------------------------- rows
+
+
+def _row(identity: ModelIdentity, key: bytes, encoded: bytes, now: float) -> tuple[Any, ...]:
+    texts = tuple(
+        text.encode("utf-8", "backslashreplace").decode("utf-8")
+        for text in (identity.sha256, identity.name, identity.dtype, _device_type(identity))
+    )
+    size = ROW_OVERHEAD + len(encoded) + sum(map(len, texts))
+    return (key, *texts, encoded, _checksum(key, texts, encoded), size, now, now)
+
+
+def _is_whole(row: Sequence[Any]) -> bool:
+    key, texts, encoded, checksum = row[0], tuple(row[1:5]), row[5], row[6]
+    if not isinstance(key, bytes) or not isinstance(encoded, bytes) or not all(isinstance(text, str) for text in texts):
+        return False
+    return bool(_checksum(key, texts, encoded) == checksum)
+
+
+def _checksum(key: bytes, texts: Sequence[str], encoded: bytes) -> bytes:
+    # The key is part of it: a whole row under the key of another prompt is as wrong as a torn one.
+    return hashlib.sha256(_canonical([key.hex(), *texts]) + b"\n" + encoded).digest()
+
+
+def _rows_of(connection: sqlite3.Connection, *, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+    columns = _COLUMNS.replace("answer,", f"CASE WHEN length(answer) <= {MOST_ROW_BYTES} THEN answer END,")
+    marks = ",".join("?" * len(keys))
+    return connection.execute(f"SELECT {columns} FROM answers WHERE key IN ({marks})", keys).fetchall()  # noqa: S608 - constant words
+
+
+def _encode(answer: Answer, prompt: Prompt) -> bytes | None:
+    """Return an answer as JSON from which it comes back exactly, or ``None`` where there is none."""
+    try:
+        encoded = _canonical({field.name: getattr(answer, field.name) for field in dataclasses.fields(answer)})
+        same = len(encoded) <= MOST_ROW_BYTES and _decode(encoded, prompt) == answer
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return encoded if same else None
+
+
+def _decode(encoded: bytes, prompt: Prompt | None) -> Answer | None:
+    """Return the answer that was stored, or ``None`` when this version cannot read it without a guess."""
+    try:
+        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
+        if not isinstance(content, dict):
+            return None
+        answer = Answer(**{name: _frozen(value) for name, value in content.items()})
+    except (ValueError, TypeError, RecursionError):
+        return None
+    numbers = answer.log_probabilities
+    if not isinstance(numbers, tuple) or not isinstance(answer.top_token, str):
+        return None
+    if not all(map(_is_number, (*numbers, answer.option_mass, answer.top_probability))):
+        return None
+    if prompt is not None and len(numbers) != len(prompt.labels):
+        return None
+    return answer
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _canonical(content: Any) -> bytes:
+    # Not ensure_ascii: as escapes, a lone pair of surrogates could not be told from the character that they make.
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _device_type(identity: ModelIdentity) -> str:
+    return identity.device.partition(":")[0]
+
+
+def _seconds(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]
+
+
+# --------------------------------------------------------------------------------------------------------- SQLite
+
+
+def _text(raw: bytes) -> str:
+    # Bytes that are no text belong to a damaged row, which its checksum tells; they must not stop a listing.
+    return raw.decode("utf-8", "replace")
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            # After some errors SQLite has rolled back already.
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _schema_of(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def _expected_schema() -> list[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+        for statement in SCHEMA:
+            empty.execute(statement)
+        return _schema_of(empty)
+
+
+def _quick_check(connection: sqlite3.Connection) -> None:
+    deadline = time.monotonic() + CHECK_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if _code(error) != sqlite3.SQLITE_INTERRUPT:
+            raise
+        return
+    finally:
+        connection.set_progress_handler(None, 0)
+    if found != "ok":
+        raise _DamagedError(str(found).splitlines()[-1])
