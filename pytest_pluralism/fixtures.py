@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.core.records import Outcome
 from pytest_pluralism.session import ENTRIES, PLANS, SESSION, PluralismSession, message_of, test_of
 
 if TYPE_CHECKING:
@@ -174,6 +173,8 @@ class Pluralism:
             self._react([message_of([entry]) for entry in entries], [entry.verdict for entry in entries])
 
     def _react(self, messages: list[str], verdicts: list[Verdict]) -> None:
+        from pytest_pluralism.core.records import Outcome
+
         text = "\n".join(messages)
         policy = self._session.settings["inconclusive"]
         if policy == "fail" or any(verdict.outcome is not Outcome.INCONCLUSIVE for verdict in verdicts):

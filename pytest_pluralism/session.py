@@ -13,12 +13,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import BaselineError, PluralismError
-from pytest_pluralism.core.messages import printable, verdict_message
-from pytest_pluralism.core.records import Gate, Outcome, Provenance, ReportEntry, Verdict, Witness
 from pytest_pluralism.options import SETTINGS, Settings
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Answer, Estimate, Prompt, Scores
+    from pytest_pluralism.core.records import (
+        Answer,
+        Estimate,
+        Gate,
+        Prompt,
+        Provenance,
+        ReportEntry,
+        Scores,
+        Verdict,
+        Witness,
+    )
     from pytest_pluralism.gate import PlannedGate
     from pytest_pluralism.models.protocol import LanguageModel, Progress
 
@@ -69,6 +77,8 @@ class PluralismSession:
 
     def judge(self, plan: PlannedGate, model: LanguageModel, nodeid: str, test: str) -> ReportEntry:
         """Measure, decide, and gather what a report says about it."""
+        from pytest_pluralism.core.records import ReportEntry
+
         assert plan.gate is not None  # noqa: S101 - the types say less than the caller knows
         scores, estimate = self.measure(plan, model)
         provenance = self.provenance(plan, model)
@@ -102,6 +112,8 @@ class PluralismSession:
 
     def provenance(self, plan: PlannedGate, model: LanguageModel) -> Provenance:
         """Return where the numbers of a plan come from."""
+        from pytest_pluralism.core.records import Provenance
+
         return Provenance(
             model=model.identity.as_json(),
             dataset={"name": plan.survey.name, "sha256": plan.survey.sha256, "source": plan.survey.source},
@@ -139,6 +151,7 @@ class PluralismSession:
         provenance: Provenance,
         problem: str,
     ) -> Verdict:
+        from pytest_pluralism.core.records import Gate, Outcome, Verdict
         from pytest_pluralism.core.verdict import decide
 
         if problem:
@@ -241,6 +254,7 @@ class PluralismSession:
 
     def _store_baselines(self) -> None:
         from pytest_pluralism.baselines.store import baseline_file, merge_entries
+        from pytest_pluralism.core.messages import printable
 
         by_model: dict[str, dict[str, Any]] = {}
         for entry in self.entries.values():
@@ -273,6 +287,8 @@ class PluralismSession:
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            from pytest_pluralism.core.messages import printable
 
             columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
                        TimeRemainingColumn())
@@ -313,11 +329,15 @@ def model_id(spec: str) -> str:
 
 def message_of(entries: Iterable[ReportEntry]) -> str:
     """Return the messages of several verdicts as one text."""
+    from pytest_pluralism.core.messages import verdict_message
+
     return "\n".join(verdict_message(entry) for entry in entries)
 
 
 def _witness(plan: PlannedGate, scores: Scores, change: Estimate | None) -> Witness | None:
     """Return the unit that did worst, or for a change the unit that got most worse."""
+    from pytest_pluralism.core.records import Witness
+
     pick = max if plan.measure.direction == "lower" else min
     texts = {unit.unit_id: unit.text for unit in scores.units}
     if change is not None and plan.gate is not None and plan.gate.at_most is None and plan.gate.at_least is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -67,6 +66,8 @@ def invalid_parameter(name: str, function: str, must: str, got: object) -> Inval
 
 def nearest_names(name: str, known: Iterable[str], /, *, most: int = 3) -> list[str]:
     """Return the known names that look most like a mistyped one, best first."""
+    import difflib  # Only where somebody mistyped a name.
+
     by_folded: dict[str, str] = {}
     for candidate in known:
         by_folded.setdefault(candidate.casefold(), candidate)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterator
 
-from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore
+from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore, Verdict
 
 __all__ = ["gate_words", "headline", "interval_words", "printable", "subject", "verdict_message", "worst_unit"]
 
@@ -108,7 +109,7 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
     verdict = entry.verdict
     if verdict.outcome is Outcome.INCONCLUSIVE:
         yield f"undecided: {verdict.reason}"
-    elif verdict.reason:
+    elif verdict.reason and not _says_no_more(verdict):
         yield verdict.reason
     if verdict.estimate is not None:
         yield _counts(entry, verdict.estimate)
@@ -118,9 +119,15 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
     yield from _witness(entry)
     if entry.scores is not None:
         for warning in entry.scores.warnings:
-            yield f"warning {warning}"
+            yield f"warning {printable(warning, most=240)}"
     yield _origin(entry)
     yield _commands(entry)
+
+
+def _says_no_more(verdict: Verdict) -> bool:
+    """Whether the reason only repeats the numbers of the headline: a value on the wrong side of its bound."""
+    decisive = verdict.change if verdict.change is not None else verdict.estimate
+    return verdict.outcome is Outcome.FAILED and decisive is not None and math.isfinite(decisive.value)
 
 
 def _counts(entry: ReportEntry, estimate: Estimate) -> str:

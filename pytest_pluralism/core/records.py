@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.measures import Measure
 
 __all__ = [
     "Answer",
@@ -318,24 +319,6 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the promise was kept."""
         return self.outcome is Outcome.PASSED
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One entry of the table of measures: its marker, its direction and its words.
-
-    ``direction`` is ``"lower"`` or ``"higher"``: which values are better.
-    """
-
-    name: str
-    direction: str
-    title: str
-    description: str = ""
-
-    @property
-    def promises(self) -> tuple[str, str]:
-        """The two bounds that make sense for the direction."""
-        return ("at_most", "max_increase") if self.direction == "lower" else ("at_least", "max_decrease")
 
 
 @dataclass(frozen=True)

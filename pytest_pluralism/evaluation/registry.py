@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_pluralism.core.records import Measure
+from pytest_pluralism.core.measures import Measure
 
 __all__ = ["MEASURES"]
 

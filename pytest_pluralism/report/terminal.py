@@ -10,7 +10,9 @@ from pytest_pluralism.core.messages import printable
 
 __all__ = ["summary_lines"]
 
+#: Below these widths the table leaves out its rules, and the reference value.
 _NARROW = 72
+_WIDE = 110
 
 
 def summary_lines(entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /, *, width: int) -> Iterator[str]:
@@ -18,9 +20,9 @@ def summary_lines(entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /,
 
     The lines hold no escape sequences, whatever stands in a name or an answer.
     """
-    rows = [_row(entry) for entry in entries]
-    if rows:
-        yield from _table(rows, width)
+    entries = list(entries)
+    if entries:
+        yield from _table([_row(entry) for entry in entries], width)
     for entry in entries:
         for warning in entry.get("warnings", ()):
             yield f"warning: {printable(entry['key'], most=60)}: {printable(warning, most=200)}"
@@ -41,8 +43,8 @@ def _row(entry: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
         entry["outcome"].upper(),
         numbers,
         _promise(entry["gate"]),
-        printable(entry["key"], most=48),
         f"{references['uniform']:.2f}" if references.get("uniform") is not None else "-",
+        printable(entry["key"], most=48),
         printable(str(entry["model"].get("name", "")), most=32),
     )
 
@@ -65,10 +67,17 @@ def _table(rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if width >= _NARROW else None, pad_edge=False)
-    for name in ("outcome", "value [interval]", "promise", "measure", "uniform", "model"):
-        table.add_column(name, overflow="fold")
+    names = ("outcome", "value [interval]", "promise", "uniform", "measure", "model")
+    # A column that says the same in every row takes room from those that do not.
+    one_model = len({row[names.index("model")] for row in rows}) == 1
+    left_out = {"uniform"} if width < _WIDE else set()
+    left_out |= {"model"} if one_model else set()
+    shown = [index for index, name in enumerate(names) if name not in left_out]
+    for index in shown:
+        # The numbers stay on one line where they can; the names give way.
+        table.add_column(names[index], overflow="fold", no_wrap=index < 3 and width >= _NARROW)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(row[index]) for index in shown))
     console = Console(file=io.StringIO(), width=max(width, 40), color_system=None, legacy_windows=False)
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]

@@ -29,7 +29,7 @@ def test_speaks_for_the_north(): ...
             "*worst * \"Should the town do thing number *\" 0.*: model * % \"*\", North * %*",
             "*model   plain sha256:* float32 cpu    survey town*sha256:*",
             "*to inspect: pytest --pluralism-model=table:plain --pluralism-report=report.json 'test_town.py::*'*",
-            "FAILED test_town.py::test_speaks_for_the_north[[]plain] - Failed: 0.*",
+            "FAILED test_town.py::test_speaks_for_the_north[[]table:plain] - Failed: 0.*",
         ]
     )
 
@@ -207,9 +207,11 @@ def test_it(pluralism):
 
 def test_inconclusive_fails_by_default_and_says_how_many_units_would_decide(project: pytest.Pytester) -> None:
     probe = """
+import pathlib
+
 def test_it(pluralism):
     estimate = pluralism.evaluate("js_distance", "town.jsonl", population="North")
-    open("value.txt", "w").write(repr((estimate.low + estimate.high) / 2 + (estimate.high - estimate.low) / 4))
+    pathlib.Path("value.txt").write_text(repr((estimate.low + estimate.high) / 2 + (estimate.high - estimate.low) / 4))
 """
     run(project, probe).assert_outcomes(passed=1)
     bound = float(project.path.joinpath("value.txt").read_text())
@@ -218,5 +220,6 @@ def test_it(pluralism):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*undecided: *", "*INCONCLUSIVE*"])
     run(project, body, "--pluralism-inconclusive=skip").assert_outcomes(skipped=1)
-    warned = run(project, body, "--pluralism-inconclusive=warn")
+    # In a process of its own: our filters, which make warnings errors, would hold inside this one.
+    warned = project.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-inconclusive=warn")
     warned.assert_outcomes(passed=1, warnings=1)

@@ -1,0 +1,105 @@
+"""The JSON report keeps its schema, on a real run and on hostile records."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pytest_pluralism.core.messages import verdict_message
+from pytest_pluralism.core.records import (
+    Estimate,
+    Gate,
+    Measure,
+    Outcome,
+    Provenance,
+    ReportEntry,
+    Scores,
+    UnitScore,
+    Verdict,
+    Witness,
+)
+from pytest_pluralism.report.json_report import entry_json, report_json
+from pytest_pluralism.report.terminal import summary_lines
+
+HOSTILE = "\x1b]0;owned\x07<script>alert(1)</script>\u202e" + "x" * 300
+MEASURE = Measure("js_distance", "lower", "JS distance")
+
+
+def schema() -> dict[str, Any]:
+    text = files("pytest_pluralism.report").joinpath("report.schema.json").read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text)
+    jsonschema.Draft202012Validator.check_schema(content)
+    return content
+
+
+def entry(value: float = 0.4, text: str = "Is it so?") -> ReportEntry:
+    units = (
+        UnitScore(
+            "q1", "q1", value, "Everyone", text, ("Yes", text), (0.75, 0.25), (0.5, 0.5), 0.25, 100.0, {"top_token": text}
+        ),
+        UnitScore("q2", "q2", 0.25, "Everyone", "And so?", ("Yes", "No"), (0.5, 0.5), (0.5, 0.5), 0.75, 100.0),
+    )
+    estimate = Estimate(value, 0.25, 0.5, 0.0625, 2, 2)
+    return ReportEntry(
+        nodeid="test_x.py::test_it[m]",
+        test="test_x.py::test_it",
+        key="js_distance town Everyone",
+        measure=MEASURE,
+        dataset="town",
+        population="Everyone",
+        verdict=Verdict(Outcome.FAILED, Gate(at_most=0.125), estimate, witness=Witness("q1", value, text), reason="because"),
+        scores=Scores("js_distance", units, {"uniform": 0.25, "sampling_floor": math.nan}, {text[:20]: 0.5}, warnings=(text,)),
+        provenance=Provenance(
+            model={"name": "m", "sha256": "ab" * 32, "dtype": "float32", "device": "cpu", "spec": "m"},
+            dataset={"name": "town", "sha256": "cd" * 32},
+            settings={"seed": 0},
+        ),
+    )
+
+
+RUN = {"complete": True, "started": "2026-01-01T00:00:00Z", "seconds": 1.0, "command": "pytest", "settings": {}, "versions": {}}
+
+
+@pytest.mark.parametrize("value", [0.4, math.nan, math.inf])
+def test_a_report_keeps_its_schema_whatever_the_numbers_are(value: float) -> None:
+    text = report_json([entry_json(entry(value, HOSTILE))], RUN)
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    jsonschema.validate(json.loads(text), schema())
+
+
+def test_a_schema_that_refuses_nothing_would_prove_nothing() -> None:
+    content = json.loads(report_json([entry_json(entry())], RUN))
+    for damage in ({"outcome": "fine"}, {"units": [{"id": 1}]}, {"gate": {}}, {"estimate": {"value": "high"}}):
+        broken = {**content, "verdicts": [{**content["verdicts"][0], **damage}]}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, schema())
+
+
+def test_the_message_has_the_numbers_first_and_the_command_last() -> None:
+    lines = verdict_message(entry()).splitlines()
+    assert lines[0] == "0.400 [0.250, 0.500], must be at most 0.125: JS distance to Everyone (town), 95 % interval"
+    assert lines[-1] == "  to inspect: pytest --pluralism-report=report.json 'test_x.py::test_it[m]'"
+    assert '  worst   q1 "Is it so?" 0.40: model 75 % "Yes", Everyone 50 %' in lines
+    assert "  questions 2 in 2 clusters   seed 0   option mass 0.50 (lowest 0.25 on q1)" in lines
+
+
+def test_nothing_untrusted_reaches_a_terminal_as_it_is() -> None:
+    shown = verdict_message(entry(text=HOSTILE)) + "\n".join(
+        summary_lines([entry_json(entry(text=HOSTILE))], ["note " + HOSTILE], width=100)
+    )
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert max(map(len, shown.splitlines())) < 500
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_table_keeps_to_the_width_of_the_terminal(width: int) -> None:
+    lines = list(summary_lines([entry_json(entry())], [], width=width))
+    assert max(len(line) for line in lines if "warning" not in line) <= width
+    joined = "".join("".join(lines).split())
+    assert "FAILED" in joined
