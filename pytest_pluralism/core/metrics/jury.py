@@ -220,7 +220,7 @@ def welfare(
 
     References
     ----------
-    Sorensen et al. 2024, arXiv:2402.05070, definitions 18-20; Bakker et al. 2022, arXiv:2211.15006;
+    Sorensen et al. 2024, arXiv:2402.05070, section 4.3; Bakker et al. 2022, arXiv:2211.15006;
     Moulin 2004, Fair Division and Collective Welfare, doi:10.7551/mitpress/2954.001.0001.
 
     Examples
@@ -271,7 +271,7 @@ def welfare_curve(
 
     References
     ----------
-    Sorensen et al. 2024, arXiv:2402.05070, definition 20.
+    Sorensen et al. 2024, arXiv:2402.05070, section 4.3.
 
     Examples
     --------

@@ -308,7 +308,7 @@ def group_weighted_welfare(
 
     References
     ----------
-    Sorensen et al. 2024, arXiv:2402.05070, definition 20, with weights.
+    Sorensen et al. 2024, arXiv:2402.05070, section 4.3, with weights.
 
     Examples
     --------
