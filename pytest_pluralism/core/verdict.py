@@ -135,7 +135,7 @@ def failure_p_value(
 ) -> float:
     """Return the p-value of the null hypothesis that a promise is kept: small when it is shown to be broken.
 
-    It is below ``(1 - confidence_level) / 2`` exactly when :func:`decide` says FAILED. With several bounds in one gate
+    It is below ``(1 - confidence_level) / 2`` only when :func:`decide` says FAILED. With several bounds in one gate
     it is the smallest of their p-values times their number (Bonferroni).
 
     Parameters
@@ -238,12 +238,14 @@ def adjust_verdicts(
     ]
     tested = [i for i, p_value in enumerate(p_values) if not math.isnan(p_value)]
     adjusted = list(verdicts)
-    if not tested:
+    if len(tested) < 2:
+        # One test needs no adjustment; an unknown method is an error all the same.
         adjust_p_values([1.0], method=method)
         return tuple(adjusted)
     for i, p_value in zip(tested, adjust_p_values([p_values[i] for i in tested], method=method), strict=True):
         level = verdicts[i].gate.confidence_level
-        if verdicts[i].outcome is Outcome.FAILED and level is not None and p_value >= (1.0 - level) / 2.0:
+        kept = method == "none" or level is None or p_value < (1.0 - level) / 2.0
+        if verdicts[i].outcome is Outcome.FAILED and not kept:
             adjusted[i] = replace(
                 verdicts[i],
                 outcome=Outcome.INCONCLUSIVE,

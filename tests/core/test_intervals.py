@@ -162,11 +162,10 @@ def test_skewness_ends_solve_halls_equation(n, sign):
     a = skewness / 3
     solved = s + a * s**2 + a**2 * s**3 / 3 + skewness / (6 * n)
     assert solved == pytest.approx(-sign * stats.t.ppf(0.975, n - 1) / math.sqrt(n), rel=1e-9)
-    # On the side without the long tail Hall's end would lie further in, and the t interval's stands.
-    if sign > 0:
-        assert (estimate.low, estimate.high > plain.high) == (plain.low, True)
-    else:
-        assert (estimate.high, estimate.low < plain.low) == (plain.high, True)
+    # On the side without the long tail Hall's end lies further in; with few clusters the t interval's stands there.
+    inner, of_t = (estimate.low, plain.low) if sign > 0 else (estimate.high, plain.high)
+    assert (inner == of_t) == (n == 8)
+    assert sign * inner >= sign * of_t
 
 
 @pytest.mark.parametrize(("n_yes", "n"), [(81, 263), (15, 148), (0, 20), (1, 29), (29, 29)])
@@ -206,9 +205,9 @@ def test_shares_get_wilsons_interval_of_the_effective_number():
 
 def test_the_automatic_rule():
     few, many = skewed(30), skewed(SKEWNESS_RULE_CLUSTERS)
-    assert estimate_mean(few).method == "clustered t, widened for skewness"
+    assert estimate_mean(few).method == "clustered t, corrected for skewness"
     assert estimate_mean(many).method == "clustered t"
-    assert estimate_mean(few, clusters=np.arange(30) // 5).method == "clustered t, widened for skewness"
+    assert estimate_mean(few, clusters=np.arange(30) // 5).method == "clustered t, corrected for skewness"
     very_unequal = [0] * 21 + list(range(1, 10))
     assert estimate_mean(few, clusters=very_unequal).method == "clustered t, 1.0 degrees of freedom"
     assert estimate_mean(few, weights=np.ones(30)).method == "weighted clustered t"
@@ -290,9 +289,15 @@ def test_p_value_of_an_end_is_half_the_rest(method, clusters, keep):
     estimate = estimate_mean(skewed(10), clusters=clusters, method=method)
     if not keep:
         estimate = replace(estimate, values=(), clusters=())
-    assert bound_p_value(estimate, estimate.low, alternative="greater") == pytest.approx(0.025, rel=1e-6)
     assert bound_p_value(estimate, estimate.high, alternative="less") == pytest.approx(0.025, rel=1e-6)
-    # The outer one of two ends (few clusters) leaves a little more than 97.5 % on the other side.
+    at_low = bound_p_value(estimate, estimate.low, alternative="greater")
+    if method == "skewness" and keep and clusters is None:
+        # Hall's lower end lies further in than the t interval's, and the p-value is the greater of the two.
+        statistic = (estimate.value - estimate.low) / estimate.standard_error
+        assert at_low == pytest.approx(stats.t.sf(statistic, 9), rel=1e-6)
+        assert at_low > 0.025
+    else:
+        assert at_low == pytest.approx(0.025, rel=1e-6)
     assert bound_p_value(estimate, estimate.high, alternative="greater") >= 0.975 - 1e-6
 
 

@@ -299,7 +299,7 @@ def non_inferiority(
 ) -> HypothesisTest:
     """Test that a candidate is not worse than its baseline by the margin or more.
 
-    The null hypothesis is that it is; a small p-value shows non-inferiority. It is below ``(1 - level) / 2`` exactly
+    The null hypothesis is that it is; a small p-value shows non-inferiority. It is below ``(1 - level) / 2`` only
     when a gate with ``max_increase=margin`` (``worse="lower"``: ``max_decrease``) passes at ``level``.
 
     Parameters

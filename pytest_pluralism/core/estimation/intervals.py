@@ -20,6 +20,7 @@ from pytest_pluralism.core.parameters import FloatArray, cluster_codes, real_num
 from pytest_pluralism.core.records import Estimate
 
 __all__ = [
+    "FEW_CLUSTERS",
     "METHODS",
     "SKEWNESS_RULE_CLUSTERS",
     "UNEQUAL_RULE_SHARE",
@@ -40,6 +41,10 @@ METHODS = ("auto", "t", "satterthwaite", "skewness", "wilson", "bca", "bootstrap
 #: From this many clusters on the plain t interval needs no help with skewed scores (measured by
 #: ``tools/simulate_statistics.py``; docs/explanation/statistics.md shows the table).
 SKEWNESS_RULE_CLUSTERS = 200
+
+#: Below this many clusters the skewness itself is hardly known, so that each end is the outer one of the t interval's
+#: and the skewness-corrected one's.
+FEW_CLUSTERS = 10
 
 #: Where clusters are so unequal that the degrees of freedom fall below this share of G - 1, the skewness of what they
 #: contribute says more about their sizes than about the scores, and is left alone (measured likewise).
@@ -85,8 +90,8 @@ def estimate_mean(
         How the interval is made. ``"t"`` is the formula above. ``"auto"`` takes a wider one where plain t intervals
         cover too little: Wilson's when every value is 0 or 1; for clusters of unequal sizes (or weights) an unbiased
         variance with Satterthwaite's degrees of freedom; below ``SKEWNESS_RULE_CLUSTERS`` = 200 clusters, unless they
-        are very unequal, ``"skewness"``: each end is the outer one of the t interval and of Hall's cubic transformation
-        of it, which takes out skewness. For two-way clusters it is ``"t"``.
+        are very unequal, ``"skewness"``: Hall's cubic transformation of the t interval, which takes out skewness (below
+        ``FEW_CLUSTERS`` = 10 each end is the outer one of the two). For two-way clusters it is ``"t"``.
     n_resamples : int
         For ``"bca"`` and ``"bootstrap_t"``: how many resamples of the clusters.
     rng : numpy.random.Generator or int
@@ -287,7 +292,10 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     """Return the one-sided p-value of an estimate against a bound, which agrees with its interval.
 
     ``alternative="greater"`` tests whether the expectation lies above the bound: the p-value is below
-    ``(1 - level) / 2`` exactly when the lower end of the two-sided interval at ``level`` lies above the bound.
+    ``(1 - level) / 2`` only when the lower end of the two-sided interval at ``level`` lies above the bound. For all
+    methods but ``"skewness"`` it is exactly then; there the p-value is the greater one of the t statistic's and of the
+    skewness-corrected one's, because far out in the tails, where adjusting for many tests looks, the correction alone
+    rejects too often (measured: docs/explanation/statistics.md).
 
     Parameters
     ----------
@@ -523,11 +531,9 @@ def _ends(
     quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
     if method == "skewness":
         low, high = _skewness_ends(scores, value, error, quantile)
-        return (
-            min(low, value - quantile * error),
-            max(high, value + quantile * error),
-            f"{kind}, widened for skewness",
-        )
+        if n_clusters < FEW_CLUSTERS:
+            low, high = min(low, value - quantile * error), max(high, value + quantile * error)
+        return low, high, f"{kind}, corrected for skewness"
     return value - quantile * error, value + quantile * error, f"{kind}, {freedom:.1f} degrees of freedom"
 
 
