@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import itertools
 import math
+import pkgutil
+import subprocess
+import sys
 import time
 
 import hypothesis.extra.numpy as npst
@@ -645,8 +649,16 @@ def test_every_name_of_the_contract_is_importable_from_one_place():
 
 
 def test_the_roof_lists_every_public_name_of_its_files():
-    import importlib
+    homes = [module.name for module in pkgutil.iter_modules(metrics.__path__)]
+    assert {"distributional", "jury", "multi_objective", "overton", "steerable"} <= set(homes)
+    public = [name for home in homes for name in importlib.import_module(f"{metrics.__name__}.{home}").__all__]
+    assert sorted(public) == sorted(metrics.__all__)
 
-    for module in ("distributional", "jury", "multi_objective", "overton", "steerable"):
-        names = importlib.import_module(f"pytest_pluralism.core.metrics.{module}").__all__
-        assert set(names) <= set(metrics.__all__), module
+
+def test_one_measure_does_not_import_the_others():
+    code = (
+        "import sys; from pytest_pluralism.core.metrics import entropy; "
+        "print(*(name for name in sys.modules if name.startswith('pytest_pluralism.core.metrics.')))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["pytest_pluralism.core.metrics.distributional"]
