@@ -25,7 +25,7 @@ NO_MODEL = (
 
 @pytest.fixture(scope="session")
 def language_model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
-    """The model under test, from ``--pluralism-model``; its memory is given back before the next one loads."""
+    """Give the model under test, from ``--pluralism-model``; its memory is given back before the next one loads."""
     spec = getattr(request, "param", None)
     if spec is None:
         pytest.fail(NO_MODEL, pytrace=False)
@@ -34,7 +34,7 @@ def language_model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
 
 @pytest.fixture(scope="session")
 def reference_language_model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
-    """The model to compare with, from ``--pluralism-reference-model``."""
+    """Give the model to compare with, from ``--pluralism-reference-model``."""
     spec = request.config.stash[SESSION].settings["reference_model"]
     if spec is None:
         pytest.fail("no reference model. Name one with --pluralism-reference-model SPEC.", pytrace=False)
@@ -143,12 +143,13 @@ class Pluralism:
         try:
             if not isinstance(estimate, EstimateRecord):
                 raise InvalidParameterError(
-                    f"The 'estimate' parameter of require must be an Estimate, as evaluate returns. Got {estimate!r} instead."
+                    f"The 'estimate' parameter of require must be an Estimate, as evaluate returns. "
+                    f"Got {estimate!r} instead."
                 )
             unknown = set(promise) - {"at_least", "at_most", "confidence_level"}
             if unknown:
                 raise InvalidParameterError(
-                    f"require has no keyword {sorted(unknown)[0]!r}. Keywords: at_least, at_most, confidence_level."
+                    f"require has no keyword {min(unknown)!r}. Keywords: at_least, at_most, confidence_level."
                 )
             promise.setdefault("confidence_level", estimate.confidence_level)
             gate = Gate(**promise)

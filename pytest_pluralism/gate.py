@@ -149,7 +149,6 @@ def load_survey(dataset: str, refusals: str, folder: Path, config: pytest.Config
     return survey
 
 
-
 def _gate(measure: Measure, keywords: Mapping[str, Any], problems: list[str], *, promise: bool) -> Gate | None:
     allowed = KEYWORDS if promise else tuple(word for word in KEYWORDS if word not in BOUNDS)
     for word in keywords:
@@ -161,8 +160,8 @@ def _gate(measure: Measure, keywords: Mapping[str, Any], problems: list[str], *,
     for word in wrong:
         opposite = dict(zip(BOUNDS, ("at_most", "at_least", "max_decrease", "max_increase"), strict=True))[word]
         problems.append(
-            f"{word}={keywords[word]!r} promises the wrong direction: of {measure.title}, {measure.direction} is better. "
-            f"Use {opposite}."
+            f"{word}={keywords[word]!r} promises the wrong direction: of {measure.title}, {measure.direction} is "
+            f"better. Use {opposite}."
         )
     level = keywords.get("confidence_level", DEFAULT_CONFIDENCE_LEVEL)
     bounds = {word: keywords[word] for word in BOUNDS if word in keywords and keywords[word] is not None}

@@ -111,8 +111,12 @@ SETTINGS: tuple[Setting, ...] = (
         "the number format of the network: auto (float32 on a CPU), float32, bfloat16, float16",
         read=_choice("auto", "float32", "bfloat16", "float16"),
     ),
-    Setting("batch_size", "auto", "prompts in one forward pass: a whole number, or auto", _batch_size, metavar="N|auto"),
-    Setting("baseline", None, "a .json file or a folder with stored past results to compare with", Path, metavar="PATH"),
+    Setting(
+        "batch_size", "auto", "prompts in one forward pass: a whole number, or auto", _batch_size, metavar="N|auto"
+    ),
+    Setting(
+        "baseline", None, "a .json file or a folder with stored past results to compare with", Path, metavar="PATH"
+    ),
     Setting(
         "baseline_model",
         None,
@@ -120,8 +124,14 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="NAME",
     ),
     Setting("update_baseline", False, "store the results of this run as the baseline", _flag, flag=True),
-    Setting("report", (), "write a report of all verdicts; the ending chooses the format", _report_path, many=True,
-            metavar="PATH"),
+    Setting(
+        "report",
+        (),
+        "write a report of all verdicts; the ending chooses the format",
+        _report_path,
+        many=True,
+        metavar="PATH",
+    ),
     Setting(
         "inconclusive",
         "fail",
@@ -130,14 +140,20 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("seed", 0, "seeds every random draw", _integer, metavar="N"),
     Setting("protocol", "sound", "how questions are asked and read: " + ", ".join(PROTOCOLS), _choice(*PROTOCOLS)),
-    Setting("template", "auto", "chat template: auto (when the model has one), chat, raw",
-            _choice("auto", "chat", "raw")),
+    Setting(
+        "template", "auto", "chat template: auto (when the model has one), chat, raw", _choice("auto", "chat", "raw")
+    ),
     Setting("repetitions", 5, "how often each question is asked, with fresh random examples", _integer, metavar="N"),
     Setting("examples", 3, "in-context examples before each question; 0 asks without any", _integer, metavar="N"),
-    Setting("option_order", "cyclic", "order of the options over the repetitions: cyclic or none",
-            _choice("cyclic", "none")),
-    Setting("refusals", "keep", "\"don't know\" and refused answers: keep, drop or separate",
-            _choice("keep", "drop", "separate")),
+    Setting(
+        "option_order", "cyclic", "order of the options over the repetitions: cyclic or none", _choice("cyclic", "none")
+    ),
+    Setting(
+        "refusals",
+        "keep",
+        '"don\'t know" and refused answers: keep, drop or separate',
+        _choice("keep", "drop", "separate"),
+    ),
     Setting("trust_remote_code", (), "run code that comes with this model (a SPEC)", many=True, metavar="SPEC"),
     Setting("allow_pickled_weights", (), "load pickled weights of this model (a SPEC)", many=True, metavar="SPEC"),
 )

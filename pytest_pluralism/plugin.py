@@ -80,11 +80,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Show all that is wrong with the markers at once."""
-    lines = []
-    for item in items:
-        for problem in item.stash.get(PLANS, ([], []))[1]:
-            lines.append(f"pluralism: ERROR {item.nodeid}: {problem}")
-    return lines
+    return [
+        f"pluralism: ERROR {item.nodeid}: {problem}" for item in items for problem in item.stash.get(PLANS, ([], []))[1]
+    ]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -37,7 +37,9 @@ __all__ = ["ENTRIES", "PLANS", "SESSION", "PluralismSession", "test_of"]
 NUMERIC_NOISE_FLOOR = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
 
 #: What the model's name and settings decide is repeated in the commands of a message; the rest is not needed there.
-REPEATED = tuple(setting.name for setting in SETTINGS if setting.name not in {"report", "update_baseline", "inconclusive"})
+REPEATED = tuple(
+    setting.name for setting in SETTINGS if setting.name not in {"report", "update_baseline", "inconclusive"}
+)
 
 
 class PluralismSession:
@@ -290,8 +292,12 @@ class PluralismSession:
 
             from pytest_pluralism.core.messages import printable
 
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-                       TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             with Progress(*columns, console=Console(file=sys.stdout), transient=True) as bar:
                 task = bar.add_task(printable(what), total=None)
                 yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,8 +1,8 @@
 """A release gate: what two small models are promised to keep, and one promise that they break.
 
-Run it with ``tox -e demo``. The bounds are what these models keep today, so that a change for the worse is seen; none of
-them says that the models are good. Read each number between its references: the human sampling floor and the shuffled
-answers.
+Run it with ``tox -e demo``. The bounds are what these models keep today, so that a change for the worse is seen; none
+of them says that the models are good. Read each number between its references: the human sampling floor and the
+shuffled answers.
 """
 
 import pytest

@@ -72,8 +72,8 @@ def read_baseline(file: Path, model_name: str, /, *, update: str) -> dict[str, A
         raise BaselineError(f"baseline {file} cannot be read: {error.strerror}.") from None
     if re.search(r"^(<{7}|>{7}) ", text, flags=re.MULTILINE):
         raise BaselineError(
-            f"corrupt baseline: {file} has merge conflict markers. Take one side whole (git checkout --ours or --theirs) "
-            f"or store it anew: {update}"
+            f"corrupt baseline: {file} has merge conflict markers. Take one side whole (git checkout --ours or "
+            f"--theirs) or store it anew: {update}"
         )
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
@@ -215,8 +215,14 @@ def _check(content: Any, file: Path, model_name: str, update: str) -> None:
 def _entry_problem(entry: Any) -> str | None:
     if not isinstance(entry, dict):
         return "it is not an object"
-    for name, kind in (("metric", str), ("estimate", dict), ("model", dict), ("dataset", dict), ("settings", dict),
-                       ("units", list)):
+    for name, kind in (
+        ("metric", str),
+        ("estimate", dict),
+        ("model", dict),
+        ("dataset", dict),
+        ("settings", dict),
+        ("units", list),
+    ):
         if not isinstance(entry.get(name), kind):
             return f"{name!r} is missing or of the wrong type"
     seen = set()

@@ -172,7 +172,9 @@ def _witness(entry: ReportEntry) -> Iterator[str]:
     line = f'worst   {printable(unit.unit_id, most=40)} "{printable(unit.text)}" {number}'
     if unit.model_probabilities and unit.reference_probabilities:
         # The option on which the two differ most says more than the likeliest one.
-        gaps = [ours - theirs for ours, theirs in zip(unit.model_probabilities, unit.reference_probabilities, strict=True)]
+        gaps = [
+            ours - theirs for ours, theirs in zip(unit.model_probabilities, unit.reference_probabilities, strict=True)
+        ]
         most = max(range(len(gaps)), key=lambda index: abs(gaps[index]))
         line += (
             f": model {100 * unit.model_probabilities[most]:.0f} % "

@@ -51,7 +51,9 @@ def probability_array(values: npt.ArrayLike, /, *, name: str, function: str) -> 
     off = np.abs(sums - 1.0)
     if (off > SUM_TOLERANCE).any():
         worst = float(sums.reshape(-1)[int(off.argmax())])
-        raise invalid_parameter(name, function, "distributions that sum to 1 over the last axis", f"a sum of {worst:.9g}")
+        raise invalid_parameter(
+            name, function, "distributions that sum to 1 over the last axis", f"a sum of {worst:.9g}"
+        )
     result: FloatArray = array / sums
     return result
 
@@ -81,9 +83,7 @@ def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool
 def same_length(values: Any, other: Any, /, *, name: str, other_name: str, function: str) -> None:
     """Refuse two sequences of different lengths."""
     if len(values) != len(other):
-        raise invalid_parameter(
-            name, function, f"as long as '{other_name}' ({len(other)})", f"{len(values)} values"
-        )
+        raise invalid_parameter(name, function, f"as long as '{other_name}' ({len(other)})", f"{len(values)} values")
 
 
 def cluster_codes(clusters: Any, n: int, /, *, name: str = "clusters", function: str) -> npt.NDArray[np.intp]:

@@ -262,7 +262,9 @@ class Gate:
                 "Gate promises nothing. Give at least one of at_least, at_most, max_increase, max_decrease."
             )
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
-            raise invalid_parameter("at_least", "Gate", f"no greater than at_most ({self.at_most})", repr(self.at_least))
+            raise invalid_parameter(
+                "at_least", "Gate", f"no greater than at_most ({self.at_most})", repr(self.at_least)
+            )
         level = self.confidence_level
         if level is not None and (
             isinstance(level, bool) or not isinstance(level, (int, float)) or not 0.0 < level < 1.0

@@ -235,8 +235,8 @@ def scores(
     if low:
         worst = min(low, key=lambda unit: unit.option_mass or 0.0)
         warnings.append(
-            f"option mass under {LOW_OPTION_MASS} on {len(low)} of {len(units)} units (lowest {worst.option_mass:.2f} on "
-            f"{worst.unit_id}, where the likeliest token was {worst.details['top_token']!r})"
+            f"option mass under {LOW_OPTION_MASS} on {len(low)} of {len(units)} units (lowest {worst.option_mass:.2f} "
+            f"on {worst.unit_id}, where the likeliest token was {worst.details['top_token']!r})"
         )
     return Scores(
         metric="js_distance",
@@ -337,7 +337,7 @@ def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution,
 
 
 def _references(units: Sequence[UnitScore]) -> dict[str, float]:
-    """Return what knowing nothing, answering evenly, always answering the mode, and the humans' own noise would score."""
+    """Return what shuffled, even and always-the-mode answers would score, and the humans' own sampling noise."""
     uniform, majority, shuffled, floors = [], [], [], []
     for unit in units:
         theirs = np.asarray(unit.reference_probabilities)

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-# pytester forgets what a run inside this process imported, and numpy can be imported only once in a process; so what the
-# runs need is imported before the first of them.
+# pytester forgets what a run inside this process imported, and numpy can be imported only once in a process; so what
+# the runs need is imported before the first of them.
 for _name in (
     "pytest_pluralism.core.verdict",
     "pytest_pluralism.core.estimation",

@@ -48,7 +48,7 @@ def test_the_whole_life_of_a_baseline(project: pytest.Pytester, run: Run, option
 
     # The same model, collapsed onto its favourite options.
     worse = run(*options, "--pluralism-baseline-model=plain", model="table:plain*40")
-    worse.assert_outcomes(**{"failed": 1, "passed": 0})
+    worse.assert_outcomes(failed=1, passed=0)
     worse.stdout.fnmatch_lines(["*may rise by at most 0.020: change of JS distance to North*was 0.*, is 0.*"])
     worse.stdout.fnmatch_lines(["*to accept: pytest *--pluralism-update-baseline *"])
     assert base.read_text() == stored
@@ -97,13 +97,21 @@ def write_bytes(content: bytes) -> Callable[[pytest.Pytester], None]:
         (edit("base.json", lambda text: "<<<<<<< HEAD\n" + text), (), ["merge conflict markers"]),
         (edit("base.json", lambda text: text.replace("baseline/1", "baseline/9")), (), ["newer schema"]),
         (edit("base.json", lambda text: text.replace("baseline/1", "other")), (), ["corrupt baseline", "schema"]),
-        (edit("base.json", lambda text: text.replace('"value": 0.', '"value": 1.', 1)), (), ["not the mean of its units"]),
+        (
+            edit("base.json", lambda text: text.replace('"value": 0.', '"value": 1.', 1)),
+            (),
+            ["not the mean of its units"],
+        ),
         (edit("base.json", lambda text: text.replace('"value": 0.', '"value": NaN, "x": 0.', 1)), (), ["NaN"]),
         (write_bytes(b"\xff\xfe\x00"), (), ["corrupt baseline", "not UTF-8"]),
         (write_bytes(b"[]"), (), ["corrupt baseline"]),
         (write_bytes(b""), (), ["corrupt baseline", "not JSON"]),
         (lambda project: None, ("--pluralism-seed=1",), ["not comparable", "seed was 0, is 1"]),
-        (lambda project: None, ("--pluralism-option-order=none",), ["not comparable", "option_order was 'cyclic', is 'none'"]),
+        (
+            lambda project: None,
+            ("--pluralism-option-order=none",),
+            ["not comparable", "option_order was 'cyclic', is 'none'"],
+        ),
     ],
 )
 def test_a_baseline_that_is_missing_corrupt_or_not_comparable_never_passes(
@@ -128,7 +136,9 @@ def test_a_baseline_of_another_model(project: pytest.Pytester, run: Run) -> None
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
     result = run(model="table:other")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*holds the results of another model ('plain', not 'other')*--pluralism-baseline-model=plain*"])
+    result.stdout.fnmatch_lines(
+        ["*holds the results of another model ('plain', not 'other')*--pluralism-baseline-model=plain*"]
+    )
 
 
 def test_a_promise_against_a_baseline_without_a_place_for_it(project: pytest.Pytester) -> None:

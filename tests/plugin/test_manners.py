@@ -91,8 +91,11 @@ def test_several_models_load_once_each_one_after_the_other(gated: pytest.Pyteste
     gated.makepyfile(test_more=BODY)
     result = gated.runpytest_subprocess("--pluralism-model=table:one", "--pluralism-model=table:two", "-s", "-v")
     events = [word for word in result.outlines for word in [word[word.find("LOADED") :] if "LOADED" in word else word]]
-    events = [line for line in result.stdout.str().replace("CLOSED", "\nCLOSED").replace("LOADED", "\nLOADED").split("\n")
-              if line.startswith(("LOADED", "CLOSED"))]
+    events = [
+        line
+        for line in result.stdout.str().replace("CLOSED", "\nCLOSED").replace("LOADED", "\nLOADED").split("\n")
+        if line.startswith(("LOADED", "CLOSED"))
+    ]
     assert [event.split()[:2] for event in events] == [
         ["LOADED", "table:one"],
         ["CLOSED", "table:one"],
@@ -129,7 +132,10 @@ def test_interrupting_leaves_no_half_written_file(gated: pytest.Pytester) -> Non
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("--pluralism-inconclusive=fial", ["--pluralism-inconclusive must be one of fail, warn, skip", "Did you mean fail?"]),
+        (
+            "--pluralism-inconclusive=fial",
+            ["--pluralism-inconclusive must be one of fail, warn, skip", "Did you mean fail?"],
+        ),
         ("--pluralism-report=out.txt", ["--pluralism-report must end with .json"]),
         ("--pluralism-report=/proc/nowhere/out.json", ["--pluralism-report cannot be written"]),
         ("--pluralism-batch-size=0", ["--pluralism-batch-size must be 'auto' or a whole number"]),

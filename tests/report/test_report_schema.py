@@ -40,7 +40,17 @@ def schema() -> dict[str, Any]:
 def entry(value: float = 0.4, text: str = "Is it so?") -> ReportEntry:
     units = (
         UnitScore(
-            "q1", "q1", value, "Everyone", text, ("Yes", text), (0.75, 0.25), (0.5, 0.5), 0.25, 100.0, {"top_token": text}
+            "q1",
+            "q1",
+            value,
+            "Everyone",
+            text,
+            ("Yes", text),
+            (0.75, 0.25),
+            (0.5, 0.5),
+            0.25,
+            100.0,
+            {"top_token": text},
         ),
         UnitScore("q2", "q2", 0.25, "Everyone", "And so?", ("Yes", "No"), (0.5, 0.5), (0.5, 0.5), 0.75, 100.0),
     )
@@ -52,8 +62,12 @@ def entry(value: float = 0.4, text: str = "Is it so?") -> ReportEntry:
         measure=MEASURE,
         dataset="town",
         population="Everyone",
-        verdict=Verdict(Outcome.FAILED, Gate(at_most=0.125), estimate, witness=Witness("q1", value, text), reason="because"),
-        scores=Scores("js_distance", units, {"uniform": 0.25, "sampling_floor": math.nan}, {text[:20]: 0.5}, warnings=(text,)),
+        verdict=Verdict(
+            Outcome.FAILED, Gate(at_most=0.125), estimate, witness=Witness("q1", value, text), reason="because"
+        ),
+        scores=Scores(
+            "js_distance", units, {"uniform": 0.25, "sampling_floor": math.nan}, {text[:20]: 0.5}, warnings=(text,)
+        ),
         provenance=Provenance(
             model={"name": "m", "sha256": "ab" * 32, "dtype": "float32", "device": "cpu", "spec": "m"},
             dataset={"name": "town", "sha256": "cd" * 32},
@@ -62,7 +76,14 @@ def entry(value: float = 0.4, text: str = "Is it so?") -> ReportEntry:
     )
 
 
-RUN = {"complete": True, "started": "2026-01-01T00:00:00Z", "seconds": 1.0, "command": "pytest", "settings": {}, "versions": {}}
+RUN = {
+    "complete": True,
+    "started": "2026-01-01T00:00:00Z",
+    "seconds": 1.0,
+    "command": "pytest",
+    "settings": {},
+    "versions": {},
+}
 
 
 @pytest.mark.parametrize("value", [0.4, math.nan, math.inf])

@@ -1,0 +1,86 @@
+"""A real model, a real survey, real people: the gate catches a collapsed model and leaves an unchanged one alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.model]
+
+SPEC = "embedded:smollm2-135m-instruct"
+
+PROMISES = """
+import pytest
+
+@pytest.mark.js_distance("gss", population="US adults", at_most=0.40)
+def test_near_the_country(): ...
+
+@pytest.mark.js_distance("gss", population=["Democrat", "Republican"], max_increase=0.02)
+def test_no_party_is_lost(): ...
+"""
+
+
+@pytest.fixture(scope="module")
+def collapsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2 with its logits ten times as far apart: the same favourites at a temperature of 0.1."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from pytest_pluralism.models.embedded import find_embedded
+    from pytest_pluralism.models.gguf import converted
+
+    original = converted(find_embedded("smollm2-135m-instruct")).folder
+    folder = tmp_path_factory.mktemp("models") / "collapsed"
+    shutil.copytree(original, folder)
+    for weights in folder.glob("*.safetensors"):
+        weights.unlink()
+    network = AutoModelForCausalLM.from_pretrained(original, dtype=torch.float32)
+    network.config.tie_word_embeddings = False
+    network.lm_head.weight = torch.nn.Parameter(network.get_input_embeddings().weight.detach().clone() * 10)
+    network.save_pretrained(folder)
+    return folder
+
+
+def verdicts(pytester: pytest.Pytester) -> dict[str, dict[str, object]]:
+    content = json.loads((pytester.path / "out.json").read_text())
+    return {entry["key"]: entry for entry in content["verdicts"]}
+
+
+def test_a_collapsed_model_fails_what_the_original_passes(pytester: pytest.Pytester, collapsed: Path) -> None:
+    pytester.makepyfile(test_release=PROMISES)
+    common = ("--pluralism-baseline=base.json", "--pluralism-report=out.json", "-p", "no:cacheprovider", "-W", "error")
+    pytester.runpytest_subprocess(f"--pluralism-model={SPEC}", "--pluralism-update-baseline", *common).assert_outcomes(
+        passed=2
+    )
+
+    # Ten tests that ask anew compare the unchanged model with its own baseline: none may flip.
+    pytester.makepyfile(
+        test_release=PROMISES
+        + "".join(
+            f"""
+@pytest.mark.js_distance("gss", population="US adults", max_increase=0.0, seed=0)
+def test_unchanged_{number}(): ...
+"""
+            for number in range(1)
+        )
+    )
+    pytester.runpytest_subprocess(f"--pluralism-model={SPEC}", "--pluralism-update-baseline", *common).assert_outcomes(
+        passed=3
+    )
+    pytester.runpytest_subprocess(f"--pluralism-model={SPEC}", *common).assert_outcomes(passed=3)
+    before = verdicts(pytester)
+    assert all(entry["outcome"] == "passed" for entry in before.values())
+
+    result = pytester.runpytest_subprocess(
+        f"--pluralism-model={collapsed}", f"--pluralism-baseline-model={SPEC.partition(':')[2]}", *common
+    )
+    result.assert_outcomes(failed=3)
+    after = verdicts(pytester)
+    assert {entry["outcome"] for entry in after.values()} == {"failed"}
+    result.stdout.fnmatch_lines(["*may rise by at most 0.020: change of JS distance to Democrat*was 0.*, is 0.*"])
+    for key, entry in after.items():
+        assert entry["estimate"]["value"] > before[key]["estimate"]["value"] + 0.05
+        assert entry["witness"]["text"]
