@@ -71,6 +71,9 @@ TOUCH_AFTER = 3600.0
 #: A large file is checked for at most this many seconds when it is opened; the checksums of the rows do the rest.
 CHECK_SECONDS = 0.5
 
+#: How many steps of SQLite's machine pass between two looks at the clock.
+CHECK_STEPS = 10_000
+
 #: Pages of a B-tree with random keys are about two thirds full, so this share of the bound may be content.
 FULL = 0.6
 EVICT_TO = 0.5
@@ -98,6 +101,7 @@ SCHEMA = (
 )
 
 _COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
+_TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _CHOOSE = "choose another folder: --pluralism-answers DIR, or none: --pluralism-answers off"
@@ -160,7 +164,7 @@ def answer_key(identity: ModelIdentity, prompt: Prompt, /) -> bytes:
     content = {
         "model": identity.sha256,
         "device": _device_type(identity),
-        "prompt": dataclasses.asdict(prompt),
+        "prompt": prompt,
         "numerics": ENGINE_NUMERICS,
     }
     return hashlib.sha256(_canonical(content)).digest()
@@ -717,8 +721,8 @@ class AnswerStore:
         if version > VERSION:
             raise AnswerStoreError(
                 f"answer store {self.path} has the newer version {version}; this pytest-pluralism reads version "
-                f"{VERSION}. Nothing was changed. Install the version of pytest-pluralism that made it, or a later one, "
-                f"or {_CHOOSE}."
+                f"{VERSION}. Nothing was changed. Install the version of pytest-pluralism that made it, or a later "
+                f"one, or {_CHOOSE}."
             )
         if version != VERSION:
             raise _DamagedError(f"its version is {version}, which never existed")
@@ -743,7 +747,7 @@ class AnswerStore:
             "synchronous=NORMAL",
             "journal_size_limit=4194304",
         ):
-            connection.execute(f"PRAGMA {setting}")
+            self._patiently(connection, f"PRAGMA {setting}")
         found = self.path.stat()
         self._inode = (found.st_dev, found.st_ino)
 
@@ -757,24 +761,43 @@ class AnswerStore:
         """
         connection = self._connection
         assert connection is not None  # noqa: S101 - called right after connecting
+        application = self._patiently(connection, "PRAGMA application_id")[0][0]
+        version = self._patiently(connection, "PRAGMA user_version")[0][0]
+        self._check_version(application, version)
+        # Nothing but our own tables: a trigger in a file from elsewhere would run at the first insertion.
+        if self._patiently(connection, _TABLES) != _expected_tables():
+            raise _DamagedError("its tables are not those of an answer store")
+        deadline = time.monotonic() + CHECK_SECONDS
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
+        try:
+            found = self._patiently(connection, "PRAGMA quick_check(1)")[0][0]
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_INTERRUPT:
+                raise
+            return
+        finally:
+            connection.set_progress_handler(None, 0)
+        if found != "ok":
+            raise _DamagedError(str(found).splitlines()[-1])
+
+    def _patiently(self, connection: sqlite3.Connection, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement while a file is opened, waiting for others.
+
+        Raises
+        ------
+        _DamagedError
+            The file is damaged.
+        """
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                application = connection.execute("PRAGMA application_id").fetchone()[0]
-                version = connection.execute("PRAGMA user_version").fetchone()[0]
-                self._check_version(application, version)
-                # Nothing but our own tables: a trigger in a file from elsewhere would run at the first insertion.
-                if _schema_of(connection) != _expected_schema():
-                    raise _DamagedError("its tables are not those of an answer store")
-                _quick_check(connection)
+                return connection.execute(sql).fetchall()
             except sqlite3.DatabaseError as error:
-                if _code(error) in _LOCKED and time.monotonic() < deadline:
-                    time.sleep(0.01)
-                    continue
                 if _code(error) in _DAMAGE:
                     raise _DamagedError(str(error)) from None
-                raise
-            return
+                if _code(error) not in _LOCKED or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def _create(self) -> None:
         """Make an empty store: whole beside its place, then moved there, so that nobody ever sees half of one."""
@@ -783,10 +806,11 @@ class AnswerStore:
         new = self.folder / f"{FILE_NAME}.new-{os.getpid()}"
         connection = sqlite3.connect(new, isolation_level=None)
         try:
-            connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={VERSION}")
-            for statement in SCHEMA:
-                connection.execute(statement)
+            with _transaction(connection):
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={VERSION}")
+                for statement in SCHEMA:
+                    connection.execute(statement)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.close()
         except sqlite3.Error:
@@ -890,7 +914,7 @@ def _rows_of(connection: sqlite3.Connection, *, keys: Sequence[bytes]) -> list[t
 def _encode(answer: Answer, prompt: Prompt) -> bytes | None:
     """Return an answer as JSON from which it comes back exactly, or ``None`` where there is none."""
     try:
-        encoded = _canonical({field.name: getattr(answer, field.name) for field in dataclasses.fields(answer)})
+        encoded = _canonical(answer)
         same = len(encoded) <= MOST_ROW_BYTES and _decode(encoded, prompt) == answer
     except (TypeError, ValueError, RecursionError):
         return None
@@ -904,12 +928,12 @@ def _decode(encoded: bytes, prompt: Prompt | None) -> Answer | None:
         if not isinstance(content, dict):
             return None
         answer = Answer(**{name: _frozen(value) for name, value in content.items()})
-    except (ValueError, TypeError, RecursionError):
-        return None
-    numbers = answer.log_probabilities
-    if not isinstance(numbers, tuple) or not isinstance(answer.top_token, str):
-        return None
-    if not all(map(_is_number, (*numbers, answer.option_mass, answer.top_probability))):
+        numbers = answer.log_probabilities
+        if not isinstance(numbers, tuple) or not isinstance(answer.top_token, str):
+            return None
+        if not all(map(_is_number, (*numbers, answer.option_mass, answer.top_probability))):
+            return None
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
     if prompt is not None and len(numbers) != len(prompt.labels):
         return None
@@ -925,9 +949,16 @@ def _is_number(value: object) -> bool:
 
 
 def _canonical(content: Any) -> bytes:
-    # Not ensure_ascii: as escapes, a lone pair of surrogates could not be told from the character that they make.
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
+    return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    # Several times faster than dataclasses.asdict, which copies every string, and asked for once a prompt.
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+#: Not ensure_ascii: as escapes, a lone pair of surrogates could not be told from the character that they make.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_fields)
 
 
 def _device_type(identity: ModelIdentity) -> str:
@@ -968,27 +999,8 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]
         raise
 
 
-def _schema_of(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    return connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()
-
-
-def _expected_schema() -> list[tuple[Any, ...]]:
+def _expected_tables() -> list[tuple[Any, ...]]:
     with contextlib.closing(sqlite3.connect(":memory:")) as empty:
         for statement in SCHEMA:
             empty.execute(statement)
-        return _schema_of(empty)
-
-
-def _quick_check(connection: sqlite3.Connection) -> None:
-    deadline = time.monotonic() + CHECK_SECONDS
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-    try:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        if _code(error) != sqlite3.SQLITE_INTERRUPT:
-            raise
-        return
-    finally:
-        connection.set_progress_handler(None, 0)
-    if found != "ok":
-        raise _DamagedError(str(found).splitlines()[-1])
+        return empty.execute(_TABLES).fetchall()
