@@ -136,7 +136,8 @@ def failure_p_value(
     """Return the p-value of the null hypothesis that a promise is kept: small when it is shown to be broken.
 
     It is below ``(1 - confidence_level) / 2`` only when :func:`decide` says FAILED. With several bounds in one gate
-    it is the smallest of their p-values times their number (Bonferroni).
+    it is the smallest of their p-values times their number (Bonferroni); a bound whose interval cannot be trusted shows
+    nothing and counts as 1.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def failure_p_value(
     Returns
     -------
     float
-        In [0, 1]; NaN when the gate decides on the value alone or one of its intervals cannot be trusted, as listed
+        In [0, 1]; NaN when the gate decides on the value alone, or when none of its intervals can be trusted, as listed
         for :func:`decide`.
 
     Raises
@@ -173,18 +174,23 @@ def failure_p_value(
         tests.append((change, max(gate.max_increase, floor), "greater"))
     if gate.max_decrease is not None:
         tests.append((change, -max(gate.max_decrease, floor), "less"))
-    p_values = []
-    for measured, bound, alternative in tests:
-        if measured is None or measured.n == 0 or measured.n_clusters < 2 or math.isnan(measured.value):
-            return math.nan
-        if measured is change and _unchanged(measured, gate, floor):
-            p_values.append(1.0)
-            continue
-        at_gate = interval_at(measured, gate.confidence_level)
-        if math.isnan(at_gate.low) or math.isnan(at_gate.high) or _too_certain(at_gate):
-            return math.nan
-        p_values.append(bound_p_value(at_gate, bound, alternative=alternative))
-    return min(1.0, min(p_values) * len(p_values))
+    p_values = [_trusted_p_value(gate, *test, is_change=test[0] is change, floor=floor) for test in tests]
+    if all(math.isnan(p_value) for p_value in p_values):
+        return math.nan
+    return min(1.0, min(1.0 if math.isnan(p_value) else p_value for p_value in p_values) * len(p_values))
+
+
+def _trusted_p_value(
+    gate: Gate, measured: Estimate | None, bound: float, alternative: str, *, is_change: bool, floor: float
+) -> float:
+    if measured is None or measured.n == 0 or measured.n_clusters < 2 or math.isnan(measured.value):
+        return math.nan
+    if is_change and _unchanged(measured, gate, floor):
+        return 1.0
+    at_gate = interval_at(measured, gate.confidence_level)
+    if math.isnan(at_gate.low) or math.isnan(at_gate.high) or _too_certain(at_gate):
+        return math.nan
+    return bound_p_value(at_gate, bound, alternative=alternative)
 
 
 def adjust_verdicts(

@@ -422,3 +422,14 @@ def test_errors_of_wilson_and_p_values():
         bound_p_value(estimate_mean([0.1, 0.2]), 0.1, alternative="two-sided")
     with pytest.raises(InvalidParameterError, match="finite everywhere"):
         clustered_standard_error([0.1, math.nan])
+
+
+def test_every_name_of_the_package_loads():
+    from pytest_pluralism.core import estimation
+
+    assert sorted(estimation.__all__) == dir(estimation) == sorted(estimation._HOME)
+    for name in estimation.__all__:
+        found = getattr(estimation, name)
+        assert found.__module__ == f"pytest_pluralism.core.estimation.{estimation._HOME[name]}"
+    with pytest.raises(AttributeError, match="has no attribute 'bootstrap'"):
+        estimation.bootstrap  # noqa: B018

@@ -376,6 +376,9 @@ def test_no_p_value():
     assert math.isnan(failure_p_value(Gate(at_most=0.1), estimate_mean([0.2, 0.2])))
     assert math.isnan(failure_p_value(Gate(at_most=0.1), estimate_mean([0.2])))
     assert math.isnan(failure_p_value(Gate(max_increase=0.1), estimated()))
+    # What shows nothing does not hide what is shown.
+    alone = failure_p_value(Gate(at_most=0.22), estimated())
+    assert failure_p_value(Gate(at_most=0.22, max_increase=0.1), estimated()) == pytest.approx(2 * alone)
 
 
 def test_holm_takes_back_failures_that_chance_explains():
