@@ -173,10 +173,12 @@ def test_maximal_lottery_of_a_known_tie_is_the_even_one():
     np.testing.assert_allclose(maximal_lottery(steeper), [0.25, 0.75, 0], atol=1e-14)
     # Three options tie, and the fourth beats the even lottery on them: 6 p_a <= 2 p_b + p_c binds.
     # The shortest solution of p_a + p_b + p_c = 1 and 6 p_a - 2 p_b - p_c = 0 is (23, 47, 44) / 114.
-    margins = np.zeros((4, 4))
+    # The fifth beats the even lottery as well, but not the answer: which inequalities bind must be found, not guessed.
+    margins = np.zeros((5, 5))
     margins[:3, 3] = [-0.3, 0.1, 0.05]
+    margins[:3, 4] = [-0.3, 0.2, 0.05]
     many = maximal_lottery(0.5 + margins - margins.T)
-    np.testing.assert_allclose(many, np.array([23, 47, 44, 0]) / 114, atol=1e-14)
+    np.testing.assert_allclose(many, np.array([23, 47, 44, 0, 0]) / 114, atol=1e-14)
 
 
 # ----------------------------------------------------------------------------------------- independent implementations
