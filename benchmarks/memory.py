@@ -59,7 +59,9 @@ def main() -> None:
     in_turn = measure(list(MODELS))
     larger = max(float(result["peak"]) for result in alone.values())
     ratio = float(in_turn["peak"]) / larger
-    print(json.dumps({"unit": "MiB resident", "alone": alone, "in_turn": in_turn, "ratio": ratio, "limit": 1.3}, indent=1))
+    print(
+        json.dumps({"unit": "MiB resident", "alone": alone, "in_turn": in_turn, "ratio": ratio, "limit": 1.3}, indent=1)
+    )
     if ratio >= 1.3:
         sys.exit("two models in turn cost more than 1.3 times the larger one")
 

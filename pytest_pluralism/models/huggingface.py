@@ -100,7 +100,7 @@ def load_model(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
 ) -> HuggingFaceModel:
-    """Load a model into this process.
+    r"""Load a model into this process.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def load_model(
     Examples
     --------
     >>> model = load_model("embedded:smollm2-135m-instruct")  # doctest: +SKIP
-    >>> model.answer([Prompt("Is the sky blue?\\nA. Yes\\nB. No", ("A", "B"))])  # doctest: +SKIP
+    >>> model.answer([Prompt("Is the sky blue?\nA. Yes\nB. No", ("A", "B"))])  # doctest: +SKIP
     """
     named = parse_model_spec(spec)
     if dtype not in ("auto", *DTYPES):
@@ -245,7 +245,7 @@ class HuggingFaceModel:
 
         reader, scorer = self._open()
         distinct = list(dict.fromkeys(prompts))
-        copies = {prompt: 0 for prompt in distinct}
+        copies = dict.fromkeys(distinct, 0)
         for prompt in prompts:
             copies[prompt] += 1
         requests = []
@@ -330,8 +330,8 @@ def _device(name: str) -> str:
             )
         if number and int(number) >= torch.cuda.device_count():
             raise ModelError(
-                f"The device {name!r} is not there: torch sees {torch.cuda.device_count()} CUDA devices, counted from 0. "
-                f"{remedy}"
+                f"The device {name!r} is not there: torch sees {torch.cuda.device_count()} CUDA devices, "
+                f"counted from 0. {remedy}"
             )
     elif kind != "cpu":
         backend = getattr(torch, kind, None) if kind == "xpu" else torch.backends.mps
@@ -391,7 +391,7 @@ def _fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) -
     except LocalEntryNotFoundError as error:
         reason = "HF_HUB_OFFLINE is set and no copy is in the cache" if offline else "the hub cannot be reached"
         raise ModelError(f"The model {named.text!r} cannot be fetched: {reason}.") from error
-    except Exception as error:  # noqa: BLE001 - network libraries raise all sorts; the user sees which model it was.
+    except Exception as error:
         message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         raise ModelError(f"The model {named.text!r} cannot be fetched: {message}") from error
     if not (folder / "config.json").is_file():
@@ -461,8 +461,8 @@ def _refuse_remote_code(folder: Path, config: dict[str, Any], named: ModelSpec) 
 
 def _remote_code_error(named: ModelSpec, why: str) -> ModelError:
     return ModelError(
-        f"The model {named.text!r} wants to run code that came with it: {why}. Read that code; if you trust it, allow it "
-        f"for this model by name: --pluralism-trust-remote-code {named.text}"
+        f"The model {named.text!r} wants to run code that came with it: {why}. Read that code; if you trust it, allow "
+        f"it for this model by name: --pluralism-trust-remote-code {named.text}"
     )
 
 
@@ -477,8 +477,8 @@ def _refuse_pickles(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> No
         raise ModelError(f"The folder {named.text!r} holds no weights: no *.safetensors file is in it.")
     found = f"pickled weights only ({pickles[0]})" if pickles else "no weights in safetensors files"
     raise ModelError(
-        f"The model {named.text!r} has {found}. A pickle can run code when it is read. Save it as safetensors, or allow "
-        f"it for this model by name: --pluralism-allow-pickled-weights {named.text}"
+        f"The model {named.text!r} has {found}. A pickle can run code when it is read. Save it as safetensors, or "
+        f"allow it for this model by name: --pluralism-allow-pickled-weights {named.text}"
     )
 
 
@@ -521,8 +521,8 @@ def _load(
     missing = sorted(report.get("missing_keys") or ())
     if missing:
         raise ModelError(
-            f"The weights of {named.text!r} are incomplete: {len(missing)} tensors of {type(network).__name__} are not in "
-            f"them, such as {missing[0]!r}. They would be random numbers."
+            f"The weights of {named.text!r} are incomplete: {len(missing)} tensors of {type(network).__name__} are not "
+            f"in them, such as {missing[0]!r}. They would be random numbers."
         )
     return tokenizer, network
 

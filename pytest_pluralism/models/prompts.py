@@ -18,7 +18,7 @@ ChatRenderer = Callable[[list[dict[str, str]]], str]
 FIXED_TEMPLATE_ARGUMENTS = {"date_string": "26 Jul 2024", "enable_thinking": False}
 
 # How word pieces write white space: SentencePiece, and byte-level BPE for space, line feed, tab and carriage return.
-_SPACE_MARKS = str.maketrans({"▁": " ", "Ġ": " ", "Ċ": "\n", "ĉ": "\t", "č": "\r"})  # noqa: RUF001
+_SPACE_MARKS = str.maketrans({"▁": " ", "Ġ": " ", "Ċ": "\n", "ĉ": "\t", "č": "\r"})
 
 
 def render_prompt(prompt: Prompt, /, *, chat: ChatRenderer | None, model: str = "the model") -> str:
@@ -26,8 +26,8 @@ def render_prompt(prompt: Prompt, /, *, chat: ChatRenderer | None, model: str = 
 
     A raw prompt is ``system``, a blank line, each example as its question, the cue on a line of its own, a space, the
     answer and a blank line, and last the question and the cue.
-    A chat prompt is the system message, one exchange for each example, and the question; what the model continues is the
-    start of its own turn, so a cue has no place in it.
+    A chat prompt is the system message, one exchange for each example, and the question; what the model continues is
+    the start of its own turn, so a cue has no place in it.
 
     Parameters
     ----------

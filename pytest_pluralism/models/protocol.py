@@ -8,10 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from pytest_pluralism.core.records import Answer, Prompt
 
-__all__ = ["LanguageModel", "ModelIdentity", "Progress"]
+__all__ = ["LanguageModel", "ModelIdentity", "Progress", "Receive"]
 
 #: Called with (prompts done, prompts in all) while a model answers.
 Progress = Callable[[int, int], None]
+
+#: Called with the answers of each batch as it is done.
+Receive = Callable[[Sequence[tuple[Prompt, Answer]]], None]
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,11 @@ class LanguageModel(Protocol):
         ...
 
     def answer(self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None) -> list[Answer]:
-        """Answer each prompt; the answers come in the order of the prompts."""
+        """Answer each prompt; the answers come in the order of the prompts.
+
+        A model may also take a keyword ``receive``, a callable of type :data:`Receive` that gets the answers as they
+        come; a run that is killed then loses only those that it has not passed on.
+        """
         ...
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,7 +66,7 @@ def plan_prefixes(rows: Sequence[tuple[int, ...]], /, *, minimum_saving: int) ->
     At least the last token of each row is left out of every beginning, since its output is what is read.
     """
     order = sorted(range(len(rows)), key=lambda index: rows[index])
-    common = [_common_length(rows[a], rows[b]) for a, b in zip(order, order[1:], strict=False)]
+    common = [_common_length(rows[a], rows[b]) for a, b in itertools.pairwise(order)]
     root = PrefixNode(0)
     stack = [(0, len(order), root)]
     while stack:
@@ -79,7 +80,7 @@ def plan_prefixes(rows: Sequence[tuple[int, ...]], /, *, minimum_saving: int) ->
         if (high - low - 1) * (shared - node.length) >= minimum_saving:
             child = PrefixNode(shared)
             node.children.append(child)
-            node = child  # noqa: PLW2901
+            node = child
         start = low
         for cut in range(low, high - 1):
             if common[cut] == shared:
@@ -220,9 +221,7 @@ class Scorer:
             )
             return self._score(requests, progress)
 
-    def _score(
-        self, requests: Sequence[ScoreRequest], progress: Callable[[int], None] | None
-    ) -> list[TokenScores]:
+    def _score(self, requests: Sequence[ScoreRequest], progress: Callable[[int], None] | None) -> list[TokenScores]:
         wanted: dict[tuple[int, ...], list[int]] = {}
         for index, request in enumerate(requests):
             wanted.setdefault(request.token_ids, []).append(index)

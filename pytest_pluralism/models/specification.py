@@ -113,7 +113,8 @@ def _hub(text: str, rest: str) -> ModelSpec:
 def _reserved(text: str, rest: str) -> ModelSpec:
     kind = text.partition(":")[0]
     raise ModelError(
-        f"The model {text!r} cannot be served by this version: {kind}: is reserved for a later one. Name one of {GRAMMAR}."
+        f"The model {text!r} cannot be served by this version: {kind}: is reserved for a later one. "
+        f"Name one of {GRAMMAR}."
     )
 
 

@@ -1,11 +1,15 @@
 """Tiny random networks and a tiny tokenizer, made here: no file of weights is needed."""
 
+# ruff: noqa: S106 - the words for special tokens are no passwords.
 from __future__ import annotations
 
 import pytest
 
-WORDS = ("What do you think about taxes dogs war bread and butter Please tell : ? . , I like it not No opinion the of a "
-         "one two three four five six seven eight nine ten You are from Japan France answer with letter Answer").split()  # fmt: skip
+SENTENCES = (
+    "What do you think about taxes dogs war bread and butter Please tell : ? . , I like it not No opinion the of",
+    "a one two three four five six seven eight nine ten You are from Japan France answer with letter Answer",
+)
+WORDS = " ".join(SENTENCES).split()
 CHAT_TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}> {{ message['content'] }} </s> {% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
@@ -51,7 +55,8 @@ def make_network(family: str, vocabulary: int):
         "mamba": lambda: t.MambaConfig(vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, state_size=8,
                                        initializer_range=0.2),
         "phi3-longrope": lambda: t.Phi3Config(**common, original_max_position_embeddings=64, rope_parameters={
-            "rope_type": "longrope", "rope_theta": 10000.0, "factor": 4.0, "short_factor": [1.0] * 4, "long_factor": [2.0] * 4}),
+            "rope_type": "longrope", "rope_theta": 10000.0, "factor": 4.0, "short_factor": [1.0] * 4,
+            "long_factor": [2.0] * 4}),
         "t5": lambda: t.T5Config(vocab_size=vocabulary, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4,
                                  decoder_start_token_id=0, pad_token_id=0, eos_token_id=2, initializer_factor=2.0),
     }  # fmt: skip

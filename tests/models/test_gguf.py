@@ -18,10 +18,10 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("gguf")
 
-from pytest_pluralism.core.errors import ModelError  # noqa: E402
-from pytest_pluralism.core.records import Prompt  # noqa: E402
-from pytest_pluralism.models import gguf, load_model  # noqa: E402
-from pytest_pluralism.models.embedded import GgufSource, find_embedded  # noqa: E402
+from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.records import Prompt
+from pytest_pluralism.models import gguf, load_model
+from pytest_pluralism.models.embedded import GgufSource, find_embedded
 
 PROGRAM = Path(__file__).with_name("tiny_gguf.py")
 _spec = importlib.util.spec_from_file_location("tiny_gguf", PROGRAM)
@@ -184,7 +184,7 @@ def test_a_copied_cache_is_believed_after_a_look_at_the_bytes(tiny_file, monkeyp
 def test_a_cache_that_cannot_be_written(tiny_file, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ModelError, match="cannot be written .* PLURALISM_CACHE"):
+    with pytest.raises(ModelError, match=r"cannot be written .* PLURALISM_CACHE"):
         gguf.converted(source(tiny_file))
 
 
@@ -231,7 +231,9 @@ def test_a_process_that_is_killed_leaves_nothing_that_is_taken_for_a_model(tiny_
 # ----------------------------------------------------------------------------------------------------- packaged files
 
 
-@pytest.mark.parametrize(("name", "add_bos", "chat"), [("smollm2-135m-instruct", False, True), ("gemma-3-270m", True, False)])
+@pytest.mark.parametrize(
+    ("name", "add_bos", "chat"), [("smollm2-135m-instruct", False, True), ("gemma-3-270m", True, False)]
+)
 def test_headers_of_the_packaged_models(name, add_bos, chat):
     try:
         found = find_embedded(name)

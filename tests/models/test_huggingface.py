@@ -75,7 +75,9 @@ def test_the_chat_template_is_used_where_there_is_one(tiny_folder):
 def test_a_prompt_longer_than_the_context_is_never_cut(tiny_folder):
     model = load_model(str(tiny_folder()))
     prompt = Prompt("Please tell me of one two three four five six " + "dogs " * 300, ("A", "B"))
-    with pytest.raises(ModelError, match=r"'Please tell me of one two three four \.\.\.' has 3\d\d tokens.*at most 256"):
+    with pytest.raises(
+        ModelError, match=r"'Please tell me of one two three four \.\.\.' has 3\d\d tokens.*at most 256"
+    ):
         model.answer([prompt])
     fitting = Prompt("x", ("A", "B"), verbatim="dogs " * 255)
     assert len(model.token_ids(fitting)) == 256
@@ -176,7 +178,9 @@ def test_pickled_weights_are_read_only_when_allowed(tiny_folder):
     expected = load_model(str(folder)).answer(QUESTIONS)
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"pickled weights only \(pytorch_model\.bin\).*--pluralism-allow-pickled-weights"):
+    with pytest.raises(
+        ModelError, match=r"pickled weights only \(pytorch_model\.bin\).*--pluralism-allow-pickled-weights"
+    ):
         load_model(str(folder))
     allowed = load_model(str(folder), allow_pickle=True)
     for answer, wanted in zip(allowed.answer(QUESTIONS), expected, strict=True):
@@ -188,7 +192,11 @@ def test_pickled_weights_are_read_only_when_allowed(tiny_folder):
 
 def test_remote_code_is_refused(tiny_folder):
     folder = tiny_folder()
-    rewrite(folder / "config.json", model_type="homemade", auto_map={"AutoConfig": "code.C", "AutoModelForCausalLM": "code.M"})
+    rewrite(
+        folder / "config.json",
+        model_type="homemade",
+        auto_map={"AutoConfig": "code.C", "AutoModelForCausalLM": "code.M"},
+    )
     (folder / "code.py").write_text("raise SystemExit('this code ran')", encoding="utf-8")
     with pytest.raises(ModelError, match=r"wants to run code that came with it.*--pluralism-trust-remote-code"):
         load_model(str(folder))
@@ -236,7 +244,7 @@ def test_damaged_folders(tiny_folder, damage):
         (folder / "config.json").write_text("{", encoding="utf-8")
     else:
         (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ModelError, match="cannot be (loaded|read)"):
+    with pytest.raises(ModelError, match=r"cannot be (loaded|read)"):
         load_model(str(folder))
 
 
@@ -247,7 +255,7 @@ def test_out_of_memory_while_loading(tiny_folder, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", hungry)
-    with pytest.raises(ModelError, match="not enough memory on cpu for the model .*--pluralism-dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"not enough memory on cpu for the model .*--pluralism-dtype bfloat16"):
         load_model(str(tiny_folder()))
 
 
@@ -283,10 +291,7 @@ def test_a_repository_becomes_a_folder(tiny_folder, monkeypatch):
 
 
 def test_offline_and_not_in_the_cache(tmp_path):
-    program = (
-        "from pytest_pluralism.models import load_model\n"
-        "load_model('hf:nobody/nothing-at-all')\n"
-    )
+    program = "from pytest_pluralism.models import load_model\nload_model('hf:nobody/nothing-at-all')\n"
     import os
 
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
@@ -405,7 +410,8 @@ def test_gemma_equals_one_prompt_at_a_time_past_its_window():
     equals_one_by_one(model, prompts)
     window = model._scorer.model.config.sliding_window
     long = [
-        Prompt(prompt.question, prompt.labels, system="Here is what was said in the meeting. " * 80) for prompt in prompts[:4]
+        Prompt(prompt.question, prompt.labels, system="Here is what was said in the meeting. " * 80)
+        for prompt in prompts[:4]
     ]
     assert min(len(model.token_ids(prompt)) for prompt in long) > window + 50
     equals_one_by_one(model, long)

@@ -1,5 +1,6 @@
 """From prompts to text, and from labels to tokens."""
 
+# ruff: noqa: S106 - the words for special tokens are no passwords.
 from __future__ import annotations
 
 import pytest
@@ -42,7 +43,7 @@ def test_auto_takes_the_chat_template_where_there_is_one():
 
 
 def test_chat_of_a_model_without_a_template():
-    with pytest.raises(ModelError, match="gemma-3-270m has no chat template.*template='raw'"):
+    with pytest.raises(ModelError, match=r"gemma-3-270m has no chat template.*template='raw'"):
         render_prompt(Prompt(QUESTION, ("A",), template="chat"), chat=None, model="gemma-3-270m")
 
 
@@ -125,7 +126,9 @@ def test_spellings_of_sentencepiece():
     from transformers import PreTrainedTokenizerFast
 
     vocabulary = {"<unk>": 0, "▁": 1, "A": 2, "▁A": 3, "<0x41>": 4, "B": 5, "▁B": 6, "<0x42>": 7, "AA": 8}
-    tokenizer = Tokenizer(models.BPE(vocabulary, [("▁", "A"), ("▁", "B"), ("A", "A")], unk_token="<unk>", byte_fallback=True))
+    tokenizer = Tokenizer(
+        models.BPE(vocabulary, [("▁", "A"), ("▁", "B"), ("A", "A")], unk_token="<unk>", byte_fallback=True)
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")

