@@ -115,6 +115,12 @@ SETTINGS: tuple[Setting, ...] = (
         "batch_size", "auto", "prompts in one forward pass: a whole number, or auto", _batch_size, metavar="N|auto"
     ),
     Setting(
+        "answers",
+        None,
+        "a folder in which answers are kept, so that nothing is asked twice, or off; by default in the user cache",
+        metavar="DIR|off",
+    ),
+    Setting(
         "baseline", None, "a .json file or a folder with stored past results to compare with", Path, metavar="PATH"
     ),
     Setting(

@@ -41,6 +41,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(session), "pluralism-controller")
+    else:
+        config.pluginmanager.register(Worker(session), "pluralism-worker")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close what the run kept open."""
+    session = config.stash.get(SESSION, None)
+    if session is not None:
+        session.close_store()
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -131,6 +140,17 @@ def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
     return load_survey(name, refusals=refusals)
 
 
+class Worker:
+    """What only a worker of pytest-xdist does: tell the controller at its end what it did."""
+
+    def __init__(self, session: PluralismSession) -> None:
+        self.session = session
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Send the counts and notes of this worker."""
+        session.config.workeroutput["pluralism"] = self.session.worker_output()  # type: ignore[attr-defined]
+
+
 class Controller:
     """What only one process of a run does: collect the verdicts of all workers, write them, show them."""
 
@@ -141,6 +161,15 @@ class Controller:
         """Take in the verdicts of a test."""
         self.session.collect(getattr(report, "pluralism_entries", ()))
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take in what a worker of pytest-xdist told at its end."""
+        output = getattr(node, "workeroutput", {}).get("pluralism")
+        if output is not None:
+            self.session.take_over(output)
+
+    # Last, so that all workers are down by then.
+    @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write reports and baselines; a baseline only from a run that came to its end."""
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)

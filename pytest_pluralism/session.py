@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
         Witness,
     )
     from pytest_pluralism.gate import PlannedGate
-    from pytest_pluralism.models.protocol import LanguageModel, Progress
+    from pytest_pluralism.models.answers import AnswerStore
+    from pytest_pluralism.models.protocol import LanguageModel, ModelIdentity, Progress
 
 __all__ = ["ENTRIES", "PLANS", "SESSION", "PluralismSession", "test_of"]
 
@@ -51,7 +53,11 @@ class PluralismSession:
         self.started = time.time()
         self.entries: dict[tuple[str, str], dict[str, Any]] = {}
         self.notes: list[str] = []
+        self.asked = 0
+        self.recalled = 0
         self._answers: dict[tuple[str, Prompt], Answer] = {}
+        self._store: AnswerStore | None = None
+        self._store_opened = False
         self._baselines: dict[Path, dict[str, Any] | BaselineError] = {}
 
     # -------------------------------------------------------------------------------------------------- measuring
@@ -138,10 +144,73 @@ class PluralismSession:
         identity = model.identity.sha256
         missing = [prompt for prompt in dict.fromkeys(prompts) if (identity, prompt) not in self._answers]
         if missing:
-            with self._progress(f"asking {model.identity.name}") as progress:
-                answers = model.answer(missing, progress=progress)
-            self._answers |= {(identity, prompt): answer for prompt, answer in zip(missing, answers, strict=True)}
+            found = self._recall(model.identity, missing)
+            self.recalled += len(found)
+            self._answers |= {(identity, prompt): answer for prompt, answer in found.items()}
+            missing = [prompt for prompt in missing if prompt not in found]
+        if missing:
+            self._answers |= {(identity, prompt): answer for prompt, answer in self._ask(model, missing)}
+            self.asked += len(missing)
         return [self._answers[identity, prompt] for prompt in prompts]
+
+    def _ask(self, model: LanguageModel, prompts: list[Prompt]) -> list[tuple[Prompt, Answer]]:
+        """Ask the model, and keep its answers: as they come, if it passes them on."""
+
+        def keep(pairs: Sequence[tuple[Prompt, Answer]]) -> None:
+            self._keep(model.identity, pairs)
+
+        passes_on = "receive" in inspect.signature(model.answer).parameters
+        with self._progress(f"asking {model.identity.name}") as progress:
+            if passes_on:
+                answers = model.answer(prompts, progress=progress, receive=keep)  # type: ignore[call-arg]
+            else:
+                answers = model.answer(prompts, progress=progress)
+        pairs = list(zip(prompts, answers, strict=True))
+        if not passes_on:
+            keep(pairs)
+        return pairs
+
+    @property
+    def store(self) -> AnswerStore | None:
+        """The store of answers, opened when it is first needed; ``None`` where there is none."""
+        if not self._store_opened:
+            self._store_opened = True
+            folder = self.settings["answers"]
+            if folder == "off":
+                return None
+            from pytest_pluralism.models.answers import AnswerStore, AnswerStoreError, default_answers_folder
+
+            try:
+                self._store = AnswerStore(Path(folder) if folder else default_answers_folder())
+            except AnswerStoreError as error:
+                # Without a store the run takes longer; that is no reason to stop it.
+                self.notes.append(f"answers are not kept: {error}")
+        return self._store
+
+    def close_store(self) -> None:
+        """Close the store of answers, and take over what it has to say."""
+        if self._store is not None:
+            self._store.close()
+            self.notes += self._store.notes
+            self._store = None
+
+    def _recall(self, identity: ModelIdentity, prompts: list[Prompt]) -> dict[Prompt, Answer]:
+        from pytest_pluralism.models.answers import AnswerStoreError
+
+        try:
+            return self.store.lookup(identity, prompts) if self.store is not None else {}
+        except AnswerStoreError as error:
+            self.notes.append(f"stored answers are not used: {error}")
+            return {}
+
+    def _keep(self, identity: ModelIdentity, pairs: Sequence[tuple[Prompt, Answer]]) -> None:
+        from pytest_pluralism.models.answers import AnswerStoreError
+
+        try:
+            if self.store is not None:
+                self.store.keep(identity, pairs)
+        except AnswerStoreError as error:
+            self.notes.append(f"answers are not kept: {error}")
 
     def _decide(
         self,
@@ -222,6 +291,17 @@ class PluralismSession:
 
     # ------------------------------------------------------------------------------------------------- collecting
 
+    def worker_output(self) -> dict[str, Any]:
+        """Return what a worker has to tell the controller at its end, beside the verdicts."""
+        self.close_store()
+        return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes}
+
+    def take_over(self, output: Mapping[str, Any]) -> None:
+        """Take in what a worker told at its end."""
+        self.asked += output["asked"]
+        self.recalled += output["recalled"]
+        self.notes += output["notes"]
+
     def collect(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Take in the verdicts of a test; a test that ran again replaces its earlier ones."""
         for entry in entries:
@@ -229,6 +309,10 @@ class PluralismSession:
 
     def finish(self, *, complete: bool) -> None:
         """Write the baselines and the reports of the run."""
+        self.close_store()
+        if self.asked or self.recalled:
+            self.notes.insert(0, f"answers: {self.asked} computed, {self.recalled} from the store")
+        self.notes = list(dict.fromkeys(self.notes))
         if complete and self.settings["update_baseline"]:
             self._store_baselines()
         for path in self.settings["report"]:
@@ -249,6 +333,7 @@ class PluralismSession:
             "complete": complete,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),
+            "answers": {"computed": self.asked, "from_store": self.recalled},
             "command": shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
             "settings": self.settings.as_json(),
             "versions": _versions(),

@@ -99,8 +99,9 @@ def survey_rows(n_questions: int = 12) -> list[dict[str, object]]:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A project with a survey ``town.jsonl`` and models ``table:NAME*SHARPNESS``."""
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project with a survey ``town.jsonl`` and models ``table:NAME*SHARPNESS``; nothing is kept between runs."""
+    monkeypatch.setenv("PLURALISM_ANSWERS", "off")
     pytester.makeconftest(CONFTEST)
     pytester.path.joinpath("town.jsonl").write_text(
         "".join(json.dumps(row) + "\n" for row in survey_rows()), encoding="utf-8"
