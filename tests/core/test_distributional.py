@@ -83,10 +83,10 @@ class TestJensenShannon:
     @given(distributions())
     def test_agrees_with_scipy(self, rows):
         p, q = rows
+        # SciPy halves the smallest positive number to 0, finds p > 0 = m, and returns infinity.
+        normal = [np.where(row < 1e-305, 0.0, row) for row in rows]
         with np.errstate(invalid="ignore"):
-            theirs = distance.jensenshannon(p, q, base=2.0)
-        if math.isinf(theirs):
-            theirs = 0.0  # SciPy halves the smallest positive number to 0 and finds p > 0 = m.
+            theirs = distance.jensenshannon(*normal, base=2.0)
         # SciPy's own rounding error is about 1e-16 in the divergence, so 1e-8 in its root.
         assert jensen_shannon_divergence(p, q) == pytest.approx(0.0 if math.isnan(theirs) else theirs**2, abs=1e-14)
 
