@@ -190,9 +190,7 @@ def verify_answers(arguments: argparse.Namespace) -> int:
             if check.damaged:
                 _say("Damaged answers are never used; they are replaced when their questions are asked again.")
             if check.unreadable:
-                _say(
-                    f"{check.unreadable:,} answers are of another version of pytest-pluralism, and not used."
-                )
+                _say(f"{check.unreadable:,} answers are of another version of pytest-pluralism, and not used.")
             for problem in check.problems:
                 _say(f"the file: {_shown(problem)}")
             if check.problems:
@@ -238,9 +236,11 @@ def _looked_at(arguments: argparse.Namespace) -> Iterator[tuple[AnswerStore | No
     from pytest_pluralism.models.answers import FILE_NAME, AnswerStore
 
     folder = _folder(arguments)
-    if not os.path.lexists(folder / FILE_NAME):
+    try:
+        (folder / FILE_NAME).lstat()
+    except (FileNotFoundError, NotADirectoryError):
         if arguments.folder is not None:
-            raise UsageError(f"there is no answer store in {folder}.")
+            raise UsageError(f"there is no answer store in {folder}.") from None
         yield None, []
         return
     with AnswerStore(folder, read_only=True) as store:

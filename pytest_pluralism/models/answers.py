@@ -610,7 +610,7 @@ class AnswerStore:
                 self._open_for_writing()
         except OSError as error:
             why = error.strerror or str(error)
-            if not self.path.is_file():
+            if not os.path.isfile(self.path):  # noqa: PTH113 - Path.is_file raises where the folder cannot be read
                 raise AnswerStoreError(
                     f"answer store {self.path} cannot be made: {why}. Make the folder writable, or {_CHOOSE}."
                 ) from None
@@ -654,12 +654,12 @@ class AnswerStore:
 
     def _open_for_reading(self) -> None:
         self._refuse_links()
-        if not self._has_file():
-            raise AnswerStoreError(f"there is no answer store in {self.folder}.")
-        # A folder that cannot be written may not have the files beside the database that SQLite needs to read it
-        # together with writers; without writers it can be read all the same.
+        # In a folder that cannot be written, or on a full disk, SQLite may not be able to make the files with which it
+        # reads beside writers; without them it reads what was last brought together in the file itself.
         ways = ("mode=ro", "mode=ro&immutable=1")
         try:
+            if not self._has_file():
+                raise AnswerStoreError(f"there is no answer store in {self.folder}.")
             self._check_header()
             for way in ways:
                 try:
@@ -668,25 +668,23 @@ class AnswerStore:
                     return
                 except sqlite3.OperationalError as error:
                     self._disconnect()
-                    if way == ways[-1] or _code(error) not in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+                    if way == ways[-1] or _code(error) in _LOCKED:
                         raise
         except _DamagedError as error:
             raise AnswerStoreError(f"answer store {self.path}: {error}. Delete it, or {_CHOOSE}.") from None
         except sqlite3.Error as error:
             if _code(error) in _LOCKED:
                 raise self._locked() from None
-            raise AnswerStoreError(
-                f"answer store {self.path} cannot be read: {error}. {_CHOOSE.capitalize()}."
-            ) from None
+            raise AnswerStoreError(f"answer store {self.path} cannot be read: {error}. C{_CHOOSE[1:]}.") from None
         except OSError as error:
             raise AnswerStoreError(
-                f"answer store {self.path} cannot be read: {error.strerror}. {_CHOOSE.capitalize()}."
+                f"answer store {self.path} cannot be read: {error.strerror}. C{_CHOOSE[1:]}."
             ) from None
 
     def _refuse_links(self) -> None:
         for path in (*self._files(), self.folder / f"{FILE_NAME}.lock"):
             # Writing through a link could change any file of the user, when the folder came from elsewhere.
-            if path.is_symlink():
+            if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink raises where the folder cannot be read
                 raise AnswerStoreError(f"{path} is a symbolic link, which is not followed. Remove it, or {_CHOOSE}.")
 
     def _has_file(self) -> bool:
@@ -855,9 +853,7 @@ class AnswerStore:
                     self._set_aside(why)
                 self._open_for_writing()
         except OSError as error:
-            raise AnswerStoreError(
-                f"answer store {self.path}: {why} ({error.strerror}). {_CHOOSE.capitalize()}."
-            ) from None
+            raise AnswerStoreError(f"answer store {self.path}: {why} ({error.strerror}). C{_CHOOSE[1:]}.") from None
 
     def _follow_moved_file(self) -> None:
         """Open the file again when it is not the one that was opened: set aside by another process, or deleted."""

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -748,6 +749,18 @@ def test_a_store_that_is_locked_when_it_is_opened(tmp_path: Path) -> None:
         assert found(store, range(2)) == {0, 1}
 
 
+def test_a_store_that_another_process_is_just_making(tmp_path: Path) -> None:
+    import filelock
+
+    with (
+        filelock.FileLock(tmp_path / f"{FILE_NAME}.lock"),
+        pytest.raises(AnswerStoreError, match="locked by another process"),
+    ):
+        AnswerStore(tmp_path, patience=0.2)
+    with AnswerStore(tmp_path) as store:
+        fill(store, range(2))
+
+
 def test_a_full_disk_leaves_a_store_that_looks_up(tmp_path: Path) -> None:
     with AnswerStore(tmp_path) as store:
         fill(store, range(20))
@@ -808,6 +821,81 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     assert "not kept" in done.stdout, done.stderr
     # A second store finds no room at all, and says so as an error of ours.
     assert done.returncode == 0 or "AnswerStoreError" in done.stderr.splitlines()[-1], done.stderr
+
+
+def test_a_store_on_a_disk_that_is_full_already(tmp_path: Path) -> None:
+    code = """
+    folder = Path(sys.argv[1])
+    with AnswerStore(folder) as store:
+        store.keep(identity, [(prompt(n), answer(n)) for n in range(20)])
+    try:
+        with (folder / "ballast").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+    except OSError as error:
+        assert error.errno == 28
+    with AnswerStore(folder) as store:
+        there = store.lookup(identity, [prompt(n) for n in range(30)])
+        assert there == {prompt(n): answer(n) for n in range(20)}, len(there)
+        store.keep(identity, [(prompt(n), answer(n)) for n in range(20, 30)])
+        assert not store.writable
+        print(store.notes)
+    """
+    (tmp_path / "code.py").write_text(MAKE + textwrap.dedent(code))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = in_a_namespace(
+        f"mount -t tmpfs -o size=1m none '{disk}'; '{sys.executable}' '{tmp_path}/code.py' '{disk}'", disk
+    )
+    assert done.returncode == 0, done.stderr
+    assert "stored answers are used, new ones are not kept" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("folder_mode", "file_mode", "expected"),
+    [
+        (0o555, 0o444, "3 found; stored answers are used"),
+        (0o755, 0o444, "3 found; stored answers are used"),
+        (0o777, 0o444, "3 found; stored answers are used"),
+        (0o777, 0o000, "cannot be read: Permission denied. Choose another folder: --pluralism-answers DIR"),
+        (0o000, 0o444, "Permission denied"),
+    ],
+)
+def test_what_this_user_may_not_write_or_read(folder_mode: int, file_mode: int, expected: str) -> None:
+    code = """
+    import filelock, os
+    if os.getuid() == 0:
+        # Permissions do not bind root.
+        os.setgroups([])
+        os.setuid(65534)
+    try:
+        with AnswerStore(Path(sys.argv[1])) as store:
+            there = store.lookup(identity, [prompt(n) for n in range(10)])
+            try:
+                store.keep(identity, [(prompt(n), answer(n)) for n in range(10)])
+            except AnswerStoreError:
+                pass
+            assert not store.writable
+            print(len(there), "found;", store.notes[0].rpartition("; ")[2])
+            assert len(store.lookup(identity, [prompt(n) for n in range(10)])) == len(there)
+    except AnswerStoreError as error:
+        print(error)
+    """
+    # Not tmp_path, which lies in a folder that only its owner may enter.
+    with tempfile.TemporaryDirectory() as outer:
+        Path(outer).chmod(0o755)
+        folder = Path(outer) / "store"
+        with AnswerStore(folder) as store:
+            fill(store, range(3))
+        (folder / f"{FILE_NAME}.lock").unlink(missing_ok=True)
+        (folder / FILE_NAME).chmod(file_mode)
+        folder.chmod(folder_mode)
+        process = run(code, folder)
+        said, complaint = process.communicate(timeout=60)
+        folder.chmod(0o700)
+    assert process.returncode == 0, complaint
+    assert expected in said
+    assert "Traceback" not in complaint
 
 
 @pytest.mark.parametrize("left_open", [False, True], ids=["closed", "left open"])
