@@ -391,7 +391,7 @@ def draw_figures(results: dict[str, list[dict[str, Any]]], folder: Path) -> None
         panel.set_title(f"n = {n_units}, {'alone' if size == 1 else f'in {size}s'}", fontsize="medium")
         panel.set_xlabel("true increase")
     panels[0].set_ylabel("share of runs")
-    panels[0].legend(frameon=False, fontsize="small")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(folder / "gate_power.svg", metadata={"Date": None})
     plt.close(figure)
 
