@@ -183,6 +183,7 @@ def _gate(measure: Measure, keywords: Mapping[str, Any], problems: list[str], *,
 
 def _asking(keywords: Mapping[str, Any], settings: Settings, problems: list[str]) -> AskSettings | None:
     from pytest_pluralism.evaluation.distributional import AskSettings
+    from pytest_pluralism.evaluation.protocols import FIXED
     from pytest_pluralism.options import PROTOCOLS
 
     chosen = {name: keywords.get(name, settings[name]) for name in ASKING}
@@ -190,6 +191,13 @@ def _asking(keywords: Mapping[str, Any], settings: Settings, problems: list[str]
         must = "one of " + ", ".join(repr(name) for name in PROTOCOLS)
         problems.append(str(invalid_parameter("protocol", "the marker", must, repr(chosen["protocol"]))))
         return None
+    fixed = FIXED.get(chosen["protocol"], {})
+    problems += [
+        f"{name}={keywords[name]!r} cannot be chosen under the protocol {chosen['protocol']!r}, which has {value!r}. "
+        "Leave it out, or use protocol='sound'."
+        for name, value in fixed.items()
+        if keywords.get(name, value) != value
+    ]
     try:
         return AskSettings(**chosen)
     except PluralismError as error:

@@ -18,7 +18,7 @@ __all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve"]
 #: The endings of report files that can be written.
 REPORT_ENDINGS = (".json",)
 
-PROTOCOLS = ("sound",)
+PROTOCOLS = ("sound", "sorensen2024", "modular_pluralism")
 
 
 @dataclass(frozen=True)

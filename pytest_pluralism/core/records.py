@@ -125,12 +125,17 @@ class Answer:
     ``log_probabilities`` holds one natural logarithm a label, over the whole vocabulary, in fp32 or better: the
     logsumexp over all single-token spellings of the label.
     ``option_mass`` is the sum of their exponentials; ``top_token`` the likeliest next token of all.
+    ``label_logits`` (the raw logit of each spelling of each label) and ``top_tokens`` (the ten likeliest next tokens,
+    as the tokenizer decodes each alone, with their probabilities) are what the published protocols read; a model that
+    is never asked under one of them may leave both empty.
     """
 
     log_probabilities: tuple[float, ...]
     option_mass: float
     top_token: str
     top_probability: float
+    label_logits: tuple[tuple[float, ...], ...] = ()
+    top_tokens: tuple[tuple[str, float], ...] = ()
 
 
 # -------------------------------------------------------------------------------------------- what it amounts to

@@ -6,8 +6,9 @@ Between the two stands the engine, which knows nothing of surveys.
 
 from __future__ import annotations
 
+import functools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from pytest_pluralism.core.metrics.distributional import (
     shuffle_control,
 )
 from pytest_pluralism.core.records import Answer, AnswerDistribution, Prompt, Question, Scores, Survey, Turn, UnitScore
+from pytest_pluralism.evaluation.protocols import FIXED, base_of, protocol_prompts, read_answers
 
 __all__ = ["AskSettings", "ModelDistribution", "Request", "Requests", "model_distributions", "requests", "scores"]
 
@@ -60,6 +62,8 @@ class AskSettings:
         The model's chat template if it has one, always, or never.
     seed : int
         Seeds the random answers of the examples.
+    protocol : {"sound", "sorensen2024", "modular_pluralism"}
+        A published protocol decides about examples, repetitions, order and template itself.
     """
 
     examples: int = 3
@@ -70,6 +74,11 @@ class AskSettings:
     protocol: str = "sound"
 
     def __post_init__(self) -> None:
+        if self.protocol not in ("sound", *FIXED):
+            must = "one of " + ", ".join(repr(name) for name in ("sound", *FIXED))
+            raise invalid_parameter("protocol", "AskSettings", must, repr(self.protocol))
+        for name, value in FIXED.get(self.protocol, {}).items():
+            object.__setattr__(self, name, value)
         for name, low, high in (("examples", 0, len(EXAMPLES)), ("repetitions", 1, 10_000)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -145,6 +154,8 @@ def requests(survey: Survey, settings: AskSettings, /) -> Requests:
     DatasetError
         A question has more options than there are letters.
     """
+    if settings.protocol != "sound":
+        return Requests(survey, settings, tuple(_published(survey, settings)))
     shared = [_examples(settings, repetition) for repetition in range(_most_repetitions(survey, settings))]
     items = []
     for question in survey.questions:
@@ -180,22 +191,21 @@ def model_distributions(asked: Requests, answers: Sequence[Answer], /) -> dict[s
     by_question: dict[str, list[tuple[Request, Answer]]] = {}
     for item, answer in zip(asked.items, answers, strict=True):
         by_question.setdefault(item.question_id, []).append((item, answer))
+    questions = {question.question_id: question for question in asked.survey.questions}
     result = {}
     for question_id, pairs in by_question.items():
+        if asked.settings.protocol != "sound":
+            given = [answer for _, answer in pairs]
+            read = read_answers(questions[question_id], given, asked.settings.protocol)
+            result[question_id] = _distribution(question_id, read, given, None)
+            continue
         by_label = np.array([_normalised(answer.log_probabilities) for _, answer in pairs])
         order = np.array([item.order for item, _ in pairs])
         by_option = np.empty_like(by_label)
         np.put_along_axis(by_option, order, by_label, axis=1)
         probabilities = by_option.mean(axis=0)
-        tops = [answer.top_token for _, answer in pairs]
-        places = by_label.mean(axis=0)
-        result[question_id] = ModelDistribution(
-            question_id=question_id,
-            probabilities=tuple(float(p) for p in probabilities / probabilities.sum()),
-            option_mass=float(np.mean([answer.option_mass for _, answer in pairs])),
-            top_token=max(set(tops), key=tops.count),
-            position_bias=_position_bias(places) if asked.settings.option_order == "cyclic" else None,
-        )
+        bias = _position_bias(by_label.mean(axis=0)) if asked.settings.option_order == "cyclic" else None
+        result[question_id] = _distribution(question_id, probabilities, [answer for _, answer in pairs], bias)
     return result
 
 
@@ -229,7 +239,8 @@ def scores(
     if not rows:
         raise DatasetError(f"Survey {survey.name} has no answers of {population!r}.")
     by_population = population is None
-    units = [_unit(questions[row.question_id], row, model[row.question_id], by_population) for row in rows]
+    base = base_of(asked.settings.protocol)
+    units = [_unit(questions[row.question_id], row, model[row.question_id], by_population, base) for row in rows]
     low = [unit for unit in units if (unit.option_mass or 0.0) < LOW_OPTION_MASS]
     warnings = []
     if low:
@@ -241,13 +252,34 @@ def scores(
     return Scores(
         metric="js_distance",
         units=tuple(units),
-        references=_references(units),
-        other_populations=_other_populations(survey, rows, by_population),
+        references=_references(units, base, asked.settings.seed),
+        other_populations=_other_populations(survey, rows, by_population, base),
         warnings=tuple(warnings),
     )
 
 
 # ------------------------------------------------------------------------------------------------------ in detail
+
+
+def _published(survey: Survey, settings: AskSettings) -> Iterator[Request]:
+    for question in survey.questions:
+        order = tuple(range(len(question.options)))
+        for repetition, prompt in enumerate(protocol_prompts(question, settings.protocol, settings.seed)):
+            yield Request(question.question_id, repetition, order, prompt)
+
+
+def _distribution(
+    question_id: str, probabilities: np.ndarray, answers: Sequence[Answer], position_bias: float | None
+) -> ModelDistribution:
+    tops = [answer.top_token for answer in answers]
+    return ModelDistribution(
+        question_id=question_id,
+        probabilities=tuple(float(p) for p in probabilities / probabilities.sum()),
+        option_mass=float(np.mean([answer.option_mass for answer in answers])),
+        # The first of equally frequent ones, so that the report does not depend on the order of a set.
+        top_token=max(dict.fromkeys(tops), key=tops.count),
+        position_bias=position_bias,
+    )
 
 
 def _repetitions(n_options: int, settings: AskSettings) -> int:
@@ -308,7 +340,9 @@ def _over_kept(question: Question, probabilities: Sequence[float], kept: list[in
     return inside / total, 1.0 - total
 
 
-def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution, by_population: bool) -> UnitScore:
+def _unit(
+    question: Question, row: AnswerDistribution, model: ModelDistribution, by_population: bool, base: float
+) -> UnitScore:
     kept = _kept(question)
     ours, our_refusals = _over_kept(question, model.probabilities, kept)
     theirs, their_refusals = _over_kept(question, row.probabilities, kept)
@@ -324,7 +358,7 @@ def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution,
     return UnitScore(
         unit_id=row.population if by_population else question.question_id,
         cluster=row.population if by_population else (question.cluster or question.question_id),
-        value=float(jensen_shannon_distance(ours, theirs)),
+        value=float(jensen_shannon_distance(ours, theirs, base=base)),
         population=row.population,
         text=question.text,
         options=tuple(question.options[index] for index in kept),
@@ -336,19 +370,21 @@ def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution,
     )
 
 
-def _references(units: Sequence[UnitScore]) -> dict[str, float]:
+def _references(units: Sequence[UnitScore], base: float, seed: int) -> dict[str, float]:
     """Return what shuffled, even and always-the-mode answers would score, and the humans' own sampling noise."""
+    rng = np.random.default_rng(seed)
+    measure = functools.partial(jensen_shannon_distance, base=base)
     uniform, majority, shuffled, floors = [], [], [], []
     for unit in units:
         theirs = np.asarray(unit.reference_probabilities)
         even = np.full(len(theirs), 1.0 / len(theirs))
         mode = np.zeros(len(theirs))
         mode[int(theirs.argmax())] = 1.0
-        uniform.append(float(jensen_shannon_distance(even, theirs)))
-        majority.append(float(jensen_shannon_distance(mode, theirs)))
-        shuffled.append(float(shuffle_control(np.asarray(unit.model_probabilities), theirs)))
+        uniform.append(float(jensen_shannon_distance(even, theirs, base=base)))
+        majority.append(float(jensen_shannon_distance(mode, theirs, base=base)))
+        shuffled.append(float(shuffle_control(np.asarray(unit.model_probabilities), theirs, measure=measure, rng=rng)))
         if unit.n_respondents:
-            floors.append(float(sampling_floor(theirs, n_respondents=unit.n_respondents)))
+            floors.append(float(sampling_floor(theirs, n_respondents=unit.n_respondents, base=base, method="mean")))
     references = {
         "shuffle": float(np.mean(shuffled)),
         "uniform": float(np.mean(uniform)),
@@ -359,7 +395,9 @@ def _references(units: Sequence[UnitScore]) -> dict[str, float]:
     return references
 
 
-def _other_populations(survey: Survey, rows: Sequence[AnswerDistribution], by_population: bool) -> dict[str, float]:
+def _other_populations(
+    survey: Survey, rows: Sequence[AnswerDistribution], by_population: bool, base: float
+) -> dict[str, float]:
     """Return the mean distance of every other population from the reference one, on the questions that both answered.
 
     Where the populations are the units, the one entry is the mean over all pairs.
@@ -372,7 +410,7 @@ def _other_populations(survey: Survey, rows: Sequence[AnswerDistribution], by_po
         if len(table) < 2:
             return {}
         first, second = np.triu_indices(len(table), k=1)
-        return {"another population": float(np.mean(jensen_shannon_distance(table[first], table[second])))}
+        return {"another population": float(np.mean(jensen_shannon_distance(table[first], table[second], base=base)))}
     ours: Mapping[str, AnswerDistribution] = {row.question_id: row for row in rows}
     distances: dict[str, list[float]] = {}
     for row in survey.distributions:
@@ -383,5 +421,5 @@ def _other_populations(survey: Survey, rows: Sequence[AnswerDistribution], by_po
         kept = _kept(question)
         mine, _ = _over_kept(question, reference.probabilities, kept)
         others, _ = _over_kept(question, row.probabilities, kept)
-        distances.setdefault(row.population, []).append(float(jensen_shannon_distance(others, mine)))
+        distances.setdefault(row.population, []).append(float(jensen_shannon_distance(others, mine, base=base)))
     return {name: float(np.mean(values)) for name, values in distances.items()}

@@ -21,7 +21,7 @@ from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_
 from pytest_pluralism.core.records import Answer, Prompt
 from pytest_pluralism.models.embedded import EMBEDDED_COMMAND, GgufSource, find_embedded
 from pytest_pluralism.models.prompts import PromptReader, render_prompt
-from pytest_pluralism.models.protocol import ModelIdentity, Progress
+from pytest_pluralism.models.protocol import ModelIdentity, Progress, Receive
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
 
 __all__ = ["HuggingFaceModel", "load_model", "quiet_transformers", "require_packages"]
@@ -232,8 +232,10 @@ class HuggingFaceModel:
         reader, _ = self._open()
         return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self.identity.name))
 
-    def answer(self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None) -> list[Answer]:
-        """Answer each prompt; the answers come in the order of the prompts.
+    def answer(
+        self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None, receive: Receive | None = None
+    ) -> list[Answer]:
+        """Answer each prompt; the answers come in the order of the prompts, and batch by batch to ``receive``.
 
         Raises
         ------
@@ -241,7 +243,7 @@ class HuggingFaceModel:
             If a label is not one token, a prompt is longer than the model's context, the network gives NaN, or there is
             no memory even for one prompt at a time.
         """
-        from pytest_pluralism.models.scoring import ScoreRequest
+        from pytest_pluralism.models.scoring import ScoreRequest, TokenScores
 
         reader, scorer = self._open()
         distinct = list(dict.fromkeys(prompts))
@@ -260,16 +262,23 @@ class HuggingFaceModel:
                 # Repeated prompts are done with the first of them.
                 progress(n_all if done == n_distinct else done * n_all // n_distinct, n_all)
 
-        scores = dict(zip(distinct, scorer.score(requests, progress=report), strict=True))
-        return [
-            Answer(
-                log_probabilities=scores[prompt].log_probabilities,
-                option_mass=scores[prompt].option_mass,
-                top_token=reader.decode(scores[prompt].top_token),
-                top_probability=scores[prompt].top_probability,
+        def read(scores: TokenScores) -> Answer:
+            return Answer(
+                log_probabilities=scores.log_probabilities,
+                option_mass=scores.option_mass,
+                top_token=reader.decode(scores.top_token),
+                top_probability=scores.top_probability,
+                label_logits=scores.label_logits,
+                top_tokens=tuple((reader.decode(token), probability) for token, probability in scores.top_tokens),
             )
-            for prompt in prompts
-        ]
+
+        def pass_on(batch: list[tuple[int, TokenScores]]) -> None:
+            if receive is not None:
+                receive([(distinct[index], read(scores)) for index, scores in batch])
+
+        answers = [read(scores) for scores in scorer.score(requests, progress=report, receive=pass_on)]
+        by_prompt = dict(zip(distinct, answers, strict=True))
+        return [by_prompt[prompt] for prompt in prompts]
 
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""

@@ -22,6 +22,10 @@ from pytest_pluralism.core.errors import ModelError
 __all__ = ["PrefixNode", "ScoreRequest", "Scorer", "TokenScores", "plan_prefixes", "why_no_prefix_reuse"]
 
 
+#: How many of the likeliest next tokens are recorded: what the published protocol modular_pluralism looks at.
+TOP_TOKENS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
     """One row to score: its token ids, and for each label the tokens that spell it."""
@@ -38,6 +42,12 @@ class TokenScores:
     option_mass: float
     top_token: int
     top_probability: float
+    label_logits: tuple[tuple[float, ...], ...] = ()
+    top_tokens: tuple[tuple[int, float], ...] = ()
+
+
+#: Called with the requests of a batch that are done, by index, and their scores.
+Receive = Callable[[list[tuple[int, TokenScores]]], None]
 
 
 @dataclass(slots=True)
@@ -199,11 +209,16 @@ class Scorer:
     # ------------------------------------------------------------------------------------------------ the whole way
 
     def score(
-        self, requests: Sequence[ScoreRequest], /, *, progress: Callable[[int], None] | None = None
+        self,
+        requests: Sequence[ScoreRequest],
+        /,
+        *,
+        progress: Callable[[int], None] | None = None,
+        receive: Receive | None = None,
     ) -> list[TokenScores]:
         """Score rows; the results come in the order of the requests.
 
-        ``progress`` is called with the number of requests that are done.
+        ``progress`` is called with the number of requests that are done, ``receive`` with the scores of each batch.
 
         Raises
         ------
@@ -211,7 +226,7 @@ class Scorer:
             If the network gives NaN, or there is no memory even for one row at a time.
         """
         try:
-            return self._score(requests, progress)
+            return self._score(requests, progress, receive)
         except _SharingChangesAnswersError as error:
             # No network that is known does this; a new one may, and then the slow way is the right one.
             self.share_prefixes = False
@@ -219,9 +234,11 @@ class Scorer:
                 "prompts are computed whole, without sharing their beginnings: "
                 f"sharing changed the first answer by {error.args[0]:.2g} nats"
             )
-            return self._score(requests, progress)
+            return self._score(requests, progress, receive)
 
-    def _score(self, requests: Sequence[ScoreRequest], progress: Callable[[int], None] | None) -> list[TokenScores]:
+    def _score(
+        self, requests: Sequence[ScoreRequest], progress: Callable[[int], None] | None, receive: Receive | None
+    ) -> list[TokenScores]:
         wanted: dict[tuple[int, ...], list[int]] = {}
         for index, request in enumerate(requests):
             wanted.setdefault(request.token_ids, []).append(index)
@@ -229,11 +246,18 @@ class Scorer:
         results: list[TokenScores | None] = [None] * len(requests)
         done = 0
 
-        def finish(row: int, logits: torch.Tensor, total: torch.Tensor) -> None:
+        def finish(batch: list[int], logits: torch.Tensor, totals: torch.Tensor) -> None:
             nonlocal done
-            for index in wanted[rows[row]]:
-                results[index] = _read(logits, total, requests[index].spellings)
-                done += 1
+            fresh = [
+                (index, _read(logits[position], totals[position], requests[index].spellings))
+                for position, row in enumerate(batch)
+                for index in wanted[rows[row]]
+            ]
+            for index, scores in fresh:
+                results[index] = scores
+            done += len(fresh)
+            if receive is not None:
+                receive(fresh)
             if progress is not None:
                 progress(done)
 
@@ -251,7 +275,7 @@ class Scorer:
         cache: Any,
         cached: int,
         rows: Sequence[tuple[int, ...]],
-        finish: Callable[[int, torch.Tensor, torch.Tensor], None],
+        finish: Callable[[list[int], torch.Tensor, torch.Tensor], None],
     ) -> None:
         """Compute what a node has beyond the one above it, then all that hangs on it: longest rows first."""
         if node.length > cached:
@@ -274,8 +298,7 @@ class Scorer:
                 )
             if cache is not None and not self._checked:
                 self._check_sharing(logits[0], rows[batch[0]])
-            for position, row in enumerate(batch):
-                finish(row, logits[position], totals[position])
+            finish(batch, logits, totals)
             pending = pending[len(batch) :]
 
     def _next_batch(self, pending: list[int], lengths: Sequence[int], cached: int) -> list[int]:
@@ -422,16 +445,17 @@ def _branched(cache: Any, n_rows: int) -> Any:
 
 def _read(logits: torch.Tensor, total: torch.Tensor, spellings: tuple[tuple[int, ...], ...]) -> TokenScores:
     """Read one row: for each label the logsumexp over its spellings, against the whole vocabulary."""
-    values = [
-        float(torch.logsumexp(logits[torch.tensor(tokens, device=logits.device)], dim=0) - total)
-        for tokens in spellings
-    ]
-    top = int(logits.argmax())
+    by_label = [logits[torch.tensor(tokens, device=logits.device)] for tokens in spellings]
+    values = [float(torch.logsumexp(chosen, dim=0) - total) for chosen in by_label]
+    tops = torch.topk(logits, min(TOP_TOKENS, len(logits)))
+    probabilities = (tops.values - total).exp().tolist()
     return TokenScores(
         log_probabilities=tuple(values),
         option_mass=min(1.0, float(torch.tensor(values, dtype=torch.float64).exp().sum())),
-        top_token=top,
-        top_probability=float((logits[top] - total).exp()),
+        top_token=int(tops.indices[0]),
+        top_probability=probabilities[0],
+        label_logits=tuple(tuple(chosen.tolist()) for chosen in by_label),
+        top_tokens=tuple(zip(tops.indices.tolist(), probabilities, strict=True)),
     )
 
 

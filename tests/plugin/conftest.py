@@ -31,6 +31,7 @@ for _name in (
 CONFTEST = '''
 import hashlib
 import math
+import re
 
 from pytest_pluralism.core.records import Answer
 from pytest_pluralism.models.protocol import ModelIdentity
@@ -56,13 +57,19 @@ class TableModel:
         result = []
         for prompt in prompts:
             text, *options = prompt.question.splitlines()
+            if prompt.verbatim is not None:
+                # Under a published protocol the options stand in one line at the end.
+                asked = prompt.verbatim.rpartition(" A. ")[2].rpartition("Answer")[0]
+                options = [f"A. {part}" for part in re.split(r" [B-Z]\\. ", asked.split(" \\n")[0].strip())]
             logits = []
             for line in options:
                 digest = hashlib.sha256((text + line[3:]).encode()).digest()
                 logits.append(self.sharpness * digest[0] / 128)
             top = max(logits)
             total = math.log(sum(math.exp(one - top) for one in logits)) + top
-            result.append(Answer(tuple(one - total for one in logits), 1.0, "A", 0.9))
+            logged = tuple(one - total for one in logits)
+            listed = tuple((" " + label, math.exp(one)) for label, one in zip(prompt.labels, logged))
+            result.append(Answer(logged, 1.0, "A", 0.9, tuple((one,) for one in logits), listed))
             if progress is not None:
                 progress(len(result), len(prompts))
         print("ASKED", len(prompts))

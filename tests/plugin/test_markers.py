@@ -229,3 +229,39 @@ def test_it(pluralism):
     # In a process of its own: our filters, which make warnings errors, would hold inside this one.
     warned = project.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-inconclusive=warn")
     warned.assert_outcomes(passed=1, warnings=1)
+
+
+@pytest.mark.parametrize(("protocol", "asked", "most"), [("sorensen2024", 60, 1.0), ("modular_pluralism", 12, 0.8326)])
+def test_a_published_protocol_asks_and_reads_in_its_own_way(
+    project: pytest.Pytester, protocol: str, asked: int, most: float
+) -> None:
+    report = project.path / "out.json"
+    body = f"""
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99, protocol="{protocol}")
+def test_published(): ...
+
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99, option_order="none")
+def test_sound(): ...
+"""
+    result = run(project, body, f"--pluralism-report={report}", "-s")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines([f"*ASKED {asked}*"])
+    published, sound = json.loads(report.read_text())["verdicts"]
+    assert published["settings"]["protocol"] == protocol
+    assert published["settings"]["template"] == "raw"
+    # The table model answers alike however it is asked, so that the base of the logarithm alone tells the two apart.
+    for one, other in zip(published["units"], sound["units"], strict=True):
+        assert one["model_probabilities"] == pytest.approx(other["model_probabilities"], abs=1e-6)
+        assert one["value"] == pytest.approx(other["value"] * most, rel=1e-3)
+
+
+def test_a_protocol_decides_about_the_asking(project: pytest.Pytester) -> None:
+    result = run(
+        project,
+        """
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.9, protocol="sorensen2024", template="chat")
+def test_it(): ...
+""",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*template='chat' cannot be chosen under the protocol 'sorensen2024'*"])
