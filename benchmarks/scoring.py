@@ -136,6 +136,7 @@ def main() -> None:
                 # The first round warms up.
                 if number:
                     seconds.setdefault(name, []).append((time.perf_counter() - start) / count)
+                    print(f"round {number}: {name} {1000 * seconds[name][-1]:.0f} ms", file=sys.stderr, flush=True)
     exact = answers["B one forward, batch 1"]
     table = {}
     for name, values in seconds.items():

@@ -290,6 +290,7 @@ def test_a_repository_becomes_a_folder(tiny_folder, monkeypatch):
     assert not {"*.bin", "*.py"} & set(arguments["allow_patterns"])
 
 
+@pytest.mark.slow
 def test_offline_and_not_in_the_cache(tmp_path):
     program = "from pytest_pluralism.models import load_model\nload_model('hf:nobody/nothing-at-all')\n"
     import os
