@@ -48,8 +48,8 @@ def test_workers_share_the_store_and_report_what_they_did(kept: pytest.Pytester)
 
 def test_another_model_or_another_way_of_asking_misses(kept: pytest.Pytester) -> None:
     run(kept)
-    assert run(kept, model="table:plain*2")["computed"] == 132
-    assert run(kept, "--pluralism-examples=2")["computed"] == 132
+    assert run(kept, model="table:plain*2") == {"computed": 132, "from_store": 0}
+    assert run(kept, "--pluralism-examples=2")["from_store"] == 0
 
 
 def test_a_store_that_cannot_be_used_is_said_and_stops_nothing(kept: pytest.Pytester) -> None:
