@@ -113,6 +113,6 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     pytester.path.joinpath("town.jsonl").write_text(
         "".join(json.dumps(row) + "\n" for row in survey_rows()), encoding="utf-8"
     )
-    # pytester's own runs inherit nothing of our ini file, so that warnings stay errors only where a test says so.
-    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
+    # The plugin of hypothesis takes seconds to say nothing at the end of each run.
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n")
     return pytester
