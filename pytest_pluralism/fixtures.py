@@ -60,7 +60,10 @@ def pluralism(request: pytest.FixtureRequest) -> Pluralism:
     handle = Pluralism(request, request.config.stash[SESSION], plans)
     if plans:
         # A model that cannot be loaded is an error of the setup, not a failure of the test.
-        handle.language_model  # noqa: B018
+        model = handle.language_model
+        callspec = getattr(request.node, "callspec", None)
+        if callspec is not None and "language_model" in callspec.params:
+            handle.session.ask_for_all(callspec.params["language_model"], model, request.session.items)
     return handle
 
 
@@ -69,7 +72,7 @@ class Pluralism:
 
     def __init__(self, request: pytest.FixtureRequest, session: PluralismSession, plans: list[Any]) -> None:
         self._request = request
-        self._session = session
+        self.session = session
         self._plans = plans
         self._judged: list[ReportEntry] | None = None
         self._required = 0
@@ -115,7 +118,7 @@ class Pluralism:
                 metric,
                 dataset,
                 keywords,
-                self._session.settings,
+                self.session.settings,
                 folder=item.path.parent,
                 config=item.config,
                 promise=False,
@@ -126,7 +129,7 @@ class Pluralism:
                     f"evaluate measures one population at a time, not {len(plans)} ({names}). Call it once for each.",
                     pytrace=False,
                 )
-            _, estimate = self._session.measure(plans[0], self.language_model)
+            _, estimate = self.session.measure(plans[0], self.language_model)
         except PluralismError as error:
             pytest.fail(str(error), pytrace=False)
         return estimate
@@ -177,7 +180,7 @@ class Pluralism:
         from pytest_pluralism.core.records import Outcome
 
         text = "\n".join(messages)
-        policy = self._session.settings["inconclusive"]
+        policy = self.session.settings["inconclusive"]
         if policy == "fail" or any(verdict.outcome is not Outcome.INCONCLUSIVE for verdict in verdicts):
             pytest.fail(text, pytrace=False)
         if policy == "skip":
@@ -193,7 +196,7 @@ class Pluralism:
             judged = []
             try:
                 for plan in self._plans:
-                    judged.append(self._session.judge(plan, self.language_model, item.nodeid, test))  # noqa: PERF401
+                    judged.append(self.session.judge(plan, self.language_model, item.nodeid, test))  # noqa: PERF401
             except PluralismError as error:
                 pytest.fail(str(error), pytrace=False)
             finally:

@@ -58,6 +58,7 @@ class PluralismSession:
         self._answers: dict[tuple[str, Prompt], Answer] = {}
         self._store: AnswerStore | None = None
         self._store_opened = False
+        self._asked_for_all: set[str] = set()
         self._baselines: dict[Path, dict[str, Any] | BaselineError] = {}
 
     # -------------------------------------------------------------------------------------------------- measuring
@@ -82,6 +83,30 @@ class PluralismSession:
             confidence_level=plan.confidence_level,
         )
         return scores, estimate
+
+    def ask_for_all(self, spec: str, model: LanguageModel, items: Iterable[pytest.Item]) -> None:
+        """Ask a model what all tests of the run will want of it, once, so that one plan of batches sees everything.
+
+        Not in a worker, whose tests are chosen one by one, and not in a run that stops at a failure.
+        """
+        if spec in self._asked_for_all or hasattr(self.config, "workerinput") or self.config.getoption("maxfail"):
+            return
+        self._asked_for_all.add(spec)
+        from pytest_pluralism.evaluation import distributional
+
+        plans = [
+            plan
+            for item in items
+            if getattr(item, "callspec", None) and item.callspec.params.get("language_model") == spec
+            for plan in item.stash.get(PLANS, ([], []))[0]
+        ]
+        prompts: list[Prompt] = []
+        for plan in plans:
+            # What one test asks wrongly is that test's failure, when its turn comes.
+            with contextlib.suppress(PluralismError):
+                prompts += distributional.requests(plan.survey, plan.asking).prompts
+        with contextlib.suppress(PluralismError):
+            self._answer(model, prompts)
 
     def judge(self, plan: PlannedGate, model: LanguageModel, nodeid: str, test: str) -> ReportEntry:
         """Measure, decide, and gather what a report says about it."""

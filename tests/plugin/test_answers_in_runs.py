@@ -69,3 +69,32 @@ def test_a_damaged_store_is_set_aside(kept: pytest.Pytester) -> None:
     result.assert_outcomes(passed=2)
     assert json.loads((kept.path / "out.json").read_text())["run"]["answers"]["computed"] == 132
     assert "damaged" in result.stdout.str()
+
+
+def test_what_all_tests_want_is_asked_at_once(kept: pytest.Pytester) -> None:
+    result = kept.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-answers=off", "-s")
+    result.assert_outcomes(passed=2)
+    assert "ASKED 132" in result.stdout.str()
+    # A run that stops at the first failure asks only for what it comes to.
+    stopping = kept.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-answers=off", "-s", "-x")
+    assert "ASKED 72" in stopping.stdout.str()
+
+
+def test_a_question_that_cannot_be_asked_fails_its_own_test_alone(kept: pytest.Pytester) -> None:
+    wide = {
+        "question_id": "wide",
+        "question": "Which of thirty?",
+        "options": [f"Number {number}" for number in range(30)],
+        "distributions": [{"population": "North", "probabilities": [1 / 30] * 30}],
+    }
+    (kept.path / "wide.jsonl").write_text(json.dumps(wide))
+    kept.makepyfile(
+        test_town=BODY
+        + """
+@pytest.mark.js_distance("wide.jsonl", population="North", at_most=0.99)
+def test_wide(): ...
+"""
+    )
+    result = kept.runpytest_subprocess("--pluralism-model=table:plain")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*'wide' of wide.jsonl has 30 options, but only 26 letters*"])

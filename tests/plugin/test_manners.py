@@ -157,7 +157,9 @@ def test_a_wrong_option_stops_the_run_at_its_start(gated: pytest.Pytester, optio
 def test_settings_come_from_command_line_then_environment_then_ini(
     gated: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gated.makeini("[pytest]\naddopts = -p no:hypothesispytest\npluralism_seed = 3\npluralism_model =\n    table:ini\npluralism_repetitions = 2\n")
+    gated.makeini(
+        "[pytest]\naddopts = -p no:hypothesispytest\npluralism_seed = 3\npluralism_model =\n    table:ini\npluralism_repetitions = 2\n"
+    )
     monkeypatch.setenv("PLURALISM_SEED", "4")
     result = gated.runpytest_subprocess("--pluralism-repetitions=7", "--pluralism-report=out.json")
     result.stdout.fnmatch_lines(["pluralism: model=table:ini (ini), *seed=4 (environment), *"])
