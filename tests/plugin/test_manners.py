@@ -158,7 +158,8 @@ def test_settings_come_from_command_line_then_environment_then_ini(
     gated: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gated.makeini(
-        "[pytest]\naddopts = -p no:hypothesispytest\npluralism_seed = 3\npluralism_model =\n    table:ini\npluralism_repetitions = 2\n"
+        "[pytest]\naddopts = -p no:hypothesispytest\n"
+        "pluralism_seed = 3\npluralism_model =\n    table:ini\npluralism_repetitions = 2\n"
     )
     monkeypatch.setenv("PLURALISM_SEED", "4")
     result = gated.runpytest_subprocess("--pluralism-repetitions=7", "--pluralism-report=out.json")
