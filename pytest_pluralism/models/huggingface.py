@@ -9,6 +9,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import math
 import os
 import re
 import warnings
@@ -18,10 +19,24 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_parameter, unknown_name
-from pytest_pluralism.core.records import Answer, Prompt
+from pytest_pluralism.core.records import (
+    Answer,
+    FullAnswerPrompt,
+    FullAnswerScores,
+    GenerationSettings,
+    Prompt,
+    Response,
+)
 from pytest_pluralism.models.embedded import EMBEDDED_COMMAND, GgufSource, find_embedded
-from pytest_pluralism.models.prompts import PromptReader, render_prompt
-from pytest_pluralism.models.protocol import ModelIdentity, Progress, Receive
+from pytest_pluralism.models.full_answers import answer_rows
+from pytest_pluralism.models.prompts import FIXED_TEMPLATE_ARGUMENTS, PromptReader, render_prompt
+from pytest_pluralism.models.protocol import (
+    ModelIdentity,
+    Progress,
+    Receive,
+    ReceiveFullAnswers,
+    ReceiveResponses,
+)
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
 
 __all__ = ["HuggingFaceModel", "load_model", "quiet_transformers", "require_packages"]
@@ -219,6 +234,7 @@ class HuggingFaceModel:
             closes_text=bool(getattr(network.config, "is_encoder_decoder", False)),
         )
         self._context = _context_length(network.config)
+        self._generator: Any = None
 
     @property
     def identity(self) -> ModelIdentity:
@@ -280,6 +296,203 @@ class HuggingFaceModel:
         by_prompt = dict(zip(distinct, answers, strict=True))
         return [by_prompt[prompt] for prompt in prompts]
 
+    def score_answers(
+        self,
+        prompts: Sequence[FullAnswerPrompt],
+        /,
+        *,
+        progress: Progress | None = None,
+        receive: ReceiveFullAnswers | None = None,
+    ) -> list[FullAnswerScores]:
+        r"""Return how likely each whole answer to each prompt is, in the order of the prompts.
+
+        .. math:: \log P(a \mid p) = \sum_t \log P(a_t \mid p, a_{<t})
+
+        The prompt is read as :meth:`answer` reads it. The answer stands behind it after one space; in a chat prompt it
+        begins the model's own turn. Prompts that start alike, and all answers to one prompt, share the computation.
+
+        Parameters
+        ----------
+        prompts : sequence of FullAnswerPrompt
+            The questions, the texts of their answers, and the neutral prompts.
+        progress : callable, optional
+            Called with (prompts done, prompts in all).
+        receive : callable, optional
+            Called with the prompts whose answers are all scored, and their scores, as they are done.
+
+        Returns
+        -------
+        list of FullAnswerScores
+            Log-likelihoods in (-inf, 0], larger is likelier; by byte and against the neutral prompt as properties.
+
+        Raises
+        ------
+        ModelError
+            If a prompt is empty or longer with an answer than the model's context, an answer has no tokens of its own,
+            the model is an encoder-decoder, the network gives NaN, or there is no memory for one row at a time.
+
+        Notes
+        -----
+        Prompt and answer are made into tokens together, and the sum begins at the first token in which any answer to
+        the prompt differs from the prompt alone; where a tokenizer joins the end of a prompt with an answer, the joint
+        token is part of the likelihood of every answer to it.
+
+        Examples
+        --------
+        >>> model = load_model("embedded:smollm2-135m-instruct")  # doctest: +SKIP
+        >>> asked = FullAnswerPrompt(Prompt("How is the weather?", ()), ("Fair", "Foul"))  # doctest: +SKIP
+        >>> model.score_answers([asked])[0].log_likelihoods_per_byte  # doctest: +SKIP
+        """
+        from pytest_pluralism.models.scoring import ContinuationRequest, ContinuationScores
+
+        reader, scorer = self._open()
+        distinct = list(dict.fromkeys(prompts))
+        requests: list[ContinuationRequest] = []
+        owners: list[int] = []
+        for number, asked in enumerate(distinct):
+            _refuse_empty(asked.prompt)
+            for prompt in (asked.prompt, asked.neutral_prompt):
+                rows, start, _ = answer_rows(reader, prompt, asked.answers)
+                for row in rows:
+                    self._refuse_long(prompt, row)
+                requests += [ContinuationRequest(row, start) for row in rows]
+                owners += [number] * len(rows)
+        first = [owners.index(number) for number in range(len(distinct))]
+        missing = [2 * len(asked.answers) for asked in distinct]
+        found: list[ContinuationScores | None] = [None] * len(requests)
+        scores: dict[FullAnswerPrompt, FullAnswerScores] = {}
+
+        def pass_on(batch: list[tuple[int, ContinuationScores]]) -> None:
+            fresh = []
+            for index, one in batch:
+                found[index] = one
+                missing[owners[index]] -= 1
+                if not missing[owners[index]]:
+                    asked = distinct[owners[index]]
+                    scores[asked] = read(asked, first[owners[index]])
+                    fresh.append((asked, scores[asked]))
+            if receive is not None and fresh:
+                receive(fresh)
+            if progress is not None:
+                progress(len(prompts) if len(scores) == len(distinct) else len(scores), len(prompts))
+
+        def read(asked: FullAnswerPrompt, at: int) -> FullAnswerScores:
+            n = len(asked.answers)
+            values = [one.log_probabilities for one in found[at : at + 2 * n] if one is not None]
+            sums = [math.fsum(one) for one in values]
+            return FullAnswerScores(
+                log_likelihoods=tuple(sums[:n]),
+                neutral_log_likelihoods=tuple(sums[n:]),
+                n_tokens=tuple(len(one) for one in values[:n]),
+                n_bytes=tuple(len(answer.encode("utf-8", "surrogatepass")) for answer in asked.answers),
+            )
+
+        scorer.score_continuations(requests, receive=pass_on)
+        return [scores[asked] for asked in prompts]
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        /,
+        settings: GenerationSettings,
+        *,
+        n_draws: int = 1,
+        progress: Progress | None = None,
+        receive: ReceiveResponses | None = None,
+    ) -> list[tuple[Response, ...]]:
+        """Write ``n_draws`` texts after each prompt, in the order of the prompts.
+
+        Parameters
+        ----------
+        prompts : sequence of Prompt
+            What to go on from; labels are not used. Equal prompts get equal texts.
+        settings : GenerationSettings
+            Everything that decides a text beside the prompt and the model; the model's own ``generation_config`` is
+            not read.
+        n_draws : int
+            How many texts a prompt, at least 1. With temperature 0 they are all alike, and written once.
+        progress : callable, optional
+            Called with (draws done, draws in all).
+        receive : callable, optional
+            Called with prompts and responses as each batch is done.
+
+        Returns
+        -------
+        list of tuple of Response
+            For each prompt its draws, by number.
+
+        Raises
+        ------
+        ModelError
+            If a prompt is empty, a prompt with the new tokens is longer than the model's context, the model is an
+            encoder-decoder, the network gives NaN, or there is no memory for one prompt at a time.
+        InvalidParameterError
+            If ``n_draws`` is not a whole number from 1.
+
+        Notes
+        -----
+        A text ends with the tokenizer's or the configuration's token for an end, with the token with which the chat
+        template closes the model's turn, before a stop text, or at ``max_new_tokens``.
+        White space with which a text begins is kept where the tokenizer keeps it.
+
+        A draw depends on the seed, the prompt and its number, and not on what else is in the batch.
+        The probabilities themselves move in the last digits with the shape of a batch (about 1e-6 in float32, more in
+        half precision), so a draw whose random number, or a greedy choice whose two best logits, are that close to a
+        border may come out differently; docs/reference/models.md says how often that was seen.
+
+        Examples
+        --------
+        >>> model = load_model("embedded:smollm2-135m-instruct")  # doctest: +SKIP
+        >>> settings = GenerationSettings(max_new_tokens=40, temperature=0.8)  # doctest: +SKIP
+        >>> model.generate([Prompt("Should voting be compulsory?", ())], settings, n_draws=3)  # doctest: +SKIP
+        """
+        from pytest_pluralism.models.generation import DrawnTokens, GenerationRequest, Generator, draw_key
+
+        reader, scorer = self._open()
+        if not isinstance(settings, GenerationSettings):
+            raise invalid_parameter("settings", "generate", "a GenerationSettings", repr(settings))
+        if isinstance(n_draws, bool) or not isinstance(n_draws, int) or n_draws < 1:
+            raise invalid_parameter("n_draws", "generate", "a whole number from 1", repr(n_draws))
+        distinct = list(dict.fromkeys(prompts))
+        n_written = 1 if settings.greedy else n_draws
+        requests: list[GenerationRequest] = []
+        for prompt in distinct:
+            _refuse_empty(prompt)
+            ids = self.token_ids(prompt)
+            self._refuse_long(prompt, ids, n_new=settings.max_new_tokens)
+            requests += [GenerationRequest(ids, draw_key(prompt, settings.seed, draw)) for draw in range(n_written)]
+        if self._generator is None:
+            ends = _end_tokens(reader, scorer.model.config)
+            self._generator = Generator(scorer, ends=ends, decode=reader.decode_text)
+        ends = self._generator.ends
+        responses: dict[Prompt, dict[int, Response]] = {prompt: {} for prompt in distinct}
+        n_all = len(prompts) * n_draws
+
+        def read(tokens: DrawnTokens, draw: int) -> Response:
+            ids = tokens.token_ids[:-1] if tokens.token_ids[-1] in ends else tokens.token_ids
+            text, why = reader.decode_text(ids), tokens.stopped_by
+            cuts = [place for stop in settings.stop if (place := text.find(stop)) >= 0]
+            if cuts:
+                text, why = text[: min(cuts)], "stop"
+            return Response(text, len(tokens.token_ids), why, draw)
+
+        def pass_on(batch: list[tuple[int, DrawnTokens]]) -> None:
+            fresh = []
+            for index, tokens in batch:
+                prompt = distinct[index // n_written]
+                for draw in range(n_draws) if settings.greedy else (index % n_written,):
+                    responses[prompt][draw] = read(tokens, draw)
+                    fresh.append((prompt, responses[prompt][draw]))
+            if receive is not None:
+                receive(fresh)
+
+        def report(done: int) -> None:
+            if progress is not None:
+                progress(n_all if done == len(requests) else done * n_all // len(requests), n_all)
+
+        self._generator.generate(requests, settings, progress=report, receive=pass_on)
+        return [tuple(responses[prompt][draw] for draw in range(n_draws)) for prompt in prompts]
+
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""
         if self._scorer is None:
@@ -290,6 +503,7 @@ class HuggingFaceModel:
         on_cuda = self._scorer.device.type == "cuda"
         self._scorer = None
         self._reader = None
+        self._generator = None
         gc.collect()
         if on_cuda:
             torch.cuda.empty_cache()
@@ -300,16 +514,51 @@ class HuggingFaceModel:
             raise ModelError(f"The model {self._identity.name} has been closed and cannot be asked any more.")
         return self._reader, self._scorer
 
-    def _refuse_long(self, prompt: Prompt, ids: tuple[int, ...]) -> None:
+    def _refuse_long(self, prompt: Prompt, ids: tuple[int, ...], *, n_new: int = 0) -> None:
         if not ids:
             raise ModelError("A prompt has no tokens: its text is empty.")
-        if self._context is not None and len(ids) > self._context:
+        if self._context is not None and len(ids) + n_new > self._context:
             text = prompt.verbatim or prompt.question
             words = " ".join(text.split()[:8])
+            if n_new:
+                raise ModelError(
+                    f"The prompt {words + ' ...'!r} has {len(ids)} tokens; with {n_new} new ones that is more than the "
+                    f"{self._context} that {self._identity.name} can take. Choose fewer new tokens (max_new_tokens) or "
+                    "a shorter prompt; nothing is cut off in silence."
+                )
             raise ModelError(
                 f"The prompt {words + ' ...'!r} has {len(ids)} tokens, and {self._identity.name} reads at most "
                 f"{self._context}. Use fewer examples or a shorter context; nothing is cut off in silence."
             )
+
+
+def _refuse_empty(prompt: Prompt) -> None:
+    text = prompt.question if prompt.verbatim is None else prompt.verbatim
+    if not text.strip():
+        raise ModelError("A prompt is empty: its question (or verbatim text) holds nothing to go on from.")
+
+
+def _end_tokens(reader: PromptReader, config: Any) -> frozenset[int]:
+    """Return the tokens that end a text: of the tokenizer, of the configuration, and of the chat template's turns."""
+    tokenizer = reader.tokenizer
+    ends: set[int] = set()
+    for owner in (tokenizer, config, config.get_text_config(decoder=True)):
+        value = getattr(owner, "eos_token_id", None)
+        ends.update(
+            int(token) for token in (value if isinstance(value, list | tuple) else (value,)) if token is not None
+        )
+    if getattr(tokenizer, "chat_template", None):
+        # The special token that the template sets behind what the model said.
+        said = "Zebra"
+        messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": said}]
+        try:
+            text = str(tokenizer.apply_chat_template(messages, tokenize=False, **FIXED_TEMPLATE_ARGUMENTS))
+        except Exception:  # noqa: BLE001 - whatever a template may raise: then it closes no turn
+            return frozenset(ends)
+        behind = tokenizer(text.rpartition(said)[2].lstrip(), add_special_tokens=False)["input_ids"]
+        if behind and (behind[0] in set(tokenizer.all_special_ids) or behind[0] in tokenizer.added_tokens_decoder):
+            ends.add(int(behind[0]))
+    return frozenset(ends)
 
 
 def _trim_heap() -> None:

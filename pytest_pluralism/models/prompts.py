@@ -159,6 +159,10 @@ class PromptReader:
         """Return the text of one token."""
         return str(self.tokenizer.decode([token], clean_up_tokenization_spaces=False))
 
+    def decode_text(self, tokens: Sequence[int], /) -> str:
+        """Return the text of several tokens, without the special ones."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
     def spellings(self, label: str, /) -> tuple[int, ...]:
         """Return every token that spells a label by itself, with or without white space around it.
 

@@ -6,15 +6,36 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from pytest_pluralism.core.records import Answer, Prompt
+from pytest_pluralism.core.records import (
+    Answer,
+    FullAnswerPrompt,
+    FullAnswerScores,
+    GenerationSettings,
+    Prompt,
+    Response,
+)
 
-__all__ = ["LanguageModel", "ModelIdentity", "Progress", "Receive"]
+__all__ = [
+    "GenerativeModel",
+    "LanguageModel",
+    "ModelIdentity",
+    "Progress",
+    "Receive",
+    "ReceiveFullAnswers",
+    "ReceiveResponses",
+]
 
 #: Called with (prompts done, prompts in all) while a model answers.
 Progress = Callable[[int, int], None]
 
 #: Called with the answers of each batch as it is done.
 Receive = Callable[[Sequence[tuple[Prompt, Answer]]], None]
+
+#: Called with the scores of whole answers as they are done.
+ReceiveFullAnswers = Callable[[Sequence[tuple[FullAnswerPrompt, FullAnswerScores]]], None]
+
+#: Called with the responses of each batch as it is done; a response knows the number of its draw.
+ReceiveResponses = Callable[[Sequence[tuple[Prompt, Response]]], None]
 
 
 @dataclass(frozen=True)
@@ -70,4 +91,33 @@ class LanguageModel(Protocol):
 
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""
+        ...
+
+
+@runtime_checkable
+class GenerativeModel(LanguageModel, Protocol):
+    """A model that also scores whole answers and writes texts."""
+
+    def score_answers(
+        self,
+        prompts: Sequence[FullAnswerPrompt],
+        /,
+        *,
+        progress: Progress | None = None,
+        receive: ReceiveFullAnswers | None = None,
+    ) -> list[FullAnswerScores]:
+        """Return how likely each whole answer to each prompt is, in the order of the prompts."""
+        ...
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        /,
+        settings: GenerationSettings,
+        *,
+        n_draws: int = 1,
+        progress: Progress | None = None,
+        receive: ReceiveResponses | None = None,
+    ) -> list[tuple[Response, ...]]:
+        """Write ``n_draws`` texts after each prompt, in the order of the prompts."""
         ...

@@ -9,18 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from pytest_pluralism.core.errors import ModelError
 
-__all__ = ["PrefixNode", "ScoreRequest", "Scorer", "TokenScores", "plan_prefixes", "why_no_prefix_reuse"]
+__all__ = [
+    "ContinuationRequest",
+    "ContinuationScores",
+    "PrefixNode",
+    "ScoreRequest",
+    "Scorer",
+    "TokenScores",
+    "plan_prefixes",
+    "why_no_prefix_reuse",
+]
 
+
+_Result = TypeVar("_Result")
 
 #: How many of the likeliest next tokens are recorded: what the published protocol modular_pluralism looks at.
 TOP_TOKENS = 10
@@ -46,6 +58,24 @@ class TokenScores:
     top_tokens: tuple[tuple[int, float], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ContinuationRequest:
+    """One row whose end is scored: its token ids, and how many of them come before what is scored."""
+
+    token_ids: tuple[int, ...]
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContinuationScores:
+    """The natural logarithm of the probability of each token of a continuation, given all tokens before it."""
+
+    log_probabilities: tuple[float, ...]
+
+
+#: How many logits are held at once, in numbers: 256 MB of float32.
+MOST_LOGITS = 2**26
+
 #: Called with the requests of a batch that are done, by index, and their scores.
 Receive = Callable[[list[tuple[int, TokenScores]]], None]
 
@@ -68,15 +98,22 @@ class PrefixNode:
         return self.rows[0] if self.rows else self.children[0].any_row()
 
 
-def plan_prefixes(rows: Sequence[tuple[int, ...]], /, *, minimum_saving: int) -> PrefixNode:
+def plan_prefixes(
+    rows: Sequence[tuple[int, ...]], /, *, minimum_saving: int, limits: Sequence[int] | None = None
+) -> PrefixNode:
     """Arrange distinct rows as a tree of shared beginnings.
 
     A beginning becomes a node of its own when that saves at least ``minimum_saving`` tokens: so many tokens longer than
     the node above it, times one less than the rows that have it.
-    At least the last token of each row is left out of every beginning, since its output is what is read.
+    At least the last token of each row is left out of every beginning, since its output is what is read; ``limits``
+    says for each row how many of its first tokens may belong to a beginning, where more than the last is read.
     """
     order = sorted(range(len(rows)), key=lambda index: rows[index])
     common = [_common_length(rows[a], rows[b]) for a, b in itertools.pairwise(order)]
+    if limits is not None:
+        common = [
+            min(length, limits[a], limits[b]) for length, (a, b) in zip(common, itertools.pairwise(order), strict=True)
+        ]
     root = PrefixNode(0)
     stack = [(0, len(order), root)]
     while stack:
@@ -246,8 +283,16 @@ class Scorer:
         results: list[TokenScores | None] = [None] * len(requests)
         done = 0
 
-        def finish(batch: list[int], logits: torch.Tensor, totals: torch.Tensor) -> None:
+        def solve(batch: list[int], cache: Any, cached: int) -> bool:
             nonlocal done
+            logits = self._try_batch([rows[row][cached:] for row in batch], cache, cached)
+            if logits is None:
+                return False
+            totals = torch.logsumexp(logits, dim=-1)
+            if not bool(torch.isfinite(totals).all()):
+                raise self._no_numbers()
+            if cache is not None and not self._checked:
+                self._check_sharing(logits[0], rows[batch[0]])
             fresh = [
                 (index, _read(logits[position], totals[position], requests[index].spellings))
                 for position, row in enumerate(batch)
@@ -260,14 +305,174 @@ class Scorer:
                 receive(fresh)
             if progress is not None:
                 progress(done)
+            return True
 
         with torch.inference_mode():
             if self.share_prefixes and len(rows) > 1:
                 root = plan_prefixes(rows, minimum_saving=self.minimum_saving)
             else:
                 root = PrefixNode(0, rows=list(range(len(rows))))
-            self._walk(root, None, 0, rows, finish)
+            self._walk(root, None, 0, rows, solve)
         return [result for result in results if result is not None]
+
+    # ---------------------------------------------------------------------------------------------- whole answers
+
+    def score_continuations(
+        self,
+        requests: Sequence[ContinuationRequest],
+        /,
+        *,
+        progress: Callable[[int], None] | None = None,
+        receive: Callable[[list[tuple[int, ContinuationScores]]], None] | None = None,
+    ) -> list[ContinuationScores]:
+        """Score the ends of rows; the results come in the order of the requests.
+
+        Rows share their beginnings as in :meth:`score`, up to where what is scored begins.
+        Only the positions whose next token is scored go through the output layer.
+        ``progress`` is called with the number of requests that are done, ``receive`` with the scores of each batch.
+
+        Raises
+        ------
+        ModelError
+            If the network is an encoder-decoder or gives NaN, or there is no memory even for one row at a time.
+        """
+        if self._decoder_start is not None:
+            raise ModelError(
+                f"{type(self.model).__name__} is an encoder-decoder, of which whole answers are not scored. "
+                "Ask it closed questions with one-letter labels, or name a causal language model."
+            )
+        try:
+            return self._score_continuations(requests, progress, receive)
+        except _SharingChangesAnswersError as error:
+            self.share_prefixes = False
+            self.notes.append(
+                "prompts are computed whole, without sharing their beginnings: "
+                f"sharing changed the first answer by {error.args[0]:.2g} nats"
+            )
+            return self._score_continuations(requests, progress, receive)
+
+    def _score_continuations(
+        self,
+        requests: Sequence[ContinuationRequest],
+        progress: Callable[[int], None] | None,
+        receive: Callable[[list[tuple[int, ContinuationScores]]], None] | None,
+    ) -> list[ContinuationScores]:
+        wanted: dict[tuple[tuple[int, ...], int], list[int]] = {}
+        for index, request in enumerate(requests):
+            wanted.setdefault((request.token_ids, request.start), []).append(index)
+        distinct = list(wanted)
+        rows = [token_ids for token_ids, _ in distinct]
+        starts = [start for _, start in distinct]
+        results: list[ContinuationScores | None] = [None] * len(requests)
+        done = 0
+
+        def solve(batch: list[int], cache: Any, cached: int) -> bool:
+            nonlocal done
+            found = self._continuations([rows[row] for row in batch], [starts[row] for row in batch], cache, cached)
+            if found is None:
+                return False
+            if cache is not None and not self._checked:
+                self._checked = True
+                whole = self._continuations([rows[batch[0]]], [starts[batch[0]]], None, 0)
+                if whole is not None:
+                    self._compare_sharing(abs(sum(whole[0]) - sum(found[0])) / len(found[0]))
+            fresh = [
+                (index, ContinuationScores(values))
+                for row, values in zip(batch, found, strict=True)
+                for index in wanted[distinct[row]]
+            ]
+            for index, scores in fresh:
+                results[index] = scores
+            done += len(fresh)
+            if receive is not None:
+                receive(fresh)
+            if progress is not None:
+                progress(done)
+            return True
+
+        def batch_at(pending: list[int], cached: int) -> int:
+            # As many rows as have no more scored positions together than may be held as logits.
+            room, count = self._most_positions(), 0
+            for row in pending:
+                room -= len(rows[row]) - starts[row]
+                if room < 0 and count:
+                    break
+                count += 1
+            return count
+
+        with torch.inference_mode():
+            if self.share_prefixes and len(rows) > 1:
+                # The last token before what is scored is computed for each row: its output is read.
+                limits = [start - 1 for start in starts]
+                root = plan_prefixes(rows, minimum_saving=self.minimum_saving, limits=limits)
+            else:
+                root = PrefixNode(0, rows=list(range(len(rows))))
+            self._walk(root, None, 0, rows, solve, batch_at)
+        return [result for result in results if result is not None]
+
+    def _most_positions(self) -> int:
+        vocabulary = getattr(self.model.config.get_text_config(decoder=True), "vocab_size", None) or 2**17
+        return max(1, MOST_LOGITS // int(vocabulary))
+
+    def _continuations(
+        self, rows: list[tuple[int, ...]], starts: list[int], cache: Any, cached: int
+    ) -> list[tuple[float, ...]] | None:
+        """Return for each row the log-probabilities of its tokens from its start on; ``None`` without memory."""
+        most = self._most_positions()
+        if len(rows) > 1 or len(rows[0]) - starts[0] <= most or not self.share_prefixes:
+            suffixes = [row[cached:] for row in rows]
+            reads = [
+                [(position - 1 - cached, row[position]) for position in range(start, len(row))]
+                for row, start in zip(rows, starts, strict=True)
+            ]
+            return self._try(lambda: self._token_log_probabilities(suffixes, reads, _copies(cache, len(rows)), cached))
+        # One long answer: computed piece by piece, each with the keys and values of those before it.
+        from transformers import DynamicCache
+
+        (row,), (start,) = rows, starts
+        grown = DynamicCache(config=self.model.config) if cache is None else _branched(cache, 1)
+        values: list[float] = []
+        for low in range(start, len(row), most):
+            high = min(low + most, len(row))
+            # The token at high - 1 is computed with the next piece, which reads its output.
+            piece, done = row[cached : high - 1], cached
+            reads = [[(position - 1 - done, row[position]) for position in range(low, high)]]
+            found = self._try(functools.partial(self._token_log_probabilities, [piece], reads, grown, done))
+            if found is None:
+                return None
+            values += found[0]
+            cached = high - 1
+        return [tuple(values)]
+
+    def _token_log_probabilities(
+        self, suffixes: list[tuple[int, ...]], reads: list[list[tuple[int, int]]], cache: Any, cached: int
+    ) -> list[tuple[float, ...]]:
+        """Return the log-probability of each (position, next token) of each row, by one forward."""
+        arguments = self._arguments(suffixes, cache, cached)
+        rows = [row for row, pairs in enumerate(reads) for _ in pairs]
+        positions = [position for pairs in reads for position, _ in pairs]
+        targets = torch.tensor([token for pairs in reads for _, token in pairs], device=self.device)
+        where = torch.tensor(rows, device=self.device), torch.tensor(positions, device=self.device)
+        with _only_positions(self.model, *where, len(suffixes)) as chosen:
+            logits = self.model(**arguments).logits
+        logits = logits[0] if chosen else logits[where]
+        values: list[float] = []
+        # In float32 a few at a time: all at once would be a second copy of half-precision logits, and twice as large.
+        for low in range(0, len(logits), 64):
+            part = logits[low : low + 64].float()
+            picked = part.gather(1, targets[low : low + 64, None].to(part.device))[:, 0]
+            totals = torch.logsumexp(part, dim=-1)
+            if not bool(torch.isfinite(totals).all()):
+                raise self._no_numbers()
+            values += (picked - totals).tolist()
+        ends = list(itertools.accumulate(len(pairs) for pairs in reads))
+        return [tuple(values[end - len(pairs) : end]) for pairs, end in zip(reads, ends, strict=True)]
+
+    def _no_numbers(self) -> ModelError:
+        return ModelError(
+            f"The network of {type(self.model).__name__} gives NaN or infinity ({_dtype_name(self.model)}). "
+            "Load it with --pluralism-dtype float32, and check its weights."
+        )
 
     def _walk(
         self,
@@ -275,30 +480,26 @@ class Scorer:
         cache: Any,
         cached: int,
         rows: Sequence[tuple[int, ...]],
-        finish: Callable[[list[int], torch.Tensor, torch.Tensor], None],
+        solve: Callable[[list[int], Any, int], bool],
+        most: Callable[[list[int], int], int] | None = None,
     ) -> None:
-        """Compute what a node has beyond the one above it, then all that hangs on it: longest rows first."""
+        """Compute what a node has beyond the one above it, then all that hangs on it: longest rows first.
+
+        ``solve`` computes a batch and says whether there was memory for it; ``most`` bounds the rows of the next one.
+        """
         if node.length > cached:
             cache = self._extended(cache, rows[node.any_row()][cached : node.length], cached)
         lengths = [len(row) for row in rows]
         for child in sorted(node.children, key=lambda child: -child.longest(lengths)):
-            self._walk(child, cache, node.length, rows, finish)
+            self._walk(child, cache, node.length, rows, solve, most)
         pending = sorted(node.rows, key=lambda row: -lengths[row])
         while pending:
             batch = self._next_batch(pending, lengths, node.length)
-            logits = self._try_batch([rows[row][node.length :] for row in batch], cache, node.length)
-            if logits is None:
+            if most is not None:
+                batch = batch[: most(batch, node.length)]
+            if not solve(batch, cache, node.length):
                 self._shrink(len(batch), lengths[batch[0]] - node.length)
                 continue
-            totals = torch.logsumexp(logits, dim=-1)
-            if not bool(torch.isfinite(totals).all()):
-                raise ModelError(
-                    f"The network of {type(self.model).__name__} gives NaN or infinity ({_dtype_name(self.model)}). "
-                    "Load it with --pluralism-dtype float32, and check its weights."
-                )
-            if cache is not None and not self._checked:
-                self._check_sharing(logits[0], rows[batch[0]])
-            finish(batch, logits, totals)
             pending = pending[len(batch) :]
 
     def _next_batch(self, pending: list[int], lengths: Sequence[int], cached: int) -> list[int]:
@@ -326,8 +527,12 @@ class Scorer:
 
     def _try_batch(self, suffixes: list[tuple[int, ...]], cache: Any, cached: int) -> torch.Tensor | None:
         """Compute one batch; ``None`` when there is no memory for it."""
+        return self._try(lambda: self._forward(suffixes, _copies(cache, len(suffixes)), cached))
+
+    def _try(self, forward: Callable[[], _Result]) -> _Result | None:
+        """Run a forward; ``None`` when there is no memory for it."""
         try:
-            return self._forward(suffixes, None if cache is None else _branched(cache, len(suffixes)), cached)
+            return forward()
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -357,33 +562,38 @@ class Scorer:
         Rows are filled up on the right: causal attention never looks there, and positions count from the left by
         themselves, so that neither needs to be told.
         """
+        arguments = self._arguments(suffixes, cache, cached)
+        if self._decoder_start is not None:
+            start = torch.full((len(suffixes), 1), self._decoder_start, dtype=torch.long, device=self.device)
+            output = self.model(**arguments, decoder_input_ids=start)
+            logits: torch.Tensor = output.logits[:, -1].float()
+            return logits
+        last = torch.tensor([len(suffix) - 1 for suffix in suffixes], device=self.device)
+        with _only_last(self.model, last):
+            logits = self.model(**arguments).logits
+        if logits.shape[1] == 1:
+            return logits[:, 0].float()
+        return logits[torch.arange(len(suffixes), device=self.device), last].float()
+
+    def _arguments(self, suffixes: list[tuple[int, ...]], cache: Any, cached: int) -> dict[str, Any]:
+        """Return what the network is called with, filled up on the right."""
         width = max(len(suffix) for suffix in suffixes)
         ids = torch.full((len(suffixes), width), self.pad_token, dtype=torch.long)
         mask = torch.ones((len(suffixes), cached + width), dtype=torch.long)
         for row, suffix in enumerate(suffixes):
             ids[row, : len(suffix)] = torch.tensor(suffix, dtype=torch.long)
             mask[row, cached + len(suffix) :] = 0
+        self.computed_tokens += ids.numel()
         arguments: dict[str, Any] = {
             "input_ids": ids.to(self.device),
             "attention_mask": mask.to(self.device),
             "return_dict": True,
         }
-        self.computed_tokens += ids.numel()
-        if self._decoder_start is not None:
-            start = torch.full((len(suffixes), 1), self._decoder_start, dtype=torch.long, device=self.device)
-            output = self.model(**arguments, decoder_input_ids=start, use_cache=False)
-            logits: torch.Tensor = output.logits[:, -1].float()
-            return logits
-        last = torch.tensor([len(suffix) - 1 for suffix in suffixes], device=self.device)
         if cache is not None:
             arguments |= {"past_key_values": cache, "use_cache": True}
         elif "use_cache" in inspect.signature(self.model.forward).parameters:
             arguments["use_cache"] = False
-        with _only_last(self.model, last):
-            logits = self.model(**arguments).logits
-        if logits.shape[1] == 1:
-            return logits[:, 0].float()
-        return logits[torch.arange(len(suffixes), device=self.device), last].float()
+        return arguments
 
     def _check_sharing(self, shared: torch.Tensor, row: tuple[int, ...]) -> None:
         """Compute one row whole, once a model, and believe in shared beginnings only if it comes out the same."""
@@ -394,7 +604,9 @@ class Scorer:
         expected, got = torch.log_softmax(whole[0], dim=-1), torch.log_softmax(shared, dim=-1)
         # What is all but impossible may differ more: rounding in the logits counts there too.
         likely = expected >= expected.max() - 7.0
-        difference = float((expected - got)[likely].abs().max())
+        self._compare_sharing(float((expected - got)[likely].abs().max()))
+
+    def _compare_sharing(self, difference: float) -> None:
         allowed = 1e-3 if next(self.model.parameters()).dtype == torch.float32 else 0.5
         if not difference <= allowed:
             raise _SharingChangesAnswersError(difference)
@@ -424,6 +636,36 @@ def _only_last(model: Any, last: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@contextlib.contextmanager
+def _only_positions(model: Any, rows: torch.Tensor, positions: torch.Tensor, n_rows: int) -> Iterator[list[bool]]:
+    """Let the output layer see chosen positions only, as if they were one row; the list is not empty once it has.
+
+    As in :func:`_only_last`, the choice is made at the door of the layer.
+    """
+    chosen: list[bool] = []
+    head = model.get_output_embeddings()
+    if head is None:
+        yield chosen
+        return
+
+    def choose(_module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        hidden = inputs[0]
+        if hidden.dim() != 3 or hidden.shape[0] != n_rows:
+            return inputs
+        chosen.append(True)
+        return (hidden[rows.to(hidden.device), positions.to(hidden.device)][None], *inputs[1:])
+
+    handle = head.register_forward_pre_hook(choose)
+    try:
+        yield chosen
+    finally:
+        handle.remove()
+
+
+def _copies(cache: Any, n_rows: int) -> Any:
+    return None if cache is None else _branched(cache, n_rows)
 
 
 def _branched(cache: Any, n_rows: int) -> Any:
