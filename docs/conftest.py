@@ -1,4 +1,7 @@
-"""Every Python snippet of the pages is run as a test, in the order of the page."""
+"""Every Python snippet of the pages is run as a test, in the order of its page.
+
+A snippet that defines tests for pytest, or needs a whole model, has ``<!-- skip: next -->`` before it.
+"""
 
 from __future__ import annotations
 

@@ -486,7 +486,7 @@ def steered_distance_matrix(steered: npt.ArrayLike, reference: npt.ArrayLike, /,
     -------
     ndarray of shape (n_groups, n_groups)
         Entry [g, g'] is the mean over questions of the Jensen-Shannon distance of group g from the model steered to g'.
-        Lower is better on the diagonal. Its negative is a matrix for :func:`~.multi_objective.trade_off_regret`.
+        Lower is better on the diagonal. Its negative is a matrix for :func:`trade_off_regret`.
 
     Raises
     ------

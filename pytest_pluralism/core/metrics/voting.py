@@ -381,7 +381,7 @@ def schulze(
 def maximal_lottery(preferences: npt.ArrayLike, /) -> FloatArray:
     r"""Maximal lottery, or minimax winner: the mixture of options that no option beats in expectation.
 
-    .. math:: p \in \arg\max_{p} \min_{q} \sum_{a,b} p_a \bigl(P_{ab} - \tfrac12\bigr) q_b
+    .. math:: p \in \operatorname{argmax}_{p} \min_{q} \sum_{a,b} p_a \bigl(P_{ab} - \tfrac12\bigr) q_b
 
     The game is symmetric, so its value is 0 and the solutions are the lotteries with :math:`(P - 1/2)^T p \ge 0`: a
     linear programme.

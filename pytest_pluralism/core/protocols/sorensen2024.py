@@ -506,7 +506,7 @@ def textbook_jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike, /, *, base: floa
     -------
     float
         In [0, sqrt(log_base(2))], or NaN, the quirk that this function is here for: near-equal distributions may lose
-        their distance. Use :func:`~pytest_pluralism.core.metrics.distributional.jensen_shannon_distance` for anything
+        their distance. Use :func:`~pytest_pluralism.core.metrics.jensen_shannon_distance` for anything
         else.
 
     Examples
