@@ -417,3 +417,142 @@ def test_errors_of_adjusting():
         adjust_verdicts([], method="sidak")
     with pytest.raises(InvalidParameterError, match="'noise_floors' parameter of adjust_verdicts"):
         adjust_verdicts([verdict], noise_floors=[])
+
+
+# -------------------------------------------------------------------------- what only a fault would show: small corners
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 40])
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.99])
+def test_the_advice_is_exact_for_few_units_too(n, share):
+    values = scores(n)
+    estimate = estimate_mean(values, method="t")
+    for bound in (estimate.value + share * (estimate.high - estimate.value), estimate.value * (1 - 1e-3 * share)):
+        gate = Gate(at_most=bound)
+        more = decide(gate, estimate).units_needed
+
+        def after(n, gate=gate):
+            error = values.std(ddof=1) / math.sqrt(n)
+            return decide(gate, Estimate(estimate.value, 0, 0, error, n=n, n_clusters=n, confidence_level=0.5)).outcome
+
+        assert after(n + more) in {PASSED, FAILED}
+        if more > 1:
+            assert after(n + more - 1) is INCONCLUSIVE
+    # One more unit is advised where one more is enough.
+    close = Gate(at_most=estimated().high - 1e-6)
+    assert decide(close, estimated()).units_needed == 1
+
+
+def test_a_bound_at_a_distance_of_one_is_within_reach():
+    assert decide(Gate(at_most=1.0), estimated(0.0, -1.5, 1.5)).units_needed > 1
+
+
+def test_two_clusters_can_decide():
+    two = estimate_mean([0.2, 0.3], method="t")
+    assert decide(Gate(at_most=10.0), two).outcome is PASSED
+    assert decide(Gate(at_most=-10.0), two).outcome is FAILED
+    assert failure_p_value(Gate(at_most=-10.0), two) < 0.025
+
+
+def test_a_score_without_a_value_has_no_change():
+    change = compare_paired(scores(), scores())
+    for estimate in (Estimate(NAN, 0.1, 0.2, 0.1, 9, 9), Estimate(0.1, 0.1, 0.1, 0.0, 0, 0)):
+        assert decide(Gate(max_increase=1.0), estimate, change=change).outcome is ERROR
+
+
+def test_a_change_that_was_not_measured_everywhere_is_not_an_unchanged_model():
+    missing = compare_paired(scores(), [NAN, *scores()[1:]])
+    verdict = decide(Gate(max_increase=1.0), estimate_mean(scores()), change=missing)
+    assert verdict.outcome is INCONCLUSIVE
+    assert "1 of 40 units" in verdict.reason
+    nothing = Estimate(0.0, 0.0, 0.0, 0.0, 0, 0)
+    gate = Gate(max_increase=0.0, confidence_level=None)
+    assert decide(gate, estimate_mean(scores()), change=nothing).outcome is ERROR
+
+
+def test_a_change_of_exactly_the_noise_floor_is_noise():
+    shifted = compare_paired([0.5, 0.75, 1.0], [0.25, 0.5, 0.75])
+    estimate = estimate_mean([0.5, 0.75, 1.0])
+    assert decide(Gate(max_increase=0.0), estimate, change=shifted, noise_floor=0.25).outcome is PASSED
+    assert decide(Gate(max_increase=0.0), estimate, change=shifted, noise_floor=0.2499).outcome is not PASSED
+
+
+@pytest.mark.parametrize(
+    ("value", "width", "outcome"),
+    [(1000.0, 5e-10, INCONCLUSIVE), (1000.0, 2e-9, PASSED), (0.5, 5e-13, INCONCLUSIVE), (0.5, 1.5e-12, PASSED)],
+)
+def test_no_spread_is_seen_below_rounding(value, width, outcome):
+    estimate = Estimate(value, value - width / 2, value + width / 2, width / 4, n=9, n_clusters=9)
+    assert decide(Gate(at_most=value + 1), estimate).outcome is outcome
+
+
+def test_p_values_of_a_loss_and_of_a_gain_mirror_each_other():
+    candidate = scores(30) + np.random.default_rng(0).normal(0.05, 0.05, size=30)
+    gain, loss = compare_paired(candidate, scores(30)), compare_paired(scores(30), candidate)
+    for floor in (0.0, 0.03):
+        p_value = failure_p_value(Gate(max_decrease=0.02), estimated(), change=loss, noise_floor=floor)
+        mirrored = failure_p_value(Gate(max_increase=0.02), estimated(), change=gain, noise_floor=floor)
+        assert p_value == pytest.approx(mirrored, rel=1e-9)
+        assert 0 < p_value < 0.1
+
+
+def test_only_a_change_can_be_unchanged():
+    # Forty scores of 0 are a score of 0; forty differences of 0 are no change, and so are two.
+    assert failure_p_value(Gate(at_least=0.1), estimate_mean([0.0] * 40)) < 0.025
+    for n in (2, 40):
+        unchanged = compare_paired(scores(n), scores(n))
+        assert failure_p_value(Gate(max_increase=0.0), estimated(), change=unchanged) == 1.0
+
+
+def test_what_cannot_be_trusted_has_no_p_value():
+    gate = Gate(at_most=0.1)
+    assert math.isnan(failure_p_value(gate, Estimate(0.3, 0.25, 0.35, 0.025, n=9, n_clusters=1)))
+    assert math.isnan(failure_p_value(gate, Estimate(0.3, NAN, 0.35, 0.025, n=9, n_clusters=9)))
+    assert math.isnan(failure_p_value(gate, Estimate(0.3, 0.25, NAN, 0.025, n=9, n_clusters=9)))
+    # It does not hide what the other bound shows, whichever comes first.
+    untrusted, change = estimate_mean([0.2] * 5), estimated(0.04, 0.03, 0.05)
+    alone = failure_p_value(Gate(max_increase=0.02), untrusted, change=change)
+    both = failure_p_value(Gate(at_most=0.5, max_increase=0.02), untrusted, change=change)
+    assert both == pytest.approx(2 * alone)
+
+
+def test_p_values_of_several_bounds_stay_below_one():
+    assert failure_p_value(Gate(at_least=0.0, at_most=0.6), estimated()) == 1.0
+
+
+def _failed_change(n_errors, floor=0.0):
+    """A change that is ``n_errors`` standard errors above the larger of a margin of 0.02 and the floor."""
+    value = max(0.02, floor) + n_errors * 0.01
+    change = Estimate(value, value - 0.0196, value + 0.0196, 0.01, n=10_000, n_clusters=10_000)
+    verdict = decide(Gate(max_increase=0.02), estimated(), change=change, noise_floor=floor)
+    assert verdict.outcome is FAILED
+    return verdict
+
+
+def test_changes_are_adjusted_as_levels_are():
+    clear, slight = _failed_change(9.0), _failed_change(2.0)
+    outcomes = [verdict.outcome for verdict in adjust_verdicts([slight, clear, slight])]
+    assert outcomes == [INCONCLUSIVE, FAILED, INCONCLUSIVE]
+    # Two gates are many enough for an adjustment, and it takes back no more than it must.
+    assert [verdict.outcome for verdict in adjust_verdicts([slight, slight])] == [INCONCLUSIVE] * 2
+    assert [verdict.outcome for verdict in adjust_verdicts([slight, clear])] == [FAILED] * 2
+    assert [verdict.outcome for verdict in adjust_verdicts([slight, clear], method="bonferroni")] == [
+        INCONCLUSIVE,
+        FAILED,
+    ]
+
+
+def test_an_adjusted_change_is_held_against_its_own_noise_floor():
+    slight = _failed_change(2.0, floor=0.1)
+    adjusted = adjust_verdicts([slight, slight], noise_floors=[0.1, 0.1])
+    assert [verdict.outcome for verdict in adjusted] == [INCONCLUSIVE] * 2
+    # Against a smaller floor the same changes are clear.
+    assert adjust_verdicts([slight, slight]) == (slight, slight)
+
+
+def test_an_error_without_an_estimate_is_left_alone():
+    error = Verdict(ERROR, Gate(at_most=0.1), None, reason="the survey could not be read")
+    slight = _failed_change(2.0)
+    adjusted = adjust_verdicts([error, slight, slight])
+    assert [verdict.outcome for verdict in adjusted] == [ERROR, INCONCLUSIVE, INCONCLUSIVE]
+    assert adjusted[0] == error
