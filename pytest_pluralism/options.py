@@ -16,7 +16,7 @@ from pytest_pluralism.files import check_writable
 __all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve"]
 
 #: The endings of report files that can be written.
-REPORT_ENDINGS = (".json",)
+REPORT_ENDINGS = (".json", ".md")
 
 PROTOCOLS = ("sound", "sorensen2024", "modular_pluralism")
 

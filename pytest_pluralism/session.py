@@ -343,8 +343,10 @@ class PluralismSession:
         for path in self.settings["report"]:
             from pytest_pluralism.files import write_atomically
             from pytest_pluralism.report.json_report import report_json
+            from pytest_pluralism.report.markdown import report_markdown
 
-            text = report_json(self.entries.values(), self.run_provenance(complete=complete))
+            render = report_markdown if path.suffix == ".md" else report_json
+            text = render(self.entries.values(), self.run_provenance(complete=complete))
             try:
                 write_atomically(path, text)
             except OSError as error:

@@ -136,7 +136,7 @@ def test_interrupting_leaves_no_half_written_file(gated: pytest.Pytester) -> Non
             "--pluralism-inconclusive=fial",
             ["--pluralism-inconclusive must be one of fail, warn, skip", "Did you mean fail?"],
         ),
-        ("--pluralism-report=out.txt", ["--pluralism-report must end with .json"]),
+        ("--pluralism-report=out.txt", ["--pluralism-report must end with .json or .md"]),
         ("--pluralism-report=/proc/nowhere/out.json", ["--pluralism-report cannot be written"]),
         ("--pluralism-batch-size=0", ["--pluralism-batch-size must be 'auto' or a whole number"]),
         ("--pluralism-seed=x", ["--pluralism-seed must be a whole number"]),
@@ -169,6 +169,16 @@ def test_settings_come_from_command_line_then_environment_then_ini(
     assert settings["repetitions"] == {"value": 7, "origin": "command line"}
     assert settings["model"] == {"value": ["table:ini"], "origin": "ini"}
     assert settings["dtype"]["origin"] == "default"
+
+
+def test_a_markdown_report_stands_beside_the_json_one(gated: pytest.Pytester) -> None:
+    gated.runpytest_subprocess(
+        "--pluralism-model=table:plain", "--pluralism-report=out.json", "--pluralism-report=out.md"
+    )
+    text = gated.path.joinpath("out.md").read_text()
+    assert "1 passed, 1 failed" in text
+    assert "| plain | js\\_distance town.jsonl | North | 0.229 [0.176, 0.281] | ≤ 0.9 | ✓ passed |" in text
+    assert gated.path.joinpath("out.json").exists()
 
 
 def test_junit_properties(gated: pytest.Pytester) -> None:

@@ -24,6 +24,7 @@ from pytest_pluralism.core.records import (
     Witness,
 )
 from pytest_pluralism.report.json_report import entry_json, report_json
+from pytest_pluralism.report.markdown import report_markdown
 from pytest_pluralism.report.terminal import summary_lines
 
 HOSTILE = "\x1b]0;owned\x07<script>alert(1)</script>\u202e" + "x" * 300
@@ -124,3 +125,14 @@ def test_the_table_keeps_to_the_width_of_the_terminal(width: int) -> None:
     assert max(len(line) for line in lines if "warning" not in line) <= width
     joined = "".join("".join(lines).split())
     assert "FAILED" in joined
+
+
+def test_markdown_shows_untrusted_text_as_text() -> None:
+    text = report_markdown([entry_json(entry(text="a|b <script> [x](http://y) *z* `w`" + HOSTILE))], RUN)
+    assert "<script>" not in text
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    assert "](http" not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    # Every row has as many cells as the heading: nothing in a name opens another one.
+    assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
+    assert "| 0.400 [0.250, 0.500] | ≤ 0.125 | ✗ failed | 0.50 |" in text

@@ -1,0 +1,115 @@
+"""The Markdown report: one table of verdicts with their references, for a job summary or a README."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pytest_pluralism.core.messages import printable
+
+__all__ = ["report_markdown"]
+
+_SIGNS = {"passed": "✓ passed", "failed": "✗ failed", "inconclusive": "? inconclusive", "error": "! error"}
+
+_COLUMNS = (
+    "model",
+    "measure",
+    "population",
+    "value [interval]",
+    "promise",
+    "outcome",
+    "option mass",
+    "human floor",
+    "uniform",
+    "shuffled",
+    "nearest other population",
+)
+
+
+def report_markdown(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
+    """Return the text of a report: a heading, a row a verdict, and what must be said of single rows.
+
+    Whatever stands in names and answers is shown as text: no markup of Markdown or HTML in it has an effect.
+    """
+    entries = list(entries)
+    seed = run.get("settings", {}).get("seed", {}).get("value", "?")
+    lines = [
+        "# Pluralism report",
+        "",
+        f"{_count(entries)}. Seed {seed}, {_text(run.get('started', ''))}, `{_code(run.get('command', ''))}`.",
+        "",
+        "| " + " | ".join(_COLUMNS) + " |",
+        "|" + "---|" * len(_COLUMNS),
+        *("| " + " | ".join(_row(entry)) + " |" for entry in entries),
+        "",
+    ]
+    notes = list(_notes(entries))
+    if notes:
+        lines += ["## Not passed", "", *notes, ""]
+    return "\n".join(lines)
+
+
+def _count(entries: list[Mapping[str, Any]]) -> str:
+    outcomes = [entry["outcome"] for entry in entries]
+    parts = [f"{outcomes.count(name)} {name}" for name in _SIGNS if name in outcomes]
+    return ", ".join(parts) or "No verdicts"
+
+
+def _row(entry: Mapping[str, Any]) -> Iterator[str]:
+    references = entry.get("references", {})
+    dataset = entry.get("dataset") or {}
+    yield _text(entry["model"].get("name", ""))
+    yield _text(f"{entry['metric']} {dataset.get('name', '')}".strip())
+    yield _text(entry.get("population", "each" if dataset else ""))
+    yield _interval(entry)
+    yield _promise(entry["gate"])
+    yield _SIGNS[entry["outcome"]]
+    masses = [unit["option_mass"] for unit in entry["units"] if "option_mass" in unit]
+    yield f"{sum(masses) / len(masses):.2f}" if masses else ""
+    for name in ("sampling_floor", "uniform", "shuffle"):
+        yield _number(references.get(name))
+    others = {name: value for name, value in entry.get("other_populations", {}).items() if value is not None}
+    nearest = min(others, key=lambda name: others[name]) if others else None
+    yield "" if nearest is None else f"{_text(nearest)} {others[nearest]:.2f}"
+
+
+def _interval(entry: Mapping[str, Any]) -> str:
+    change = "change" in entry and not {"at_most", "at_least"} & set(entry["gate"])
+    estimate = entry["change"] if change else entry["estimate"]
+    if estimate is None or estimate["value"] is None:
+        return "-"
+    sign = "+" if change else ""
+    if None in (estimate["low"], estimate["high"], estimate["confidence_level"]):
+        return f"{estimate['value']:{sign}.3f}"
+    return f"{estimate['value']:{sign}.3f} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
+
+
+def _promise(gate: Mapping[str, Any]) -> str:
+    words = {"at_least": "≥ ", "at_most": "≤ ", "max_increase": "rise ≤ ", "max_decrease": "fall ≤ "}
+    return ", ".join(f"{word}{gate[name]:g}" for name, word in words.items() if name in gate)
+
+
+def _notes(entries: list[Mapping[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        if entry["outcome"] == "passed":
+            continue
+        line = f"- **{_text(entry['nodeid'])}** ({_text(entry['key'])}): {_text(entry.get('reason', ''), most=600)}."
+        witness = entry.get("witness")
+        if witness:
+            line += f" Worst: {_text(witness['id'])} “{_text(witness.get('text', ''), most=120)}”."
+        yield line
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _text(value: object, *, most: int = 160) -> str:
+    """Return text that Markdown and HTML show as it is."""
+    escaped = html.escape(printable(str(value), most=most), quote=False)
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]()#+!|~$@" else sign for sign in escaped)
+
+
+def _code(value: object) -> str:
+    return html.escape(printable(str(value), most=300), quote=False).replace("`", "'").replace("|", "\\|")
