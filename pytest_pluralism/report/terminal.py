@@ -14,6 +14,8 @@ __all__ = ["summary_lines"]
 _NARROW = 72
 _WIDE = 110
 
+_COLUMNS = ("outcome", "value [interval]", "promise", "uniform", "measure")
+
 
 def summary_lines(entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /, *, width: int) -> Iterator[str]:
     """Return the lines of the summary: one row a verdict, then what was written where.
@@ -21,8 +23,12 @@ def summary_lines(entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /,
     The lines hold no escape sequences, whatever stands in a name or an answer.
     """
     entries = list(entries)
-    if entries:
-        yield from _table([_row(entry) for entry in entries], width)
+    rows = [_row(entry) for entry in entries]
+    models = list(dict.fromkeys(row[-1] for row in rows))
+    for model in models:
+        if len(models) > 1:
+            yield model
+        yield from _table([row[:-1] for row in rows if row[-1] == model], rows, width)
     for entry in entries:
         for warning in entry.get("warnings", ()):
             yield f"warning: {printable(entry['key'], most=60)}: {printable(warning, most=200)}"
@@ -59,7 +65,8 @@ def _promise(gate: Mapping[str, Any]) -> str:
     return ", ".join(f"{sign}{gate[name]:g}" for name, sign in signs.items() if name in gate)
 
 
-def _table(rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
+def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
+    """Return the table of one model; its columns are as wide as those of the others."""
     # Rich lays out and wraps; colours stay out, so that the same lines serve a terminal, a log and a pipe.
     from rich import box
     from rich.console import Console
@@ -67,17 +74,15 @@ def _table(rows: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if width >= _NARROW else None, pad_edge=False)
-    names = ("outcome", "value [interval]", "promise", "uniform", "measure", "model")
-    # A column that says the same in every row takes room from those that do not.
-    one_model = len({row[names.index("model")] for row in rows}) == 1
-    left_out = {"uniform"} if width < _WIDE else set()
-    left_out |= {"model"} if one_model else set()
-    shown = [index for index, name in enumerate(names) if name not in left_out]
-    for index in shown:
+    for index, name in enumerate(_COLUMNS):
+        if name == "uniform" and width < _WIDE:
+            continue
+        numbers = width >= _NARROW and name != "measure"
         # The numbers stay on one line where they can; the names give way.
-        table.add_column(names[index], overflow="fold", no_wrap=index < 3 and width >= _NARROW)
+        widest = max(len(name), *(len(row[index]) for row in every)) if numbers else None
+        table.add_column(name, overflow="fold", no_wrap=numbers, min_width=widest)
     for row in rows:
-        table.add_row(*(Text(row[index]) for index in shown))
+        table.add_row(*(Text(row[index]) for index, name in enumerate(_COLUMNS) if name != "uniform" or width >= _WIDE))
     console = Console(file=io.StringIO(), width=max(width, 40), color_system=None, legacy_windows=False)
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
