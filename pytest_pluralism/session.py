@@ -141,6 +141,7 @@ class PluralismSession:
             provenance=provenance,
             baseline=baseline,
             options=self.repeat_options(),
+            path=self.config.cwd_relative_nodeid(nodeid),
         )
 
     def provenance(self, plan: PlannedGate, model: LanguageModel) -> Provenance:
@@ -312,7 +313,7 @@ class PluralismSession:
         options = self.repeat_options()
         if self.settings["baseline"] is None:
             options = f"{options} --pluralism-baseline=PATH".strip()
-        return f"pytest {options + ' ' if options else ''}--pluralism-update-baseline {shlex.quote(nodeid)}"
+        return f"pytest {options + ' ' if options else ''}--pluralism-update-baseline {shlex.quote(self.config.cwd_relative_nodeid(nodeid))}"
 
     # ------------------------------------------------------------------------------------------------- collecting
 

@@ -194,7 +194,7 @@ def _origin(entry: ReportEntry) -> str:
 
 def _commands(entry: ReportEntry) -> str:
     # The node id is quoted as a shell needs it: brackets are patterns to some.
-    nodeid = "'" + entry.nodeid.replace("'", "'\\''") + "'"
+    nodeid = "'" + printable(entry.path or entry.nodeid, most=1000).replace("'", "'\\''") + "'"
     options = f"{entry.options} " if entry.options else ""
     words = f"to inspect: pytest {options}--pluralism-report=report.json {nodeid}"
     if entry.verdict.gate.needs_baseline:

@@ -263,6 +263,9 @@ class GenerationSettings:
             raise refuse("temperature", "a float in [0, inf)")
         if not 0 < self.top_p <= 1:
             raise refuse("top_p", "a float in (0, 1]")
+        # 1 and 1.0 are one setting, and what is stored under it is found under both.
+        object.__setattr__(self, "temperature", float(self.temperature))
+        object.__setattr__(self, "top_p", float(self.top_p))
         if not isinstance(self.stop, tuple) or not all(isinstance(text, str) and text for text in self.stop):
             raise refuse("stop", "a tuple of texts that are not empty")
 
@@ -492,7 +495,8 @@ class ReportEntry:
 
     ``test`` is the node id without the model in its brackets, the same for every model; ``key`` tells the promises of
     one test apart.
-    ``baseline`` says what the verdict was compared with; ``options`` are the options that repeat the run.
+    ``baseline`` says what the verdict was compared with; ``options`` are the options that repeat the run, and ``path``
+    is the node id as it is typed in the folder where the run was started.
     """
 
     nodeid: str
@@ -506,3 +510,4 @@ class ReportEntry:
     provenance: Provenance
     baseline: Mapping[str, Any] | None = None
     options: str = ""
+    path: str = ""
