@@ -313,7 +313,8 @@ class PluralismSession:
         options = self.repeat_options()
         if self.settings["baseline"] is None:
             options = f"{options} --pluralism-baseline=PATH".strip()
-        return f"pytest {options + ' ' if options else ''}--pluralism-update-baseline {shlex.quote(self.config.cwd_relative_nodeid(nodeid))}"
+        words = ["pytest", *([options] if options else []), "--pluralism-update-baseline"]
+        return " ".join([*words, shlex.quote(self.config.cwd_relative_nodeid(nodeid))])
 
     # ------------------------------------------------------------------------------------------------- collecting
 
