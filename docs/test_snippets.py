@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sybil import Sybil
@@ -23,6 +24,13 @@ SNIPPET = re.compile(r"(?:^<!-- (?P<comment>[^\n]*) -->\n+)?^```python\n(?P<code
 
 def snippets(page: Path) -> list[tuple[str, str]]:
     return [(match["comment"] or "", match["code"]) for match in SNIPPET.finditer(page.read_text(encoding="utf-8"))]
+
+
+def block(page: Path, language: str) -> str:
+    """Return the first block of a page in a language."""
+    found = re.search(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -87,3 +95,13 @@ def test_a_model_brought_as_the_page_says_answers_a_survey(tmp_path: Path) -> No
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "1 passed" in result.stdout
+
+
+def test_the_survey_of_the_page_can_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = DOCS / "how-to/test-your-own-survey.md"
+    (tmp_path / "members.jsonl").write_text(block(page, "json"), encoding="utf-8")
+    (code,) = [code for _, code in snippets(page) if "load_survey" in code]
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)  # noqa: S102 - it is ours
+    assert namespace["survey"].populations == ("Members",)

@@ -1,0 +1,47 @@
+"""The tables of options, keywords and report fields hold what the code holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_pluralism import gate, options
+from pytest_pluralism.report import json_report
+
+REFERENCE = Path(__file__).parent / "reference"
+
+OPTIONS = (REFERENCE / "markers-and-options.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("setting", options.SETTINGS, ids=lambda setting: setting.name)
+def test_an_option_has_its_row_with_its_default(setting: options.Setting) -> None:
+    row = re.search(rf"^\| `{setting.option}(?: [^`]*)?` \|([^|]*)\|", OPTIONS, re.MULTILINE)
+    assert row is not None, f"{setting.option} is not in the table"
+    # What has no default may say in words what happens without it.
+    if setting.default is None or setting.default == () or setting.flag:
+        assert "`" not in row[1]
+    else:
+        assert row[1].strip() == f"`{setting.default}`"
+
+
+def test_no_row_is_left_of_an_option_that_is_gone() -> None:
+    known = {setting.option for setting in options.SETTINGS}
+    assert set(re.findall(r"`(--pluralism-[a-z-]+)", OPTIONS)) <= known
+
+
+def test_every_keyword_of_a_distance_is_in_the_table() -> None:
+    # The bounds of measures of which more is better belong to their own pages.
+    keywords = set(gate.KEYWORDS) - {"at_least", "max_decrease"}
+    rows = "\n".join(line for line in OPTIONS.partition("## Fixtures")[0].splitlines() if line.startswith("| `"))
+    assert {keyword for keyword in keywords if f"`{keyword}`" not in rows} == set()
+
+
+def test_every_field_of_a_verdict_is_in_the_table() -> None:
+    schema = json.loads(Path(json_report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
+    page = (REFERENCE / "report.md").read_text(encoding="utf-8")
+    fields = [*schema["properties"], *schema["properties"]["run"]["properties"]]
+    fields += schema["$defs"]["verdict"]["properties"]
+    assert [name for name in fields if f"`{name}`" not in page] == []
