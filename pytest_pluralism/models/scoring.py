@@ -224,7 +224,7 @@ class Scorer:
         self.notes: list[str] = []
         on_cpu = self.device.type == "cpu"
         self.max_rows: int | None = batch_size if isinstance(batch_size, int) else None
-        # Measured on two cores: larger batches gain nothing and cost memory; see docs/explanation/decisions.md.
+        # On a CPU a batch of this size fills the cores already; more tokens at once cost memory alone.
         self.token_budget = 2048 if on_cpu else 16384
         self.minimum_saving = 64 if on_cpu else 512
         self.computed_tokens = 0
