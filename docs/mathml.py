@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -14,7 +15,8 @@ logger = logging.getLogger(__name__)
 
 
 def _mathml(text: str, display: str, node: nodes.Element) -> str:
-    text = text.strip()
+    # A parenthesis that is only made large would carry an exponent by itself; a paired one carries it for the whole.
+    text = re.sub(r"\\[bB]ig([lr])(?![a-z])", lambda side: r"\left" if side[1] == "l" else r"\right", text.strip())
     try:
         made = convert(text, display=display)
     except Exception as error:  # noqa: BLE001 - whatever it is, the page that holds the formula is named
