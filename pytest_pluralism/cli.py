@@ -28,7 +28,7 @@ from pytest_pluralism.core.errors import PluralismError, unknown_name
 from pytest_pluralism.core.messages import printable
 
 if TYPE_CHECKING:
-    from pytest_pluralism.models.answers import AnswerStore, StoredModel
+    from pytest_pluralism.models.answers import AnswerStore, StoreCheck, StoredModel
 
 __all__ = ["main"]
 
@@ -144,6 +144,8 @@ def list_answers(arguments: argparse.Namespace) -> int:
                     "dtype": one.dtype,
                     "device": one.device,
                     "answers": one.answers,
+                    "responses": one.responses,
+                    "full_answers": one.full_answers,
                     "bytes": one.bytes,
                     "created": _time(one.created),
                     "used": _time(one.used),
@@ -157,16 +159,20 @@ def list_answers(arguments: argparse.Namespace) -> int:
         elif store is None:
             _say(_nothing(arguments))
         else:
-            _say(f"{_shown(store.path)}: {sum(one.answers for one in models):,} answers, {_size(store.file_bytes())}")
+            counts = [sum(getattr(one, kind) for one in models) for kind in ("answers", "responses", "full_answers")]
+            _say(f"{_shown(store.path)}: {_counted(*counts)}, {_size(store.file_bytes())}")
+            # Columns of what hardly anybody stores would only make the others hard to read.
+            kinds = [kind for kind, count in zip(("responses", "full_answers"), counts[1:], strict=True) if count]
+            names = [kind.replace("_", " ") for kind in kinds]
             rows: list[tuple[str, ...]] = [
-                ("model", "sha256", "dtype", "device", "answers", "size", "first", "last used")
+                ("model", "sha256", "dtype", "device", "answers", *names, "size", "first", "last used")
             ]
             for one in models:
                 words = [printable(word, most=most) for word, most in ((one.name, 50), (one.sha256[:12], 12))]
                 words += [printable(word, most=12) for word in (one.dtype, one.device)]
-                rows.append(
-                    (*words, f"{one.answers:,}", _size(one.bytes), _time(one.created)[:10], _time(one.used)[:10])
-                )
+                numbers = [f"{getattr(one, kind):,}" for kind in kinds]
+                days = (_time(one.created)[:10], _time(one.used)[:10])
+                rows.append((*words, f"{one.answers:,}", *numbers, _size(one.bytes), *days))
             for line in _table(rows) if models else ():
                 _say(line)
             _say_set_aside(arguments)
@@ -175,18 +181,21 @@ def list_answers(arguments: argparse.Namespace) -> int:
 
 def verify_answers(arguments: argparse.Namespace) -> int:
     """Check the file, and every answer against its checksum."""
+    from pytest_pluralism.models.answers import StoreCheck
+
     with _looked_at(arguments) as (store, models):
         if store is None:
             if arguments.json:
-                _say_json(_check_content(arguments, 0, 0, 0, ()))
+                _say_json(_check_content(arguments, StoreCheck(0, 0, 0)))
             else:
                 _say(_nothing(arguments))
             return EXIT_OK
         check = store.verify(model_sha256s=[one.sha256 for one in models] if arguments.model else None)
         if arguments.json:
-            _say_json(_check_content(arguments, check.answers, check.damaged, check.unreadable, check.problems))
+            _say_json(_check_content(arguments, check))
         else:
-            _say(f"{_shown(store.path)}: {check.answers:,} answers checked, {check.damaged:,} damaged")
+            counted = _counted(check.answers, check.responses, check.full_answers)
+            _say(f"{_shown(store.path)}: {counted} checked, {check.damaged:,} damaged")
             if check.damaged:
                 _say("Damaged answers are never used; they are replaced when their questions are asked again.")
             if check.unreadable:
@@ -279,18 +288,26 @@ def _say_set_aside(arguments: argparse.Namespace) -> None:
         _say(f"set aside as damaged, and not used: {', '.join(names)} (delete them when nobody needs them)")
 
 
-def _check_content(
-    arguments: argparse.Namespace, answers: int, damaged: int, unreadable: int, problems: Sequence[str]
-) -> dict[str, Any]:
+def _check_content(arguments: argparse.Namespace, check: StoreCheck) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "folder": str(_folder(arguments)),
-        "answers": answers,
-        "damaged": damaged,
-        "unreadable": unreadable,
-        "problems": list(problems),
+        "answers": check.answers,
+        "responses": check.responses,
+        "full_answers": check.full_answers,
+        "damaged": check.damaged,
+        "unreadable": check.unreadable,
+        "problems": list(check.problems),
         "set_aside": _set_aside(arguments),
     }
+
+
+def _counted(answers: int, responses: int, full_answers: int) -> str:
+    """Say how many of each kind there are; kinds of which there are none are left out, answers excepted."""
+    words = [f"{answers:,} answers"]
+    words += [f"{responses:,} responses"] if responses else []
+    words += [f"{full_answers:,} scored full answers"] if full_answers else []
+    return ", ".join(words)
 
 
 def _nothing(arguments: argparse.Namespace) -> str:

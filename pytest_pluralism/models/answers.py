@@ -1,5 +1,7 @@
 """Answers that were given before, on the disk: found again by the content of the question and the model that was asked.
 
+Beside the answers to closed questions it keeps the scores of whole answers, and responses with their settings and seed.
+
 One SQLite file in a folder, shared by every process of a run and by runs at the same time.
 Whatever goes wrong with it costs time and never an answer: the caller gets an :class:`AnswerStoreError` with a remedy
 and goes on without the store.
@@ -26,7 +28,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pytest_pluralism.core.errors import PluralismError, invalid_parameter
-from pytest_pluralism.core.records import Answer, Prompt
+from pytest_pluralism.core.records import (
+    Answer,
+    FullAnswerPrompt,
+    FullAnswerScores,
+    GenerationSettings,
+    Prompt,
+    Response,
+)
 from pytest_pluralism.models.protocol import ModelIdentity
 
 __all__ = [
@@ -38,6 +47,8 @@ __all__ = [
     "StoredModel",
     "answer_key",
     "default_answers_folder",
+    "full_answer_key",
+    "response_key",
 ]
 
 #: Raised by one whenever a change of the engine moves its numbers by more than rounding: older answers are then misses.
@@ -48,8 +59,9 @@ FILE_NAME = "answers.sqlite3"
 #: "PLUR": how a file says that it is ours (``PRAGMA application_id``).
 APPLICATION_ID = 0x504C5552
 
-#: The layout of the tables (``PRAGMA user_version``).
-VERSION = 1
+#: The layout of the tables (``PRAGMA user_version``). Version 1 had the table ``answers`` only; it is read, and becomes
+#: version 2 where it lies when it is opened for writing.
+VERSION = 2
 
 #: About 2.5 million answers.
 MOST_BYTES = 2**30
@@ -84,8 +96,14 @@ ROW_OVERHEAD = 120
 #: SQLite takes at least 999 parameters in one statement.
 CHUNK = 500
 
-SCHEMA = (
-    """CREATE TABLE answers (
+#: All tables have the same columns, so that all rows are checked, counted and removed alike; ``answer`` holds the
+#: content, whatever it is.
+TABLES = ("answers", "responses", "full_answers")
+
+
+def _statements(table: str) -> tuple[str, str]:
+    return (
+        f"""CREATE TABLE {table} (
     key BLOB NOT NULL PRIMARY KEY,
     model_sha256 TEXT NOT NULL,
     model TEXT NOT NULL,
@@ -97,8 +115,12 @@ SCHEMA = (
     created REAL NOT NULL,
     used REAL NOT NULL
 ) WITHOUT ROWID""",
-    "CREATE INDEX answers_by_use ON answers (used, bytes)",
-)
+        f"CREATE INDEX {table}_by_use ON {table} (used, bytes)",
+    )
+
+
+#: The tables of each version that ever was.
+TABLES_OF = {1: TABLES[:1], VERSION: TABLES}
 
 _COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
@@ -107,6 +129,7 @@ _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _CHOOSE = "choose another folder: --pluralism-answers DIR, or none: --pluralism-answers off"
 
 _Result = TypeVar("_Result")
+_Asked = TypeVar("_Asked")
 
 
 class AnswerStoreError(PluralismError):
@@ -119,7 +142,10 @@ class _DamagedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """What a store holds of one model: how many answers, their bytes, when the first came and the last was used."""
+    """What a store holds of one model: how much of each kind, the bytes of all, when the first came and the last use.
+
+    ``answers`` are those to closed questions; ``full_answers`` are prompts whose whole answers were scored.
+    """
 
     name: str
     sha256: str
@@ -129,11 +155,13 @@ class StoredModel:
     bytes: int
     created: float
     used: float
+    responses: int = 0
+    full_answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StoreCheck:
-    """What a check of every row found.
+    """What a check of every row found: how many of each kind there are, and of all kinds together how many are no use.
 
     ``damaged`` rows do not fit their checksums; ``unreadable`` ones are whole but of another version of the package.
     Neither is ever used.
@@ -143,6 +171,8 @@ class StoreCheck:
     damaged: int
     unreadable: int
     problems: tuple[str, ...] = ()
+    responses: int = 0
+    full_answers: int = 0
 
 
 def default_answers_folder() -> Path:
@@ -161,13 +191,29 @@ def answer_key(identity: ModelIdentity, prompt: Prompt, /) -> bytes:
     It covers the hash of the model (checkpoint, tokenizer, chat template, dtype), the type of the device, every field
     of the prompt, and :data:`ENGINE_NUMERICS`.
     """
-    content = {
-        "model": identity.sha256,
-        "device": _device_type(identity),
-        "prompt": prompt,
-        "numerics": ENGINE_NUMERICS,
-    }
-    return hashlib.sha256(_canonical(content)).digest()
+    return _key(identity, {"prompt": prompt})
+
+
+def response_key(identity: ModelIdentity, prompt: Prompt, settings: GenerationSettings, draw: int, /) -> bytes:
+    """Return the SHA-256 under which a response is kept.
+
+    It covers all that :func:`answer_key` covers, every setting (the seed among them), and the number of the draw.
+    """
+    return _key(identity, {"kind": "response", "prompt": prompt, "settings": settings, "draw": draw})
+
+
+def full_answer_key(identity: ModelIdentity, asked: FullAnswerPrompt, /) -> bytes:
+    """Return the SHA-256 under which the scores of whole answers are kept.
+
+    It covers all that :func:`answer_key` covers, the texts of the answers, and the neutral prompt.
+    """
+    asked = dataclasses.replace(asked, neutral=asked.neutral_prompt)
+    return _key(identity, {"kind": "full answers", "asked": asked})
+
+
+def _key(identity: ModelIdentity, asked: dict[str, Any]) -> bytes:
+    content = {"model": identity.sha256, "device": _device_type(identity), "numerics": ENGINE_NUMERICS}
+    return hashlib.sha256(_canonical(content | asked)).digest()
 
 
 class AnswerStore:
@@ -245,6 +291,7 @@ class AnswerStore:
         self._writable = not read_only
         self._connection: sqlite3.Connection | None = None
         self._inode = (0, 0)
+        self._tables = TABLES
         self._closed = False
         self._guard = threading.RLock()
         self._open()
@@ -268,30 +315,79 @@ class AnswerStore:
             The store cannot be read now: it is locked, or closed.
         """
         wanted = {answer_key(identity, prompt): prompt for prompt in dict.fromkeys(prompts)}
-        found: dict[Prompt, Answer] = {}
+        return self._lookup("answers", wanted, _decode)
+
+    def lookup_responses(
+        self, identity: ModelIdentity, prompts: Sequence[Prompt], settings: GenerationSettings, /, *, n_draws: int = 1
+    ) -> dict[tuple[Prompt, int], Response]:
+        """Return the responses that are there, by prompt and number of the draw (from 0 to ``n_draws`` - 1).
+
+        Raises
+        ------
+        AnswerStoreError
+            The store cannot be read now: it is locked, or closed.
+        """
+        wanted = {
+            response_key(identity, prompt, settings, draw): (prompt, draw)
+            for prompt in dict.fromkeys(prompts)
+            for draw in range(n_draws)
+        }
+        return self._lookup(
+            "responses",
+            wanted,
+            lambda encoded, asked: _decode_response(encoded, None if asked is None else (settings, asked[1])),
+        )
+
+    def lookup_full_answers(
+        self, identity: ModelIdentity, prompts: Sequence[FullAnswerPrompt], /
+    ) -> dict[FullAnswerPrompt, FullAnswerScores]:
+        """Return the scores of whole answers that are there, by prompt.
+
+        Raises
+        ------
+        AnswerStoreError
+            The store cannot be read now: it is locked, or closed.
+        """
+        # Two prompts that differ in how they name the same neutral prompt have one key.
+        wanted = {full_answer_key(identity, asked): asked for asked in dict.fromkeys(prompts)}
+        found = self._lookup("full_answers", wanted, _decode_full_answers)
+        return {
+            asked: found[same]
+            for asked in dict.fromkeys(prompts)
+            if (same := wanted[full_answer_key(identity, asked)]) in found
+        }
+
+    def _lookup(
+        self,
+        table: str,
+        wanted: dict[bytes, _Asked],
+        decode: Callable[[bytes, _Asked | None], _Result | None],
+    ) -> dict[_Asked, _Result]:
+        found: dict[_Asked, _Result] = {}
         damaged = 0
         stale: list[bytes] = []
         now = self._clock()
         with self._guard:
-            keys = list(wanted)
             rows: list[tuple[Any, ...]] = []
-            for chunk in _chunks(keys):
-                rows += self._do(functools.partial(_rows_of, keys=chunk))
+            for chunk in _chunks(list(wanted)):
+                rows += self._do(functools.partial(self._rows, table=table, keys=chunk))
             for row in rows:
                 if not _is_whole(row):
                     damaged += 1
                     continue
-                prompt = wanted[row[0]]
-                answer = _decode(row[5], prompt)
-                if answer is not None:
-                    found[prompt] = answer
+                record = decode(row[5], wanted[row[0]])
+                if record is not None:
+                    found[wanted[row[0]]] = record
                     if not isinstance(row[9], float) or row[9] < now - TOUCH_AFTER:
                         stale.append(row[0])
-            self._touch(stale, now)
+            self._touch(table, stale, now)
             self.damaged += damaged
             self.hits += len(found)
             self.misses += len(wanted) - len(found)
         return found
+
+    def _rows(self, connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        return _rows_of(connection, table=table, keys=keys) if table in self._tables else []
 
     def keep(self, identity: ModelIdentity, pairs: Iterable[tuple[Prompt, Answer]], /) -> None:
         """Keep answers: all of this call or, when it is cut short, none.
@@ -305,21 +401,60 @@ class AnswerStore:
         AnswerStoreError
             These answers were not kept: the store is locked, closed, or (at the first time) cannot be written.
         """
+        self._keep(
+            "answers", identity, ((answer_key(identity, prompt), _encode(answer, prompt)) for prompt, answer in pairs)
+        )
+
+    def keep_responses(
+        self, identity: ModelIdentity, settings: GenerationSettings, pairs: Iterable[tuple[Prompt, Response]], /
+    ) -> None:
+        """Keep responses with their settings, as :meth:`keep` does answers.
+
+        Raises
+        ------
+        AnswerStoreError
+            These responses were not kept: the store is locked, closed, or (at the first time) cannot be written.
+        """
+        self._keep(
+            "responses",
+            identity,
+            (
+                (response_key(identity, prompt, settings, response.draw), _encode_response(response, settings))
+                for prompt, response in pairs
+            ),
+        )
+
+    def keep_full_answers(
+        self, identity: ModelIdentity, pairs: Iterable[tuple[FullAnswerPrompt, FullAnswerScores]], /
+    ) -> None:
+        """Keep the scores of whole answers, as :meth:`keep` does answers.
+
+        Raises
+        ------
+        AnswerStoreError
+            These scores were not kept: the store is locked, closed, or (at the first time) cannot be written.
+        """
+        self._keep(
+            "full_answers",
+            identity,
+            ((full_answer_key(identity, asked), _encode_full_answers(scores, asked)) for asked, scores in pairs),
+        )
+
+    def _keep(self, table: str, identity: ModelIdentity, contents: Iterable[tuple[bytes, bytes | None]]) -> None:
         now = self._clock()
         rows = []
         unstorable = 0
-        for prompt, answer in pairs:
-            encoded = _encode(answer, prompt)
+        for key, encoded in contents:
             if encoded is None:
                 unstorable += 1
             else:
-                rows.append(_row(identity, answer_key(identity, prompt), encoded, now))
+                rows.append(_row(identity, key, encoded, now))
         with self._guard:
             self._unstorable += unstorable
             if not rows or not self._writable:
                 return
             marks = ",".join("?" * len(rows[0]))
-            sql = f"INSERT OR REPLACE INTO answers ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - constant names
+            sql = f"INSERT OR REPLACE INTO {table} ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - constant names
             self._write(lambda connection: connection.executemany(sql, rows))
             with contextlib.suppress(AnswerStoreError):
                 # The answers are safe; a store that is a little too large is put right at the next call.
@@ -364,17 +499,35 @@ class AnswerStore:
         AnswerStoreError
             The store cannot be read now.
         """
-        sql = (
-            "SELECT model, model_sha256, dtype, device, count(*), total(bytes), min(created), max(used) FROM answers "
-            "GROUP BY model, model_sha256, dtype, device ORDER BY model, model_sha256, dtype, device"
-        )
+
+        def count(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+            every = " UNION ALL ".join(
+                f"SELECT model, model_sha256, dtype, device, bytes, created, used, '{table}' AS kind FROM {table}"  # noqa: S608 - constant names
+                for table in self._tables
+            )
+            kinds = ", ".join(f"total(kind = '{table}')" for table in TABLES)
+            return connection.execute(
+                f"SELECT model, model_sha256, dtype, device, total(bytes), min(created), max(used), {kinds} "  # noqa: S608 - constant names
+                f"FROM ({every}) GROUP BY model, model_sha256, dtype, device "
+                "ORDER BY model, model_sha256, dtype, device"
+            ).fetchall()
+
         with self._guard:
-            rows: list[Any] = self._do(lambda connection: connection.execute(sql).fetchall())
+            rows = self._do(count)
         return [
             StoredModel(
-                str(name), str(sha256), str(dtype), str(device), n, int(size), _seconds(created), _seconds(used)
+                name=str(name),
+                sha256=str(sha256),
+                dtype=str(dtype),
+                device=str(device),
+                answers=int(answers),
+                bytes=int(size),
+                created=_seconds(created),
+                used=_seconds(used),
+                responses=int(responses),
+                full_answers=int(full_answers),
             )
-            for name, sha256, dtype, device, n, size, created, used in rows
+            for name, sha256, dtype, device, size, created, used, answers, responses, full_answers in rows
         ]
 
     def verify(self, *, model_sha256s: Sequence[str] | None = None) -> StoreCheck:
@@ -385,19 +538,20 @@ class AnswerStore:
         AnswerStoreError
             The store cannot be read now.
         """
-        counts = {"answers": 0, "damaged": 0, "unreadable": 0}
+        counts = dict.fromkeys((*TABLES, "damaged", "unreadable"), 0)
 
         def check(connection: sqlite3.Connection) -> list[str]:
-            counts.update(answers=0, damaged=0, unreadable=0)
+            counts.update(dict.fromkeys(counts, 0))
             problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
-            for row in connection.execute(f"SELECT {_COLUMNS} FROM answers"):  # noqa: S608 - constant names
-                if model_sha256s is not None and row[1] not in model_sha256s:
-                    continue
-                counts["answers"] += 1
-                if not _is_whole(row):
-                    counts["damaged"] += 1
-                elif _decode(row[5], None) is None:
-                    counts["unreadable"] += 1
+            for table in self._tables:
+                for row in connection.execute(f"SELECT {_COLUMNS} FROM {table}"):  # noqa: S608 - constant names
+                    if model_sha256s is not None and row[1] not in model_sha256s:
+                        continue
+                    counts[table] += 1
+                    if not _is_whole(row):
+                        counts["damaged"] += 1
+                    elif _DECODERS[table](row[5], None) is None:
+                        counts["unreadable"] += 1
             return problems
 
         with self._guard:
@@ -411,7 +565,7 @@ class AnswerStore:
         older_than: float | None = None,
         most_bytes: int | None = None,
     ) -> int:
-        """Remove answers, and give the space back to the disk.
+        """Remove answers, responses and scores of whole answers alike, and give the space back to the disk.
 
         Parameters
         ----------
@@ -425,7 +579,7 @@ class AnswerStore:
         Returns
         -------
         int
-            How many answers were removed.
+            How many answers were removed, of all kinds together.
 
         Raises
         ------
@@ -444,8 +598,15 @@ class AnswerStore:
         with self._guard:
             self._must_be_writable()
             if conditions:
-                sql = f"DELETE FROM answers WHERE {' AND '.join(conditions)}"  # noqa: S608 - constant words
-                removed += self._write(lambda connection: connection.execute(sql, parameters).rowcount)
+                where = " AND ".join(conditions)
+
+                def remove(connection: sqlite3.Connection) -> int:
+                    return sum(
+                        connection.execute(f"DELETE FROM {table} WHERE {where}", parameters).rowcount  # noqa: S608 - constant words
+                        for table in self._tables
+                    )
+
+                removed += self._write(remove)
             self._compact()
             if most_bytes is not None:
                 # Measured after compacting, not estimated; one round is enough unless answers differ much in length.
@@ -476,22 +637,29 @@ class AnswerStore:
         """Remove the answers that were used longest ago until the others have at most ``content`` bytes."""
 
         def evict(connection: sqlite3.Connection) -> int:
-            left = connection.execute("SELECT total(bytes) FROM answers").fetchone()[0]
-            keys = []
-            for key, size in connection.execute("SELECT key, bytes FROM answers ORDER BY used, bytes, key"):
+            left = self._total(connection)
+            gone: dict[str, list[tuple[Any]]] = {table: [] for table in self._tables}
+            every = " UNION ALL ".join(f"SELECT '{table}', key, bytes, used FROM {table}" for table in gone)  # noqa: S608 - constant names
+            for table, key, size, _used in connection.execute(f"{every} ORDER BY used, bytes, key"):
                 if left <= content:
                     break
-                keys.append((key,))
+                gone[table].append((key,))
                 left -= size if isinstance(size, int) else ROW_OVERHEAD
-            connection.executemany("DELETE FROM answers WHERE key = ?", keys)
-            return len(keys)
+            for table, keys in gone.items():
+                connection.executemany(f"DELETE FROM {table} WHERE key = ?", keys)  # noqa: S608 - constant names
+            return sum(map(len, gone.values()))
 
         return self._write(evict)
 
     def _content_bytes(self) -> float:
         """Return the bytes of all answers, without the empty parts of pages."""
         # A scan of the narrow index: 20 ms for 100,000 answers, and only asked for when the file is large.
-        total: float = self._do(lambda connection: connection.execute("SELECT total(bytes) FROM answers").fetchone()[0])
+        return self._do(self._total)
+
+    def _total(self, connection: sqlite3.Connection) -> float:
+        total = 0.0
+        for table in self._tables:
+            total += connection.execute(f"SELECT total(bytes) FROM {table}").fetchone()[0]  # noqa: S608 - constant names
         return total
 
     def _pages(self) -> int:
@@ -513,12 +681,13 @@ class AnswerStore:
 
         self._do(compact)
 
-    def _touch(self, keys: Sequence[bytes], now: float) -> None:
+    def _touch(self, table: str, keys: Sequence[bytes], now: float) -> None:
         if not keys or not self._writable or self._connection is None:
             return
         try:
             with _transaction(self._connection) as connection:
-                connection.executemany("UPDATE answers SET used = ? WHERE key = ?", [(now, key) for key in keys])
+                sql = f"UPDATE {table} SET used = ? WHERE key = ?"  # noqa: S608 - constant names
+                connection.executemany(sql, [(now, key) for key in keys])
         except sqlite3.Error:
             # What was used last is worth no waiting and no error; a real problem shows when answers are kept.
             return
@@ -639,10 +808,12 @@ class AnswerStore:
             self._check_header()
             self._connect("mode=rw")
             self._inspect()
+            self._migrate()
         except _DamagedError as error:
             self._set_aside(str(error))
             self._create()
             self._connect("mode=rw")
+            self._tables = TABLES
         except sqlite3.Error as error:
             self._disconnect()
             if _code(error) in _LOCKED:
@@ -722,7 +893,7 @@ class AnswerStore:
                 f"{VERSION}. Nothing was changed. Install the version of pytest-pluralism that made it, or a later "
                 f"one, or {_CHOOSE}."
             )
-        if version != VERSION:
+        if version not in TABLES_OF:
             raise _DamagedError(f"its version is {version}, which never existed")
 
     def _connect(self, mode: str) -> None:
@@ -763,8 +934,9 @@ class AnswerStore:
         version = self._patiently(connection, "PRAGMA user_version")[0][0]
         self._check_version(application, version)
         # Nothing but our own tables: a trigger in a file from elsewhere would run at the first insertion.
-        if self._patiently(connection, _TABLES) != _expected_tables():
+        if self._patiently(connection, _TABLES) != _expected_tables(version):
             raise _DamagedError("its tables are not those of an answer store")
+        self._tables = TABLES_OF[version]
         deadline = time.monotonic() + CHECK_SECONDS
         connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
         try:
@@ -778,6 +950,28 @@ class AnswerStore:
         if found != "ok":
             raise _DamagedError(str(found).splitlines()[-1])
 
+    def _migrate(self) -> None:
+        """Give a store of an older version the tables that came since; its answers stay as they are.
+
+        It is one transaction, so a process that is killed in it leaves the older version; and since nothing is changed
+        that is there, processes of an older version that have the file open go on.
+        """
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - called right after connecting
+        missing = [table for table in TABLES if table not in self._tables]
+        if not missing:
+            return
+
+        def add() -> None:
+            with _transaction(connection):
+                for table in missing:
+                    for statement in _statements(table):
+                        connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={VERSION}")
+
+        self._with_patience(add)
+        self._tables = TABLES
+
     def _patiently(self, connection: sqlite3.Connection, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement while a file is opened, waiting for others.
 
@@ -786,10 +980,13 @@ class AnswerStore:
         _DamagedError
             The file is damaged.
         """
+        return self._with_patience(lambda: connection.execute(sql).fetchall())
+
+    def _with_patience(self, action: Callable[[], _Result]) -> _Result:
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                return connection.execute(sql).fetchall()
+                return action()
             except sqlite3.DatabaseError as error:
                 if _code(error) in _DAMAGE:
                     raise _DamagedError(str(error)) from None
@@ -807,8 +1004,9 @@ class AnswerStore:
             with _transaction(connection):
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={VERSION}")
-                for statement in SCHEMA:
-                    connection.execute(statement)
+                for table in TABLES:
+                    for statement in _statements(table):
+                        connection.execute(statement)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.close()
         except sqlite3.Error:
@@ -901,10 +1099,10 @@ def _checksum(key: bytes, texts: Sequence[str], encoded: bytes) -> bytes:
     return hashlib.sha256(_canonical([key.hex(), *texts]) + b"\n" + encoded).digest()
 
 
-def _rows_of(connection: sqlite3.Connection, *, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+def _rows_of(connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
     columns = _COLUMNS.replace("answer,", f"CASE WHEN length(answer) <= {MOST_ROW_BYTES} THEN answer END,")
     marks = ",".join("?" * len(keys))
-    return connection.execute(f"SELECT {columns} FROM answers WHERE key IN ({marks})", keys).fetchall()  # noqa: S608 - constant words
+    return connection.execute(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", keys).fetchall()  # noqa: S608 - constant words
 
 
 def _encode(answer: Answer, prompt: Prompt) -> bytes | None:
@@ -934,6 +1132,65 @@ def _decode(encoded: bytes, prompt: Prompt | None) -> Answer | None:
     if prompt is not None and len(numbers) != len(prompt.labels):
         return None
     return answer
+
+
+def _encode_response(response: Response, settings: GenerationSettings) -> bytes | None:
+    """Return a response with its settings as JSON from which it comes back exactly, or ``None``."""
+    try:
+        encoded = _canonical({"response": response, "settings": settings})
+        same = len(encoded) <= MOST_ROW_BYTES and _decode_response(encoded, (settings, response.draw)) == response
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return encoded if same else None
+
+
+def _decode_response(encoded: bytes, asked: tuple[GenerationSettings, int] | None) -> Response | None:
+    """Return the response that was stored, or ``None`` when this version cannot read it without a guess."""
+    try:
+        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
+        response = Response(**content["response"])
+        settings = GenerationSettings(**{name: _frozen(value) for name, value in content["settings"].items()})
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+    if not isinstance(response.text, str) or not isinstance(response.stopped_by, str):
+        return None
+    if not all(type(number) is int and number >= 0 for number in (response.n_tokens, response.draw)):
+        return None
+    return response if asked is None or asked == (settings, response.draw) else None
+
+
+def _encode_full_answers(scores: FullAnswerScores, asked: FullAnswerPrompt) -> bytes | None:
+    """Return the scores of whole answers as JSON from which they come back exactly, or ``None``."""
+    try:
+        encoded = _canonical(scores)
+        same = len(encoded) <= MOST_ROW_BYTES and _decode_full_answers(encoded, asked) == scores
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return encoded if same else None
+
+
+def _decode_full_answers(encoded: bytes, asked: FullAnswerPrompt | None) -> FullAnswerScores | None:
+    """Return the scores that were stored, or ``None`` when this version cannot read them without a guess."""
+    try:
+        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
+        scores = FullAnswerScores(**{name: _frozen(value) for name, value in content.items()})
+        values = (scores.log_likelihoods, scores.neutral_log_likelihoods)
+        counts = (scores.n_tokens, scores.n_bytes)
+        n = len(scores.log_likelihoods) if asked is None else len(asked.answers)
+        if not all(isinstance(numbers, tuple) and len(numbers) == n for numbers in (*values, *counts)):
+            return None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    if not all(_is_number(number) for numbers in values for number in numbers):
+        return None
+    return scores if all(type(number) is int and number > 0 for numbers in counts for number in numbers) else None
+
+
+_DECODERS: dict[str, Callable[[bytes, None], object]] = {
+    "answers": lambda encoded, asked: _decode(encoded, asked),
+    "responses": lambda encoded, asked: _decode_response(encoded, asked),
+    "full_answers": lambda encoded, asked: _decode_full_answers(encoded, asked),
+}
 
 
 def _frozen(value: Any) -> Any:
@@ -995,8 +1252,9 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]
         raise
 
 
-def _expected_tables() -> list[tuple[Any, ...]]:
+def _expected_tables(version: int) -> list[tuple[Any, ...]]:
     with contextlib.closing(sqlite3.connect(":memory:")) as empty:
-        for statement in SCHEMA:
-            empty.execute(statement)
+        for table in TABLES_OF[version]:
+            for statement in _statements(table):
+                empty.execute(statement)
         return empty.execute(_TABLES).fetchall()

@@ -24,7 +24,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError
-from pytest_pluralism.core.records import Answer, Prompt, Turn
+from pytest_pluralism.core.records import (
+    Answer,
+    FullAnswerPrompt,
+    FullAnswerScores,
+    GenerationSettings,
+    Prompt,
+    Response,
+    Turn,
+)
 from pytest_pluralism.models import answers
 from pytest_pluralism.models.answers import (
     FILE_NAME,
@@ -33,6 +41,8 @@ from pytest_pluralism.models.answers import (
     AnswerStoreError,
     answer_key,
     default_answers_folder,
+    full_answer_key,
+    response_key,
 )
 from pytest_pluralism.models.protocol import ModelIdentity
 
@@ -316,6 +326,8 @@ def test_an_answer_with_a_field_that_came_later_is_rebuilt_by_name(
             ("option_mass", float),
             ("top_token", str),
             ("top_probability", float),
+            ("label_logits", tuple, dataclasses.field(default=())),
+            ("top_tokens", tuple, dataclasses.field(default=())),
             ("spellings", tuple, dataclasses.field(default=())),
         ],
         frozen=True,
@@ -607,7 +619,7 @@ def test_a_newer_version_is_an_error_and_stays_untouched(tmp_path: Path) -> None
         fill(store, range(2))
     with raw(tmp_path) as connection:
         connection.execute(f"PRAGMA user_version={VERSION + 1}")
-        connection.execute("CREATE TABLE responses (x)")
+        connection.execute("CREATE TABLE later (x)")
     before = listing(tmp_path)
     for read_only in (False, True):
         with pytest.raises(AnswerStoreError, match=f"newer version {VERSION + 1}") as caught:
@@ -1002,8 +1014,305 @@ def test_pruning(tmp_path: Path) -> None:
         assert before // 3 < store.path.stat().st_size <= before // 2
         assert store.prune(most_bytes=0) > 0
         assert store.models() == []
-        assert store.path.stat().st_size < 20_000
+        assert store.path.stat().st_size < 30_000
         assert store.verify() == answers.StoreCheck(0, 0, 0)
+
+
+# ------------------------------------------------------------------------------ responses, and scores of whole answers
+
+SETTINGS = GenerationSettings(40, temperature=0.7, top_p=0.9, top_k=50, stop=("\n", "END"), seed=3)
+RESPONSES = [
+    Response("It is not. \ud800\x00", 7, "eos", 0),
+    Response("", 1, "stop", 1),
+    Response("Maybe", 40, "length", 2),
+]
+FULL = FullAnswerPrompt(PROMPT, ("Not at all", "Sehr schön"), neutral=Prompt("Answer:", (), cue=""))
+FULL_SCORES = FullAnswerScores((-3.25, -math.inf), (-0.1, -5e-324), (3, 4), (10, 11))
+
+
+def old_store(folder: Path) -> None:
+    """Make a store of version 1, as that version made it."""
+    with contextlib.closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute("PRAGMA application_id=1347179858")
+        connection.execute("PRAGMA user_version=1")
+        connection.execute("""CREATE TABLE answers (
+    key BLOB NOT NULL PRIMARY KEY,
+    model_sha256 TEXT NOT NULL,
+    model TEXT NOT NULL,
+    dtype TEXT NOT NULL,
+    device TEXT NOT NULL,
+    answer BLOB NOT NULL,
+    checksum BLOB NOT NULL,
+    bytes INTEGER NOT NULL,
+    created REAL NOT NULL,
+    used REAL NOT NULL
+) WITHOUT ROWID""")
+        connection.execute("CREATE INDEX answers_by_use ON answers (used, bytes)")
+        connection.execute("PRAGMA journal_mode=WAL")
+        for number in range(20):
+            encoded = answers._encode(answer(number), prompt(number))
+            row = answers._row(IDENTITY, answer_key(IDENTITY, prompt(number)), encoded, time.time())
+            connection.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?)", row)
+
+
+def keep_all(store: AnswerStore) -> None:
+    store.keep_responses(IDENTITY, SETTINGS, [(PROMPT, response) for response in RESPONSES])
+    store.keep_full_answers(IDENTITY, [(FULL, FULL_SCORES)])
+
+
+def all_there(store: AnswerStore) -> bool:
+    responses = store.lookup_responses(IDENTITY, [PROMPT, prompt(1)], SETTINGS, n_draws=4)
+    assert responses in ({}, {(PROMPT, response.draw): response for response in RESPONSES})
+    scores = store.lookup_full_answers(IDENTITY, [FULL])
+    assert scores in ({}, {FULL: FULL_SCORES})
+    assert bool(responses) is bool(scores)
+    return bool(responses)
+
+
+def test_responses_and_scores_come_back_exactly(tmp_path: Path) -> None:
+    with AnswerStore(tmp_path) as store:
+        assert not all_there(store)
+        fill(store, range(5))
+        keep_all(store)
+        assert all_there(store)
+        assert found(store, range(6)) == set(range(5))
+    with AnswerStore(tmp_path) as store:
+        assert all_there(store)
+        assert store.notes == ()
+        assert store.verify() == answers.StoreCheck(5, 0, 0, responses=3, full_answers=1)
+        (model,) = store.models()
+        assert (model.answers, model.responses, model.full_answers) == (5, 3, 1)
+        assert (store.hits, store.misses) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_new_tokens": 41},
+        {"temperature": 0.70000001},
+        {"top_p": 1.0},
+        {"top_k": None},
+        {"stop": ("END", "\n")},
+        {"seed": 4},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_other_settings_are_a_miss(tmp_path: Path, changes: dict[str, object]) -> None:
+    with AnswerStore(tmp_path) as store:
+        keep_all(store)
+        assert store.lookup_responses(IDENTITY, [PROMPT], dataclasses.replace(SETTINGS, **changes), n_draws=3) == {}  # type: ignore[arg-type]
+        other = dataclasses.replace(IDENTITY, sha256="cd" * 32)
+        assert store.lookup_responses(other, [PROMPT], SETTINGS, n_draws=3) == {}
+        assert store.lookup_full_answers(other, [FULL]) == {}
+
+
+def test_every_setting_is_tried_above() -> None:
+    tried = {"max_new_tokens", "temperature", "top_p", "top_k", "stop", "seed"}
+    assert {field.name for field in dataclasses.fields(GenerationSettings)} == tried
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"answers": ("Sehr schön", "Not at all")}, {"answers": ("Not at all",)}, {"prompt": prompt(1)},
+     {"neutral": Prompt("Reply:", (), cue="")}],
+)  # fmt: skip
+def test_another_full_answer_prompt_is_a_miss(tmp_path: Path, changes: dict[str, object]) -> None:
+    with AnswerStore(tmp_path) as store:
+        keep_all(store)
+        assert store.lookup_full_answers(IDENTITY, [dataclasses.replace(FULL, **changes)]) == {}  # type: ignore[arg-type]
+        # The neutral prompt that is meant when none is named is the one that is kept.
+        by_default = dataclasses.replace(FULL, neutral=None)
+        assert store.lookup_full_answers(IDENTITY, [by_default, FULL]) == {by_default: FULL_SCORES, FULL: FULL_SCORES}
+
+
+def test_numbers_that_are_equal_are_one_setting() -> None:
+    keys = {
+        response_key(IDENTITY, PROMPT, GenerationSettings(5, temperature=temperature, top_p=top_p), 0)
+        for temperature, top_p in ((1, 1), (1.0, 1.0))
+    }
+    assert len(keys) == 1
+
+
+def test_the_kinds_have_keys_of_their_own() -> None:
+    keys = [response_key(IDENTITY, PROMPT, SETTINGS, draw) for draw in range(3)]
+    keys += [answer_key(IDENTITY, PROMPT), full_answer_key(IDENTITY, FULL)]
+    assert len(set(keys)) == 5
+
+
+def test_what_is_no_response_or_score_is_left_out_with_a_note(tmp_path: Path) -> None:
+    bad_responses = [
+        Response(7, 1, "eos", 0),  # type: ignore[arg-type]
+        Response("a", True, "eos", 0),
+        Response("a", 1.0, "eos", 0),  # type: ignore[arg-type]
+        Response("a", 1, None, 0),  # type: ignore[arg-type]
+        Response("a", 1, "eos", -1),
+        Response("a" * 2_000_000, 1, "eos", 0),
+    ]
+    bad_scores = [
+        dataclasses.replace(FULL_SCORES, log_likelihoods=(math.nan, -1.0)),
+        dataclasses.replace(FULL_SCORES, neutral_log_likelihoods=(-1.0,)),
+        dataclasses.replace(FULL_SCORES, n_tokens=(1, 0)),
+        dataclasses.replace(FULL_SCORES, n_bytes=(1, 1.5)),  # type: ignore[arg-type]
+        FullAnswerScores((-1.0,), (-1.0,), (1,), (1,)),
+    ]
+    with AnswerStore(tmp_path) as store:
+        store.keep_responses(IDENTITY, SETTINGS, [(PROMPT, response) for response in bad_responses])
+        store.keep_full_answers(IDENTITY, [(FULL, scores) for scores in bad_scores])
+        assert store.verify() == answers.StoreCheck(0, 0, 0)
+        assert any("11 answers were not kept" in note for note in store.notes)
+
+
+@pytest.mark.parametrize("table", ["responses", "full_answers"])
+def test_damaged_responses_and_scores_are_never_used(tmp_path: Path, table: str) -> None:
+    with AnswerStore(tmp_path) as store:
+        keep_all(store)
+        with raw(tmp_path) as connection:
+            connection.execute(
+                f"UPDATE {table} SET answer = CAST(replace(CAST(answer AS TEXT), '}}', ']') AS BLOB)"  # noqa: S608
+            )
+        n_damaged = {"responses": 3, "full_answers": 1}[table]
+        assert store.verify().damaged == n_damaged
+        there = store.lookup_responses(IDENTITY, [PROMPT], SETTINGS, n_draws=3)
+        assert len(there) == (0 if table == "responses" else 3)
+        assert bool(store.lookup_full_answers(IDENTITY, [FULL])) is (table == "responses")
+        assert store.damaged == n_damaged
+        keep_all(store)
+        assert all_there(store)
+
+
+def test_a_row_in_the_wrong_table_is_not_used(tmp_path: Path) -> None:
+    with AnswerStore(tmp_path) as store:
+        keep_all(store)
+        with raw(tmp_path) as connection:
+            connection.execute("INSERT INTO answers SELECT * FROM responses")
+            connection.execute("INSERT INTO full_answers SELECT * FROM responses")
+        assert all_there(store)
+        assert store.verify() == answers.StoreCheck(3, 0, 6, responses=3, full_answers=4)
+
+
+def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
+    clock = Clock()
+    with AnswerStore(tmp_path, clock=clock, most_bytes=300_000) as store:
+        keep_all(store)
+        clock.now += 100
+        fill(store, range(5))
+        assert store.prune(older_than=50) == 4
+        assert not all_there(store)
+        assert found(store, range(5)) == set(range(5))
+        keep_all(store)
+        assert store.prune(model_sha256s=["ab" * 32]) == 9
+        assert store.models() == []
+        # What was used longest ago goes first, whatever it is.
+        keep_all(store)
+        for start in range(0, 3000, 100):
+            clock.now += 1
+            fill(store, range(start, start + 100))
+        assert not all_there(store)
+        assert found(store, range(2950, 3000)) == set(range(2950, 3000))
+        clock.now += 2 * answers.TOUCH_AFTER
+        for start in range(0, 1000, 50):
+            clock.now += 1
+            long = [(prompt(number), Response("x" * 500, 9, "eos")) for number in range(start, start + 50)]
+            store.keep_responses(IDENTITY, SETTINGS, long)
+            assert store.path.stat().st_size < 1.3 * 300_000
+        assert found(store, range(3000)) == set()
+        assert store.models()[0].responses > 100
+
+
+def test_a_store_of_version_1_keeps_its_answers(tmp_path: Path) -> None:
+    old_store(tmp_path)
+    with AnswerStore(tmp_path, read_only=True) as store:
+        assert found(store, range(21)) == set(range(20))
+        assert not all_there(store)
+        assert store.verify() == answers.StoreCheck(20, 0, 0)
+        assert store.models()[0].answers == 20
+    with raw(tmp_path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        # A process of the older version that has the file open goes on.
+        connection.execute("SELECT count(*) FROM answers").fetchone()
+        with AnswerStore(tmp_path) as store:
+            assert found(store, range(21)) == set(range(20))
+            keep_all(store)
+            assert all_there(store)
+            assert store.notes == ()
+        connection.execute("UPDATE answers SET used = used")
+    with AnswerStore(tmp_path) as store:
+        assert all_there(store)
+        assert store.verify() == answers.StoreCheck(20, 0, 0, responses=3, full_answers=1)
+    assert damaged_files(tmp_path) == []
+    with raw(tmp_path) as connection, AnswerStore(tmp_path / "new"), raw(tmp_path / "new") as fresh:
+        same = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+        assert connection.execute(same).fetchall() == fresh.execute(same).fetchall()
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+
+
+def test_a_migration_that_is_cut_short_leaves_the_older_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_store(tmp_path)
+    real = answers._statements
+
+    def killed(table: str) -> tuple[str, ...]:
+        if table == "full_answers":
+            raise KeyboardInterrupt
+        return real(table)
+
+    monkeypatch.setattr(answers, "_statements", killed)
+    with pytest.raises(KeyboardInterrupt):
+        AnswerStore(tmp_path)
+    with raw(tmp_path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() == (1,)
+    monkeypatch.undo()
+    with AnswerStore(tmp_path) as store:
+        keep_all(store)
+        assert all_there(store)
+        assert found(store, range(20)) == set(range(20))
+
+
+def test_a_migration_waits_for_a_lock_and_gives_up_in_time(tmp_path: Path) -> None:
+    old_store(tmp_path)
+    with raw(tmp_path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(AnswerStoreError, match="locked by another process"):
+            AnswerStore(tmp_path, patience=0.2)
+        other.execute("ROLLBACK")
+    with AnswerStore(tmp_path) as store:
+        assert found(store, range(20)) == set(range(20))
+
+
+def test_a_store_of_version_1_that_cannot_be_changed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_store(tmp_path)
+
+    def full(_store: AnswerStore) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(AnswerStore, "_migrate", full)
+    with AnswerStore(tmp_path) as store:
+        assert found(store, range(20)) == set(range(20))
+        keep_all(store)
+        assert not all_there(store)
+        assert not store.writable
+        assert "the disk is full" in store.notes[0]
+
+
+def test_processes_that_meet_a_store_of_version_1_at_once(tmp_path: Path) -> None:
+    old_store(tmp_path)
+    code = """
+        with AnswerStore(Path(sys.argv[1])) as store:
+            assert len(store.lookup(identity, [prompt(number) for number in range(20)])) == 20
+            store.keep(identity, [(prompt(int(sys.argv[2])), answer(int(sys.argv[2])))])
+            assert store.notes == (), store.notes
+    """
+    workers = [run(code, tmp_path, 100 + number) for number in range(4)]
+    for worker in workers:
+        assert worker.communicate(timeout=60)[1] == ""
+        assert worker.returncode == 0
+    with AnswerStore(tmp_path) as store:
+        assert found(store, range(120)) == {*range(20), 100, 101, 102, 103}
+    assert damaged_files(tmp_path) == []
 
 
 # ------------------------------------------------------------------------------------------------ several processes
@@ -1056,7 +1365,10 @@ def kill_at_random_moments(folder: Path, times: int) -> None:
             assert writer.stdout.readline() == "open\n", writer.communicate()
             time.sleep(chance.uniform(0.0, 0.3))
         writer.kill()
-        said, complaint = writer.communicate()
+        assert writer.stderr is not None
+        # Not communicate(): that would miss lines which came together with "open" and wait in the buffer.
+        with writer:
+            said, complaint = writer.stdout.read(), writer.stderr.read()
         # A line that was cut by the kill is no promise.
         lines = [line for line in said.splitlines(keepends=True) if line.endswith("\n") and line.strip().isdigit()]
         assert complaint == ""
