@@ -240,3 +240,12 @@ def test_constant_ratings_have_no_viewpoints(constant):
 def test_what_is_no_rating_is_refused(call):
     with pytest.raises(InvalidParameterError, match=r"^The '\w+' parameter of \w+ must be .* Got .* instead\.$"):
         call()
+
+
+def test_restarts_find_a_lower_minimum_where_there_is_one():
+    rng = np.random.default_rng(47)
+    ratings = (rng.random((6, 5)) < 0.5).astype(float)
+    ratings[rng.random(ratings.shape) > 0.8] = math.nan
+    alone, best = bridging_intercepts(ratings), bridging_intercepts(ratings, n_restarts=8)
+    assert best.loss < alone.loss - 1e-3
+    assert best.loss == pytest.approx(loss_by_definition(ratings, best), abs=1e-12)

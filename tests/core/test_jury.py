@@ -616,3 +616,28 @@ def test_everything_public_is_exported():
         assert list(module.__all__) == sorted(module.__all__)
         for name in module.__all__:
             assert getattr(module, name).__doc__
+
+
+# -------------------------------------------------------------------------- what only a fault would show: small corners
+
+
+def test_a_curve_refuses_negative_utilities_at_every_aversion():
+    with pytest.raises(InvalidParameterError, match="non-negative"):
+        welfare_curve([0.5, -0.1], alphas=[0.0])
+
+
+def test_worst_off_groups_keep_every_axis_of_the_units():
+    utilities = np.random.default_rng(0).random((2, 3, 4))
+    worst = worst_off_group(utilities, ["a", "a", "b", "b"])
+    assert worst.group.shape == worst.value.shape == (2, 3)
+    for unit in np.ndindex(2, 3):
+        alone = worst_off_group(utilities[unit], ["a", "a", "b", "b"])
+        assert (worst.group[unit], worst.value[unit]) == (alone.group, pytest.approx(alone.value))
+
+
+def test_there_may_be_one_jury_and_there_are_a_hundred_unless_asked():
+    ratings, groups, composition = [1, 2, 3, 4], ["a", "a", "b", "b"], {"a": 1, "b": 1}
+    assert median_of_juries(ratings, groups, composition=composition, rng=0).jury_means.shape == (100,)
+    one = median_of_juries(ratings, groups, composition=composition, rng=0, n_juries=1)
+    assert one.jury_means.shape == (1,)
+    assert one.median == one.jury_means[0]

@@ -306,3 +306,18 @@ def test_inputs_are_left_as_they_were():
     trade_off_matrix(points, [greedy, SingleObjective(0)])
     trade_off_regret(points)
     np.testing.assert_array_equal(points, [[1.0, 3.0], [3.0, 1.0]])
+
+
+def test_commensuration_keeps_every_axis_of_the_models():
+    objectives = np.arange(24.0).reshape(2, 3, 4)
+    found = commensurate(objectives, [lambda vector: float(vector.sum()), LinearCommensuration([1, 1, 1, 1])])
+    assert found.shape == (2, 2, 3)
+    np.testing.assert_allclose(found, np.stack([objectives.sum(axis=-1)] * 2))
+
+
+@pytest.mark.parametrize("measure", [trade_off_regret, diagonal_dominance, summed_reward])
+def test_many_matrices_have_to_be_square_too(measure):
+    with pytest.raises(InvalidParameterError, match="square in its last two axes"):
+        measure(np.zeros((3, 3, 4)))
+    with pytest.raises(InvalidParameterError, match="square in its last two axes"):
+        measure(np.zeros((4, 3, 4)))

@@ -419,3 +419,9 @@ def test_everything_public_is_exported():
     assert list(voting.__all__) == sorted(voting.__all__)
     for name in voting.__all__:
         assert getattr(voting, name).__doc__
+
+
+def test_ballots_may_be_counted_in_fractions():
+    rankings = [[1, 2, 3], [3, 1, 2]]
+    halves = pairwise_counts(rankings, counts=[0.5, 0.25])
+    np.testing.assert_allclose(halves * 4, pairwise_counts(rankings, counts=[2, 1]))
