@@ -108,7 +108,10 @@ def verdict_message(entry: ReportEntry, /) -> str:
 def _lines(entry: ReportEntry) -> Iterator[str]:
     verdict = entry.verdict
     if verdict.outcome is Outcome.INCONCLUSIVE:
-        yield f"undecided: {verdict.reason}"
+        if verdict.units_needed is not None:
+            yield f"undecided: about {verdict.units_needed} more units of the same kind would decide"
+        else:
+            yield f"undecided: {verdict.reason}"
     elif verdict.reason and not _says_no_more(verdict):
         yield verdict.reason
     if verdict.estimate is not None:
@@ -133,7 +136,7 @@ def _says_no_more(verdict: Verdict) -> bool:
 def _counts(entry: ReportEntry, estimate: Estimate) -> str:
     units = entry.scores.units if entry.scores is not None else ()
     unit = "populations" if entry.population is None and units and units[0].population else "questions"
-    words = [f"{unit} {estimate.n} in {estimate.n_clusters} clusters"]
+    words = [f"{unit} {estimate.n} in {estimate.n_clusters} cluster{'s' if estimate.n_clusters != 1 else ''}"]
     seed = entry.provenance.settings.get("seed")
     if seed is not None:
         words.append(f"seed {seed}")
@@ -156,7 +159,8 @@ def _references(entry: ReportEntry) -> Iterator[str]:
     for name, value in shown:
         yield f"{printable(name, most=30)} {value:.2f}"
     if len(others) > len(shown):
-        yield f"and {len(others) - len(shown)} more populations"
+        left = len(others) - len(shown)
+        yield f"and {left} more population{'s' if left > 1 else ''}"
 
 
 def _witness(entry: ReportEntry) -> Iterator[str]:
