@@ -664,3 +664,64 @@ def test_one_measure_does_not_import_the_others():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["pytest_pluralism.core.metrics.distributional"]
+
+
+# -------------------------------------------------------------------------- what only a fault would show: small corners
+
+
+def test_draws_in_chunks_equal_draws_in_one_piece(monkeypatch):
+    rng = np.random.default_rng(31)
+    p, q = rng.dirichlet(np.ones(5), size=2)
+
+    def drawn():
+        shuffled = shuffle_control(p, q, method="monte_carlo", n_draws=50, rng=np.random.default_rng(1))
+        sampled = sampling_floor(
+            [p, q], n_respondents=20, method="resampling", n_resamples=50, rng=np.random.default_rng(2)
+        )
+        return np.array([shuffled, *sampled])
+
+    whole = drawn()
+    monkeypatch.setattr(distributional, "CHUNK", 33)
+    np.testing.assert_allclose(drawn(), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_draws", [True, np.True_, 2.5, 0, -1, "9"])
+def test_a_number_of_draws_is_a_positive_integer(n_draws):
+    with pytest.raises(InvalidParameterError, match="'n_draws' parameter of shuffle_control"):
+        shuffle_control([0.5, 0.5], [0.2, 0.8], method="monte_carlo", n_draws=n_draws, rng=np.random.default_rng(0))
+
+
+def test_order_bias_of_many_questions_is_that_of_each():
+    by_order = np.random.default_rng(32).dirichlet(np.ones(5), size=(4, 3))
+    alone = [option_order_bias(question) for question in by_order]
+    np.testing.assert_allclose(option_order_bias(by_order), alone, rtol=1e-12)
+
+
+def test_calibration_error_with_bins_that_nobody_states():
+    # 0.2 and 0.3 and 0.5 fall into the lower six of ten bins.
+    assert calibration_error([0.2, 0.3, 0.5], [0.4, 0.3, 0.3]) == pytest.approx((0.2 + 0.0 + 0.2) / 3)
+
+
+def test_a_tetrachoric_correlation_carries_its_thresholds_and_its_size():
+    found = tetrachoric_correlation([[20, 10], [15, 5]])
+    assert found.row_threshold == pytest.approx(scipy.stats.norm.ppf(30 / 50))
+    assert found.column_threshold == pytest.approx(scipy.stats.norm.ppf(35 / 50))
+    assert (found.n, found.degenerate) == (50, "")
+    constant = tetrachoric_correlation([[0, 0], [3, 7]])
+    assert (constant.row_threshold, constant.n, constant.degenerate) == (-math.inf, 10, "constant")
+    assert constant.column_threshold == pytest.approx(scipy.stats.norm.ppf(0.3))
+    empty = tetrachoric_correlation([[4, 0], [1, 5]])
+    assert (empty.correlation, empty.n, empty.degenerate) == (1.0, 10, "boundary")
+    assert empty.row_threshold == pytest.approx(scipy.stats.norm.ppf(0.4))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_tetrachoric_correlation_beside_the_boundary(sign):
+    # For equal margins rho = -cos(2 pi a), so that a share of 1e-11 beside the diagonal is a correlation of 1 - 2e-21.
+    share = 1e-11
+    table = np.array([[0.5 - share, share], [share, 0.5 - share]])[:, :: int(sign)]
+    found = tetrachoric_correlation(table)
+    assert (found.correlation, found.degenerate) == (sign, "boundary")
+    assert math.isnan(found.standard_error)
+    assert (found.row_threshold, found.column_threshold) == (pytest.approx(0.0), pytest.approx(0.0))
+    assert found.n == pytest.approx(1.0)

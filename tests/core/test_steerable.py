@@ -413,3 +413,12 @@ def test_inputs_are_left_as_they_were():
     goal_space_steering(scores, scores, counts)
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, copies[name])
+
+
+def test_best_of_contexts_keeps_every_axis_of_the_units():
+    alignment = np.random.default_rng(0).random((2, 3, 4, 5))
+    for reading in ("per_question", "per_group"):
+        found = best_of_contexts(alignment, reading=reading)
+        assert found.shape == (2, 3)
+        for unit in np.ndindex(2, 3):
+            assert found[unit] == pytest.approx(best_of_contexts(alignment[unit], reading=reading))

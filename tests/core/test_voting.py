@@ -425,3 +425,23 @@ def test_ballots_may_be_counted_in_fractions():
     rankings = [[1, 2, 3], [3, 1, 2]]
     halves = pairwise_counts(rankings, counts=[0.5, 0.25])
     np.testing.assert_allclose(halves * 4, pairwise_counts(rankings, counts=[2, 1]))
+
+
+def test_a_wrong_essential_set_is_noticed(monkeypatch):
+    # Rock, paper, scissors, and an option that loses to each: where the solver takes it for essential by mistake, its
+    # equations have no solution, and what the linear programme itself found is used instead.
+    preferences = np.full((4, 4), 0.5)
+    for winner, loser in ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3)):
+        preferences[winner, loser], preferences[loser, winner] = 1.0, 0.0
+    solve = voting._linear_programme
+    monkeypatch.setattr(voting, "_linear_programme", lambda game: (solve(game)[0], np.ones(len(game), dtype=np.bool_)))
+    np.testing.assert_allclose(maximal_lottery(preferences), [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-12)
+
+
+def test_least_distance_is_that_of_the_nearest_point():
+    # By hand: the point nearest to 0 with y0 >= 3; the foot on the line y0 + y1 = 4; nothing to do; no such point.
+    least = voting._least_distance
+    np.testing.assert_allclose(least(np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([3.0, -1.0])), [3, 0], atol=1e-12)
+    np.testing.assert_allclose(least(np.array([[1.0, 1.0]]), np.array([4.0])), [2, 2], atol=1e-12)
+    np.testing.assert_allclose(least(np.array([[1.0, 1.0]]), np.array([-4.0])), [0, 0], atol=1e-12)
+    np.testing.assert_allclose(least(np.array([[0.0], [0.0]]), np.array([1.0, 1.0])), [0], atol=1e-12)
