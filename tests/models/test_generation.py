@@ -88,9 +88,10 @@ def test_greedy_is_that_of_transformers(tiny, family, minimum_saving):
         assert result.stopped_by == ("eos" if result.token_ids[-1] in ends else "length")
 
 
-def test_a_shared_beginning_is_computed_once(tiny):
+@pytest.mark.parametrize("family", DECODERS)
+def test_a_shared_beginning_is_computed_once(tiny, family):
     make_tokenizer, make_network = tiny
-    network = make_network("llama", len(make_tokenizer()))
+    network = make_network(family, len(make_tokenizer()))
     rows = [(*range(7, 47), *range(7, 7 + n)) for n in range(5, 11)]
     counts = []
     for saving in (4, 10**6):
@@ -99,8 +100,12 @@ def test_a_shared_beginning_is_computed_once(tiny):
         results = generator.generate(requests(rows), GREEDY)
         assert [list(one.token_ids) for one in results] == [by_transformers(network, row, (), 20) for row in rows]
         counts.append(generator.scorer.computed_tokens)
-    # Five of six copies of the first 40 tokens and of the next five, which all have.
-    assert counts[1] - counts[0] >= 5 * 40
+    if family in {"mistral", "gemma3"}:
+        # The filling behind the beginning would push it out of the window.
+        assert counts[1] == counts[0]
+    else:
+        # Five of six copies of the first 40 tokens.
+        assert counts[1] - counts[0] >= 5 * 40
     # Draws of one prompt: computed once, and then one token a draw and step.
     generator = make_generator(network)
     key = draw_key(PROMPTS[0], 0, 0)
