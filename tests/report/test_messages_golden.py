@@ -67,7 +67,7 @@ def entry(gate: Gate, *, compared: bool = False, problem: str = "", values: tupl
             units=units,
             references={"shuffle": 0.51, "uniform": 0.33, "majority": 0.44, "sampling_floor": 0.02},
             other_populations={"Republican": 0.21, "Independent": 0.1, "Men": 0.11, "Women": 0.08},
-            warnings=("option mass under 0.5 on 1 of 6 units (lowest 0.38 on q0, where the likeliest token was '\\n')",),
+            warnings=("option mass under 0.5 on 1 of 6 units (lowest 0.38 on q0)",),
         ),
         provenance=Provenance(
             model={"name": "smollm2-135m-instruct", "sha256": "9c1e" * 16, "dtype": "float32", "device": "cpu"},
