@@ -641,3 +641,20 @@ def test_there_may_be_one_jury_and_there_are_a_hundred_unless_asked():
     one = median_of_juries(ratings, groups, composition=composition, rng=0, n_juries=1)
     assert one.jury_means.shape == (1,)
     assert one.median == one.jury_means[0]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_weights_of_each_juror_in_each_unit_follow_the_axis(axis):
+    rng = np.random.default_rng(1)
+    utilities, weights = rng.random((3, 3)), rng.random((3, 3))
+    found = welfare(utilities, alpha=2.0, axis=axis, weights=weights)
+    units = zip(np.moveaxis(utilities, axis, -1), np.moveaxis(weights, axis, -1), strict=True)
+    np.testing.assert_allclose(found, [welfare(unit, alpha=2.0, weights=own) for unit, own in units])
+
+
+def test_two_levels_take_weights_and_refuse_negative_utilities():
+    utilities, groups = [0.2, 0.8, 0.5, 0.9], ["a", "a", "b", "b"]
+    found = two_level_welfare(utilities, groups, within_alpha=0.0, between_alpha=0.0, weights=[3, 1, 1, 1])
+    assert found == pytest.approx(((3 * 0.2 + 0.8) / 4 + 0.7) / 2)
+    with pytest.raises(InvalidParameterError, match="non-negative"):
+        two_level_welfare([-0.1, 0.8], ["a", "b"], within_alpha=0.0, between_alpha=0.0)

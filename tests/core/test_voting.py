@@ -427,14 +427,15 @@ def test_ballots_may_be_counted_in_fractions():
     np.testing.assert_allclose(halves * 4, pairwise_counts(rankings, counts=[2, 1]))
 
 
-def test_a_wrong_essential_set_is_noticed(monkeypatch):
-    # Rock, paper, scissors, and an option that loses to each: where the solver takes it for essential by mistake, its
-    # equations have no solution, and what the linear programme itself found is used instead.
+@pytest.mark.parametrize("essential", [[True] * 4, [True, False, False, False]])
+def test_a_wrong_essential_set_is_noticed(monkeypatch, essential):
+    # Rock, paper, scissors, and an option that loses to each: where the solver is wrong about who is essential, the
+    # equations give no maximal lottery, and what the linear programme itself found is used instead.
     preferences = np.full((4, 4), 0.5)
     for winner, loser in ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3)):
         preferences[winner, loser], preferences[loser, winner] = 1.0, 0.0
     solve = voting._linear_programme
-    monkeypatch.setattr(voting, "_linear_programme", lambda game: (solve(game)[0], np.ones(len(game), dtype=np.bool_)))
+    monkeypatch.setattr(voting, "_linear_programme", lambda game: (solve(game)[0], np.array(essential)))
     np.testing.assert_allclose(maximal_lottery(preferences), [1 / 3, 1 / 3, 1 / 3, 0], atol=1e-12)
 
 
