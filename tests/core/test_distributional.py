@@ -725,3 +725,12 @@ def test_a_tetrachoric_correlation_beside_the_boundary(sign):
     assert math.isnan(found.standard_error)
     assert (found.row_threshold, found.column_threshold) == (pytest.approx(0.0), pytest.approx(0.0))
     assert found.n == pytest.approx(1.0)
+
+
+def test_blocks_broadcast_as_one_piece_does(monkeypatch):
+    rng = np.random.default_rng(33)
+    one, many = rng.dirichlet(np.ones(4)), rng.dirichlet(np.ones(4), size=(7, 3))
+    whole = jensen_shannon_distance(one, many)
+    monkeypatch.setattr(distributional, "BLOCK", 8)
+    np.testing.assert_allclose(jensen_shannon_distance(one, many), whole, rtol=1e-12)
+    np.testing.assert_allclose(jensen_shannon_distance(many, one), whole, rtol=1e-12)
