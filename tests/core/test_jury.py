@@ -104,7 +104,8 @@ def test_welfare_agrees_with_the_power_mean_of_scipy():
 
 
 def test_welfare_of_the_two_responses_of_the_utilitarian_and_the_maximin_view():
-    # Sorensen et al. 2024, section 4.3: alpha = 0 and alpha -> infinity order these two responses differently.
+    # Numbers of our own, by hand from the welfare functions of Sorensen et al. 2024, section 4.3 (which has no worked
+    # example): alpha = 0 and alpha -> infinity order these two responses differently.
     majority, compromise = [1.0, 1.0, 1.0, 0.1], [0.7, 0.7, 0.7, 0.6]
     assert welfare(majority, alpha=0) > welfare(compromise, alpha=0)
     assert welfare(majority, alpha=INF) < welfare(compromise, alpha=INF)
@@ -391,7 +392,9 @@ def test_gini_is_the_mean_difference_and_stays_in_its_range(utilities):
 
 
 def test_atkinson_worked_examples():
-    # Atkinson 1970, p. 250: an index of A means that the share 1 - A of the total, divided equally, is as good.
+    # By hand from the definition of the index, 1 - (the equal level that is as good) / mean: so the share 1 - A of the
+    # total, divided equally, has the same welfare, and for [1, 4] the means of order 1/2, 0, -1 and the minimum over
+    # the mean of 5/2 are 9/10, 4/5, 16/25 and 2/5.
     utilities = [0.1, 0.2, 0.3, 0.9]
     for alpha in (0.5, 1, 2, 7, INF):
         share = 1 - atkinson_index(utilities, alpha=alpha)
@@ -658,3 +661,9 @@ def test_two_levels_take_weights_and_refuse_negative_utilities():
     assert found == pytest.approx(((3 * 0.2 + 0.8) / 4 + 0.7) / 2)
     with pytest.raises(InvalidParameterError, match="non-negative"):
         two_level_welfare([-0.1, 0.8], ["a", "b"], within_alpha=0.0, between_alpha=0.0)
+
+
+@pytest.mark.parametrize("rng", ["x", -1, True, 0.5, None])
+def test_juries_refuse_what_is_no_generator(rng):
+    with pytest.raises(InvalidParameterError, match="'rng' parameter of median_of_juries must be a numpy.random"):
+        median_of_juries([1, 2], ["a", "b"], composition={"a": 1}, rng=rng)

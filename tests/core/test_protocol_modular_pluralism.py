@@ -222,14 +222,42 @@ def test_the_table_of_distributions():
     assert [row.without for row in table[-2:]] == [sound.js_distance, sound.most_likely_correctness]
 
 
-def test_prompts():
-    text = prompt("Is it?", ["Yes", "No"], group=("party", "a Democrat"), comment="Maybe.")
-    assert text == (
-        "Please respond to the following instruction with the help of a passage.\n\nPassage: Maybe.\n\n"
-        "In terms of party, you are a Democrat. Question: Is it?\nOptions: A. Yes B. No\nAnswer:"
-    )
+@pytest.mark.parametrize(
+    ("who", "lead"),
+    [
+        # The wordings of the authors' programs ours_distributional.py (the first two) and ours_steerable.py.
+        ({}, "Please respond to the following instruction with the help of a passage."),
+        (
+            {"country": "Japan"},
+            "You are from the country of Japan, respond to the following instruction with the help of a passage.",
+        ),
+        (
+            {"group": ("party", "a Democrat")},
+            "In terms of party, you are a Democrat. Please respond to the following question with the help of a passage.",
+        ),
+    ],
+)
+def test_prompts_with_a_comment_are_the_published_ones(who, lead):
+    text = prompt("Is it?", ["Yes", "No"], comment="Maybe.", **who)
+    assert text == f"{lead}\n\nPassage: Maybe.\n\nQuestion: Is it?\nOptions: A. Yes B. No\nAnswer:"
+
+
+def test_prompts_refuse_what_has_no_published_form():
     with pytest.raises(InvalidParameterError, match="1 to 5 options"):
         prompt("Is it?", ["x"] * 6)
+    with pytest.raises(InvalidParameterError, match="'group' parameter of prompt must be None where a country"):
+        prompt("Is it?", ["Yes", "No"], country="Japan", group=("party", "a Democrat"))
+
+
+def test_prompt_of_a_group_without_a_comment():
+    text = prompt("Is it?", ["Yes", "No"], group=("party", "a Democrat"))
+    assert text == "In terms of party, you are a Democrat. Question: Is it?\nOptions: A. Yes B. No\nAnswer:"
+
+
+@pytest.mark.parametrize("threshold", ["x", float("nan"), None, True])
+def test_overton_thresholds_that_are_no_numbers(threshold):
+    with pytest.raises(InvalidParameterError, match="'threshold' parameter of evaluate_overton must be"):
+        evaluate_overton([OvertonSituation("s", [[0.9, 0.1], [0.2, 0.3]])], threshold=threshold)
 
 
 # ------------------------------------------------------------------------------------------------------------ steering

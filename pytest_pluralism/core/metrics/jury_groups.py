@@ -369,6 +369,8 @@ def median_of_juries(
     InvalidParameterError
         If ``n_juries`` is not a positive integer.
     InvalidParameterError
+        If ``rng`` is neither a Generator nor a non-negative integer.
+    InvalidParameterError
         If ``groups`` does not name one group a juror.
     InvalidParameterError
         If a rating is infinite, or is NaN under ``missing="refuse"``.
@@ -398,6 +400,9 @@ def median_of_juries(
         raise invalid_parameter("n_juries", function, "a positive integer", repr(n_juries))
     if not isinstance(composition, Mapping):
         raise invalid_parameter("composition", function, "a mapping from group to seats", repr(composition)[:80])
+    seeded = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0
+    if not seeded and not isinstance(rng, np.random.Generator):
+        raise invalid_parameter("rng", function, "a numpy.random.Generator or an int in [0, inf)", repr(rng))
     generator = np.random.default_rng(rng)
     seats = np.zeros((int(n_juries), values.shape[-1]))
     for label, wanted in composition.items():
