@@ -734,3 +734,14 @@ def test_blocks_broadcast_as_one_piece_does(monkeypatch):
     monkeypatch.setattr(distributional, "BLOCK", 8)
     np.testing.assert_allclose(jensen_shannon_distance(one, many), whole, rtol=1e-12)
     np.testing.assert_allclose(jensen_shannon_distance(many, one), whole, rtol=1e-12)
+
+
+def test_population_fidelity_does_not_depend_on_where_the_scale_begins():
+    rng = np.random.default_rng(34)
+    model, survey = rng.dirichlet(np.ones(4), size=(2, 3, 5))
+    scores = [
+        population_fidelity_score(list(model), list(survey), positions=[[s, s + 1, s + 2, s + 3]] * 3)
+        for s in (0, 1, -9)
+    ]
+    for other in scores[1:]:
+        assert (other.accuracy, other.score) == pytest.approx((scores[0].accuracy, scores[0].score))

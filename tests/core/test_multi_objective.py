@@ -321,3 +321,8 @@ def test_many_matrices_have_to_be_square_too(measure):
         measure(np.zeros((3, 3, 4)))
     with pytest.raises(InvalidParameterError, match="square in its last two axes"):
         measure(np.zeros((4, 3, 4)))
+
+
+@pytest.mark.parametrize("measure", [diagonal_dominance, summed_reward])
+def test_one_matrix_gives_a_plain_float(measure):
+    assert type(measure(np.eye(3))) is float

@@ -422,3 +422,8 @@ def test_inputs_are_left_as_they_were():
     pairwise_win_rate(frozen([1, 0, -1]))
     np.testing.assert_array_equal(entailment, before[0])
     np.testing.assert_array_equal(weights, before[1])
+
+
+def test_an_answer_exactly_at_the_threshold_is_said():
+    scores = window_precision_recall_f1([0.5, 0.2], [0.5, 0.1], threshold=0.5)
+    assert (scores.precision, scores.recall) == (0.5, 0.5)
