@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from pytest_pluralism.core import Gate, Outcome, decide
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation import (
     compare_paired,
@@ -289,3 +290,24 @@ def test_inputs_stay_as_they_were():
 def test_errors(call, message):
     with pytest.raises(InvalidParameterError, match=message):
         call()
+
+
+def test_a_unit_that_is_missing_on_either_side_is_missing_from_the_difference():
+    candidate, baseline = two_sides()
+    whole = compare_paired(candidate, baseline)
+    for left_gaps, right_gaps in (([3], [3]), ([3], [4]), ([3], []), ([], [3, 5])):
+        left, right = candidate.copy(), baseline.copy()
+        left[left_gaps] = right[right_gaps] = math.nan
+        clusters = np.arange(20) // 2
+        change = estimate_mean(left, unit_ids=range(20), clusters=clusters) - estimate_mean(
+            right, unit_ids=range(20), clusters=clusters
+        )
+        expected = compare_paired(left, right, clusters=clusters)
+        assert change == expected
+        assert change.n_missing == len({*left_gaps, *right_gaps})
+        for gate in (Gate(max_increase=1.0), Gate(at_most=whole.value + 1.0)):
+            assert decide(gate, change, change=change).outcome is Outcome.INCONCLUSIVE
+    # More names on one side only than the other side has missing units: these are other units.
+    gap = [math.nan, *baseline[1:]]
+    with pytest.raises(InvalidParameterError, match="same units"):
+        estimate_mean(candidate, unit_ids=range(2, 22)) - estimate_mean(gap, unit_ids=range(20))

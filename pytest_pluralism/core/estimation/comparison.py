@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -113,7 +113,8 @@ def compare_paired(
 def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     """Return the paired difference ``left - right`` of two estimates over the same units.
 
-    Units are matched by their names, whatever their order.
+    Units are matched by their names, whatever their order. A unit without a score on either side is missing from the
+    difference and counted in its ``n_missing``.
 
     Parameters
     ----------
@@ -147,9 +148,12 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     for name, estimate in (("left", left), ("right", right)):
         if not estimate.values or len(estimate.unit_ids) != len(estimate.values):
             raise invalid_parameter(name, function, "an estimate that keeps its units by name", f"{estimate}")
-    if set(left.unit_ids) != set(right.unit_ids):
-        only_left = sorted(set(left.unit_ids) - set(right.unit_ids))
-        only_right = sorted(set(right.unit_ids) - set(left.unit_ids))
+    only_left = sorted(set(left.unit_ids) - set(right.unit_ids))
+    only_right = sorted(set(right.unit_ids) - set(left.unit_ids))
+    n_asked, n_common = left.n + left.n_missing, len(left.unit_ids) - len(only_left)
+    # The names of units without a score are not kept: a name that one side lacks may be one of its missing units.
+    may_be_missing = len(only_left) <= right.n_missing and len(only_right) <= left.n_missing
+    if n_asked != right.n + right.n_missing or not may_be_missing or not n_common:
         raise InvalidParameterError(
             "Two estimates can only be subtracted when they are about the same units: "
             f"{_some(only_left)} only on the left, {_some(only_right)} only on the right."
@@ -162,19 +166,24 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
             right.confidence_level,
         )
     place = {unit_id: i for i, unit_id in enumerate(right.unit_ids)}
-    order = [place[unit_id] for unit_id in left.unit_ids]
-    left_units, right_units = units_of(left), units_of(right)
+    here = [i for i, unit_id in enumerate(left.unit_ids) if unit_id in place]
+    order = [place[left.unit_ids[i]] for i in here]
+    left_units = {
+        key: None if labels is None else [labels[i] for i in here] for key, labels in units_of(left).items()
+    }
+    right_units = units_of(right)
     if left_units.keys() != right_units.keys() or not all(
         _same_partition(left_units[key], right_units[key], order) for key in left_units
     ):
         raise invalid_parameter("right", function, "clustered like the left one", "other clusters of the same units")
-    return compare_paired(
-        left.values,
+    change = compare_paired(
+        [left.values[i] for i in here],
         [right.values[i] for i in order],
         confidence_level=left.confidence_level,
-        unit_ids=left.unit_ids,
+        unit_ids=[left.unit_ids[i] for i in here],
         **left_units,
     )
+    return replace(change, n_missing=n_asked - n_common)
 
 
 # ---------------------------------------------------------------------------------------------------------- tests
@@ -481,7 +490,7 @@ def _some(names: list[str]) -> str:
 
 def _same_partition(left: Any, right: Any, order: list[int]) -> bool:
     if left is None or right is None:
-        single = left if right is None else right
+        single = [right[i] for i in order] if right is not None else left
         return single is None or len(set(single)) == len(single)
     pairs = {(a, right[i]) for a, i in zip(left, order, strict=True)}
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
