@@ -16,15 +16,38 @@ FloatArray = npt.NDArray[np.float64]
 SUM_TOLERANCE = 1e-6
 
 
+def number_array(values: npt.ArrayLike, /, *, name: str, function: str) -> FloatArray:
+    """Return ``values`` as a float64 array, refusing what only looks like numbers.
+
+    NaN and infinity are kept; masks, texts, dates and complex numbers are refused, since float64 would lose them.
+    """
+    must = "an array of numbers"
+    parts = values if isinstance(values, (list, tuple)) else (values,)
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        remedy = "without a mask (leave masked values out with .compressed(), or say what they are with .filled(...))"
+        raise invalid_parameter(name, function, remedy, "a masked array")
+    array: FloatArray | None = None
+    try:
+        raw = values if isinstance(values, np.ndarray) else np.asarray(values)
+        kind = raw.dtype.kind
+        if kind in "biuf":
+            array = np.asarray(raw, dtype=np.float64)
+        elif kind == "O" and not any(isinstance(one, (str, bytes)) for one in raw.flat):
+            # Objects are read from their source: pandas knows better than numpy what its missing values are.
+            array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid_parameter(name, function, must, repr(values)[:80]) from error
+    if array is None:
+        raise invalid_parameter(name, function, must, repr(values)[:80])
+    return array
+
+
 def finite_array(values: npt.ArrayLike, /, *, name: str, function: str, minimum_ndim: int = 1) -> FloatArray:
     """Return ``values`` as a float64 array that is not empty and holds no NaN or infinity.
 
     The input is never changed; the result may share memory with it and must not be written to.
     """
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid_parameter(name, function, "an array of numbers", repr(values)[:80]) from error
+    array = number_array(values, name=name, function=function)
     if array.ndim < minimum_ndim:
         raise invalid_parameter(name, function, f"an array with at least {minimum_ndim} axes", f"{array.ndim} axes")
     if array.size == 0:

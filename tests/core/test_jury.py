@@ -665,5 +665,5 @@ def test_two_levels_take_weights_and_refuse_negative_utilities():
 
 @pytest.mark.parametrize("rng", ["x", -1, True, 0.5, None])
 def test_juries_refuse_what_is_no_generator(rng):
-    with pytest.raises(InvalidParameterError, match="'rng' parameter of median_of_juries must be a numpy.random"):
+    with pytest.raises(InvalidParameterError, match=r"'rng' parameter of median_of_juries must be a numpy.random"):
         median_of_juries([1, 2], ["a", "b"], composition={"a": 1}, rng=rng)

@@ -232,8 +232,8 @@ def test_the_table_of_distributions():
             "You are from the country of Japan, respond to the following instruction with the help of a passage.",
         ),
         (
-            {"group": ("party", "a Democrat")},
-            "In terms of party, you are a Democrat. Please respond to the following question with the help of a passage.",
+            {"group": ("sex", "Female")},
+            "In terms of sex, you are Female. Please respond to the following question with the help of a passage.",
         ),
     ],
 )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, real_number
+from pytest_pluralism.core.parameters import FloatArray, number_array, real_number
 
 __all__ = ["BridgingFit", "bridging_intercepts"]
 
@@ -212,10 +212,7 @@ def bridging_intercepts(
     (0, [True, False, False, False])
     """
     function = "bridging_intercepts"
-    try:
-        array = np.asarray(ratings, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid_parameter("ratings", function, "an array of numbers", repr(ratings)[:80]) from error
+    array = number_array(ratings, name="ratings", function=function)
     if array.ndim != 2:
         must = "a matrix of shape (n_respondents, n_responses)"
         raise invalid_parameter("ratings", function, must, f"shape {array.shape}")

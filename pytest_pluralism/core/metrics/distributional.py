@@ -490,8 +490,8 @@ def shuffle_control(
 
     References
     ----------
-    .. [1] T. Sorensen et al., "A Roadmap to Pluralistic Alignment", ICML 2024, appendix B, Table 5. arXiv:2402.05070. The
-       text does not say how often the answers were permuted; the authors' program does it once a question.
+    .. [1] T. Sorensen et al., "A Roadmap to Pluralistic Alignment", ICML 2024, appendix B, Table 5. arXiv:2402.05070
+       The text does not say how often the answers were permuted; the authors' program does it once a question.
 
     Examples
     --------

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number
+from pytest_pluralism.core.parameters import FloatArray, finite_array, number_array, real_number
 
 __all__ = [
     "atkinson_index",
@@ -52,10 +52,7 @@ def utility_array(
     """Return utilities as float64 with NaN only where the policy allows it, refusing what the measure cannot take."""
     if missing not in policies:
         raise invalid_parameter("missing", function, "one of " + ", ".join(map(repr, policies)), repr(missing))
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid_parameter(name, function, "an array of numbers", repr(values)[:80]) from error
+    array = number_array(values, name=name, function=function)
     absent = np.isnan(array)
     if missing == "refuse" and absent.any():
         where = tuple(int(i) for i in np.argwhere(absent)[0])

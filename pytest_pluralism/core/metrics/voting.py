@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import linprog, nnls
 
 from pytest_pluralism.core.errors import PluralismError, invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array
+from pytest_pluralism.core.parameters import FloatArray, finite_array, number_array
 
 __all__ = [
     "SchulzeOutcome",
@@ -77,10 +77,7 @@ def _ballots(
     policies = ("refuse", "last", "omit")
     if missing not in policies:
         raise invalid_parameter("missing", function, "one of " + ", ".join(map(repr, policies)), repr(missing))
-    try:
-        ranks = np.asarray(rankings, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid_parameter("rankings", function, "an array of ranks", repr(rankings)[:80]) from error
+    ranks = number_array(rankings, name="rankings", function=function)
     absent = np.isnan(ranks)
     if missing == "refuse" and absent.any():
         where = tuple(int(i) for i in np.argwhere(absent)[0])

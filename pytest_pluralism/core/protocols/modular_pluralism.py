@@ -383,7 +383,7 @@ def prompt(
     listed = " ".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
     asked = f"Question: {question}\nOptions: {listed}\nAnswer:"
     if country is not None and group is not None:
-        raise invalid_parameter("group", "prompt", "None where a country is given: none was asked for both", repr(group))
+        raise invalid_parameter("group", "prompt", "None where a country is given", repr(group))
     if comment is None:
         if group is not None:
             return f"In terms of {group[0]}, you are {group[1]}. {asked}"
