@@ -346,6 +346,9 @@ class Estimate:
         ``None`` means that the units are the whole set, so that there is nothing to infer.
     method : str
         How the interval was made.
+    degrees_of_freedom : float or None
+        Of Student's t in the interval, in [1, inf]; ``None`` means ``n_clusters - 1``. An estimate without its units is
+        taken to another confidence level by it.
     unit_ids, values, clusters : tuple
         The units themselves, kept so that two estimates can be paired: ``left - right`` is the mean of the differences
         by unit, with its own clustered interval.
@@ -363,6 +366,7 @@ class Estimate:
     unit_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
     values: tuple[float, ...] = field(default=(), repr=False, compare=False)
     clusters: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    degrees_of_freedom: float | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"

@@ -1,5 +1,6 @@
 """Intervals for means: against scipy, against formulas written out differently, and by their properties."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from pytest_pluralism.core import Gate, decide
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation import (
     bound_p_value,
@@ -271,6 +273,65 @@ def test_interval_at_another_level_without_the_units():
     whole = interval_at(estimate, None)
     assert whole.low == whole.value == whole.high
     assert math.isnan(interval_at(whole, 0.95).low)
+
+
+LEVELS = (0.5, 0.9, 0.95, 0.99, 0.999)
+
+
+def check_monotone(estimate):
+    ends = [(at.low, at.high) for at in (interval_at(estimate, level) for level in LEVELS)]
+    for (low, high), (wider_low, wider_high) in itertools.pairwise(ends):
+        assert wider_low <= low <= high <= wider_high
+
+
+@pytest.mark.parametrize("weights", [[1, 1] + [0] * 38, [9, 1] + [0] * 38, [30] * 2 + [1] * 38, [1] * 40])
+def test_weighted_intervals_grow_with_the_level(weights):
+    values = skewed(40)
+    estimate = estimate_mean(values, weights=weights)
+    check_monotone(estimate)
+    # The degrees of freedom stay: the interval at another level is the one that would have been made there.
+    for level in LEVELS:
+        direct = estimate_mean(values, weights=weights, confidence_level=level)
+        again = interval_at(estimate, level)
+        assert (again.low, again.high) == pytest.approx((direct.low, direct.high), rel=1e-9)
+        p_value = bound_p_value(estimate, direct.low, alternative="greater")
+        assert p_value == pytest.approx((1 - level) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("values", [skewed(12), [0.0] * 9, [0.0, 1.0, 1.0, 1.0, 1.0]])
+def test_intervals_without_their_units_keep_their_shape(values):
+    estimate = replace(estimate_mean(values), values=())
+    check_monotone(estimate)
+    again = interval_at(interval_at(estimate, 0.99), 0.95)
+    assert (again.low, again.high) == pytest.approx((estimate.low, estimate.high), rel=1e-9)
+    assert again.method.count("from the standard error") == 1
+
+
+def test_units_of_weight_0_are_no_evidence():
+    for values, weights, clusters in (
+        ([0.1] + [0.9] * 39, [1] + [0] * 39, None),
+        ([0.1, math.nan, 0.2, 0.9], [1, 0, 2, 0], None),
+        ([0.1, 0.3, 0.2, 0.9], [1, 2, 2, 0], ["a", "a", "b", "c"]),
+    ):
+        used = [i for i, weight in enumerate(weights) if weight]
+        estimate = estimate_mean(values, weights=weights, clusters=clusters)
+        alone = estimate_mean(
+            [values[i] for i in used],
+            weights=[weights[i] for i in used],
+            clusters=None if clusters is None else [clusters[i] for i in used],
+        )
+        assert repr(estimate) == repr(alone)
+        assert estimate.n == len(used)
+        assert estimate.n_missing == 0
+    error = clustered_standard_error([0.1, 0.2, 0.9], weights=[1, 1, 0])
+    assert error == clustered_standard_error([0.1, 0.2], weights=[1, 1])
+    assert (
+        decide(Gate(at_most=0.5), estimate_mean([0.1] + [0.9] * 39, weights=[1] + [0] * 39)).outcome == "inconclusive"
+    )
+    # Nearly all the weight on one unit: its residual is below rounding, and nothing is known of others.
+    for weights in ([1] + [1e-20] * 39, [1] + [1e-300] * 39):
+        lonely = estimate_mean([0.1] + [0.9] * 39, weights=weights)
+        assert decide(Gate(at_most=0.5), lonely).outcome == "inconclusive"
 
 
 def test_interval_at_keeps_two_way_clusters():

@@ -13,6 +13,7 @@ from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation import (
     effective_sample_size,
     estimate_mean,
+    interval_at,
     kish_design_effect,
     resample_human_distributions,
     sampling_error_of_distance,
@@ -174,3 +175,21 @@ def test_seeds_and_inputs():
 def test_errors(call, message):
     with pytest.raises(InvalidParameterError, match=message):
         call()
+
+
+@pytest.mark.parametrize("level", [0.95, None])
+def test_another_level_does_not_take_the_respondents_out(level):
+    generator = np.random.default_rng(0)
+    human, model = generator.dirichlet([1.5] * 4, size=(2, 25))
+    sampling = sampling_error_of_distance(model, human, 30, n_resamples=200)
+    estimate = estimate_mean(sampling.values, confidence_level=level)
+    widened = widen_for_respondents(estimate, sampling)
+    assert sampling.bias > 0.001
+    below = interval_at(widened, 0.94)
+    assert (below.low, below.high) == pytest.approx((widened.low, widened.high))
+    above = interval_at(widened, 0.99)
+    assert above.low < widened.low < widened.high < above.high
+    # There and back again it still holds the bias.
+    again = interval_at(above, 0.9)
+    assert again.low <= widened.low
+    assert again.high >= widened.high

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from pytest_pluralism.core import Estimate, Gate, Outcome, Verdict, Witness, decide
 from pytest_pluralism.core.errors import InvalidParameterError
@@ -23,6 +24,11 @@ PASSED, FAILED, INCONCLUSIVE, ERROR = Outcome.PASSED, Outcome.FAILED, Outcome.IN
 
 def estimated(value=0.30, low=0.25, high=0.35, n=100, **keywords):
     return Estimate(value, low, high, (high - low) / 4, n=n, n_clusters=keywords.pop("n_clusters", n), **keywords)
+
+
+def from_error(value, error, n):
+    half = stats.t.ppf(0.75, n - 1) * error
+    return Estimate(value, value - half, value + half, error, n=n, n_clusters=n, confidence_level=0.5)
 
 
 def scores(n=40, seed=0):
@@ -286,8 +292,7 @@ def test_more_units_decide():
         def after(n, gate=gate):
             clusters = n
             error = values.std(ddof=1) / math.sqrt(clusters)
-            bare = Estimate(estimate.value, 0, 0, error, n=n, n_clusters=clusters, confidence_level=0.5)
-            return decide(gate, bare).outcome
+            return decide(gate, from_error(estimate.value, error, clusters)).outcome
 
         assert after(40 + verdict.units_needed) is (PASSED if bound > estimate.value else FAILED)
         assert after(40 + verdict.units_needed - 1) is INCONCLUSIVE
@@ -433,7 +438,7 @@ def test_the_advice_is_exact_for_few_units_too(n, share):
 
         def after(n, gate=gate):
             error = values.std(ddof=1) / math.sqrt(n)
-            return decide(gate, Estimate(estimate.value, 0, 0, error, n=n, n_clusters=n, confidence_level=0.5)).outcome
+            return decide(gate, from_error(estimate.value, error, n)).outcome
 
         assert after(n + more) in {PASSED, FAILED}
         if more > 1:

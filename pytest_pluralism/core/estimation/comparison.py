@@ -168,9 +168,7 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     place = {unit_id: i for i, unit_id in enumerate(right.unit_ids)}
     here = [i for i, unit_id in enumerate(left.unit_ids) if unit_id in place]
     order = [place[left.unit_ids[i]] for i in here]
-    left_units = {
-        key: None if labels is None else [labels[i] for i in here] for key, labels in units_of(left).items()
-    }
+    left_units = {key: None if labels is None else [labels[i] for i in here] for key, labels in units_of(left).items()}
     right_units = units_of(right)
     if left_units.keys() != right_units.keys() or not all(
         _same_partition(left_units[key], right_units[key], order) for key in left_units

@@ -35,6 +35,9 @@ __all__ = [
 
 IntArray = npt.NDArray[np.intp]
 
+#: What the method of an interval says that holds the sampling error of the people.
+RESPONDENTS = "respondents resampled"
+
 #: The methods that ``estimate_mean`` knows.
 METHODS = ("auto", "t", "satterthwaite", "skewness", "wilson", "bca", "bootstrap_t")
 
@@ -85,7 +88,8 @@ def estimate_mean(
     other_clusters : sequence of hashable, shape (n,), optional
         A second, crossed clustering (juror beside query): two-way clustering after Cameron, Gelbach and Miller.
     weights : array_like of float, shape (n,), optional
-        Sampling weights of the units, non-negative. A weighted estimate keeps no units, so it cannot be subtracted.
+        Sampling weights of the units, non-negative. A unit of weight 0 is left out and not counted. A weighted estimate
+        keeps no units, so it cannot be subtracted.
     method : {"auto", "t", "satterthwaite", "skewness", "wilson", "bca", "bootstrap_t"}
         How the interval is made. ``"t"`` is the formula above. ``"auto"`` takes a wider one where plain t intervals
         cover too little: Wilson's when every value is 0 or 1; for clusters of unequal sizes (or weights) an unbiased
@@ -167,6 +171,7 @@ def estimate_units(
     """Do the work of ``estimate_mean``; ``maybe_shares`` is false for differences, whose 0 and 1 are no shares."""
     array = _scores(values, function=function)
     n_asked = len(array)
+    freedom: float | None = None
     if method not in METHODS:
         raise invalid_parameter("method", function, f"one of {', '.join(map(repr, METHODS))}", repr(method))
     level = None
@@ -181,8 +186,13 @@ def estimate_units(
 
     labels = _stored_labels(clusters, other_clusters)
     present = ~np.isnan(array)
-    n_missing = int(n_asked - present.sum())
-    if n_missing:
+    # A unit of weight 0 says nothing: it is neither a unit of the estimate nor a missing one.
+    counted = np.ones(n_asked, dtype=bool) if masses is None else masses > 0
+    n_missing = int((counted & ~present).sum())
+    if bool(present.any()) and not bool((present & counted).any()):
+        raise invalid_parameter("weights", function, "positive for at least one unit with a score", "0 in total")
+    present &= counted
+    if not present.all():
         array = array[present]
         keep = np.flatnonzero(present)
         codes = _recode(codes[keep])
@@ -195,9 +205,6 @@ def estimate_units(
     if n == 0:
         nan = math.nan
         return Estimate(nan, nan, nan, nan, 0, 0, level, "no scores", n_missing)
-    if masses is not None and float(masses.sum()) == 0.0:
-        raise invalid_parameter("weights", function, "positive for at least one unit with a score", "0 in total")
-
     n_clusters = _count(codes) if others is None else min(_count(codes), _count(others))
     binary = maybe_shares and bool(np.isin(array, (0.0, 1.0)).all())
     chosen = _choose_method(method, codes, masses, binary=binary, two_way=others is not None)
@@ -208,11 +215,14 @@ def estimate_units(
         error, how = 0.0, "whole set" if others is None else "two-way, whole set"
     else:
         error = _standard_error(array, codes, others, masses)
-        low, high, how = _ends(array, codes, others, masses, value, error, n_clusters, level, chosen, n_resamples, rng)
+        low, high, how, freedom = _ends(
+            array, codes, others, masses, value, error, n_clusters, level, chosen, n_resamples, rng
+        )
     return Estimate(
         value=value,
-        low=low,
-        high=high,
+        # At low levels a corrected interval may lie beside the value; NaN stays NaN.
+        low=min(low, value),
+        high=max(high, value),
         standard_error=error,
         n=n,
         n_clusters=n_clusters,
@@ -222,14 +232,15 @@ def estimate_units(
         unit_ids=ids if store_units else (),
         values=tuple(array.tolist()) if store_units else (),
         clusters=labels if store_units else (),
+        degrees_of_freedom=freedom,
     )
 
 
 def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estimate:
     """Return the same estimate with its interval at another confidence level.
 
-    The interval is made anew from the units when the estimate holds them, else from the standard error with Student's
-    t on ``n_clusters - 1`` degrees of freedom; ``method`` says which.
+    The interval is made anew from the units when the estimate holds them. Else both its sides are stretched by the
+    ratio of the quantiles of Student's t, which keeps its degrees of freedom and its asymmetry; ``method`` says which.
 
     Parameters
     ----------
@@ -251,7 +262,8 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     Notes
     -----
     Degenerate cases: without units and without a known standard error (a whole set that kept no units) the ends are
-    NaN.
+    NaN. An interval that was widened for the respondents (:func:`~pytest_pluralism.core.estimation.
+    widen_for_respondents`) holds a bias that does not depend on the level, so it is never made narrower.
 
     Examples
     --------
@@ -278,14 +290,28 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     error = estimate.standard_error
     if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
         return replace(estimate, low=math.nan, high=math.nan, confidence_level=level, method="unknown")
-    half = float(special.stdtrit(estimate.n_clusters - 1, 0.5 + level / 2)) * error
+    freedom = _freedom(estimate)
+    ratio = _quantile(freedom, level) / _quantile(freedom, estimate.confidence_level)
+    if RESPONDENTS in estimate.method:
+        ratio = max(1.0, ratio)
+    kind = estimate.method.removesuffix(", from the standard error")
     return replace(
         estimate,
-        low=estimate.value - half,
-        high=estimate.value + half,
+        low=estimate.value - ratio * (estimate.value - estimate.low),
+        high=estimate.value + ratio * (estimate.high - estimate.value),
         confidence_level=level,
-        method="t, from the standard error",
+        method=f"{'t' if kind in ('', 'clustered t') else kind}, from the standard error",
     )
+
+
+def _freedom(estimate: Estimate) -> float:
+    return estimate.n_clusters - 1.0 if estimate.degrees_of_freedom is None else estimate.degrees_of_freedom
+
+
+def _quantile(freedom: float, level: float) -> float:
+    """How many standard errors a side of a two-sided interval is long; infinite degrees of freedom are the normal's."""
+    tail = 0.5 + level / 2
+    return float(special.ndtri(tail) if math.isinf(freedom) else special.stdtrit(freedom, tail))
 
 
 def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> float:
@@ -336,7 +362,7 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     if estimate.confidence_level is None or estimate.n_clusters < 2 or any(map(math.isnan, unknown)):
         return math.nan
     value, error, n_clusters = estimate.value, estimate.standard_error, estimate.n_clusters
-    if estimate.method.startswith("wilson"):
+    if estimate.method.startswith("wilson") and RESPONDENTS not in estimate.method:
         return _share_p_value(estimate, limit, side)
     if error == 0.0:
         return 0.0 if side * (value - limit) > 0 else 1.0
@@ -355,9 +381,11 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
         return plain
     # Without the units the interval itself says what a standard error is worth on the side that faces the bound.
     half = value - estimate.low if value > limit else estimate.high - value
+    freedom = _freedom(estimate)
     if half > 0:
-        error = half / float(special.stdtrit(n_clusters - 1, 0.5 + estimate.confidence_level / 2))
-    return float(special.stdtr(n_clusters - 1, -(side * (value - limit) / error)))
+        error = half / _quantile(freedom, estimate.confidence_level)
+    statistic = -(side * (value - limit) / error)
+    return float(special.ndtr(statistic) if math.isinf(freedom) else special.stdtr(freedom, statistic))
 
 
 def _share_p_value(estimate: Estimate, limit: float, side: float) -> float:
@@ -483,6 +511,10 @@ def clustered_standard_error(
     if other_clusters is not None:
         others = cluster_codes(other_clusters, len(array), name="other_clusters", function=function)
     masses = None if weights is None else _weights(weights, len(array), function=function)
+    if masses is not None and (masses == 0.0).any():
+        keep = np.flatnonzero(masses)
+        array, codes, masses = array[keep], _recode(codes[keep]), masses[keep]
+        others = None if others is None else _recode(others[keep])
     return _standard_error(array, codes, others, masses)
 
 
@@ -510,31 +542,35 @@ def _ends(
     method: str,
     n_resamples: int,
     rng: np.random.Generator | int,
-) -> tuple[float, float, str]:
+) -> tuple[float, float, str, float | None]:
+    """Return the ends, how they were made, and the degrees of freedom unless they are G - 1."""
     if n_clusters < 2:
-        return math.nan, math.nan, "unknown: fewer than two clusters"
+        return math.nan, math.nan, "unknown: fewer than two clusters", None
+    if masses is not None and any(_has_all(one, masses) for one in (codes, others) if one is not None):
+        return math.nan, math.nan, "unknown: one cluster has all the weight", None
     two_way = others is not None
     if method == "wilson":
-        return _share_ends(array, codes, value, error, level)
+        return *_share_ends(array, codes, value, error, level), None
     if method in ("bca", "bootstrap_t"):
         from pytest_pluralism.core.estimation.resampling import bootstrap_interval
 
         low, high = bootstrap_interval(
             array, clusters=codes, confidence_level=level, method=method, n_resamples=n_resamples, rng=rng
         )
-        return low, high, f"{method}, {n_resamples} resamples"
+        return low, high, f"{method}, {n_resamples} resamples", None
     kind = "two-way clustered t" if two_way else ("weighted clustered t" if masses is not None else "clustered t")
     if method == "t" or error == 0.0:
         half = float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)) * error
-        return value - half, value + half, kind
+        return value - half, value + half, kind, None
     scores, error, freedom = _unequal(array, codes, masses)
     quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
     if method == "skewness":
         low, high = _skewness_ends(scores, value, error, quantile)
         if n_clusters < FEW_CLUSTERS:
             low, high = min(low, value - quantile * error), max(high, value + quantile * error)
-        return low, high, f"{kind}, corrected for skewness"
-    return value - quantile * error, value + quantile * error, f"{kind}, {freedom:.1f} degrees of freedom"
+        return low, high, f"{kind}, corrected for skewness", freedom
+    how = f"{kind}, {freedom:.1f} degrees of freedom"
+    return value - quantile * error, value + quantile * error, how, freedom
 
 
 def _unequal(array: FloatArray, codes: IntArray, masses: FloatArray | None) -> tuple[FloatArray, float, float]:
@@ -557,9 +593,18 @@ def _unequal(array: FloatArray, codes: IntArray, masses: FloatArray | None) -> t
     return scores, error, _satterthwaite(shares)
 
 
+def _has_all(codes: IntArray, masses: FloatArray) -> bool:
+    """Whether one cluster has all the weight up to rounding, so that nothing is known about others."""
+    shares = np.bincount(codes, weights=masses)
+    shares = shares / shares.sum()
+    return bool((1.0 - 2.0 * shares + float(np.sum(shares**2)) <= 0.0).any())
+
+
 def _satterthwaite(shares: FloatArray) -> float:
     s = float(np.sum(shares**2))
     expected = 1.0 - 2.0 * shares + s
+    if (expected <= 0.0).any():
+        return 1.0
     u = shares**2 / expected
     trace = float(np.sum(shares**2))
     # tr(M^2) for M_gh = sqrt(u_g u_h) (delta_gh - w_g - w_h + s), expanded so that no (G, G) matrix is needed.
@@ -589,7 +634,8 @@ def _skewness_ends(scores: FloatArray, value: float, error: float, quantile: flo
 def _skewness(scores: FloatArray) -> float:
     deviations = scores - scores.mean()
     spread = math.sqrt(float(np.mean(deviations**2)))
-    return float(np.mean((deviations / spread) ** 3))
+    # Contributions that are equal roundings of 0 are not skewed.
+    return float(np.mean((deviations / spread) ** 3)) if spread > 0.0 else 0.0
 
 
 def _effective_units(share: float, error: float, n: int, n_clusters: int) -> float:

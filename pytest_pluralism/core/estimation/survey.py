@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.estimation.intervals import RESPONDENTS
 from pytest_pluralism.core.parameters import FloatArray, finite_array, probability_array, unit_interval
 from pytest_pluralism.core.records import Estimate
 
@@ -342,18 +343,22 @@ def widen_for_respondents(
         level = unit_interval(confidence_level, name="confidence_level", function=function)
         error = sampling.shared_standard_error if shared_respondents else sampling.standard_error
         below = above = float(special.ndtri(0.5 + level / 2)) * error
-        how = "whole set, respondents resampled"
+        how = f"whole set, {RESPONDENTS}"
+        freedom: float | None = math.inf
     else:
         level = estimate.confidence_level
         own = estimate.standard_error
         extra = sampling.shared_standard_error if shared_respondents else 0.0
         error = max(math.hypot(own, extra), sampling.standard_error)
-        quantile = float(special.stdtrit(max(1, estimate.n_clusters - 1), 0.5 + level / 2))
+        freedom = estimate.degrees_of_freedom
+        quantile = float(
+            special.stdtrit(max(1.0, estimate.n_clusters - 1.0 if freedom is None else freedom), 0.5 + level / 2)
+        )
         below, above = estimate.value - estimate.low, estimate.high - estimate.value
         # Each side grows by what the added error grows by, so that an asymmetric interval keeps its shape.
         added = quantile * math.sqrt(max(0.0, error**2 - own**2))
         below, above = math.hypot(below, added), math.hypot(above, added)
-        how = f"{estimate.method}, respondents resampled"
+        how = f"{estimate.method}, {RESPONDENTS}"
     return replace(
         estimate,
         low=estimate.value - below - max(0.0, sampling.bias),
@@ -364,6 +369,7 @@ def widen_for_respondents(
         unit_ids=(),
         values=(),
         clusters=(),
+        degrees_of_freedom=freedom,
     )
 
 
