@@ -193,7 +193,7 @@ def test_faithfulness_and_gain_by_leading_axes():
         (([1.0, np.nan], ["a", "b"]), "finite"),
         (([1.0, 1.0], ["a"]), r"one label a unit \(2\)"),
         (([1.0], [np.nan]), "not missing"),
-        (([1.0, 1.0], np.array(["a", 1], dtype=object)), "labels of one kind"),
+        (([1.0, 1.0], [["a"], ["b"]]), "hashable labels"),
     ],
 )
 def test_faithfulness_refuses(arguments, message):

@@ -5,7 +5,6 @@ Utilities, weights and missing ratings are treated as in :mod:`pytest_pluralism.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +25,7 @@ from pytest_pluralism.core.metrics.jury import (
     utility_array,
     with_unknown,
 )
+from pytest_pluralism.core.metrics.labels import is_missing
 from pytest_pluralism.core.parameters import FloatArray, cluster_codes, real_number
 
 __all__ = [
@@ -80,9 +80,9 @@ class JuryVerdict:
 def _group_members(groups: Sequence[Hashable], n: int, /, *, function: str) -> dict[Any, IntArray]:
     """Return the jurors of each group, in order of first appearance."""
     labels = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
-    for label in labels:
-        if label is None or (isinstance(label, float) and math.isnan(label)):
-            raise invalid_parameter("groups", function, "a label for every juror", repr(label))
+    for place, label in enumerate(labels):
+        if is_missing(label):
+            raise invalid_parameter("groups", function, "a label for every juror", f"{label!r} at index {place}")
     codes = cluster_codes(labels, n, name="groups", function=function)
     return {label: np.flatnonzero(codes == code) for code, label in enumerate(dict.fromkeys(labels))}
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.metrics.labels import code_labels, label_array
 from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, unit_interval
 
 __all__ = [
@@ -272,27 +273,6 @@ def window_precision_recall_f1(
     )
 
 
-def _codes(
-    labels: Any, shape: tuple[int, ...], /, *, name: str, function: str
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
-    """Return the different labels and the index of each label among them, as a flat array of the given shape."""
-    array = np.asarray(labels)
-    if array.shape != shape:
-        if array.ndim == 0 or array.shape[-1] != shape[-1]:
-            raise invalid_parameter(name, function, f"one label a rating, shape {shape}", f"shape {array.shape}")
-        try:
-            array = np.broadcast_to(array, shape)
-        except ValueError as error:
-            raise invalid_parameter(name, function, f"of shape {shape}", f"shape {array.shape}") from error
-    if array.dtype.kind in "fc" and not np.isfinite(array).all():
-        raise invalid_parameter(name, function, "labels that are not missing", "NaN or infinity")
-    try:
-        values, codes = np.unique(array.reshape(-1), return_inverse=True)
-    except TypeError as error:
-        raise invalid_parameter(name, function, "labels of one kind", "a mixture that has no order") from error
-    return values, codes.astype(np.intp, copy=False).reshape(-1)
-
-
 def cluster_coverage(
     ratings: npt.ArrayLike,
     clusters: npt.ArrayLike,
@@ -313,7 +293,8 @@ def cluster_coverage(
     Returns
     -------
     ndarray of shape (n_questions,)
-        In [0, 1], the best value is 1; the questions in the sorted order of their labels (rows in the order of rows).
+        In [0, 1], the best value is 1; the questions in the sorted order of their labels (rows in the order of rows;
+        labels that are neither all texts nor all numbers in the order of their first appearance).
 
     Raises
     ------
@@ -373,7 +354,7 @@ def overton_score(
     InvalidParameterError
         If ``ratings`` are empty, not finite, or have more than two axes.
     InvalidParameterError
-        If ``clusters`` or ``questions`` are not one label a rating.
+        If ``clusters`` or ``questions`` are not one label a rating, or a label is missing or cannot be hashed.
     InvalidParameterError
         If ``questions`` are given with ratings in two axes.
     InvalidParameterError
@@ -422,9 +403,11 @@ def _cluster_coverage(
     elif questions is None:
         question, n_questions = np.zeros(values.size, dtype=np.intp), 1
     else:
-        labels, question = _codes(questions, values.shape, name="questions", function=function)
-        n_questions = labels.size
-    cluster_labels, cluster = _codes(clusters, values.shape, name="clusters", function=function)
+        labels, question = code_labels(
+            questions, values.shape, name="questions", function=function, unit="a rating", ordered=True
+        )
+        n_questions = len(labels)
+    cluster_labels, cluster = code_labels(clusters, values.shape, name="clusters", function=function, unit="a rating")
     people: FloatArray = np.ones(values.size)
     if sampling_weights is not None:
         given = finite_array(sampling_weights, name="sampling_weights", function=function)
@@ -434,8 +417,8 @@ def _cluster_coverage(
         if (given <= 0).any():
             raise invalid_parameter("sampling_weights", function, "positive", f"{given.min()}")
         people = np.broadcast_to(given, values.shape).reshape(-1)
-    cell = question * cluster_labels.size + cluster
-    n_cells = n_questions * cluster_labels.size
+    cell = question * len(cluster_labels) + cluster.reshape(-1)
+    n_cells = n_questions * len(cluster_labels)
     size = np.bincount(cell, weights=people, minlength=n_cells)
     total = np.bincount(cell, weights=people * values.reshape(-1), minlength=n_cells)
     there = np.bincount(cell, minlength=n_cells) > 0
@@ -503,7 +486,7 @@ def sided_coverage(
     InvalidParameterError
         If ``entailment`` is empty, not finite or outside [0, 1].
     InvalidParameterError
-        If ``stances`` are not one label an answer.
+        If ``stances`` are not one label an answer, or a label is missing or cannot be hashed.
     InvalidParameterError
         If ``threshold`` is not in [0, 1].
     InvalidParameterError
@@ -524,8 +507,10 @@ def sided_coverage(
     probabilities = _entailments(entailment, name="entailment", function=function)
     limit = unit_interval(threshold, name="threshold", function=function, open_interval=False)
     w = _answer_weights(weights, probabilities.shape, name="weights", function=function)
-    labels, codes = _codes(stances, probabilities.shape, name="stances", function=function)
-    on_side = codes.reshape(probabilities.shape)[..., None] == np.arange(labels.size)
+    names, codes = code_labels(
+        stances, probabilities.shape, name="stances", function=function, unit="an answer", ordered=True
+    )
+    on_side = codes[..., None] == np.arange(len(names))
     weight = (w[..., None] * on_side).sum(axis=-2)
     covered = (w[..., None] * on_side * (probabilities >= limit)[..., None]).sum(axis=-2)
     shares = np.full(weight.shape, np.nan)
@@ -533,12 +518,11 @@ def sided_coverage(
     # Every window has weight somewhere, so at least one side is there.
     filled = np.where(weight > 0, shares, np.inf)
     worst = filled.argmin(axis=-1)
-    names = tuple(labels.tolist())
     return SidedCoverage(
         stances=names,
         shares=shares,
         worst_share=_plain(filled.min(axis=-1)),
-        worst_stance=names[int(worst)] if worst.ndim == 0 else labels[worst],
+        worst_stance=names[int(worst)] if worst.ndim == 0 else label_array(names)[worst],
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.metrics.labels import code_labels, label_array
 from pytest_pluralism.core.parameters import FloatArray, finite_array, probability_array, real_number
 
 __all__ = [
@@ -68,28 +69,13 @@ class AttributeFaithfulness:
 
 
 def _by_attribute(scores: FloatArray, attributes: Any, /, *, function: str) -> AttributeFaithfulness:
-    labels = np.asarray(attributes)
-    if labels.shape != scores.shape[-1:]:
-        must = f"one label a unit ({scores.shape[-1]})"
-        raise invalid_parameter("attributes", function, must, f"shape {labels.shape}")
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise invalid_parameter("attributes", function, "labels that are not missing", "NaN")
-    try:
-        sorted_labels, first, codes = np.unique(labels, return_index=True, return_inverse=True)
-    except TypeError as error:
-        raise invalid_parameter("attributes", function, "labels of one kind", "a mixture that has no order") from error
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
+    listed, position = code_labels(attributes, scores.shape[-1:], name="attributes", function=function, unit="a unit")
     # Sorting the units by attribute makes each attribute one run, which reduceat sums without a loop.
-    position = rank[codes]
     by_position = np.argsort(position, kind="stable")
-    counts = np.bincount(position, minlength=order.size)
+    counts = np.bincount(position, minlength=len(listed))
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     values = np.add.reduceat(scores[..., by_position], starts, axis=-1) / counts
-    names = sorted_labels[order]
     worst = values.argmin(axis=-1)
-    listed = tuple(names.tolist())
     return AttributeFaithfulness(
         attributes=listed,
         values=values,
@@ -97,7 +83,7 @@ def _by_attribute(scores: FloatArray, attributes: Any, /, *, function: str) -> A
         mean=_plain(np.asarray(scores.mean(axis=-1))),
         attribute_mean=_plain(np.asarray(values.mean(axis=-1))),
         worst=_plain(np.asarray(values.min(axis=-1))),
-        worst_attribute=listed[int(worst)] if worst.ndim == 0 else names[worst],
+        worst_attribute=listed[int(worst)] if worst.ndim == 0 else label_array(listed)[worst],
     )
 
 
@@ -121,7 +107,7 @@ def attribute_faithfulness(scores: npt.ArrayLike, attributes: npt.ArrayLike, /) 
     InvalidParameterError
         If ``scores`` are empty or not finite.
     InvalidParameterError
-        If ``attributes`` are not one label a unit, missing, or of kinds that have no order.
+        If ``attributes`` are not one label a unit, or one of them is missing or cannot be hashed.
 
     Notes
     -----
@@ -160,7 +146,7 @@ def steering_gain(
     InvalidParameterError
         If an array of scores is empty or not finite, or the two differ in shape.
     InvalidParameterError
-        If ``attributes`` are not one label a unit.
+        As :func:`attribute_faithfulness` does of ``attributes``.
 
     Examples
     --------
@@ -218,12 +204,21 @@ def _label_codes(
     values: Any, labels: tuple[Hashable, ...], extra: tuple[Hashable, ...], /, *, name: str, function: str
 ) -> npt.NDArray[np.intp]:
     """Return the place of each value among the labels, then the extra ones; every other value is refused."""
-    array = np.asarray(values)
+    # Of lists, numpy would make one kind: 1 and "1" would become equal.
+    array = values if isinstance(values, np.ndarray) else np.asarray(values, dtype=object)
     if array.ndim == 0 or array.size == 0:
         raise invalid_parameter(name, function, "a non-empty array of labels", f"shape {array.shape}")
-    codes = np.full(array.shape, -1, dtype=np.intp)
-    for code, label in enumerate((*labels, *extra)):
-        codes[np.asarray(array == label) & (codes < 0)] = code
+    if array.dtype.kind == "O":
+        place = {label: code for code, label in reversed(tuple(enumerate((*labels, *extra))))}
+        try:
+            found = [place.get(value, -1) for value in array.reshape(-1).tolist()]
+        except TypeError as error:
+            raise invalid_parameter(name, function, "an array of hashable labels", repr(values)[:80]) from error
+        codes = np.array(found, dtype=np.intp).reshape(array.shape)
+    else:
+        codes = np.full(array.shape, -1, dtype=np.intp)
+        for code, label in enumerate((*labels, *extra)):
+            codes[np.asarray(array == label) & (codes < 0)] = code
     unknown = codes < 0
     if unknown.any():
         where = tuple(int(i) for i in np.argwhere(unknown)[0])
