@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -413,8 +414,11 @@ class Gate:
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
                 raise invalid_parameter(name, "Gate", "a finite number", repr(value))
+            if not isinstance(value, int):
+                # Numbers of other libraries become plain ones, which a report can hold.
+                object.__setattr__(self, name, int(value) if isinstance(value, numbers.Integral) else float(value))
             if name.startswith("max_") and value < 0:
                 raise invalid_parameter(name, "Gate", "a number in [0, inf)", repr(value))
         if all(getattr(self, name) is None for name in bounds):
@@ -427,9 +431,11 @@ class Gate:
             )
         level = self.confidence_level
         if level is not None and (
-            isinstance(level, bool) or not isinstance(level, (int, float)) or not 0.0 < level < 1.0
+            isinstance(level, bool) or not isinstance(level, numbers.Real) or not 0.0 < level < 1.0
         ):
             raise invalid_parameter("confidence_level", "Gate", "a float in (0, 1) or None", repr(level))
+        if level is not None:
+            object.__setattr__(self, "confidence_level", float(level))
 
     @property
     def needs_baseline(self) -> bool:

@@ -76,19 +76,23 @@ def decide(
     Raises
     ------
     InvalidParameterError
-        If the noise floor is negative or not finite.
+        If the noise floor is negative or not finite, or the gate, estimate or change is no such record.
 
     Notes
     -----
     What can never pass, with ``n`` etc. those of the estimate (or of the change, for its promises):
 
     - a value that is NaN, or ``n = 0``: ERROR, because nothing was measured;
+    - a record that contradicts itself: ERROR. So are a value outside its interval or ends the wrong way round, an
+      infinite value or end, a negative or infinite standard error, a negative count, more clusters than units, and as
+      many kept units as ``n`` does not say;
     - an interval that is NaN or unknown, when the gate has a confidence level;
     - ``n_missing > 0``, with or without a confidence level: what is missing may be what is bad;
     - ``n_clusters < 2`` when the gate has a confidence level;
     - a zero-width interval from fewer than ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` clusters when the gate has a
       confidence level: equal values from few clusters are no proof that other clusters agree;
-    - ``max_increase`` or ``max_decrease`` without a ``change``.
+    - ``max_increase`` or ``max_decrease`` without a ``change``, or with a change of other units than the estimate's:
+      other names where both keep them, else another number of them (INCONCLUSIVE).
 
     The zero-width rule has one exception, the unchanged model. When no unit changed by more than the noise floor
     (with a noise floor of 0: every difference is 0 up to rounding, ``ROUNDING``), the change is not a quantity
@@ -106,6 +110,13 @@ def decide(
     ('inconclusive', 513)
     """
     floor = _noise_floor(noise_floor, "decide")
+    _records(gate, estimate, change, "decide")
+    wrong = [_contradiction(estimate, "the value")]
+    if gate.needs_baseline and change is not None:
+        wrong.append(_contradiction(change, "the change"))
+    if any(wrong):
+        reason = "; ".join(filter(None, wrong))
+        return Verdict(Outcome.ERROR, gate, estimate, change=change, witness=witness, reason=reason)
     parts: list[_Part] = []
     if gate.at_most is not None:
         parts.append(_bound(interval_at(estimate, gate.confidence_level), gate.at_most, upper=True, what="the value"))
@@ -163,6 +174,7 @@ def failure_p_value(
     0.025
     """
     floor = _noise_floor(noise_floor, "failure_p_value")
+    _records(gate, estimate, change, "failure_p_value")
     if gate.confidence_level is None:
         return math.nan
     tests: list[tuple[Estimate | None, float, str]] = []
@@ -174,6 +186,8 @@ def failure_p_value(
         tests.append((change, max(gate.max_increase, floor), "greater"))
     if gate.max_decrease is not None:
         tests.append((change, -max(gate.max_decrease, floor), "less"))
+    if _contradiction(estimate, "the value") or (change is not None and _other_units(estimate, change)):
+        tests = [(None if measured is change else measured, *rest) for measured, *rest in tests]  # type: ignore[misc]
     p_values = [_trusted_p_value(gate, *test, is_change=test[0] is change, floor=floor) for test in tests]
     if all(math.isnan(p_value) for p_value in p_values):
         return math.nan
@@ -184,6 +198,8 @@ def _trusted_p_value(
     gate: Gate, measured: Estimate | None, bound: float, alternative: str, *, is_change: bool, floor: float
 ) -> float:
     if measured is None or measured.n == 0 or measured.n_clusters < 2 or math.isnan(measured.value):
+        return math.nan
+    if _contradiction(measured, ""):
         return math.nan
     if is_change and _unchanged(measured, gate, floor):
         return 1.0
@@ -268,6 +284,47 @@ def _noise_floor(value: float, function: str) -> float:
     return floor
 
 
+def _records(gate: Gate, estimate: Estimate, change: Estimate | None, function: str) -> None:
+    """Refuse what is no record at all, which only an untyped caller can give."""
+    if not isinstance(gate, Gate):
+        raise invalid_parameter("gate", function, "a Gate", repr(gate)[:80])
+    if not isinstance(estimate, Estimate):
+        raise invalid_parameter("estimate", function, "an Estimate", repr(estimate)[:80])
+    if change is not None and not isinstance(change, Estimate):
+        raise invalid_parameter("change", function, "an Estimate or None", repr(change)[:80])
+
+
+def _contradiction(estimate: Estimate, what: str) -> str:
+    """Say how a record contradicts itself; empty when it does not. NaN is unknown, not wrong."""
+    value, low, high, error = estimate.value, estimate.low, estimate.high, estimate.standard_error
+    slack = ROUNDING * max(1.0, abs(value))
+    if any(math.isinf(number) for number in (value, low, high)):
+        wrong = f"{estimate} is not finite"
+    elif low > high:
+        wrong = f"its lower end {low:.6g} is above its upper end {high:.6g}"
+    elif low > value + slack or high < value - slack:
+        wrong = f"{value:.6g} lies outside its interval [{low:.6g}, {high:.6g}]"
+    elif error < 0 or math.isinf(error):
+        wrong = f"its standard error is {error:g}"
+    elif estimate.n < 0 or estimate.n_missing < 0 or not 0 <= estimate.n_clusters <= estimate.n:
+        wrong = f"it counts {estimate.n} units, {estimate.n_clusters} clusters and {estimate.n_missing} missing units"
+    else:
+        kept = {len(units) for units in (estimate.values, estimate.unit_ids, estimate.clusters) if units}
+        if kept <= {estimate.n}:
+            return ""
+        wrong = f"it counts {estimate.n} units and keeps {', '.join(map(str, sorted(kept)))}"
+    return f"the record of {what} contradicts itself: {wrong}"
+
+
+def _other_units(estimate: Estimate, change: Estimate) -> bool:
+    """Whether a change is about other units than the estimate; units missing from the change alone are not other."""
+    if estimate.n + estimate.n_missing != change.n + change.n_missing:
+        return True
+    if estimate.unit_ids and change.unit_ids:
+        return not set(change.unit_ids) <= set(estimate.unit_ids)
+    return False
+
+
 def _unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
     """Whether no unit changed by more than the noise floor."""
     if change.n == 0 or change.n_missing or (change.n_clusters < 2 and gate.confidence_level is not None):
@@ -307,6 +364,11 @@ def _change(
         return _Part(Outcome.INCONCLUSIVE, _missing(estimate))
     if change is None:
         return _Part(Outcome.INCONCLUSIVE, "there is no comparable baseline to compare with")
+    if change.n and not math.isnan(change.value) and _other_units(estimate, change):
+        counts = f"{change.n + change.n_missing} units, the estimate {estimate.n + estimate.n_missing}"
+        if change.n + change.n_missing == estimate.n + estimate.n_missing:
+            counts = "units that the estimate has not"
+        return _Part(Outcome.INCONCLUSIVE, f"the change is not comparable with the estimate: it is about {counts}")
     margin = max(promise, floor)
     if _unchanged(change, gate, floor):
         return _Part(Outcome.PASSED)

@@ -1,8 +1,10 @@
 """Decisions: the table of outcomes, what can never pass, unchanged models, and many gates in one run."""
 
 import itertools
+import json
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -89,6 +91,7 @@ def test_on_the_value_alone():
         assert decide(Gate(at_least=0.30, confidence_level=None), estimate).outcome is at_least
     one = estimate_mean([0.2], confidence_level=None)
     assert decide(Gate(at_most=0.30, confidence_level=None), one).outcome is PASSED
+    one = estimate_mean([0.2, 0.4], confidence_level=None)
     change = compare_paired([0.2, 0.4], [0.2, 0.35])
     assert decide(Gate(max_increase=0.03, confidence_level=None), one, change=change).outcome is PASSED
     assert decide(Gate(max_increase=0.02, confidence_level=None), one, change=change).outcome is FAILED
@@ -367,12 +370,12 @@ def test_the_p_value_of_a_change():
     generator = np.random.default_rng(0)
     baseline = scores(30)
     change = compare_paired(baseline + generator.normal(0.05, 0.05, size=30), baseline)
-    p_value = failure_p_value(Gate(max_increase=0.02), estimated(), change=change)
+    p_value = failure_p_value(Gate(max_increase=0.02), estimated(n=30), change=change)
     assert p_value < 0.025
-    assert decide(Gate(max_increase=0.02), estimated(), change=change).outcome is FAILED
+    assert decide(Gate(max_increase=0.02), estimated(n=30), change=change).outcome is FAILED
     assert non_inferiority(change, margin=0.02).p_value >= 1 - p_value - 0.05
-    assert failure_p_value(Gate(max_increase=0.0), estimated(), change=compare_paired(baseline, baseline)) == 1.0
-    both = failure_p_value(Gate(max_increase=0.02, max_decrease=0.02), estimated(), change=change)
+    assert failure_p_value(Gate(max_increase=0.0), estimated(n=30), change=compare_paired(baseline, baseline)) == 1.0
+    both = failure_p_value(Gate(max_increase=0.02, max_decrease=0.02), estimated(n=30), change=change)
     assert both == pytest.approx(2 * p_value)
 
 
@@ -409,7 +412,7 @@ def test_adjusting_knows_the_noise_floor():
     values = scores(30)
     noise = np.random.default_rng(0).normal(0, 0.002, size=30)
     change = compare_paired(values + 0.05 + noise, values)
-    verdict = decide(Gate(max_increase=0.02), estimated(), change=change, noise_floor=0.03)
+    verdict = decide(Gate(max_increase=0.02), estimated(n=30), change=change, noise_floor=0.03)
     assert verdict.outcome is FAILED
     assert adjust_verdicts([verdict], noise_floors=[0.03]) == (verdict,)
 
@@ -495,8 +498,8 @@ def test_p_values_of_a_loss_and_of_a_gain_mirror_each_other():
     candidate = scores(30) + np.random.default_rng(0).normal(0.05, 0.05, size=30)
     gain, loss = compare_paired(candidate, scores(30)), compare_paired(scores(30), candidate)
     for floor in (0.0, 0.03):
-        p_value = failure_p_value(Gate(max_decrease=0.02), estimated(), change=loss, noise_floor=floor)
-        mirrored = failure_p_value(Gate(max_increase=0.02), estimated(), change=gain, noise_floor=floor)
+        p_value = failure_p_value(Gate(max_decrease=0.02), estimated(n=30), change=loss, noise_floor=floor)
+        mirrored = failure_p_value(Gate(max_increase=0.02), estimated(n=30), change=gain, noise_floor=floor)
         assert p_value == pytest.approx(mirrored, rel=1e-9)
         assert 0 < p_value < 0.1
 
@@ -506,7 +509,7 @@ def test_only_a_change_can_be_unchanged():
     assert failure_p_value(Gate(at_least=0.1), estimate_mean([0.0] * 40)) < 0.025
     for n in (2, 40):
         unchanged = compare_paired(scores(n), scores(n))
-        assert failure_p_value(Gate(max_increase=0.0), estimated(), change=unchanged) == 1.0
+        assert failure_p_value(Gate(max_increase=0.0), estimated(n=n), change=unchanged) == 1.0
 
 
 def test_what_cannot_be_trusted_has_no_p_value():
@@ -515,7 +518,7 @@ def test_what_cannot_be_trusted_has_no_p_value():
     assert math.isnan(failure_p_value(gate, Estimate(0.3, NAN, 0.35, 0.025, n=9, n_clusters=9)))
     assert math.isnan(failure_p_value(gate, Estimate(0.3, 0.25, NAN, 0.025, n=9, n_clusters=9)))
     # It does not hide what the other bound shows, whichever comes first.
-    untrusted, change = estimate_mean([0.2] * 5), estimated(0.04, 0.03, 0.05)
+    untrusted, change = estimate_mean([0.2] * 5), estimated(0.04, 0.03, 0.05, n=5)
     alone = failure_p_value(Gate(max_increase=0.02), untrusted, change=change)
     both = failure_p_value(Gate(at_most=0.5, max_increase=0.02), untrusted, change=change)
     assert both == pytest.approx(2 * alone)
@@ -529,7 +532,7 @@ def _failed_change(n_errors, floor=0.0):
     """A change that is ``n_errors`` standard errors above the larger of a margin of 0.02 and the floor."""
     value = max(0.02, floor) + n_errors * 0.01
     change = Estimate(value, value - 0.0196, value + 0.0196, 0.01, n=10_000, n_clusters=10_000)
-    verdict = decide(Gate(max_increase=0.02), estimated(), change=change, noise_floor=floor)
+    verdict = decide(Gate(max_increase=0.02), estimated(n=10_000), change=change, noise_floor=floor)
     assert verdict.outcome is FAILED
     return verdict
 
@@ -561,3 +564,80 @@ def test_an_error_without_an_estimate_is_left_alone():
     adjusted = adjust_verdicts([error, slight, slight])
     assert [verdict.outcome for verdict in adjusted] == [ERROR, INCONCLUSIVE, INCONCLUSIVE]
     assert adjusted[0] == error
+
+
+INF = math.inf
+CONTRADICTIONS = [
+    (Estimate(0.5, 0.0, 0.1, 0.02, 40, 40), "lies outside its interval"),
+    (Estimate(-0.5, 0.0, 0.1, 0.02, 40, 40), "lies outside its interval"),
+    (Estimate(0.1, 0.2, 0.0, 0.02, 40, 40), "is above its upper end"),
+    (Estimate(-INF, -INF, 0.1, 0.02, 40, 40), "is not finite"),
+    (Estimate(0.0, -INF, 0.1, 0.02, 40, 40), "is not finite"),
+    (Estimate(0.0, -0.1, INF, 0.02, 40, 40), "is not finite"),
+    (Estimate(0.0, -0.1, 0.1, -0.02, 40, 40), "its standard error is -0.02"),
+    (Estimate(0.0, -0.1, 0.1, INF, 40, 40), "its standard error is inf"),
+    (Estimate(0.0, -0.1, 0.1, 0.02, -40, 40), "it counts -40 units"),
+    (Estimate(0.0, -0.1, 0.1, 0.02, 40, 41), "41 clusters"),
+    (Estimate(0.0, -0.1, 0.1, 0.02, 40, -2), "-2 clusters"),
+    (Estimate(0.0, -0.1, 0.1, 0.02, 40, 40, n_missing=-1), "-1 missing units"),
+    (Estimate(0.0, -0.1, 0.1, 0.02, 40, 40, values=(0.0,) * 5), "counts 40 units and keeps 5"),
+    (Estimate(0.0, -0.1, 0.1, 0.02, 40, 40, unit_ids=("a",)), "counts 40 units and keeps 1"),
+]
+
+
+@pytest.mark.parametrize("gate", GENEROUS)
+@pytest.mark.parametrize(("record", "message"), CONTRADICTIONS)
+@pytest.mark.parametrize("level", [0.95, 0.9, None])
+def test_a_record_that_contradicts_itself_is_an_error(gate, record, message, level):
+    good = estimated(0.0, -0.1, 0.1, n=40)
+    gate = replace(gate, confidence_level=level)
+    for estimate, change in ((record, good), (good, record) if gate.needs_baseline else (record, None)):
+        verdict = decide(gate, estimate, change=change)
+        assert verdict.outcome is ERROR
+        assert message in verdict.reason
+        wrong = "the value" if estimate is record else "the change"
+        assert verdict.reason.startswith(f"the record of {wrong} contradicts itself: ")
+    assert math.isnan(failure_p_value(Gate(at_most=-1.0), record))
+    assert math.isnan(failure_p_value(Gate(max_increase=0.0), record, change=good))
+    assert math.isnan(failure_p_value(Gate(max_increase=0.0), good, change=record))
+    assert decide(gate, good, change=good).outcome is PASSED
+
+
+@pytest.mark.parametrize("gate", [Gate(max_increase=9.0), Gate(max_decrease=9.0), Gate(max_increase=0.0)])
+def test_a_change_of_other_units_is_not_comparable(gate):
+    estimate = estimate_mean(scores(), unit_ids=range(40))
+    fewer = compare_paired(scores(5), scores(5, seed=1))
+    renamed = compare_paired(scores(), scores(), unit_ids=range(1, 41))
+    for change in (fewer, replace(fewer, values=()), renamed, estimated(0.5, 0.4, 0.6)):
+        verdict = decide(gate, estimate, change=change)
+        assert verdict.outcome is INCONCLUSIVE
+        assert "not comparable" in verdict.reason
+        assert math.isnan(failure_p_value(gate, estimate, change=change))
+    # The same units pass in any order; a baseline without one of the scores is missing it, not another set.
+    order = np.random.default_rng(0).permutation(40)
+    same = compare_paired(scores()[order], scores()[order], unit_ids=order)
+    assert decide(gate, estimate, change=same).outcome is PASSED
+    gap = compare_paired(scores(), [NAN, *scores()[1:]], unit_ids=range(40))
+    assert "1 of 40 units" in decide(gate, estimate, change=gap).reason
+
+
+@pytest.mark.parametrize("function", [decide, failure_p_value])
+def test_what_is_no_record_is_refused(function):
+    for arguments, name in (((Gate(at_most=1), None), "estimate"), ((0.5, estimated()), "gate")):
+        with pytest.raises(InvalidParameterError, match=f"'{name}' parameter of {function.__name__} must be"):
+            function(*arguments)
+    with pytest.raises(InvalidParameterError, match="'change' parameter of"):
+        function(Gate(max_increase=1), estimated(), change=0.1)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, Fraction])
+def test_any_real_number_is_a_bound(kind):
+    gate = Gate(at_most=kind(1), max_increase=kind(0))
+    assert (gate.at_most, gate.max_increase) == (1, 0)
+    json.dumps([gate.at_most, gate.max_increase])
+    if kind is not np.int64:
+        level = Gate(at_most=1, confidence_level=kind(0.5)).confidence_level
+        assert type(level) is float
+    for wrong in (True, np.True_, "1", kind(0) + 1j if kind is not Fraction else 1j):
+        with pytest.raises(InvalidParameterError, match="'at_most' parameter of Gate must be a finite number"):
+            Gate(at_most=wrong)
