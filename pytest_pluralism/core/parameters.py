@@ -22,7 +22,10 @@ def number_array(values: npt.ArrayLike, /, *, name: str, function: str) -> Float
     NaN and infinity are kept; masks, texts, dates and complex numbers are refused, since float64 would lose them.
     """
     must = "an array of numbers"
+    # A list that begins with a number has no rows that could be masked.
     parts = values if isinstance(values, (list, tuple)) else (values,)
+    if len(parts) and isinstance(parts[0], (int, float)):
+        parts = ()
     if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
         remedy = "without a mask (leave masked values out with .compressed(), or say what they are with .filled(...))"
         raise invalid_parameter(name, function, remedy, "a masked array")
@@ -103,6 +106,26 @@ def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool
     return number
 
 
+def whole_number(value: Any, /, *, name: str, function: str, least: int = 1) -> int:
+    """Return ``value`` if it is an integer of at least ``least``, and no boolean."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
+        raise invalid_parameter(name, function, f"an integer in [{least}, inf)", repr(value))
+    return int(value)
+
+
+def generator_of(rng: Any, /, *, function: str, name: str = "rng") -> np.random.Generator:
+    """Return the generator that is given, or a new one from a seed."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    must = "a numpy.random.Generator or an integer in [0, inf)"
+    if rng is None or isinstance(rng, (bool, np.bool_)):
+        raise invalid_parameter(name, function, must, repr(rng))
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise invalid_parameter(name, function, must, repr(rng)[:80]) from error
+
+
 def same_length(values: Any, other: Any, /, *, name: str, other_name: str, function: str) -> None:
     """Refuse two sequences of different lengths."""
     if len(values) != len(other):
@@ -110,11 +133,30 @@ def same_length(values: Any, other: Any, /, *, name: str, other_name: str, funct
 
 
 def cluster_codes(clusters: Any, n: int, /, *, name: str = "clusters", function: str) -> npt.NDArray[np.intp]:
-    """Return integer codes 0..n_clusters-1 for cluster labels; ``None`` makes every unit its own cluster."""
+    """Return integer codes 0..n_clusters-1 for cluster labels; ``None`` makes every unit its own cluster.
+
+    A label that is missing (None, NaN) is refused: nobody knows which units such a unit belongs to.
+    """
     if clusters is None:
         return np.arange(n, dtype=np.intp)
-    labels = list(clusters)
+    try:
+        labels = list(clusters)
+    except TypeError as error:
+        raise invalid_parameter(name, function, f"one label a unit ({n})", repr(clusters)[:80]) from error
     if len(labels) != n:
         raise invalid_parameter(name, function, f"one label a unit ({n})", f"{len(labels)} labels")
+    for place, label in enumerate(labels):
+        # pandas' own missing values are told by the names of their types, so that it need not be installed.
+        if (
+            label is None
+            or (isinstance(label, float | np.floating) and math.isnan(label))
+            or type(label).__name__ in ("NAType", "NaTType")
+        ):
+            raise invalid_parameter(name, function, "a label for every unit", f"{label!r} at position {place}")
+        try:
+            hash(label)
+        except TypeError as error:
+            must = "labels that can be told apart (hashable ones)"
+            raise invalid_parameter(name, function, must, f"{label!r} at position {place}"[:80]) from error
     codes: dict[Any, int] = {}
     return np.array([codes.setdefault(label, len(codes)) for label in labels], dtype=np.intp)

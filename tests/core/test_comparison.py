@@ -15,6 +15,7 @@ from pytest_pluralism.core.estimation import (
     compare_paired,
     equivalence,
     estimate_mean,
+    interval_at,
     mcnemar,
     non_inferiority,
     sign_flip,
@@ -49,7 +50,7 @@ def test_compare_paired_is_the_estimate_of_the_differences():
     candidate, baseline = two_sides()
     clusters = np.arange(20) // 4
     change = compare_paired(candidate, baseline, clusters=clusters, unit_ids=range(20))
-    assert change == estimate_mean(candidate - baseline, clusters=clusters)
+    assert change == estimate_mean(candidate - baseline, clusters=clusters, method="outer")
     assert change.unit_ids == tuple(map(str, range(20)))
     assert change.values == tuple((candidate - baseline).tolist())
 
@@ -275,6 +276,10 @@ def test_inputs_stay_as_they_were():
         (lambda: compare_paired([0, 1], [1, 0], clusters=[1]), "'clusters' parameter of compare_paired"),
         (lambda: sign_flip([0.1], alternative="up"), "'alternative' parameter of sign_flip"),
         (lambda: sign_flip([0.1], n_resamples=0), "'n_resamples' parameter of sign_flip"),
+        (lambda: sign_flip([0.1], n_resamples=10.5), "'n_resamples' parameter of sign_flip must be an integer"),
+        (lambda: sign_flip([0.1], rng="x"), "'rng' parameter of sign_flip must be a numpy.random.Generator or"),
+        (lambda: sign_flip([0.1, 0.2], clusters=[[1], [2]]), "'clusters' parameter of sign_flip must be labels that"),
+        (lambda: compare_paired([0, 1], [1, 2], method="bca", n_resamples=0), "'n_resamples' parameter of compare_p"),
         (lambda: sign_flip([[0.1]]), "'differences' parameter of sign_flip must be an array with one axis"),
         (lambda: sign_flip([math.nan]), "'differences' parameter of sign_flip must be finite"),
         (lambda: mcnemar([0, 2], [0, 1]), "'candidate' parameter of mcnemar must be an array of 0 and 1"),
@@ -311,3 +316,27 @@ def test_a_unit_that_is_missing_on_either_side_is_missing_from_the_difference():
     gap = [math.nan, *baseline[1:]]
     with pytest.raises(InvalidParameterError, match="same units"):
         estimate_mean(candidate, unit_ids=range(2, 22)) - estimate_mean(gap, unit_ids=range(20))
+
+
+@pytest.mark.parametrize("level", [0.95, None])
+def test_each_end_of_a_change_is_the_outer_one(level):
+    # A gate tests one end at a time: neither the plain nor the corrected interval may be left.
+    values = np.random.default_rng(2).gamma(1.0, size=30)
+    for sign in (1.0, -1.0):
+        for clusters in (None, np.arange(30) // 2):
+            change = compare_paired(sign * values, np.zeros(30), clusters=clusters, confidence_level=level)
+            for at in (0.9, 0.95):
+                here = interval_at(change, at)
+                both = [
+                    estimate_mean(sign * values, clusters=clusters, method=method, confidence_level=at)
+                    for method in ("t", "skewness")
+                ]
+                assert here.low == pytest.approx(min(one.low for one in both))
+                assert here.high == pytest.approx(max(one.high for one in both))
+
+
+def test_differences_of_a_whole_set_are_no_shares_at_another_level_either():
+    change = compare_paired([1.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0], confidence_level=None)
+    direct = compare_paired([1.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0])
+    at = interval_at(change, 0.95)
+    assert (at.low, at.high) == (direct.low, direct.high)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from pytest_pluralism.core import Gate, decide
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation import (
     estimate_mean,
@@ -17,6 +18,7 @@ from pytest_pluralism.core.estimation import (
     units_needed,
 )
 from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.verdict import CLUSTERS_NEEDED_WITHOUT_VARIANCE
 
 
 def run(deviation, n=100, n_clusters=None):
@@ -81,10 +83,35 @@ def test_from_a_stored_run():
 
 
 def test_no_variance():
+    # As many as a gate wants to see before it believes that nothing varies.
     constant = estimate_mean([0.3] * 5, method="t")
-    assert smallest_detectable_difference(constant) == 0.0
-    assert units_needed(constant, difference=0.1) == 2
-    assert power_of_gate(constant, difference=0.0) == 0.0
+    assert units_needed(constant, difference=0.1) == CLUSTERS_NEEDED_WITHOUT_VARIANCE
+    assert smallest_detectable_difference(constant) == math.inf
+    assert power_of_gate(constant, difference=0.1) == 0.0
+    for n, outcome in (
+        (CLUSTERS_NEEDED_WITHOUT_VARIANCE, "passed"),
+        (CLUSTERS_NEEDED_WITHOUT_VARIANCE - 1, "inconclusive"),
+    ):
+        enough = n == CLUSTERS_NEEDED_WITHOUT_VARIANCE
+        assert decide(Gate(at_most=0.4), estimate_mean([0.3] * n)).outcome == outcome
+        assert power_of_gate(constant, difference=0.1, n=n) == float(enough)
+        assert smallest_detectable_difference(constant, n=n) == (0.0 if enough else math.inf)
+        assert power_of_gate(constant, difference=0.0, n=n) == 0.0
+    pairs = estimate_mean([0.3] * 10, clusters=np.arange(10) // 2)
+    assert units_needed(pairs, difference=0.1) == 2 * CLUSTERS_NEEDED_WITHOUT_VARIANCE
+
+
+@pytest.mark.parametrize("function", [units_needed, power_of_gate, smallest_detectable_difference])
+def test_what_cannot_be_planned_from(function):
+    keywords = {} if function is smallest_detectable_difference else {"difference": 0.1}
+    whole = estimate_mean([0.3, 0.4, 0.5], confidence_level=None)
+    for estimate, message in (
+        (whole, "about a whole set there is nothing to infer"),
+        (replace(run(0.3), standard_error=-0.1), r"a standard error in \[0, inf\). Got -0.1"),
+        (replace(run(0.3), standard_error=math.inf), r"a standard error in \[0, inf\). Got inf"),
+    ):
+        with pytest.raises(InvalidParameterError, match=f"'estimate' parameter of {function.__name__} .*{message}"):
+            function(estimate, **keywords)
 
 
 @pytest.mark.parametrize(

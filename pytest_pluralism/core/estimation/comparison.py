@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.intervals import bound_p_value, estimate_units, units_of
-from pytest_pluralism.core.parameters import FloatArray, cluster_codes, finite_array, real_number, same_length
+from pytest_pluralism.core.parameters import (
+    FloatArray,
+    cluster_codes,
+    finite_array,
+    generator_of,
+    real_number,
+    same_length,
+    whole_number,
+)
 from pytest_pluralism.core.records import Estimate
 
 __all__ = [
@@ -62,7 +70,8 @@ def compare_paired(
     unit_ids : sequence, shape (n,), optional
         Names of the units, kept in the estimate.
     method, n_resamples, rng
-        As in ``estimate_mean``; never a share's interval, because differences are no shares.
+        As in ``estimate_mean``; never a share's interval, because differences are no shares, and where ``"auto"`` would
+        be ``"skewness"`` it is ``"outer"``: a gate on change tests one end at a time.
 
     Returns
     -------
@@ -168,7 +177,9 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     place = {unit_id: i for i, unit_id in enumerate(right.unit_ids)}
     here = [i for i, unit_id in enumerate(left.unit_ids) if unit_id in place]
     order = [place[left.unit_ids[i]] for i in here]
-    left_units = {key: None if labels is None else [labels[i] for i in here] for key, labels in units_of(left).items()}
+    left_units: dict[str, Any] = {
+        key: None if labels is None else [labels[i] for i in here] for key, labels in units_of(left).items()
+    }
     right_units = units_of(right)
     if left_units.keys() != right_units.keys() or not all(
         _same_partition(left_units[key], right_units[key], order) for key in left_units
@@ -267,8 +278,8 @@ def sign_flip(
     null = real_number(margin, name="margin", function=function)
     if alternative not in _ALTERNATIVES:
         raise invalid_parameter("alternative", function, "'two-sided', 'greater' or 'less'", repr(alternative))
-    if n_resamples < 1:
-        raise invalid_parameter("n_resamples", function, "an integer in [1, inf)", n_resamples)
+    n_resamples = whole_number(n_resamples, name="n_resamples", function=function)
+    generator = generator_of(rng, function=function)
     codes = cluster_codes(clusters, len(array), function=function)
     totals = np.bincount(codes, weights=array - null)
     n_clusters = len(totals)
@@ -290,7 +301,6 @@ def sign_flip(
         patterns = np.arange(2 ** len(totals))[:, None] >> np.arange(len(totals)) & 1
         p_value = as_extreme((1.0 - 2.0 * patterns) @ totals) / len(patterns)
     else:
-        generator = np.random.default_rng(rng)
         count, left, block = 0, n_resamples, max(1, 4_000_000 // len(totals))
         while left > 0:
             signs = 1.0 - 2.0 * generator.integers(0, 2, size=(min(block, left), len(totals)))

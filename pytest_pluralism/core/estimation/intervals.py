@@ -16,7 +16,14 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, cluster_codes, real_number, unit_interval
+from pytest_pluralism.core.parameters import (
+    FloatArray,
+    cluster_codes,
+    generator_of,
+    real_number,
+    unit_interval,
+    whole_number,
+)
 from pytest_pluralism.core.records import Estimate
 
 __all__ = [
@@ -39,7 +46,7 @@ IntArray = npt.NDArray[np.intp]
 RESPONDENTS = "respondents resampled"
 
 #: The methods that ``estimate_mean`` knows.
-METHODS = ("auto", "t", "satterthwaite", "skewness", "wilson", "bca", "bootstrap_t")
+METHODS = ("auto", "t", "satterthwaite", "skewness", "outer", "wilson", "bca", "bootstrap_t")
 
 #: From this many clusters on the plain t interval needs no help with skewed scores (measured by
 #: ``tools/simulate_statistics.py``; docs/explanation/statistics.md shows the table).
@@ -90,12 +97,13 @@ def estimate_mean(
     weights : array_like of float, shape (n,), optional
         Sampling weights of the units, non-negative. A unit of weight 0 is left out and not counted. A weighted estimate
         keeps no units, so it cannot be subtracted.
-    method : {"auto", "t", "satterthwaite", "skewness", "wilson", "bca", "bootstrap_t"}
+    method : {"auto", "t", "satterthwaite", "skewness", "outer", "wilson", "bca", "bootstrap_t"}
         How the interval is made. ``"t"`` is the formula above. ``"auto"`` takes a wider one where plain t intervals
         cover too little: Wilson's when every value is 0 or 1; for clusters of unequal sizes (or weights) an unbiased
         variance with Satterthwaite's degrees of freedom; below ``SKEWNESS_RULE_CLUSTERS`` = 200 clusters, unless they
         are very unequal, ``"skewness"``: Hall's cubic transformation of the t interval, which takes out skewness (below
-        ``FEW_CLUSTERS`` = 10 each end is the outer one of the two). For two-way clusters it is ``"t"``.
+        ``FEW_CLUSTERS`` = 10 each end is the outer one of the two, which is ``"outer"`` at any number of clusters). For
+        two-way clusters it is ``"t"``.
     n_resamples : int
         For ``"bca"`` and ``"bootstrap_t"``: how many resamples of the clusters.
     rng : numpy.random.Generator or int
@@ -177,6 +185,9 @@ def estimate_units(
     level = None
     if confidence_level is not None:
         level = unit_interval(confidence_level, name="confidence_level", function=function)
+    if method in ("bca", "bootstrap_t"):
+        whole_number(n_resamples, name="n_resamples", function=function)
+        rng = generator_of(rng, function=function)
     ids = _unit_ids(unit_ids, n_asked, function=function)
     codes = cluster_codes(clusters, n_asked, function=function)
     others = None
@@ -207,12 +218,17 @@ def estimate_units(
         return Estimate(nan, nan, nan, nan, 0, 0, level, "no scores", n_missing)
     n_clusters = _count(codes) if others is None else min(_count(codes), _count(others))
     binary = maybe_shares and bool(np.isin(array, (0.0, 1.0)).all())
-    chosen = _choose_method(method, codes, masses, binary=binary, two_way=others is not None)
+    chosen = _choose_method(method, codes, masses, binary=binary, two_way=others is not None, function=function)
+    if method == "auto" and chosen == "skewness" and not maybe_shares:
+        # A gate on change tests one end at a time, where the corrected interval alone errs too often.
+        chosen = "outer"
     value = _mean(array, masses)
     store_units = masses is None
     if level is None:
         low = high = value
         error, how = 0.0, "whole set" if others is None else "two-way, whole set"
+        if not maybe_shares:
+            how += " of differences"
     else:
         error = _standard_error(array, codes, others, masses)
         low, high, how, freedom = _ends(
@@ -279,12 +295,18 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     if level is None:
         return replace(estimate, low=estimate.value, high=estimate.value, confidence_level=None)
     if estimate.values and estimate.n == len(estimate.values):
-        again = estimate_mean(
+        units = {"clusters": None, "other_clusters": None} | units_of(estimate)
+        again = estimate_units(
             estimate.values,
             confidence_level=level,
             unit_ids=estimate.unit_ids or None,
             method=_method_of(estimate),
-            **units_of(estimate),
+            weights=None,
+            n_resamples=9999,
+            rng=0,
+            maybe_shares="of differences" not in estimate.method,
+            function="interval_at",
+            **units,
         )
         return replace(again, n_missing=estimate.n_missing, method=f"{again.method}, from the units")
     error = estimate.standard_error
@@ -367,12 +389,12 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     if error == 0.0:
         return 0.0 if side * (value - limit) > 0 else 1.0
     how = _method_of(estimate)
-    if how in ("skewness", "satterthwaite") and len(estimate.values) == estimate.n:
+    if how in ("skewness", "outer", "satterthwaite") and len(estimate.values) == estimate.n:
         codes = cluster_codes(estimate.clusters or None, estimate.n, function=function)
         scores, error, freedom = _unequal(np.asarray(estimate.values), codes, None)
         statistic = (value - limit) / error
         plain = float(special.stdtr(freedom, -(side * statistic)))
-        if how == "skewness":
+        if how != "satterthwaite":
             skewness, root = _skewness(scores), math.sqrt(n_clusters)
             s = statistic / root
             statistic = root * (s + skewness * s**2 / 3 + skewness**2 * s**3 / 27 + skewness / (6 * n_clusters))
@@ -564,9 +586,11 @@ def _ends(
         return value - half, value + half, kind, None
     scores, error, freedom = _unequal(array, codes, masses)
     quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
-    if method == "skewness":
+    if method in ("skewness", "outer"):
         low, high = _skewness_ends(scores, value, error, quantile)
-        if n_clusters < FEW_CLUSTERS:
+        if method == "outer":
+            kind += ", outer ends"
+        if method == "outer" or n_clusters < FEW_CLUSTERS:
             low, high = min(low, value - quantile * error), max(high, value + quantile * error)
         return low, high, f"{kind}, corrected for skewness", freedom
     how = f"{kind}, {freedom:.1f} degrees of freedom"
@@ -709,7 +733,9 @@ def _recode(codes: IntArray) -> IntArray:
     return np.unique(codes, return_inverse=True)[1].astype(np.intp)
 
 
-def _choose_method(method: str, codes: IntArray, masses: FloatArray | None, *, binary: bool, two_way: bool) -> str:
+def _choose_method(
+    method: str, codes: IntArray, masses: FloatArray | None, *, binary: bool, two_way: bool, function: str
+) -> str:
     plain = masses is None and not two_way
     if method == "auto":
         if two_way:
@@ -726,11 +752,11 @@ def _choose_method(method: str, codes: IntArray, masses: FloatArray | None, *, b
         return "t" if equal else "satterthwaite"
     if method != "t" and (two_way or (masses is not None and method != "satterthwaite")):
         raise InvalidParameterError(
-            "The 'method' parameter of estimate_mean must be 'auto' or 't' (or 'satterthwaite', for weights) with "
+            f"The 'method' parameter of {function} must be 'auto' or 't' (or 'satterthwaite', for weights) with "
             f"weights or other_clusters. Got {method!r} instead."
         )
     if method == "wilson" and not binary:
-        raise invalid_parameter("method", "estimate_mean", "another one unless every value is 0 or 1", repr(method))
+        raise invalid_parameter("method", function, "another one unless every value is 0 or 1", repr(method))
     return method
 
 
@@ -739,6 +765,8 @@ def _method_of(estimate: Estimate) -> str:
     how = estimate.method
     if how.startswith("wilson"):
         return "wilson"
+    if "outer ends" in how:
+        return "outer"
     if "skewness" in how:
         return "skewness"
     if "degrees of freedom" in how:
@@ -778,7 +806,10 @@ def _weights(weights: npt.ArrayLike, n: int, *, function: str) -> FloatArray:
 def _unit_ids(unit_ids: Sequence[Any] | None, n: int, *, function: str) -> tuple[str, ...]:
     if unit_ids is None:
         return ()
-    ids = tuple(str(unit_id) for unit_id in unit_ids)
+    try:
+        ids = tuple(str(unit_id) for unit_id in unit_ids)
+    except TypeError as error:
+        raise invalid_parameter("unit_ids", function, f"one name a unit ({n})", repr(unit_ids)[:80]) from error
     if len(ids) != n:
         raise invalid_parameter("unit_ids", function, f"one name a unit ({n})", f"{len(ids)} names")
     if len(set(ids)) != n:

@@ -84,7 +84,8 @@ def units_needed(
     Returns
     -------
     int
-        The smallest number of units with clusters as large as those of the estimate, at least two clusters of them.
+        The smallest number of units with clusters as large as those of the estimate, at least two clusters of them;
+        ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` when the estimate shows no variance.
 
     Raises
     ------
@@ -143,7 +144,8 @@ def smallest_detectable_difference(
     Returns
     -------
     float
-        In [0, inf), in the units of the scores; 0 when the estimate shows no variance.
+        In [0, inf], in the units of the scores. When the estimate shows no variance it is 0 from
+        ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` clusters on and infinite below, where no gate decides.
 
     Raises
     ------
@@ -168,7 +170,7 @@ def smallest_detectable_difference(
     if clusters < 2:
         raise invalid_parameter("n", function, f"at least two clusters of {estimate.n / estimate.n_clusters:g}", n)
     if spread == 0.0:
-        return 0.0
+        return 0.0 if clusters >= _clusters_without_variance() else math.inf
     # In multiples of the standard error the answer lies between 0 and a bound that doubling finds.
     error = spread / math.sqrt(clusters)
     low, high = 0.0, 1.0
@@ -185,11 +187,25 @@ def smallest_detectable_difference(
 
 def _cluster_spread(estimate: Estimate, function: str) -> float:
     """Return the standard deviation between clusters, as it enters the error of the mean."""
+    if estimate.confidence_level is None:
+        must = "one with a confidence level: about a whole set there is nothing to infer"
+        raise invalid_parameter("estimate", function, must, f"{estimate}")
+    if estimate.standard_error < 0 or math.isinf(estimate.standard_error):
+        raise invalid_parameter(
+            "estimate", function, "one with a standard error in [0, inf)", f"{estimate.standard_error:g}"
+        )
     if estimate.n_clusters < 2 or math.isnan(estimate.standard_error):
         raise invalid_parameter(
             "estimate", function, "one with a standard error from at least two clusters", f"{estimate.n_clusters}"
         )
     return estimate.standard_error * math.sqrt(estimate.n_clusters)
+
+
+def _clusters_without_variance() -> int:
+    # Imported late: decisions are built on estimates, and only this rule goes the other way.
+    from pytest_pluralism.core.verdict import CLUSTERS_NEEDED_WITHOUT_VARIANCE
+
+    return CLUSTERS_NEEDED_WITHOUT_VARIANCE
 
 
 def _n_units(n: int, function: str) -> int:
@@ -202,7 +218,8 @@ def _power(distance: float, spread: float, clusters: float, level: float) -> flo
     if clusters < 2:
         return 0.0
     if spread == 0.0:
-        return 1.0 if distance > 0 else 0.0
+        # What shows no variance decides only from as many clusters on as a gate asks for.
+        return 1.0 if distance > 0 and clusters >= _clusters_without_variance() else 0.0
     quantile = float(special.stdtrit(clusters - 1, 0.5 + level / 2))
     shift = distance * math.sqrt(clusters) / spread
     if shift > 37.0 + quantile * 10:

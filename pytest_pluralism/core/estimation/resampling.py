@@ -11,7 +11,14 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, cluster_codes, finite_array, unit_interval
+from pytest_pluralism.core.parameters import (
+    FloatArray,
+    cluster_codes,
+    finite_array,
+    generator_of,
+    unit_interval,
+    whole_number,
+)
 
 __all__ = ["bootstrap_interval", "bootstrap_means"]
 
@@ -62,7 +69,7 @@ def bootstrap_means(
     (4,)
     """
     sums, sizes = _clusters(values, clusters, n_resamples, "bootstrap_means")
-    return _resample(sums, sizes, n_resamples, np.random.default_rng(rng), studentise=False)[0]
+    return _resample(sums, sizes, n_resamples, generator_of(rng, function="bootstrap_means"), studentise=False)[0]
 
 
 def bootstrap_interval(
@@ -134,7 +141,7 @@ def bootstrap_interval(
     if np.allclose(residuals, 0.0, rtol=0.0, atol=1e-12 * max(1.0, float(np.abs(sums).max()))):
         return mean, mean
     tails = np.array([0.5 - level / 2, 0.5 + level / 2])
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng, function=function)
     means, errors = _resample(sums, sizes, n_resamples, generator, studentise=method == "bootstrap_t")
     if method == "bootstrap_t":
         usable = errors > 1e-12 * float(np.abs(residuals).max()) / float(sizes.sum())
@@ -186,7 +193,6 @@ def _clusters(
     array = finite_array(values, name="values", function=function)
     if array.ndim != 1:
         raise invalid_parameter("values", function, "an array with one axis", f"shape {array.shape}")
-    if n_resamples < 1:
-        raise invalid_parameter("n_resamples", function, "an integer in [1, inf)", n_resamples)
+    whole_number(n_resamples, name="n_resamples", function=function)
     codes = cluster_codes(clusters, len(array), function=function)
     return np.bincount(codes, weights=array).astype(np.float64), np.bincount(codes).astype(np.float64)

@@ -16,7 +16,14 @@ from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import RESPONDENTS
-from pytest_pluralism.core.parameters import FloatArray, finite_array, probability_array, unit_interval
+from pytest_pluralism.core.parameters import (
+    FloatArray,
+    finite_array,
+    generator_of,
+    probability_array,
+    unit_interval,
+    whole_number,
+)
 from pytest_pluralism.core.records import Estimate
 
 __all__ = [
@@ -144,7 +151,7 @@ def resample_human_distributions(
         raise invalid_parameter("probabilities", function, "an array with two axes", f"shape {human.shape}")
     asked = _respondents(n_respondents, len(human), function)
     _n_resamples(n_resamples, function)
-    return _resample(human, asked, n_resamples, np.random.default_rng(rng))
+    return _resample(human, asked, n_resamples, generator_of(rng, function=function))
 
 
 @dataclass(frozen=True)
@@ -261,10 +268,9 @@ def sampling_error_of_distance(
     if model.shape != human.shape:
         raise invalid_parameter("model_probabilities", function, f"of shape {human.shape}", f"shape {model.shape}")
     asked = _respondents(n_respondents, len(human), function)
-    if n_resamples < 2:
-        raise invalid_parameter("n_resamples", function, "an integer in [2, inf)", n_resamples)
+    n_resamples = whole_number(n_resamples, name="n_resamples", function=function, least=2)
     measure = _jensen_shannon if distance is None else distance
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng, function=function)
     values = np.asarray(measure(model, human), dtype=np.float64)
     totals, squares, floors = np.zeros(len(human)), np.zeros(len(human)), np.zeros(len(human))
     block, left = max(1, _BLOCK // human.size), n_resamples
@@ -400,8 +406,7 @@ def _respondents(n_respondents: npt.ArrayLike, n_questions: int, function: str) 
 
 
 def _n_resamples(n_resamples: int, function: str) -> None:
-    if n_resamples < 1:
-        raise invalid_parameter("n_resamples", function, "an integer in [1, inf)", n_resamples)
+    whole_number(n_resamples, name="n_resamples", function=function)
 
 
 def _sampling_weights(sampling_weights: npt.ArrayLike, function: str) -> FloatArray:
