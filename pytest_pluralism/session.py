@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import shlex
 import sys
 import time
@@ -141,7 +142,7 @@ class PluralismSession:
             provenance=provenance,
             baseline=baseline,
             options=self.repeat_options(),
-            path=self.config.cwd_relative_nodeid(nodeid),
+            path=self._typed(nodeid),
         )
 
     def provenance(self, plan: PlannedGate, model: LanguageModel) -> Provenance:
@@ -309,12 +310,17 @@ class PluralismSession:
             raise found
         return file, found
 
+    def _typed(self, nodeid: str) -> str:
+        """Return a node id as it is typed in the folder where the run was started."""
+        file, separator, rest = nodeid.partition("::")
+        return os.path.relpath(self.config.rootpath / file, self.config.invocation_params.dir) + separator + rest
+
     def _update_command(self, nodeid: str) -> str:
         options = self.repeat_options()
         if self.settings["baseline"] is None:
             options = f"{options} --pluralism-baseline=PATH".strip()
         words = ["pytest", *([options] if options else []), "--pluralism-update-baseline"]
-        return " ".join([*words, shlex.quote(self.config.cwd_relative_nodeid(nodeid))])
+        return " ".join([*words, shlex.quote(self._typed(nodeid))])
 
     # ------------------------------------------------------------------------------------------------- collecting
 

@@ -181,6 +181,24 @@ def test_a_markdown_report_stands_beside_the_json_one(gated: pytest.Pytester) ->
     assert gated.path.joinpath("out.json").exists()
 
 
+def test_commands_fit_the_folder_where_the_run_was_started(gated: pytest.Pytester) -> None:
+    inner = gated.mkdir("inner")
+    for name in ("test_town.py", "conftest.py", "town.jsonl", "tox.ini"):
+        (gated.path / name).rename(inner / name)
+    result = gated.runpytest_subprocess(
+        "--pluralism-model=table:plain",
+        "-c",
+        "inner/tox.ini",
+        "--rootdir=inner",
+        "--pluralism-report=out.json",
+        "inner",
+    )
+    result.assert_outcomes(passed=2, failed=1)
+    (line,) = [line for line in result.outlines if "to inspect: pytest" in line]
+    nodeid = line.rpartition("'")[0].rpartition("'")[2]
+    assert nodeid == "inner/test_town.py::test_broken[table:plain]"
+
+
 def test_junit_properties(gated: pytest.Pytester) -> None:
     gated.runpytest_subprocess("--pluralism-model=table:plain", "--junitxml=junit.xml")
     text = gated.path.joinpath("junit.xml").read_text()
