@@ -270,6 +270,68 @@ def paired_gate(n_runs: int, shifts: FloatArray, margin: float = 0.02) -> Iterat
             }
 
 
+def one_sided(n_runs: int) -> Iterator[dict[str, Any]]:
+    """Count false decisions exactly at the bound by the end that errs, for gates on change and on the value.
+
+    ``too_low``: the upper end lies below the truth, so that ``at_most`` or ``max_increase`` passes falsely and
+    ``at_least`` or ``max_decrease`` fails falsely; ``too_high`` is the other way round.
+    """
+    for n_units, size in ((25, 1), (25, 5), (100, 1), (100, 5)):
+        labels = cluster_labels(n_units, size)
+        for skew, sign in (("right", 1.0), ("left", -1.0)):
+            generator = np.random.default_rng([SEED, 9, n_units, size])
+            low = high = 0
+            for _ in range(n_runs):
+                own = generator.gamma(2.0, 1.0, int(labels.max()) + 1)[labels] + generator.gamma(2.0, 1.0, n_units)
+                change = compare_paired(0.02 + sign * 0.01 * (own - 4.0), np.zeros(n_units), clusters=labels)
+                low += change.high <= 0.02
+                high += change.low > 0.02
+            yield _one_sided_row("change", f"skewed to the {skew}", n_units, size, n_runs, low, high)
+    for name, shape in SCORES.items():
+        truth = shape[0] / (shape[0] + shape[1])
+        for n_units, size in ((25, 1), (25, 5), (100, 1), (100, 5)):
+            labels = cluster_labels(n_units, size)
+            generator = np.random.default_rng([SEED, 10, n_units, size, round(10 * shape[0])])
+            low = high = 0
+            for scores in draw_scores(generator, n_runs, labels, shape):
+                estimate = estimate_mean(scores, clusters=labels)
+                low += estimate.high <= truth
+                high += estimate.low > truth
+            yield _one_sided_row("value", name, n_units, size, n_runs, low, high)
+
+
+def _one_sided_row(what: str, scores: str, n_units: int, size: int, n_runs: int, low: int, high: int) -> dict[str, Any]:
+    return {
+        "what": what,
+        "scores": scores,
+        "n": n_units,
+        "cluster_size": size,
+        "n_runs": n_runs,
+        "false_decisions": {"too_low": low / n_runs, "too_high": high / n_runs},
+    }
+
+
+def rare_cases(n_runs: int) -> Iterator[dict[str, Any]]:
+    """Count passes of ``max_increase=0.02`` where few units worsen a lot, and coverage where few units score high."""
+    gate = Gate(max_increase=0.02)
+    for n_units in (12, 25, 50, 100):
+        generator = np.random.default_rng([SEED, 11, n_units])
+        passed = 0
+        for _ in range(n_runs):
+            change = compare_paired(0.25 * (generator.random(n_units) < 0.08), np.zeros(n_units))
+            passed += decide(gate, change, change=change).outcome is Outcome.PASSED
+        yield {"case": "8 % worsen by 0.25", "n": n_units, "n_runs": n_runs, "passed": passed / n_runs}
+    for n_units in (25, 50, 100, 200, 400):
+        generator = np.random.default_rng([SEED, 12, n_units])
+        held = 0
+        for _ in range(n_runs):
+            rare = generator.random(n_units) < 0.05
+            scores = np.where(rare, 0.9, 0.0) + 0.1 * generator.random(n_units)
+            estimate = estimate_mean(scores)
+            held += estimate.low <= 0.05 * 0.95 + 0.95 * 0.05 <= estimate.high
+        yield {"case": "5 % near 0.95, the rest below 0.1", "n": n_units, "n_runs": n_runs, "coverage": held / n_runs}
+
+
 def exact_test(n_runs: int) -> Iterator[dict[str, Any]]:
     """Count false alarms of the sign-flip test of no change, with few clusters."""
     for n_clusters in (6, 10, 16):
@@ -289,7 +351,12 @@ def exact_test(n_runs: int) -> Iterator[dict[str, Any]]:
 
 def many_gates(n_runs: int, n_gates: int = 20) -> Iterator[dict[str, Any]]:
     """Count runs with any false FAILED among gates whose promises all hold, each just so."""
-    for name, shared in (("independent", 0.0), ("correlated 0.5", 0.5)):
+    for name, shared, sign in (
+        ("independent", 0.0, 0.0),
+        ("correlated 0.5", 0.5, 0.0),
+        ("skewed to the right", 0.0, 1.0),
+        ("skewed to the left", 0.0, -1.0),
+    ):
         generator = np.random.default_rng([SEED, 8, round(10 * shared)])
         gate = Gate(at_most=0.0)
         plain = adjusted = 0
@@ -298,6 +365,8 @@ def many_gates(n_runs: int, n_gates: int = 20) -> Iterator[dict[str, Any]]:
             p_values = []
             for _ in range(n_gates):
                 scores = math.sqrt(shared) * common + math.sqrt(1 - shared) * generator.standard_normal(25)
+                if sign:
+                    scores = sign * (generator.gamma(1.0, 1.0, 25) - 1.0)
                 p_values.append(failure_p_value(gate, estimate_mean(scores)))
             plain += min(p_values) < 0.025
             adjusted += float(holm(p_values).min()) < 0.025
@@ -324,6 +393,8 @@ def simulate(n_runs: int) -> dict[str, list[dict[str, Any]]]:
         "two_way": lambda: two_way(half),
         "respondents": lambda: respondents(tenth),
         "paired_gate": lambda: paired_gate(half, np.linspace(-0.01, 0.05, 13)),
+        "one_sided": lambda: one_sided(n_runs),
+        "rare_cases": lambda: rare_cases(n_runs),
         "exact_test": lambda: exact_test(half),
         "many_gates": lambda: many_gates(half),
     }

@@ -51,7 +51,8 @@ def decide(
     ``confidence_level=None`` the value stands for both ends.
 
     The interval is two-sided at the gate's confidence level, so each comparison with one of its ends is a one-sided
-    test at half the rest: a 95 % confidence level makes every pass and every failure a one-sided test at 2.5 %.
+    test, nominally at half the rest: 2.5 % for a 95 % confidence level. With skewed scores from few clusters one of the
+    two ends errs more often than that, and the other less often (measured: docs/explanation/statistics.md).
 
     Parameters
     ----------
@@ -215,7 +216,8 @@ def adjust_verdicts(
     """Take back failures that many promises in one run explain: FAILED becomes INCONCLUSIVE.
 
     With m gates at 95 %, each fails by chance in at most 2.5 % of runs, and some of them in up to m times that. After
-    the adjustment the chance of any false FAILED in the run is at most 2.5 % (Holm), whatever m is. A PASSED is never
+    the adjustment the chance of any false FAILED in the run is at most 2.5 % (Holm), whatever m is, as far as each
+    p-value is right (not for strongly skewed scores from few clusters). A PASSED is never
     changed: a release that passes only if all its gates pass needs no adjustment for that, and neither does an ERROR or
     a gate that decides on the value alone.
 

@@ -62,9 +62,46 @@ def test_the_paired_gate_roughly(simulation):
             assert outcomes["failed"] > 0.9, row
 
 
+#: What the page says: in the direction in which skewed scores err, one-sided errors exceed the level of 2.5 %.
+WORST_ONE_SIDED = 0.05
+
+
+def check_one_sided(rows, n_runs):
+    for row in rows:
+        errors = row["false_decisions"]
+        skew = -1 if "left" in row["scores"] else 1
+        towards, away = ("too_low", "too_high")[::skew]
+        assert errors[towards] <= allowed(0, WORST_ONE_SIDED, n_runs, alarm=1e-4)[1], row
+        assert errors[away] <= allowed(0, 0.025, n_runs, alarm=1e-4)[1], row
+
+
+def test_one_sided_errors_roughly(simulation):
+    rows = list(simulation.one_sided(150))
+    assert len(rows) == 24
+    check_one_sided(rows, 150)
+
+
+@pytest.mark.slow
+def test_one_sided_errors(simulation):
+    check_one_sided(simulation.one_sided(2500), 2500)
+
+
+def test_rare_cases_are_as_bad_as_the_page_says(simulation):
+    rows = list(simulation.rare_cases(300))
+    # When no unit happens to worsen, the model looks unchanged: 0.92 ** n.
+    for row in rows[:3]:
+        low, high = allowed(0.92 ** row["n"], 0.92 ** row["n"], 300)
+        assert low <= row["passed"] <= high, row
+    low, high = allowed(0.7, 0.72, 300)
+    assert low <= rows[4]["coverage"] <= high
+
+
 def test_twenty_gates_roughly(simulation):
     for row in simulation.many_gates(60):
         false = row["runs_with_a_false_failure"]
+        if row["dependence"] == "skewed to the left":
+            # Beyond the level, as the page says.
+            continue
         assert false["holm"] <= allowed(0, 0.025, 60)[1], row
         assert false["unadjusted"] > false["holm"], row
 
@@ -98,6 +135,10 @@ def test_the_paired_gate(simulation):
 @pytest.mark.slow
 def test_twenty_gates(simulation):
     for row in simulation.many_gates(2000):
+        if row["dependence"] == "skewed to the left":
+            # Beyond the level, as the page says; bounded by what it says.
+            assert row["runs_with_a_false_failure"]["holm"] <= allowed(0, 0.1, 2000, alarm=1e-4)[1], row
+            continue
         assert row["runs_with_a_false_failure"]["holm"] <= allowed(0, 0.025, 2000, alarm=1e-4)[1], row
 
 
