@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -481,7 +482,7 @@ def assert_same_scores(before: Scores, after: Scores, /, *, tolerance: float) ->
     InvalidParameterError
         If ``tolerance`` is not a finite number from 0 on.
     InvalidParameterError
-        If the two are not the same units of the same measure.
+        If the two are not the same units of the same measure, or one of them holds a unit twice.
 
     Examples
     --------
@@ -495,6 +496,13 @@ def assert_same_scores(before: Scores, after: Scores, /, *, tolerance: float) ->
         raise invalid_parameter("tolerance", function, "a float in [0, inf)", tolerance)
     if before.metric != after.metric:
         raise invalid_parameter("after", function, f"scores of {before.metric}", after.metric)
+    for name, scores in (("before", before), ("after", after)):
+        counted = Counter((unit.unit_id, unit.population) for unit in scores.units)
+        twice = next((key for key, times in counted.items() if times > 1), None)
+        if twice is not None:
+            # Compared by name, one of the two would hide the other.
+            must = "scores in which each unit of a population occurs once"
+            raise invalid_parameter(name, function, must, f"{counted[twice]} times {twice[0]!r}")
     old = {(unit.unit_id, unit.population): unit for unit in before.units}
     new = {(unit.unit_id, unit.population): unit for unit in after.units}
     if not old or old.keys() != new.keys():

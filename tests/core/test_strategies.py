@@ -319,3 +319,14 @@ def test_without_hypothesis_the_error_says_what_to_install():
     assert "MissingExtraError: pytest_pluralism.strategies needs packages" in done.stderr
     assert done.stderr.rstrip().endswith("Install them with: pip install hypothesis")
     assert issubclass(MissingExtraError, ImportError)
+
+
+def test_a_unit_that_occurs_twice_cannot_hide_a_change():
+    once, twice = (
+        Scores("js_distance", tuple(UnitScore("q", "q", value) for value in values)) for values in ((0.2,), (0.9, 0.2))
+    )
+    for before, after, name in ((twice, once, "before"), (once, twice, "after"), (twice, twice, "before")):
+        with pytest.raises(InvalidParameterError, match=f"'{name}' parameter .* occurs once. Got 2 times 'q' instead"):
+            assert_same_scores(before, after, tolerance=0.01)
+    populations = Scores("js_distance", tuple(UnitScore("q", "q", 0.2, population=name) for name in "ab"))
+    assert_same_scores(populations, populations, tolerance=0.0)
