@@ -667,3 +667,17 @@ def test_two_levels_take_weights_and_refuse_negative_utilities():
 def test_juries_refuse_what_is_no_generator(rng):
     with pytest.raises(InvalidParameterError, match=r"'rng' parameter of median_of_juries must be a numpy.random"):
         median_of_juries([1, 2], ["a", "b"], composition={"a": 1}, rng=rng)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, 1, 2, INF])
+def test_welfare_of_the_largest_numbers(alpha):
+    assert welfare([1e308] * 2, alpha=alpha) == pytest.approx(1e308, rel=1e-12)
+    assert atkinson_index([1e308] * 2, alpha=alpha) == pytest.approx(0.0, abs=1e-12)
+    assert welfare([0.2, 0.8], alpha=alpha, weights=[1e308, 1e308]) == welfare([0.2, 0.8], alpha=alpha)
+
+
+def test_means_of_the_largest_numbers():
+    worst = worst_off_group([1e308, 1e308, -1e308, -1e308], "aabb")
+    assert (worst.group, worst.value) == ("b", -1e308)
+    assert gini_coefficient([1e308, 1e308]) == 0.0
+    assert welfare([[1e308, 1e308], [0.2, 0.8]], alpha=0).tolist() == [1e308, 0.5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -422,3 +423,19 @@ def test_best_of_contexts_keeps_every_axis_of_the_units():
         assert found.shape == (2, 3)
         for unit in np.ndindex(2, 3):
             assert found[unit] == pytest.approx(best_of_contexts(alignment[unit], reading=reading))
+
+
+@pytest.mark.parametrize("scale", [2.0**1000, 2.0**600, 1.0, 2.0**-600, 2.0**-1060])
+def test_goal_space_steering_does_not_depend_on_the_unit(scale):
+    source, output, goal = np.array([0.0, 1.0]), np.array([1.5, 3.0]), np.array([1.0, 1.0])
+    moved = goal_space_steering(source * scale, output * scale, goal * scale)
+    assert (moved.progress, moved.overshoot, moved.side_effect_share) == (1.5, 0.5, 0.8)
+    assert moved.steering_error == pytest.approx(math.hypot(0.5, 2.0) * scale, rel=1e-14, abs=0)
+
+
+def test_goal_space_steering_of_the_largest_numbers():
+    largest = np.finfo(np.float64).max
+    moved = goal_space_steering([-largest, 0.0], [largest, 0.0], [largest, 0.0])
+    assert (moved.progress, moved.side_effect_share, moved.steering_error) == (1.0, 0.0, 0.0)
+    assert goal_space_steering([-largest, 0.0], [-largest, 0.0], [largest, 0.0]).steering_error == math.inf
+    assert goal_space_steering([0.0], [1e200], [1e-200]).progress == math.inf

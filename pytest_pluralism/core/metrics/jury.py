@@ -30,6 +30,10 @@ __all__ = [
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
+#: From here on products and sums of float64 may overflow; and how often such numbers are halved before they are summed.
+HUGE = 2.0**500
+LARGEST_EXPONENT = 500
+
 #: What becomes of missing ratings: an error, a NaN for the unit, or the jury of those who rated.
 Missing = Literal["refuse", "propagate", "omit"]
 
@@ -95,6 +99,9 @@ def jury_panel(
         given = finite_array(weights, name="weights", function=function)
         if (given < 0.0).any():
             raise invalid_parameter("weights", function, "non-negative", f"{given.min()}")
+        if given.max() > HUGE:
+            # Weights are relative, and their sum must not exceed float64.
+            given = given / given.max()
         if given.ndim == 1 and given.size == values.shape[-1]:
             juror_weights = np.broadcast_to(given, values.shape)
         elif given.shape == array.shape:
@@ -141,7 +148,11 @@ def power_mean(values: FloatArray, weights: FloatArray, /, *, alpha: float) -> F
         return low
     total = weights.sum(axis=-1)
     if alpha == 0.0:
-        mean: FloatArray = np.clip((weights * values).sum(axis=-1) / total, low, high)
+        # Where a sum could exceed float64, it is taken of utilities halved often enough (by a power of two: exactly).
+        largest = np.maximum(np.abs(low), np.abs(high))
+        halvings = np.where(largest > HUGE, LARGEST_EXPONENT, 0)
+        scaled = np.ldexp(values, -halvings[..., None])
+        mean: FloatArray = np.clip(np.ldexp((weights * scaled).sum(axis=-1) / total, halvings), low, high)
         return mean
     order = 1.0 - alpha
     # The sum is taken relative to its largest term, low^order or high^order, so that no power overflows; expm1 and

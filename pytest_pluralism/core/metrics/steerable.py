@@ -676,6 +676,16 @@ class GoalSpaceSteering:
     steering_error: FloatArray | float
 
 
+#: Above this, the difference of two numbers may exceed float64.
+HUGE = 2.0**1000
+
+
+def _exponent(sizes: FloatArray, /) -> npt.NDArray[np.intc]:
+    """Return the e with ``2**(e - 1) <= size < 2**e``, and 0 for size 0."""
+    exponents: npt.NDArray[np.intc] = np.frexp(sizes)[1]
+    return exponents
+
+
 def goal_space_steering(source: npt.ArrayLike, output: npt.ArrayLike, goal: npt.ArrayLike, /) -> GoalSpaceSteering:
     r"""How far an output went towards a goal, how far too far or short, and how much it moved to the side.
 
@@ -722,24 +732,35 @@ def goal_space_steering(source: npt.ArrayLike, output: npt.ArrayLike, goal: npt.
     for name, array in (("output", end), ("goal", target)):
         if array.shape != start.shape:
             raise invalid_parameter(name, function, f"of the shape of 'source' {start.shape}", f"shape {array.shape}")
-    request, movement = target - start, end - start
+    # Squares of huge or tiny movements would overflow or underflow. Powers of two scale without rounding.
+    sizes = np.stack([np.abs(start), np.abs(end), np.abs(target)]).max(axis=(0, -1))
+    step = np.where(sizes > HUGE, 2, 0)
+    start, end, target = (np.ldexp(array, -step[..., None]) for array in (start, end, target))
+    request, movement, error = target - start, end - start, end - target
+    asked = _exponent(np.abs(request).max(axis=-1))
+    moved = _exponent(np.abs(movement).max(axis=-1))
+    missed = _exponent(np.abs(error).max(axis=-1))
+    request = np.ldexp(request, -asked[..., None])
+    movement = np.ldexp(movement, -moved[..., None])
     length = np.linalg.norm(request, axis=-1)
     if (length == 0).any():
         where = tuple(int(i) for i in np.argwhere(length == 0)[0])
         raise invalid_parameter("goal", function, "different from 'source'", f"the same at index {where}")
-    # Unit vectors first: squares of tiny requests would underflow.
     direction = request / length[..., None]
     along = (movement * direction).sum(axis=-1)
-    progress = np.asarray(along / length)
     aside = np.linalg.norm(movement - along[..., None] * direction, axis=-1)
     way = np.linalg.norm(movement, axis=-1)
     share = np.zeros(way.shape)
     np.divide(aside, way, out=share, where=way > 0)
+    # Beyond the largest float64 the results are inf.
+    with np.errstate(over="ignore"):
+        progress = np.asarray(np.ldexp(along / length, moved - asked))
+        steering_error = np.ldexp(np.linalg.norm(np.ldexp(error, -missed[..., None]), axis=-1), missed + step)
     return GoalSpaceSteering(
         progress=_plain(progress),
         overshoot=_plain(np.asarray(np.maximum(progress - 1, 0.0))),
         undershoot=_plain(np.asarray(np.maximum(1 - progress, 0.0))),
         miscalibration=_plain(np.asarray(np.abs(progress - 1))),
         side_effect_share=_plain(np.minimum(share, 1.0)),
-        steering_error=_plain(np.asarray(np.linalg.norm(end - target, axis=-1))),
+        steering_error=_plain(np.asarray(steering_error)),
     )
