@@ -16,7 +16,8 @@ def write_atomically(path: Path, text: str, /) -> None:
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        # A lone surrogate, which a model or an argument can hold, becomes an escape that JSON reads again.
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -23,12 +23,22 @@ NO_MODEL = (
 )
 
 
+SEVERAL_MODELS = (
+    "this test cannot be run once for each --pluralism-model: pytest does not parametrise it. "
+    "Mark a test function instead, or run with one model."
+)
+
+
 @pytest.fixture(scope="session")
 def language_model(request: pytest.FixtureRequest) -> Iterator[LanguageModel]:
     """Give the model under test, from ``--pluralism-model``; its memory is given back before the next one loads."""
     spec = getattr(request, "param", None)
     if spec is None:
-        pytest.fail(NO_MODEL, pytrace=False)
+        # A test that pytest does not parametrise (a unittest.TestCase, or a marked parameter) can use the only one.
+        models = request.config.stash[SESSION].settings["model"]
+        if len(models) != 1:
+            pytest.fail(NO_MODEL if not models else SEVERAL_MODELS, pytrace=False)
+        spec = models[0]
     yield from _loaded(request.config, spec)
 
 
@@ -45,7 +55,7 @@ def _loaded(config: pytest.Config, spec: str) -> Iterator[LanguageModel]:
     try:
         model = config.stash[SESSION].load_model(spec)
     except PluralismError as error:
-        pytest.fail(str(error), pytrace=False)
+        pytest.fail(harmless(str(error)), pytrace=False)
     yield model
     model.close()
 
@@ -65,6 +75,13 @@ def pluralism(request: pytest.FixtureRequest) -> Pluralism:
         if callspec is not None and "language_model" in callspec.params:
             handle.session.ask_for_all(callspec.params["language_model"], model, request.session.items)
     return handle
+
+
+def harmless(text: str) -> str:
+    """Return a message with nothing in it that a terminal would obey."""
+    from pytest_pluralism.core import messages
+
+    return messages.harmless(text)
 
 
 class Pluralism:
@@ -126,12 +143,15 @@ class Pluralism:
             if len(plans) != 1:
                 names = ", ".join(str(plan.population) for plan in plans[:6])
                 pytest.fail(
-                    f"evaluate measures one population at a time, not {len(plans)} ({names}). Call it once for each.",
+                    harmless(
+                        f"evaluate measures one population at a time, not {len(plans)} ({names}). "
+                        "Call it once for each."
+                    ),
                     pytrace=False,
                 )
             _, estimate = self.session.measure(plans[0], self.language_model)
         except PluralismError as error:
-            pytest.fail(str(error), pytrace=False)
+            pytest.fail(harmless(str(error)), pytrace=False)
         return estimate
 
     def require(self, estimate: Estimate, /, **promise: Any) -> Verdict:
@@ -158,7 +178,7 @@ class Pluralism:
             gate = Gate(**promise)
             verdict = decide(gate, estimate)
         except PluralismError as error:
-            pytest.fail(str(error), pytrace=False)
+            pytest.fail(harmless(str(error)), pytrace=False)
         self._required += 1
         item = self._request.node
         identity = self.language_model.identity.as_json()
@@ -198,7 +218,7 @@ class Pluralism:
                 for plan in self._plans:
                     judged.append(self.session.judge(plan, self.language_model, item.nodeid, test))  # noqa: PERF401
             except PluralismError as error:
-                pytest.fail(str(error), pytrace=False)
+                pytest.fail(harmless(str(error)), pytrace=False)
             finally:
                 item.stash[ENTRIES] += [entry_json(entry) for entry in judged]
             self._judged = judged

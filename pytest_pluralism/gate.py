@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter, nearest_names
+from pytest_pluralism.core.errors import (
+    DatasetError,
+    InvalidParameterError,
+    PluralismError,
+    invalid_parameter,
+    nearest_names,
+)
 from pytest_pluralism.core.records import Gate, Measure, Survey
 from pytest_pluralism.evaluation.registry import MEASURES
 
@@ -56,8 +63,12 @@ class PlannedGate:
 
 def plan_gates(item: pytest.Item, settings: Settings) -> tuple[list[PlannedGate], list[str]]:
     """Return the promises that the markers of a test make, and what is wrong with the markers."""
+    from pytest_pluralism.core.messages import harmless
+
     planned: list[PlannedGate] = []
     problems: list[str] = []
+    if not hasattr(item, "fixturenames"):
+        return [], [f"the markers of this plugin stand on test functions, not on a {type(item).__name__}."]
     for mark in reversed(list(item.iter_markers())):
         measure = MEASURES.get(mark.name)
         if measure is None:
@@ -74,12 +85,14 @@ def plan_gates(item: pytest.Item, settings: Settings) -> tuple[list[PlannedGate]
             )
         except PluralismError as error:
             problems += [f"@pytest.mark.{mark.name}: {line}" for line in str(error).split("\n\n")]
+        except Exception as error:  # noqa: BLE001 - a hook of the project may raise anything, and this is one test's error.
+            problems.append(f"@pytest.mark.{mark.name}: {type(error).__name__}: {error}")
     keys = [plan.key for plan in planned]
     for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
         problems.append(
             f"two markers promise the same measurement ({key}). Give the bounds in one marker, or write two tests."
         )
-    return planned, problems
+    return planned, [harmless(problem) for problem in problems]
 
 
 def plan_measurement(
@@ -99,6 +112,8 @@ def plan_measurement(
     PluralismError
         All that is wrong, in paragraphs.
     """
+    from pytest_pluralism.evaluation.distributional import requests
+
     measure = MEASURES.get(name)
     if measure is None:
         near = nearest_names(name, MEASURES)
@@ -116,6 +131,9 @@ def plan_measurement(
         try:
             survey = load_survey(dataset, refusals, folder, config)
             populations = _populations(survey, keywords.get("population"))
+            if asking is not None:
+                # A question that cannot be asked is found now, not when the model has been loaded.
+                requests(survey, asking)
         except PluralismError as error:
             problems.append(str(error))
         else:
@@ -140,12 +158,21 @@ def plan_measurement(
 
 def load_survey(dataset: str, refusals: str, folder: Path, config: pytest.Config) -> Survey:
     """Load a survey by name or file; a relative file is looked for beside the test, then under the root."""
-    for base in (folder, config.rootpath):
-        candidate = base / dataset
-        if ":" not in dataset and candidate.is_file():
-            dataset = str(candidate)
-            break
-    survey: Survey = config.hook.pytest_pluralism_load_survey(name=dataset, refusals=refusals)
+    if not isinstance(dataset, str):
+        raise invalid_parameter("dataset", "the measurement", "the name or file of a survey, a str", repr(dataset))
+    # A file has an ending; a name without one is a survey's, whatever lies beside the test.
+    if ":" not in dataset and Path(dataset).suffix:
+        for base in (folder, config.rootpath):
+            with contextlib.suppress(OSError, ValueError):
+                if (base / dataset).is_file():
+                    dataset = str(base / dataset)
+                    break
+    survey = config.hook.pytest_pluralism_load_survey(name=dataset, refusals=refusals)
+    if not isinstance(survey, Survey):
+        raise DatasetError(
+            f"A hook pytest_pluralism_load_survey gave a {type(survey).__name__} for {dataset!r}. "
+            "It must give a Survey."
+        )
     return survey
 
 
@@ -165,6 +192,12 @@ def _gate(measure: Measure, keywords: Mapping[str, Any], problems: list[str], *,
         )
     level = keywords.get("confidence_level", DEFAULT_CONFIDENCE_LEVEL)
     bounds = {word: keywords[word] for word in BOUNDS if word in keywords and keywords[word] is not None}
+    for word in ("at_least", "at_most"):
+        bound = bounds.get(word)
+        if isinstance(bound, (int, float)) and (bound < measure.lowest or bound > measure.highest):
+            problems.append(
+                f"{word}={bound!r} says nothing: {measure.title} lies in [{measure.lowest:g}, {measure.highest:g}]."
+            )
     if not promise or wrong:
         bounds = bounds or {"at_most": 0.0}
     if not bounds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -241,6 +242,8 @@ def resolve(config: pytest.Config) -> Settings:
         except ValueError as error:
             raise pytest.UsageError(f"{name} {error} Got {raw!r}.") from None
     _check(values)
+    if not config.getoption("collectonly"):
+        _check_reports(values["report"])
     return Settings(values, origins)
 
 
@@ -250,7 +253,8 @@ def _raw(config: pytest.Config, setting: Setting) -> tuple[Any, str, str]:
         return given, "command line", setting.option
     text = os.environ.get(setting.environment)
     if text:
-        return (text.split() if setting.many else text), "environment", setting.environment
+        # Quotes hold a path with spaces together, as in a shell.
+        return (shlex.split(text) if setting.many else text), "environment", setting.environment
     ini = config.getini(setting.ini)
     if ini:
         return ini, "ini", setting.ini
@@ -258,14 +262,17 @@ def _raw(config: pytest.Config, setting: Setting) -> tuple[Any, str, str]:
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    for name, low in (("repetitions", 1), ("examples", 0)):
+    for name, low in (("repetitions", 1), ("examples", 0), ("seed", 0)):
         if values[name] < low:
             raise pytest.UsageError(f"--pluralism-{name} must be at least {low}. Got {values[name]}.")
     if values["update_baseline"] and values["baseline"] is None:
         raise pytest.UsageError(
             "--pluralism-update-baseline needs to know where: add --pluralism-baseline PATH (a .json file or a folder)."
         )
-    for path in values["report"]:
+
+
+def _check_reports(paths: tuple[Path, ...]) -> None:
+    for path in paths:
         why = check_writable(path)
         if why:
             raise pytest.UsageError(f"--pluralism-report cannot be written: {why}.")

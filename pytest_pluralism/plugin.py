@@ -10,7 +10,7 @@ import pytest
 from pytest_pluralism import hookspecs, options
 from pytest_pluralism.evaluation.registry import MEASURES
 from pytest_pluralism.fixtures import language_model, pluralism, reference_language_model
-from pytest_pluralism.session import ENTRIES, PLANS, SESSION, PluralismSession, model_id
+from pytest_pluralism.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey
@@ -38,6 +38,13 @@ def pytest_configure(config: pytest.Config) -> None:
             f"confidence_level=0.95, ...): promise about the {measure.title}: {measure.description}",
         )
     session = PluralismSession(config, options.resolve(config))
+    names = [model_id(spec) for spec in session.settings["model"]]
+    for name in names:
+        if names.count(name) > 1:
+            raise pytest.UsageError(
+                f"two models of this run are both called {name!r}, so that their tests and results could not be told "
+                "apart. Rename a folder, or run them one after the other."
+            )
     config.stash[SESSION] = session
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(session), "pluralism-controller")
@@ -72,7 +79,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("language_model", specs, indirect=True, ids=model_id, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)
+# Last, so that markers which other hooks add are read too.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Read every marker, and let the tests whose markers are wrong report that before a model loads."""
     settings = config.stash[SESSION].settings
@@ -82,7 +90,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from pytest_pluralism.gate import plan_gates
 
         item.stash[PLANS] = plan_gates(item, settings)
-        if "pluralism" not in getattr(item, "fixturenames", ()):
+        item.stash[MARKS] = _marks(item)
+        if "pluralism" not in getattr(item, "fixturenames", ["pluralism"]):
             item.fixturenames.append("pluralism")  # type: ignore[attr-defined]
     items.sort(key=lambda item: not item.stash.get(PLANS, ([], []))[1])
 
@@ -97,7 +106,15 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """After the body of a marked test, judge its promises."""
+    if not hasattr(item, "fixturenames") and PLANS in item.stash:
+        pytest.fail("\n".join(item.stash[PLANS][1]), pytrace=False)
     result = yield
+    if _marks(item) != item.stash.get(MARKS, 0):
+        pytest.fail(
+            "a marker of this plugin was added after collection, so that its promise was not judged. "
+            "Put it on the test, or add it in pytest_collection_modifyitems.",
+            pytrace=False,
+        )
     handle = getattr(item, "funcargs", {}).get("pluralism")
     if handle is not None and item.stash.get(PLANS, None):
         handle.assert_promises()
@@ -114,7 +131,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if call.when == "call":
         report.pluralism_entries = item.stash.get(ENTRIES, [])
+    if report.failed and call.when != "teardown" and PLANS in item.stash and call.excinfo is not None:
+        missing = item.config.stash[SESSION].error_entries(item, str(call.excinfo.value))
+        report.pluralism_entries = [*getattr(report, "pluralism_entries", []), *missing]
     return report
+
+
+def _marks(item: pytest.Item) -> int:
+    return sum(mark.name in MEASURES for mark in item.iter_markers())
 
 
 @pytest.hookimpl(trylast=True)
@@ -173,8 +197,9 @@ class Controller:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write reports and baselines; a baseline only from a run that came to its end."""
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        self.session.finish(complete=ended)
-        if self.session.failed_to_store and exitstatus == pytest.ExitCode.OK:
+        stopped = session.shouldstop or session.shouldfail
+        self.session.finish(complete=ended and not stopped)
+        if self.session.could_not_write and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pluralism.core.errors import BaselineError, PluralismError
+from pytest_pluralism.core.errors import BaselineError, ModelError, PluralismError
 from pytest_pluralism.options import SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.models.answers import AnswerStore
     from pytest_pluralism.models.protocol import LanguageModel, ModelIdentity, Progress
 
-__all__ = ["ENTRIES", "PLANS", "SESSION", "PluralismSession", "test_of"]
+__all__ = ["ENTRIES", "MARKS", "PLANS", "SESSION", "PluralismSession", "test_of"]
 
 #: How much the numbers of an unchanged model may move between runs, by dtype: batches of another shape round
 #: differently. Measured on the packaged models; see docs/explanation/decisions.md.
@@ -53,6 +53,7 @@ class PluralismSession:
         self.settings = settings
         self.started = time.time()
         self.entries: dict[tuple[str, str], dict[str, Any]] = {}
+        self.could_not_write = False
         self.notes: list[str] = []
         self.asked = 0
         self.recalled = 0
@@ -98,7 +99,9 @@ class PluralismSession:
         plans = [
             plan
             for item in items
-            if getattr(item, "callspec", None) and item.callspec.params.get("language_model") == spec
+            if getattr(item, "callspec", None)
+            and item.callspec.params.get("language_model") == spec
+            and item.get_closest_marker("skip") is None
             for plan in item.stash.get(PLANS, ([], []))[0]
         ]
         prompts: list[Prompt] = []
@@ -106,7 +109,7 @@ class PluralismSession:
             # What one test asks wrongly is that test's failure, when its turn comes.
             with contextlib.suppress(PluralismError):
                 prompts += distributional.requests(plan.survey, plan.asking).prompts
-        with contextlib.suppress(PluralismError):
+        with contextlib.suppress(Exception):
             self._answer(model, prompts)
 
     def judge(self, plan: PlannedGate, model: LanguageModel, nodeid: str, test: str) -> ReportEntry:
@@ -157,7 +160,7 @@ class PluralismSession:
         )
 
     def repeat_options(self) -> str:
-        """Return the options of the command line that repeat this run, for the commands in messages."""
+        """Return our options of the command line that repeat this run."""
         words = []
         for setting in SETTINGS:
             value = self.settings[setting.name]
@@ -192,6 +195,8 @@ class PluralismSession:
                 answers = model.answer(prompts, progress=progress, receive=keep)  # type: ignore[call-arg]
             else:
                 answers = model.answer(prompts, progress=progress)
+        if len(answers) != len(prompts):
+            raise ModelError(f"{model.identity.name} gave {len(answers)} answers to {len(prompts)} prompts.")
         pairs = list(zip(prompts, answers, strict=True))
         if not passes_on:
             keep(pairs)
@@ -340,9 +345,41 @@ class PluralismSession:
         for entry in entries:
             self.entries[entry["nodeid"], entry["key"]] = dict(entry)
 
+    def error_entries(self, item: pytest.Item, reason: str) -> list[dict[str, Any]]:
+        """Return the entries of the promises of a test that nothing was said of: they were not judged."""
+        from pytest_pluralism.core.messages import harmless
+        from pytest_pluralism.evaluation.registry import MEASURES
+        from pytest_pluralism.report.json_report import error_json
+
+        plans, problems = item.stash[PLANS]
+        judged = {entry["key"] for entry in item.stash.get(ENTRIES, [])}
+        test = test_of(item)
+        callspec = getattr(item, "callspec", None)
+        model = model_id(callspec.params["language_model"]) if callspec and "language_model" in callspec.params else ""
+        reason = harmless("; ".join(problems) or reason)[:2000]
+        result = [
+            error_json(
+                item.nodeid,
+                test,
+                plan.key,
+                plan.measure.name,
+                reason,
+                model=model,
+                dataset={"name": plan.survey.name, "sha256": plan.survey.sha256},
+            )
+            for plan in plans
+            if plan.key not in judged
+        ]
+        if problems and not plans:
+            name = next(mark.name for mark in item.iter_markers() if mark.name in MEASURES)
+            result.append(error_json(item.nodeid, test, name, name, reason, model=model, dataset=None))
+        return result
+
     def finish(self, *, complete: bool) -> None:
-        """Write the baselines and the reports of the run."""
+        """Write the baselines and the reports of the run; a run that only collected writes nothing."""
         self.close_store()
+        if self.config.getoption("collectonly"):
+            return
         if self.asked or self.recalled:
             self.notes.insert(0, f"answers: {self.asked} computed, {self.recalled} from the store")
         self.notes = list(dict.fromkeys(self.notes))
@@ -357,8 +394,9 @@ class PluralismSession:
             text = render(self.entries.values(), self.run_provenance(complete=complete))
             try:
                 write_atomically(path, text)
-            except OSError as error:
-                self.notes.append(f"report {path} could not be written: {error.strerror}")
+            except (OSError, ValueError) as error:
+                self.could_not_write = True
+                self.notes.append(f"report {path} could not be written: {getattr(error, 'strerror', None) or error}")
             else:
                 self.notes.append(f"report written: {path}")
 
@@ -369,7 +407,8 @@ class PluralismSession:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),
             "answers": {"computed": self.asked, "from_store": self.recalled},
-            "command": shlex.join(["pytest", *map(str, self.config.invocation_params.args)]),
+            # Our own options only: others may hold what is nobody's business.
+            "command": f"pytest {self.repeat_options()}".rstrip(),
             "settings": self.settings.as_json(),
             "versions": _versions(),
         }
@@ -379,22 +418,27 @@ class PluralismSession:
         from pytest_pluralism.core.messages import printable
 
         by_model: dict[str, dict[str, Any]] = {}
+        seen: dict[tuple[str, str], str] = {}
         for entry in self.entries.values():
             if entry.get("baseline") and "new" in entry["baseline"]:
+                place = (entry["model"]["name"], entry["baseline"]["key"])
+                if seen.setdefault(place, entry["nodeid"]) != entry["nodeid"]:
+                    self.could_not_write = True
+                    self.notes.append(
+                        f"ERROR no baseline written: {seen[place]} and {entry['nodeid']} would be stored in one place. "
+                        "Give the models different names."
+                    )
+                    return
                 by_model.setdefault(entry["model"]["name"], {})[entry["baseline"]["key"]] = entry["baseline"]["new"]
         for name, new in by_model.items():
             file = baseline_file(self.settings["baseline"], name)
             try:
                 merge_entries(file, name, new)
             except BaselineError as error:
+                self.could_not_write = True
                 self.notes.append(f"ERROR {error}")
             else:
                 self.notes.append(f"baseline written: {len(new)} results of {printable(name)} in {file}")
-
-    @property
-    def failed_to_store(self) -> bool:
-        """Whether something that was asked for could not be written."""
-        return any(note.startswith("ERROR") or "could not" in note for note in self.notes)
 
     # --------------------------------------------------------------------------------------------------- progress
 
@@ -427,6 +471,9 @@ SESSION: pytest.StashKey[PluralismSession] = pytest.StashKey()
 
 #: The promises of a test, and what is wrong with its markers.
 PLANS: pytest.StashKey[tuple[list[Any], list[str]]] = pytest.StashKey()
+
+#: How many markers of ours a test had when they were read.
+MARKS: pytest.StashKey[int] = pytest.StashKey()
 
 #: The verdicts of a test, as JSON values, on their way to its report.
 ENTRIES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()

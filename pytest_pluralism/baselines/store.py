@@ -6,15 +6,19 @@ Missing, corrupt and not comparable are different errors with different remedies
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
+import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import BaselineError, nearest_names
 from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.messages import printable
 from pytest_pluralism.core.records import Estimate, Provenance, Scores
 from pytest_pluralism.files import write_atomically
 
@@ -24,6 +28,9 @@ SCHEMA = "pytest-pluralism/baseline/1"
 
 #: A larger file is refused unread: 400 questions x 12 groups need about 2 MB.
 MOST_BYTES = 100_000_000
+
+#: How long to wait for another run that writes the same file.
+LOCK_SECONDS = 30
 
 #: Settings that change what is asked; a baseline with others answers another question.
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "refusals")
@@ -94,16 +101,29 @@ def merge_entries(file: Path, model_name: str, new: Mapping[str, Any], /) -> Non
     BaselineError
         The file that is there is corrupt or of another model, or nothing can be written.
     """
-    entries: dict[str, Any] = {}
-    if file.exists():
-        entries = read_baseline(file, model_name, update="delete the file first")
-    entries.update(new)
-    content = {"schema": SCHEMA, "model": model_name, "entries": dict(sorted(entries.items()))}
+    from filelock import FileLock, Timeout
+
+    # Two runs that update one file at once take turns. The lock stands among the temporary files, so that nothing is
+    # left in a folder that is meant for git.
+    digest = hashlib.sha256(str(file.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    lock = FileLock(Path(tempfile.gettempdir()) / f"pytest-pluralism-{digest[:24]}.lock", timeout=LOCK_SECONDS)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    except OSError as error:
-        raise BaselineError(f"baseline {file} cannot be written: {error.strerror}. Nothing was changed.") from None
+        with lock:
+            entries: dict[str, Any] = {}
+            if file.exists():
+                entries = read_baseline(file, model_name, update="delete the file first")
+            entries.update(new)
+            content = {"schema": SCHEMA, "model": model_name, "entries": dict(sorted(entries.items()))}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    except Timeout:
+        raise BaselineError(
+            f"baseline {file} has been written by another run for more than {LOCK_SECONDS} seconds. "
+            "Nothing was changed."
+        ) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BaselineError(f"baseline {file} cannot be written: {why}. Nothing was changed.") from None
 
 
 def entry_of(scores: Scores, estimate: Estimate, provenance: Provenance, population: str | None, /) -> dict[str, Any]:
@@ -203,7 +223,8 @@ def _check(content: Any, file: Path, model_name: str, update: str) -> None:
     if content.get("model") != model_name:
         raise BaselineError(
             f"baseline not comparable: {file} holds the results of another model ({content.get('model')!r}, not "
-            f"{model_name!r}). To compare with them all the same: --pluralism-baseline-model={content.get('model')}. "
+            f"{model_name!r}). To compare with them all the same: "
+            f"--pluralism-baseline-model={shlex.quote(printable(str(content.get('model'))))}. "
             f"To store this model's own: {update} (with another --pluralism-baseline PATH)"
         )
     for key, entry in entries.items():
@@ -229,19 +250,30 @@ def _entry_problem(entry: Any) -> str | None:
     for unit in entry["units"]:
         if not isinstance(unit, dict) or not isinstance(unit.get("id"), str):
             return "a unit has no 'id'"
-        value = unit.get("value")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            return f"unit {unit['id']!r} has the value {value!r}"
+        if not _is_number(unit.get("value")):
+            return f"unit {unit['id']!r} has the value {str(unit.get('value'))[:40]!r}"
         if unit["id"] in seen:
             return f"unit {unit['id']!r} stands there twice"
         seen.add(unit["id"])
     if not seen:
         return "it has no units"
+    for name, number in entry["estimate"].items():
+        if number is not None and not _is_number(number):
+            return f"its estimate has {name} {str(number)[:40]!r}"
     stored = entry["estimate"].get("value")
     mean = sum(unit["value"] for unit in entry["units"]) / len(entry["units"])
-    if isinstance(stored, bool) or not isinstance(stored, (int, float)) or abs(stored - mean) > 1e-6:
+    if not _is_number(stored) or abs(stored - mean) > 1e-6:
         return f"its value {stored!r} is not the mean of its units ({mean:.6f}); was it edited by hand?"
     return None
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _refuse_constant(name: str) -> float:

@@ -18,6 +18,8 @@ class Measure:
     direction: str
     title: str
     description: str = ""
+    lowest: float = float("-inf")
+    highest: float = float("inf")
 
     @property
     def promises(self) -> tuple[str, str]:

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 
 from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore, Verdict
 
-__all__ = ["gate_words", "headline", "interval_words", "printable", "subject", "verdict_message", "worst_unit"]
+__all__ = [
+    "gate_words",
+    "harmless",
+    "headline",
+    "interval_words",
+    "printable",
+    "subject",
+    "verdict_message",
+    "worst_unit",
+]
 
 #: How many other populations stand in a message before the rest is counted.
 MOST_POPULATIONS = 3
@@ -27,15 +36,19 @@ def printable(text: str, /, *, most: int = 60) -> str:
     Control characters (ANSI escapes among them), marks that turn the writing direction, and lone surrogates are shown
     as escapes.
     """
-    shown = []
-    for character in text[: most + 1]:
-        category = unicodedata.category(character)
-        if category in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-            shown.append(character.encode("unicode_escape", "surrogatepass").decode("ascii"))
-        else:
-            shown.append(character)
-    result = "".join(shown)
+    result = "".join(_shown(character) for character in text[: most + 1])
     return result if len(result) <= most and len(text) <= most else result[: most - 1].rstrip() + "…"
+
+
+def harmless(text: str, /) -> str:
+    """Return a message of several lines with nothing in it that a terminal would obey, whole."""
+    return "".join(character if character == "\n" else _shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
+        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return character
 
 
 def interval_words(estimate: Estimate, /, *, signed: bool = False) -> str:
@@ -75,7 +88,7 @@ def headline(entry: ReportEntry, /) -> str:
         return f"nothing measured, {gate_words(gate)}: {what}"
     if gate.needs_baseline and gate.at_least is None and gate.at_most is None:
         if change is None:
-            return f"no baseline, {gate_words(gate)}: {what}; now {interval_words(estimate)}"
+            return f"not compared, {gate_words(gate)}: {what}; now {interval_words(estimate)}"
         then = change_origin(estimate, change)
         return f"{interval_words(change, signed=True)}, {gate_words(gate)}: change of {what}; {then}"
     line = f"{interval_words(estimate)}, {gate_words(gate)}: {what}"
@@ -102,7 +115,8 @@ def verdict_message(entry: ReportEntry, /) -> str:
 
     The first line fits the short summary of pytest; nothing in the text can be obeyed by a terminal.
     """
-    return "\n".join([headline(entry), *(f"  {line}" for line in _lines(entry))])
+    # Names of populations, units and models come from files and models, and stand anywhere in these lines.
+    return harmless("\n".join([headline(entry), *(f"  {line}" for line in _lines(entry))]))
 
 
 def _lines(entry: ReportEntry) -> Iterator[str]:

@@ -83,8 +83,8 @@ class AskSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise invalid_parameter(name, "AskSettings", f"an int in [{low}, {high}]", repr(value))
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise invalid_parameter("seed", "AskSettings", "an int", repr(self.seed))
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise invalid_parameter("seed", "AskSettings", "an int in [0, inf)", repr(self.seed))
         for name, choices in (("option_order", ("cyclic", "none")), ("template", ("auto", "chat", "raw"))):
             if getattr(self, name) not in choices:
                 must = "one of " + ", ".join(repr(choice) for choice in choices)

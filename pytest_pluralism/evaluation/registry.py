@@ -14,6 +14,8 @@ MEASURES: dict[str, Measure] = {
             "lower",
             "JS distance",
             "Jensen-Shannon distance (base 2, from 0 to 1) between the answers of a model and of a population",
+            lowest=0.0,
+            highest=1.0,
         ),
     )
 }

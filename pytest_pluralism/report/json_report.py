@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_pluralism.core.records import Estimate, Gate, ReportEntry, UnitScore, Verdict
 
-__all__ = ["SCHEMA", "entry_json", "estimate_json", "report_json", "required_json"]
+__all__ = ["SCHEMA", "entry_json", "error_json", "estimate_json", "report_json", "required_json"]
 
 SCHEMA = "pytest-pluralism/report/1"
 
@@ -44,7 +44,31 @@ def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
         result["other_populations"] = {name: _number(value) for name, value in entry.scores.other_populations.items()}
         result["units"] = [_unit(unit) for unit in entry.scores.units]
         result["warnings"] = list(entry.scores.warnings)
-    return result
+    plain: dict[str, Any] = _plain(result)
+    return plain
+
+
+def error_json(
+    nodeid: str, test: str, key: str, metric: str, reason: str, /, *, model: str, dataset: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the entry of a promise that could not be judged."""
+    return {
+        "nodeid": nodeid,
+        "test": test,
+        "key": key,
+        "metric": metric,
+        "model": {"name": model, "sha256": None, "dtype": None, "device": None},
+        "dataset": dataset,
+        "outcome": "error",
+        "reason": reason,
+        "estimate": None,
+        "gate": {"confidence_level": None},
+        "references": {},
+        "witness": None,
+        "units_needed": None,
+        "units": [],
+        "warnings": [],
+    }
 
 
 def required_json(nodeid: str, test: str, key: str, verdict: Verdict, model: Mapping[str, Any], /) -> dict[str, Any]:
@@ -139,3 +163,14 @@ def _unit(unit: UnitScore) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    """Return JSON values without the numbers that JSON does not have, however deep they stand."""
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value

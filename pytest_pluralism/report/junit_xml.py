@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pytest_pluralism.core.messages import harmless
+
 __all__ = ["properties"]
 
 
@@ -16,5 +18,5 @@ def properties(entries: Iterable[Mapping[str, Any]], /) -> list[tuple[str, str]]
         words = entry["outcome"]
         if estimate is not None and None not in (estimate["value"], estimate["low"], estimate["high"]):
             words = f"{estimate['value']:.6f} [{estimate['low']:.6f}, {estimate['high']:.6f}] {words}"
-        result.append((f"pluralism {entry['key']}", words))
+        result.append((f"pluralism {harmless(entry['key'])}", words))
     return result

@@ -80,7 +80,7 @@ def test_what_all_tests_want_is_asked_at_once(kept: pytest.Pytester) -> None:
     assert "ASKED 72" in stopping.stdout.str()
 
 
-def test_a_question_that_cannot_be_asked_fails_its_own_test_alone(kept: pytest.Pytester) -> None:
+def test_a_question_that_cannot_be_asked_is_the_error_of_its_own_test_alone(kept: pytest.Pytester) -> None:
     wide = {
         "question_id": "wide",
         "question": "Which of thirty?",
@@ -96,5 +96,5 @@ def test_wide(): ...
 """
     )
     result = kept.runpytest_subprocess("--pluralism-model=table:plain")
-    result.assert_outcomes(passed=2, failed=1)
+    result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*'wide' of wide.jsonl has 30 options, but only 26 letters*"])
