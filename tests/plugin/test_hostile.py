@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_pluralism.baselines.store import merge_entries, read_baseline
+from pytest_pluralism.baselines.store import read_baseline
 
 MARKED = """
 import pytest
@@ -217,22 +218,22 @@ def test_the_report_keeps_other_options_to_itself(project: pytest.Pytester) -> N
     assert "SECRET" not in (project.path / "out.json").read_text()
 
 
-def _merge(arguments: tuple[str, int]) -> None:
-    file, number = arguments
-    unit = {"id": "q", "cluster": "q", "value": 0.5}
-    entry = {
-        "metric": "js_distance",
-        "estimate": {"value": 0.5},
-        "model": {},
-        "dataset": {},
-        "settings": {},
-        "units": [unit],
-    }
-    merge_entries(Path(file), "m", {f"key {number}": entry})
+MERGE = """
+import sys
+from pathlib import Path
+from pytest_pluralism.baselines.store import merge_entries
+
+entry = {
+    "metric": "js_distance", "estimate": {"value": 0.5}, "model": {}, "dataset": {}, "settings": {},
+    "units": [{"id": "q", "cluster": "q", "value": 0.5}],
+}
+for number in range(10):
+    merge_entries(Path(sys.argv[1]), "m", {f"{sys.argv[2]} {number}": entry})
+"""
 
 
 def test_runs_that_update_one_baseline_at_once_lose_nothing(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        pool.map(_merge, [(str(file), number) for number in range(30)], chunksize=1)
+    writers = [subprocess.Popen([sys.executable, "-c", MERGE, str(file), str(number)]) for number in range(3)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert len(read_baseline(file, "m", update="")) == 30
