@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.labels import code_labels
 from pytest_pluralism.core.metrics import (
     attribute_faithfulness,
     classification_scores,
@@ -20,7 +21,6 @@ from pytest_pluralism.core.metrics import (
     steering_gain,
     worst_off_group,
 )
-from pytest_pluralism.core.metrics.labels import code_labels
 
 D, R, DF = map(frozenset, ("D", "R", "DF"))
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.labels import is_missing
 from pytest_pluralism.core.metrics.jury import (
     BoolArray,
     IntArray,
@@ -25,7 +26,6 @@ from pytest_pluralism.core.metrics.jury import (
     utility_array,
     with_unknown,
 )
-from pytest_pluralism.core.metrics.labels import is_missing
 from pytest_pluralism.core.parameters import FloatArray, cluster_codes, real_number
 
 __all__ = [

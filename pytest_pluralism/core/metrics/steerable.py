@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.metrics.labels import code_labels, label_array
+from pytest_pluralism.core.labels import code_labels, label_array
 from pytest_pluralism.core.parameters import FloatArray, finite_array, probability_array, real_number
 
 __all__ = [
