@@ -12,13 +12,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.model]
 
 SPEC = "embedded:smollm2-135m-instruct"
 
+# The order of the survey: averaged over rotations, a collapse onto a place in the list looks like an even answer.
 PROMISES = """
 import pytest
 
-@pytest.mark.js_distance("gss", population="US adults", at_most=0.40)
+@pytest.mark.js_distance("gss", population="US adults", at_most=0.45, option_order="none", repetitions=3)
 def test_near_the_country(): ...
 
-@pytest.mark.js_distance("gss", population=["Democrat", "Republican"], max_increase=0.02)
+@pytest.mark.js_distance(
+    "gss", population=["Democrat", "Republican"], max_increase=0.02, option_order="none", repetitions=3
+)
 def test_no_party_is_lost(): ...
 """
 
