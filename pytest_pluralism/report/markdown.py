@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pytest_pluralism.core.messages import printable
+from pytest_pluralism.report.cells import interval_cell, promise_cell
 
 __all__ = ["report_markdown"]
 
@@ -62,8 +63,8 @@ def _row(entry: Mapping[str, Any]) -> Iterator[str]:
     yield _text(entry["model"].get("name", ""))
     yield _text(f"{entry['metric']} {dataset.get('name', '')}".strip())
     yield _text(entry.get("population", "each" if dataset else ""))
-    yield _interval(entry)
-    yield _promise(entry["gate"])
+    yield interval_cell(entry)
+    yield promise_cell(entry["gate"])
     yield _SIGNS[entry["outcome"]]
     masses = [unit["option_mass"] for unit in entry["units"] if "option_mass" in unit]
     yield f"{sum(masses) / len(masses):.2f}" if masses else ""
@@ -72,22 +73,6 @@ def _row(entry: Mapping[str, Any]) -> Iterator[str]:
     others = {name: value for name, value in entry.get("other_populations", {}).items() if value is not None}
     nearest = min(others, key=lambda name: others[name]) if others else None
     yield "" if nearest is None else f"{_text(nearest)} {others[nearest]:.2f}"
-
-
-def _interval(entry: Mapping[str, Any]) -> str:
-    change = "change" in entry and not {"at_most", "at_least"} & set(entry["gate"])
-    estimate = entry["change"] if change else entry["estimate"]
-    if estimate is None or estimate["value"] is None:
-        return "-"
-    sign = "+" if change else ""
-    if None in (estimate["low"], estimate["high"], estimate["confidence_level"]):
-        return f"{estimate['value']:{sign}.3f}"
-    return f"{estimate['value']:{sign}.3f} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
-
-
-def _promise(gate: Mapping[str, Any]) -> str:
-    words = {"at_least": "≥ ", "at_most": "≤ ", "max_increase": "rise ≤ ", "max_decrease": "fall ≤ "}
-    return ", ".join(f"{word}{gate[name]:g}" for name, word in words.items() if name in gate)
 
 
 def _notes(entries: list[Mapping[str, Any]]) -> Iterator[str]:

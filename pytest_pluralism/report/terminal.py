@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_pluralism.core.messages import printable
+from pytest_pluralism.report.cells import interval_cell, promise_cell
 
 __all__ = ["summary_lines"]
 
@@ -37,32 +38,15 @@ def summary_lines(entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /,
 
 
 def _row(entry: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
-    estimate = entry.get("change") if _is_change(entry) else entry["estimate"]
-    numbers = "-"
-    if estimate is not None and estimate["value"] is not None:
-        sign = "+" if _is_change(entry) else ""
-        numbers = f"{estimate['value']:{sign}.3f}"
-        if estimate["low"] is not None and estimate["high"] is not None and estimate["confidence_level"] is not None:
-            numbers += f" [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
     references = entry.get("references", {})
     return (
         entry["outcome"].upper(),
-        numbers,
-        _promise(entry["gate"]),
+        interval_cell(entry),
+        promise_cell(entry["gate"]),
         f"{references['uniform']:.2f}" if references.get("uniform") is not None else "-",
         printable(entry["key"], most=48),
         printable(str(entry["model"].get("name", "")), most=32),
     )
-
-
-def _is_change(entry: Mapping[str, Any]) -> bool:
-    gate = entry["gate"]
-    return "change" in entry and "at_most" not in gate and "at_least" not in gate
-
-
-def _promise(gate: Mapping[str, Any]) -> str:
-    signs = {"at_least": "≥ ", "at_most": "≤ ", "max_increase": "rise ≤ ", "max_decrease": "fall ≤ "}
-    return ", ".join(f"{sign}{gate[name]:g}" for name, sign in signs.items() if name in gate)
 
 
 def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
