@@ -19,6 +19,8 @@ from pytest_pluralism.core.measures import Measure
 __all__ = [
     "Answer",
     "AnswerDistribution",
+    "EntailmentPair",
+    "EntailmentScores",
     "Estimate",
     "FullAnswerPrompt",
     "FullAnswerScores",
@@ -288,6 +290,27 @@ class Response:
     n_tokens: int
     stopped_by: str
     draw: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EntailmentPair:
+    """Two texts, of which an entailment model says whether the first (the premise) entails the second."""
+
+    premise: str
+    hypothesis: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntailmentScores:
+    """What an entailment model says of one :class:`EntailmentPair`: probabilities that sum to 1.
+
+    A two-way model knows only whether the premise entails the hypothesis: ``neutral`` is then ``None``, and
+    ``contradiction`` too; ``entailment`` stands alone.
+    """
+
+    entailment: float
+    neutral: float | None = None
+    contradiction: float | None = None
 
 
 # -------------------------------------------------------------------------------------------- what it amounts to

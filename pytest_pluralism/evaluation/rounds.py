@@ -1,0 +1,65 @@
+"""The seam between what an evaluation asks and the engine that answers: rounds of requests, and nothing else.
+
+An evaluation is a generator that yields what must be asked next, is sent what came back, and returns its scores.
+It computes nothing itself and holds nothing between rounds that a second run could not rebuild, so that the rounds of
+all gates of a run can be gathered before the first of them is answered, and a run that was killed can start again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pytest_pluralism.core.records import GenerationSettings, Scores
+
+__all__ = ["ROLES", "Evaluation", "Round", "Rounds"]
+
+#: What can be asked for, and the model of a run that answers it.
+ROLES = {
+    "answers": "language_model",
+    "full_answers": "language_model",
+    "responses": "language_model",
+    "entailment": "entailment_model",
+}
+
+
+@dataclass(frozen=True)
+class Round:
+    """What an evaluation must know next.
+
+    Attributes
+    ----------
+    work : {"answers", "full_answers", "responses", "entailment"}
+        What is asked for.
+    requests : tuple
+        A ``Prompt`` each for answers and responses, a ``FullAnswerPrompt`` for full answers, an ``EntailmentPair`` for
+        entailment. Equal requests, here and in other gates, are answered once.
+    settings : GenerationSettings or None
+        How responses are written.
+    n_draws : int
+        How many responses each prompt gets.
+    """
+
+    work: str
+    requests: tuple[Any, ...]
+    settings: GenerationSettings | None = None
+    n_draws: int = 1
+
+    @property
+    def role(self) -> str:
+        """The model that answers: ``language_model`` or ``entailment_model``."""
+        return ROLES[self.work]
+
+
+#: Yields rounds, is sent one result a request (an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores),
+#: returns the scores.
+Rounds = Generator[Round, Sequence[Any], Scores]
+
+
+class Evaluation(Protocol):
+    """One measurement of one model: pure, and the same rounds whenever it is started again with the same answers."""
+
+    def rounds(self) -> Rounds:
+        """Start the evaluation."""
+        ...
