@@ -18,7 +18,7 @@ from pytest_pluralism.datasets import modular_pluralism
 from pytest_pluralism.datasets.protocol import Problems, ReadDistribution, ReadQuestion, assemble_survey
 from pytest_pluralism.datasets.refusals import RefusalPolicy
 
-__all__ = ["FORMATS", "MAXIMUM_BYTES", "is_survey_path", "read_survey_file", "read_text"]
+__all__ = ["FORMATS", "MAXIMUM_BYTES", "is_survey_path", "json_array", "json_lines", "read_survey_file", "read_text"]
 
 #: The largest file that is read, before and after decompression.
 MAXIMUM_BYTES = 200_000_000
@@ -83,7 +83,7 @@ def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Surv
     if kind == ".csv":
         questions = _from_csv(text, problems)
         return assemble_survey(path.name, questions, problems=problems, refusals=refusals, source=source)
-    entries = _json_lines(text, problems) if kind == ".jsonl" else _json_array(text, path)
+    entries = json_lines(text, problems) if kind == ".jsonl" else json_array(text, path)
     if modular_pluralism.is_modular_pluralism([entry for _, entry in entries]):
         questions, note = modular_pluralism.read_rows(entries, problems)
         return assemble_survey(
@@ -98,8 +98,12 @@ def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Surv
     return assemble_survey(path.name, read, problems=problems, refusals=refusals, source=source)
 
 
-def read_text(path: Path, /, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
+def read_text(
+    path: Path, /, *, maximum_bytes: int = MAXIMUM_BYTES, what: str = "survey file", holds: str = "question"
+) -> str:
     """Return the text of a file, decompressed if its name ends in ``.gz``; its size is looked at before it is read.
+
+    ``what`` names the kind of file and ``holds`` its parts, for errors.
 
     Raises
     ------
@@ -111,22 +115,22 @@ def read_text(path: Path, /, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
         if not path.exists():
             raise DatasetError(f"{path}: there is no such file.{_neighbours(path)}")
         if not path.is_file():
-            raise DatasetError(f"{path}: is not a file. Name the survey file itself.")
+            raise DatasetError(f"{path}: is not a file. Name the {what} itself.")
         size = path.stat().st_size
         if size > maximum_bytes:
             raise DatasetError(
-                f"{path}: is too large ({size:,} bytes; at most {maximum_bytes:,} are read). Split the survey or keep "
-                "only the questions that you test."
+                f"{path}: is too large ({size:,} bytes; at most {maximum_bytes:,} are read). Split the {what} or keep "
+                "only what you test."
             )
         data = _decompressed(path, maximum_bytes) if path.suffix == ".gz" else path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror or error}.") from error
     if not data.strip():
-        raise DatasetError(f"{path}: is empty. A survey file holds at least one question.")
+        raise DatasetError(f"{path}: is empty. A {what} holds at least one {holds}.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DatasetError(f"{path}: is encoded in UTF-16. Save it as UTF-8.")
     if b"\x00" in data[:8192]:
-        raise DatasetError(f"{path}: is binary, not text. A survey file is UTF-8 text.")
+        raise DatasetError(f"{path}: is binary, not text. A {what} is UTF-8 text.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -182,7 +186,8 @@ def _parse_json(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_unique_keys)
 
 
-def _json_lines(text: str, problems: Problems) -> list[tuple[str, Any]]:
+def json_lines(text: str, problems: Problems, /) -> list[tuple[str, Any]]:
+    """Return the place and the content of each line that is not blank; what is no JSON is noted."""
     entries = []
     # Only line feeds separate: other separators of Unicode may stand inside a string.
     for number, line in enumerate(text.split("\n"), start=1):
@@ -205,7 +210,14 @@ def _json_lines(text: str, problems: Problems) -> list[tuple[str, Any]]:
     return entries
 
 
-def _json_array(text: str, path: Path) -> list[tuple[str, Any]]:
+def json_array(text: str, path: Path, /, *, holds: str = "question", remedy: str = REMEDY) -> list[tuple[str, Any]]:
+    """Return the place and the content of each entry of an array.
+
+    Raises
+    ------
+    DatasetError
+        If the text is no JSON, or no array.
+    """
     try:
         content = _parse_json(text)
     except json.JSONDecodeError as error:
@@ -218,7 +230,7 @@ def _json_array(text: str, path: Path) -> list[tuple[str, Any]]:
     except ValueError as error:
         raise DatasetError(f"{path}: {error}.") from error
     if not isinstance(content, list):
-        raise DatasetError(f"{path}: must hold an array of questions, not {_kind(content)}. {REMEDY}")
+        raise DatasetError(f"{path}: must hold an array of {holds}s, not {_kind(content)}. {remedy}")
     return [(f"entry {number}", entry) for number, entry in enumerate(content, start=1)]
 
 
