@@ -140,7 +140,7 @@ class Generator:
         self.device = scorer.device
         self.ends = ends
         self.decode = decode
-        #: At most so many rows at once; halved when memory runs out, for the rest of this model's life.
+        #: At most so many rows at once, where that was asked for; halved when memory runs out.
         self.most_rows: int | None = scorer.max_rows
         parameters = inspect.signature(self.model.forward).parameters
         #: Whether rows of different lengths may stand side by side: positions must be told, not counted.
@@ -191,7 +191,7 @@ class Generator:
                 batch = self._next_batch(pending, requests, settings)
                 attempt = functools.partial(self._write, [requests[index] for index in batch], batch, settings, finish)
                 if self.scorer._try(attempt) is None:
-                    self._shrink(len(batch), requests[batch[0]])
+                    self._shrink(len(batch), requests[batch[0]], settings)
                     continue
                 pending = pending[len(batch) :]
                 done += len(batch)
@@ -209,7 +209,10 @@ class Generator:
         length = len(requests[pending[0]].token_ids)
         vocabulary = int(getattr(self.model.config.get_text_config(decoder=True), "vocab_size", None) or 2**17)
         # As for scoring: so many tokens in a forward, and keys and values of eight times as many.
-        fitting = 8 * self.scorer.token_budget // (length + settings.max_new_tokens)
+        room = 8 * self.scorer.token_budget
+        if self.scorer.budget.cached_tokens is not None:
+            room = min(room, self.scorer.budget.cached_tokens)
+        fitting = room // (length + settings.max_new_tokens)
         most = max(1, min(fitting, MOST_LOGITS // vocabulary))
         if self.most_rows is not None:
             most = min(most, self.most_rows)
@@ -218,14 +221,17 @@ class Generator:
             batch = [index for index in batch if len(requests[index].token_ids) == length]
         return batch
 
-    def _shrink(self, n_rows: int, request: GenerationRequest) -> None:
+    def _shrink(self, n_rows: int, request: GenerationRequest, settings: GenerationSettings) -> None:
         if n_rows <= 1:
             raise ModelError(
                 f"There is not enough memory on {self.device} to go on with one prompt of {len(request.token_ids)} "
                 "tokens. Choose fewer new tokens, a smaller number format (--pluralism-dtype bfloat16), another device "
                 "(--pluralism-device cpu), or a smaller model."
             )
-        self.most_rows = n_rows // 2
+        if self.most_rows is not None:
+            self.most_rows = min(self.most_rows, n_rows // 2)
+            return
+        self.scorer.budget.no_memory_while_writing(n_rows * (len(request.token_ids) + settings.max_new_tokens))
 
     def _write(
         self,

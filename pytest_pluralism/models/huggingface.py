@@ -29,6 +29,7 @@ from pytest_pluralism.core.records import (
 )
 from pytest_pluralism.models.embedded import EMBEDDED_COMMAND, GgufSource, find_embedded
 from pytest_pluralism.models.full_answers import answer_rows
+from pytest_pluralism.models.measured import MeasuredFile, package_version
 from pytest_pluralism.models.prompts import FIXED_TEMPLATE_ARGUMENTS, PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
     ModelIdentity,
@@ -126,7 +127,8 @@ def load_model(
     dtype : str
         ``"auto"`` (``float32`` on a CPU, the checkpoint's own elsewhere), ``"float32"``, ``"bfloat16"``, ``"float16"``.
     batch_size : int or "auto"
-        At most so many prompts in one forward pass; ``"auto"`` bounds the tokens instead.
+        At most so many prompts in one forward pass; ``"auto"`` bounds the tokens instead. How many tokens is measured
+        where much is asked at once, and kept in the user's cache.
     trust_remote_code : bool
         Whether Python code that comes with the model may run.
     allow_pickle : bool
@@ -225,7 +227,11 @@ class HuggingFaceModel:
         pad = tokenizer.pad_token_id
         self._identity = identity
         self._scorer: Scorer | None = Scorer(
-            network, pad_token=0 if pad is None else pad, batch_size=batch_size, share_prefixes=share_prefixes
+            network,
+            pad_token=0 if pad is None else pad,
+            batch_size=batch_size,
+            share_prefixes=share_prefixes,
+            measured=_budget_file(identity, network),
         )
         self._reader: PromptReader | None = PromptReader(
             tokenizer,
@@ -530,6 +536,24 @@ class HuggingFaceModel:
                 f"The prompt {words + ' ...'!r} has {len(ids)} tokens, and {self._identity.name} reads at most "
                 f"{self._context}. Use fewer examples or a shorter context; nothing is cut off in silence."
             )
+
+
+def _budget_file(identity: ModelIdentity, network: Any) -> MeasuredFile:
+    """Return where the token budget of a network on this device is kept."""
+    import torch
+
+    device = network.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} of {os.cpu_count()}"
+    return MeasuredFile(
+        "budget",
+        {
+            "model": identity.sha256,
+            "device": name,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "transformers": package_version("transformers"),
+        },
+    )
 
 
 def _refuse_empty(prompt: Prompt) -> None:

@@ -12,6 +12,7 @@ import copy
 import functools
 import inspect
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ from typing import Any, TypeVar
 import torch
 
 from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.models.budget import REPEATS, TokenBudget
+from pytest_pluralism.models.measured import MeasuredFile
 
 __all__ = [
     "ContinuationRequest",
@@ -96,6 +99,11 @@ class PrefixNode:
     def any_row(self) -> int:
         """Return one of the rows below this node."""
         return self.rows[0] if self.rows else self.children[0].any_row()
+
+    def n_tokens(self, lengths: Sequence[int], above: int = 0) -> int:
+        """Return how many tokens are computed for this node and all below it."""
+        own = self.length - above + sum(lengths[row] - self.length for row in self.rows)
+        return own + sum(child.n_tokens(lengths, self.length) for child in self.children)
 
 
 def plan_prefixes(
@@ -213,21 +221,32 @@ class Scorer:
         At most so many rows at once; ``"auto"`` bounds tokens instead.
     share_prefixes : bool
         Whether rows may share the computation of their beginnings.
+    measured : MeasuredFile or None
+        Where the token budget of this network on this device is kept, once it was measured; with ``None`` it is not
+        measured.
     """
 
     def __init__(
-        self, model: Any, /, *, pad_token: int = 0, batch_size: int | str = "auto", share_prefixes: bool = True
+        self,
+        model: Any,
+        /,
+        *,
+        pad_token: int = 0,
+        batch_size: int | str = "auto",
+        share_prefixes: bool = True,
+        measured: MeasuredFile | None = None,
     ) -> None:
         self.model = model
         self.pad_token = pad_token
         self.device = model.device
-        self.notes: list[str] = []
-        on_cpu = self.device.type == "cpu"
         self.max_rows: int | None = batch_size if isinstance(batch_size, int) else None
-        # On a CPU a batch of this size fills the cores already; more tokens at once cost memory alone.
-        self.token_budget = 2048 if on_cpu else 16384
-        self.minimum_saving = 64 if on_cpu else 512
+        #: How many tokens go through the network at once.
+        self.budget = TokenBudget(self.device.type, kept=None if self.max_rows is not None else measured)
+        self._notes: list[str] = []
+        self.minimum_saving = 64 if self.device.type == "cpu" else 512
         self.computed_tokens = 0
+        #: What went through the network only to be timed, and is no part of ``computed_tokens``.
+        self.timed_tokens = 0
         self._decoder_start: int | None = None
         if getattr(model.config, "is_encoder_decoder", False):
             generation = getattr(model, "generation_config", None)
@@ -240,8 +259,18 @@ class Scorer:
             reason = why_no_prefix_reuse(model)
             if reason is not None:
                 self.share_prefixes = False
-                self.notes.append(f"prompts are computed whole, without sharing their beginnings: {reason}")
+                self._notes.append(f"prompts are computed whole, without sharing their beginnings: {reason}")
         self._checked = False
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the results should know of how they were computed."""
+        return [*self._notes, *self.budget.notes]
+
+    @property
+    def token_budget(self) -> int:
+        """How many tokens one forward may have."""
+        return self.budget.tokens
 
     # ------------------------------------------------------------------------------------------------ the whole way
 
@@ -267,7 +296,7 @@ class Scorer:
         except _SharingChangesAnswersError as error:
             # No network that is known does this; a new one may, and then the slow way is the right one.
             self.share_prefixes = False
-            self.notes.append(
+            self._notes.append(
                 "prompts are computed whole, without sharing their beginnings: "
                 f"sharing changed the first answer by {error.args[0]:.2g} nats"
             )
@@ -312,6 +341,7 @@ class Scorer:
                 root = plan_prefixes(rows, minimum_saving=self.minimum_saving)
             else:
                 root = PrefixNode(0, rows=list(range(len(rows))))
+            self._find_budget(root, rows)
             self._walk(root, None, 0, rows, solve)
         return [result for result in results if result is not None]
 
@@ -345,7 +375,7 @@ class Scorer:
             return self._score_continuations(requests, progress, receive)
         except _SharingChangesAnswersError as error:
             self.share_prefixes = False
-            self.notes.append(
+            self._notes.append(
                 "prompts are computed whole, without sharing their beginnings: "
                 f"sharing changed the first answer by {error.args[0]:.2g} nats"
             )
@@ -407,6 +437,7 @@ class Scorer:
                 root = plan_prefixes(rows, minimum_saving=self.minimum_saving, limits=limits)
             else:
                 root = PrefixNode(0, rows=list(range(len(rows))))
+            self._find_budget(root, rows)
             self._walk(root, None, 0, rows, solve, batch_at)
         return [result for result in results if result is not None]
 
@@ -521,7 +552,57 @@ class Scorer:
         if self.max_rows is not None:
             self.max_rows = max(1, min(self.max_rows, n_rows) // 2)
         else:
-            self.token_budget = max(1, min(self.token_budget, n_rows * width) // 2)
+            self.budget.no_memory(n_rows * width)
+
+    def _find_budget(self, root: PrefixNode, rows: Sequence[tuple[int, ...]]) -> None:
+        """Time forwards of growing size, with rows of the run, as long as that is a small part of what is planned."""
+        planned = root.n_tokens([len(row) for row in rows])
+        if self.budget.next_size(planned, self.budget.smallest) is None:
+            return
+        # About as long as what is mostly computed: a row without the beginning that it shares.
+        width = max(16, min(planned // len(rows), 512, max(map(len, rows))))
+        ends = [row[-width:] for row in rows if len(row) >= width] or [max(rows, key=len)]
+        counted = self.computed_tokens
+
+        def rate(size: int) -> float:
+            batch = [ends[place % len(ends)] for place in range(max(1, size // width))]
+            self._synchronize()
+            started = time.perf_counter()
+            if self._try(lambda: self._forward(batch, None, 0)) is None:
+                return 0.0
+            self._synchronize()
+            return sum(map(len, batch)) / (time.perf_counter() - started)
+
+        # The first forward of a process is slow whatever its size.
+        rate(self.budget.smallest)
+        while (size := self.budget.next_size(planned, self.computed_tokens - counted)) is not None:
+            spare = self._memory_to_spare()
+            rates = list(itertools.takewhile(bool, (rate(size) for _ in range(REPEATS))))
+            if len(rates) < REPEATS:
+                self.budget.no_memory_while_measuring(size)
+                break
+            self.budget.record(size, max(rates))
+            if spare is not None:
+                peak = torch.cuda.max_memory_allocated(self.device) - torch.cuda.memory_allocated(self.device)
+                # Twice as many tokens need twice as much; rows that share a beginning come with its keys and values.
+                if 4 * peak > spare:
+                    self.budget.no_room()
+        self.budget.keep()
+        self.timed_tokens += self.computed_tokens - counted
+        self.computed_tokens = counted
+
+    def _synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _memory_to_spare(self) -> int | None:
+        """Return how many bytes of the device are free or held by nothing; ``None`` where that is not told."""
+        if self.device.type != "cuda":
+            return None
+        torch.cuda.reset_peak_memory_stats(self.device)
+        free, _ = torch.cuda.mem_get_info(self.device)
+        held: int = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return int(free) + held
 
     # ---------------------------------------------------------------------------------------------------- one forward
 

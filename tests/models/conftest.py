@@ -67,8 +67,9 @@ def make_network(family: str, vocabulary: int):
 
 
 @pytest.fixture
-def tiny_folder(tmp_path):
-    """Return a function that saves a tiny model and returns its folder."""
+def tiny_folder(tmp_path, monkeypatch):
+    """Return a function that saves a tiny model and returns its folder; what is measured of it is kept there too."""
+    monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
 
     def save(family: str = "llama", *, name: str = "tiny", bos: bool = True, chat: bool = False):
         tokenizer = make_tokenizer(bos=bos, chat=chat)
