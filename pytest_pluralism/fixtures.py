@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
     from pytest_pluralism.models.protocol import LanguageModel
 
-__all__ = ["Pluralism", "language_model", "pluralism", "reference_language_model"]
+__all__ = ["Pluralism", "entailment_model", "language_model", "pluralism", "reference_language_model"]
 
 NO_MODEL = (
     "no language model to test. Name one with --pluralism-model SPEC (for example "
@@ -51,13 +51,28 @@ def reference_language_model(request: pytest.FixtureRequest) -> Iterator[Languag
     yield from _loaded(request.config, spec)
 
 
+@pytest.fixture(scope="session")
+def entailment_model(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Give the model that judges whether one text says what another says, from ``--pluralism-entailment-model``."""
+    session = request.config.stash[SESSION]
+    spec = session.settings["entailment_model"]
+    if spec is None:
+        pytest.fail("no entailment model. Name one with --pluralism-entailment-model SPEC.", pytrace=False)
+    yield from _open(session.load_entailment_model, spec)
+
+
 def _loaded(config: pytest.Config, spec: str) -> Iterator[LanguageModel]:
+    yield from _open(config.stash[SESSION].load_model, spec)
+
+
+def _open(load: Callable[[str], Any], spec: str) -> Iterator[Any]:
     try:
-        model = config.stash[SESSION].load_model(spec)
+        model = load(spec)
     except PluralismError as error:
         pytest.fail(harmless(str(error)), pytrace=False)
     yield model
-    model.close()
+    # What a project brings need not hold anything.
+    getattr(model, "close", lambda: None)()
 
 
 @pytest.fixture
@@ -70,10 +85,10 @@ def pluralism(request: pytest.FixtureRequest) -> Pluralism:
     handle = Pluralism(request, request.config.stash[SESSION], plans)
     if plans:
         # A model that cannot be loaded is an error of the setup, not a failure of the test.
-        model = handle.language_model
+        _ = handle.language_model
         callspec = getattr(request.node, "callspec", None)
         if callspec is not None and "language_model" in callspec.params:
-            handle.session.ask_for_all(callspec.params["language_model"], model, request.session.items)
+            handle.session.ask_for_all(callspec.params["language_model"], handle.model_of, request.session.items)
     return handle
 
 
@@ -99,6 +114,10 @@ class Pluralism:
         """The model under test."""
         model: LanguageModel = self._request.getfixturevalue("language_model")
         return model
+
+    def model_of(self, role: str, /) -> Any:
+        """Return the model of a role, ``language_model`` or ``entailment_model``, loaded when it is first wanted."""
+        return self._request.getfixturevalue(role)
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -149,7 +168,7 @@ class Pluralism:
                     ),
                     pytrace=False,
                 )
-            _, estimate = self.session.measure(plans[0], self.language_model)
+            _, estimate, _ = self.session.measure(plans[0], self.model_of)
         except PluralismError as error:
             pytest.fail(harmless(str(error)), pytrace=False)
         return estimate
@@ -216,7 +235,7 @@ class Pluralism:
             judged = []
             try:
                 for plan in self._plans:
-                    judged.append(self.session.judge(plan, self.language_model, item.nodeid, test))  # noqa: PERF401
+                    judged.append(self.session.judge(plan, self.model_of, item.nodeid, test))  # noqa: PERF401
             except PluralismError as error:
                 pytest.fail(harmless(str(error)), pytrace=False)
             finally:

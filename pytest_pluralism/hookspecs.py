@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,6 +23,21 @@ def pytest_pluralism_load_model(spec: str, settings: Settings) -> LanguageModel 
                 return OurModel(spec.removeprefix("ours:"))
 
     The model must follow :class:`pytest_pluralism.models.protocol.LanguageModel`.
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> Any | None:
+    """Return the entailment model of a SPEC, or ``None`` to leave it to the next one; ours comes last.
+
+    In a ``conftest.py``::
+
+        def pytest_pluralism_load_entailment_model(spec, settings):
+            if spec.startswith("ours:"):
+                return OurJudge(spec.removeprefix("ours:"))
+
+    The model must have ``identity`` and ``entail(pairs, *, progress=None, receive=None)``, which returns one
+    :class:`pytest_pluralism.core.records.EntailmentScores` a pair.
     """
 
 

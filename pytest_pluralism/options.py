@@ -105,6 +105,12 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SPEC",
     ),
     Setting("reference_model", None, "the model behind the fixture reference_language_model", metavar="SPEC"),
+    Setting(
+        "entailment_model",
+        None,
+        "the model that judges whether one text says what another says",
+        metavar="SPEC",
+    ),
     Setting("device", "auto", "where models run: auto (cuda when there is one), cpu, cuda, cuda:1, mps"),
     Setting(
         "dtype",

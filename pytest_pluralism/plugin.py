@@ -9,14 +9,14 @@ import pytest
 
 from pytest_pluralism import hookspecs, options
 from pytest_pluralism.evaluation.registry import MEASURES
-from pytest_pluralism.fixtures import language_model, pluralism, reference_language_model
+from pytest_pluralism.fixtures import entailment_model, language_model, pluralism, reference_language_model
 from pytest_pluralism.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey
     from pytest_pluralism.models.protocol import LanguageModel
 
-__all__ = ["language_model", "pluralism", "reference_language_model"]
+__all__ = ["entailment_model", "language_model", "pluralism", "reference_language_model"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -153,6 +153,16 @@ def pytest_pluralism_load_model(spec: str, settings: options.Settings) -> Langua
         batch_size=settings["batch_size"],
         trust_remote_code=spec in settings["trust_remote_code"],
         allow_pickle=spec in settings["allow_pickled_weights"],
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_pluralism_load_entailment_model(spec: str, settings: options.Settings) -> Any:
+    """Load an entailment model of our own kinds."""
+    from pytest_pluralism.models.entailment import load_entailment_model
+
+    return load_entailment_model(
+        spec, device=settings["device"], dtype=settings["dtype"], batch_size=settings["batch_size"]
     )
 
 

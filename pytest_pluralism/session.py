@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +17,19 @@ from pytest_pluralism.core.errors import BaselineError, ModelError, PluralismErr
 from pytest_pluralism.options import SETTINGS, Settings
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import (
-        Answer,
-        Estimate,
-        Gate,
-        Prompt,
-        Provenance,
-        ReportEntry,
-        Scores,
-        Verdict,
-        Witness,
-    )
-    from pytest_pluralism.gate import PlannedGate
+    from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
+    from pytest_pluralism.evaluation.engine import Engine
+    from pytest_pluralism.evaluation.planning import PlannedGate
     from pytest_pluralism.models.answers import AnswerStore
-    from pytest_pluralism.models.protocol import LanguageModel, ModelIdentity, Progress
+    from pytest_pluralism.models.protocol import LanguageModel, Progress
 
-__all__ = ["ENTRIES", "MARKS", "PLANS", "SESSION", "PluralismSession", "test_of"]
+__all__ = ["ENTRIES", "MARKS", "OWNERS", "PLANS", "SESSION", "PluralismSession", "plans_of", "test_of"]
+
+#: Returns the model of a role.
+ModelOf = Callable[[str], Any]
+
+#: How the controller tells a worker of pytest-xdist that each model has one owner among the workers.
+OWNERS = "pluralism_owners"
 
 #: How much the numbers of an unchanged model may move between runs, by dtype: batches of another shape round
 #: differently. Measured on the packaged models; see docs/explanation/decisions.md.
@@ -55,9 +51,8 @@ class PluralismSession:
         self.entries: dict[tuple[str, str], dict[str, Any]] = {}
         self.could_not_write = False
         self.notes: list[str] = []
-        self.asked = 0
-        self.recalled = 0
-        self._answers: dict[tuple[str, Prompt], Answer] = {}
+        self._engine: Engine | None = None
+        self._elsewhere = {"asked": 0, "recalled": 0}
         self._store: AnswerStore | None = None
         self._store_opened = False
         self._asked_for_all: set[str] = set()
@@ -65,60 +60,74 @@ class PluralismSession:
 
     # -------------------------------------------------------------------------------------------------- measuring
 
+    @property
+    def engine(self) -> Engine:
+        """What asks the models; made when it is first needed."""
+        if self._engine is None:
+            from pytest_pluralism.evaluation.engine import Engine
+
+            self._engine = Engine(store=lambda: self.store, note=self.notes.append, progress=self._progress)
+        return self._engine
+
+    @property
+    def asked(self) -> int:
+        """How many answers were computed, here and in the workers."""
+        return self._elsewhere["asked"] + (self._engine.asked if self._engine is not None else 0)
+
+    @property
+    def recalled(self) -> int:
+        """How many answers came from the store, here and in the workers."""
+        return self._elsewhere["recalled"] + (self._engine.recalled if self._engine is not None else 0)
+
     def load_model(self, spec: str) -> LanguageModel:
         """Load the model of a spec through the hook, so that a project can bring its own."""
         with self._progress(f"loading {spec}"):
             model: LanguageModel = self.config.hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
         return model
 
-    def measure(self, plan: PlannedGate, model: LanguageModel) -> tuple[Scores, Estimate]:
-        """Ask the model what has not been asked yet, and score its answers."""
-        from pytest_pluralism.core.estimation.intervals import estimate_mean
-        from pytest_pluralism.evaluation import distributional
+    def load_entailment_model(self, spec: str) -> Any:
+        """Load the entailment model of a spec through the hook."""
+        with self._progress(f"loading {spec}"):
+            return self.config.hook.pytest_pluralism_load_entailment_model(spec=spec, settings=self.settings)
 
-        asked = distributional.requests(plan.survey, plan.asking)
-        scores = distributional.scores(asked, self._answer(model, asked.prompts), population=plan.population)
+    def measure(self, plan: PlannedGate, model_of: ModelOf) -> tuple[Scores, Estimate, frozenset[str]]:
+        """Ask what has not been asked yet, score it, and name the roles of the models that were needed."""
+        from pytest_pluralism.core.estimation.intervals import estimate_mean
+
+        scores, roles = self.engine.measure(plan.evaluation, model_of)
         estimate = estimate_mean(
             [unit.value for unit in scores.units],
             clusters=[unit.cluster for unit in scores.units],
             unit_ids=[unit.unit_id for unit in scores.units],
             confidence_level=plan.confidence_level,
         )
-        return scores, estimate
+        return scores, estimate, roles
 
-    def ask_for_all(self, spec: str, model: LanguageModel, items: Iterable[pytest.Item]) -> None:
-        """Ask a model what all tests of the run will want of it, once, so that one plan of batches sees everything.
+    def ask_for_all(self, spec: str, model_of: ModelOf, items: Iterable[pytest.Item]) -> None:
+        """Ask a model what all tests of the run will want of it, so that one plan of batches sees everything.
 
-        Not in a worker, whose tests are chosen one by one, and not in a run that stops at a failure.
+        Not in a run that stops at a failure, nor in a worker whose tests are chosen one by one.
         """
-        if spec in self._asked_for_all or hasattr(self.config, "workerinput") or self.config.getoption("maxfail"):
+        one_by_one = hasattr(self.config, "workerinput") and not self.config.workerinput.get(OWNERS)
+        if spec in self._asked_for_all or one_by_one or self.config.getoption("maxfail"):
             return
         self._asked_for_all.add(spec)
-        from pytest_pluralism.evaluation import distributional
 
-        plans = [
-            plan
-            for item in items
-            if getattr(item, "callspec", None)
-            and item.callspec.params.get("language_model") == spec
-            and item.get_closest_marker("skip") is None
-            for plan in item.stash.get(PLANS, ([], []))[0]
-        ]
-        prompts: list[Prompt] = []
-        for plan in plans:
-            # What one test asks wrongly is that test's failure, when its turn comes.
-            with contextlib.suppress(PluralismError):
-                prompts += distributional.requests(plan.survey, plan.asking).prompts
-        with contextlib.suppress(Exception):
-            self._answer(model, prompts)
+        def found(role: str) -> Any:
+            try:
+                return model_of(role)
+            except (pytest.fail.Exception, pytest.skip.Exception) as error:
+                raise ModelError(str(error)) from None
 
-    def judge(self, plan: PlannedGate, model: LanguageModel, nodeid: str, test: str) -> ReportEntry:
+        self.engine.gather([plan.evaluation for item in items for plan in plans_of(item, spec)], found)
+
+    def judge(self, plan: PlannedGate, model_of: ModelOf, nodeid: str, test: str) -> ReportEntry:
         """Measure, decide, and gather what a report says about it."""
         from pytest_pluralism.core.records import ReportEntry
 
         assert plan.gate is not None  # noqa: S101 - the types say less than the caller knows
-        scores, estimate = self.measure(plan, model)
-        provenance = self.provenance(plan, model)
+        scores, estimate, roles = self.measure(plan, model_of)
+        provenance = self.provenance(plan, model_of, roles)
         change: Estimate | None = None
         baseline: dict[str, Any] | None = None
         gate = plan.gate
@@ -148,14 +157,20 @@ class PluralismSession:
             path=self._typed(nodeid),
         )
 
-    def provenance(self, plan: PlannedGate, model: LanguageModel) -> Provenance:
+    def provenance(self, plan: PlannedGate, model_of: ModelOf, roles: frozenset[str]) -> Provenance:
         """Return where the numbers of a plan come from."""
         from pytest_pluralism.core.records import Provenance
 
+        settings = dict(plan.settings)
+        if "entailment_model" in roles:
+            identity = model_of("entailment_model").identity
+            settings["entailment_model"] = {
+                "name": identity.name, "sha256": identity.sha256, "dtype": identity.dtype, "device": identity.device
+            }  # fmt: skip
         return Provenance(
-            model=model.identity.as_json(),
-            dataset={"name": plan.survey.name, "sha256": plan.survey.sha256, "source": plan.survey.source},
-            settings={**plan.asking.as_json(), "refusals": plan.refusals},
+            model=model_of("language_model").identity.as_json(),
+            dataset=dict(plan.source),
+            settings=settings,
             versions=_versions(),
         )
 
@@ -168,39 +183,6 @@ class PluralismSession:
                 continue
             words += [f"{setting.option}={one}" for one in (value if setting.many else (value,))]
         return shlex.join(words)
-
-    def _answer(self, model: LanguageModel, prompts: Iterable[Prompt]) -> list[Answer]:
-        prompts = list(prompts)
-        identity = model.identity.sha256
-        missing = [prompt for prompt in dict.fromkeys(prompts) if (identity, prompt) not in self._answers]
-        if missing:
-            found = self._recall(model.identity, missing)
-            self.recalled += len(found)
-            self._answers |= {(identity, prompt): answer for prompt, answer in found.items()}
-            missing = [prompt for prompt in missing if prompt not in found]
-        if missing:
-            self._answers |= {(identity, prompt): answer for prompt, answer in self._ask(model, missing)}
-            self.asked += len(missing)
-        return [self._answers[identity, prompt] for prompt in prompts]
-
-    def _ask(self, model: LanguageModel, prompts: list[Prompt]) -> list[tuple[Prompt, Answer]]:
-        """Ask the model, and keep its answers: as they come, if it passes them on."""
-
-        def keep(pairs: Sequence[tuple[Prompt, Answer]]) -> None:
-            self._keep(model.identity, pairs)
-
-        passes_on = "receive" in inspect.signature(model.answer).parameters
-        with self._progress(f"asking {model.identity.name}") as progress:
-            if passes_on:
-                answers = model.answer(prompts, progress=progress, receive=keep)  # type: ignore[call-arg]
-            else:
-                answers = model.answer(prompts, progress=progress)
-        if len(answers) != len(prompts):
-            raise ModelError(f"{model.identity.name} gave {len(answers)} answers to {len(prompts)} prompts.")
-        pairs = list(zip(prompts, answers, strict=True))
-        if not passes_on:
-            keep(pairs)
-        return pairs
 
     @property
     def store(self) -> AnswerStore | None:
@@ -225,24 +207,6 @@ class PluralismSession:
             self._store.close()
             self.notes += self._store.notes
             self._store = None
-
-    def _recall(self, identity: ModelIdentity, prompts: list[Prompt]) -> dict[Prompt, Answer]:
-        from pytest_pluralism.models.answers import AnswerStoreError
-
-        try:
-            return self.store.lookup(identity, prompts) if self.store is not None else {}
-        except AnswerStoreError as error:
-            self.notes.append(f"stored answers are not used: {error}")
-            return {}
-
-    def _keep(self, identity: ModelIdentity, pairs: Sequence[tuple[Prompt, Answer]]) -> None:
-        from pytest_pluralism.models.answers import AnswerStoreError
-
-        try:
-            if self.store is not None:
-                self.store.keep(identity, pairs)
-        except AnswerStoreError as error:
-            self.notes.append(f"answers are not kept: {error}")
 
     def _decide(
         self,
@@ -336,8 +300,8 @@ class PluralismSession:
 
     def take_over(self, output: Mapping[str, Any]) -> None:
         """Take in what a worker told at its end."""
-        self.asked += output["asked"]
-        self.recalled += output["recalled"]
+        for name in self._elsewhere:
+            self._elsewhere[name] += output[name]
         self.notes += output["notes"]
 
     def collect(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -365,7 +329,7 @@ class PluralismSession:
                 plan.measure.name,
                 reason,
                 model=model,
-                dataset={"name": plan.survey.name, "sha256": plan.survey.sha256},
+                dataset={name: plan.source[name] for name in ("name", "sha256") if name in plan.source},
             )
             for plan in plans
             if plan.key not in judged
@@ -477,6 +441,14 @@ MARKS: pytest.StashKey[int] = pytest.StashKey()
 
 #: The verdicts of a test, as JSON values, on their way to its report.
 ENTRIES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+
+
+def plans_of(item: pytest.Item, spec: str) -> list[PlannedGate]:
+    """Return the promises of a test that one model must keep."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or callspec.params.get("language_model") != spec or item.get_closest_marker("skip") is not None:
+        return []
+    return item.stash.get(PLANS, ([], []))[0]
 
 
 def test_of(item: pytest.Item) -> str:

@@ -23,8 +23,18 @@ from pytest_pluralism.core.metrics.distributional import (
 )
 from pytest_pluralism.core.records import Answer, AnswerDistribution, Prompt, Question, Scores, Survey, Turn, UnitScore
 from pytest_pluralism.evaluation.protocols import FIXED, base_of, protocol_prompts, read_answers
+from pytest_pluralism.evaluation.rounds import Round, Rounds
 
-__all__ = ["AskSettings", "ModelDistribution", "Request", "Requests", "model_distributions", "requests", "scores"]
+__all__ = [
+    "AskSettings",
+    "DistributionalEvaluation",
+    "ModelDistribution",
+    "Request",
+    "Requests",
+    "model_distributions",
+    "requests",
+    "scores",
+]
 
 #: The labels that options are given; more options than these cannot be asked.
 LABELS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -256,6 +266,21 @@ def scores(
         other_populations=_other_populations(survey, rows, by_population, base),
         warnings=tuple(warnings),
     )
+
+
+@dataclass(frozen=True)
+class DistributionalEvaluation:
+    """The comparison of a model with one population of a survey, or (``None``) with each: one round of answers."""
+
+    survey: Survey
+    settings: AskSettings
+    population: str | None = None
+
+    def rounds(self) -> Rounds:
+        """Ask everything at once, and score it."""
+        asked = requests(self.survey, self.settings)
+        answers = yield Round("answers", asked.prompts)
+        return scores(asked, answers, population=self.population)
 
 
 # ------------------------------------------------------------------------------------------------------ in detail

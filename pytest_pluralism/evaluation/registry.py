@@ -1,10 +1,20 @@
-"""The table of measures that can be promised; free of numpy, because the plugin reads it when it loads."""
+"""The table of measures that can be promised; free of numpy, because the plugin reads it when it loads.
+
+A new measure is an entry in each of the two tables, and a module that follows
+:class:`pytest_pluralism.evaluation.planning.Planner`.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, cast
+
 from pytest_pluralism.core.measures import Measure
 
-__all__ = ["MEASURES"]
+if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.planning import Planner
+
+__all__ = ["MEASURES", "PLANNERS", "planner_of"]
 
 MEASURES: dict[str, Measure] = {
     measure.name: measure
@@ -19,3 +29,13 @@ MEASURES: dict[str, Measure] = {
         ),
     )
 }
+
+#: The module that plans the gates of each marker; imported when a test first has that marker.
+PLANNERS: dict[str, str] = {
+    "js_distance": "pytest_pluralism.evaluation.distributional_planner",
+}
+
+
+def planner_of(name: str, /) -> Planner:
+    """Return the planner of a measure."""
+    return cast("Planner", importlib.import_module(PLANNERS[name]))

@@ -1,0 +1,92 @@
+"""Plans the gates of the marker ``js_distance``: one a population."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
+from pytest_pluralism.core.records import Survey
+from pytest_pluralism.evaluation.distributional import AskSettings, DistributionalEvaluation, requests
+from pytest_pluralism.evaluation.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.protocols import FIXED
+
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+
+#: Keywords that say how the model is asked; each overrides the setting of the same name.
+ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed")
+
+KEYWORDS = ("population", "refusals", *ASKING)
+
+DATASET = "the name or file of a survey"
+EXAMPLE = "gss"
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return one gate a population.
+
+    Raises
+    ------
+    PluralismError
+        The survey or the population is wrong, or a question cannot be asked.
+    """
+    asking = _asking(planning)
+    refusals = planning.choose("refusals")
+    if refusals not in ("keep", "drop", "separate"):
+        must = "'keep', 'drop' or 'separate'"
+        raise invalid_parameter("refusals", planning.measure.name, must, repr(refusals))
+    survey = planning.load_survey(planning.dataset, refusals)
+    populations = _populations(survey, planning.keywords.get("population"))
+    if asking is None:
+        return []
+    # A question that cannot be asked is found now, not when the model has been loaded.
+    requests(survey, asking)
+    return [
+        planning.planned(
+            DistributionalEvaluation(survey, asking, population),
+            source={"name": survey.name, "sha256": survey.sha256, "source": survey.source},
+            settings={**asking.as_json(), "refusals": refusals},
+            population=population,
+        )
+        for population in populations
+    ]
+
+
+def _asking(planning: Planning) -> AskSettings | None:
+    keywords, problems = planning.keywords, planning.problems
+    chosen = {name: planning.choose(name) for name in ASKING}
+    protocols = ("sound", *FIXED)
+    if chosen["protocol"] not in protocols:
+        must = "one of " + ", ".join(repr(name) for name in protocols)
+        problems.append(str(invalid_parameter("protocol", "the marker", must, repr(chosen["protocol"]))))
+        return None
+    fixed = FIXED.get(chosen["protocol"], {})
+    problems += [
+        f"{name}={keywords[name]!r} cannot be chosen under the protocol {chosen['protocol']!r}, which has {value!r}. "
+        "Leave it out, or use protocol='sound'."
+        for name, value in fixed.items()
+        if keywords.get(name, value) != value
+    ]
+    try:
+        return AskSettings(**chosen)
+    except PluralismError as error:
+        problems.append(str(error))
+        return None
+
+
+def _populations(survey: Survey, wanted: Any) -> list[str | None]:
+    """Return the populations to compare with: one verdict each; ``None`` makes them the units."""
+    from pytest_pluralism.datasets import resolve_populations
+
+    if wanted is None:
+        if len(survey.questions) == 1 and len(survey.populations) > 1:
+            return [None]
+        wanted = survey.default_population
+        if wanted is None and len(survey.populations) == 1:
+            wanted = survey.populations[0]
+        if wanted is None:
+            raise InvalidParameterError(
+                f"no population. {survey.name} has {len(survey.populations)}: "
+                f"{', '.join(survey.populations[:6])}{', ...' if len(survey.populations) > 6 else ''}. "
+                'Name one, a list of several, or population="all".'
+            )
+    return list(resolve_populations(survey, wanted))
