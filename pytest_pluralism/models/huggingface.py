@@ -302,6 +302,28 @@ class HuggingFaceModel:
         by_prompt = dict(zip(distinct, answers, strict=True))
         return [by_prompt[prompt] for prompt in prompts]
 
+    def answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
+        """Answer each prompt as :meth:`answer` does, with at most so many in one forward pass.
+
+        With a batch size of 1 no prompt shares the computation of its beginning with another.
+        """
+        from pytest_pluralism.models.scoring import Scorer
+
+        _, scorer = self._open()
+        other = Scorer(
+            scorer.model,
+            pad_token=scorer.pad_token,
+            batch_size=batch_size,
+            share_prefixes=scorer.share_prefixes and batch_size != 1,
+        )
+        if batch_size == "auto":
+            other.budget.tokens = scorer.token_budget
+        self._scorer = other
+        try:
+            return self.answer(prompts)
+        finally:
+            self._scorer = scorer
+
     def score_answers(
         self,
         prompts: Sequence[FullAnswerPrompt],

@@ -109,7 +109,7 @@ def test_threads(monkeypatch):
 
 def test_no_torch_is_imported():
     program = (
-        "import sys, pytest_pluralism.models.budget, pytest_pluralism.models.measured\nsys.exit('torch' in sys.modules)"
+        "import sys, pytest_pluralism.models.budget, pytest_pluralism.models.noise\nsys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
