@@ -402,6 +402,7 @@ class Scores:
 
     ``references`` maps a name (``uniform``, ``shuffle``, ``sampling_floor``, ...) to the mean score that it would get;
     ``other_populations`` maps the other populations to the score of the reference population against them.
+    ``details`` holds JSON-able extras of the whole evaluation, such as a matrix of several scores.
     """
 
     metric: str
@@ -410,6 +411,7 @@ class Scores:
     other_populations: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
         result["other_populations"] = {name: _number(value) for name, value in entry.scores.other_populations.items()}
         result["units"] = [_unit(unit) for unit in entry.scores.units]
         result["warnings"] = list(entry.scores.warnings)
+        if entry.scores.details:
+            result["details"] = dict(entry.scores.details)
     plain: dict[str, Any] = _plain(result)
     return plain
 

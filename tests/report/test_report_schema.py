@@ -67,7 +67,12 @@ def entry(value: float = 0.4, text: str = "Is it so?") -> ReportEntry:
             Outcome.FAILED, Gate(at_most=0.125), estimate, witness=Witness("q1", value, text), reason="because"
         ),
         scores=Scores(
-            "js_distance", units, {"uniform": 0.25, "sampling_floor": math.nan}, {text[:20]: 0.5}, warnings=(text,)
+            "js_distance",
+            units,
+            {"uniform": 0.25, "sampling_floor": math.nan},
+            {text[:20]: 0.5},
+            warnings=(text,),
+            details={"matrix": [[value, math.nan]]},
         ),
         provenance=Provenance(
             model={"name": "m", "sha256": "ab" * 32, "dtype": "float32", "device": "cpu", "spec": "m"},
