@@ -283,7 +283,9 @@ def _from_entry(where: str, entry: Any, problems: Problems) -> ReadWindow | None
     source = entry.get("source", "")
     groups = []
     for name in ("reasonable", "unreasonable"):
-        answers = _answers(entry.get(name, []), name, source, place, problems)
+        # Where people hold the reasonable answers says nothing of the others.
+        shared = source if name == "reasonable" else ""
+        answers = _answers(entry.get(name, []), name, shared, place, problems)
         complete = complete and answers is not None
         groups.append(answers or [])
     if not complete:

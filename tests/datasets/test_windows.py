@@ -76,7 +76,7 @@ def test_every_form_of_a_file_holds_the_same(tmp_path: Path, name: str) -> None:
                 ),
                 WindowAnswer("r2", "Tips reward good service.", source="a debate"),
             ),
-            (WindowAnswer("u1", "Waiters are not people.", source="a debate"),),
+            (WindowAnswer("u1", "Waiters are not people."),),
             "Say what people think about tipping.",
             "contested",
             "work",
