@@ -1,0 +1,585 @@
+"""Panels: what responses are worth to jurors, with the scale on which they said so.
+
+A panel is read from a file or computed from a source; nothing here asks a model or decides anything.
+A vote that was not given is missing, never 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, unknown_name
+from pytest_pluralism.datasets.protocol import Problems
+
+__all__ = [
+    "MOST_VOTES",
+    "Juror",
+    "Panel",
+    "PanelQuery",
+    "PanelResponse",
+    "ReadVote",
+    "UtilityScale",
+    "assemble_panel",
+    "reversed_jurors",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+#: The most votes of one panel: they fit into 300 MB.
+MOST_VOTES = 5_000_000
+
+#: The utility of the lowest value of a scale without levels.
+DEFAULT_FLOOR = 0.01
+
+#: A juror whose votes correlate this negatively with the others', over so many responses, may have read the scale the
+#: wrong way round.
+REVERSED_CORRELATION = -0.5
+REVERSED_LEAST = 8
+
+#: What a juror stands for.
+KINDS = ("recorded", "estimated", "made up")
+
+
+@dataclass(frozen=True)
+class UtilityScale:
+    r"""The scale on which votes were given, and its mapping to utilities in (0, 1].
+
+    .. math:: u = f + (1 - f)\,\frac{v - \text{lowest}}{\text{highest} - \text{lowest}}
+
+    with :math:`1 - (\dots)` for a scale on which lower is better, and :math:`f` the utility of the worst value.
+
+    Attributes
+    ----------
+    lowest, highest : float
+        The range of the votes; both can be given.
+    higher_is_better : bool
+        Which end of the range is the good one.
+    measurement : {"cardinal", "ordinal"}
+        Whether differences between values mean something. On an ordinal scale the mapping takes the steps to be equal,
+        which welfare depends on, and the satisfied share and the leximin order do not.
+    levels : int or None
+        How many different values the scale has, equally far apart; ``None`` for a continuous one.
+    floor : float or None
+        The utility :math:`f` of the worst value, in [0, 1). ``None`` is 1 / levels, or 0.01 for a continuous scale.
+        Welfare with ``alpha >= 1`` is 0 as soon as one juror has utility 0, so that a floor of 0 is refused there.
+    mapped : bool
+        ``False`` takes the votes as utilities, as they are.
+
+    Examples
+    --------
+    >>> UtilityScale(-1, 1, levels=3).utilities([-1.0, 0.0, 1.0]).round(3).tolist()
+    [0.333, 0.667, 1.0]
+    >>> UtilityScale(1, 5, levels=5, higher_is_better=False).mapping
+    'utility = 0.2 + 0.8 * (5 - value) / 4, 5 levels'
+    """
+
+    lowest: float = 0.0
+    highest: float = 1.0
+    higher_is_better: bool = True
+    measurement: str = "cardinal"
+    levels: int | None = None
+    floor: float | None = None
+    mapped: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("lowest", "highest"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise invalid_parameter(name, "UtilityScale", "a finite number", repr(value))
+            object.__setattr__(self, name, float(value))
+        if self.lowest >= self.highest:
+            raise invalid_parameter("highest", "UtilityScale", f"above lowest ({self.lowest:g})", f"{self.highest:g}")
+        for name in ("higher_is_better", "mapped"):
+            if not isinstance(getattr(self, name), bool):
+                raise invalid_parameter(name, "UtilityScale", "True or False", repr(getattr(self, name)))
+        if self.measurement not in ("cardinal", "ordinal"):
+            raise invalid_parameter("measurement", "UtilityScale", "'cardinal' or 'ordinal'", repr(self.measurement))
+        levels = self.levels
+        if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or levels < 2):
+            raise invalid_parameter("levels", "UtilityScale", "an integer of at least 2, or None", repr(levels))
+        floor = self.floor
+        if floor is not None and (
+            isinstance(floor, bool) or not isinstance(floor, (int, float)) or not 0.0 <= floor < 1.0
+        ):
+            raise invalid_parameter("floor", "UtilityScale", "a float in [0, 1), or None", repr(floor))
+        if not self.mapped and not self.higher_is_better:
+            raise invalid_parameter("mapped", "UtilityScale", "True on a scale where lower is better", "False")
+
+    @property
+    def worst_utility(self) -> float:
+        """The utility of the worst value."""
+        if not self.mapped:
+            return self.lowest
+        if self.floor is not None:
+            return float(self.floor)
+        return 1.0 / self.levels if self.levels is not None else DEFAULT_FLOOR
+
+    @property
+    def mapping(self) -> str:
+        """The mapping in words, for provenance."""
+        if not self.mapped:
+            return f"utility = value, in [{self.lowest:g}, {self.highest:g}]"
+        floor, width = self.worst_utility, self.highest - self.lowest
+        above = f"(value - {self.lowest:g})" if self.higher_is_better else f"({self.highest:g} - value)"
+        words = f"utility = {floor:.4g} + {1 - floor:.4g} * {above} / {width:g}"
+        if self.levels is not None:
+            words += f", {self.levels} levels"
+        return words + (", ordinal: steps taken to be equal" if self.measurement == "ordinal" else "")
+
+    def utilities(self, values: npt.ArrayLike, /) -> FloatArray:
+        """Return the utilities of values in the range; NaN stays NaN."""
+        array = np.asarray(values, dtype=np.float64)
+        if not self.mapped:
+            return array
+        above = array - self.lowest if self.higher_is_better else self.highest - array
+        floor = self.worst_utility
+        result: FloatArray = floor + (1.0 - floor) * (above / (self.highest - self.lowest))
+        return result
+
+    def contains(self, value: float, /) -> bool:
+        """Whether a value is on the scale (with levels: on one of them)."""
+        slack = 1e-9 * (self.highest - self.lowest)
+        if not self.lowest - slack <= value <= self.highest + slack:
+            return False
+        if self.levels is None:
+            return True
+        step = (value - self.lowest) / (self.highest - self.lowest) * (self.levels - 1)
+        return abs(step - round(step)) <= 1e-6
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the scale and its mapping as plain JSON values."""
+        return {**asdict(self), "mapping": self.mapping}
+
+
+@dataclass(frozen=True, slots=True)
+class Juror:
+    """One member of a panel.
+
+    ``attributes`` maps a kind of group to the juror's group (``{"party": "Democrat"}``).
+    ``weight`` is how much the juror counts, relative to the others.
+    ``statement`` is what the juror wrote, for juror functions that read it.
+    ``kind`` is ``"recorded"`` for a person who voted, ``"estimated"`` for a prediction, ``"made up"`` for an example:
+    nothing but a recorded juror is ever called a person.
+    """
+
+    juror_id: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0
+    statement: str = ""
+    kind: str = "recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class PanelResponse:
+    """One response that jurors could judge, and who gave it (``""``: nobody knows)."""
+
+    response_id: str
+    text: str
+    author: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelQuery:
+    """One query with its recorded responses."""
+
+    query_id: str
+    text: str
+    responses: tuple[PanelResponse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadVote:
+    """One vote as a source gives it, unchecked, and the place where it stands; ``None`` is a missing vote."""
+
+    juror: Any
+    query: Any
+    response: Any
+    value: Any
+    where: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Jurors, queries with responses, and the votes of the ones on the others.
+
+    Attributes
+    ----------
+    name : str
+        Of the file or the source.
+    jurors : tuple of Juror
+        In order of first appearance.
+    queries : tuple of PanelQuery
+        In order of first appearance.
+    scale : UtilityScale
+        How votes become utilities.
+    vote_jurors, vote_responses : numpy.ndarray of int, shape (n_votes,)
+        The place of the juror, and of the response among all responses in the order of the queries.
+    vote_values : numpy.ndarray of float, shape (n_votes,)
+        The votes on their own scale. All three arrays are read-only.
+    sha256 : str
+        The hash of jurors, queries, scale and votes.
+    source : str
+        Where the votes come from, and what was left out.
+    warnings : tuple of str
+        What may be wrong with them.
+    """
+
+    name: str
+    jurors: tuple[Juror, ...]
+    queries: tuple[PanelQuery, ...]
+    scale: UtilityScale
+    vote_jurors: IntArray
+    vote_responses: IntArray
+    vote_values: FloatArray
+    sha256: str
+    source: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def n_votes(self) -> int:
+        """How many votes were given."""
+        return len(self.vote_values)
+
+    @property
+    def utilities(self) -> FloatArray:
+        """The utility of each vote, shape (n_votes,)."""
+        return self.scale.utilities(self.vote_values)
+
+    @property
+    def response_queries(self) -> IntArray:
+        """The place of the query of each response, shape (n_responses,)."""
+        return np.repeat(np.arange(len(self.queries)), [len(query.responses) for query in self.queries])
+
+    @property
+    def responses(self) -> tuple[PanelResponse, ...]:
+        """All responses, in the order of the queries."""
+        return tuple(response for query in self.queries for response in query.responses)
+
+    @property
+    def weights(self) -> FloatArray:
+        """The weight of each juror, shape (n_jurors,)."""
+        return np.array([juror.weight for juror in self.jurors], dtype=np.float64)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The kinds of groups that every juror belongs to, in order of first appearance."""
+        names = dict.fromkeys(name for juror in self.jurors for name in juror.attributes)
+        return tuple(name for name in names if all(name in juror.attributes for juror in self.jurors))
+
+    def groups(self, by: str | None = None, /) -> tuple[str, ...] | None:
+        """Return the group of each juror, or ``None`` when the panel knows no groups and none are asked for.
+
+        Parameters
+        ----------
+        by : str or None
+            The kind of group; by default ``"group"``, or the only kind there is.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the panel has no such kind of group, or several and none is named.
+        """
+        known = self.attributes
+        if by is None:
+            if not known:
+                return None
+            by = "group" if "group" in known else known[0]
+        if by not in known:
+            raise InvalidParameterError(unknown_name(f"kind of group of panel {self.name}", str(by), known))
+        return tuple(juror.attributes[by] for juror in self.jurors)
+
+    def matrix(self) -> FloatArray:
+        """Return the utilities as a matrix, shape (n_jurors, n_responses), NaN where nobody voted."""
+        cells = len(self.jurors) * len(self.responses)
+        if cells > 10 * MOST_VOTES:
+            raise DatasetError(f"Panel {self.name} is too large for a matrix ({cells:,} cells). Select queries first.")
+        result = np.full((len(self.jurors), len(self.responses)), np.nan)
+        result[self.vote_jurors, self.vote_responses] = self.utilities
+        return result
+
+    def select(self, *, jurors: Iterable[str] | None = None, queries: Iterable[str] | None = None) -> Panel:
+        """Return the panel of some jurors and some queries, in the order of this one.
+
+        Raises
+        ------
+        InvalidParameterError
+            If an id is unknown.
+        """
+        known_jurors = {juror.juror_id: place for place, juror in enumerate(self.jurors)}
+        known_queries = {query.query_id: place for place, query in enumerate(self.queries)}
+        kept_jurors = _places(jurors, known_jurors, "juror", self.name)
+        kept_queries = _places(queries, known_queries, "query", self.name)
+        new_juror = np.full(len(self.jurors), -1, dtype=np.intp)
+        new_juror[kept_jurors] = np.arange(len(kept_jurors))
+        kept_responses = np.flatnonzero(np.isin(self.response_queries, kept_queries))
+        new_response = np.full(len(self.responses), -1, dtype=np.intp)
+        new_response[kept_responses] = np.arange(len(kept_responses))
+        keep = (new_juror[self.vote_jurors] >= 0) & (new_response[self.vote_responses] >= 0)
+        return make_panel(
+            self.name,
+            tuple(self.jurors[place] for place in kept_jurors),
+            tuple(self.queries[place] for place in kept_queries),
+            self.scale,
+            new_juror[self.vote_jurors[keep]],
+            new_response[self.vote_responses[keep]],
+            self.vote_values[keep],
+            source=self.source,
+            warnings=self.warnings,
+        )
+
+
+def _places(wanted: Iterable[str] | None, known: Mapping[str, int], kind: str, panel: str) -> list[int]:
+    if wanted is None:
+        return list(range(len(known)))
+    wanted = list(wanted)
+    for name in wanted:
+        if name not in known:
+            raise InvalidParameterError(unknown_name(f"{kind} of panel {panel}", str(name), list(known)))
+    return sorted({known[name] for name in wanted})
+
+
+def make_panel(
+    name: str,
+    jurors: tuple[Juror, ...],
+    queries: tuple[PanelQuery, ...],
+    scale: UtilityScale,
+    vote_jurors: npt.ArrayLike,
+    vote_responses: npt.ArrayLike,
+    vote_values: npt.ArrayLike,
+    *,
+    source: str = "",
+    warnings: tuple[str, ...] = (),
+) -> Panel:
+    """Return the record of checked parts: votes in the order of responses and jurors, arrays read-only, hashed."""
+    who = np.array(vote_jurors, dtype=np.intp)
+    what = np.array(vote_responses, dtype=np.intp)
+    values = np.array(vote_values, dtype=np.float64)
+    order = np.lexsort((who, what))
+    who, what, values = who[order], what[order], values[order]
+    digest = hashlib.sha256()
+    header = {
+        "jurors": [[one.juror_id, sorted(one.attributes.items()), one.weight, one.statement] for one in jurors],
+        "queries": [[one.query_id, one.text, [[r.response_id, r.text] for r in one.responses]] for one in queries],
+        "scale": asdict(scale),
+    }
+    digest.update(json.dumps(header, sort_keys=True).encode("utf-8", "surrogatepass"))
+    for array in (who.astype("<i8"), what.astype("<i8"), values.astype("<f8")):
+        digest.update(array.tobytes())
+    for array in (who, what, values):
+        array.setflags(write=False)
+    return Panel(name, jurors, queries, scale, who, what, values, digest.hexdigest(), source, warnings)
+
+
+def assemble_panel(
+    name: str,
+    votes: Iterable[ReadVote],
+    /,
+    *,
+    problems: Problems,
+    jurors: Sequence[Juror] | None = None,
+    queries: Sequence[PanelQuery] | None = None,
+    scale: UtilityScale | None = None,
+    source: str = "",
+    leave_out_empty: bool = False,
+) -> Panel:
+    """Check what was read and make the record.
+
+    Parameters
+    ----------
+    name : str
+        The name of the panel.
+    votes : iterable of ReadVote
+        The votes, in any order.
+    problems : Problems
+        What the reader has already found; raised together with what is found here.
+    jurors, queries : sequence, optional
+        Who and what is declared. Where they are, a vote by anybody or on anything else is an error; without them they
+        are those of the votes, and a query or response without a text is its own.
+    scale : UtilityScale, optional
+        The scale. Without one the votes must be utilities in [0, 1], which are taken as they are.
+    source : str
+        Where the votes come from.
+    leave_out_empty : bool
+        Leave out jurors and queries without any vote, and count them in ``source``, instead of refusing them: for
+        sources that a user cannot correct.
+
+    Returns
+    -------
+    Panel
+        With at least one juror and one query.
+
+    Raises
+    ------
+    DatasetError
+        If anything is wrong; up to ten problems are named.
+    """
+    declared = scale
+    scale = scale or UtilityScale(0.0, 1.0, mapped=False)
+    juror_places: dict[str, int] = {}
+    for juror in jurors or ():
+        if juror.juror_id in juror_places:
+            problems.add("", f"juror {juror.juror_id!r} is declared twice; keep one")
+        juror_places.setdefault(juror.juror_id, len(juror_places))
+    response_places: dict[tuple[str, str], int] = {}
+    texts: dict[str, dict[str, PanelResponse]] = {}
+    query_texts: dict[str, str] = {}
+    for query in queries or ():
+        if query.query_id in texts:
+            problems.add("", f"query {query.query_id!r} is declared twice; keep one")
+        texts[query.query_id] = {response.response_id: response for response in query.responses}
+        query_texts[query.query_id] = query.text
+    who: list[int] = []
+    what: list[tuple[str, str]] = []
+    values: list[float] = []
+    seen: dict[tuple[int, str, str], str] = {}
+    asked: set[int] = set()
+    for vote in votes:
+        before = len(problems.found)
+        for part, label in ((vote.juror, "juror"), (vote.query, "query"), (vote.response, "response")):
+            if not isinstance(part, str) or not part.strip():
+                problems.add(vote.where, f"{label!r} must be a non-empty string, not {_shown(part)}")
+        if len(problems.found) > before:
+            continue
+        if vote.juror not in juror_places:
+            if jurors is not None:
+                problems.add(
+                    vote.where,
+                    f"{unknown_name('juror', vote.juror, list(juror_places))} Declare this juror, or correct the name.",
+                )
+                continue
+            juror_places[vote.juror] = len(juror_places)
+        if vote.query not in texts:
+            if queries is not None:
+                known = unknown_name("query", vote.query, list(texts))
+                problems.add(vote.where, f"{known} Declare this query, or correct the name.")
+                continue
+            texts[vote.query] = {}
+            query_texts[vote.query] = vote.query
+        texts[vote.query].setdefault(vote.response, PanelResponse(vote.response, vote.response))
+        place = juror_places[vote.juror]
+        asked.add(place)
+        key = (place, vote.query, vote.response)
+        if key in seen:
+            problems.add(
+                vote.where,
+                f"juror {vote.juror!r} votes a second time on query {vote.query!r}, response {vote.response!r} (first "
+                f"at {seen[key] or 'an earlier place'}); keep one of the two",
+            )
+            continue
+        seen[key] = vote.where
+        value = vote.value
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            problems.add(vote.where, f"the vote must be a finite number, not {_shown(value)}; leave a missing vote out")
+            continue
+        if not scale.contains(float(value)):
+            on = f"[{scale.lowest:g}, {scale.highest:g}]" + (f" in {scale.levels} levels" if scale.levels else "")
+            remedy = "correct it or the scale" if declared else "declare the scale: its lowest and highest value"
+            problems.add(vote.where, f"the vote {value:g} of juror {vote.juror!r} is not on the scale {on}; {remedy}")
+            continue
+        if len(values) >= MOST_VOTES:
+            problems.add(vote.where, f"holds more than {MOST_VOTES:,} votes; split the panel or select queries")
+            break
+        who.append(place)
+        what.append((vote.query, vote.response))
+        values.append(float(value))
+    if not values and not problems.found and not any(juror.statement for juror in jurors or ()):
+        problems.add("", "holds no vote at all; a panel needs one, or jurors with statements")
+    members = list(jurors) if jurors is not None else [Juror(juror_id) for juror_id in juror_places]
+    _check_jurors(members, problems)
+    voted, on = set(who), {query for query, _ in what}
+    empty = [one.juror_id for place, one in enumerate(members) if place not in voted and not one.statement]
+    blank = [query for query in texts if query not in on]
+    if any(juror.statement for juror in members):
+        blank = []
+    if values and not leave_out_empty:
+        for kind, names in (("juror", empty), ("query", blank)):
+            if names:
+                more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+                problems.add("", f"{kind} {names[0]!r}{more} has no vote at all; remove it, or add its votes")
+    problems.raise_if_any()
+    if leave_out_empty and (empty or blank):
+        gone = {place for place, one in enumerate(members) if one.juror_id in set(empty)}
+        new = np.cumsum([place not in gone for place in range(len(members))]) - 1
+        who = [int(new[place]) for place in who]
+        members = [one for place, one in enumerate(members) if place not in gone]
+        texts = {query: found for query, found in texts.items() if query in on}
+        source += f"; left out: {len(empty)} juror(s) and {len(blank)} querie(s) without a vote"
+    asked_queries = tuple(
+        PanelQuery(query, query_texts[query], tuple(found.values())) for query, found in texts.items()
+    )
+    for query, found in texts.items():
+        for response in found:
+            response_places[query, response] = len(response_places)
+    panel = make_panel(
+        name,
+        tuple(members),
+        asked_queries,
+        scale,
+        who,
+        [response_places[pair] for pair in what],
+        values,
+        source=source,
+    )
+    return replace(panel, warnings=tuple(_warnings(panel)))
+
+
+def _check_jurors(jurors: Sequence[Juror], problems: Problems) -> None:
+    kinds: dict[str, set[str]] = {}
+    for juror in jurors:
+        weight = juror.weight
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight) or weight < 0:
+            problems.add("", f"juror {juror.juror_id!r}: the weight must be a number in [0, inf), not {_shown(weight)}")
+        for name, value in juror.attributes.items():
+            kinds.setdefault(name, set()).add(value)
+    for name, values in kinds.items():
+        if name == "group" and len(values) > len(jurors):
+            problems.add("", f"there are {len(values)} groups but only {len(jurors)} jurors")
+
+
+def reversed_jurors(panel: Panel, /) -> dict[str, float]:
+    """Return the jurors whose votes correlate strongly negatively with the mean of the others', and how strongly.
+
+    Only jurors with at least eight votes on responses that others voted on are looked at.
+    """
+    values, who, what = panel.utilities, panel.vote_jurors, panel.vote_responses
+    if not len(values):
+        return {}
+    totals, counts = np.bincount(what, weights=values), np.bincount(what)
+    use = counts[what] > 1
+    own, who, what = values[use], who[use], what[use]
+    others = (totals[what] - own) / (counts[what] - 1)
+    n_jurors = len(panel.jurors)
+    n = np.bincount(who, minlength=n_jurors).astype(np.float64)
+    safe = np.maximum(n, 1.0)
+    own = own - (np.bincount(who, own, n_jurors) / safe)[who]
+    others = others - (np.bincount(who, others, n_jurors) / safe)[who]
+    together = np.bincount(who, own * others, n_jurors)
+    spread = np.sqrt(np.bincount(who, own**2, n_jurors) * np.bincount(who, others**2, n_jurors))
+    correlation = np.where(spread > 1e-12, together / np.where(spread > 1e-12, spread, 1.0), 0.0)
+    found = np.flatnonzero((n >= REVERSED_LEAST) & (correlation <= REVERSED_CORRELATION))
+    return {panel.jurors[place].juror_id: float(correlation[place]) for place in found.tolist()}
+
+
+def _warnings(panel: Panel) -> Iterable[str]:
+    odd = reversed_jurors(panel)
+    if odd:
+        worst = min(odd, key=lambda one: odd[one])
+        yield (
+            f"reversed scale suspected for {len(odd)} of {len(panel.jurors)} jurors: their votes run against those of "
+            f"the others (worst: {worst}, correlation {odd[worst]:.2f}); check the direction of their scale"
+        )
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]
