@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,11 @@ ModelOf = Callable[[str], Any]
 OWNERS = "pluralism_owners"
 
 #: How much the numbers of an unchanged model may move between runs, by dtype: batches of another shape round
-#: differently. Measured on the packaged models; see docs/explanation/decisions.md.
+#: differently. For models of which it cannot be measured, and for measures of texts; see docs/explanation/engine.md.
 NUMERIC_NOISE_FLOOR = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
+
+#: A measured floor is not taken for less: the baseline may come from another machine.
+LEAST_NOISE_FLOOR = 1e-5
 
 #: What the model's name and settings decide is repeated in the commands of a message; the rest is not needed there.
 REPEATED = tuple(
@@ -141,7 +145,10 @@ class PluralismSession:
                     change = self._change(plan, scores, provenance, baseline, nodeid)
                 except BaselineError as error:
                     problem = str(error)
-        verdict = self._decide(plan, gate, estimate, scores, change, provenance, problem)
+        floor = 0.0
+        if change is not None:
+            floor, provenance = self._noise_floor(plan, model_of("language_model"), provenance)
+        verdict = self._decide(plan, gate, estimate, scores, change, floor, problem)
         return ReportEntry(
             nodeid=nodeid,
             test=test,
@@ -215,7 +222,7 @@ class PluralismSession:
         estimate: Estimate,
         scores: Scores,
         change: Estimate | None,
-        provenance: Provenance,
+        noise_floor: float,
         problem: str,
     ) -> Verdict:
         from pytest_pluralism.core.records import Gate, Outcome, Verdict
@@ -232,9 +239,30 @@ class PluralismSession:
             gate,
             estimate,
             change=change,
-            noise_floor=NUMERIC_NOISE_FLOOR.get(str(provenance.model.get("dtype")), 0.02),
+            noise_floor=noise_floor,
             witness=_witness(plan, scores, change),
         )
+
+    def _noise_floor(self, plan: PlannedGate, model: Any, provenance: Provenance) -> tuple[float, Provenance]:
+        """Return how much an unchanged model may seem to move, and the provenance with what was measured of it."""
+        from pytest_pluralism.models.noise import noise_floor
+
+        usual = NUMERIC_NOISE_FLOOR.get(str(provenance.model.get("dtype")), 0.02)
+        first = next(plan.evaluation.rounds())
+        # What it measures are distributions over the labels of closed questions.
+        if first.work != "answers":
+            return usual, provenance
+        try:
+            with self._progress(f"measuring the numeric noise of {model.identity.name}"):
+                found = noise_floor(model, first.requests)
+        except PluralismError as error:
+            self.notes.append(f"the numeric noise floor of {model.identity.name} could not be measured: {error}")
+            return usual, provenance
+        if found is None:
+            return usual, provenance
+        floor = max(LEAST_NOISE_FLOOR, found.typical)
+        content = {"value": floor, **found.as_json()}
+        return floor, replace(provenance, model={**provenance.model, "noise_floor": content})
 
     def _change(
         self, plan: PlannedGate, scores: Scores, provenance: Provenance, baseline: dict[str, Any], nodeid: str
