@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -145,15 +146,17 @@ def _marks(item: pytest.Item) -> int:
 def pytest_pluralism_load_model(spec: str, settings: options.Settings) -> LanguageModel | None:
     """Load a model of our own kinds."""
     from pytest_pluralism.models import load_model
+    from pytest_pluralism.models.lazy import lazy_model
 
-    return load_model(
-        spec,
-        device=settings["device"],
-        dtype=settings["dtype"],
-        batch_size=settings["batch_size"],
-        trust_remote_code=spec in settings["trust_remote_code"],
-        allow_pickle=spec in settings["allow_pickled_weights"],
-    )
+    arguments = {
+        "device": settings["device"],
+        "dtype": settings["dtype"],
+        "trust_remote_code": spec in settings["trust_remote_code"],
+        "allow_pickle": spec in settings["allow_pickled_weights"],
+    }
+    load = functools.partial(load_model, spec, batch_size=settings["batch_size"], **arguments)
+    # Without stored answers every model is asked, so that nothing is gained by knowing it before.
+    return load() if settings["answers"] == "off" else lazy_model(spec, load, **arguments)
 
 
 @pytest.hookimpl(trylast=True)

@@ -13,8 +13,8 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -160,37 +160,58 @@ def load_model(
         raise invalid_parameter("batch_size", "load_model", "'auto' or a whole number from 1", repr(batch_size))
     require_packages("torch", "transformers", "safetensors")
     with quiet_transformers():
-        chosen_device = _device(device)
-        folder, parts, add_bos = _folder_of(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
-        config = _read_json(folder / "config.json")
-        if not trust_remote_code:
-            _refuse_remote_code(folder, config, named)
-        _refuse_pickles(folder, named, allow_pickle=allow_pickle)
+        place = _device(device)
+        found = described_folder(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
         tokenizer, network = _load(
-            folder,
+            found.folder,
             named,
-            device=chosen_device,
+            device=place,
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             allow_pickle=allow_pickle,
         )
-    chosen_dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
+    identity = identity_of(named, found.parts, tokenizer, network, place)
+    return HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=found.add_bos)
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedFolder:
+    """Where a model is loaded from: the hashes of its parts, and whether prompts open with a token of their own."""
+
+    folder: Path
+    parts: dict[str, str]
+    add_bos: bool | None
+
+
+def described_folder(named: ModelSpec, /, *, trust_remote_code: bool, allow_pickle: bool) -> DescribedFolder:
+    """Return the folder of a model, fetched or converted if need be, after a look whether it may be loaded."""
+    folder, parts, add_bos = _folder_of(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+    if not trust_remote_code:
+        _refuse_remote_code(folder, _read_json(folder / "config.json"), named)
+    _refuse_pickles(folder, named, allow_pickle=allow_pickle)
+    return DescribedFolder(folder, parts, add_bos)
+
+
+def identity_of(
+    named: ModelSpec, parts: Mapping[str, str], tokenizer: Any, network: Any, device: str, /
+) -> ModelIdentity:
+    """Return the identity of a network, with weights or without, and its tokenizer."""
+    dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
     parts = {
         **parts,
         "chat_template": _sha256_of_text(str(getattr(tokenizer, "chat_template", None) or "")),
-        "dtype": chosen_dtype,
+        "dtype": dtype,
     }
-    identity = ModelIdentity(
+    return ModelIdentity(
         spec=named.text,
         name=named.name,
         sha256=_sha256_of_text(json.dumps(parts, sort_keys=True)),
-        dtype=chosen_dtype,
-        device=chosen_device,
+        dtype=dtype,
+        device=device,
         architecture=type(network).__name__,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         parts=parts,
     )
-    return HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=add_bos)
 
 
 class HuggingFaceModel:
@@ -794,23 +815,16 @@ def _load(
 ) -> tuple[Any, Any]:
     """Load tokenizer and network, and translate what can go wrong."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     from pytest_pluralism.models.scoring import _is_out_of_memory
 
-    common: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
-    if trust_remote_code and named.kind == "hf":
-        # The code may lie in another repository.
-        common["local_files_only"] = False
     if dtype != "auto":
         wanted: Any = getattr(torch, dtype)
     else:
         wanted = torch.float32 if device == "cpu" else "auto"
+    config, tokenizer, auto = load_parts(folder, named, trust_remote_code=trust_remote_code)
+    common = _arguments(named, trust_remote_code=trust_remote_code)
     try:
-        config = AutoConfig.from_pretrained(folder, **common)
-        _refuse_other_kinds(config, named)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **common)
-        auto = AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
         arguments: dict[str, Any] = {"config": config, "dtype": wanted, "output_loading_info": True, **common}
         if not allow_pickle:
             arguments["use_safetensors"] = True
@@ -829,6 +843,29 @@ def _load(
             f"in them, such as {missing[0]!r}. They would be random numbers."
         )
     return tokenizer, network
+
+
+def load_parts(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> tuple[Any, Any, Any]:
+    """Load configuration and tokenizer, and find the class that loads the network."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    common = _arguments(named, trust_remote_code=trust_remote_code)
+    try:
+        config = AutoConfig.from_pretrained(folder, **common)
+        _refuse_other_kinds(config, named)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **common)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise _translated(error, named, "cpu", out_of_memory=isinstance(error, MemoryError)) from error
+    seq2seq = getattr(config, "is_encoder_decoder", False)
+    return config, tokenizer, AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
+
+
+def _arguments(named: ModelSpec, *, trust_remote_code: bool) -> dict[str, Any]:
+    # With trust, the code may lie in another repository.
+    offline = not (trust_remote_code and named.kind == "hf")
+    return {"trust_remote_code": trust_remote_code, "local_files_only": offline}
 
 
 def _translated(error: Exception, named: ModelSpec, device: str, *, out_of_memory: bool) -> ModelError:

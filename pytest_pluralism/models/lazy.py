@@ -1,0 +1,317 @@
+"""Models that are known before they are loaded, and loaded when they are first asked. No torch here.
+
+Which model it is decides what the answer store has of it, so a run whose answers are all stored needs the identity and
+nothing else. The identity is that of the files: it is worked out once, and remembered for as long as the files, the
+device, the number format and the packages that read them stay the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pytest_pluralism import __version__
+from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.records import (
+    Answer,
+    FullAnswerPrompt,
+    FullAnswerScores,
+    GenerationSettings,
+    Prompt,
+    Response,
+)
+from pytest_pluralism.models.embedded import find_embedded
+from pytest_pluralism.models.measured import MeasuredFile, package_version
+from pytest_pluralism.models.protocol import (
+    LanguageModel,
+    ModelIdentity,
+    Progress,
+    Receive,
+    ReceiveFullAnswers,
+    ReceiveResponses,
+)
+from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
+
+__all__ = ["LazyModel", "lazily", "lazy_model", "resolved_device"]
+
+#: Kinds of models that are files on this machine, or become files before they are loaded.
+FILES = ("embedded", "gguf", "folder", "hf")
+
+#: What of an identity is remembered; name and spec belong to the run.
+REMEMBERED = ("sha256", "dtype", "device", "architecture", "parameters", "parts")
+
+
+def lazy_model(
+    spec: str,
+    /,
+    load: Callable[[], LanguageModel],
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+) -> LanguageModel:
+    """Return a model that is loaded when it is first asked, if its identity can be known before that.
+
+    Parameters
+    ----------
+    spec : str
+        Which model; see :func:`pytest_pluralism.models.specification.parse_model_spec`.
+    load : callable
+        Loads it.
+    device, dtype, trust_remote_code, allow_pickle
+        As for :func:`pytest_pluralism.models.load_model`.
+
+    Returns
+    -------
+    LanguageModel
+        A :class:`LazyModel`; or the model itself where it is no file, brings code of its own, or only loading tells in
+        which number format it will be.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be named or found.
+    MissingExtraError
+        If a package is missing.
+    """
+    named = parse_model_spec(spec)
+
+    def identify(place: str) -> ModelIdentity | None:
+        from pytest_pluralism.models.identification import identify
+
+        return identify(named, device=place, dtype=dtype, allow_pickle=allow_pickle)
+
+    if named.kind not in FILES or trust_remote_code:
+        return load()
+    files = find_embedded(named.target).parts if named.kind == "embedded" else None
+    key = {"allow_pickle": int(allow_pickle)}
+    return lazily(named, load, device=device, dtype=dtype, files=files, key=key, identify=identify)
+
+
+def lazily(
+    named: ModelSpec,
+    load: Callable[[], Any],
+    /,
+    *,
+    device: str,
+    dtype: str,
+    files: Sequence[Path] | None = None,
+    key: Mapping[str, str | int] = MappingProxyType({}),
+    identify: Callable[[str], ModelIdentity | None] = lambda place: None,
+) -> Any:
+    """Return a model of any kind that is loaded when it is first used; its identity is remembered by its files.
+
+    Parameters
+    ----------
+    named : ModelSpec
+        Which model.
+    load : callable
+        Loads it.
+    device, dtype : str
+        The settings, which may be ``"auto"``.
+    files : sequence of Path, optional
+        The files that it is read from; by default those that ``named`` points to.
+    key : mapping
+        What else decides about the identity.
+    identify : callable, optional
+        Works the identity out without loading, on the device that it gets. Where it returns ``None``, the model is
+        loaded now, and its identity is remembered for the next run.
+    """
+    place = resolved_device(device)
+    if files is None:
+        files = [Path(named.target)]
+        if named.kind in {"folder", "hf"}:
+            # What a repository has now, only the hub can say.
+            hub = named.kind == "hf"
+            folder = _folder_on_disk(named, allow_pickle=bool(key.get("allow_pickle"))) if hub else files[0]
+            files = sorted(path for path in folder.iterdir() if path.is_file())
+    kept = MeasuredFile(
+        "identity",
+        {
+            **key,
+            "model": f"{named.kind}:{_target(named)}@{named.revision or ''}",
+            "device": place,
+            "dtype": dtype,
+            "package": __version__,
+            **{name: package_version(name) for name in ("transformers", "tokenizers", "torch")},
+        },
+    )
+    before = _signature(files)
+    identity = _recalled(kept, before, named)
+    if identity is not None:
+        return LazyModel(identity, load, kept=kept)
+    identity = identify(place)
+    model = load() if identity is None else None
+    known = identity or model.identity
+    if _signature(files) == before:
+        kept.write({"files": before, "identity": {name: known.as_json()[name] for name in REMEMBERED}})
+    return model or LazyModel(known, load, kept=kept)
+
+
+class LazyModel:
+    """A model of which only the identity is known until it is first asked.
+
+    Parameters
+    ----------
+    identity : ModelIdentity
+        Which model it will be.
+    load : callable
+        Loads it.
+    kept : MeasuredFile, optional
+        Where the identity is remembered; forgotten when another model comes out.
+
+    Notes
+    -----
+    Anything else that the model has (``token_ids``, what a project's own class brings) loads it too.
+    """
+
+    def __init__(
+        self, identity: ModelIdentity, load: Callable[[], LanguageModel], *, kept: MeasuredFile | None = None
+    ) -> None:
+        self._identity = identity
+        self._load = load
+        self._kept = kept
+        self._model: Any = None
+        self._closed = False
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is."""
+        if self._model is not None:
+            self._identity = self._model.identity
+        return self._identity
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the network is in memory."""
+        return self._model is not None
+
+    def answer(
+        self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None, receive: Receive | None = None
+    ) -> list[Answer]:
+        """Answer each prompt, as the model does."""
+        answers: list[Answer] = self._opened().answer(prompts, progress=progress, receive=receive)
+        return answers
+
+    def score_answers(
+        self,
+        prompts: Sequence[FullAnswerPrompt],
+        /,
+        *,
+        progress: Progress | None = None,
+        receive: ReceiveFullAnswers | None = None,
+    ) -> list[FullAnswerScores]:
+        """Score whole answers, as the model does."""
+        scores: list[FullAnswerScores] = self._opened().score_answers(prompts, progress=progress, receive=receive)
+        return scores
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        /,
+        settings: GenerationSettings,
+        *,
+        n_draws: int = 1,
+        progress: Progress | None = None,
+        receive: ReceiveResponses | None = None,
+    ) -> list[tuple[Response, ...]]:
+        """Write texts, as the model does."""
+        written: list[tuple[Response, ...]] = self._opened().generate(
+            prompts, settings, n_draws=n_draws, progress=progress, receive=receive
+        )
+        return written
+
+    def close(self) -> None:
+        """Give back the memory, if any was taken; the model cannot be asked any more."""
+        self._closed = True
+        if self._model is not None:
+            # What it learned of itself while it was asked stays known.
+            self._identity = self._model.identity
+            self._model.close()
+            self._model = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._opened(), name)
+
+    def _opened(self) -> Any:
+        if self._closed:
+            raise ModelError(f"The model {self._identity.name} has been closed and cannot be asked any more.")
+        if self._model is None:
+            model = self._load()
+            if model.identity.sha256 != self._identity.sha256:
+                model.close()
+                if self._kept is not None:
+                    with contextlib.suppress(OSError):
+                        self._kept.path.unlink(missing_ok=True)
+                raise ModelError(
+                    f"The model {self._identity.spec!r} is not the one that this run began with: its files changed in "
+                    "the meantime. Run again."
+                )
+            self._model = model
+        return self._model
+
+
+def resolved_device(device: str, /) -> str:
+    """Return where a model will run, without torch where its files say enough.
+
+    A torch that was built for neither CUDA nor ROCm finds no such device, whatever the machine has; which one it was
+    built for stands in its ``version.py``. Every other torch is asked.
+    """
+    if device == "cpu" or (device == "auto" and not _built_for_accelerators()):
+        return "cpu"
+    from pytest_pluralism.models.huggingface import _device
+
+    return _device(device)
+
+
+def _built_for_accelerators() -> bool:
+    found = importlib.util.find_spec("torch")
+    try:
+        text = (Path(found.origin or "").parent / "version.py").read_text(encoding="utf-8") if found else ""
+    except OSError:
+        text = ""
+    values = dict(re.findall(r"^(cuda|hip)\b[^=\n]*=\s*(.+?)\s*$", text, flags=re.MULTILINE))
+    return values != {"cuda": "None", "hip": "None"}
+
+
+def _folder_on_disk(named: ModelSpec, *, allow_pickle: bool) -> Path:
+    from pytest_pluralism.models.huggingface import _fetched
+
+    return _fetched(named, trust_remote_code=False, allow_pickle=allow_pickle)
+
+
+def _target(named: ModelSpec) -> str:
+    return str(Path(named.target).resolve()) if named.kind in {"gguf", "folder"} else named.target
+
+
+def _signature(files: Sequence[Path]) -> list[list[str | int]]:
+    """Return name, size, times and inode of each file, by which a change is seen."""
+    result: list[list[str | int]] = []
+    for path in files:
+        status = path.stat()
+        result.append([str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino])
+    return result
+
+
+def _recalled(kept: MeasuredFile, files: list[list[str | int]], named: ModelSpec) -> ModelIdentity | None:
+    """Return the identity that belongs to files which have not changed since."""
+    content, _ = kept.read()
+    if content is None or content.get("files") != files:
+        return None
+    try:
+        identity = ModelIdentity(spec=named.text, name=named.name, **content["identity"])
+        whole = all(isinstance(getattr(identity, name), str) for name in ("sha256", "dtype", "device", "architecture"))
+        whole = whole and re.fullmatch("[0-9a-f]{64}", identity.sha256) is not None
+        whole = whole and type(identity.parameters) is int and isinstance(identity.parts, dict)
+    except (TypeError, KeyError):
+        return None
+    return replace(identity, notes=()) if whole else None
