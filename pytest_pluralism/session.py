@@ -96,16 +96,10 @@ class PluralismSession:
 
     def measure(self, plan: PlannedGate, model_of: ModelOf) -> tuple[Scores, Estimate, frozenset[str]]:
         """Ask what has not been asked yet, score it, and name the roles of the models that were needed."""
-        from pytest_pluralism.core.estimation.intervals import estimate_mean
+        from pytest_pluralism.core.estimation.crossed import estimate_scores
 
         scores, roles = self.engine.measure(plan.evaluation, model_of)
-        estimate = estimate_mean(
-            [unit.value for unit in scores.units],
-            clusters=[unit.cluster for unit in scores.units],
-            unit_ids=[unit.unit_id for unit in scores.units],
-            confidence_level=plan.confidence_level,
-        )
-        return scores, estimate, roles
+        return scores, estimate_scores(scores, confidence_level=plan.confidence_level), roles
 
     def ask_for_all(self, spec: str, model_of: ModelOf, items: Iterable[pytest.Item]) -> None:
         """Ask a model what all tests of the run will want of it, so that one plan of batches sees everything.
@@ -511,6 +505,8 @@ def _witness(plan: PlannedGate, scores: Scores, change: Estimate | None) -> Witn
     """Return the unit that did worst, or for a change the unit that got most worse."""
     from pytest_pluralism.core.records import Witness
 
+    if scores.witness is not None:
+        return scores.witness
     pick = max if plan.measure.direction == "lower" else min
     texts = {unit.unit_id: unit.text for unit in scores.units}
     if change is not None and plan.gate is not None and plan.gate.at_most is None and plan.gate.at_least is None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import BaselineError, nearest_names
 from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.crossed import compare_crossed
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.core.records import Estimate, Provenance, Scores
 from pytest_pluralism.files import write_atomically
@@ -128,7 +129,7 @@ def merge_entries(file: Path, model_name: str, new: Mapping[str, Any], /) -> Non
 
 def entry_of(scores: Scores, estimate: Estimate, provenance: Provenance, population: str | None, /) -> dict[str, Any]:
     """Return the entry that stores one measurement."""
-    return {
+    entry: dict[str, Any] = {
         "metric": scores.metric,
         "population": population,
         "estimate": {
@@ -145,6 +146,9 @@ def entry_of(scores: Scores, estimate: Estimate, provenance: Provenance, populat
         "versions": dict(provenance.versions),
         "units": [{"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value} for unit in scores.units],
     }
+    if scores.crossed is not None:
+        entry["crossed"] = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
+    return entry
 
 
 def compare_with_baseline(
@@ -170,6 +174,15 @@ def compare_with_baseline(
     if differences:
         raise BaselineError(f"baseline not comparable: {'; '.join(differences)}. To store a new one: {update}")
     stored = {unit["id"]: unit["value"] for unit in entry["units"]}
+    if scores.crossed is not None and confidence_level is not None:
+        others = {unit["id"]: unit["value"] for unit in entry["crossed"]}
+        return compare_crossed(
+            [unit.value for unit in scores.units],
+            [stored[unit.unit_id] for unit in scores.units],
+            [unit.value for unit in scores.crossed.units],
+            [others[unit.unit_id] for unit in scores.crossed.units],
+            confidence_level=confidence_level,
+        )
     return compare_paired(
         [unit.value for unit in scores.units],
         [stored[unit.unit_id] for unit in scores.units],
@@ -194,11 +207,17 @@ def _differences(scores: Scores, provenance: Provenance, entry: Mapping[str, Any
     then, now = entry["model"].get("dtype"), provenance.model.get("dtype")
     if then != now:
         found.append(f"dtype was {then!r}, is {now!r}")
-    ours = {unit.unit_id for unit in scores.units}
-    theirs = {unit["id"] for unit in entry["units"]}
-    if ours != theirs:
-        odd = sorted(ours ^ theirs)
-        found.append(f"{len(odd)} units are on one side only ({', '.join(odd[:3])}{', ...' if len(odd) > 3 else ''})")
+    crossed = scores.crossed.units if scores.crossed is not None else ()
+    for kind, now_units, then_units in (
+        ("units", scores.units, entry["units"]),
+        ("units of the second dimension", crossed, entry.get("crossed", [])),
+    ):
+        ours = {unit.unit_id for unit in now_units}
+        theirs = {unit["id"] for unit in then_units}
+        if ours != theirs:
+            odd = sorted(ours ^ theirs)
+            some = f"{', '.join(odd[:3])}{', ...' if len(odd) > 3 else ''}"
+            found.append(f"{len(odd)} {kind} are on one side only ({some})")
     return found
 
 
@@ -246,16 +265,12 @@ def _entry_problem(entry: Any) -> str | None:
     ):
         if not isinstance(entry.get(name), kind):
             return f"{name!r} is missing or of the wrong type"
-    seen = set()
-    for unit in entry["units"]:
-        if not isinstance(unit, dict) or not isinstance(unit.get("id"), str):
-            return "a unit has no 'id'"
-        if not _is_number(unit.get("value")):
-            return f"unit {unit['id']!r} has the value {str(unit.get('value'))[:40]!r}"
-        if unit["id"] in seen:
-            return f"unit {unit['id']!r} stands there twice"
-        seen.add(unit["id"])
-    if not seen:
+    if not isinstance(entry.get("crossed", []), list):
+        return "'crossed' is of the wrong type"
+    problem = _units_problem(entry["units"]) or _units_problem(entry.get("crossed", []))
+    if problem:
+        return problem
+    if not entry["units"]:
         return "it has no units"
     for name, number in entry["estimate"].items():
         if number is not None and not _is_number(number):
@@ -264,6 +279,19 @@ def _entry_problem(entry: Any) -> str | None:
     mean = sum(unit["value"] for unit in entry["units"]) / len(entry["units"])
     if not _is_number(stored) or abs(stored - mean) > 1e-6:
         return f"its value {stored!r} is not the mean of its units ({mean:.6f}); was it edited by hand?"
+    return None
+
+
+def _units_problem(units: list[Any]) -> str | None:
+    seen = set()
+    for unit in units:
+        if not isinstance(unit, dict) or not isinstance(unit.get("id"), str):
+            return "a unit has no 'id'"
+        if not _is_number(unit.get("value")):
+            return f"unit {unit['id']!r} has the value {str(unit.get('value'))[:40]!r}"
+        if unit["id"] in seen:
+            return f"unit {unit['id']!r} stands there twice"
+        seen.add(unit["id"])
     return None
 
 

@@ -183,6 +183,9 @@ def _witness(entry: ReportEntry) -> Iterator[str]:
         return
     found = [unit for unit in entry.scores.units if unit.unit_id == verdict.witness.unit_id]
     if not found:
+        # The evaluation named what is no unit: the group that decides.
+        text = f' "{printable(verdict.witness.text)}"' if verdict.witness.text else ""
+        yield f"worst   {printable(verdict.witness.unit_id, most=40)}{text} {verdict.witness.value:.2f}"
         return
     unit = found[0]
     compared = verdict.change is not None and verdict.gate.at_most is None and verdict.gate.at_least is None

@@ -19,6 +19,7 @@ from pytest_pluralism.core.measures import Measure
 __all__ = [
     "Answer",
     "AnswerDistribution",
+    "Crossed",
     "EntailmentPair",
     "EntailmentScores",
     "Estimate",
@@ -396,6 +397,20 @@ class UnitScore:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """The second dimension of an evaluation whose units were all judged by the same others: jurors beside queries.
+
+    ``units`` holds one pseudo-value for each of the others, whose mean is that of the units of the scores;
+    ``cell_variance`` is what both dimensions contain of the variance of the mean, and ``bias`` how much too large the
+    mean is in expectation: see :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
+    """
+
+    units: tuple[UnitScore, ...]
+    cell_variance: float = 0.0
+    bias: float = 0.0
+
+
 @dataclass(frozen=True)
 class Scores:
     """All units of one evaluation, with the references that stand beside their mean.
@@ -403,6 +418,8 @@ class Scores:
     ``references`` maps a name (``uniform``, ``shuffle``, ``sampling_floor``, ...) to the mean score that it would get;
     ``other_populations`` maps the other populations to the score of the reference population against them.
     ``details`` holds JSON-able extras of the whole evaluation, such as a matrix of several scores.
+    ``crossed`` is the second dimension of the units, where there is one; ``witness`` is what shows the outcome best
+    where that is no unit (a group of jurors).
     """
 
     metric: str
@@ -412,6 +429,8 @@ class Scores:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    crossed: Crossed | None = None
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True)

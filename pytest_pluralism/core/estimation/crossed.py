@@ -1,0 +1,232 @@
+"""Means over two crossed dimensions, jurors beside queries, from the two margins: no table of all cells is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.intervals import estimate_mean
+from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, same_length, unit_interval
+from pytest_pluralism.core.records import Estimate, Scores
+
+__all__ = ["compare_crossed", "estimate_crossed", "estimate_scores"]
+
+
+def estimate_crossed(
+    values: npt.ArrayLike,
+    crossed: npt.ArrayLike,
+    /,
+    *,
+    cell_variance: float = 0.0,
+    bias: float = 0.0,
+    confidence_level: float | None = 0.95,
+    n_missing: int = 0,
+) -> Estimate:
+    r"""Estimate a mean whose cells are crossed: the same jurors judge all queries, and both are samples.
+
+    .. math:: \widehat{SE}^2 = \max\bigl(V_1 + V_2 - V_{12},\ V_1,\ V_2\bigr), \qquad
+        V_1 = \frac{1}{n(n-1)}\sum_q (x_q - \bar x)^2, \qquad V_2 = \frac{1}{m(m-1)} \sum_j (y_j - \bar y)^2
+
+    The interval uses Student's t with :math:`\min(n, m) - 1` degrees of freedom around the mean less its bias.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (n,)
+        One value for each unit of the first dimension; their mean is the estimate.
+    crossed : array_like of float, shape (m,)
+        One pseudo-value for each unit of the second dimension (of a jackknife: m times the whole less m - 1 times what
+        is left without the unit); only their spread matters.
+    cell_variance : float
+        :math:`V_{12}`: what the cells would contribute if all of them were independent, which both margins contain.
+    bias : float
+        How much the mean is too large in expectation (of a jackknife); the interval is shifted by it, and always holds
+        the mean itself.
+    confidence_level : float in (0, 1) or None
+        ``None`` says that both dimensions are whole sets.
+    n_missing : int
+        How many units of the first dimension have no value.
+
+    Returns
+    -------
+    Estimate
+        It counts units of the first dimension, and the smaller number of both as clusters. It keeps no units: a
+        difference of two such estimates needs both margins (:func:`compare_crossed`).
+
+    Raises
+    ------
+    InvalidParameterError
+        If a margin is empty, not finite or not one-dimensional, or a number is not finite.
+    InvalidParameterError
+        If ``cell_variance`` is negative or the confidence level is neither in (0, 1) nor None.
+
+    Notes
+    -----
+    Degenerate cases: with fewer than two units in a dimension the standard error and the ends are NaN.
+
+    References
+    ----------
+    A. C. Cameron, J. B. Gelbach, D. L. Miller, "Robust inference with multiway clustering", 2011,
+    doi:10.1198/jbes.2010.07136. B. Efron, C. Stein, "The jackknife estimate of variance", 1981,
+    doi:10.1214/aos/1176345462.
+
+    Examples
+    --------
+    >>> print(estimate_crossed([0.2, 0.4, 0.3, 0.5], [0.3, 0.4, 0.35]))
+    0.350 [0.046, 0.654]
+    """
+    function = "estimate_crossed"
+    first = _margin(values, "values", function)
+    second = _margin(crossed, "crossed", function)
+    common = real_number(cell_variance, name="cell_variance", function=function)
+    if common < 0.0:
+        raise invalid_parameter("cell_variance", function, "a float in [0, inf)", cell_variance)
+    shift = real_number(bias, name="bias", function=function)
+    value = math.fsum(first) / len(first)
+    n_clusters = min(len(first), len(second))
+    if confidence_level is None:
+        return Estimate(value, value, value, 0.0, len(first), n_clusters, None, "crossed, whole set", n_missing)
+    level = unit_interval(confidence_level, name="confidence_level", function=function)
+    if n_clusters < 2:
+        nan = math.nan
+        how = "unknown: fewer than two units in a dimension"
+        return Estimate(value, nan, nan, nan, len(first), n_clusters, level, how, n_missing)
+    one, two = _variance(first), _variance(second)
+    error = math.sqrt(max(one + two - common, one, two))
+    half = float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)) * error
+    centre = value - shift
+    return Estimate(
+        value=value,
+        low=min(centre - half, value),
+        high=max(centre + half, value),
+        standard_error=error,
+        n=len(first),
+        n_clusters=n_clusters,
+        confidence_level=level,
+        method="crossed t" + (", corrected for bias" if shift else ""),
+        n_missing=n_missing,
+    )
+
+
+def compare_crossed(
+    candidate: npt.ArrayLike,
+    baseline: npt.ArrayLike,
+    candidate_crossed: npt.ArrayLike,
+    baseline_crossed: npt.ArrayLike,
+    /,
+    *,
+    confidence_level: float | None = 0.95,
+) -> Estimate:
+    r"""Estimate the paired difference of two crossed means over the same units in both dimensions.
+
+    .. math:: \widehat{SE}^2 = V_1(c - b) + V_2(c - b)
+
+    The cells' own part, which both margins contain, is not taken out, since the differences of the cells are not kept:
+    the interval is somewhat too wide when single cells vary more than whole jurors and whole queries.
+
+    Parameters
+    ----------
+    candidate, baseline : array_like of float, shape (n,)
+        The values of the first dimension in the same order.
+    candidate_crossed, baseline_crossed : array_like of float, shape (m,)
+        The pseudo-values of the second dimension in the same order.
+    confidence_level : float in (0, 1) or None
+        As in :func:`estimate_crossed`.
+
+    Returns
+    -------
+    Estimate
+        The mean difference candidate - baseline.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the two sides are not equally long, or for any reason of :func:`estimate_crossed`.
+
+    References
+    ----------
+    As for :func:`estimate_crossed`; E. Miller 2024, arXiv:2411.00640 (paired differences).
+
+    Examples
+    --------
+    >>> print(compare_crossed([0.3, 0.5, 0.4], [0.2, 0.4, 0.2], [0.4, 0.5], [0.3, 0.3]))
+    0.133 [-0.630, 0.897]
+    """
+    function = "compare_crossed"
+    sides = [
+        _margin(one, name, function)
+        for one, name in (
+            (candidate, "candidate"),
+            (baseline, "baseline"),
+            (candidate_crossed, "candidate_crossed"),
+            (baseline_crossed, "baseline_crossed"),
+        )
+    ]
+    same_length(sides[0], sides[1], name="candidate", other_name="baseline", function=function)
+    same_length(sides[2], sides[3], name="candidate_crossed", other_name="baseline_crossed", function=function)
+    return estimate_crossed(sides[0] - sides[1], sides[2] - sides[3], confidence_level=confidence_level)
+
+
+def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95) -> Estimate:
+    """Estimate the mean of the units of an evaluation, with its second dimension if it has one.
+
+    Parameters
+    ----------
+    scores : Scores
+        The units, and perhaps what is crossed with them.
+    confidence_level : float in (0, 1) or None
+        Of the interval.
+
+    Returns
+    -------
+    Estimate
+        Of :func:`estimate_crossed` where ``scores.crossed`` is set, else of
+        :func:`~pytest_pluralism.core.estimation.estimate_mean`.
+
+    Raises
+    ------
+    InvalidParameterError
+        For what the two refuse.
+
+    Examples
+    --------
+    >>> from pytest_pluralism.core.records import UnitScore
+    >>> units = tuple(UnitScore(str(i), str(i), value) for i, value in enumerate([0.2, 0.4, 0.3]))
+    >>> round(estimate_scores(Scores("js_distance", units)).value, 6)
+    0.3
+    """
+    values = [unit.value for unit in scores.units]
+    crossed = scores.crossed
+    if crossed is None or confidence_level is None:
+        return estimate_mean(
+            values,
+            clusters=[unit.cluster for unit in scores.units],
+            unit_ids=[unit.unit_id for unit in scores.units],
+            confidence_level=confidence_level,
+        )
+    present = [value for value in values if not math.isnan(value)]
+    if not present:
+        raise InvalidParameterError("No unit of the scores has a value, so that nothing can be estimated.")
+    return estimate_crossed(
+        present,
+        [unit.value for unit in crossed.units],
+        cell_variance=crossed.cell_variance,
+        bias=crossed.bias,
+        confidence_level=confidence_level,
+        n_missing=len(values) - len(present),
+    )
+
+
+def _margin(values: npt.ArrayLike | Sequence[float], name: str, function: str) -> FloatArray:
+    array = finite_array(values, name=name, function=function)
+    if array.ndim != 1:
+        raise invalid_parameter(name, function, "an array with one axis", f"shape {array.shape}")
+    return array
+
+
+def _variance(values: FloatArray) -> float:
+    return float(values.var(ddof=1)) / len(values)
