@@ -39,17 +39,20 @@ class Round:
         How responses are written.
     n_draws : int
         How many responses each prompt gets.
+    named : str or None
+        Another model of the run than the usual one, such as ``second_entailment_model``.
     """
 
     work: str
     requests: tuple[Any, ...]
     settings: GenerationSettings | None = None
     n_draws: int = 1
+    named: str | None = None
 
     @property
     def role(self) -> str:
-        """The model that answers: ``language_model`` or ``entailment_model``."""
-        return ROLES[self.work]
+        """The model that answers: ``language_model``, ``entailment_model``, or the one that is named."""
+        return self.named or ROLES[self.work]
 
 
 #: Yields rounds, is sent one result a request (an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores),
