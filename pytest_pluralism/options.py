@@ -136,6 +136,13 @@ SETTINGS: tuple[Setting, ...] = (
         "compare with the results stored for the model of this name instead of the tested model's own",
         metavar="NAME",
     ),
+    Setting(
+        "plan",
+        False,
+        "show what the run would compute (prompts, tokens, time, memory), and compute nothing",
+        _flag,
+        flag=True,
+    ),
     Setting("update_baseline", False, "store the results of this run as the baseline", _flag, flag=True),
     Setting(
         "report",
@@ -248,7 +255,7 @@ def resolve(config: pytest.Config) -> Settings:
         except ValueError as error:
             raise pytest.UsageError(f"{name} {error} Got {raw!r}.") from None
     _check(values)
-    if not config.getoption("collectonly"):
+    if not config.getoption("collectonly") and not values["plan"]:
         _check_reports(values["report"])
     return Settings(values, origins)
 

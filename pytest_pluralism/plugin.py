@@ -11,7 +11,8 @@ import pytest
 from pytest_pluralism import hookspecs, options
 from pytest_pluralism.evaluation.registry import MEASURES
 from pytest_pluralism.fixtures import entailment_model, language_model, pluralism, reference_language_model
-from pytest_pluralism.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id
+from pytest_pluralism.session import ENTRIES, MARKS, OWNERS, PLANS, SESSION, PluralismSession, model_id
+from pytest_pluralism.workers import has_owners, make_scheduler
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey
@@ -47,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 "apart. Rename a folder, or run them one after the other."
             )
     config.stash[SESSION] = session
+    if session.settings["plan"]:
+        # Nothing is run, so that there is nothing to distribute. This comes before pytest-xdist looks.
+        config.option.dist, config.option.tx = "no", []
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(session), "pluralism-controller")
     else:
@@ -156,7 +160,7 @@ def pytest_pluralism_load_model(spec: str, settings: options.Settings) -> Langua
     }
     load = functools.partial(load_model, spec, batch_size=settings["batch_size"], **arguments)
     # Without stored answers every model is asked, so that nothing is gained by knowing it before.
-    return load() if settings["answers"] == "off" else lazy_model(spec, load, **arguments)
+    return load() if settings["answers"] == "off" and not settings["plan"] else lazy_model(spec, load, **arguments)
 
 
 @pytest.hookimpl(trylast=True)
@@ -193,6 +197,8 @@ class Controller:
 
     def __init__(self, session: PluralismSession) -> None:
         self.session = session
+        self._planned: list[str] = []
+        self._wrong = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in the verdicts of a test."""
@@ -205,6 +211,28 @@ class Controller:
         if output is not None:
             self.session.take_over(output)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of pytest-xdist whether it gets all tests of its models."""
+        node.workerinput[OWNERS] = has_owners(self.session.config, self._names())
+
+    @pytest.hookimpl(optionalhook=True, trylast=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """Give all tests of a model to one worker."""
+        return make_scheduler(config, log, self._names()) if has_owners(config, self._names()) else None
+
+    def _names(self) -> list[str]:
+        return [model_id(spec) for spec in self.session.settings["model"]]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Show the plan instead of running the tests, where that was asked for."""
+        if not self.session.settings["plan"] or session.testsfailed or session.config.getoption("collectonly"):
+            return None
+        self._planned = self.session.forecast(session.items)
+        self._wrong = any(item.stash.get(PLANS, ([], []))[1] for item in session.items)
+        return True
+
     # Last, so that all workers are down by then.
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -212,12 +240,18 @@ class Controller:
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         stopped = session.shouldstop or session.shouldfail
         self.session.finish(complete=ended and not stopped)
+        if self._wrong and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
         if self.session.could_not_write and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts, and what was written where."""
-        if self.session.entries or self.session.notes:
+        if self._planned:
+            terminalreporter.section("pluralism plan: nothing was computed")
+            for line in self._planned:
+                terminalreporter.write_line(line)
+        elif self.session.entries or self.session.notes:
             from pytest_pluralism.report.terminal import summary_lines
 
             terminalreporter.section("pluralism")

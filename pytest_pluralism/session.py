@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,8 +69,11 @@ class PluralismSession:
         """What asks the models; made when it is first needed."""
         if self._engine is None:
             from pytest_pluralism.evaluation.engine import Engine
+            from pytest_pluralism.forecast import remember_speed
 
-            self._engine = Engine(store=lambda: self.store, note=self.notes.append, progress=self._progress)
+            self._engine = Engine(
+                store=lambda: self.store, note=self.notes.append, progress=self._progress, measured=remember_speed
+            )
         return self._engine
 
     @property
@@ -118,6 +121,36 @@ class PluralismSession:
                 raise ModelError(str(error)) from None
 
         self.engine.gather([plan.evaluation for item in items for plan in plans_of(item, spec)], found)
+
+    def forecast(self, items: Sequence[pytest.Item]) -> list[str]:
+        """Return what the run would compute, in lines; no network is loaded, and nothing is asked."""
+        from pytest_pluralism.core.messages import harmless
+        from pytest_pluralism.forecast import Forecast, forecast, forecast_lines
+        from pytest_pluralism.models.lazy import FILES, LazyModel
+        from pytest_pluralism.models.specification import parse_model_spec
+
+        found = []
+        for spec in self.settings["model"]:
+            evaluations = [plan.evaluation for item in items for plan in plans_of(item, spec)]
+            model = None
+            notes = []
+            with contextlib.suppress(PluralismError):
+                if parse_model_spec(spec).kind in FILES:
+                    try:
+                        model = self.load_model(spec)
+                    except PluralismError as error:
+                        notes.append(f"ERROR {error}")
+            lazy = model if isinstance(model, LazyModel) and not model.is_loaded else None
+            try:
+                one = forecast(model_id(spec), evaluations, lazy, self.store)
+            except PluralismError as error:
+                one = Forecast(model_id(spec), len(evaluations), notes=[f"ERROR {error}"])
+            one.notes += notes
+            found.append(one)
+            if model is not None:
+                model.close()
+        lines = forecast_lines(found) or ["no model: name one with --pluralism-model SPEC"]
+        return [harmless(line) for line in [*lines, *dict.fromkeys(self.notes)]]
 
     def judge(self, plan: PlannedGate, model_of: ModelOf, nodeid: str, test: str) -> ReportEntry:
         """Measure, decide, and gather what a report says about it."""
@@ -364,7 +397,7 @@ class PluralismSession:
     def finish(self, *, complete: bool) -> None:
         """Write the baselines and the reports of the run; a run that only collected writes nothing."""
         self.close_store()
-        if self.config.getoption("collectonly"):
+        if self.config.getoption("collectonly") or self.settings["plan"]:
             return
         if self.asked or self.recalled:
             self.notes.insert(0, f"answers: {self.asked} computed, {self.recalled} from the store")

@@ -322,6 +322,11 @@ class Engine:
                 self.asked += len(pairs)
                 self._keep(work, identity, pairs)
 
+            # Loading is not part of what is measured.
+            prepare = getattr(type(model), "prepare", None)
+            if prepare is not None:
+                with self._progress(f"loading {identity.name}"):
+                    prepare(model)
             with self._progress(f"asking {identity.name}") as progress:
                 started = time.perf_counter()
                 work.ask(model, missing, progress, keep)

@@ -61,7 +61,11 @@ Rounds = Generator[Round, Sequence[Any], Scores]
 
 
 class Evaluation(Protocol):
-    """One measurement of one model: pure, and the same rounds whenever it is started again with the same answers."""
+    """One measurement of one model: pure, and the same rounds whenever it is started again with the same answers.
+
+    An evaluation whose later rounds depend on answers also has ``later()``: for each kind of work, how many cells (a
+    request, or one draw of it) may come after the first round at most, which ``--pluralism-plan`` shows.
+    """
 
     def rounds(self) -> Rounds:
         """Start the evaluation."""

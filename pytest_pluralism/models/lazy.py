@@ -28,6 +28,7 @@ from pytest_pluralism.core.records import (
 )
 from pytest_pluralism.models.embedded import find_embedded
 from pytest_pluralism.models.measured import MeasuredFile, package_version
+from pytest_pluralism.models.prompts import PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
     LanguageModel,
     ModelIdentity,
@@ -88,11 +89,16 @@ def lazy_model(
 
         return identify(named, device=place, dtype=dtype, allow_pickle=allow_pickle)
 
+    def read() -> PromptReader:
+        from pytest_pluralism.models.identification import prompt_reader
+
+        return prompt_reader(named, allow_pickle=allow_pickle)
+
     if named.kind not in FILES or trust_remote_code:
         return load()
     files = find_embedded(named.target).parts if named.kind == "embedded" else None
     key = {"allow_pickle": int(allow_pickle)}
-    return lazily(named, load, device=device, dtype=dtype, files=files, key=key, identify=identify)
+    return lazily(named, load, device=device, dtype=dtype, files=files, key=key, identify=identify, read=read)
 
 
 def lazily(
@@ -105,6 +111,7 @@ def lazily(
     files: Sequence[Path] | None = None,
     key: Mapping[str, str | int] = MappingProxyType({}),
     identify: Callable[[str], ModelIdentity | None] = lambda place: None,
+    read: Callable[[], PromptReader] | None = None,
 ) -> Any:
     """Return a model of any kind that is loaded when it is first used; its identity is remembered by its files.
 
@@ -123,6 +130,8 @@ def lazily(
     identify : callable, optional
         Works the identity out without loading, on the device that it gets. Where it returns ``None``, the model is
         loaded now, and its identity is remembered for the next run.
+    read : callable, optional
+        Returns what reads prompts as the model does, without loading it.
     """
     place = resolved_device(device)
     if files is None:
@@ -146,13 +155,13 @@ def lazily(
     before = _signature(files)
     identity = _recalled(kept, before, named)
     if identity is not None:
-        return LazyModel(identity, load, kept=kept)
+        return LazyModel(identity, load, kept=kept, read=read)
     identity = identify(place)
     model = load() if identity is None else None
     known = identity or model.identity
     if _signature(files) == before:
         kept.write({"files": before, "identity": {name: known.as_json()[name] for name in REMEMBERED}})
-    return model or LazyModel(known, load, kept=kept)
+    return model or LazyModel(known, load, kept=kept, read=read)
 
 
 class LazyModel:
@@ -166,16 +175,25 @@ class LazyModel:
         Loads it.
     kept : MeasuredFile, optional
         Where the identity is remembered; forgotten when another model comes out.
+    read : callable, optional
+        Returns what reads prompts as the model does, without loading it.
 
     Notes
     -----
-    Anything else that the model has (``token_ids``, what a project's own class brings) loads it too.
+    Anything else that the model has loads it too.
     """
 
     def __init__(
-        self, identity: ModelIdentity, load: Callable[[], LanguageModel], *, kept: MeasuredFile | None = None
+        self,
+        identity: ModelIdentity,
+        load: Callable[[], Any],
+        *,
+        kept: MeasuredFile | None = None,
+        read: Callable[[], PromptReader] | None = None,
     ) -> None:
         self._identity = identity
+        self._read = read
+        self._reader: PromptReader | None = None
         self._load = load
         self._kept = kept
         self._model: Any = None
@@ -192,6 +210,25 @@ class LazyModel:
     def is_loaded(self) -> bool:
         """Whether the network is in memory."""
         return self._model is not None
+
+    def prepare(self) -> None:
+        """Load the network, if it is not in memory."""
+        self._opened()
+
+    def token_ids(self, prompt: Prompt, /) -> tuple[int, ...]:
+        """Return the token ids that the model reads for a prompt; the tokenizer is enough for that."""
+        if self._model is None and self._read is not None:
+            if self._reader is None:
+                self._reader = self._read()
+            reader = self._reader
+            return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self._identity.name))
+        ids: tuple[int, ...] = self._opened().token_ids(prompt)
+        return ids
+
+    def answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
+        """Answer each prompt with at most so many in one forward pass, as the model does."""
+        answers: list[Answer] = self._opened().answer_in_batches(prompts, batch_size=batch_size)
+        return answers
 
     def answer(
         self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None, receive: Receive | None = None

@@ -30,6 +30,7 @@ __all__ = [
     "ScoreRequest",
     "Scorer",
     "TokenScores",
+    "least_saving",
     "plan_prefixes",
     "why_no_prefix_reuse",
 ]
@@ -104,6 +105,11 @@ class PrefixNode:
         """Return how many tokens are computed for this node and all below it."""
         own = self.length - above + sum(lengths[row] - self.length for row in self.rows)
         return own + sum(child.n_tokens(lengths, self.length) for child in self.children)
+
+
+def least_saving(device: str, /) -> int:
+    """Return how many tokens a shared beginning must save on a device to be worth a forward of its own."""
+    return 64 if device.partition(":")[0] == "cpu" else 512
 
 
 def plan_prefixes(
@@ -243,7 +249,7 @@ class Scorer:
         #: How many tokens go through the network at once.
         self.budget = TokenBudget(self.device.type, kept=None if self.max_rows is not None else measured)
         self._notes: list[str] = []
-        self.minimum_saving = 64 if self.device.type == "cpu" else 512
+        self.minimum_saving = least_saving(self.device.type)
         self.computed_tokens = 0
         #: What went through the network only to be timed, and is no part of ``computed_tokens``.
         self.timed_tokens = 0
