@@ -1,0 +1,587 @@
+"""Welfare of responses over sparse votes: values by query, what each juror adds, and bands over the aversion.
+
+The measures are those of :mod:`pytest_pluralism.core.metrics`, computed on a list of votes instead of a full table, so
+that ten thousand jurors and ten thousand queries fit into memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.metrics.jury import power_mean
+
+__all__ = [
+    "Band",
+    "JuryTable",
+    "QueryWelfare",
+    "WelfareRule",
+    "dominance_band",
+    "group_means",
+    "query_welfare",
+    "welfare_band",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+#: A juror who carries more than this share of a response's welfare is taken out exactly, not by subtraction.
+_CANCELS = 1e-3
+
+
+@dataclass(frozen=True)
+class WelfareRule:
+    """How the utilities of a jury become one number.
+
+    Attributes
+    ----------
+    alpha : float
+        Aversion to inequality, in [0, inf]: between jurors, or within groups where ``between_alpha`` is set.
+    satisfied_above : float or None
+        Count the share of jurors with a utility above this instead.
+    worst_share : float or None
+        Take the mean of the worst-off share of the jury instead, in (0, 1].
+    between_alpha : float or None
+        Aversion to inequality between groups: two-level welfare, in which every group has one voice.
+    """
+
+    alpha: float = 1.0
+    satisfied_above: float | None = None
+    worst_share: float | None = None
+    between_alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, inside in (("alpha", "[0, inf]"), ("between_alpha", "[0, inf]"), ("satisfied_above", "(-inf, inf)")):
+            value = getattr(self, name)
+            if value is None and name != "alpha":
+                continue
+            wrong = isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)
+            if wrong or (name != "satisfied_above" and value < 0.0):
+                raise invalid_parameter(name, "WelfareRule", f"a float in {inside}", repr(value))
+            object.__setattr__(self, name, float(value))
+        share = self.worst_share
+        if share is not None:
+            if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share <= 1.0:
+                raise invalid_parameter("worst_share", "WelfareRule", "a float in (0, 1]", repr(share))
+            object.__setattr__(self, "worst_share", float(share))
+        chosen = [
+            name for name in ("satisfied_above", "worst_share", "between_alpha") if getattr(self, name) is not None
+        ]
+        if len(chosen) > 1:
+            raise InvalidParameterError(
+                f"{' and '.join(map(repr, chosen))} are different measures. Choose one, or write two tests."
+            )
+
+    @property
+    def words(self) -> str:
+        """What is measured, in words."""
+        if self.satisfied_above is not None:
+            return f"share of jurors above {self.satisfied_above:g}"
+        if self.worst_share is not None:
+            return f"mean of the worst-off {100 * self.worst_share:g} %"
+        if self.between_alpha is not None:
+            return f"welfare between groups (alpha {self.between_alpha:g}) of welfare within (alpha {self.alpha:g})"
+        return f"welfare at alpha {self.alpha:g}"
+
+    @property
+    def needs_positive(self) -> bool:
+        """Whether a utility of 0 or less has no meaning under this rule."""
+        if self.satisfied_above is not None or self.worst_share is not None:
+            return False
+        return self.alpha >= 1.0 or (self.between_alpha or 0.0) >= 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class JuryTable:
+    """Utilities of jurors for responses, as a list of cells, with the share of each response in its query.
+
+    Attributes
+    ----------
+    juror, response : numpy.ndarray of int, shape (n_cells,)
+        Whose utility, and of what; sorted by response.
+    utility : numpy.ndarray of float, shape (n_cells,)
+        How much.
+    response_query : numpy.ndarray of int, shape (n_responses,)
+        The query of each response.
+    share : numpy.ndarray of float, shape (n_responses,)
+        How often the response is given; the shares of a query sum to 1.
+    weights : numpy.ndarray of float, shape (n_jurors,)
+        How much each juror counts.
+    group : numpy.ndarray of int or None, shape (n_jurors,)
+        The group of each juror, as a place in ``group_names``.
+    group_names : tuple of str
+        The groups.
+    n_queries : int
+        How many queries there are; one without responses has no value.
+    """
+
+    juror: IntArray
+    response: IntArray
+    utility: FloatArray
+    response_query: IntArray
+    share: FloatArray
+    weights: FloatArray
+    group: IntArray | None
+    group_names: tuple[str, ...]
+    n_queries: int
+
+    def with_share(self, share: npt.ArrayLike, /) -> JuryTable:
+        """Return the same utilities under other shares of the responses."""
+        return replace(self, share=np.asarray(share, dtype=np.float64))
+
+    def of_jurors(self, members: npt.NDArray[np.bool_], /) -> JuryTable:
+        """Return the table of some jurors; the others have no cells."""
+        keep = members[self.juror]
+        return replace(self, juror=self.juror[keep], response=self.response[keep], utility=self.utility[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class QueryWelfare:
+    """Welfare by query, and what each juror adds to its mean.
+
+    Attributes
+    ----------
+    values : numpy.ndarray, shape (n_queries,)
+        NaN where a response that is given was judged by nobody (or, between groups, not by every group).
+    by_response : numpy.ndarray, shape (n_responses,)
+        The welfare of each response.
+    pseudo_values : numpy.ndarray, shape (n_jurors,)
+        The jackknife's, shifted so that their mean is the mean of ``values``; NaN for jurors without any cell.
+    bias : float
+        How much too large the mean is for the population of jurors, by the jackknife.
+    cell_variance : float
+        What jurors and queries contain together of the variance of the mean.
+    """
+
+    values: FloatArray
+    by_response: FloatArray
+    pseudo_values: FloatArray
+    bias: float
+    cell_variance: float
+
+    @property
+    def mean(self) -> float:
+        """The mean over the queries that have a value."""
+        return float(np.nanmean(self.values)) if np.isfinite(self.values).any() else math.nan
+
+
+def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
+    r"""Return the welfare of each query: the mean over the responses given of the welfare of each.
+
+    .. math:: \bar w_q = \sum_r p_{qr}\, w(u_{1r}, \dots, u_{nr})
+
+    over the jurors who judged response r; a missing vote is missing, never 0.
+    """
+    if rule.between_alpha is not None and (table.group is None or len(table.group_names) < 2):
+        raise InvalidParameterError(
+            "Welfare between groups needs a panel with at least two groups. Give jurors a 'group' or name one with by=."
+        )
+    _refuse_negative(table, rule)
+    if rule.satisfied_above is not None:
+        satisfied = (table.utility > rule.satisfied_above).astype(np.float64)
+        level, deviation, without = _power(satisfied, table, alpha=0.0)
+    elif rule.worst_share is not None:
+        level, deviation, without = _worst_off(table, share=rule.worst_share)
+    elif rule.between_alpha is not None:
+        level, deviation, without = _two_level(table, within=rule.alpha, between=rule.between_alpha)
+    else:
+        level, deviation, without = _power(table.utility, table, alpha=rule.alpha)
+    given = table.share > 0.0
+    weighted = np.where(given, table.share * np.where(given, level, 0.0), 0.0)
+    values = np.bincount(table.response_query, weighted, table.n_queries)
+    values = np.where(np.bincount(table.response_query[given], minlength=table.n_queries) > 0, values, np.nan)
+    known = np.isfinite(values)
+    n_known = int(known.sum())
+    if not n_known:
+        nothing = np.full(len(table.weights), np.nan)
+        return QueryWelfare(values, level, nothing, 0.0, 0.0)
+    mean = math.fsum(values[known]) / n_known
+    query = table.response_query[table.response]
+    use = known[query] & given[table.response]
+    who, query, response = table.juror[use], query[use], table.response[use]
+    share = table.share[response] / n_known
+    n_jurors = len(table.weights)
+    counted = np.bincount(who, table.weights[who], n_jurors) > 0.0
+    m = int(counted.sum())
+    left = np.bincount(who, share * without[use], n_jurors)
+    pseudo = np.where(counted, mean - (m - 1) * left, np.nan)
+    bias = mean - float(np.nanmean(pseudo))
+    totals = np.bincount(table.response, table.weights[table.juror], len(table.share))
+    own = table.weights[table.juror[use]] / totals[response]
+    cells = share * (own * (values[query] - mean) + deviation[use])
+    # A juror who judged several responses to one query is one cell.
+    pairs = np.unique(who * np.intp(table.n_queries) + query, return_inverse=True)[1]
+    cells = np.bincount(pairs, cells)
+    n_cells = len(cells)
+    common = float(np.sum(cells**2)) * n_cells / max(n_cells - 1, 1)
+    return QueryWelfare(values, level, pseudo + bias, bias, common)
+
+
+def group_means(table: JuryTable, rule: WelfareRule, /) -> dict[str, float]:
+    """Return the mean welfare within each group; NaN for a group that judged nothing.
+
+    Queries that nobody of a group judged are left out of that group's mean.
+    """
+    if table.group is None:
+        return {}
+    alone = replace(rule, between_alpha=None)
+    result = {}
+    for code, name in enumerate(table.group_names):
+        members = table.of_jurors(table.group == code)
+        judged = np.bincount(members.response, minlength=len(table.share)) > 0
+        share = np.where(judged, table.share, 0.0)
+        total = np.bincount(table.response_query, share, table.n_queries)[table.response_query]
+        share = np.divide(share, total, out=np.zeros_like(share), where=total > 0.0)
+        result[name] = query_welfare(members.with_share(share), alone).mean
+    return result
+
+
+def _refuse_negative(table: JuryTable, rule: WelfareRule) -> None:
+    if rule.satisfied_above is not None or rule.worst_share is not None or not len(table.utility):
+        return
+    lowest = float(table.utility.min())
+    where = f"juror {int(table.juror[table.utility.argmin()])}"
+    if lowest < 0.0 and (rule.alpha > 0.0 or rule.between_alpha):
+        raise InvalidParameterError(
+            f"{rule.words[0].upper()}{rule.words[1:]} needs utilities that are not negative: the lowest is {lowest:g} "
+            f"({where}). Declare the scale of the panel (lowest, highest), which maps it to (0, 1]."
+        )
+    if lowest <= 0.0 and rule.needs_positive:
+        raise InvalidParameterError(
+            f"{rule.words[0].upper()}{rule.words[1:]} needs positive utilities: one juror with {lowest:g} ({where}) "
+            "makes it 0 whatever the others have. Declare a scale with a floor above 0, or use alpha below 1."
+        )
+
+
+# ------------------------------------------------------------------------------------------------- one rule each
+
+
+def _power(values: FloatArray, table: JuryTable, *, alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the power mean of each response, the influence of each cell, and the change when the juror is left out."""
+    return _power_by(values, table.response, table.weights[table.juror], len(table.share), alpha=alpha)
+
+
+def _power_by(
+    values: FloatArray, code: IntArray, weight: FloatArray, n: int, *, alpha: float, leave_out: bool = True
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    total = np.bincount(code, weight, n)
+    some = total > 0.0
+    safe = np.where(some, total, 1.0)
+    counted = weight > 0.0
+    own = weight / safe[code]
+    alone = safe[code] - weight <= 1e-12 * safe[code]
+    rest = np.where(alone, 1.0, safe[code] - weight)
+    without = np.zeros_like(values)
+    if alpha == 0.0:
+        sums = np.bincount(code, weight * values, n)
+        level = np.where(some, sums / safe, np.nan)
+        deviation = own * (values - np.where(some, level, 0.0)[code])
+        if leave_out:
+            without = np.where(alone, 0.0, -weight * (values - np.where(some, level, 0.0)[code]) / rest)
+        return level, deviation, without
+    low, high = np.full(n, np.inf), np.full(n, -np.inf)
+    np.minimum.at(low, code[counted], values[counted])
+    np.maximum.at(high, code[counted], values[counted])
+    if math.isinf(alpha):
+        level = np.where(some, low, np.nan)
+        return level, np.zeros_like(values), without
+    order = 1.0 - alpha
+    anchor = low if order < 0.0 else high
+    zero = ~some | (anchor <= 0.0)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        distance = np.log(values) - np.log(np.where(zero, 1.0, anchor))[code]
+        distance = np.where(counted & ~zero[code], distance, 0.0)
+        if order == 0.0:
+            term = distance
+            ratio = np.bincount(code, weight * term, n) / safe
+            level = np.where(zero, 0.0, anchor * np.exp(ratio))
+        else:
+            term = np.expm1(order * distance)
+            shortfall = np.bincount(code, weight * term, n) / safe
+            # Far from the anchor 1 + shortfall would cancel; the sum of the powers themselves does not.
+            far = np.bincount(code, weight * np.exp(order * distance), n) / safe
+            ratio = np.where(shortfall > -0.5, np.log1p(np.maximum(shortfall, -0.5)), np.log(far)) / order
+            level = np.where(zero, 0.0, anchor * np.exp(ratio))
+        level = np.where(some, np.clip(level, low, high), np.nan)
+        base = np.where(some & (level > 0.0), level, 1.0)[code]
+        relative = np.where(counted & (base > 0.0), np.log(values) - np.log(base), 0.0)
+        influence = base * (relative if order == 0.0 else np.expm1(order * relative) / order)
+        deviation = np.where(counted & (np.where(some, level, 0.0)[code] > 0.0), own * influence, 0.0)
+        if not leave_out:
+            return level, deviation, without
+        now = np.where(some, level, 0.0)[code]
+        if order == 0.0:
+            left = np.exp((ratio[code] * safe[code] - weight * term) / rest)
+            without = anchor[code] * left - now
+        else:
+            left = (far[code] * safe[code] - weight * np.exp(order * distance)) / rest
+            # The juror who carries nearly all of the sum is taken out by a sum without that juror.
+            heavy = np.flatnonzero(left < _CANCELS * far[code])
+            left[heavy] = 1.0
+            without = anchor[code] * np.exp(np.log(left) / order) - now
+            if len(heavy):
+                first = heavy[np.unique(code[heavy], return_index=True)[1]]
+                while len(first):
+                    reduced = weight.copy()
+                    reduced[first] = 0.0
+                    touched = np.isin(code, code[first])
+                    again = _power_by(
+                        values[touched], code[touched], reduced[touched], n, alpha=alpha, leave_out=False
+                    )[0]
+                    without[first] = again[code[first]] - now[first]
+                    heavy = np.setdiff1d(heavy, first)
+                    first = heavy[np.unique(code[heavy], return_index=True)[1]] if len(heavy) else heavy
+        without = np.where(alone | zero[code] | ~counted, 0.0, without)
+    return level, deviation, without
+
+
+def _worst_off(table: JuryTable, *, share: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the mean of the worst-off share of each response's jury; who is left out moves it to first order."""
+    n = len(table.share)
+    weight = table.weights[table.juror]
+    total = np.bincount(table.response, weight, n)
+    some = total > 0.0
+    safe = np.where(some, total, 1.0)
+    order = np.lexsort((table.utility, table.response))
+    code, values, own = table.response[order], table.utility[order], (weight / safe[table.response])[order]
+    cumulated = np.cumsum(own)
+    first = np.searchsorted(code, np.arange(n))
+    start = np.where(first < len(code), np.append(np.concatenate([[0.0], cumulated[:-1]]), 0.0)[first], 0.0)
+    upto = cumulated - start[code]
+    counted = np.clip(np.minimum(upto, share) - np.minimum(upto - own, share), 0.0, None)
+    mass = np.bincount(code, counted, n)
+    level = np.where(some, np.bincount(code, counted * values, n) / np.where(mass > 0.0, mass, 1.0), np.nan)
+    border = np.full(n, -np.inf)
+    np.maximum.at(border, code[counted > 1e-15], values[counted > 1e-15])
+    influence = (np.minimum(values, border[code]) - border[code]) / share + border[code] - level[code]
+    deviation = np.empty_like(values)
+    deviation[order] = own * influence
+    everybody = (weight / safe[table.response]) > 1.0 - 1e-12
+    rest = np.where(everybody, 1.0, 1.0 - weight / safe[table.response])
+    return level, deviation, np.where(everybody, 0.0, -deviation / rest)
+
+
+def _two_level(table: JuryTable, *, within: float, between: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the welfare between groups of the welfare within each; every group has one voice."""
+    assert table.group is not None  # noqa: S101 - checked by the caller
+    n, k = len(table.share), len(table.group_names)
+    code = table.response * np.intp(k) + table.group[table.juror]
+    weight = table.weights[table.juror]
+    level, deviation, without = _power_by(table.utility, code, weight, n * k, alpha=within)
+    levels = level.reshape(n, k)
+    silent = np.isnan(levels).any(axis=1)
+    filled = np.where(silent[:, None], 1.0, levels)
+    ones = np.ones_like(filled)
+    result = power_mean(filled, ones, alpha=between)
+    if math.isinf(between):
+        slope = np.zeros_like(filled)
+        slope[np.arange(n), filled.argmin(axis=1)] = 1.0
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = np.nan_to_num((filled / result[:, None]) ** -between / k, nan=0.0, posinf=0.0)
+    deviation = deviation * slope.reshape(-1)[code]
+    left = np.zeros_like(without)
+    for one in range(k):
+        cells = np.flatnonzero(table.group[table.juror] == one)
+        changed = filled[table.response[cells]]
+        changed[:, one] = np.maximum(changed[:, one] + without[cells], 0.0)
+        moved = power_mean(changed, np.ones_like(changed), alpha=between)
+        left[cells] = moved - result[table.response[cells]]
+    unknown = silent[table.response]
+    return (
+        np.where(silent, np.nan, result),
+        np.where(unknown, 0.0, deviation),
+        np.where(unknown, 0.0, left),
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- bands
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A curve over the aversion to inequality with pointwise and simultaneous bands.
+
+    Attributes
+    ----------
+    alphas, values : tuple of float
+        The curve.
+    low, high : tuple of float
+        The pointwise ends.
+    band_low, band_high : tuple of float
+        The ends of the band that holds the whole curve at once with the same confidence.
+    confidence_level : float
+        Of both.
+    """
+
+    alphas: tuple[float, ...]
+    values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    band_low: tuple[float, ...]
+    band_high: tuple[float, ...]
+    confidence_level: float
+
+    @property
+    def dominates(self) -> bool:
+        """Whether the whole curve of differences is at least 0 with confidence."""
+        return min(self.band_low) >= 0.0
+
+    def as_json(self) -> dict[str, object]:
+        """Return the curve as plain JSON values; infinity is the word ``"inf"``."""
+        plain = [("inf" if math.isinf(alpha) else alpha) for alpha in self.alphas]
+        return {
+            "alphas": plain,
+            **{name: list(getattr(self, name)) for name in ("values", "low", "high", "band_low", "band_high")},
+            "confidence_level": self.confidence_level,
+        }
+
+
+def welfare_band(
+    table: JuryTable,
+    /,
+    *,
+    alphas: Sequence[float],
+    confidence_level: float = 0.95,
+    whole_jury: bool = False,
+    n_resamples: int = 999,
+    seed: int = 0,
+) -> Band:
+    """Return the welfare over a sweep of ``alpha`` with its bands.
+
+    The simultaneous band takes the quantile of the largest studentised deviation over the sweep, from multipliers on
+    jurors and on queries (a Gaussian approximation with the dependence between the values of ``alpha``).
+
+    Parameters
+    ----------
+    table : JuryTable
+        The utilities.
+    alphas : sequence of float
+        The sweep.
+    confidence_level : float
+        Of the bands.
+    whole_jury : bool
+        The jurors are all there are: only queries are a sample.
+    n_resamples : int
+        How many multipliers are drawn.
+    seed : int
+        Of the multipliers.
+    """
+    found = [query_welfare(table, WelfareRule(alpha=alpha)) for alpha in alphas]
+    return _band(
+        alphas,
+        [one.values for one in found],
+        [
+            None if whole_jury or math.isinf(alpha) else one.pseudo_values
+            for alpha, one in zip(alphas, found, strict=True)
+        ],
+        [0.0 if whole_jury or math.isinf(alpha) else one.bias for alpha, one in zip(alphas, found, strict=True)],
+        confidence_level,
+        n_resamples,
+        seed,
+    )
+
+
+def dominance_band(
+    candidate: JuryTable,
+    baseline: JuryTable,
+    /,
+    *,
+    alphas: Sequence[float],
+    confidence_level: float = 0.95,
+    whole_jury: bool = False,
+    n_resamples: int = 999,
+    seed: int = 0,
+) -> Band:
+    """Return the difference candidate - baseline over a sweep of ``alpha``: at least 0 throughout is dominance.
+
+    Parameters
+    ----------
+    candidate, baseline : JuryTable
+        Utilities of the same jurors on the same queries.
+    alphas, confidence_level, whole_jury, n_resamples, seed
+        As in :func:`welfare_band`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the two are not about as many jurors and queries.
+    """
+    if (candidate.n_queries, len(candidate.weights)) != (baseline.n_queries, len(baseline.weights)):
+        must = f"of the same jurors and queries ({len(candidate.weights)} and {candidate.n_queries})"
+        got = f"{len(baseline.weights)} and {baseline.n_queries}"
+        raise invalid_parameter("baseline", "dominance_band", must, got)
+    pairs = [
+        (query_welfare(candidate, WelfareRule(alpha=alpha)), query_welfare(baseline, WelfareRule(alpha=alpha)))
+        for alpha in alphas
+    ]
+    return _band(
+        alphas,
+        [ours.values - theirs.values for ours, theirs in pairs],
+        [
+            None if whole_jury or math.isinf(alpha) else ours.pseudo_values - theirs.pseudo_values
+            for alpha, (ours, theirs) in zip(alphas, pairs, strict=True)
+        ],
+        [
+            0.0 if whole_jury or math.isinf(alpha) else ours.bias - theirs.bias
+            for alpha, (ours, theirs) in zip(alphas, pairs, strict=True)
+        ],
+        confidence_level,
+        n_resamples,
+        seed,
+    )
+
+
+def _band(
+    alphas: Sequence[float],
+    by_query: Sequence[FloatArray],
+    by_juror: Sequence[FloatArray | None],
+    biases: Sequence[float],
+    level: float,
+    n_resamples: int,
+    seed: int,
+) -> Band:
+    if not len(alphas):
+        raise invalid_parameter("alphas", "welfare_band", "at least one float in [0, inf]", "none")
+    rng = np.random.default_rng(seed)
+    queries = np.stack(by_query)
+    known = np.isfinite(queries).all(axis=0)
+    queries = queries[:, known]
+    values = queries.mean(axis=1)
+    n = queries.shape[1]
+    # Each row sums to 0 and has the squared sum V of its dimension, so that standard normal multipliers make the error.
+    centred = (queries - values[:, None]) / math.sqrt(max(n * (n - 1), 1))
+    one = next((part for part in by_juror if part is not None), None)
+    seated = np.isfinite(one) if one is not None else np.zeros(0, dtype=bool)
+    m = int(seated.sum())
+    jurors = np.zeros((len(alphas), m))
+    for row, part in enumerate(by_juror):
+        if part is not None:
+            jurors[row] = (part[seated] - part[seated].mean()) / math.sqrt(max(m * (m - 1), 1))
+    error = np.sqrt((centred**2).sum(axis=1) + (jurors**2).sum(axis=1))
+    noise = rng.standard_normal((n_resamples, n)) @ centred.T
+    if m:
+        noise += rng.standard_normal((n_resamples, m)) @ jurors.T
+    safe = np.where(error > 0.0, error, 1.0)
+    largest = np.abs(noise / safe).max(axis=1)
+    freedom = max(min(n, m) if m else n, 2) - 1
+    tail = 0.5 + level / 2
+    t = float(special.stdtrit(freedom, tail))
+    # Few units: the normal critical value is stretched as Student's is.
+    wide = max(float(np.quantile(largest, level)) * t / float(special.ndtri(tail)), t)
+    centre = values - np.asarray(biases)
+    return Band(
+        tuple(float(alpha) for alpha in alphas),
+        tuple(values.tolist()),
+        tuple(np.minimum(centre - t * error, values).tolist()),
+        tuple(np.maximum(centre + t * error, values).tolist()),
+        tuple(np.minimum(centre - wide * error, values).tolist()),
+        tuple(np.maximum(centre + wide * error, values).tolist()),
+        level,
+    )
