@@ -143,9 +143,9 @@ def _work_lines(work: WorkForecast) -> Iterator[str]:
 
 
 def _count_tokens(one: WorkForecast, model: LazyModel, missing: Sequence[Any], notes: list[str]) -> None:
-    prompts = {"answers": missing, "responses": [cell[0] for cell in missing]}.get(one.work)
-    if prompts is None:
+    if one.work not in {"answers", "responses"}:
         return
+    prompts = missing if one.work == "answers" else [cell[0] for cell in missing]
     try:
         rows = [model.token_ids(prompt) for prompt in prompts]
     except PluralismError as error:
