@@ -125,8 +125,15 @@ BY_NAME = {attribute.name: attribute for attribute in GSS}
 
 #: Attributes that should move no opinion: steering to them shows what being steered at all does.
 PLACEBOS: tuple[Attribute, ...] = (
-    Attribute(name="placebo: born on a Tuesday", who="someone who was born on a Tuesday", category="day of birth"),
-    Attribute(name="placebo: likes green", who="someone whose favorite color is green", category="favorite color"),
+    Attribute(
+        name="placebo: born on a Tuesday",
+        who="someone who was born on a Tuesday",
+        label="Tuesday",
+        category="day of birth",
+    ),
+    Attribute(
+        name="placebo: likes green", who="someone whose favorite color is green", label="Green", category="color"
+    ),
 )
 
 #: Questions that no attribute bears on: what steering moves here is a side effect.

@@ -27,12 +27,39 @@ MEASURES: dict[str, Measure] = {
             lowest=0.0,
             highest=1.0,
         ),
+        Measure(
+            "overton_coverage",
+            "higher",
+            "Overton coverage",
+            "how much of the window of reasonable answers (from 0 to 1) the responses of a model hold",
+            lowest=0.0,
+            highest=1.0,
+        ),
+        Measure(
+            "false_balance",
+            "lower",
+            "false balance",
+            "the share of responses to settled queries that argue an unreasonable side",
+            lowest=0.0,
+            highest=1.0,
+        ),
+        Measure(
+            "steering_faithfulness",
+            "higher",
+            "steering faithfulness",
+            "how much a model that is steered to an attribute answers as those do who have it (1 is best)",
+            lowest=-1.0,
+            highest=1.0,
+        ),
     )
 }
 
 #: The module that plans the gates of each marker; imported when a test first has that marker.
 PLANNERS: dict[str, str] = {
     "js_distance": "pytest_pluralism.evaluation.distributional_planner",
+    "steering_faithfulness": "pytest_pluralism.evaluation.steerable_planner",
+    "overton_coverage": "pytest_pluralism.evaluation.overton_planner",
+    "false_balance": "pytest_pluralism.evaluation.overton_planner",
 }
 
 

@@ -1,0 +1,155 @@
+"""Plans the gates of the marker ``steering_faithfulness``: one an attribute, or one over all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
+from pytest_pluralism.datasets.steering import SteeringSet, load_steering
+from pytest_pluralism.datasets.survey_file import is_survey_path
+from pytest_pluralism.evaluation.distributional import AskSettings, requests
+from pytest_pluralism.evaluation.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.protocols import FIXED
+from pytest_pluralism.evaluation.steerable import (
+    CHECKS,
+    MANY_ATTRIBUTES,
+    PLACEBO,
+    UNSTEERED,
+    SteerableEvaluation,
+    SteeringSettings,
+)
+
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+
+#: Keywords that say how the model is asked; each overrides the setting of the same name.
+ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed")
+
+KEYWORDS = ("attribute", "context", "score", "over", "across", "checks", "most_units", "refusals", *ASKING)
+
+DATASET = "the name of a survey, or a steering file"
+EXAMPLE = "gss"
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return one gate an attribute; without ``attribute``, one over all attributes.
+
+    Raises
+    ------
+    PluralismError
+        The steering set, an attribute or a context is wrong, or a question cannot be asked.
+    """
+    refusals = planning.choose("refusals")
+    if refusals not in ("keep", "drop", "separate"):
+        raise invalid_parameter("refusals", planning.measure.name, "'keep', 'drop' or 'separate'", repr(refusals))
+    asking = _asking(planning)
+    steering = load_for(planning, refusals)
+    settings = _settings(planning, steering, asking.protocol)
+    source = {"name": steering.name, "sha256": steering.sha256, "source": steering.source}
+    if steering.kind != "entailment":
+        # A question that cannot be asked is found now, not when the model has been loaded.
+        requests(steering.survey, asking)
+    gates = []
+    for name in _attributes(steering, planning.keywords.get("attribute")):
+        evaluation = SteerableEvaluation(steering, asking, settings, name)
+        if not evaluation.targets():
+            raise InvalidParameterError(f"{steering.name}: nobody says how any of its attributes answers.")
+        gates.append(
+            planning.planned(
+                evaluation,
+                source=source,
+                settings={**asking.as_json(), "refusals": refusals, "steering": settings.as_json()},
+                population=name,
+            )
+        )
+    return gates
+
+
+def load_for(planning: Planning, refusals: str, /) -> SteeringSet:
+    """Return the steering set of a marker: a file beside the test, or a survey of any hook."""
+    name = planning.dataset
+    if isinstance(name, str) and is_survey_path(name):
+        name = str(planning.find_file(name))
+    return load_steering(name, refusals=refusals, load=lambda survey, refusals: planning.load_survey(survey, refusals))
+
+
+def _asking(planning: Planning) -> AskSettings:
+    chosen = {name: planning.choose(name) for name in ASKING}
+    protocol = chosen["protocol"]
+    if protocol not in ("sound", "modular_pluralism"):
+        raise InvalidParameterError(
+            f"the protocol {protocol!r} does not steer. Use 'sound' or 'modular_pluralism', for example "
+            "protocol='sound' in the marker."
+        )
+    for name, value in FIXED.get(protocol, {}).items():
+        if planning.keywords.get(name, value) != value:
+            raise InvalidParameterError(
+                f"{name}={planning.keywords[name]!r} cannot be chosen under the protocol {protocol!r}, which has "
+                f"{value!r}. Leave it out, or use protocol='sound'."
+            )
+    return AskSettings(**chosen)
+
+
+def _settings(planning: Planning, steering: SteeringSet, protocol: str) -> SteeringSettings:
+    keywords = planning.keywords
+    default = "instruction"
+    if any(template.name == "value" for template in steering.templates):
+        default = "value"
+    if protocol == "modular_pluralism":
+        default = "modular_pluralism"
+    contexts = keywords.get("context", default)
+    contexts = (contexts,) if isinstance(contexts, str) else contexts
+    if not isinstance(contexts, (list, tuple)):
+        raise invalid_parameter("context", planning.measure.name, "the name of a context, or several", repr(contexts))
+    checks = keywords.get("checks")
+    if checks is None:
+        # With thousands of values, the other sides would be asked more than the values themselves.
+        checks = CHECKS if len(steering.attributes) <= MANY_ATTRIBUTES else (UNSTEERED,)
+        if protocol != "sound":
+            checks = (UNSTEERED,)
+    checks = (checks,) if isinstance(checks, str) else checks
+    if not isinstance(checks, (list, tuple)):
+        raise invalid_parameter("checks", planning.measure.name, "some of " + ", ".join(CHECKS), repr(checks))
+    over = keywords.get("over")
+    if over is not None and not isinstance(over, str):
+        must = f"'{UNSTEERED}', '{PLACEBO}' or the name of an attribute"
+        raise invalid_parameter("over", planning.measure.name, must, repr(over))
+    score = keywords.get("score", "mode" if steering.kind == "choice" or protocol != "sound" else "js")
+    if steering.kind == "choice" and score in ("js", "wasserstein"):
+        raise InvalidParameterError(
+            f"score={score!r} compares distributions, and {steering.name} has one right answer each. "
+            "Use score='mode' (whether the likeliest answer is right) or 'probability'."
+        )
+    try:
+        return SteeringSettings(
+            contexts=tuple(contexts),
+            across=keywords.get("across", "mean"),
+            score=score,
+            over=over,
+            checks=tuple(checks),
+            most_units=keywords.get("most_units"),
+        )
+    except TypeError as error:
+        raise invalid_parameter("context", planning.measure.name, "the name of a context", repr(contexts)) from error
+
+
+def _attributes(steering: SteeringSet, wanted: Any) -> list[str | None]:
+    if wanted is None:
+        return [None]
+    if wanted == "all":
+        known = set(steering.survey.populations)
+        return [one.name for one in steering.attributes if one.population in known]
+    names = [wanted] if isinstance(wanted, str) else wanted
+    must = "an attribute's name, a list of names, or 'all'"
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
+        raise invalid_parameter("attribute", "steering_faithfulness", must, repr(wanted))
+    if len(set(names)) < len(names):
+        raise invalid_parameter("attribute", "steering_faithfulness", "without repetitions", repr(wanted))
+    problems = []
+    for name in names:
+        try:
+            steering.rows(steering.attribute(name))
+        except PluralismError as error:
+            problems.append(str(error))
+    if problems:
+        raise InvalidParameterError("\n\n".join(problems))
+    return list(names)
