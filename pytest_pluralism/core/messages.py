@@ -23,10 +23,14 @@ __all__ = [
 MOST_POPULATIONS = 3
 
 _BASE_REFERENCES = (
+    ("unsteered", "unsteered"),
+    ("placebo", "placebo"),
     ("shuffle", "shuffled"),
     ("uniform", "uniform"),
     ("majority", "majority"),
     ("sampling_floor", "human sampling floor"),
+    ("sampling_ceiling", "human sampling ceiling"),
+    ("whole_population", "the whole population"),
 )
 
 

@@ -1,0 +1,181 @@
+"""The marker ``steering_faithfulness`` in runs of pytest, with a model that can be steered by its words."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+
+# Imported before a run inside this process starts: numpy can be imported only once.
+for _name in (
+    "pytest_pluralism.core.estimation.comparison",
+    "pytest_pluralism.evaluation.steerable_planner",
+    "pytest_pluralism.report.json_report",
+    "pytest_pluralism.report.markdown",
+    "pytest_pluralism.report.terminal",
+    "rich.table",
+    "scipy.stats",
+    "scipy.special",
+):
+    importlib.import_module(_name)
+
+CONFTEST = '''
+import hashlib
+import math
+
+from pytest_pluralism.core.records import Answer
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class Voter:
+    """Says Yes to a Democrat's question with probability YES, No to a Republican's, and does not know otherwise."""
+
+    def __init__(self, spec):
+        self.yes = float(spec.partition(":")[2])
+        self.identity = ModelIdentity(spec, spec, hashlib.sha256(spec.encode()).hexdigest(), "float32", "cpu")
+
+    def answer(self, prompts, *, progress=None):
+        result = []
+        for prompt in prompts:
+            yes = 0.5
+            if "a Democrat" in prompt.question:
+                yes = self.yes
+            elif "a Republican" in prompt.question:
+                yes = 1 - self.yes
+            options = [line[3:] for line in prompt.question.split("\\n") if line[1:3] == ". "]
+            logs = tuple(math.log(yes if option == "Yes" else 1 - yes) for option in options)
+            result.append(Answer(logs, 1.0, "A", 0.9))
+        return result
+
+    def close(self):
+        pass
+
+
+def pytest_pluralism_load_model(spec, settings):
+    if spec.startswith("voter:"):
+        return Voter(spec)
+'''
+
+ATTRIBUTES = [
+    {"attribute": "Democrat", "who": "a Democrat", "category": "party", "opposite": "Republican"},
+    {"attribute": "Republican", "who": "a Republican", "category": "party", "opposite": "Democrat"},
+]
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    monkeypatch.setenv("PLURALISM_ANSWERS", "off")
+    pytester.makeconftest(CONFTEST)
+    rows = [
+        *ATTRIBUTES,
+        *(
+            {"question_id": f"q{n}", "question": f"Should law {n} pass?", "options": ["Yes", "No"],
+             "answers": {"Democrat": "Yes" if n % 12 else "No", "Republican": "No"}}
+            for n in range(48)
+        ),
+    ]  # fmt: skip
+    path = pytester.path / "party_values.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n")
+    return pytester
+
+
+def write(project, *markers):
+    tests = [f"@pytest.mark.steering_faithfulness({marker})\ndef test_{n}(): ...\n" for n, marker in enumerate(markers)]
+    project.makepyfile("import pytest\n\n" + "\n".join(tests))
+
+
+def report_of(project, *arguments):
+    result = project.runpytest_inprocess("--pluralism-report=r.json", "--pluralism-report=r.md", *arguments)
+    return result, json.loads((project.path / "r.json").read_text(encoding="utf-8"))["verdicts"]
+
+
+def test_the_form_of_the_contract(project):
+    write(project, '"party_values.jsonl", attribute="Democrat", at_least=0.6')
+    result, (verdict,) = report_of(project, "--pluralism-model=voter:0.9")
+    result.assert_outcomes(passed=1)
+    assert verdict["population"] == "Democrat"
+    assert verdict["estimate"]["value"] == pytest.approx(44 / 48)
+    assert verdict["estimate"]["n"] == verdict["estimate"]["n_clusters"] == 48
+    assert verdict["other_populations"] == {"Republican": pytest.approx(4 / 48)}
+    assert verdict["references"]["unsteered"] == pytest.approx(0.5)
+    assert verdict["references"]["placebo"] == pytest.approx(0.5)
+    details = verdict["details"]
+    assert details["confusion"][0]["diagonal_dominance"] == 1.0
+    assert details["opposite"][0]["contrast"] > 0
+    assert details["gain"]["low"] > 0
+    unit = verdict["units"][0]
+    assert (unit["id"], unit["attribute"], unit["unsteered"]) == ("q0", "Democrat", 0.5)
+
+
+def test_a_model_that_is_not_steered_fails_with_what_it_would_get_anyway(project):
+    write(project, '"party_values.jsonl", attribute=["Democrat", "Republican"], at_least=0.6')
+    result, verdicts = report_of(project, "--pluralism-model=voter:0.5")
+    result.assert_outcomes(failed=1)
+    assert [verdict["population"] for verdict in verdicts] == ["Democrat", "Republican"]
+    result.stdout.fnmatch_lines(["*must be at least 0.600: steering faithfulness to Democrat (party_values.jsonl)*"])
+    result.stdout.fnmatch_lines(["*unsteered 0.50*placebo 0.50*"])
+
+
+def test_gains_and_all_attributes_at_once(project):
+    write(
+        project,
+        '"party_values.jsonl", over="unsteered", at_least=0.2',
+        '"party_values.jsonl", attribute="all", score="probability", at_least=0.6',
+        '"party_values.jsonl", attribute="Republican", over="Democrat", at_least=0.5',
+        '"party_values.jsonl", attribute="Republican", over="placebo", at_least=0.9',
+    )
+    result, verdicts = report_of(project, "--pluralism-model=voter:0.9")
+    result.assert_outcomes(passed=3, failed=1)
+    first = verdicts[0]
+    assert "population" not in first
+    assert first["estimate"]["n"] == 96
+    assert first["estimate"]["n_clusters"] == 48
+    assert first["witness"]["id"] == "Democrat"
+    assert first["gate"]["at_least"] == 0.2
+
+
+def test_a_survey_by_its_name(project):
+    write(project, '"gss", attribute="Democrat", repetitions=1, examples=0, context="portrait", at_least=0.1')
+    result, (verdict,) = report_of(project, "--pluralism-model=voter:0.9", "--pluralism-protocol=sound")
+    assert verdict["estimate"]["n"] == 25
+    assert verdict["settings"]["steering"]["contexts"] == ["portrait"]
+    result.assert_outcomes(passed=1)
+
+
+def test_a_promise_against_a_baseline(project):
+    write(project, '"party_values.jsonl", attribute="Democrat", score="probability", max_decrease=0.05')
+    arguments = ["--pluralism-baseline=b", "--pluralism-baseline-model=line"]
+    project.runpytest_inprocess(
+        "--pluralism-model=voter:0.9", "--pluralism-update-baseline", *arguments
+    ).assert_outcomes(passed=1)
+    stored = next((project.path / "b").glob("*.json"))
+    text = stored.read_text(encoding="utf-8")
+    assert "steering_faithfulness party_values.jsonl Democrat" in text
+
+
+@pytest.mark.parametrize(
+    ("marker", "says"),
+    [
+        ('"party_values.jsonl", attribute="Demokrat", at_least=0.6', "*Nearest: 'Democrat'*"),
+        ('"party_values.jsonl", attribute="Democrat", at_most=0.6', "*promises the wrong direction*Use at_least*"),
+        ('"party_values.jsonl", atribute="Democrat", at_least=0.6', "*Did you mean 'attribute'*"),
+        ('"party_values.jsonl", context="potrait", at_least=0.6', "*unknown context 'potrait'*Nearest: 'portrait'*"),
+        ('"party_values.jsonl", score="js", at_least=0.6', "*one right answer each*score='mode'*"),
+        ('"party_values.jsonl", over="Rep", at_least=0.1', "*unknown attribute 'Rep'*"),
+        ('"party_values.jsonl", over=3, at_least=0.1', "*'over' parameter*Got 3*"),
+        ('"party_values.jsonl", attribute=[], at_least=0.1', "*an attribute's name, a list of names*"),
+        ('"party_values.jsonl", attribute="Democrat + Republican", at_least=0.1', "*nobody says how*"),
+        ('"party_value.jsonl", at_least=0.6', "*there is no such file*party_values.jsonl*"),
+        ('"gsss", at_least=0.6', "*Nearest: 'gss'*"),
+        ('"party_values.jsonl", protocol="sorensen2024", at_least=0.6', "*does not steer*"),
+        ('"party_values.jsonl", at_least=6', "*says nothing*"),
+        ('"party_values.jsonl", checks="placebos", at_least=0.6', "*'checks' parameter*Got 'placebos'*"),
+    ],
+)
+def test_wrong_markers_are_the_errors_of_their_tests(project, marker, says):
+    write(project, marker)
+    result = project.runpytest_inprocess("--pluralism-model=voter:0.9")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([says])
