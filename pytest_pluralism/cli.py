@@ -146,6 +146,7 @@ def list_answers(arguments: argparse.Namespace) -> int:
                     "answers": one.answers,
                     "responses": one.responses,
                     "full_answers": one.full_answers,
+                    "entailments": one.entailments,
                     "bytes": one.bytes,
                     "created": _time(one.created),
                     "used": _time(one.used),
@@ -159,10 +160,11 @@ def list_answers(arguments: argparse.Namespace) -> int:
         elif store is None:
             _say(_nothing(arguments))
         else:
-            counts = [sum(getattr(one, kind) for one in models) for kind in ("answers", "responses", "full_answers")]
+            every = ("answers", "responses", "full_answers", "entailments")
+            counts = [sum(getattr(one, kind) for one in models) for kind in every]
             _say(f"{_shown(store.path)}: {_counted(*counts)}, {_size(store.file_bytes())}")
             # Columns of what hardly anybody stores would only make the others hard to read.
-            kinds = [kind for kind, count in zip(("responses", "full_answers"), counts[1:], strict=True) if count]
+            kinds = [kind for kind, count in zip(every[1:], counts[1:], strict=True) if count]
             names = [kind.replace("_", " ") for kind in kinds]
             rows: list[tuple[str, ...]] = [
                 ("model", "sha256", "dtype", "device", "answers", *names, "size", "first", "last used")
@@ -194,7 +196,7 @@ def verify_answers(arguments: argparse.Namespace) -> int:
         if arguments.json:
             _say_json(_check_content(arguments, check))
         else:
-            counted = _counted(check.answers, check.responses, check.full_answers)
+            counted = _counted(check.answers, check.responses, check.full_answers, check.entailments)
             _say(f"{_shown(store.path)}: {counted} checked, {check.damaged:,} damaged")
             if check.damaged:
                 _say("Damaged answers are never used; they are replaced when their questions are asked again.")
@@ -295,6 +297,7 @@ def _check_content(arguments: argparse.Namespace, check: StoreCheck) -> dict[str
         "answers": check.answers,
         "responses": check.responses,
         "full_answers": check.full_answers,
+        "entailments": check.entailments,
         "damaged": check.damaged,
         "unreadable": check.unreadable,
         "problems": list(check.problems),
@@ -302,11 +305,12 @@ def _check_content(arguments: argparse.Namespace, check: StoreCheck) -> dict[str
     }
 
 
-def _counted(answers: int, responses: int, full_answers: int) -> str:
+def _counted(answers: int, responses: int, full_answers: int, entailments: int) -> str:
     """Say how many of each kind there are; kinds of which there are none are left out, answers excepted."""
     words = [f"{answers:,} answers"]
     words += [f"{responses:,} responses"] if responses else []
     words += [f"{full_answers:,} scored full answers"] if full_answers else []
+    words += [f"{entailments:,} entailment scores"] if entailments else []
     return ", ".join(words)
 
 

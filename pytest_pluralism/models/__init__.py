@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_pluralism.models.protocol import LanguageModel
+    from pytest_pluralism.models.protocol import EntailmentModel, LanguageModel
 
-__all__ = ["load_model"]
+__all__ = ["load_entailment_model", "load_model"]
 
 
 def load_model(
@@ -26,6 +26,32 @@ def load_model(
 
     parse_model_spec(spec)
     from pytest_pluralism.models.huggingface import load_model as load
+
+    return load(
+        spec,
+        device=device,
+        dtype=dtype,
+        batch_size=batch_size,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+    )
+
+
+def load_entailment_model(
+    spec: str,
+    /,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | str = "auto",
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+) -> EntailmentModel:
+    """Load an entailment model; see :func:`pytest_pluralism.models.entailment.load_entailment_model`."""
+    from pytest_pluralism.models.specification import parse_entailment_spec
+
+    parse_entailment_spec(spec)
+    from pytest_pluralism.models.entailment import load_entailment_model as load
 
     return load(
         spec,

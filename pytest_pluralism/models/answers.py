@@ -1,6 +1,7 @@
 """Answers that were given before, on the disk: found again by the content of the question and the model that was asked.
 
-Beside the answers to closed questions it keeps the scores of whole answers, and responses with their settings and seed.
+Beside the answers to closed questions it keeps the scores of whole answers, responses with their settings and seed, and
+what entailment models said of pairs of texts.
 
 One SQLite file in a folder, shared by every process of a run and by runs at the same time.
 Whatever goes wrong with it costs time and never an answer: the caller gets an :class:`AnswerStoreError` with a remedy
@@ -30,6 +31,8 @@ from typing import Any, Self, TypeVar
 from pytest_pluralism.core.errors import PluralismError, invalid_parameter
 from pytest_pluralism.core.records import (
     Answer,
+    EntailmentPair,
+    EntailmentScores,
     FullAnswerPrompt,
     FullAnswerScores,
     GenerationSettings,
@@ -47,6 +50,7 @@ __all__ = [
     "StoredModel",
     "answer_key",
     "default_answers_folder",
+    "entailment_key",
     "full_answer_key",
     "response_key",
 ]
@@ -59,9 +63,9 @@ FILE_NAME = "answers.sqlite3"
 #: "PLUR": how a file says that it is ours (``PRAGMA application_id``).
 APPLICATION_ID = 0x504C5552
 
-#: The layout of the tables (``PRAGMA user_version``). Version 1 had the table ``answers`` only; it is read, and becomes
-#: version 2 where it lies when it is opened for writing.
-VERSION = 2
+#: The layout of the tables (``PRAGMA user_version``). Version 1 had the table ``answers`` only, and version 2 no
+#: ``entailments``; they are read, and become version 3 where they lie when they are opened for writing.
+VERSION = 3
 
 #: About 2.5 million answers.
 MOST_BYTES = 2**30
@@ -98,7 +102,7 @@ CHUNK = 500
 
 #: All tables have the same columns, so that all rows are checked, counted and removed alike; ``answer`` holds the
 #: content, whatever it is.
-TABLES = ("answers", "responses", "full_answers")
+TABLES = ("answers", "responses", "full_answers", "entailments")
 
 
 def _statements(table: str) -> tuple[str, str]:
@@ -120,7 +124,7 @@ def _statements(table: str) -> tuple[str, str]:
 
 
 #: The tables of each version that ever was.
-TABLES_OF = {1: TABLES[:1], VERSION: TABLES}
+TABLES_OF = {1: TABLES[:1], 2: TABLES[:3], VERSION: TABLES}
 
 _COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
@@ -144,7 +148,8 @@ class _DamagedError(Exception):
 class StoredModel:
     """What a store holds of one model: how much of each kind, the bytes of all, when the first came and the last use.
 
-    ``answers`` are those to closed questions; ``full_answers`` are prompts whose whole answers were scored.
+    ``answers`` are those to closed questions; ``full_answers`` are prompts whose whole answers were scored;
+    ``entailments`` are pairs of texts.
     """
 
     name: str
@@ -157,6 +162,7 @@ class StoredModel:
     used: float
     responses: int = 0
     full_answers: int = 0
+    entailments: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,7 @@ class StoreCheck:
     problems: tuple[str, ...] = ()
     responses: int = 0
     full_answers: int = 0
+    entailments: int = 0
 
 
 def default_answers_folder() -> Path:
@@ -209,6 +216,15 @@ def full_answer_key(identity: ModelIdentity, asked: FullAnswerPrompt, /) -> byte
     """
     asked = dataclasses.replace(asked, neutral=asked.neutral_prompt)
     return _key(identity, {"kind": "full answers", "asked": asked})
+
+
+def entailment_key(identity: ModelIdentity, pair: EntailmentPair, /) -> bytes:
+    """Return the SHA-256 under which the scores of a pair of texts are kept.
+
+    It covers the hash of the entailment model (checkpoint, tokenizer, labels, temperature, dtype), the type of the
+    device, both texts with their order, and :data:`ENGINE_NUMERICS`.
+    """
+    return _key(identity, {"kind": "entailment", "pair": pair})
 
 
 def _key(identity: ModelIdentity, asked: dict[str, Any]) -> bytes:
@@ -357,6 +373,19 @@ class AnswerStore:
             if (same := wanted[full_answer_key(identity, asked)]) in found
         }
 
+    def lookup_entailments(
+        self, identity: ModelIdentity, pairs: Sequence[EntailmentPair], /
+    ) -> dict[EntailmentPair, EntailmentScores]:
+        """Return the entailment scores that are there, by pair.
+
+        Raises
+        ------
+        AnswerStoreError
+            The store cannot be read now: it is locked, or closed.
+        """
+        wanted = {entailment_key(identity, pair): pair for pair in dict.fromkeys(pairs)}
+        return self._lookup("entailments", wanted, lambda encoded, _: _decode_entailment(encoded))
+
     def _lookup(
         self,
         table: str,
@@ -438,6 +467,22 @@ class AnswerStore:
             "full_answers",
             identity,
             ((full_answer_key(identity, asked), _encode_full_answers(scores, asked)) for asked, scores in pairs),
+        )
+
+    def keep_entailments(
+        self, identity: ModelIdentity, pairs: Iterable[tuple[EntailmentPair, EntailmentScores]], /
+    ) -> None:
+        """Keep entailment scores, as :meth:`keep` does answers.
+
+        Raises
+        ------
+        AnswerStoreError
+            These scores were not kept: the store is locked, closed, or (at the first time) cannot be written.
+        """
+        self._keep(
+            "entailments",
+            identity,
+            ((entailment_key(identity, pair), _encode_entailment(scores)) for pair, scores in pairs),
         )
 
     def _keep(self, table: str, identity: ModelIdentity, contents: Iterable[tuple[bytes, bytes | None]]) -> None:
@@ -526,8 +571,9 @@ class AnswerStore:
                 used=_seconds(used),
                 responses=int(responses),
                 full_answers=int(full_answers),
+                entailments=int(entailments),
             )
-            for name, sha256, dtype, device, size, created, used, answers, responses, full_answers in rows
+            for name, sha256, dtype, device, size, created, used, answers, responses, full_answers, entailments in rows
         ]
 
     def verify(self, *, model_sha256s: Sequence[str] | None = None) -> StoreCheck:
@@ -565,7 +611,7 @@ class AnswerStore:
         older_than: float | None = None,
         most_bytes: int | None = None,
     ) -> int:
-        """Remove answers, responses and scores of whole answers alike, and give the space back to the disk.
+        """Remove answers, responses and scores of every kind alike, and give the space back to the disk.
 
         Parameters
         ----------
@@ -1186,10 +1232,35 @@ def _decode_full_answers(encoded: bytes, asked: FullAnswerPrompt | None) -> Full
     return scores if all(type(number) is int and number > 0 for numbers in counts for number in numbers) else None
 
 
+def _encode_entailment(scores: EntailmentScores) -> bytes | None:
+    """Return entailment scores as JSON from which they come back exactly, or ``None``."""
+    try:
+        encoded = _canonical(scores)
+        same = len(encoded) <= MOST_ROW_BYTES and _decode_entailment(encoded) == scores
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return encoded if same else None
+
+
+def _decode_entailment(encoded: bytes) -> EntailmentScores | None:
+    """Return the entailment scores that were stored, or ``None`` when this version cannot read them without a guess."""
+    try:
+        scores = EntailmentScores(**json.loads(encoded.decode("utf-8", "surrogatepass")))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    others = (scores.neutral, scores.contradiction)
+    # A two-way model gives neither of the others, a three-way one both.
+    known = [scores.entailment, *(value for value in others if value is not None)]
+    if len(known) == 2 or not all(_is_number(value) and 0 <= value <= 1 for value in known):
+        return None
+    return scores
+
+
 _DECODERS: dict[str, Callable[[bytes, None], object]] = {
     "answers": lambda encoded, asked: _decode(encoded, asked),
     "responses": lambda encoded, asked: _decode_response(encoded, asked),
     "full_answers": lambda encoded, asked: _decode_full_answers(encoded, asked),
+    "entailments": lambda encoded, asked: _decode_entailment(encoded),
 }
 
 

@@ -26,6 +26,8 @@ from hypothesis import strategies as st
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError
 from pytest_pluralism.core.records import (
     Answer,
+    EntailmentPair,
+    EntailmentScores,
     FullAnswerPrompt,
     FullAnswerScores,
     GenerationSettings,
@@ -41,6 +43,7 @@ from pytest_pluralism.models.answers import (
     AnswerStoreError,
     answer_key,
     default_answers_folder,
+    entailment_key,
     full_answer_key,
     response_key,
 )
@@ -1014,7 +1017,7 @@ def test_pruning(tmp_path: Path) -> None:
         assert before // 3 < store.path.stat().st_size <= before // 2
         assert store.prune(most_bytes=0) > 0
         assert store.models() == []
-        assert store.path.stat().st_size < 30_000
+        assert store.path.stat().st_size < 40_000
         assert store.verify() == answers.StoreCheck(0, 0, 0)
 
 
@@ -1028,14 +1031,21 @@ RESPONSES = [
 ]
 FULL = FullAnswerPrompt(PROMPT, ("Not at all", "Sehr schön"), neutral=Prompt("Answer:", (), cue=""))
 FULL_SCORES = FullAnswerScores((-3.25, -math.inf), (-0.1, -5e-324), (3, 4), (10, 11))
+PAIR = EntailmentPair("Steuern sind \ud800 gerecht.\x00", "Taxes are fair.")
+ENTAILMENTS = {
+    PAIR: EntailmentScores(0.1, 0.7, 0.2),
+    EntailmentPair(PAIR.hypothesis, PAIR.premise): EntailmentScores(5e-324, 1.0, 0.0),
+    EntailmentPair("", "Taxes are fair."): EntailmentScores(0.30000000000000004),
+}
 
 
-def old_store(folder: Path) -> None:
-    """Make a store of version 1, as that version made it."""
+def old_store(folder: Path, version: int = 1) -> None:
+    """Make a store of an older version, as that version made it."""
     with contextlib.closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as connection:
         connection.execute("PRAGMA application_id=1347179858")
-        connection.execute("PRAGMA user_version=1")
-        connection.execute("""CREATE TABLE answers (
+        connection.execute(f"PRAGMA user_version={version}")
+        for table in ("answers", "responses", "full_answers")[: 1 if version == 1 else 3]:
+            connection.execute(f"""CREATE TABLE {table} (
     key BLOB NOT NULL PRIMARY KEY,
     model_sha256 TEXT NOT NULL,
     model TEXT NOT NULL,
@@ -1047,7 +1057,7 @@ def old_store(folder: Path) -> None:
     created REAL NOT NULL,
     used REAL NOT NULL
 ) WITHOUT ROWID""")
-        connection.execute("CREATE INDEX answers_by_use ON answers (used, bytes)")
+            connection.execute(f"CREATE INDEX {table}_by_use ON {table} (used, bytes)")
         connection.execute("PRAGMA journal_mode=WAL")
         for number in range(20):
             encoded = answers._encode(answer(number), prompt(number))
@@ -1058,6 +1068,7 @@ def old_store(folder: Path) -> None:
 def keep_all(store: AnswerStore) -> None:
     store.keep_responses(IDENTITY, SETTINGS, [(PROMPT, response) for response in RESPONSES])
     store.keep_full_answers(IDENTITY, [(FULL, FULL_SCORES)])
+    store.keep_entailments(IDENTITY, ENTAILMENTS.items())
 
 
 def all_there(store: AnswerStore) -> bool:
@@ -1065,7 +1076,9 @@ def all_there(store: AnswerStore) -> bool:
     assert responses in ({}, {(PROMPT, response.draw): response for response in RESPONSES})
     scores = store.lookup_full_answers(IDENTITY, [FULL])
     assert scores in ({}, {FULL: FULL_SCORES})
-    assert bool(responses) is bool(scores)
+    entailments = store.lookup_entailments(IDENTITY, [*ENTAILMENTS, EntailmentPair("a", "b")])
+    assert entailments in ({}, ENTAILMENTS)
+    assert bool(responses) is bool(scores) is bool(entailments)
     return bool(responses)
 
 
@@ -1079,10 +1092,10 @@ def test_responses_and_scores_come_back_exactly(tmp_path: Path) -> None:
     with AnswerStore(tmp_path) as store:
         assert all_there(store)
         assert store.notes == ()
-        assert store.verify() == answers.StoreCheck(5, 0, 0, responses=3, full_answers=1)
+        assert store.verify() == answers.StoreCheck(5, 0, 0, responses=3, full_answers=1, entailments=3)
         (model,) = store.models()
-        assert (model.answers, model.responses, model.full_answers) == (5, 3, 1)
-        assert (store.hits, store.misses) == (4, 5)
+        assert (model.answers, model.responses, model.full_answers, model.entailments) == (5, 3, 1, 3)
+        assert (store.hits, store.misses) == (7, 6)
 
 
 @pytest.mark.parametrize(
@@ -1104,6 +1117,7 @@ def test_other_settings_are_a_miss(tmp_path: Path, changes: dict[str, object]) -
         other = dataclasses.replace(IDENTITY, sha256="cd" * 32)
         assert store.lookup_responses(other, [PROMPT], SETTINGS, n_draws=3) == {}
         assert store.lookup_full_answers(other, [FULL]) == {}
+        assert store.lookup_entailments(other, list(ENTAILMENTS)) == {}
 
 
 def test_every_setting_is_tried_above() -> None:
@@ -1136,7 +1150,9 @@ def test_numbers_that_are_equal_are_one_setting() -> None:
 def test_the_kinds_have_keys_of_their_own() -> None:
     keys = [response_key(IDENTITY, PROMPT, SETTINGS, draw) for draw in range(3)]
     keys += [answer_key(IDENTITY, PROMPT), full_answer_key(IDENTITY, FULL)]
-    assert len(set(keys)) == 5
+    # The two directions of a pair of texts are two questions.
+    keys += [entailment_key(IDENTITY, pair) for pair in ENTAILMENTS]
+    assert len(set(keys)) == 8
 
 
 def test_what_is_no_response_or_score_is_left_out_with_a_note(tmp_path: Path) -> None:
@@ -1155,14 +1171,25 @@ def test_what_is_no_response_or_score_is_left_out_with_a_note(tmp_path: Path) ->
         dataclasses.replace(FULL_SCORES, n_bytes=(1, 1.5)),  # type: ignore[arg-type]
         FullAnswerScores((-1.0,), (-1.0,), (1,), (1,)),
     ]
+    bad_entailments = [
+        EntailmentScores(math.nan, 0.5, 0.5),
+        EntailmentScores(1.0000001, 0.0, 0.0),
+        EntailmentScores(0.5, -1e-9, 0.5),
+        EntailmentScores(0.5, 0.5),
+        EntailmentScores(0.5, None, 0.5),
+        EntailmentScores(math.inf),
+        EntailmentScores("0.5"),  # type: ignore[arg-type]
+        EntailmentScores(True),
+    ]
     with AnswerStore(tmp_path) as store:
         store.keep_responses(IDENTITY, SETTINGS, [(PROMPT, response) for response in bad_responses])
         store.keep_full_answers(IDENTITY, [(FULL, scores) for scores in bad_scores])
+        store.keep_entailments(IDENTITY, [(PAIR, scores) for scores in bad_entailments])
         assert store.verify() == answers.StoreCheck(0, 0, 0)
-        assert any("11 answers were not kept" in note for note in store.notes)
+        assert any("19 answers were not kept" in note for note in store.notes)
 
 
-@pytest.mark.parametrize("table", ["responses", "full_answers"])
+@pytest.mark.parametrize("table", ["responses", "full_answers", "entailments"])
 def test_damaged_responses_and_scores_are_never_used(tmp_path: Path, table: str) -> None:
     with AnswerStore(tmp_path) as store:
         keep_all(store)
@@ -1170,11 +1197,12 @@ def test_damaged_responses_and_scores_are_never_used(tmp_path: Path, table: str)
             connection.execute(
                 f"UPDATE {table} SET answer = CAST(replace(CAST(answer AS TEXT), '}}', ']') AS BLOB)"  # noqa: S608
             )
-        n_damaged = {"responses": 3, "full_answers": 1}[table]
+        n_damaged = {"responses": 3, "full_answers": 1, "entailments": 3}[table]
         assert store.verify().damaged == n_damaged
         there = store.lookup_responses(IDENTITY, [PROMPT], SETTINGS, n_draws=3)
         assert len(there) == (0 if table == "responses" else 3)
-        assert bool(store.lookup_full_answers(IDENTITY, [FULL])) is (table == "responses")
+        assert bool(store.lookup_full_answers(IDENTITY, [FULL])) is (table != "full_answers")
+        assert bool(store.lookup_entailments(IDENTITY, list(ENTAILMENTS))) is (table != "entailments")
         assert store.damaged == n_damaged
         keep_all(store)
         assert all_there(store)
@@ -1186,8 +1214,9 @@ def test_a_row_in_the_wrong_table_is_not_used(tmp_path: Path) -> None:
         with raw(tmp_path) as connection:
             connection.execute("INSERT INTO answers SELECT * FROM responses")
             connection.execute("INSERT INTO full_answers SELECT * FROM responses")
+            connection.execute("INSERT INTO entailments SELECT * FROM full_answers")
         assert all_there(store)
-        assert store.verify() == answers.StoreCheck(3, 0, 6, responses=3, full_answers=4)
+        assert store.verify() == answers.StoreCheck(3, 0, 10, responses=3, full_answers=4, entailments=7)
 
 
 def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
@@ -1196,11 +1225,11 @@ def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
         keep_all(store)
         clock.now += 100
         fill(store, range(5))
-        assert store.prune(older_than=50) == 4
+        assert store.prune(older_than=50) == 7
         assert not all_there(store)
         assert found(store, range(5)) == set(range(5))
         keep_all(store)
-        assert store.prune(model_sha256s=["ab" * 32]) == 9
+        assert store.prune(model_sha256s=["ab" * 32]) == 12
         assert store.models() == []
         # What was used longest ago goes first, whatever it is.
         keep_all(store)
@@ -1219,15 +1248,16 @@ def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
         assert store.models()[0].responses > 100
 
 
-def test_a_store_of_version_1_keeps_its_answers(tmp_path: Path) -> None:
-    old_store(tmp_path)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_store_of_an_older_version_keeps_its_answers(tmp_path: Path, version: int) -> None:
+    old_store(tmp_path, version)
     with AnswerStore(tmp_path, read_only=True) as store:
         assert found(store, range(21)) == set(range(20))
         assert not all_there(store)
         assert store.verify() == answers.StoreCheck(20, 0, 0)
         assert store.models()[0].answers == 20
     with raw(tmp_path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (version,)
         # A process of the older version that has the file open goes on.
         connection.execute("SELECT count(*) FROM answers").fetchone()
         with AnswerStore(tmp_path) as store:
@@ -1238,7 +1268,7 @@ def test_a_store_of_version_1_keeps_its_answers(tmp_path: Path) -> None:
         connection.execute("UPDATE answers SET used = used")
     with AnswerStore(tmp_path) as store:
         assert all_there(store)
-        assert store.verify() == answers.StoreCheck(20, 0, 0, responses=3, full_answers=1)
+        assert store.verify() == answers.StoreCheck(20, 0, 0, responses=3, full_answers=1, entailments=3)
     assert damaged_files(tmp_path) == []
     with raw(tmp_path) as connection, AnswerStore(tmp_path / "new"), raw(tmp_path / "new") as fresh:
         same = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"

@@ -20,6 +20,8 @@ import pytest_pluralism
 from pytest_pluralism.cli import main
 from pytest_pluralism.core.records import (
     Answer,
+    EntailmentPair,
+    EntailmentScores,
     FullAnswerPrompt,
     FullAnswerScores,
     GenerationSettings,
@@ -134,31 +136,38 @@ def test_list_as_json(folder: Path) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", content["models"][0]["used"])
 
 
-def test_responses_and_full_answers_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_kind_is_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with AnswerStore(folder) as store:
         identity = ModelIdentity(spec="./small", name="small", sha256="ab" * 32, dtype="float32", device="cpu")
         prompt = Prompt("Is it?", ())
         store.keep_responses(identity, GenerationSettings(5), [(prompt, Response("Yes", 2, "eos", i)) for i in (0, 1)])
         scores = FullAnswerScores((-1.0,), (-2.0,), (1,), (3,))
         store.keep_full_answers(identity, [(FullAnswerPrompt(prompt, ("Yes",)), scores)])
+        pairs = [
+            (EntailmentPair("It is.", f"It is {number}."), EntailmentScores(0.5, 0.25, 0.25)) for number in range(4)
+        ]
+        store.keep_entailments(identity, pairs)
     assert main(["answers", "list", "--folder", str(folder)]) == 0
     first, header, large, small = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"{folder / FILE_NAME}: 50 answers, 2 responses, 1 scored full answers, ")
-    assert header.split()[4:8] == ["answers", "responses", "full", "answers"]
-    assert large.split()[4:7] == ["20", "0", "0"]
-    assert small.split()[4:7] == ["30", "2", "1"]
+    assert first.startswith(
+        f"{folder / FILE_NAME}: 50 answers, 2 responses, 1 scored full answers, 4 entailment scores, "
+    )
+    assert header.split()[4:9] == ["answers", "responses", "full", "answers", "entailments"]
+    assert large.split()[4:8] == ["20", "0", "0", "0"]
+    assert small.split()[4:8] == ["30", "2", "1", "4"]
     assert main(["answers", "list", "--folder", str(folder), "--json"]) == 0
-    assert [(one["responses"], one["full_answers"]) for one in json.loads(capsys.readouterr().out)["models"]] == [
-        (0, 0),
-        (2, 1),
-    ]
+    models = json.loads(capsys.readouterr().out)["models"]
+    assert [(one["responses"], one["full_answers"], one["entailments"]) for one in models] == [(0, 0, 0), (2, 1, 4)]
     assert main(["answers", "verify", "--folder", str(folder)]) == 0
-    assert "50 answers, 2 responses, 1 scored full answers checked, 0 damaged" in capsys.readouterr().out
+    assert (
+        "50 answers, 2 responses, 1 scored full answers, 4 entailment scores checked, 0 damaged"
+        in capsys.readouterr().out
+    )
     assert main(["answers", "verify", "--folder", str(folder), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert (content["answers"], content["responses"], content["full_answers"]) == (50, 2, 1)
+    assert (content["answers"], content["responses"], content["full_answers"], content["entailments"]) == (50, 2, 1, 4)
     assert main(["answers", "prune", "--folder", str(folder), "--model", "small", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["removed"] == 33
+    assert json.loads(capsys.readouterr().out)["removed"] == 37
 
 
 @pytest.mark.parametrize("name", ["small", "abababab", "sha256:" + "ab" * 32])
