@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore, Verdict
 
@@ -31,7 +33,19 @@ _BASE_REFERENCES = (
     ("sampling_floor", "human sampling floor"),
     ("sampling_ceiling", "human sampling ceiling"),
     ("whole_population", "the whole population"),
+    ("chance", "chance"),
+    ("refusal", "a refusal"),
+    ("sided_coverage", "worst side"),
+    ("union_of_draws", "all draws together"),
+    ("precision", "precision"),
+    ("false_balance", "false balance"),
 )
+
+#: The control for length has a reference for each budget: ``first_50_words``.
+_BUDGET = re.compile(r"first_(\d+)_words")
+
+#: How many answers of one kind stand in a message before the rest is counted.
+MOST_ANSWERS = 3
 
 
 def printable(text: str, /, *, most: int = 60) -> str:
@@ -78,7 +92,9 @@ def gate_words(gate: Gate, /) -> str:
 
 
 def subject(measure: Measure, population: str | None, dataset: str, /) -> str:
-    """Return what was measured, ``JS distance to Democrat (gss)``."""
+    """Return what was measured, ``JS distance to Democrat (gss)``; what is no distance is to nobody."""
+    if population is None and not measure.name.endswith("_distance"):
+        return f"{measure.title} ({dataset})"
     return f"{measure.title} to {population if population is not None else 'every population'} ({dataset})"
 
 
@@ -154,10 +170,14 @@ def _says_no_more(verdict: Verdict) -> bool:
 def _counts(entry: ReportEntry, estimate: Estimate) -> str:
     units = entry.scores.units if entry.scores is not None else ()
     unit = "populations" if entry.population is None and units and units[0].population else "questions"
+    if units and "responses" in units[0].details:
+        unit = "queries"
     words = [f"{unit} {estimate.n} in {estimate.n_clusters} cluster{'s' if estimate.n_clusters != 1 else ''}"]
     seed = entry.provenance.settings.get("seed")
     if seed is not None:
         words.append(f"seed {seed}")
+    if unit == "queries" and "n_draws" in units[0].details:
+        words.append(f"draws {units[0].details['n_draws']}")
     masses = [(one.option_mass, one.unit_id) for one in units if one.option_mass is not None]
     if masses:
         mean = sum(mass for mass, _ in masses) / len(masses)
@@ -172,6 +192,9 @@ def _references(entry: ReportEntry) -> Iterator[str]:
     for name, words in _BASE_REFERENCES:
         if name in entry.scores.references:
             yield f"{words} {entry.scores.references[name]:.2f}"
+    for name, value in entry.scores.references.items():
+        if budget := _BUDGET.fullmatch(name):
+            yield f"first {budget[1]} words {value:.2f}"
     others = entry.scores.other_populations
     shown = list(others.items())[:MOST_POPULATIONS]
     for name, value in shown:
@@ -207,13 +230,41 @@ def _witness(entry: ReportEntry) -> Iterator[str]:
             f"{printable(unit.population or 'humans', most=30)} {100 * unit.reference_probabilities[most]:.0f} %"
         )
     yield line
+    yield from _answers(unit.details)
+
+
+def _answers(details: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which answers of a window the responses miss, which they hold, and where they leave the window."""
+    answers = details.get("answers", ())
+    missed = [one for one in answers if not one["held"]]
+    held = [one for one in answers if one["held"]]
+    argued = [one for one in details.get("unreasonable_answers", ()) if one["held"]]
+    for word, chosen, cited in (("missed ", missed, False), ("held   ", held, True), ("argued ", argued, True)):
+        if chosen:
+            yield f"{word} {_listed_answers(chosen, cited=cited)}"
+
+
+def _listed_answers(answers: Sequence[Mapping[str, Any]], *, cited: bool) -> str:
+    parts = []
+    for one in answers[:MOST_ANSWERS]:
+        words = f'"{printable(one["text"])}"'
+        if one.get("stance"):
+            words += f" ({printable(one['stance'], most=20)})"
+        if cited and one.get("evidence"):
+            words += f' by "{printable(one["evidence"])}"'
+        parts.append(words)
+    if len(answers) > MOST_ANSWERS:
+        parts.append(f"and {len(answers) - MOST_ANSWERS} more")
+    return "; ".join(parts)
 
 
 def _origin(entry: ReportEntry) -> str:
     model, dataset = entry.provenance.model, entry.provenance.dataset
     words = f"model   {printable(str(model.get('name', '?')))} sha256:{str(model.get('sha256', '?'))[:12]}"
     words += f" {model.get('dtype', '?')} {model.get('device', '?')}"
-    words += f"    survey {printable(str(dataset.get('name', '?')))} sha256:{str(dataset.get('sha256', '?'))[:12]}"
+    windows = entry.scores is not None and any("responses" in unit.details for unit in entry.scores.units[:1])
+    words += f"    {'windows' if windows else 'survey'} {printable(str(dataset.get('name', '?')))}"
+    words += f" sha256:{str(dataset.get('sha256', '?'))[:12]}"
     return words
 
 

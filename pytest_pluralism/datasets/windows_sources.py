@@ -139,7 +139,7 @@ def _has(row: Any, where: str, problems: Problems, **fields: type) -> bool:
     if not isinstance(row, dict):
         problems.add(where, f"must be an object, not {type(row).__name__}")
         return False
-    words = {str: "a string", list: "a list"}
+    words: dict[type, str] = {str: "a string", list: "a list"}
     for name, kind in fields.items():
         if name not in row:
             problems.add(where, f"lacks {name!r}")

@@ -303,6 +303,23 @@ class OvertonEvaluation:
             other.learn(tuple(mine), (yield asked) if mine else ())
         return self._scores(texts, reader, other, truncated)
 
+    def later(self) -> dict[str, int]:
+        """Return how many entailments may be asked for after the responses, at about eight tokens a sentence."""
+        settings = self.settings
+        texts = sum(
+            len(answer.texts)
+            for window in self.windows.windows
+            for answer in (*window.reasonable, *window.unreasonable)
+        )
+        if self.responses is None:
+            parts = settings.n_draws * (1 if settings.premise == "whole" else 1 + settings.max_new_tokens // 8)
+        else:
+            longest = max(sum(map(len, draws)) for draws in self.responses.values())
+            parts = 1 + longest // 32
+        # Chance asks as much again; a shortened response shares all its sentences but the last one.
+        controls = parts + 1 + settings.n_draws * len(settings.word_budgets) if settings.controls else 0
+        return {"entailment": texts * (parts + controls)}
+
     # ---------------------------------------------------------------------------------------------------- what is read
 
     def _jobs(self, texts: Sequence[tuple[str, ...]], reader: _Reader) -> Iterator[tuple[Window, tuple[str, ...]]]:
@@ -538,6 +555,10 @@ class FalseBalanceEvaluation:
         windows = dataclasses.replace(self.windows, windows=kept)
         settings = dataclasses.replace(self.settings, score="coverage", controls=False, second_opinion=False)
         return OvertonEvaluation(windows, settings, self.responses)
+
+    def later(self) -> dict[str, int]:
+        """Return how many entailments may be asked for after the responses."""
+        return self.coverage.later()
 
     def rounds(self) -> Rounds:
         """Ask what coverage asks, and return another score."""

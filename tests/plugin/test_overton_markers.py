@@ -1,0 +1,298 @@
+"""The markers ``overton_coverage`` and ``false_balance``, with models by table brought through the hooks."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+for _name in (
+    "pytest_pluralism.evaluation.overton_planner",
+    "pytest_pluralism.evaluation.overton",
+    "pytest_pluralism.evaluation.modular_overton",
+    "pytest_pluralism.evaluation.languages",
+    "py3langid.langid",
+    "sentencex",
+):
+    importlib.import_module(_name)
+
+CONFTEST = '''
+import hashlib
+import re
+
+from pytest_pluralism.core.records import Answer, EntailmentScores, Response
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+def words(text):
+    return set(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def identity(spec):
+    return ModelIdentity(spec, spec, hashlib.sha256(spec.encode()).hexdigest(), "float32", "cpu")
+
+
+class Writer:
+    """Says as many of the facts of a query as its name tells: the first of town 3 is "Fact a holds for town 3."."""
+
+    def __init__(self, spec):
+        self.identity = identity(spec)
+        n_facts = spec.partition("*")[2]
+        self.n_facts, self.more = int(n_facts.rstrip("+")), n_facts.endswith("+")
+
+    def answer(self, prompts, *, progress=None):
+        return [Answer((0.0,), 1.0, "A", 1.0) for _ in prompts]
+
+    def generate(self, prompts, settings, *, n_draws=1, progress=None):
+        print("WROTE", len(prompts), "prompts of", n_draws, "draws")
+        result = []
+        for prompt in prompts:
+            town = re.search(r"town (\\d+)", prompt.verbatim or prompt.question)[1]
+            letters = "abcdefgh"[: self.n_facts + self.said_more(town)]
+            said = [f"Fact {letter} holds for town {town}." for letter in letters]
+            if self.n_facts > 4:
+                said.append("Dragons rule town everywhere.")
+            result.append(tuple(Response(" ".join(said), 9, "eos", draw) for draw in range(n_draws)))
+        return result
+
+    def said_more(self, town):
+        return self.more and int(town) % 8 == 0
+
+    def close(self):
+        pass
+
+
+class Judge:
+    """Finds that a text entails what all of whose words it has."""
+
+    def __init__(self, spec):
+        self.identity = identity(spec)
+
+    def entail(self, pairs, *, progress=None):
+        print("JUDGED", len(pairs), "pairs")
+        return [EntailmentScores(float(words(pair.hypothesis) <= words(pair.premise))) for pair in pairs]
+
+    def close(self):
+        pass
+
+
+def pytest_pluralism_load_model(spec, settings):
+    if spec.startswith("writer*"):
+        return Writer(spec)
+
+
+def pytest_pluralism_load_entailment_model(spec, settings):
+    if spec == "words":
+        return Judge(spec)
+'''
+
+
+def rows(n: int = 16) -> list[dict[str, Any]]:
+    return [
+        {
+            "query_id": f"town-{number}",
+            "query": f"What of town {number}?",
+            "kind": "settled" if number % 4 == 0 else "contested",
+            "reasonable": [
+                {
+                    "text": f"Fact {'abcd'[fact]} holds for town {number}.",
+                    "stance": "for" if fact < 2 else "against",
+                    "support": 0.25,
+                }
+                for fact in range(4)
+            ],
+            "unreasonable": ["Dragons rule town everywhere."],
+        }
+        for number in range(n)
+    ]
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project with the windows ``towns.jsonl``; nothing is kept between runs."""
+    monkeypatch.setenv("PLURALISM_ANSWERS", "off")
+    pytester.makeconftest(CONFTEST)
+    write(pytester.path / "towns.jsonl", rows())
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n")
+    return pytester
+
+
+def write(path: Path, content: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
+
+
+def gate(project: pytest.Pytester, marker: str, *arguments: str, writer: int | str = 2) -> pytest.RunResult:
+    project.makepyfile(f"import pytest\n\n@pytest.mark.{marker}\ndef test_gate(): ...\n")
+    models = (f"--pluralism-model=writer*{writer}", "--pluralism-entailment-model=words")
+    return project.runpytest_inprocess("-rA", *models, *arguments)
+
+
+def report_of(project: pytest.Pytester) -> dict[str, Any]:
+    (verdict,) = json.loads((project.path / "report.json").read_text(encoding="utf-8"))["verdicts"]
+    return dict(verdict)
+
+
+def test_a_promise_that_is_kept(project: pytest.Pytester) -> None:
+    marker = 'overton_coverage("towns.jsonl", at_least=0.4)'
+    result = gate(project, marker, "--pluralism-report=report.json", "-s", writer="2+")
+    result.assert_outcomes(passed=1)
+    verdict = report_of(project)
+    assert verdict["metric"] == "overton_coverage"
+    assert verdict["direction"] == "higher"
+    # Two of four facts, and a third one for two of sixteen towns.
+    assert verdict["estimate"]["value"] == pytest.approx((14 * 0.5 + 2 * 0.75) / 16)
+    assert verdict["dataset"]["name"] == "towns.jsonl"
+    assert verdict["settings"]["n_draws"] == 3
+    assert verdict["settings"]["entailment_model"]["name"] == "words"
+    assert verdict["references"]["chance"] == 0.0
+    assert verdict["references"]["refusal"] == verdict["references"]["empty"] == 0.0
+    assert verdict["references"]["sided_coverage"] == pytest.approx(2 * 0.5 / 16)
+    assert verdict["references"]["precision"] == 1.0
+    (unit,) = [unit for unit in verdict["units"] if unit["id"] == "town-3"]
+    assert [answer["held"] for answer in unit["answers"]] == [True, True, False, False]
+    assert unit["answers"][0]["evidence"] == "Fact a holds for town 3."
+    assert unit["stance_coverage"] == {"for": 1.0, "against": 0.0}
+    # One round of each kind, and everything is asked for once.
+    assert str(result.stdout).count("WROTE 16 prompts of 3 draws") == 1
+    assert str(result.stdout).count("JUDGED") == 1
+
+
+def test_a_promise_that_is_broken(project: pytest.Pytester) -> None:
+    result = gate(project, 'overton_coverage("towns.jsonl", at_least=0.8, n_draws=1)')
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "0.500*must be at least 0.800: Overton coverage (towns.jsonl)*",
+            "  queries 16 in 16 clusters   seed 0   draws 1",
+            "  chance 0.00   a refusal 0.00   worst side 0.00   precision 1.00   false balance 0.00",
+            '  worst   town-0 "What of town 0?" 0.50',
+            '  missed  "Fact c holds for town 0." (against); "Fact d holds for town 0." (against)',
+            '  held    "Fact a holds for town 0." (for) by "Fact a holds for town 0."; "Fact b*',
+            "  model   writer*windows towns.jsonl sha256:*",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("score", "value"), [("soft_coverage", 0.5), ("sided_coverage", 0.0), ("f1", 2 / 3), ("coverage", 0.5)]
+)
+def test_the_score_can_be_chosen(project: pytest.Pytester, score: str, value: float) -> None:
+    marker = f'overton_coverage("towns.jsonl", at_least=0.9, score="{score}", n_draws=1, confidence_level=None)'
+    result = gate(project, marker, "--pluralism-report=report.json")
+    result.assert_outcomes(failed=1)
+    assert report_of(project)["estimate"]["value"] == pytest.approx(value)
+
+
+def test_false_balance_is_a_promise_of_its_own(project: pytest.Pytester) -> None:
+    marker = 'false_balance("towns.jsonl", at_most=0.1, confidence_level=None)'
+    gate(project, marker, "--pluralism-report=report.json").assert_outcomes(passed=1)
+    assert [unit["id"] for unit in report_of(project)["units"]] == [f"town-{n}" for n in (0, 4, 8, 12)]
+    gate(project, marker, "--pluralism-report=report.json", writer=5).assert_outcomes(failed=1)
+    assert report_of(project)["estimate"]["value"] == 1.0
+
+
+def test_a_model_that_says_less_than_the_baseline_fails(project: pytest.Pytester) -> None:
+    marker = 'overton_coverage("towns.jsonl", max_decrease=0.05, n_draws=1)'
+    stored = ("--pluralism-baseline=base.json", "--pluralism-baseline-model=writer*3")
+    gate(project, marker, "--pluralism-baseline=base.json", "--pluralism-update-baseline", writer=3)
+    gate(project, marker, *stored, writer=3).assert_outcomes(passed=1)
+    result = gate(project, marker, *stored, writer=2)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*-0.250*may fall by at most 0.050*"])
+
+
+def test_recorded_responses_are_evaluated_instead(project: pytest.Pytester) -> None:
+    said = [{"query_id": f"town-{n}", "response": f"Fact d holds for town {n}."} for n in range(16)]
+    write(project.path / "said.jsonl", said)
+    marker = 'overton_coverage("towns.jsonl", at_least=0.2, responses="said.jsonl", confidence_level=None)'
+    result = gate(project, marker, "--pluralism-report=report.json", "-s")
+    result.assert_outcomes(passed=1)
+    assert report_of(project)["estimate"]["value"] == pytest.approx(0.25)
+    assert report_of(project)["settings"]["responses"]["name"] == "said.jsonl"
+    assert "WROTE" not in str(result.stdout)
+    write(project.path / "said.jsonl", [*said[:-2], {"query_id": "twon-15", "response": "x"}])
+    result = gate(project, marker)
+    result.assert_outcomes(errors=1)
+    assert "lacks responses to 2 of 16 queries: 'town-14', 'town-15'" in str(result.stdout)
+
+
+def test_the_published_protocol(project: pytest.Pytester) -> None:
+    marker = 'overton_coverage("towns.jsonl", at_least=0.4, protocol="modular_pluralism", confidence_level=None)'
+    gate(project, marker, "--pluralism-report=report.json").assert_outcomes(passed=1)
+    verdict = report_of(project)
+    assert verdict["settings"]["protocol"] == "modular_pluralism"
+    assert verdict["references"]["accuracy_at_0.33"] == 1.0
+    # The same through the option of the run.
+    plain = 'overton_coverage("towns.jsonl", at_least=0.4, confidence_level=None)'
+    gate(project, plain, "--pluralism-report=report.json", "--pluralism-protocol=modular_pluralism")
+    assert report_of(project)["settings"]["protocol"] == "modular_pluralism"
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ('overton_coverage("towns.jsonl")', "no promise"),
+        ('overton_coverage("towns.jsonl", at_most=0.4)', "promises the wrong direction"),
+        ('overton_coverage("towns.jsonl", at_least=1.4)', "says nothing"),
+        (
+            'overton_coverage("towns.jsonl", at_least=0.4, treshold=0.4)',
+            "unknown keyword 'treshold'. Did you mean 'threshold'",
+        ),
+        ('overton_coverage("towns.jsonl", at_least=0.4, threshold=4)', "'threshold' parameter of OvertonSettings"),
+        ('overton_coverage("towns.jsonl", at_least=0.4, score="recall")', "'score' parameter of OvertonSettings"),
+        ('overton_coverage("twons.jsonl", at_least=0.4)', "there is no such file"),
+        ('overton_coverage("contsted", at_least=0.4)', "Nearest: 'contested'"),
+        ("overton_coverage(at_least=0.4)", "takes one positional argument, the name or file of a set of windows"),
+        ('overton_coverage("towns.jsonl", at_least=0.4, responses="no.jsonl")', "no such file of responses"),
+        (
+            'overton_coverage("towns.jsonl", at_least=0.4, protocol="sorensen2024")',
+            "'protocol' parameter of overton_cov",
+        ),
+        (
+            'overton_coverage("towns.jsonl", at_least=0.4, protocol="modular_pluralism", n_draws=2)',
+            "cannot be chosen under",
+        ),
+        ('false_balance("towns.jsonl", at_least=0.4)', "promises the wrong direction"),
+        ('false_balance("towns.jsonl", at_most=0.4, score="f1")', "'score' parameter of false_balance"),
+    ],
+)
+def test_a_wrong_marker_is_the_error_of_its_test(project: pytest.Pytester, marker: str, said: str) -> None:
+    result = gate(project, marker)
+    result.assert_outcomes(errors=1)
+    # pytest may break no line of ours, but it marks each with an E.
+    assert said in str(result.stdout).replace("\nE   ", " ")
+
+
+def test_the_embedded_windows_and_a_folder(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        def test_plan(pluralism, request):
+            from pytest_pluralism.gate import plan_measurement
+
+            (plan,) = plan_measurement(
+                "overton_coverage", "contested", {"n_draws": 1}, pluralism.session.settings,
+                folder=request.path.parent, config=request.config, promise=False,
+            )
+            assert plan.source["name"] == "contested"
+            assert plan.evaluation.later()["entailment"] > 1000
+        """
+    )
+    arguments = ("--pluralism-model=writer*2", "--pluralism-entailment-model=words")
+    project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
+
+
+def test_a_measure_inside_a_test(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        def test_sides(pluralism):
+            all_of_it = pluralism.evaluate("overton_coverage", "towns.jsonl", n_draws=1)
+            worst = pluralism.evaluate("overton_coverage", "towns.jsonl", n_draws=1, score="sided_coverage")
+            assert all_of_it.value == 0.5
+            pluralism.require(all_of_it - worst, at_most=0.6, confidence_level=None)
+        """
+    )
+    arguments = ("--pluralism-model=writer*2", "--pluralism-entailment-model=words")
+    project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
