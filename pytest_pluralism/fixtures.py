@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +99,12 @@ def harmless(text: str) -> str:
     from pytest_pluralism.core import messages
 
     return messages.harmless(text)
+
+
+def failure_of(item: pytest.Item, error: PluralismError) -> str:
+    """Return what is wrong and the line of the test where it came up, as one sentence."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == item.path]
+    return harmless(f"{item.path.name}:{lines[-1]}: {error}" if lines else str(error))
 
 
 class Pluralism:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Setting:
     many: bool = False
     flag: bool = False
     metavar: str | None = None
+    is_path: bool = False
 
     @property
     def option(self) -> str:
@@ -103,13 +105,21 @@ SETTINGS: tuple[Setting, ...] = (
         "given several times, the tests run once a model",
         many=True,
         metavar="SPEC",
+        is_path=True,
     ),
-    Setting("reference_model", None, "the model behind the fixture reference_language_model", metavar="SPEC"),
+    Setting(
+        "reference_model",
+        None,
+        "the model behind the fixture reference_language_model",
+        metavar="SPEC",
+        is_path=True,
+    ),
     Setting(
         "entailment_model",
         None,
         "the model that judges whether one text says what another says",
         metavar="SPEC",
+        is_path=True,
     ),
     Setting("device", "auto", "where models run: auto (cuda when there is one), cpu, cuda, cuda:1, mps"),
     Setting(
@@ -126,9 +136,15 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "a folder in which answers are kept, so that nothing is asked twice, or off; by default in the user cache",
         metavar="DIR|off",
+        is_path=True,
     ),
     Setting(
-        "baseline", None, "a .json file or a folder with stored past results to compare with", Path, metavar="PATH"
+        "baseline",
+        None,
+        "a .json file or a folder with stored past results to compare with",
+        Path,
+        metavar="PATH",
+        is_path=True,
     ),
     Setting(
         "baseline_model",
@@ -151,6 +167,7 @@ SETTINGS: tuple[Setting, ...] = (
         _report_path,
         many=True,
         metavar="PATH",
+        is_path=True,
     ),
     Setting(
         "inconclusive",
@@ -174,8 +191,22 @@ SETTINGS: tuple[Setting, ...] = (
         '"don\'t know" and refused answers: keep, drop or separate',
         _choice("keep", "drop", "separate"),
     ),
-    Setting("trust_remote_code", (), "run code that comes with this model (a SPEC)", many=True, metavar="SPEC"),
-    Setting("allow_pickled_weights", (), "load pickled weights of this model (a SPEC)", many=True, metavar="SPEC"),
+    Setting(
+        "trust_remote_code",
+        (),
+        "run code that comes with this model (a SPEC)",
+        many=True,
+        metavar="SPEC",
+        is_path=True,
+    ),
+    Setting(
+        "allow_pickled_weights",
+        (),
+        "load pickled weights of this model (a SPEC)",
+        many=True,
+        metavar="SPEC",
+        is_path=True,
+    ),
 )
 
 
@@ -269,9 +300,22 @@ def _raw(config: pytest.Config, setting: Setting) -> tuple[Any, str, str]:
         # Quotes hold a path with spaces together, as in a shell.
         return (shlex.split(text) if setting.many else text), "environment", setting.environment
     ini = config.getini(setting.ini)
+    if ini and setting.is_path and config.inipath is not None:
+        folder = config.inipath.parent
+        ini = [_beside(folder, one) for one in ini] if setting.many else _beside(folder, ini)
     if ini:
         return ini, "ini", setting.ini
     return None, "default", setting.option
+
+
+def _beside(folder: Path, text: str) -> str:
+    """Return a path of the ini file as seen from its folder; names of models and ``off`` are no paths."""
+    text = text.strip()
+    # A scheme has two letters at least, so that C:\\models is a path.
+    if not text or text in {"off", "."} or re.match(r"[A-Za-z][A-Za-z0-9_]+:", text):
+        return text
+    path = Path(text).expanduser()
+    return text if path.is_absolute() else os.path.relpath(folder / path)
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism import hookspecs, options
+from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.evaluation.registry import MEASURES
-from pytest_pluralism.fixtures import entailment_model, language_model, pluralism, reference_language_model
+from pytest_pluralism.fixtures import (
+    Pluralism,
+    entailment_model,
+    failure_of,
+    language_model,
+    pluralism,
+    reference_language_model,
+)
 from pytest_pluralism.session import ENTRIES, MARKS, OWNERS, PLANS, SESSION, PluralismSession, model_id
 from pytest_pluralism.workers import has_owners, make_scheduler
 
@@ -40,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
             f"confidence_level=0.95, ...): promise about the {measure.title}: {measure.description}",
         )
     session = PluralismSession(config, options.resolve(config))
+    # Other names may belong to a hook in a conftest.py that is read while tests are collected.
+    _refuse_misspelt(config, session.settings, known_kinds=True)
     names = [model_id(spec) for spec in session.settings["model"]]
     for name in names:
         if names.count(name) > 1:
@@ -55,6 +65,30 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Controller(session), "pluralism-controller")
     else:
         config.pluginmanager.register(Worker(session), "pluralism-worker")
+
+
+def _refuse_misspelt(config: pytest.Config, settings: options.Settings, *, known_kinds: bool) -> None:
+    """Stop the run where a name can be no model of ours, and no hook of the project can know it either."""
+    chosen = [name for name in ("model", "reference_model", "entailment_model") if settings[name]]
+    if not chosen:
+        return
+    from pytest_pluralism.core.errors import ModelError
+    from pytest_pluralism.models import specification
+
+    for name in chosen:
+        entails = name == "entailment_model"
+        parse = specification.parse_entailment_spec if entails else specification.parse_model_spec
+        hook = (
+            config.hook.pytest_pluralism_load_entailment_model if entails else config.hook.pytest_pluralism_load_model
+        )
+        value = settings[name]
+        for spec in value if isinstance(value, tuple) else (value,):
+            if len(hook.get_hookimpls()) > 1 or (known_kinds and spec.partition(":")[0] not in specification.KINDS):
+                continue
+            try:
+                parse(spec)
+            except ModelError as error:
+                raise pytest.UsageError(f"--pluralism-{name.replace('_', '-')}: {error}") from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -89,6 +123,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Read every marker, and let the tests whose markers are wrong report that before a model loads."""
     settings = config.stash[SESSION].settings
+    if not hasattr(config, "workerinput"):
+        _refuse_misspelt(config, settings, known_kinds=False)
     for item in items:
         if not any(mark.name in MEASURES for mark in item.iter_markers()):
             continue
@@ -113,15 +149,28 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """After the body of a marked test, judge its promises."""
     if not hasattr(item, "fixturenames") and PLANS in item.stash:
         pytest.fail("\n".join(item.stash[PLANS][1]), pytrace=False)
-    result = yield
+    try:
+        result = yield
+    except PluralismError as error:
+        if "pluralism" not in getattr(item, "fixturenames", ()):
+            raise
+        # The sentence says what is wrong; the frames of ours between it and the test do not.
+        pytest.fail(failure_of(item, error), pytrace=False)
     if _marks(item) != item.stash.get(MARKS, 0):
         pytest.fail(
             "a marker of this plugin was added after collection, so that its promise was not judged. "
             "Put it on the test, or add it in pytest_collection_modifyitems.",
             pytrace=False,
         )
-    handle = getattr(item, "funcargs", {}).get("pluralism")
-    if handle is not None and item.stash.get(PLANS, None):
+    given = getattr(item, "funcargs", {})
+    if "pluralism" in given and item.stash.get(PLANS, None):
+        handle = given["pluralism"]
+        if not isinstance(handle, Pluralism):
+            pytest.fail(
+                "the fixture 'pluralism' of this test is one of the project's own, so that the promises of its markers "
+                "were not judged. Give that fixture another name.",
+                pytrace=False,
+            )
         handle.assert_promises()
     return result
 
@@ -132,7 +181,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "call" and item.stash.get(ENTRIES, None):
         from pytest_pluralism.report.junit_xml import properties
 
-        item.user_properties += properties(item.stash[ENTRIES])
+        ours = properties(item.stash[ENTRIES])
+        # A test that runs again (pytest-rerunfailures) has those of its earlier run.
+        names = {name for name, _ in ours}
+        item.user_properties[:] = [one for one in item.user_properties if one[0] not in names] + ours
     report = yield
     if call.when == "call":
         report.pluralism_entries = item.stash.get(ENTRIES, [])
