@@ -34,6 +34,7 @@ __all__ = [
     "Question",
     "ReportEntry",
     "Response",
+    "RewardRequest",
     "Scores",
     "Survey",
     "Turn",
@@ -372,6 +373,15 @@ class EntailmentScores:
     entailment: float
     neutral: float | None = None
     contradiction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRequest:
+    """A response to a prompt, and the attribute that a value model says how faithfully it reflects."""
+
+    prompt: str
+    response: str
+    attribute: str
 
 
 # -------------------------------------------------------------------------------------------- what it amounts to

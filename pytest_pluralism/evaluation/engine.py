@@ -179,8 +179,24 @@ class Entailment(Work):
         store.keep_entailments(identity, pairs)
 
 
+class Rewards(Work):
+    """What a response is worth to an attribute; computed anew in each run."""
+
+    name, method, does = "rewards", "reward", "give rewards"
+    results = "rewards"
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has: it holds no rewards."""
+        return {}
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store, which holds no rewards."""
+
+
 #: Every kind of work, by the name that a round has for it.
-WORKS: Mapping[str, Work] = {work.name: work for work in (Answers(), FullAnswers(), Responses(), Entailment())}
+WORKS: Mapping[str, Work] = {
+    work.name: work for work in (Answers(), FullAnswers(), Responses(), Entailment(), Rewards())
+}
 
 
 def cells_of(asked: Round, /) -> list[tuple[Cell, ...]]:

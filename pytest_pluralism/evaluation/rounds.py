@@ -21,6 +21,7 @@ ROLES = {
     "full_answers": "language_model",
     "responses": "language_model",
     "entailment": "entailment_model",
+    "rewards": "value_model",
 }
 
 
@@ -30,11 +31,11 @@ class Round:
 
     Attributes
     ----------
-    work : {"answers", "full_answers", "responses", "entailment"}
+    work : {"answers", "full_answers", "responses", "entailment", "rewards"}
         What is asked for.
     requests : tuple
         A ``Prompt`` each for answers and responses, a ``FullAnswerPrompt`` for full answers, an ``EntailmentPair`` for
-        entailment. Equal requests, here and in other gates, are answered once.
+        entailment, a ``RewardRequest`` for rewards. Equal requests, here and in other gates, are answered once.
     settings : GenerationSettings or None
         How responses are written.
     n_draws : int
@@ -51,12 +52,12 @@ class Round:
 
     @property
     def role(self) -> str:
-        """The model that answers: ``language_model``, ``entailment_model``, or the one that is named."""
+        """The model that answers: ``language_model``, ``entailment_model``, ``value_model``, or the one that is named."""
         return self.named or ROLES[self.work]
 
 
-#: Yields rounds, is sent one result a request (an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores),
-#: returns the scores.
+#: Yields rounds, is sent one result a request (an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores, or
+#: a reward as a float), returns the scores.
 Rounds = Generator[Round, Sequence[Any], Scores]
 
 

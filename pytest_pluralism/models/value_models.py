@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
+from pytest_pluralism.core.records import RewardRequest
 from pytest_pluralism.models.huggingface import (
     DTYPES,
     _device,
@@ -33,7 +34,6 @@ __all__ = [
     "KaleidoModel",
     "KaleidoTask",
     "RewardModel",
-    "RewardRequest",
     "ValueJudgement",
     "ValueModel",
     "ValueRequest",
@@ -57,15 +57,6 @@ MOST_NEW_TOKENS = 30
 
 #: How many tokens one forward pass holds at most, filled-up places included.
 MOST_BATCH_TOKENS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class RewardRequest:
-    """A response to a prompt, and the attribute that it should reflect."""
-
-    prompt: str
-    response: str
-    attribute: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
+from pytest_pluralism.core.records import RewardRequest
 from pytest_pluralism.models.value_models import (
     KaleidoTask,
-    RewardRequest,
     ValueJudgement,
     ValueRequest,
     kind_of_value,
