@@ -1,13 +1,18 @@
-"""What the packaged models cost in memory, and whether closing one gives it back: `python benchmarks/memory.py`.
+"""What the packaged models cost in memory: alone, one after the other, and under workers of pytest-xdist.
 
-Prints JSON. Each measurement runs in a process of its own, since a peak never comes down again.
+`python benchmarks/memory.py` prints JSON. Each measurement runs in a process of its own, since a peak never comes down
+again; `python benchmarks/memory.py workers` measures the workers alone.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
+import time
+from pathlib import Path
 
 MODELS = ("embedded:smollm2-135m-instruct", "embedded:gemma-3-270m")
 
@@ -54,20 +59,96 @@ def measure(specs: list[str]) -> dict[str, object]:
     return json.loads(done.stdout)
 
 
+#: Eight files of three tests that one model answers, as a suite has them.
+WORKER_TEST = """
+import pytest
+
+@pytest.mark.js_distance("gss", population="Democrat", at_most=1.0, seed={number}, repetitions=1)
+def test_one(): ...
+
+@pytest.mark.js_distance("gss", population="Republican", at_most=1.0, seed={number}, repetitions=1)
+def test_two(): ...
+
+def test_other(): ...
+"""
+
+
+def of_the_tree(pid: int) -> int:
+    """Return the memory that a process and all its children have for themselves (USS), in bytes."""
+    import psutil
+
+    total = 0
+    try:
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            try:
+                total += process.memory_full_info().uss
+            except psutil.Error:
+                continue
+    except psutil.Error:
+        pass
+    return total
+
+
+def under_workers(n: int, model: str = MODELS[0]) -> dict[str, float]:
+    """Run a suite with so many workers, and look at their memory ten times a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(8):
+            Path(folder, f"test_{number}.py").write_text(WORKER_TEST.format(number=number))
+        options = (
+            "-q",
+            "-n",
+            str(n),
+            f"--pluralism-model={model}",
+            "--pluralism-answers=off",
+            "-p",
+            "no:cacheprovider",
+        )
+        started = time.perf_counter()
+        command = [sys.executable, "-m", "pytest", *options, folder]
+        with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=os.environ) as run:
+            peak = 0
+            while run.poll() is None:
+                peak = max(peak, of_the_tree(run.pid))
+                time.sleep(0.1)
+            said = run.stdout.read() if run.stdout else ""
+        if run.returncode:
+            sys.exit(said)
+    return {"workers": n, "peak": peak / (1 << 20), "seconds": round(time.perf_counter() - started, 1)}
+
+
+def workers() -> dict[str, object]:
+    """Measure one worker against four."""
+    one, four = under_workers(1), under_workers(4)
+    return {"unit": "MiB for themselves (USS)", "runs": [one, four], "ratio": four["peak"] / one["peak"]}
+
+
 def main() -> None:
     alone = {spec: measure([spec]) for spec in MODELS}
     in_turn = measure(list(MODELS))
     larger = max(float(result["peak"]) for result in alone.values())
     ratio = float(in_turn["peak"]) / larger
     print(
-        json.dumps({"unit": "MiB resident", "alone": alone, "in_turn": in_turn, "ratio": ratio, "limit": 1.3}, indent=1)
+        json.dumps(
+            {
+                "unit": "MiB resident",
+                "alone": alone,
+                "in_turn": in_turn,
+                "ratio": ratio,
+                "limit": 1.3,
+                "workers": workers(),
+            },
+            indent=1,
+        )
     )
     if ratio >= 1.3:
         sys.exit("two models in turn cost more than 1.3 times the larger one")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] == ["workers"]:
+        print(json.dumps(workers(), indent=1))
+    elif len(sys.argv) > 1:
         print(json.dumps(one_process(sys.argv[1:])))
     else:
         main()

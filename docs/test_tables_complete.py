@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pluralism import gate, options
+from pytest_pluralism import options
+from pytest_pluralism.evaluation import distributional_planner
 from pytest_pluralism.report import json_report
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -33,8 +34,7 @@ def test_no_row_is_left_of_an_option_that_is_gone() -> None:
 
 
 def test_every_keyword_of_a_distance_is_in_the_table() -> None:
-    # The bounds of measures of which more is better belong to their own pages.
-    keywords = set(gate.KEYWORDS) - {"at_least", "max_decrease"}
+    keywords = {"at_most", "max_increase", "confidence_level", *distributional_planner.KEYWORDS}
     rows = "\n".join(line for line in OPTIONS.partition("## Fixtures")[0].splitlines() if line.startswith("| `"))
     assert {keyword for keyword in keywords if f"`{keyword}`" not in rows} == set()
 
