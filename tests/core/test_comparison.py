@@ -21,6 +21,7 @@ from pytest_pluralism.core.estimation import (
     sign_flip,
     subtract_estimates,
 )
+from pytest_pluralism.core.estimation.intervals import ALLOWANCE_OF_CHANGES, ALLOWANCE_OF_VALUES, allowance_of
 
 #: Fisher 1935, "The Design of Experiments", section 17: Darwin's maize, crossed minus self-fertilised, in inches / 8.
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -320,19 +321,25 @@ def test_a_unit_that_is_missing_on_either_side_is_missing_from_the_difference():
 
 @pytest.mark.parametrize("level", [0.95, None])
 def test_each_end_of_a_change_is_the_outer_one(level):
-    # A gate tests one end at a time: neither the plain nor the corrected interval may be left.
+    # A gate tests one end at a time: neither may lie inside the plain or the corrected interval, nor be less allowing.
     values = np.random.default_rng(2).gamma(1.0, size=30)
     for sign in (1.0, -1.0):
         for clusters in (None, np.arange(30) // 2):
             change = compare_paired(sign * values, np.zeros(30), clusters=clusters, confidence_level=level)
             for at in (0.9, 0.95):
                 here = interval_at(change, at)
-                both = [
+                plain, corrected = (
                     estimate_mean(sign * values, clusters=clusters, method=method, confidence_level=at)
                     for method in ("t", "skewness")
-                ]
-                assert here.low == pytest.approx(min(one.low for one in both))
-                assert here.high == pytest.approx(max(one.high for one in both))
+                )
+                more = (
+                    (ALLOWANCE_OF_CHANGES / ALLOWANCE_OF_VALUES - 1)
+                    * plain.standard_error
+                    * (allowance_of(corrected.method, level=at, n_clusters=plain.n_clusters))
+                )
+                assert more > 0
+                assert here.low == pytest.approx(min(plain.low, corrected.low - more))
+                assert here.high == pytest.approx(max(plain.high, corrected.high + more))
 
 
 def test_differences_of_a_whole_set_are_no_shares_at_another_level_either():

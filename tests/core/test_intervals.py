@@ -20,7 +20,7 @@ from pytest_pluralism.core.estimation import (
     interval_at,
     wilson_interval,
 )
-from pytest_pluralism.core.estimation.intervals import SKEWNESS_RULE_CLUSTERS
+from pytest_pluralism.core.estimation.intervals import ALLOWANCE_OF_CHANGES, ALLOWANCE_OF_VALUES, FEW_CLUSTERS
 
 scores = st.lists(st.floats(-1, 1).map(lambda x: round(x, 4)), min_size=2, max_size=30)
 quick = settings(max_examples=60, deadline=None)
@@ -151,23 +151,41 @@ def test_degrees_of_freedom_from_the_eigenvalues_of_the_quadratic_form():
     assert f"{freedom:.1f} degrees of freedom" in estimate.method
 
 
-@pytest.mark.parametrize("n", [8, 25])
+def allowance(n, z=1.959963984540054):
+    """What z standard errors of a normal sample's skewness are worth at an end (Johnson 1978), in standard errors."""
+    error = math.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
+    return z * error * (1 + 2 * z**2) / (6 * math.sqrt(n))
+
+
+def test_the_standard_error_of_skewness():
+    # Fisher's formula is that of the bias-corrected skewness of normal samples.
+    drawn = stats.skew(np.random.default_rng(5).standard_normal((20_000, 25)), axis=1, bias=False)
+    z = 1.0
+    assert allowance(25, z) * 6 * math.sqrt(25) / 3 == pytest.approx(drawn.std(), rel=0.03)
+
+
+@pytest.mark.parametrize("method", ["skewness", "outer"])
+@pytest.mark.parametrize("n", [8, 25, 400])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_skewness_ends_solve_halls_equation(n, sign):
+def test_skewness_ends_solve_halls_equation(n, sign, method):
     # Hall 1992: g(S) = S + a S^2 + a^2 S^3 / 3 + skewness / (6 n) with a = skewness / 3 equals t / sqrt(n) at an end.
     values = sign * skewed(n)
-    estimate, plain = estimate_mean(values, method="skewness"), estimate_mean(values, method="t")
+    estimate, plain = estimate_mean(values, method=method), estimate_mean(values, method="t")
     sigma, skewness = values.std(ddof=1), stats.skew(values)
     assert abs(skewness) > 0.5
-    outer = estimate.high if sign > 0 else estimate.low
+    share = ALLOWANCE_OF_CHANGES if method == "outer" else ALLOWANCE_OF_VALUES if n >= FEW_CLUSTERS else 0.0
+    moved = share * allowance(n) * sigma / math.sqrt(n)
+    outer = (estimate.high if sign > 0 else estimate.low) - sign * moved
     s = (values.mean() - outer) / sigma
     a = skewness / 3
     solved = s + a * s**2 + a**2 * s**3 / 3 + skewness / (6 * n)
     assert solved == pytest.approx(-sign * stats.t.ppf(0.975, n - 1) / math.sqrt(n), rel=1e-9)
-    # On the side without the long tail Hall's end lies further in; with few clusters the t interval's stands there.
+    # On the side without the long tail the corrected end lies further in; the outer one is never inside that of t.
     inner, of_t = (estimate.low, plain.low) if sign > 0 else (estimate.high, plain.high)
-    assert (inner == of_t) == (n == 8)
-    assert sign * inner >= sign * of_t
+    if method == "outer" or n < FEW_CLUSTERS:
+        assert sign * inner <= sign * of_t
+    else:
+        assert sign * inner > sign * of_t
 
 
 @pytest.mark.parametrize(("n_yes", "n"), [(81, 263), (15, 148), (0, 20), (1, 29), (29, 29)])
@@ -206,9 +224,9 @@ def test_shares_get_wilsons_interval_of_the_effective_number():
 
 
 def test_the_automatic_rule():
-    few, many = skewed(30), skewed(SKEWNESS_RULE_CLUSTERS)
-    assert estimate_mean(few).method == "clustered t, corrected for skewness"
-    assert estimate_mean(many).method == "clustered t"
+    few = skewed(30)
+    for values in (few, skewed(3), skewed(2000)):
+        assert estimate_mean(values).method == "clustered t, corrected for skewness"
     assert estimate_mean(few, clusters=np.arange(30) // 5).method == "clustered t, corrected for skewness"
     very_unequal = [0] * 21 + list(range(1, 10))
     assert estimate_mean(few, clusters=very_unequal).method == "clustered t, 1.0 degrees of freedom"
@@ -343,22 +361,20 @@ def test_interval_at_keeps_two_way_clusters():
         assert interval_at(estimate, 0.9).low == pytest.approx(direct.low, rel=1e-12)
 
 
-@pytest.mark.parametrize("method", ["t", "satterthwaite", "skewness"])
+@pytest.mark.parametrize("method", ["t", "satterthwaite", "skewness", "outer"])
 @pytest.mark.parametrize("clusters", [None, [0, 0, 1, 2, 2, 2, 3, 4, 5, 5]])
 @pytest.mark.parametrize("keep", [True, False])
 def test_p_value_of_an_end_is_half_the_rest(method, clusters, keep):
     estimate = estimate_mean(skewed(10), clusters=clusters, method=method)
     if not keep:
         estimate = replace(estimate, values=(), clusters=())
+    if method == "skewness" and keep:
+        # With less allowance than the p-value has, an end is reached sooner than the p-value falls to half the rest.
+        assert bound_p_value(estimate, estimate.high, alternative="less") > 0.025
+        assert bound_p_value(estimate, estimate.low, alternative="greater") > 0.025
+        estimate = estimate_mean(skewed(10), clusters=clusters, method="outer")
     assert bound_p_value(estimate, estimate.high, alternative="less") == pytest.approx(0.025, rel=1e-6)
-    at_low = bound_p_value(estimate, estimate.low, alternative="greater")
-    if method == "skewness" and keep and clusters is None:
-        # Hall's lower end lies further in than the t interval's, and the p-value is the greater of the two.
-        statistic = (estimate.value - estimate.low) / estimate.standard_error
-        assert at_low == pytest.approx(stats.t.sf(statistic, 9), rel=1e-6)
-        assert at_low > 0.025
-    else:
-        assert at_low == pytest.approx(0.025, rel=1e-6)
+    assert bound_p_value(estimate, estimate.low, alternative="greater") == pytest.approx(0.025, rel=1e-6)
     assert bound_p_value(estimate, estimate.high, alternative="greater") >= 0.975 - 1e-6
 
 

@@ -27,10 +27,12 @@ from pytest_pluralism.core.parameters import (
 from pytest_pluralism.core.records import Estimate
 
 __all__ = [
+    "ALLOWANCE_OF_CHANGES",
+    "ALLOWANCE_OF_VALUES",
     "FEW_CLUSTERS",
     "METHODS",
-    "SKEWNESS_RULE_CLUSTERS",
     "UNEQUAL_RULE_SHARE",
+    "allowance_of",
     "bound_p_value",
     "cluster_contributions",
     "clustered_standard_error",
@@ -48,12 +50,17 @@ RESPONDENTS = "respondents resampled"
 #: The methods that ``estimate_mean`` knows.
 METHODS = ("auto", "t", "satterthwaite", "skewness", "outer", "wilson", "bca", "bootstrap_t")
 
-#: From this many clusters on the plain t interval needs no help with skewed scores (measured by
+#: A sample's skewness is itself uncertain, and samples that miss the long tail show too little of it. So each end of a
+#: ``"skewness"`` interval moves outwards by what this many times ``z`` standard errors of the skewness are worth, with
+#: ``z`` the normal quantile of the level. It keeps two-sided coverage near its level (measured by
 #: ``tools/simulate_statistics.py``; docs/explanation/statistics.md shows the table).
-SKEWNESS_RULE_CLUSTERS = 200
+ALLOWANCE_OF_VALUES = 0.4
 
-#: Below this many clusters the skewness itself is hardly known, so that each end is the outer one of the t interval's
-#: and the skewness-corrected one's.
+#: The same for ``"outer"`` intervals and for p-values, so that each end alone errs at most at its level.
+ALLOWANCE_OF_CHANGES = 1.25
+
+#: Below this many clusters the skewness itself is hardly known, so that each end of a ``"skewness"`` interval is the
+#: outer one of the t interval's and the corrected one's, and no allowance is added.
 FEW_CLUSTERS = 10
 
 #: Where clusters are so unequal that the degrees of freedom fall below this share of G - 1, the skewness of what they
@@ -100,10 +107,11 @@ def estimate_mean(
     method : {"auto", "t", "satterthwaite", "skewness", "outer", "wilson", "bca", "bootstrap_t"}
         How the interval is made. ``"t"`` is the formula above. ``"auto"`` takes a wider one where plain t intervals
         cover too little: Wilson's when every value is 0 or 1; for clusters of unequal sizes (or weights) an unbiased
-        variance with Satterthwaite's degrees of freedom; below ``SKEWNESS_RULE_CLUSTERS`` = 200 clusters, unless they
-        are very unequal, ``"skewness"``: Hall's cubic transformation of the t interval, which takes out skewness (below
-        ``FEW_CLUSTERS`` = 10 each end is the outer one of the two, which is ``"outer"`` at any number of clusters). For
-        two-way clusters it is ``"t"``.
+        variance with Satterthwaite's degrees of freedom; and unless clusters are very unequal or weighted,
+        ``"skewness"``: Hall's cubic transformation of the t interval, which takes out skewness, with an allowance for
+        the skewness being an estimate (below ``FEW_CLUSTERS`` = 10 each end is the outer one of Hall's and t's
+        instead). ``"outer"`` has a larger allowance and takes the outer of the two ends at any number of clusters. For
+        two-way clusters ``"auto"`` is ``"t"``.
     n_resamples : int
         For ``"bca"`` and ``"bootstrap_t"``: how many resamples of the clusters.
     rng : numpy.random.Generator or int
@@ -135,6 +143,8 @@ def estimate_mean(
     R. M. Bell, D. F. McCaffrey, "Bias reduction in standard errors for linear regression with multi-stage samples",
     Survey Methodology 28, 2002 (degrees of freedom).
     P. Hall, "On the removal of skewness by transformation", J. R. Stat. Soc. B 54, 1992 (skewness).
+    N. J. Johnson, "Modified t tests and confidence intervals for asymmetrical populations", J. Am. Stat. Assoc. 73,
+    1978 (the allowance).
     A. C. Cameron, J. B. Gelbach, D. L. Miller, "Robust inference with multiway clustering", 2011,
     doi:10.1198/jbes.2010.07136.
 
@@ -220,7 +230,7 @@ def estimate_units(
     binary = maybe_shares and bool(np.isin(array, (0.0, 1.0)).all())
     chosen = _choose_method(method, codes, masses, binary=binary, two_way=others is not None, function=function)
     if method == "auto" and chosen == "skewness" and not maybe_shares:
-        # A gate on change tests one end at a time, where the corrected interval alone errs too often.
+        # A gate on change tests one end at a time: each end alone must keep its level.
         chosen = "outer"
     value = _mean(array, masses)
     store_units = masses is None
@@ -250,6 +260,17 @@ def estimate_units(
         clusters=labels if store_units else (),
         degrees_of_freedom=freedom,
     )
+
+
+def allowance_of(method: str, /, *, level: float, n_clusters: float) -> float:
+    """Return by how many standard errors the ends of an interval of this method are moved out for unsure skewness."""
+    if "corrected for skewness" not in method:
+        return 0.0
+    outer = "outer ends" in method
+    if not outer and n_clusters < FEW_CLUSTERS:
+        return 0.0
+    share = ALLOWANCE_OF_CHANGES if outer else ALLOWANCE_OF_VALUES
+    return share * _skewness_allowance(float(special.ndtri(0.5 + level / 2)), n_clusters)
 
 
 def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estimate:
@@ -341,9 +362,9 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
 
     ``alternative="greater"`` tests whether the expectation lies above the bound: the p-value is below
     ``(1 - level) / 2`` only when the lower end of the two-sided interval at ``level`` lies above the bound. For all
-    methods but ``"skewness"`` it is exactly then; there the p-value is the greater one of the t statistic's and of the
-    skewness-corrected one's, because far out in the tails, where adjusting for many tests looks, the correction alone
-    rejects too often (measured: docs/explanation/statistics.md).
+    methods but ``"skewness"`` it is exactly then; there the p-value is that of ``"outer"``, because far out in the
+    tails, where adjusting for many tests looks, a correction with less allowance rejects too often (measured:
+    docs/explanation/statistics.md).
 
     Parameters
     ----------
@@ -394,13 +415,9 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
         scores, error, freedom = _unequal(np.asarray(estimate.values), codes, None)
         statistic = (value - limit) / error
         plain = float(special.stdtr(freedom, -(side * statistic)))
-        if how != "satterthwaite":
-            skewness, root = _skewness(scores), math.sqrt(n_clusters)
-            s = statistic / root
-            statistic = root * (s + skewness * s**2 / 3 + skewness**2 * s**3 / 27 + skewness / (6 * n_clusters))
-            corrected = float(special.stdtr(freedom, -(side * statistic)))
-            return max(plain, corrected)
-        return plain
+        if how == "satterthwaite":
+            return plain
+        return max(plain, _skewness_p_value(side * _skewness(scores), side * statistic, freedom, n_clusters))
     # Without the units the interval itself says what a standard error is worth on the side that faces the bound.
     half = value - estimate.low if value > limit else estimate.high - value
     freedom = _freedom(estimate)
@@ -587,12 +604,15 @@ def _ends(
     scores, error, freedom = _unequal(array, codes, masses)
     quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
     if method in ("skewness", "outer"):
-        low, high = _skewness_ends(scores, value, error, quantile)
-        if method == "outer":
-            kind += ", outer ends"
-        if method == "outer" or n_clusters < FEW_CLUSTERS:
-            low, high = min(low, value - quantile * error), max(high, value + quantile * error)
-        return low, high, f"{kind}, corrected for skewness", freedom
+        outer = method == "outer"
+        skewness, root = _skewness(scores), math.sqrt(n_clusters)
+        kind += ", outer ends, corrected for skewness" if outer else ", corrected for skewness"
+        allowance = allowance_of(kind, level=level, n_clusters=n_clusters)
+        lower = root * _without_skewness(quantile / root, skewness, n_clusters) + allowance
+        upper = -root * _without_skewness(-quantile / root, skewness, n_clusters) + allowance
+        if outer or n_clusters < FEW_CLUSTERS:
+            lower, upper = max(lower, quantile), max(upper, quantile)
+        return value - error * lower, value + error * upper, kind, freedom
     how = f"{kind}, {freedom:.1f} degrees of freedom"
     return value - quantile * error, value + quantile * error, how, freedom
 
@@ -638,21 +658,43 @@ def _satterthwaite(shares: FloatArray) -> float:
     return max(1.0, trace**2 / (crossed + diagonal))
 
 
-def _skewness_ends(scores: FloatArray, value: float, error: float, quantile: float) -> tuple[float, float]:
-    """Hall's cubic transformation of the t statistic, which takes out the skewness; monotone, so it can be inverted."""
-    n_clusters = len(scores)
-    skewness = _skewness(scores)
+def _without_skewness(y: float, skewness: float, n_clusters: int) -> float:
+    """Invert Hall's cubic transformation, which takes the skewness out of a t statistic divided by sqrt(G)."""
+    shifted = y - skewness / (6 * n_clusters)
+    # The limit of the cube root formula for no skewness; the formula itself would lose all its digits there.
+    if abs(skewness) < 1e-6:
+        return shifted
+    return 3.0 / skewness * (float(np.cbrt(1.0 + skewness * shifted)) - 1.0)
+
+
+def _skewness_allowance(z: float, n_clusters: float) -> float:
+    """Return how many standard errors an end moves when the skewness is off by ``z`` standard errors of its own.
+
+    To first order skewness moves the end of an interval by (1 + 2 z^2) / (6 sqrt(G)) standard errors (Johnson 1978).
+    """
+    g = n_clusters
+    # Two clusters are never skewed; the standard error is that of three.
+    error = math.sqrt(6.0 * g * (g - 1) / (max(g - 2, 1) * (g + 1) * (g + 3)))
+    return z * error * (1.0 + 2.0 * z * z) / (6.0 * math.sqrt(g))
+
+
+def _skewness_p_value(skewness: float, statistic: float, freedom: float, n_clusters: int) -> float:
+    """Return the level at which the corrected end meets the bound: the tail at which a monotone function is 0."""
     root = math.sqrt(n_clusters)
-    sigma = error * root
 
-    def inverse(y: float) -> float:
-        shifted = y - skewness / (6 * n_clusters)
-        # The limit of the cube root formula for no skewness; the formula itself would lose all its digits there.
-        if abs(skewness) < 1e-6:
-            return shifted
-        return 3.0 / skewness * (float(np.cbrt(1.0 + skewness * shifted)) - 1.0)
+    def excess(z: float) -> float:
+        quantile = -float(special.stdtrit(freedom, float(special.ndtr(-z))))
+        end = root * _without_skewness(quantile / root, skewness, n_clusters)
+        return end + ALLOWANCE_OF_CHANGES * _skewness_allowance(z, n_clusters) - statistic
 
-    return value - sigma * inverse(quantile / root), value - sigma * inverse(-quantile / root)
+    low, high = -30.0, 30.0
+    for _ in range(64):
+        middle = (low + high) / 2
+        if excess(middle) < 0.0:
+            low = middle
+        else:
+            high = middle
+    return float(special.ndtr(-(low + high) / 2))
 
 
 def _skewness(scores: FloatArray) -> float:
@@ -747,7 +789,7 @@ def _choose_method(
         n_clusters = len(shares)
         equal = bool((shares == shares[0]).all())
         level_enough = n_clusters > 1 and (equal or _satterthwaite(shares) >= UNEQUAL_RULE_SHARE * (n_clusters - 1))
-        if plain and n_clusters < SKEWNESS_RULE_CLUSTERS and level_enough:
+        if plain and level_enough:
             return "skewness"
         return "t" if equal else "satterthwaite"
     if method != "t" and (two_way or (masses is not None and method != "satterthwaite")):

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.estimation.intervals import allowance_of
 from pytest_pluralism.core.parameters import real_number, unit_interval
 from pytest_pluralism.core.records import Estimate
 
@@ -25,6 +26,7 @@ def power_of_gate(
     .. math:: P\big(T_{G-1}(\delta / SE_n) > t_{G-1,\,(1 + level)/2}\big), \qquad SE_n = SE \sqrt{n_0 / n}
 
     with the noncentral t distribution: a gate passes (fails) when an end of its two-sided interval clears the bound.
+    For an interval that is corrected for skewness the quantile grows by its allowance, as if scores were not skewed.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def power_of_gate(
     distance = abs(real_number(difference, name="difference", function=function))
     level = unit_interval(confidence_level, name="confidence_level", function=function)
     clusters = float(estimate.n_clusters if n is None else _n_units(n, function) * estimate.n_clusters / estimate.n)
-    return _power(distance, spread, clusters, level)
+    return _power(distance, spread, clusters, level, estimate.method)
 
 
 def units_needed(
@@ -112,13 +114,13 @@ def units_needed(
     level = unit_interval(confidence_level, name="confidence_level", function=function)
     wanted = unit_interval(power, name="power", function=function)
     few, many = 1, 2
-    while _power(distance, spread, float(many), level) < wanted:
+    while _power(distance, spread, float(many), level, estimate.method) < wanted:
         few, many = many, many * 2
         if many > _MOST_CLUSTERS:
             raise invalid_parameter("difference", function, "one that 100,000,000 clusters show", distance)
     while many - few > 1:
         middle = (few + many) // 2
-        if _power(distance, spread, float(middle), level) < wanted:
+        if _power(distance, spread, float(middle), level, estimate.method) < wanted:
             few = middle
         else:
             many = middle
@@ -174,11 +176,11 @@ def smallest_detectable_difference(
     # In multiples of the standard error the answer lies between 0 and a bound that doubling finds.
     error = spread / math.sqrt(clusters)
     low, high = 0.0, 1.0
-    while _power(high * error, spread, clusters, level) < wanted:
+    while _power(high * error, spread, clusters, level, estimate.method) < wanted:
         low, high = high, high * 2
     for _ in range(60):
         middle = (low + high) / 2
-        if _power(middle * error, spread, clusters, level) < wanted:
+        if _power(middle * error, spread, clusters, level, estimate.method) < wanted:
             low = middle
         else:
             high = middle
@@ -214,13 +216,14 @@ def _n_units(n: int, function: str) -> int:
     return int(n)
 
 
-def _power(distance: float, spread: float, clusters: float, level: float) -> float:
+def _power(distance: float, spread: float, clusters: float, level: float, method: str) -> float:
     if clusters < 2:
         return 0.0
     if spread == 0.0:
         # What shows no variance decides only from as many clusters on as a gate asks for.
         return 1.0 if distance > 0 and clusters >= _clusters_without_variance() else 0.0
     quantile = float(special.stdtrit(clusters - 1, 0.5 + level / 2))
+    quantile += allowance_of(method, level=level, n_clusters=clusters)
     shift = distance * math.sqrt(clusters) / spread
     if shift > 37.0 + quantile * 10:
         # So far out that the noncentral t only returns rounding errors.
