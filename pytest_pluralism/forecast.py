@@ -27,6 +27,7 @@ WORDS = {
     "full_answers": ("prompt with whole answers", "prompts with whole answers"),
     "responses": ("text", "texts"),
     "entailment": ("pair of texts", "pairs of texts"),
+    "rewards": ("reward", "rewards"),
 }
 
 

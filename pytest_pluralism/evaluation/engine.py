@@ -16,7 +16,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Scores
-from pytest_pluralism.evaluation.rounds import ROLES, Evaluation, Round
+from pytest_pluralism.evaluation.rounds import Evaluation, Round
 from pytest_pluralism.models.answers import AnswerStore, AnswerStoreError
 from pytest_pluralism.models.protocol import ModelIdentity, Progress
 
@@ -286,14 +286,13 @@ class Engine:
         """
         running = [_Run(evaluation) for evaluation in evaluations]
         while running:
-            for work in WORKS:
-                cells = [
-                    cell for run in running if run.asked and run.asked.work == work for cell in cells_of(run.asked)
-                ]
-                if cells:
-                    # Whatever a model may raise: each test meets it by itself.
-                    with contextlib.suppress(Exception):
-                        self._fill(model_of(ROLES[work]), work, cells)
+            wanted: dict[tuple[str, str], list[tuple[Cell, ...]]] = {}
+            for asked in (run.asked for run in running if run.asked is not None):
+                wanted.setdefault((asked.role, asked.work), []).extend(cells_of(asked))
+            for (role, work), rows in wanted.items():
+                # Whatever a model may raise: each test meets it by itself.
+                with contextlib.suppress(Exception):
+                    self._fill(model_of(role), work, rows)
             batch, running = running, []
             for run in batch:
                 with contextlib.suppress(Exception):
