@@ -51,6 +51,7 @@ __all__ = [
     "Held",
     "OvertonEvaluation",
     "OvertonSettings",
+    "WindowReader",
     "first_words",
     "is_refusal",
     "overton_prompt",
@@ -286,13 +287,13 @@ class OvertonEvaluation:
             truncated = _share(one.stopped_by == "length" for draws in written for one in draws)
         else:
             texts = [tuple(self.responses[window.query_id]) for window in windows]
-        reader = _Reader(settings)
+        reader = WindowReader(settings)
         jobs = list(self._jobs(texts, reader))
         pairs = tuple(dict.fromkeys(pair for window, parts in jobs for pair in reader.pairs(window, parts)))
         reader.learn(pairs, (yield Round("entailment", pairs)) if pairs else ())
         other = None
         if settings.second_opinion:
-            other = _Reader(settings)
+            other = WindowReader(settings)
             mine = dict.fromkeys(
                 pair
                 for window, draws in zip(windows, texts, strict=True)
@@ -322,7 +323,7 @@ class OvertonEvaluation:
 
     # ---------------------------------------------------------------------------------------------------- what is read
 
-    def _jobs(self, texts: Sequence[tuple[str, ...]], reader: _Reader) -> Iterator[tuple[Window, tuple[str, ...]]]:
+    def _jobs(self, texts: Sequence[tuple[str, ...]], reader: WindowReader) -> Iterator[tuple[Window, tuple[str, ...]]]:
         """Yield every window with what is compared with it."""
         settings, windows = self.settings, self.windows.windows
         for place, (window, draws) in enumerate(zip(windows, texts, strict=True)):
@@ -359,7 +360,7 @@ class OvertonEvaluation:
     # --------------------------------------------------------------------------------------------------- what it means
 
     def _scores(
-        self, texts: Sequence[tuple[str, ...]], reader: _Reader, other: _Reader | None, truncated: float
+        self, texts: Sequence[tuple[str, ...]], reader: WindowReader, other: WindowReader | None, truncated: float
     ) -> Scores:
         settings, windows = self.settings, self.windows.windows
         readings = [
@@ -470,7 +471,7 @@ class OvertonEvaluation:
         if balance is not None:
             yield "false_balance", balance
 
-    def _controls(self, texts: Sequence[tuple[str, ...]], reader: _Reader) -> Iterator[tuple[str, float]]:
+    def _controls(self, texts: Sequence[tuple[str, ...]], reader: WindowReader) -> Iterator[tuple[str, float]]:
         """Yield what the same responses, or none at all, would get where they cannot hold anything."""
         windows = self.windows.windows
         strangers = [(other, draws) for place, draws in enumerate(texts) for other in self._strangers(place)]
@@ -605,7 +606,7 @@ def is_refusal(text: str, /) -> bool:
 # ----------------------------------------------------------------------------------------------------------- in detail
 
 
-class _Reader:
+class WindowReader:
     """Reads responses: which pairs must be known, and what a response holds once they are."""
 
     def __init__(self, settings: OvertonSettings) -> None:
@@ -644,6 +645,10 @@ class _Reader:
             tuple(self._held(answer, parts) for answer in window.reasonable),
             tuple(self._held(answer, parts) for answer in window.unreasonable),
         )
+
+    def value(self, window: Window, text: str, /) -> float:
+        """Return the value of one response, once its pairs are known."""
+        return _scored(window, self.read(window, self.parts(text)), self.settings)
 
     def _pair(self, part: str, text: str) -> EntailmentPair:
         forward = self.settings.direction == DIRECTIONS[0]

@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.report.cells import interval_cell, promise_cell
+from pytest_pluralism.report.windows import markdown_text as _text
+from pytest_pluralism.report.windows import window_lines
 
 __all__ = ["report_markdown"]
 
@@ -48,6 +50,9 @@ def report_markdown(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any]
     notes = list(_notes(entries))
     if notes:
         lines += ["## Not passed", "", *notes, ""]
+    windows = [line for entry in entries for line in window_lines(entry)]
+    if windows:
+        lines += ["## Responses and their windows", "", *windows]
     return "\n".join(lines)
 
 
@@ -88,12 +93,6 @@ def _notes(entries: list[Mapping[str, Any]]) -> Iterator[str]:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _text(value: object, *, most: int = 160) -> str:
-    """Return text that Markdown and HTML show as it is."""
-    escaped = html.escape(printable(str(value), most=most), quote=False)
-    return "".join(f"\\{sign}" if sign in "\\`*_{}[]()#+!|~$@" else sign for sign in escaped)
 
 
 def _code(value: object) -> str:
