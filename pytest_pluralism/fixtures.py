@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
     from pytest_pluralism.models.protocol import LanguageModel
 
-__all__ = ["Pluralism", "entailment_model", "language_model", "pluralism", "reference_language_model"]
+__all__ = ["Pluralism", "entailment_model", "language_model", "pluralism", "reference_language_model", "value_model"]
 
 NO_MODEL = (
     "no language model to test. Name one with --pluralism-model SPEC (for example "
@@ -61,6 +61,16 @@ def entailment_model(request: pytest.FixtureRequest) -> Iterator[Any]:
     if spec is None:
         pytest.fail("no entailment model. Name one with --pluralism-entailment-model SPEC.", pytrace=False)
     yield from _open(session.load_entailment_model, spec)
+
+
+@pytest.fixture(scope="session")
+def value_model(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Give the model that says what a response is worth to a value, from ``--pluralism-value-model``."""
+    session = request.config.stash[SESSION]
+    spec = session.settings["value_model"]
+    if spec is None:
+        pytest.fail("no value model. Name one with --pluralism-value-model SPEC.", pytrace=False)
+    yield from _open(session.load_value_model, spec)
 
 
 def _loaded(config: pytest.Config, spec: str) -> Iterator[LanguageModel]:

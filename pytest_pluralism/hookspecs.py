@@ -42,6 +42,21 @@ def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> Any
 
 
 @pytest.hookspec(firstresult=True)
+def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any | None:
+    """Return the value model of a SPEC, or ``None`` to leave it to the next one; ours comes last.
+
+    In a ``conftest.py``::
+
+        def pytest_pluralism_load_value_model(spec, settings):
+            if spec.startswith("ours:"):
+                return OurReward(spec.removeprefix("ours:"))
+
+    The model must have ``identity`` and ``reward(requests, *, progress=None)``, which returns one float for each
+    :class:`pytest_pluralism.core.records.RewardRequest`.
+    """
+
+
+@pytest.hookspec(firstresult=True)
 def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
     """Return the survey of a name, or ``None`` to leave it to the next one; ours comes last.
 

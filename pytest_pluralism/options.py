@@ -121,6 +121,13 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SPEC",
         is_path=True,
     ),
+    Setting(
+        "value_model",
+        None,
+        "the model that says what a response is worth to a value: Kaleido, or a reward model",
+        metavar="SPEC",
+        is_path=True,
+    ),
     Setting("device", "auto", "where models run: auto (cuda when there is one), cpu, cuda, cuda:1, mps"),
     Setting(
         "dtype",

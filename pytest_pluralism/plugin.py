@@ -18,6 +18,7 @@ from pytest_pluralism.fixtures import (
     language_model,
     pluralism,
     reference_language_model,
+    value_model,
 )
 from pytest_pluralism.session import ENTRIES, MARKS, OWNERS, PLANS, SESSION, PluralismSession, model_id
 from pytest_pluralism.workers import has_owners, make_scheduler
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey
     from pytest_pluralism.models.protocol import LanguageModel
 
-__all__ = ["entailment_model", "language_model", "pluralism", "reference_language_model"]
+__all__ = ["entailment_model", "language_model", "pluralism", "reference_language_model", "value_model"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -222,6 +223,17 @@ def pytest_pluralism_load_entailment_model(spec: str, settings: options.Settings
 
     return load_entailment_model(
         spec, device=settings["device"], dtype=settings["dtype"], batch_size=settings["batch_size"]
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_pluralism_load_value_model(spec: str, settings: options.Settings) -> Any:
+    """Load a value model of our own kinds."""
+    from pytest_pluralism.models.value_models import load_value_model
+
+    mode = "sound" if settings["protocol"] == "sound" else "compat"
+    return load_value_model(
+        spec, mode=mode, device=settings["device"], dtype=settings["dtype"], batch_size=settings["batch_size"]
     )
 
 

@@ -97,6 +97,11 @@ class PluralismSession:
         with self._progress(f"loading {spec}"):
             return self.config.hook.pytest_pluralism_load_entailment_model(spec=spec, settings=self.settings)
 
+    def load_value_model(self, spec: str) -> Any:
+        """Load the value model of a spec through the hook."""
+        with self._progress(f"loading {spec}"):
+            return self.config.hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
+
     def measure(self, plan: PlannedGate, model_of: ModelOf) -> tuple[Scores, Estimate, frozenset[str]]:
         """Ask what has not been asked yet, score it, and name the roles of the models that were needed."""
         from pytest_pluralism.core.estimation.crossed import estimate_scores
@@ -196,9 +201,9 @@ class PluralismSession:
         from pytest_pluralism.core.records import Provenance
 
         settings = dict(plan.settings)
-        if "entailment_model" in roles:
-            identity = model_of("entailment_model").identity
-            settings["entailment_model"] = {
+        for role in sorted(roles & {"entailment_model", "value_model"}):
+            identity = model_of(role).identity
+            settings[role] = {
                 "name": identity.name, "sha256": identity.sha256, "dtype": identity.dtype, "device": identity.device
             }  # fmt: skip
         return Provenance(

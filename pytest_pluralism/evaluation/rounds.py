@@ -52,7 +52,7 @@ class Round:
 
     @property
     def role(self) -> str:
-        """The model that answers: ``language_model``, ``entailment_model``, ``value_model``, or the one that is named."""
+        """The model that answers: ``language_model``, ``entailment_model``, ``value_model``, or the named one."""
         return self.named or ROLES[self.work]
 
 

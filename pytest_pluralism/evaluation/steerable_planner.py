@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
+from pytest_pluralism.core.records import GenerationSettings
 from pytest_pluralism.datasets.steering import SteeringSet, load_steering
+from pytest_pluralism.datasets.steering_sources import VALUE_KALEIDOSCOPE
 from pytest_pluralism.datasets.survey_file import is_survey_path
 from pytest_pluralism.evaluation.distributional import AskSettings, requests
 from pytest_pluralism.evaluation.planning import PlannedGate, Planning
@@ -18,13 +20,22 @@ from pytest_pluralism.evaluation.steerable import (
     SteerableEvaluation,
     SteeringSettings,
 )
+from pytest_pluralism.evaluation.steerable_texts import (
+    TEXT_SCORES,
+    PublishedKaleidoscope,
+    TextSettings,
+    TextSteering,
+)
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed")
 
-KEYWORDS = ("attribute", "context", "score", "over", "across", "checks", "most_units", "refusals", *ASKING)
+#: Keywords that say how responses are written and judged.
+WRITING = ("threshold", "premise", "draws", "max_new_tokens", "temperature")
+
+KEYWORDS = ("attribute", "context", "score", "over", "across", "checks", "most_units", "refusals", *WRITING, *ASKING)
 
 DATASET = "the name of a survey, or a steering file"
 EXAMPLE = "gss"
@@ -43,11 +54,17 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         raise invalid_parameter("refusals", planning.measure.name, "'keep', 'drop' or 'separate'", repr(refusals))
     asking = _asking(planning)
     steering = load_for(planning, refusals)
+    if _is_written(planning, steering, asking.protocol):
+        return _plan_texts(planning, steering, asking, refusals)
+    misplaced = [word for word in WRITING if word in planning.keywords]
+    if misplaced:
+        raise InvalidParameterError(
+            f"{misplaced[0]} says how responses are written and judged, and {steering.name} has options to choose from. "
+            "Leave it out, or use score='reward'."
+        )
     settings = _settings(planning, steering, asking.protocol)
-    source = {"name": steering.name, "sha256": steering.sha256, "source": steering.source}
-    if steering.kind != "entailment":
-        # A question that cannot be asked is found now, not when the model has been loaded.
-        requests(steering.survey, asking)
+    # A question that cannot be asked is found now, not when the model has been loaded.
+    requests(steering.survey, asking)
     gates = []
     for name in _attributes(steering, planning.keywords.get("attribute")):
         evaluation = SteerableEvaluation(steering, asking, settings, name)
@@ -56,8 +73,73 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         gates.append(
             planning.planned(
                 evaluation,
-                source=source,
+                source=_source(steering),
                 settings={**asking.as_json(), "refusals": refusals, "steering": settings.as_json()},
+                population=name,
+            )
+        )
+    return gates
+
+
+def _source(steering: SteeringSet) -> dict[str, str]:
+    return {"name": steering.name, "sha256": steering.sha256, "source": steering.source}
+
+
+def _is_written(planning: Planning, steering: SteeringSet, protocol: str) -> bool:
+    """Whether a model writes responses, rather than choosing among options."""
+    published = protocol == "modular_pluralism" and steering.source.startswith(VALUE_KALEIDOSCOPE)
+    return published or steering.kind == "entailment" or planning.keywords.get("score") in TEXT_SCORES
+
+
+def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, refusals: str) -> list[PlannedGate]:
+    """Return the gates whose responses are written."""
+    keywords = planning.keywords
+    if asking.protocol == "modular_pluralism":
+        for word in ("attribute", "context", "score", "over", "across", "checks", *WRITING):
+            if word in keywords:
+                raise InvalidParameterError(
+                    f"{word}={keywords[word]!r} cannot be chosen under the protocol 'modular_pluralism', which fixes it. "
+                    "Leave it out, or use protocol='sound'."
+                )
+        published = PublishedKaleidoscope(steering, most_units=keywords.get("most_units"), seed=asking.seed)
+        settings = {"protocol": asking.protocol, "seed": asking.seed, "most_units": keywords.get("most_units")}
+        return [planning.planned(published, source=_source(steering), settings=settings)]
+    for word in ("across", "most_units"):
+        if word in keywords:
+            raise InvalidParameterError(f"{word} belongs to questions with options. Leave it out.")
+    default = "entailment" if steering.kind == "entailment" else "reward"
+    writing = GenerationSettings(
+        max_new_tokens=keywords.get("max_new_tokens", 120),
+        temperature=keywords.get("temperature", 0.7),
+        seed=asking.seed,
+    )
+    checks = keywords.get("checks", (UNSTEERED, "family"))
+    contexts = keywords.get("context", "instruction")
+    text = TextSettings(
+        contexts=(contexts,) if isinstance(contexts, str) else tuple(contexts),
+        score=keywords.get("score", default),
+        threshold=keywords.get("threshold", 0.5),
+        premise=keywords.get("premise", "whole"),
+        over=keywords.get("over"),
+        checks=(checks,) if isinstance(checks, str) else tuple(checks),
+        writing=writing,
+        n_draws=keywords.get("draws", 1),
+        template=asking.template,
+    )
+    known = [one.name for one in TextSteering(steering, text).targets()]
+    wanted = keywords.get("attribute")
+    names = [None] if wanted is None else known if wanted == "all" else [wanted] if isinstance(wanted, str) else wanted
+    gates = []
+    for name in names:
+        if name is not None:
+            steering.attribute(name)
+            if name not in known:
+                raise InvalidParameterError(f"{steering.name}: no statement says what {name!r} holds.")
+        gates.append(
+            planning.planned(
+                TextSteering(steering, text, name),
+                source=_source(steering),
+                settings={"refusals": refusals, "steering": text.as_json()},
                 population=name,
             )
         )

@@ -179,3 +179,107 @@ def test_wrong_markers_are_the_errors_of_their_tests(project, marker, says):
     result = project.runpytest_inprocess("--pluralism-model=voter:0.9")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([says])
+
+
+VALUE_MODEL = '''
+
+class Reward:
+    """Gives 1 to responses that name the attribute."""
+
+    def __init__(self, spec):
+        self.identity = ModelIdentity(spec, spec, hashlib.sha256(spec.encode()).hexdigest(), "float32", "cpu")
+
+    def reward(self, requests, *, progress=None):
+        return [float(request.attribute in request.response) for request in requests]
+
+
+class Judge:
+    def __init__(self, spec):
+        self.identity = ModelIdentity(spec, spec, hashlib.sha256(spec.encode()).hexdigest(), "float32", "cpu")
+
+    def entail(self, pairs, *, progress=None, receive=None):
+        scores = [EntailmentScores(float(one.hypothesis in one.premise), 0.0, 0.0) for one in pairs]
+        receive(list(zip(pairs, scores)))
+        return scores
+
+
+class Writer(Voter):
+    def generate(self, prompts, settings, *, n_draws=1, progress=None, receive=None):
+        said = [next((n for n in ("Democrat", "Republican") if f"a {n}" in p.question), "Nobody") for p in prompts]
+        rows = [tuple(Response(f"{one} says so", 3, "eos", d) for d in range(n_draws)) for one in said]
+        receive([(prompt, response) for prompt, row in zip(prompts, rows) for response in row])
+        return rows
+
+
+def pytest_pluralism_load_value_model(spec, settings):
+    return Reward(spec)
+
+
+def pytest_pluralism_load_entailment_model(spec, settings):
+    return Judge(spec)
+
+
+def pytest_pluralism_load_model(spec, settings):
+    return Writer(spec)
+'''
+
+
+@pytest.fixture
+def writers(project):
+    text = CONFTEST.partition("\n\ndef pytest_pluralism_load_model")[0] + VALUE_MODEL
+    project.makeconftest(text.replace("import Answer\n", "import Answer, EntailmentScores, Response\n"))
+    rows = [
+        *ATTRIBUTES,
+        *(
+            {"question_id": f"q{n}", "question": f"What of law {n}?",
+             "statements": {"Democrat": "Democrat says so", "Republican": "Republican says so"}}
+            for n in range(30)
+        ),
+    ]  # fmt: skip
+    path = project.path / "statements.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return project
+
+
+def test_rewards_and_entailment_in_runs(writers):
+    write(
+        writers,
+        '"statements.jsonl", attribute="Democrat", at_least=0.8',
+        '"party_values.jsonl", attribute="Democrat", score="reward", over="unsteered", at_least=0.8',
+        '"statements.jsonl", attribute=["Democrat", "Republican"], over="placebo", at_least=0.8',
+    )
+    result, verdicts = report_of(
+        writers, "--pluralism-model=voter:0.9", "--pluralism-value-model=r", "--pluralism-entailment-model=e"
+    )
+    result.assert_outcomes(passed=3)
+    assert [len(verdict["units"]) for verdict in verdicts] == [30, 48, 30, 30]
+    assert verdicts[0]["settings"]["entailment_model"]["name"] == "e"
+    assert verdicts[1]["settings"]["value_model"]["name"] == "r"
+
+
+def test_without_a_value_model_the_test_says_which_option_names_it(writers):
+    write(writers, '"party_values.jsonl", attribute="Democrat", score="reward", at_least=0.8')
+    result = writers.runpytest_inprocess("--pluralism-model=voter:0.9")
+    result.stdout.fnmatch_lines(["*no value model. Name one with --pluralism-value-model SPEC*"])
+
+
+def test_the_fixture_gives_the_model(writers):
+    writers.makepyfile("def test_it(value_model):\n    assert value_model.identity.name == 'r'\n")
+    writers.runpytest_inprocess("--pluralism-value-model=r").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("marker", "says"),
+    [
+        ('"party_values.jsonl", threshold=0.5, at_least=0.1', "*threshold says how responses are written*"),
+        ('"statements.jsonl", across="mean", at_least=0.1', "*across belongs to questions with options*"),
+        ('"statements.jsonl", attribute="Demcrat", at_least=0.1', "*Nearest: 'Democrat'*"),
+        ('"party_values.jsonl", score="entailment", at_least=0.1', "*no statements that a response could entail*"),
+        ('"statements.jsonl", max_new_tokens=0, at_least=0.1', "*'max_new_tokens'*"),
+    ],
+)
+def test_wrong_markers_of_texts(writers, marker, says):
+    write(writers, marker)
+    result = writers.runpytest_inprocess("--pluralism-model=voter:0.9")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([says])

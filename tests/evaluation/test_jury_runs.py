@@ -1,0 +1,161 @@
+"""The marker ``jury_welfare`` in runs of pytest."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+# pytester forgets what a run inside this process imported, and numpy can be imported only once in a process.
+for _name in (
+    "pytest_pluralism.core.verdict",
+    "pytest_pluralism.core.estimation.comparison",
+    "pytest_pluralism.core.estimation.crossed",
+    "pytest_pluralism.baselines.store",
+    "pytest_pluralism.datasets",
+    "pytest_pluralism.evaluation.jury_planner",
+    "pytest_pluralism.report.json_report",
+    "pytest_pluralism.report.junit_xml",
+    "pytest_pluralism.report.terminal",
+    "rich.table",
+    "rich.console",
+    "scipy.stats",
+    "scipy.special",
+    "scipy.optimize",
+):
+    importlib.import_module(_name)
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "jury_gate"
+
+
+@pytest.fixture
+def town(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PLURALISM_ANSWERS", "off")
+    pytester.makeconftest((EXAMPLE / "conftest.py").read_text(encoding="utf-8"))
+    pytester.makeini("[pytest]\n")
+    return pytester
+
+
+def test_the_shipped_example_pleases_on_average_and_fails_those_who_are_served_worst(town: pytest.Pytester) -> None:
+    town.makepyfile((EXAMPLE / "test_jury.py").read_text(encoding="utf-8"))
+    result = town.runpytest_inprocess("--pluralism-model=town:pleaser", "--pluralism-report=report.json", "-rA")
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["*PASSED*test_good_on_average*", "*FAILED*served_worst*", "*FAILED*river_quarter*"])
+    result.stdout.fnmatch_lines(["*worst*group river*the group that is served worst*0.0*"])
+    report = json.loads((town.path / "report.json").read_text(encoding="utf-8"))
+    mean, worst, river = report["verdicts"]
+    assert (mean["outcome"], worst["outcome"], river["outcome"]) == ("passed", "failed", "failed")
+    assert worst["metric"] == "jury_welfare"
+    assert worst["witness"]["id"] == "group river"
+    assert worst["estimate"]["n"] == 12
+    assert worst["other_populations"]["river"] < 0.2 < worst["other_populations"]["center"]
+    assert {"uniform", "best", "worst", "majority", "shuffle"} <= set(worst["references"])
+    assert river["population"] == "river"
+    assert mean["dataset"]["name"] == "example_town"
+    assert mean["dataset"]["scale"] == "utility = value, in [0, 1]"
+
+
+def test_common_ground_keeps_every_promise(town: pytest.Pytester) -> None:
+    town.makepyfile((EXAMPLE / "test_jury.py").read_text(encoding="utf-8"))
+    result = town.runpytest_inprocess("--pluralism-model=town:bridge")
+    result.assert_outcomes(passed=3)
+
+
+def test_a_change_is_compared_over_queries_and_jurors(town: pytest.Pytester) -> None:
+    town.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.jury_welfare("example_town", alpha=[0.0, 1.0, 5.0], max_decrease=0.02)
+        def test_no_worse_at_any_aversion(): ...
+        """
+    )
+    stored = town.runpytest_inprocess(
+        "--pluralism-model=town:bridge", "--pluralism-baseline=b.json", "--pluralism-update-baseline"
+    )
+    stored.assert_outcomes(passed=1)
+    entries = json.loads((town.path / "b.json").read_text(encoding="utf-8"))["entries"]
+    assert len(entries) == 3
+    assert all(len(entry["crossed"]) == 50 for entry in entries.values())
+    same = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-baseline=b.json")
+    same.assert_outcomes(passed=1)
+    worse = town.runpytest_inprocess(
+        "--pluralism-model=town:pleaser", "--pluralism-baseline=b.json", "--pluralism-baseline-model=bridge",
+        "--pluralism-report=report.json",
+    )  # fmt: skip
+    worse.assert_outcomes(failed=1)
+    verdicts = json.loads((town.path / "report.json").read_text(encoding="utf-8"))["verdicts"]
+    outcomes = {verdict["population"]: verdict["outcome"] for verdict in verdicts}
+    assert outcomes["everyone, alpha 0"] != "failed"
+    assert outcomes["everyone, alpha 5"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("marker", "words"),
+    [
+        ('"example_town", alpha=1', "no promise"),
+        ('"example_town", at_most=0.5', "wrong direction"),
+        ('"example_town", at_least=4', "cannot be reached"),
+        ('"example_town", alpha=-1, at_least=0.4', "'alpha'"),
+        ('"example_town", alpha=[], at_least=0.4', "'alpha'"),
+        ('"example_twon", at_least=0.4', "example_town"),
+        ('"example_town", population="rivre", at_least=0.4', "'river'"),
+        ('"example_town", by="party", at_least=0.4', "kind of group"),
+        ('"example_town", jurors="fited", at_least=0.4', "'fitted'"),
+        ('"example_town", jurors=3, at_least=0.4', "'jurors'"),
+        ('"example_town", satisfied_above=0.5, worst_share=0.1, at_least=0.4', "different measures"),
+        ('"example_town", alpha=1, satisfied_above=0.5, at_least=0.4', "has no part"),
+        ('"example_town", composition={"center": 3, "river": 11}, at_least=0.4', "[1, 10] for 'river'"),
+        ('"example_town", composition={"hill": 3}, at_least=0.4', "(center, river)"),
+        ('"example_town", jury="half", at_least=0.4', "'jury'"),
+        ('"example_town", n_draws=3, at_least=0.4', "how a model writes"),
+        ('"panel.jsonl", alpha=1, at_least=0.4', "needs positive utilities"),
+        ('"single.jsonl", alpha=1, at_least=0.4', "no query has two responses"),
+        ('"double.jsonl", alpha=1, at_least=0.4', "votes a second time"),
+    ],
+)
+def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester, marker: str, words: str) -> None:
+    votes = [
+        {"juror": juror, "query": "q", "response": response, "utility": value}
+        for juror, response, value in (("a", "x", 0.0), ("a", "y", 0.5), ("b", "x", 0.5), ("b", "y", 0.5))
+    ]
+    for name, rows in (("panel", votes), ("single", votes[1::2]), ("double", [*votes, votes[0]])):
+        (town.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    town.makepyfile(f"import pytest\n\n@pytest.mark.jury_welfare({marker})\ndef test_it(): ...\n")
+    result = town.runpytest_inprocess("--pluralism-model=town:bridge")
+    result.assert_outcomes(errors=1)
+    assert words in result.stdout.str()
+
+
+def test_other_measures_of_the_same_panel_can_be_promised(town: pytest.Pytester) -> None:
+    town.makepyfile(
+        """
+        import math
+        import pytest
+
+        def close(juror, query, response):
+            return 0.9 if juror.attributes["group"] == "center" else 0.3
+
+        @pytest.mark.jury_welfare("example_town", satisfied_above=0.5, at_least=0.8)
+        @pytest.mark.jury_welfare("example_town", worst_share=0.1, jury="whole", at_least=0.4)
+        def test_two(): ...
+
+        @pytest.mark.jury_welfare("example_town", alpha=0, between_alpha=math.inf, at_least=0.5)
+        def test_between_groups(): ...
+
+        @pytest.mark.jury_welfare("example_town", composition={"center": 3, "river": 3}, at_least=0.5)
+        def test_a_stated_jury(): ...
+
+        @pytest.mark.jury_welfare("example_town", population="all", at_least=0.5)
+        def test_each_group(): ...
+
+        def test_in_python(pluralism):
+            everyone = pluralism.evaluate("jury_welfare", "example_town", alpha=1)
+            assert 0.5 < everyone.value < 0.7
+            assert everyone.low < everyone.value < everyone.high
+        """
+    )
+    result = town.runpytest_inprocess("--pluralism-model=town:bridge")
+    result.assert_outcomes(passed=5)
