@@ -34,7 +34,10 @@ MOST_BYTES = 100_000_000
 LOCK_SECONDS = 30
 
 #: Settings that change what is asked; a baseline with others answers another question.
-ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "refusals")
+ASKING = (
+    *("protocol", "template", "option_order", "repetitions", "examples", "seed", "refusals"),
+    *("rule", "by", "jury", "jurors"),
+)
 
 
 def baseline_file(path: Path, model_name: str, /) -> Path:

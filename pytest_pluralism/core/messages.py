@@ -39,6 +39,8 @@ _BASE_REFERENCES = (
     ("union_of_draws", "all draws together"),
     ("precision", "precision"),
     ("false_balance", "false balance"),
+    ("best", "best possible"),
+    ("worst", "worst possible"),
 )
 
 #: The control for length has a reference for each budget: ``first_50_words``.
@@ -95,7 +97,8 @@ def subject(measure: Measure, population: str | None, dataset: str, /) -> str:
     """Return what was measured, ``JS distance to Democrat (gss)``; what is no distance is to nobody."""
     if population is None and not measure.name.endswith("_distance"):
         return f"{measure.title} ({dataset})"
-    return f"{measure.title} to {population if population is not None else 'every population'} ({dataset})"
+    towards = "for" if measure.name == "jury_welfare" else "to"
+    return f"{measure.title} {towards} {population if population is not None else 'every population'} ({dataset})"
 
 
 def headline(entry: ReportEntry, /) -> str:
@@ -173,6 +176,8 @@ def _counts(entry: ReportEntry, estimate: Estimate) -> str:
     if units and "responses" in units[0].details:
         unit = "queries"
     words = [f"{unit} {estimate.n} in {estimate.n_clusters} cluster{'s' if estimate.n_clusters != 1 else ''}"]
+    if entry.scores is not None and entry.scores.crossed is not None:
+        words = [f"queries {estimate.n} x jurors {len(entry.scores.crossed.units)}"]
     seed = entry.provenance.settings.get("seed")
     if seed is not None:
         words.append(f"seed {seed}")

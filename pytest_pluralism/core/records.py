@@ -412,13 +412,15 @@ class Crossed:
     """The second dimension of an evaluation whose units were all judged by the same others: jurors beside queries.
 
     ``units`` holds one pseudo-value for each of the others, whose mean is that of the units of the scores;
-    ``cell_variance`` is what both dimensions contain of the variance of the mean, and ``bias`` how much too large the
-    mean is in expectation: see :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
+    ``cell_variance`` is what both dimensions contain of the variance of the mean, ``bias`` how much too large the
+    mean is in expectation, and ``extra_variance`` what neither dimension shows (of jurors that are estimated): see
+    :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
     """
 
     units: tuple[UnitScore, ...]
     cell_variance: float = 0.0
     bias: float = 0.0
+    extra_variance: float = 0.0
 
 
 @dataclass(frozen=True)

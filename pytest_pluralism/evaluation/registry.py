@@ -51,6 +51,12 @@ MEASURES: dict[str, Measure] = {
             lowest=-1.0,
             highest=1.0,
         ),
+        Measure(
+            "jury_welfare",
+            "higher",
+            "jury welfare",
+            "how well the responses of a model serve a jury of different people, those who are served worst included",
+        ),
     )
 }
 
@@ -60,6 +66,7 @@ PLANNERS: dict[str, str] = {
     "steering_faithfulness": "pytest_pluralism.evaluation.steerable_planner",
     "overton_coverage": "pytest_pluralism.evaluation.overton_planner",
     "false_balance": "pytest_pluralism.evaluation.overton_planner",
+    "jury_welfare": "pytest_pluralism.evaluation.jury_planner",
 }
 
 

@@ -23,12 +23,13 @@ def estimate_crossed(
     *,
     cell_variance: float = 0.0,
     bias: float = 0.0,
+    extra_variance: float = 0.0,
     confidence_level: float | None = 0.95,
     n_missing: int = 0,
 ) -> Estimate:
     r"""Estimate a mean whose cells are crossed: the same jurors judge all queries, and both are samples.
 
-    .. math:: \widehat{SE}^2 = \max\bigl(V_1 + V_2 - V_{12},\ V_1,\ V_2\bigr), \qquad
+    .. math:: \widehat{SE}^2 = \max\bigl(V_1 + V_2 - V_{12},\ V_1,\ V_2\bigr) + V_0, \qquad
         V_1 = \frac{1}{n(n-1)}\sum_q (x_q - \bar x)^2, \qquad V_2 = \frac{1}{m(m-1)} \sum_j (y_j - \bar y)^2
 
     The interval uses Student's t with :math:`\min(n, m) - 1` degrees of freedom around the mean less its bias.
@@ -45,6 +46,8 @@ def estimate_crossed(
     bias : float
         How much the mean is too large in expectation (of a jackknife); the interval is shifted by it, and always holds
         the mean itself.
+    extra_variance : float
+        :math:`V_0`: of the mean, from what neither dimension shows (jurors that are estimated).
     confidence_level : float in (0, 1) or None
         ``None`` says that both dimensions are whole sets.
     n_missing : int
@@ -61,7 +64,7 @@ def estimate_crossed(
     InvalidParameterError
         If a margin is empty, not finite or not one-dimensional, or a number is not finite.
     InvalidParameterError
-        If ``cell_variance`` is negative or the confidence level is neither in (0, 1) nor None.
+        If a variance is negative or the confidence level is neither in (0, 1) nor None.
 
     Notes
     -----
@@ -81,9 +84,8 @@ def estimate_crossed(
     function = "estimate_crossed"
     first = _margin(values, "values", function)
     second = _margin(crossed, "crossed", function)
-    common = real_number(cell_variance, name="cell_variance", function=function)
-    if common < 0.0:
-        raise invalid_parameter("cell_variance", function, "a float in [0, inf)", cell_variance)
+    common = _variance_of(cell_variance, "cell_variance", function)
+    beside = _variance_of(extra_variance, "extra_variance", function)
     shift = real_number(bias, name="bias", function=function)
     value = math.fsum(first) / len(first)
     n_clusters = min(len(first), len(second))
@@ -95,7 +97,7 @@ def estimate_crossed(
         how = "unknown: fewer than two units in a dimension"
         return Estimate(value, nan, nan, nan, len(first), n_clusters, level, how, n_missing)
     one, two = _variance(first), _variance(second)
-    error = math.sqrt(max(one + two - common, one, two))
+    error = math.sqrt(max(one + two - common, one, two) + beside)
     half = float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)) * error
     centre = value - shift
     return Estimate(
@@ -215,6 +217,7 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
         [unit.value for unit in crossed.units],
         cell_variance=crossed.cell_variance,
         bias=crossed.bias,
+        extra_variance=crossed.extra_variance,
         confidence_level=confidence_level,
         n_missing=len(values) - len(present),
     )
@@ -225,6 +228,13 @@ def _margin(values: npt.ArrayLike | Sequence[float], name: str, function: str) -
     if array.ndim != 1:
         raise invalid_parameter(name, function, "an array with one axis", f"shape {array.shape}")
     return array
+
+
+def _variance_of(value: float, name: str, function: str) -> float:
+    number = real_number(value, name=name, function=function)
+    if number < 0.0:
+        raise invalid_parameter(name, function, "a float in [0, inf)", value)
+    return number
 
 
 def _variance(values: FloatArray) -> float:

@@ -1,0 +1,258 @@
+"""Plans the gates of the marker ``jury_welfare``: one for each group and each aversion that is named."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter, unknown_name
+from pytest_pluralism.core.records import GenerationSettings
+from pytest_pluralism.datasets.panels import Panel
+from pytest_pluralism.datasets.panels_loading import EMBEDDED_PANELS, SOURCES, load_panel
+from pytest_pluralism.evaluation.distributional import AskSettings, requests
+from pytest_pluralism.evaluation.jurors import CallableJurors, EntailmentJurors, JurorFunction, RecordedJurors
+from pytest_pluralism.evaluation.jury import (
+    ChoiceEvaluation,
+    JurySettings,
+    WrittenEvaluation,
+    choice_survey,
+    jury_table,
+)
+from pytest_pluralism.evaluation.jury_welfare import WelfareRule, query_welfare
+from pytest_pluralism.evaluation.planning import PlannedGate, Planning
+
+__all__ = ["DATASET", "EXAMPLE", "JURORS", "KEYWORDS", "plan"]
+
+#: Keywords that say how the model is asked to choose; each overrides the setting of the same name.
+ASKING = ("template", "option_order", "repetitions", "examples", "seed")
+
+#: Keywords of what is measured.
+RULE = ("alpha", "satisfied_above", "worst_share", "between_alpha", "composition", "n_juries")
+
+#: Keywords of the panel.
+PANEL = ("scale", "columns", "values", "leave_out_empty")
+
+#: Keywords of responses that the model writes.
+WRITING = ("n_draws", "max_new_tokens", "temperature", "system")
+
+KEYWORDS = (*RULE, "by", "population", "jurors", "jury", *PANEL, *WRITING, *ASKING)
+
+DATASET = "the name or file of a panel"
+EXAMPLE = "example_town"
+
+#: The words for juror functions.
+JURORS = ("recorded", "choice", "entailment", "fitted")
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return one gate for each group and aversion.
+
+    Raises
+    ------
+    PluralismError
+        The panel, the rule, the groups or the jurors are wrong.
+    """
+    rules = _rules(planning)
+    panel = _panel(planning)
+    by = planning.keywords.get("by")
+    groups = _groups(planning, panel, by)
+    composition = _composition(planning, panel, by)
+    asking = AskSettings(**{name: planning.choose(name) for name in ASKING})
+    _bounds(planning, panel)
+    jury = planning.keywords.get("jury", "sample")
+    if jury not in ("sample", "whole"):
+        raise invalid_parameter("jury", "jury_welfare", "'sample' or 'whole'", repr(jury))
+    plans = []
+    for rule in rules:
+        for group in groups:
+            settings = JurySettings(
+                rule=rule,
+                by=by,
+                group=group,
+                whole_jury=jury == "whole",
+                composition=composition,
+                n_juries=planning.keywords.get("n_juries", 200),
+                asking=asking,
+                seed=int(planning.choose("seed")),
+            )
+            evaluation, made = _evaluation(planning, panel, settings)
+            who = group if group is not None else ("everyone" if len(rules) > 1 or len(groups) > 1 else None)
+            named = f"{who}, alpha {rule.alpha:g}" if len(rules) > 1 else who
+            title = settings.as_json()["rule"]
+            planned = planning.planned(
+                evaluation,
+                source={
+                    "name": panel.name,
+                    "sha256": panel.sha256,
+                    "source": panel.source,
+                    "scale": panel.scale.mapping,
+                },
+                settings={**settings.as_json(), "jurors": made},
+                population=named,
+            )
+            plans.append(dataclasses.replace(planned, measure=dataclasses.replace(planned.measure, title=title)))
+    return plans
+
+
+def _bounds(planning: Planning, panel: Panel) -> None:
+    """Note a promise that no response could keep, or that every one keeps."""
+    if planning.gate is None or planning.gate.at_least is None:
+        return
+    bound = planning.gate.at_least
+    share = "satisfied_above" in planning.keywords
+    highest = 1.0 if share or panel.scale.mapped else panel.scale.highest
+    lowest = 0.0 if share else panel.scale.worst_utility
+    if bound > highest:
+        planning.problems.append(
+            f"at_least={bound!r} cannot be reached: utilities of {panel.name} end at {highest:g} "
+            f"({panel.scale.mapping})."
+        )
+    elif bound < lowest:
+        planning.problems.append(
+            f"at_least={bound!r} says nothing: utilities of {panel.name} begin at {lowest:g} ({panel.scale.mapping})."
+        )
+
+
+def _rules(planning: Planning) -> list[WelfareRule]:
+    """Return a rule for each aversion that is named; one when none is."""
+    keywords = planning.keywords
+    alphas = keywords.get("alpha", 1.0)
+    several = isinstance(alphas, (list, tuple))
+    if several and (not alphas or len(set(alphas)) < len(alphas)):
+        raise invalid_parameter("alpha", "jury_welfare", "a float or a list of different floats", repr(alphas))
+    kept = {name: keywords[name] for name in ("satisfied_above", "worst_share", "between_alpha") if name in keywords}
+    if "alpha" in keywords and ("satisfied_above" in kept or "worst_share" in kept or "composition" in keywords):
+        other = next(iter(kept), "composition")
+        raise InvalidParameterError(f"'alpha' has no part in {other!r}. Leave one of the two out, or write two tests.")
+    if "composition" in keywords and kept:
+        raise InvalidParameterError(f"'composition' and {next(iter(kept))!r} are different measures. Choose one.")
+    return [WelfareRule(alpha=alpha, **kept) for alpha in (alphas if several else (alphas,))]
+
+
+def _panel(planning: Planning) -> Panel:
+    name = planning.dataset
+    if not isinstance(name, str) or not name:
+        raise invalid_parameter("dataset", planning.measure.name, "the name or file of a panel, a str", repr(name))
+    source, colon, rest = name.partition(":")
+    if colon and source in SOURCES:
+        # A folder is found by a file that it must hold.
+        votes = planning.find_file(f"{rest}/participants-votes.csv")
+        found = votes.parent if votes.is_file() else planning.find_file(rest)
+        name = f"{source}:{found}"
+    keywords = {key: planning.keywords[key] for key in PANEL if key in planning.keywords}
+    if name in EMBEDDED_PANELS or colon:
+        return load_panel(name, **keywords)
+    path = planning.find_file(name)
+    return load_panel(path if Path(path).exists() else name, **keywords)
+
+
+def _groups(planning: Planning, panel: Panel, by: Any) -> list[str | None]:
+    wanted = planning.keywords.get("population")
+    if wanted is None:
+        if by is not None:
+            panel.groups(by)
+        return [None]
+    known = list(dict.fromkeys(panel.groups(by) or ()))
+    if not known:
+        raise InvalidParameterError(
+            f"Panel {panel.name} knows no groups, so population={wanted!r} names nobody. Give jurors a 'group', or "
+            "leave 'population' out."
+        )
+    if wanted == "all":
+        return list(known)
+    names = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
+        raise invalid_parameter("population", "jury_welfare", "a group, a list of groups or 'all'", repr(wanted))
+    for name in names:
+        if name not in known:
+            raise InvalidParameterError(unknown_name(f"group of panel {panel.name}", name, known))
+    return list(dict.fromkeys(names))
+
+
+def _composition(planning: Planning, panel: Panel, by: Any) -> Mapping[str, int] | None:
+    composition = planning.keywords.get("composition")
+    if composition is None:
+        return None
+    if not isinstance(composition, Mapping) or not composition:
+        raise invalid_parameter("composition", "jury_welfare", "a mapping from group to seats", repr(composition))
+    groups = list(panel.groups(by) or ())
+    for name, seats in composition.items():
+        there = groups.count(name)
+        if isinstance(seats, bool) or not isinstance(seats, int) or not 1 <= seats <= there:
+            must = f"seats in [1, {there}] for {name!r}: so many jurors of this group are there"
+            if not there:
+                must = f"made of groups of the panel ({', '.join(dict.fromkeys(groups)) or 'it has none'})"
+            raise invalid_parameter("composition", "jury_welfare", must, f"{name!r}: {seats!r}")
+    return dict(composition)
+
+
+def _evaluation(planning: Planning, panel: Panel, settings: JurySettings) -> tuple[Any, str]:
+    """Return the evaluation, and its jurors in a word."""
+    chosen = planning.keywords.get("jurors", "auto")
+    if chosen == "auto":
+        chosen = _usual(panel)
+    writing = [name for name in WRITING if name in planning.keywords]
+    if chosen == "choice":
+        if writing:
+            raise InvalidParameterError(
+                f"{writing[0]!r} says how a model writes, but here it chooses among recorded responses. Leave it out, "
+                "or name jurors= that judge new responses."
+            )
+        # What cannot be asked or computed is found now, not when the model has been loaded.
+        survey = choice_survey(panel)
+        requests(survey, settings.asking)
+        kept = panel.select(queries=[question.question_id for question in survey.questions])
+        even = [1.0 / len(query.responses) for query in kept.queries for _ in query.responses]
+        if settings.composition is None:
+            query_welfare(jury_table(kept, even, by=settings.by), settings.rule)
+        return ChoiceEvaluation(panel, settings), "recorded votes on the response that the model chooses"
+    function = _function(chosen, panel)
+    generation = GenerationSettings(
+        max_new_tokens=planning.keywords.get("max_new_tokens", 128),
+        temperature=planning.keywords.get("temperature", 0.0 if planning.keywords.get("n_draws", 1) == 1 else 1.0),
+        seed=settings.seed,
+    )
+    n_draws = planning.keywords.get("n_draws", 1)
+    if isinstance(n_draws, bool) or not isinstance(n_draws, int) or not 1 <= n_draws <= 1000:
+        raise invalid_parameter("n_draws", "jury_welfare", "an integer in [1, 1000]", repr(n_draws))
+    system = planning.keywords.get("system", "")
+    if not isinstance(system, str):
+        raise invalid_parameter("system", "jury_welfare", "a str", repr(system))
+    evaluation = WrittenEvaluation(panel, settings, function, generation, n_draws, system)
+    made = f"{function.name}; {n_draws} response(s) of {generation.max_new_tokens} tokens at {generation.temperature:g}"
+    return evaluation, made + (f"; system {system!r}" if system else "")
+
+
+def _usual(panel: Panel) -> str:
+    """Choose among what was recorded where that can be done; else read statements; else fit."""
+    try:
+        choice_survey(panel)
+    except PluralismError:
+        return "entailment" if any(juror.statement.strip() for juror in panel.jurors) else "choice"
+    return "choice"
+
+
+def _function(chosen: Any, panel: Panel) -> JurorFunction:
+    if chosen == "recorded":
+        return RecordedJurors()
+    if chosen == "entailment":
+        if not any(juror.statement.strip() for juror in panel.jurors):
+            raise InvalidParameterError(
+                f"Panel {panel.name}: no juror wrote a statement, so jurors='entailment' has nothing to compare with. "
+                "Give jurors a 'statement'."
+            )
+        return EntailmentJurors()
+    if chosen == "fitted":
+        from pytest_pluralism.evaluation.fitted_jurors import FittedJurors
+
+        return FittedJurors()
+    if isinstance(chosen, str):
+        raise InvalidParameterError(unknown_name("kind of jurors", chosen, JURORS))
+    if hasattr(chosen, "rounds") and hasattr(chosen, "name"):
+        return chosen  # type: ignore[no-any-return]
+    if callable(chosen):
+        return CallableJurors(chosen)
+    must = "one of " + ", ".join(map(repr, JURORS)) + ", a function of (juror, query, response), or a JurorFunction"
+    raise invalid_parameter("jurors", "jury_welfare", must, repr(chosen)[:60])
