@@ -11,7 +11,7 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -55,6 +55,7 @@ __all__ = [
     "first_words",
     "is_refusal",
     "overton_prompt",
+    "score_responses",
 ]
 
 #: What a window can be scored by; see :class:`OvertonSettings`.
@@ -567,6 +568,48 @@ class FalseBalanceEvaluation:
         units = tuple(dataclasses.replace(unit, value=unit.details["argues_unreasonable"]) for unit in scores.units)
         mean = float(np.mean([unit.details["coverage"] for unit in scores.units]))
         return Scores(self.metric, units, {"coverage": mean, "empty": 0.0}, warnings=scores.warnings)
+
+
+def score_responses(
+    evaluation: OvertonEvaluation | FalseBalanceEvaluation,
+    entail: Callable[[Sequence[EntailmentPair]], Sequence[EntailmentScores]],
+    /,
+) -> Scores:
+    """Score recorded responses with any judge of entailment: for a notebook, or a judge of one's own.
+
+    Parameters
+    ----------
+    evaluation : OvertonEvaluation or FalseBalanceEvaluation
+        With ``responses``; no model writes any here.
+    entail : callable
+        Gives one :class:`~pytest_pluralism.core.records.EntailmentScores` for each pair, in their order, such as the
+        method ``entail`` of an entailment model.
+
+    Returns
+    -------
+    Scores
+        As in a test run.
+
+    Raises
+    ------
+    InvalidParameterError
+        The evaluation has no recorded responses, or ``entail`` does not give one score a pair.
+    """
+    if evaluation.responses is None:
+        must = "an evaluation with recorded responses"
+        raise invalid_parameter("evaluation", "score_responses", must, f"{type(evaluation).__name__} without them")
+    running = evaluation.rounds()
+    results: Sequence[EntailmentScores] | None = None
+    while True:
+        try:
+            asked = running.send(results)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            scores: Scores = stop.value
+            return scores
+        results = list(entail(asked.requests))
+        if len(results) != len(asked.requests):
+            must = f"a callable that gives one score a pair ({len(asked.requests)})"
+            raise invalid_parameter("entail", "score_responses", must, f"{len(results)} scores")
 
 
 def overton_prompt(window: Window, settings: OvertonSettings, /) -> Prompt:

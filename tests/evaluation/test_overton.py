@@ -32,6 +32,7 @@ from pytest_pluralism.evaluation.overton import (
     first_words,
     is_refusal,
     overton_prompt,
+    score_responses,
 )
 from pytest_pluralism.evaluation.premises import premises
 from pytest_pluralism.evaluation.rounds import Round
@@ -504,6 +505,18 @@ def test_padding_with_irrelevant_text_raises_nothing() -> None:
     plain = drive(OvertonEvaluation(ALL, settings_of()), WRITTEN, judge=by_sentence)
     longer = drive(OvertonEvaluation(ALL, settings_of()), padded, judge=by_sentence)
     assert [unit.value for unit in longer.units] == [unit.value for unit in plain.units]
+
+
+def test_recorded_responses_are_scored_by_any_judge() -> None:
+    recorded = {"tea": ["Tea calms."], "sun": ["Zeus drags it."], "road": ["Lorries make noise."]}
+    judge = lambda pairs: [EntailmentScores(by_words(pair)) for pair in pairs]  # noqa: E731
+    for kind in (OvertonEvaluation, FalseBalanceEvaluation):
+        evaluation = kind(ALL, settings_of(), recorded)
+        assert score_responses(evaluation, judge) == drive(evaluation)
+    with pytest.raises(InvalidParameterError, match="an evaluation with recorded responses"):
+        score_responses(OvertonEvaluation(ALL), judge)
+    with pytest.raises(InvalidParameterError, match="one score a pair"):
+        score_responses(OvertonEvaluation(ALL, settings_of(), recorded), lambda pairs: [])
 
 
 def test_inputs_are_left_as_they_were() -> None:

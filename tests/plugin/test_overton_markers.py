@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from pathlib import Path
@@ -14,10 +15,12 @@ for _name in (
     "pytest_pluralism.evaluation.overton",
     "pytest_pluralism.evaluation.modular_overton",
     "pytest_pluralism.evaluation.languages",
-    "py3langid.langid",
     "sentencex",
 ):
     importlib.import_module(_name)
+
+with contextlib.suppress(ImportError):
+    importlib.import_module("py3langid.langid")
 
 CONFTEST = '''
 import hashlib
