@@ -16,6 +16,11 @@ FloatArray = npt.NDArray[np.float64]
 SUM_TOLERANCE = 1e-6
 
 
+def float_or_array(values: FloatArray) -> FloatArray | float:
+    """Return a float for a single unit and the array for several."""
+    return float(values) if values.ndim == 0 else values
+
+
 def number_array(values: npt.ArrayLike, /, *, name: str, function: str) -> FloatArray:
     """Return ``values`` as a float64 array, refusing what only looks like numbers.
 

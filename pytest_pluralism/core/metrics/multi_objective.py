@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array
+from pytest_pluralism.core.parameters import FloatArray, finite_array, float_or_array
 
 __all__ = [
     "LinearCommensuration",
@@ -35,11 +35,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 #: What turns the objectives of one model into one number.
 Commensuration = Callable[[FloatArray], Any]
-
-
-def _plain(values: FloatArray) -> FloatArray | float:
-    """Return a float for a single unit and the array for several."""
-    return float(values) if values.ndim == 0 else values
 
 
 def _points(objectives: npt.ArrayLike, /, *, function: str) -> FloatArray:
@@ -475,7 +470,7 @@ def diagonal_dominance(objective_by_steering: npt.ArrayLike, /) -> FloatArray | 
     """
     array = _square(objective_by_steering, function="diagonal_dominance")
     best = np.diagonal(array, axis1=-2, axis2=-1) >= array.max(axis=-1)
-    return _plain(np.asarray(best.mean(axis=-1), dtype=np.float64))
+    return float_or_array(np.asarray(best.mean(axis=-1), dtype=np.float64))
 
 
 def summed_reward(objective_by_steering: npt.ArrayLike, /) -> FloatArray | float:
@@ -506,4 +501,4 @@ def summed_reward(objective_by_steering: npt.ArrayLike, /) -> FloatArray | float
     1.4
     """
     array = _square(objective_by_steering, function="summed_reward")
-    return _plain(np.asarray(np.trace(array, axis1=-2, axis2=-1)))
+    return float_or_array(np.asarray(np.trace(array, axis1=-2, axis2=-1)))

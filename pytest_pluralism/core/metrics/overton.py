@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.labels import code_labels, label_array
-from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, unit_interval
+from pytest_pluralism.core.parameters import FloatArray, finite_array, float_or_array, real_number, unit_interval
 
 __all__ = [
     "SidedCoverage",
@@ -32,11 +32,6 @@ __all__ = [
 ]
 
 BoolArray = npt.NDArray[np.bool_]
-
-
-def _plain(values: FloatArray) -> FloatArray | float:
-    """Return a float for a single unit and the array for several."""
-    return float(values) if values.ndim == 0 else values
 
 
 def _entailments(values: npt.ArrayLike, /, *, name: str, function: str) -> FloatArray:
@@ -120,7 +115,7 @@ def coverage(
     probabilities = _entailments(entailment, name="entailment", function="coverage")
     limit = unit_interval(threshold, name="threshold", function="coverage", open_interval=False)
     w = _answer_weights(weights, probabilities.shape, name="weights", function="coverage")
-    return _plain((w * (probabilities >= limit)).sum(axis=-1) / w.sum(axis=-1))
+    return float_or_array((w * (probabilities >= limit)).sum(axis=-1) / w.sum(axis=-1))
 
 
 def soft_coverage(entailment: npt.ArrayLike, /, *, weights: npt.ArrayLike | None = None) -> FloatArray | float:
@@ -160,7 +155,7 @@ def soft_coverage(entailment: npt.ArrayLike, /, *, weights: npt.ArrayLike | None
     """
     probabilities = _entailments(entailment, name="entailment", function="soft_coverage")
     w = _answer_weights(weights, probabilities.shape, name="weights", function="soft_coverage")
-    return _plain((w * probabilities).sum(axis=-1) / w.sum(axis=-1))
+    return float_or_array((w * probabilities).sum(axis=-1) / w.sum(axis=-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,10 +261,10 @@ def window_precision_recall_f1(
     precision = np.full(claimed.shape, np.nan)
     np.divide(true_positive, claimed, out=precision, where=claimed > 0)
     return WindowScores(
-        precision=_plain(precision),
-        recall=_plain(true_positive / w_in.sum(axis=-1)),
-        f1=_plain(2 * true_positive / (2 * true_positive + false_positive + false_negative)),
-        accuracy=_plain((true_positive + true_negative) / (claimed + false_negative + true_negative)),
+        precision=float_or_array(precision),
+        recall=float_or_array(true_positive / w_in.sum(axis=-1)),
+        f1=float_or_array(2 * true_positive / (2 * true_positive + false_positive + false_negative)),
+        accuracy=float_or_array((true_positive + true_negative) / (claimed + false_negative + true_negative)),
     )
 
 
@@ -521,7 +516,7 @@ def sided_coverage(
     return SidedCoverage(
         stances=names,
         shares=shares,
-        worst_share=_plain(filled.min(axis=-1)),
+        worst_share=float_or_array(filled.min(axis=-1)),
         worst_stance=names[int(worst)] if worst.ndim == 0 else label_array(names)[worst],
     )
 
@@ -590,7 +585,7 @@ def false_balance(
     kept: FloatArray = probabilities[..., mask, :]
     w = _answer_weights(weights, kept.shape, name="weights", function=function)
     argued = np.asarray(((kept >= limit) & (w > 0)).any(axis=-1))
-    return _plain(np.asarray(argued.mean(axis=-1), dtype=np.float64))
+    return float_or_array(np.asarray(argued.mean(axis=-1), dtype=np.float64))
 
 
 def pairwise_win_rate(outcomes: npt.ArrayLike, /, *, ties: str = "half") -> FloatArray | float:
@@ -636,12 +631,12 @@ def pairwise_win_rate(outcomes: npt.ArrayLike, /, *, ties: str = "half") -> Floa
     wins = (values == 1).mean(axis=-1)
     tied = (values == 0).mean(axis=-1)
     if ties == "half":
-        return _plain(np.asarray(wins + tied / 2))
+        return float_or_array(np.asarray(wins + tied / 2))
     if ties == "loss":
-        return _plain(np.asarray(wins))
+        return float_or_array(np.asarray(wins))
     if ties == "drop":
         decided = np.asarray((values != 0).sum(axis=-1), dtype=np.float64)
         rate = np.full(decided.shape, np.nan)
         np.divide((values == 1).sum(axis=-1), decided, out=rate, where=decided > 0)
-        return _plain(rate)
+        return float_or_array(rate)
     raise invalid_parameter("ties", function, "one of 'half', 'drop', 'loss'", repr(ties))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.labels import code_labels, label_array
-from pytest_pluralism.core.parameters import FloatArray, finite_array, probability_array, real_number
+from pytest_pluralism.core.parameters import FloatArray, finite_array, float_or_array, probability_array, real_number
 
 __all__ = [
     "AttributeFaithfulness",
@@ -27,11 +27,6 @@ __all__ = [
     "steered_distance_matrix",
     "steering_gain",
 ]
-
-
-def _plain(values: FloatArray) -> FloatArray | float:
-    """Return a float for a single unit and the array for several."""
-    return float(values) if values.ndim == 0 else values
 
 
 # ------------------------------------------------------------------------------------------------ faithfulness
@@ -80,9 +75,9 @@ def _by_attribute(scores: FloatArray, attributes: Any, /, *, function: str) -> A
         attributes=listed,
         values=values,
         n_units=tuple(int(count) for count in counts),
-        mean=_plain(np.asarray(scores.mean(axis=-1))),
-        attribute_mean=_plain(np.asarray(values.mean(axis=-1))),
-        worst=_plain(np.asarray(values.min(axis=-1))),
+        mean=float_or_array(np.asarray(scores.mean(axis=-1))),
+        attribute_mean=float_or_array(np.asarray(values.mean(axis=-1))),
+        worst=float_or_array(np.asarray(values.min(axis=-1))),
         worst_attribute=listed[int(worst)] if worst.ndim == 0 else label_array(listed)[worst],
     )
 
@@ -349,9 +344,9 @@ def classification_scores(
     f1 = _ratio(2 * hits, support + claimed)
     return ClassificationScores(
         labels=listed,
-        accuracy=_plain(_ratio(hits.sum(axis=-1), n)),
-        balanced_accuracy=_plain(_mean_where(recall, support > 0)),
-        macro_f1=_plain(_mean_where(f1, support + claimed > 0)),
+        accuracy=float_or_array(_ratio(hits.sum(axis=-1), n)),
+        balanced_accuracy=float_or_array(_mean_where(recall, support > 0)),
+        macro_f1=float_or_array(_mean_where(f1, support + claimed > 0)),
         precision=_ratio(hits, claimed),
         recall=recall,
         f1=f1,
@@ -418,7 +413,7 @@ def steered_distance(steered: npt.ArrayLike, reference: npt.ArrayLike, /, *, bas
     function = "steered_distance"
     p = probability_array(steered, name="steered", function=function)
     q = probability_array(reference, name="reference", function=function)
-    return _plain(_distances(p, q, base, name="steered", other="reference", function=function))
+    return float_or_array(_distances(p, q, base, name="steered", other="reference", function=function))
 
 
 def steered_distance_gain(
@@ -460,7 +455,7 @@ def steered_distance_gain(
     people = probability_array(reference, name="reference", function=function)
     far = _distances(people, before, base, name="reference", other="unsteered", function=function)
     near = _distances(people, after, base, name="reference", other="steered", function=function)
-    return _plain(np.asarray(far - near))
+    return float_or_array(np.asarray(far - near))
 
 
 def steered_distance_matrix(steered: npt.ArrayLike, reference: npt.ArrayLike, /, *, base: float = 2.0) -> FloatArray:
@@ -549,9 +544,9 @@ def best_of_contexts(alignment: npt.ArrayLike, /, *, reading: str = "per_questio
     function = "best_of_contexts"
     array = finite_array(alignment, name="alignment", function=function, minimum_ndim=2)
     if reading == "per_question":
-        return _plain(np.asarray(array.max(axis=-2).mean(axis=-1)))
+        return float_or_array(np.asarray(array.max(axis=-2).mean(axis=-1)))
     if reading == "per_group":
-        return _plain(np.asarray(array.mean(axis=-1).max(axis=-1)))
+        return float_or_array(np.asarray(array.mean(axis=-1).max(axis=-1)))
     raise invalid_parameter("reading", function, "one of 'per_question', 'per_group'", repr(reading))
 
 
@@ -646,7 +641,7 @@ def prompt_steerability_index(
         raise invalid_parameter("baseline", function, "of at least one statement", "none")
     mean_before = (c + before[..., 0]) / (2 * c + answered[0])
     mean_after = (c + after[..., 0]) / (2 * c + answered[1])
-    return _plain(np.asarray((mean_after - mean_before) * (n + 2 * c) / n))
+    return float_or_array(np.asarray((mean_after - mean_before) * (n + 2 * c) / n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -757,10 +752,10 @@ def goal_space_steering(source: npt.ArrayLike, output: npt.ArrayLike, goal: npt.
         progress = np.asarray(np.ldexp(along / length, moved - asked))
         steering_error = np.ldexp(np.linalg.norm(np.ldexp(error, -missed[..., None]), axis=-1), missed + step)
     return GoalSpaceSteering(
-        progress=_plain(progress),
-        overshoot=_plain(np.asarray(np.maximum(progress - 1, 0.0))),
-        undershoot=_plain(np.asarray(np.maximum(1 - progress, 0.0))),
-        miscalibration=_plain(np.asarray(np.abs(progress - 1))),
-        side_effect_share=_plain(np.minimum(share, 1.0)),
-        steering_error=_plain(np.asarray(steering_error)),
+        progress=float_or_array(progress),
+        overshoot=float_or_array(np.asarray(np.maximum(progress - 1, 0.0))),
+        undershoot=float_or_array(np.asarray(np.maximum(1 - progress, 0.0))),
+        miscalibration=float_or_array(np.asarray(np.abs(progress - 1))),
+        side_effect_share=float_or_array(np.minimum(share, 1.0)),
+        steering_error=float_or_array(np.asarray(steering_error)),
     )
