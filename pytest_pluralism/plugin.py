@@ -220,10 +220,11 @@ def pytest_pluralism_load_model(spec: str, settings: options.Settings) -> Langua
 def pytest_pluralism_load_entailment_model(spec: str, settings: options.Settings) -> Any:
     """Load an entailment model of our own kinds."""
     from pytest_pluralism.models.entailment import load_entailment_model
+    from pytest_pluralism.models.lazy import lazy_entailment_model
 
-    return load_entailment_model(
-        spec, device=settings["device"], dtype=settings["dtype"], batch_size=settings["batch_size"]
-    )
+    arguments = {"device": settings["device"], "dtype": settings["dtype"]}
+    load = functools.partial(load_entailment_model, spec, batch_size=settings["batch_size"], **arguments)
+    return load() if settings["answers"] == "off" else lazy_entailment_model(spec, load, **arguments)
 
 
 @pytest.hookimpl(trylast=True)

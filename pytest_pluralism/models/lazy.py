@@ -26,7 +26,7 @@ from pytest_pluralism.core.records import (
     Prompt,
     Response,
 )
-from pytest_pluralism.models.embedded import find_embedded
+from pytest_pluralism.models.embedded import find_embedded, find_embedded_entailment
 from pytest_pluralism.models.measured import MeasuredFile, package_version
 from pytest_pluralism.models.prompts import PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
@@ -37,9 +37,9 @@ from pytest_pluralism.models.protocol import (
     ReceiveFullAnswers,
     ReceiveResponses,
 )
-from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
+from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec, parse_model_spec
 
-__all__ = ["LazyModel", "lazily", "lazy_model", "resolved_device"]
+__all__ = ["LazyModel", "lazily", "lazy_entailment_model", "lazy_model", "resolved_device"]
 
 #: Kinds of models that are files on this machine, or become files before they are loaded.
 FILES = ("embedded", "gguf", "folder", "hf")
@@ -99,6 +99,30 @@ def lazy_model(
     files = find_embedded(named.target).parts if named.kind == "embedded" else None
     key = {"allow_pickle": int(allow_pickle)}
     return lazily(named, load, device=device, dtype=dtype, files=files, key=key, identify=identify, read=read)
+
+
+def lazy_entailment_model(spec: str, /, load: Callable[[], Any], *, device: str = "auto", dtype: str = "auto") -> Any:
+    """Return an entailment model that is loaded when it is first asked, once its identity is known.
+
+    Its first load says which model it is; from then on its files do.
+
+    Parameters
+    ----------
+    spec : str
+        Which model; see :func:`pytest_pluralism.models.specification.parse_entailment_spec`.
+    load : callable
+        Loads it.
+    device, dtype
+        As for :func:`pytest_pluralism.models.entailment.load_entailment_model`.
+    """
+    named, labels = parse_entailment_spec(spec)
+    if named.kind not in FILES:
+        return load()
+    files = None
+    if named.kind == "embedded":
+        files = sorted(path for path in find_embedded_entailment(named.target).iterdir() if path.is_file())
+    key = {"role": "entailment", "labels": ",".join(labels or ())}
+    return lazily(named, load, device=device, dtype=dtype, files=files, key=key)
 
 
 def lazily(

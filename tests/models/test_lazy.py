@@ -13,7 +13,7 @@ import pytest
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Prompt
 from pytest_pluralism.models import identification, lazy, load_model
-from pytest_pluralism.models.lazy import LazyModel, lazy_model, resolved_device
+from pytest_pluralism.models.lazy import LazyModel, lazy_entailment_model, lazy_model, resolved_device
 from pytest_pluralism.models.specification import parse_model_spec
 
 PROMPT = Prompt("What do you think about taxes ?", ("A", "B"))
@@ -148,3 +148,38 @@ def test_the_device_is_the_one_that_loading_takes():
     assert lazy._built_for_accelerators() == (torch.version.cuda is not None or torch.version.hip is not None)
     with pytest.raises(ModelError, match="device"):
         resolved_device("cdua")
+
+
+def test_an_entailment_model_is_remembered_once_it_was_loaded(tmp_path, tiny, monkeypatch):
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from pytest_pluralism.core.records import EntailmentPair
+    from pytest_pluralism.models.entailment import load_entailment_model
+
+    monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
+    make_tokenizer, _ = tiny
+    tokenizer = make_tokenizer()
+    tokenizer.cls_token, tokenizer.sep_token, tokenizer.model_max_length = "<s>", "</s>", 64
+    torch.manual_seed(3)
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                        intermediate_size=16, max_position_embeddings=64,
+                        id2label={0: "entailment", 1: "neutral", 2: "contradiction"})  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(tmp_path / "judge")
+    tokenizer.save_pretrained(tmp_path / "judge")
+    spec = str(tmp_path / "judge")
+    loads = []
+
+    def load():
+        loads.append(spec)
+        return load_entailment_model(spec)
+
+    first = lazy_entailment_model(spec, load)
+    assert not isinstance(first, LazyModel)
+    second = lazy_entailment_model(spec, load)
+    assert isinstance(second, LazyModel)
+    assert second.identity == replace(first.identity, notes=())
+    assert len(loads) == 1
+    pair = EntailmentPair("dogs like bread", "dogs like butter")
+    assert second.entail([pair]) == first.entail([pair])
+    assert len(loads) == 2
