@@ -326,37 +326,38 @@ class OvertonEvaluation:
 
     def _jobs(self, texts: Sequence[tuple[str, ...]], reader: WindowReader) -> Iterator[tuple[Window, tuple[str, ...]]]:
         """Yield every window with what is compared with it."""
-        settings, windows = self.settings, self.windows.windows
-        for place, (window, draws) in enumerate(zip(windows, texts, strict=True)):
+        windows, controls = self.windows.windows, self.settings.controls
+        budgets = self._budgets(texts) if controls else ()
+        strangers = self._strangers() if controls else [None] * len(windows)
+        for window, draws, other in zip(windows, texts, strangers, strict=True):
             for text in draws:
                 yield window, reader.parts(text)
-                if settings.controls:
-                    for budget in self._budgets(texts):
-                        yield window, reader.parts(first_words(text, budget))
-            if settings.controls:
+                for budget in budgets:
+                    yield window, reader.parts(first_words(text, budget))
+            if controls:
                 yield window, reader.parts(REFUSAL, refusals=False)
-                for other in self._strangers(place):
-                    yield other, tuple(part for text in draws for part in reader.parts(text))
+            if other is not None:
+                yield other, tuple(part for text in draws for part in reader.parts(text))
 
     def _budgets(self, texts: Sequence[tuple[str, ...]]) -> tuple[int, ...]:
         """Return the budgets that cut at least one response."""
         longest = max((len(_WORD.findall(text)) for draws in texts for text in draws), default=0)
         return tuple(budget for budget in self.settings.word_budgets if budget < longest)
 
-    def _strangers(self, place: int) -> tuple[Window, ...]:
-        """Return the window that the responses to a query are compared with by chance: never their own."""
+    def _strangers(self) -> list[Window | None]:
+        """Return for each query the window that its responses are compared with by chance: never its own."""
         windows = self.windows.windows
-        if len(windows) < 2:
-            return ()
         order = list(range(len(windows)))
         # A string seed is hashed by `random` itself, the same on every platform and Python.
         random.Random(f"{self.settings.seed}/chance").shuffle(order)  # noqa: S311
-        at = order.index(place)
         clusters = [window.cluster or window.query_id for window in windows]
-        # The next one in the shuffled circle that is about something else, or else just the next one.
-        circle = [order[(at + step) % len(order)] for step in range(1, len(order))]
-        chosen = next((one for one in circle if clusters[one] != clusters[place]), circle[0])
-        return (windows[chosen],)
+        chosen: list[Window | None] = [None] * len(windows)
+        for at, place in enumerate(order):
+            # The next one in the shuffled circle that is about something else, or else just the next one.
+            circle = (order[(at + step) % len(order)] for step in range(1, len(order)))
+            other = next((one for one in circle if clusters[one] != clusters[place]), order[(at + 1) % len(order)])
+            chosen[place] = windows[other] if other != place else None
+        return chosen
 
     # --------------------------------------------------------------------------------------------------- what it means
 
@@ -475,8 +476,11 @@ class OvertonEvaluation:
     def _controls(self, texts: Sequence[tuple[str, ...]], reader: WindowReader) -> Iterator[tuple[str, float]]:
         """Yield what the same responses, or none at all, would get where they cannot hold anything."""
         windows = self.windows.windows
-        strangers = [(other, draws) for place, draws in enumerate(texts) for other in self._strangers(place)]
-        strangers = [(other, draws) for other, draws in strangers if _can_score(other, self.settings.score)]
+        strangers = [
+            (other, draws)
+            for other, draws in zip(self._strangers(), texts, strict=True)
+            if other is not None and _can_score(other, self.settings.score)
+        ]
         if strangers:
             values = [
                 self._value(other, [reader.read(other, reader.parts(text)) for text in draws])

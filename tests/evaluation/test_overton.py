@@ -310,8 +310,8 @@ def test_chance_compares_with_a_window_about_something_else() -> None:
     same = {window.query: ["Word0 holds. Word2 holds. Word4 holds."] for window in twins}
     rounds: list[Round] = []
     evaluation = OvertonEvaluation(window_set(*twins), settings_of(controls=True, n_draws=1))
-    for place, window in enumerate(twins):
-        (other,) = evaluation._strangers(place)
+    for window, other in zip(twins, evaluation._strangers(), strict=True):
+        assert other is not None
         assert other.cluster != window.cluster
     scores = drive(evaluation, same, rounds=rounds)
     assert scores.references["chance"] == pytest.approx(0.5)
