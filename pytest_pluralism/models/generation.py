@@ -327,7 +327,7 @@ class _Cached:
             outputs.append(self._forward(ids, mask, positions, cache))
             pieces.append(cache)
             masks.append(mask)
-        self.cache = _joined(pieces, order.to(generator.device))
+        self.cache = _joined(pieces, order)
         self.mask = torch.cat(masks)[order]
         self.positions = self.mask.sum(dim=1)
         return generator.checked(torch.cat(outputs)[order.to(generator.device)])
@@ -344,7 +344,9 @@ class _Cached:
         """Let all other rows go."""
         chosen = torch.tensor(rows)
         self.mask, self.positions = self.mask[chosen], self.positions[chosen]
-        self.cache.batch_select_indices(chosen.to(self.generator.device))
+        # An index in main memory fits the keys and values of every device.
+        scorer = self.generator.scorer
+        self.cache.batch_select_indices(chosen if scorer.is_spread else chosen.to(scorer.device))
 
     def _shared(self, prompts: Sequence[tuple[int, ...]], width: int) -> int:
         """Return how long a beginning of all prompts is computed once."""
@@ -383,8 +385,9 @@ def _joined(caches: Sequence[Any], order: torch.Tensor) -> Any:
     for number, layer in enumerate(first.layers):
         if getattr(layer, "keys", None) is None or layer.keys.dim() != 4:
             continue
-        layer.keys = torch.cat([cache.layers[number].keys for cache in caches])[order]
-        layer.values = torch.cat([cache.layers[number].values for cache in caches])[order]
+        rows = order.to(layer.keys.device)
+        layer.keys = torch.cat([cache.layers[number].keys for cache in caches])[rows]
+        layer.values = torch.cat([cache.layers[number].values for cache in caches])[rows]
     return first
 
 

@@ -123,7 +123,9 @@ def load_model(
     spec : str
         Which model; see :func:`pytest_pluralism.models.specification.parse_model_spec`.
     device : str
-        ``"auto"`` (``cuda`` where there is one, else ``cpu``), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        ``"auto"`` (``cuda`` where there is one, else ``cpu``), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or
+        ``"sharded"``: the layers spread over all CUDA devices, and over main memory where those are too small.
+        ``"auto"`` does that too where there are several devices and the weights are too large for the first.
     dtype : str
         ``"auto"`` (``float32`` on a CPU, the checkpoint's own elsewhere), ``"float32"``, ``"bfloat16"``, ``"float16"``.
     batch_size : int or "auto"
@@ -169,6 +171,7 @@ def load_model(
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             allow_pickle=allow_pickle,
+            spread=device == "sharded" or (device == "auto" and _too_large_for_one(found.folder, place, dtype)),
         )
     identity = identity_of(named, found.parts, tokenizer, network, place)
     return HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=found.add_bos)
@@ -643,9 +646,18 @@ def _device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "sharded":
+        if torch.cuda.is_available():
+            return "cuda"
+        raise ModelError(
+            f"No device to spread a model over is there: torch {torch.__version__} sees no CUDA device. "
+            "Use --pluralism-device auto, which takes what there is, or cpu."
+        )
     if not isinstance(name, str) or not re.fullmatch(r"(cpu|mps|cuda(:\d+)?|xpu(:\d+)?)", name):
         kind = str(name).partition(":")[0]
-        raise ModelError(f"{unknown_name('device', kind, ('auto', 'cpu', 'cuda', 'mps', 'xpu'))} Got {name!r}.")
+        raise ModelError(
+            f"{unknown_name('device', kind, ('auto', 'cpu', 'cuda', 'mps', 'sharded', 'xpu'))} Got {name!r}."
+        )
     kind, _, number = name.partition(":")
     remedy = "Use --pluralism-device auto, which takes what there is, or cpu."
     if kind == "cuda":
@@ -663,6 +675,23 @@ def _device(name: str) -> str:
         if backend is None or not backend.is_available():
             raise ModelError(f"The device {name!r} is not there. {remedy}")
     return name
+
+
+def _too_large_for_one(folder: Path, device: str, dtype: str) -> bool:
+    """Say whether weights fill more of the first of several devices than leaves room to work in."""
+    import torch
+
+    if device != "cuda" or torch.cuda.device_count() < 2:
+        return False
+    config = _read_json(folder / "config.json")
+    stored = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    wanted = stored if dtype == "auto" else dtype
+    n_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    # A checkpoint in an 8-bit format is counted as it lies there.
+    widths = {"float32": 4, "bfloat16": 2, "float16": 2}
+    needed = n_bytes * widths.get(wanted, 1) / widths.get(stored, 1)
+    free, _ = torch.cuda.mem_get_info(0)
+    return needed > 0.8 * int(free)
 
 
 # ------------------------------------------------------------------------------------------------- which files it is
@@ -811,7 +840,14 @@ def _refuse_pickles(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> No
 
 
 def _load(
-    folder: Path, named: ModelSpec, *, device: str, dtype: str, trust_remote_code: bool, allow_pickle: bool
+    folder: Path,
+    named: ModelSpec,
+    *,
+    device: str,
+    dtype: str,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    spread: bool = False,
 ) -> tuple[Any, Any]:
     """Load tokenizer and network, and translate what can go wrong."""
     import torch
@@ -828,11 +864,14 @@ def _load(
         arguments: dict[str, Any] = {"config": config, "dtype": wanted, "output_loading_info": True, **common}
         if not allow_pickle:
             arguments["use_safetensors"] = True
-        if device != "cpu" and importlib.util.find_spec("accelerate") is not None:
-            arguments["device_map"] = {"": device}
+        if (spread or device != "cpu") and importlib.util.find_spec("accelerate") is not None:
+            arguments["device_map"] = "auto" if spread else {"": device}
+        elif spread:
+            raise MissingExtraError("Spreading a model over several devices", "pip install accelerate")
         network, report = auto.from_pretrained(folder, **arguments)
-        network = network.to(device).eval()
-    except ModelError:
+        # What is spread stays where it was put.
+        network = network.eval() if spread else network.to(device).eval()
+    except (ModelError, MissingExtraError):
         raise
     except Exception as error:
         raise _translated(error, named, device, out_of_memory=_is_out_of_memory(error)) from error

@@ -30,6 +30,7 @@ __all__ = [
     "ScoreRequest",
     "Scorer",
     "TokenScores",
+    "input_device",
     "least_saving",
     "plan_prefixes",
     "why_no_prefix_reuse",
@@ -210,6 +211,17 @@ def _rope_types(config: Any) -> set[str]:
     return found
 
 
+def input_device(model: Any, /) -> torch.device:
+    """Return the device that a network takes its input on, also where its layers lie on several."""
+    places = list((getattr(model, "hf_device_map", None) or {}).values())
+    if len(set(map(str, places))) < 2:
+        device: torch.device = model.device
+        return device
+    # Layers in main memory or on a disk are computed on the first device that computes, if there is one.
+    computing = [place for place in places if str(place) not in {"cpu", "disk"}]
+    return torch.device(computing[0] if computing else "cpu")
+
+
 class _SharingChangesAnswersError(Exception):
     """Rows that share a beginning come out differently from rows that are computed whole."""
 
@@ -244,11 +256,16 @@ class Scorer:
     ) -> None:
         self.model = model
         self.pad_token = pad_token
-        self.device = model.device
+        self.device = input_device(model)
         self.max_rows: int | None = batch_size if isinstance(batch_size, int) else None
         #: How many tokens go through the network at once.
         self.budget = TokenBudget(self.device.type, kept=None if self.max_rows is not None else measured)
         self._notes: list[str] = []
+        places = list(dict.fromkeys(map(str, (getattr(model, "hf_device_map", None) or {}).values())))
+        #: Whether the layers of the network lie on several devices.
+        self.is_spread = len(places) > 1
+        if self.is_spread:
+            self._notes.append("the network is spread over the devices " + ", ".join(places))
         self.minimum_saving = least_saving(self.device.type)
         self.computed_tokens = 0
         #: What went through the network only to be timed, and is no part of ``computed_tokens``.
@@ -634,7 +651,9 @@ class Scorer:
 
         longer = DynamicCache(config=self.model.config) if cache is None else _branched(cache, 1)
         try:
-            self._forward([tokens], longer, cached)
+            arguments = self._arguments([tokens], longer, cached)
+            with _no_logits(self.model):
+                self.model(**arguments)
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -697,6 +716,24 @@ class Scorer:
         allowed = 1e-3 if next(self.model.parameters()).dtype == torch.float32 else 0.5
         if not difference <= allowed:
             raise _SharingChangesAnswersError(difference)
+
+
+@contextlib.contextmanager
+def _no_logits(model: Any) -> Iterator[None]:
+    """Let the output layer see nothing: for one row it reads as many weights as for many, and here none is wanted."""
+    head = model.get_output_embeddings()
+    if head is None:
+        yield
+        return
+
+    def choose(_module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (inputs[0][:, :0], *inputs[1:]) if inputs[0].dim() == 3 else inputs
+
+    handle = head.register_forward_pre_hook(choose)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextlib.contextmanager

@@ -211,9 +211,15 @@ def test_only_the_last_position_reaches_the_output_layer(tiny):
     network = make_network("gemma3", len(make_tokenizer()))
     shapes = []
     network.lm_head.register_forward_hook(lambda _m, _i, out: shapes.append(tuple(out.shape)))
-    Scorer(network).score(make_requests(network.config.vocab_size))
-    assert shapes
-    assert all(shape[1] == 1 for shape in shapes)
+    scorer = Scorer(network)
+    scorer.minimum_saving = 8
+    requests = make_requests(network.config.vocab_size)
+    scorer.score(requests)
+    assert {shape[1] for shape in shapes} == {0, 1}, (
+        "nothing at the end of a shared beginning, whose output nobody reads"
+    )
+    # One row more: the check that sharing changes nothing.
+    assert sum(rows * positions for rows, positions, _ in shapes) == len({r.token_ids for r in requests}) + 1
 
 
 def test_sharing_that_changes_answers_is_noticed_and_given_up(tiny, monkeypatch):
