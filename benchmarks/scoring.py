@@ -1,25 +1,44 @@
-"""Ways to score closed questions, side by side in one process: `python benchmarks/scoring.py [--json PATH]`.
+"""Ways to score closed questions, side by side: `python benchmarks/scoring.py [--part PART ...] [--json PATH]`.
+
+Part `ways`: the questions of `gss` as a gate asks them (five or six repetitions, three examples, options rotated), and
+the same number of unrelated questions under five prefixes. ms for each prompt, in one precision after the other:
 
 A  the published loop: `generate(max_new_tokens=3)`, one prompt at a time
 B  one forward a prompt, logits of the last position only
+C  lm-eval from PyPI, in an environment of its own, its inner loop only (`--lm-eval PYTHON`)
 D  batches of prompts of about equal length
 E  shared beginnings computed once (what `answer` does)
 
 The ways take turns, so that a busy machine slows all of them alike; the median of the rounds counts.
+The slow ways get some of the prompts, evenly spread.
+
+Part `memory`: the peak of a process that does A, C or E, and nothing else.
+Part `growth`: 1, 4 and 16 times the questions; 1, 10 and 100 populations; 1, 4 and 24 orders of the options.
+Part `suite`: 40 gates over `gss` in one run of pytest, against its distinct prompts asked directly.
+Part `budget`: tokens a second of forwards of growing size, which is what the `auto` batch size measures.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
+import math
 import os
 import platform
 import random
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+PARTS = ("ways", "memory", "growth", "suite", "budget")
+PEER = Path(__file__).with_name("lm_eval_peer.py")
 
 TOPICS = (
     "the way democracy is working in this country", "the influence of religion on public life",
@@ -31,6 +50,12 @@ TOPICS = (
     "trade with other countries", "the state of the economy", "the right to say what one thinks",
     "the care of the old", "the treatment of minorities",
 )  # fmt: skip
+STEMS = (
+    "Thinking of {}, and of all that you have heard and seen of it in the last twelve months, how do you feel?",
+    "Some people worry about {} and some do not; taking everything together, where do you stand on it today?",
+    "If somebody asked you about {} at a family meal, what would you be most likely to say to them?",
+    "Compared with ten years ago, and leaving aside what others may think, how content are you with {} now?",
+)
 OPTIONS = ("Very satisfied", "Somewhat satisfied", "Not too satisfied", "Not at all satisfied", "Don't know or refused")
 EXAMPLES = (
     ("Did you vote in the last national election, or did something keep you from voting?", OPTIONS[:3]),
@@ -39,13 +64,16 @@ EXAMPLES = (
 )
 
 
-def posed(question: str, options: tuple[str, ...]) -> str:
+# ------------------------------------------------------------------------------------------------------------ prompts
+
+
+def posed(question: str, options: Sequence[str]) -> str:
     lines = " ".join(f"{letter}. {option}" for letter, option in zip("ABCDE", options, strict=False))
     return f"{question} {lines} \n Answer Choice:"
 
 
-def make_prompts(n_questions: int, n_prefixes: int) -> list[Any]:
-    """Return questions x in-context prefixes, the prefixes differing in the letters of their examples."""
+def unrelated(n_questions: int, n_prefixes: int, orders: Sequence[Sequence[str]] = (OPTIONS,)) -> list[Any]:
+    """Return questions x prefixes x orders; the questions start differently, the prefixes differ in their letters."""
     from pytest_pluralism.core.records import Prompt
 
     draw = random.Random(0)
@@ -55,127 +83,544 @@ def make_prompts(n_questions: int, n_prefixes: int) -> list[Any]:
         )
         for _ in range(n_prefixes)
     ]
-    stem = "Thinking of {}, and of all that you have heard and seen of it in the last twelve months, how do you feel?"
+    questions = [stem.format(topic) for stem in STEMS for topic in TOPICS][:n_questions]
     return [
-        Prompt(question := posed(stem.format(topic), OPTIONS), tuple("ABCDE"), verbatim=f"{prefix} {question}")
-        for topic in TOPICS[:n_questions]
+        Prompt(asked := posed(question, order), tuple("ABCDE"[: len(order)]), verbatim=f"{prefix} {asked}")
+        for question in questions
         for prefix in prefixes
+        for order in orders
     ]
 
 
-def ways(model: Any, prompts: list[Any], n_slow: int) -> dict[str, tuple[int, Callable[[], list[list[float]]]]]:
-    """Return for each way how many prompts it gets, and what runs it."""
-    import torch
+def of_gss() -> list[Any]:
+    """Return the prompts that a gate over `gss` asks."""
+    from pytest_pluralism.datasets import load_survey
+    from pytest_pluralism.evaluation.distributional import AskSettings, requests
 
-    from pytest_pluralism.models.scoring import Scorer, ScoreRequest
+    return list(dict.fromkeys(requests(load_survey("gss"), AskSettings()).prompts))
 
-    network = model._scorer.model
-    labels = model._reader.label_tokens(tuple("ABCDE"))
-    rows = [model.token_ids(prompt) for prompt in prompts]
 
-    def read(logits: Any) -> list[float]:
-        total = torch.logsumexp(logits.float(), dim=-1)
-        return [float((torch.logsumexp(logits.float()[list(ids)], 0) - total).exp()) for ids in labels]
+def spread(values: Sequence[Any], n: int) -> list[int]:
+    """Return the places of ``n`` of the values, evenly spread."""
+    n = min(n, len(values))
+    return [place * len(values) // n for place in range(n)]
 
-    def published() -> list[list[float]]:
+
+# --------------------------------------------------------------------------------------------------------------- ways
+
+
+class LmEval:
+    """lm-eval in a process of its own."""
+
+    def __init__(self, python: str, folder: Path, dtype: str, batch_size: int, threads: int) -> None:
+        words = [python, str(PEER), str(folder), dtype, str(batch_size), str(threads)]
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        )
+        self.ready = self._read()
+
+    def _read(self) -> dict[str, Any]:
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"lm-eval ended with exit status {self.process.wait()}")
+        return json.loads(line)
+
+    def score(self, asked: list[tuple[list[int], list[int]]]) -> dict[str, Any]:
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def folder_of(spec: str) -> Path:
+    """Return the folder that a model is loaded from."""
+    from pytest_pluralism.models.huggingface import _folder_of
+    from pytest_pluralism.models.specification import parse_model_spec
+
+    return _folder_of(parse_model_spec(spec), trust_remote_code=False, allow_pickle=False)[0]
+
+
+class Bench:
+    """One model with prompts as rows of tokens, and the ways to score them."""
+
+    def __init__(self, model: Any, prompts: Sequence[Any]) -> None:
+        self.model = model
+        self.network = model._scorer.model
+        self.rows = [model.token_ids(prompt) for prompt in prompts]
+        self.labels = [model._reader.label_tokens(prompt.labels) for prompt in prompts]
+
+    def read(self, logits: Any, place: int) -> list[float]:
+        """Return the probability of each label: the sum over its spellings."""
+        import torch
+
+        logits = logits.float()
+        total = torch.logsumexp(logits, dim=-1)
+        return [float((torch.logsumexp(logits[list(ids)], 0) - total).exp()) for ids in self.labels[place]]
+
+    def published(self, places: Sequence[int]) -> list[list[float]]:
+        import torch
+
         found = []
-        for row in rows[:n_slow]:
-            out = network.generate(
+        for place in places:
+            row = self.rows[place]
+            out = self.network.generate(
                 torch.tensor([row]), attention_mask=torch.ones(1, len(row), dtype=torch.long), max_new_tokens=3,
                 min_new_tokens=3, do_sample=False, output_scores=True, return_dict_in_generate=True, pad_token_id=0,
             )  # fmt: skip
-            found.append(read(out.scores[0][0]))
+            found.append(self.read(out.scores[0][0], place))
         return found
 
-    def single() -> list[list[float]]:
-        return [read(network(torch.tensor([row]), logits_to_keep=1).logits[0, -1]) for row in rows[:n_slow]]
+    def single(self, places: Sequence[int]) -> list[list[float]]:
+        import torch
 
-    def scorer(share: bool) -> Callable[[], list[list[float]]]:
-        engine = Scorer(network, share_prefixes=share)
+        return [
+            self.read(self.network(torch.tensor([self.rows[place]]), logits_to_keep=1).logits[0, -1], place)
+            for place in places
+        ]
 
-        def run() -> list[list[float]]:
-            scores = engine.score([ScoreRequest(row, labels) for row in rows])
-            return [[2.718281828459045**value for value in score.log_probabilities] for score in scores]
+    def engine(self, places: Sequence[int], share: bool) -> list[list[float]]:
+        from pytest_pluralism.models.scoring import Scorer, ScoreRequest
 
-        return run
+        scorer = Scorer(self.network, share_prefixes=share)
+        scores = scorer.score([ScoreRequest(self.rows[place], self.labels[place]) for place in places])
+        self.computed = scorer.computed_tokens
+        return [[math.exp(value) for value in score.log_probabilities] for score in scores]
 
-    return {
-        "A generate(3), batch 1": (n_slow, published),
-        "B one forward, batch 1": (n_slow, single),
-        "D sorted batches": (len(rows), scorer(share=False)),
-        "E shared beginnings": (len(rows), scorer(share=True)),
+    def spelled(self, place: int) -> list[int]:
+        """Return one token for each label, the likeliest spelling by the first answer's kind: with a space."""
+        reader = self.model._reader
+        spaced = [[token for token in ids if reader.decode(token).startswith(" ")] for ids in self.labels[place]]
+        return [ids[0] if ids else self.labels[place][number][0] for number, ids in enumerate(spaced)]
+
+
+def part_ways(options: argparse.Namespace) -> list[dict[str, Any]]:
+    return [
+        ways(options, dtype, name, prompts)
+        for dtype in options.dtypes
+        for name, prompts in (("gss", of_gss()), ("unrelated", unrelated(20, 5)))
+        if name in options.prompts
+    ]
+
+
+def ways(options: argparse.Namespace, dtype: str, name: str, prompts: list[Any]) -> dict[str, Any]:
+    import torch
+
+    from pytest_pluralism.models import load_model
+
+    model = load_model(options.model, dtype=dtype)
+    bench = Bench(model, prompts)
+    few, some, every = (spread(prompts, n) for n in (options.slow_prompts, options.batched_prompts, len(prompts)))
+    peer = None
+    if options.lm_eval:
+        peer = LmEval(options.lm_eval, folder_of(options.model), dtype, 8, torch.get_num_threads())
+    seconds: dict[str, list[float]] = {}
+    answers: dict[str, dict[int, list[float]]] = {}
+    spelled = {place: bench.spelled(place) for place in some}
+    number = 0
+
+    def timed(way: str, places: Sequence[int], run: Callable[[Sequence[int]], list[list[float]]]) -> None:
+        started = time.perf_counter()
+        found = run(places)
+        took = time.perf_counter() - started
+        answers[way] = dict(zip(places, found, strict=True))
+        keep(way, took / len(places))
+
+    def keep(way: str, value: float) -> None:
+        # The first round warms up.
+        if number:
+            seconds.setdefault(way, []).append(value)
+        print(f"{dtype} {name} round {number}: {way} {1000 * value:.0f} ms", file=sys.stderr, flush=True)
+
+    with torch.inference_mode():
+        for now in range(options.rounds + 1):
+            number = now
+            timed("A generate(3), batch 1", few, bench.published)
+            timed("B one forward, batch 1", few, bench.single)
+            if peer is not None:
+                reply = peer.score([(list(bench.rows[place]), spelled[place]) for place in some])
+                answers["C lm-eval, batch 8"] = {
+                    place: [math.exp(value) for value in values]
+                    for place, values in zip(some, reply["log_probabilities"], strict=True)
+                }
+                keep("C lm-eval, batch 8", reply["seconds"] / len(some))
+            timed("D sorted batches", some, lambda places: bench.engine(places, share=False))
+            timed("E shared beginnings", every, lambda places: bench.engine(places, share=True))
+        # Every prompt by itself, untimed: what the others are held against.
+        exact = dict(zip(few, bench.single(few), strict=True))
+        one_spelling = {place: _of_tokens(bench, place, spelled[place]) for place in some[:8]}
+    table = {}
+    for way, values in seconds.items():
+        reference = one_spelling if way.startswith("C") else exact
+        both = [place for place in reference if place in answers[way]]
+        table[way] = {
+            "ms_per_prompt": 1000 * statistics.median(values),
+            "all_ms": [1000 * value for value in values],
+            "prompts": len(answers[way]),
+            "mean_tokens": statistics.mean(len(bench.rows[place]) for place in answers[way]),
+            "compared": len(both),
+            "largest_difference_from_B": max(
+                abs(a - b) for place in both for a, b in zip(answers[way][place], reference[place], strict=True)
+            ),
+        }
+    fastest = table["E shared beginnings"]["ms_per_prompt"]
+    for row in table.values():
+        row["times_slower_than_E"] = row["ms_per_prompt"] / fastest
+    result = {
+        "part": "ways",
+        "model": model.identity.name,
+        "dtype": dtype,
+        "device": model.identity.device,
+        "prompts": name,
+        "n_prompts": len(prompts),
+        "tokens": sum(map(len, bench.rows)),
+        "tokens_computed_by_E": bench.computed,
+        "ways": table,
+        "lm_eval": None if peer is None else peer.ready["versions"],
     }
+    if peer is not None:
+        peer.close()
+    model.close()
+    print(f"{result['model']} {dtype} {result['device']}, {len(prompts)} prompts ({name}), {result['tokens']} tokens, "
+          f"of which E computes {bench.computed}")  # fmt: skip
+    for way, row in table.items():
+        print(f"  {way:24} {row['ms_per_prompt']:8.1f} ms a prompt   {row['times_slower_than_E']:5.1f} x E   "
+              f"difference {row['largest_difference_from_B']:.1e} on {row['compared']} prompts")  # fmt: skip
+    return result
+
+
+def _of_tokens(bench: Bench, place: int, tokens: Sequence[int]) -> list[float]:
+    import torch
+
+    logits = bench.network(torch.tensor([bench.rows[place]]), logits_to_keep=1).logits[0, -1].float()
+    return torch.log_softmax(logits, -1)[list(tokens)].exp().tolist()
+
+
+# ------------------------------------------------------------------------------------------------------------- memory
+
+
+def peak_mib() -> float:
+    """Return the highest resident memory of this process so far."""
+    import resource
+
+    # Kilobytes on Linux, bytes on a Mac.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
+
+
+def one_process(options: argparse.Namespace) -> None:
+    """Do one way, and print what it took."""
+    import torch
+
+    from pytest_pluralism.models import load_model
+
+    model = load_model(options.model, dtype=options.dtypes[0])
+    loaded = peak_mib()
+    bench = Bench(model, of_gss())
+    with torch.inference_mode():
+        if options.alone == "A":
+            bench.published(spread(bench.rows, options.slow_prompts))
+        else:
+            bench.engine(range(len(bench.rows)), share=True)
+    print(json.dumps({"loaded_mib": loaded, "peak_mib": peak_mib()}))
+
+
+def part_memory(options: argparse.Namespace) -> list[dict[str, Any]]:
+    import torch
+
+    from pytest_pluralism.models import load_model
+
+    results = []
+    for dtype in options.dtypes:
+        model = load_model(options.model, dtype=dtype)
+        bench = Bench(model, of_gss())
+        asked = [(list(bench.rows[place]), bench.spelled(place)) for place in spread(bench.rows, 24)]
+        model.close()
+        peaks: dict[str, dict[str, float]] = {}
+        for way in ("A", "E"):
+            words = [sys.executable, __file__, "--alone", way, "--model", options.model, "--dtypes", dtype]
+            done = subprocess.run(words, capture_output=True, text=True, check=True)
+            peaks[way] = json.loads(done.stdout.splitlines()[-1])
+        for batch_size in (8, 16) if options.lm_eval else ():
+            peer = LmEval(options.lm_eval, folder_of(options.model), dtype, batch_size, torch.get_num_threads())
+            reply = peer.score(asked)
+            peaks[f"C {batch_size}"] = {"loaded_mib": peer.ready["resident_mib"], "peak_mib": reply["peak_mib"]}
+            peer.close()
+        share = peaks["E"]["peak_mib"] / peaks["C 8"]["peak_mib"] if options.lm_eval else None
+        above = {way: one["peak_mib"] - one["loaded_mib"] for way, one in peaks.items()}
+        results.append({"part": "memory", "dtype": dtype, "peaks": peaks, "above_loaded_mib": above, "E_of_C_8": share})
+        print(f"peak memory, {dtype}: " + ", ".join(f"{way} {one['peak_mib']:.0f} MiB (loaded {one['loaded_mib']:.0f})"
+                                                    for way, one in peaks.items()))  # fmt: skip
+        if share is not None:
+            print(f"  E needs {share:.2f} of C at batch 8")
+    return results
+
+
+# ------------------------------------------------------------------------------------------------------------- growth
+
+
+def part_growth(options: argparse.Namespace) -> list[dict[str, Any]]:
+    import torch
+
+    from pytest_pluralism.evaluation.distributional import AskSettings, DistributionalEvaluation
+    from pytest_pluralism.evaluation.engine import Engine
+    from pytest_pluralism.models import load_model
+    from pytest_pluralism.models.scoring import Scorer, ScoreRequest
+
+    model = load_model(options.model, dtype=options.dtypes[0])
+    survey = _many_populations(100)
+
+    def score(prompts: list[Any]) -> tuple[int, int]:
+        bench = Bench(model, prompts)
+        scorer = Scorer(bench.network)
+        scorer.score([ScoreRequest(row, labels) for row, labels in zip(bench.rows, bench.labels, strict=True)])
+        return scorer.computed_tokens, len(prompts)
+
+    def evaluate(n_populations: int) -> tuple[int, int]:
+        engine = Engine(store=lambda: None, note=print, progress=lambda _: contextlib.nullcontext())
+        chosen = survey.populations[:n_populations]
+        evaluations = [DistributionalEvaluation(survey, AskSettings(), population=name) for name in chosen]
+        before = model._scorer.computed_tokens
+        engine.gather(evaluations, lambda _role: model)
+        for evaluation in evaluations:
+            engine.measure(evaluation, lambda _role: model)
+        return model._scorer.computed_tokens - before, engine.asked
+
+    orders = list(itertools.permutations(OPTIONS[:4]))
+    cases: dict[str, dict[int, Callable[[], tuple[int, int]]]] = {
+        "questions": {n: (lambda n=n: score(unrelated(4 * n, 5))) for n in (1, 4, 16)},
+        "populations": {n: (lambda n=n: evaluate(n)) for n in (1, 10, 100)},
+        "orders": {n: (lambda n=n: score(unrelated(8, 1, orders[:n]))) for n in (1, 4, 24)},
+    }
+    results = []
+    with torch.inference_mode():
+        score(unrelated(2, 2))
+        seconds: dict[tuple[str, int], list[float]] = {}
+        counts: dict[tuple[str, int], tuple[int, int]] = {}
+        for number in range(options.rounds):
+            for what, sizes in cases.items():
+                for n, run in sizes.items():
+                    started = time.perf_counter()
+                    counts[what, n] = run()
+                    seconds.setdefault((what, n), []).append(time.perf_counter() - started)
+                    print(f"round {number + 1}: {n} {what} {seconds[what, n][-1]:.1f} s", file=sys.stderr, flush=True)
+    for what, sizes in cases.items():
+        rows = {
+            str(n): {
+                "seconds": statistics.median(seconds[what, n]),
+                "all_seconds": seconds[what, n],
+                "tokens_computed": counts[what, n][0],
+                "prompts": counts[what, n][1],
+            }
+            for n in sizes
+        }
+        results.append({"part": "growth", "what": what, "rows": rows, "model": model.identity.name})
+        print(f"{what}: " + "; ".join(f"{n} x: {row['prompts']} prompts, {row['tokens_computed']} tokens, "
+                                      f"{row['seconds']:.1f} s" for n, row in rows.items()))  # fmt: skip
+    model.close()
+    return results
+
+
+def _many_populations(n: int) -> Any:
+    """Return the questions of `gss`, as if so many populations had answered them."""
+    import dataclasses
+
+    import numpy as np
+
+    from pytest_pluralism.datasets import load_survey
+
+    survey = load_survey("gss")
+    draw = np.random.default_rng(0)
+    template = survey.distributions[0]
+    rows = [
+        dataclasses.replace(
+            template,
+            question_id=question.question_id,
+            population=f"group {number}",
+            probabilities=tuple(draw.dirichlet(np.ones(len(question.options))).tolist()),
+        )
+        for number in range(n)
+        for question in survey.questions
+    ]
+    return dataclasses.replace(survey, distributions=tuple(rows), default_population="group 0")
+
+
+# -------------------------------------------------------------------------------------------------------------- suite
+
+CONFTEST = """
+import json
+import os
+import time
+
+import pytest
+
+from pytest_pluralism.models import scoring
+
+record = {"tokens": 0, "model_seconds": 0.0, "calls": 0, "rows": 0}
+real = scoring.Scorer.score
+
+
+def timed(self, requests, **keywords):
+    before, started = self.computed_tokens, time.perf_counter()
+    try:
+        return real(self, requests, **keywords)
+    finally:
+        record["tokens"] += self.computed_tokens - before
+        record["model_seconds"] += time.perf_counter() - started
+        record["rows"] += len(requests)
+        record["calls"] += 1
+
+
+scoring.Scorer.score = timed
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session):
+    started = time.perf_counter()
+    result = yield
+    record["run_seconds"] = time.perf_counter() - started
+    return result
+
+
+def pytest_sessionfinish(session, exitstatus):
+    record["exit_status"] = int(exitstatus)
+    with open(os.environ["BENCH_OUT"], "w", encoding="utf-8") as stream:
+        json.dump(record, stream)
+"""
+
+
+def _suite(populations: Sequence[str]) -> Iterator[str]:
+    """Yield the text of 40 gates: every population, with the promises and settings that a release gate has."""
+    yield "import pytest\n"
+    bounds = ("at_most=1.0", "at_most=0.999", "at_most=0.998, confidence_level=0.9")
+    for number, (bound, name) in enumerate(itertools.islice(itertools.product(bounds, populations), 40)):
+        yield f'@pytest.mark.js_distance("gss", population={name!r}, {bound})\ndef test_{number}(): ...\n'
+
+
+def part_suite(options: argparse.Namespace) -> list[dict[str, Any]]:
+    from pytest_pluralism.datasets import load_survey
+    from pytest_pluralism.models import load_model
+
+    populations = load_survey("gss").populations
+    runs: list[dict[str, Any]] = []
+    direct: list[float] = []
+    prompts = of_gss()
+    model = load_model(options.model, dtype=options.dtypes[0])
+    model.answer(prompts[:4])
+    tokens = 0
+    for number in range(options.rounds):
+        before, started = model._scorer.computed_tokens, time.perf_counter()
+        model.answer(prompts)
+        direct.append(time.perf_counter() - started)
+        tokens = model._scorer.computed_tokens - before
+        print(f"round {number + 1}: direct {direct[-1]:.1f} s", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            (place / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+            (place / "test_suite.py").write_text("\n".join(_suite(populations)), encoding="utf-8")
+            (place / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+            words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(place / "pytest.ini"),
+                     f"--rootdir={place}", f"--pluralism-model={options.model}", "--pluralism-answers=off",
+                     f"--pluralism-dtype={options.dtypes[0]}", str(place)]  # fmt: skip
+            environment = {**os.environ, "BENCH_OUT": str(place / "out.json")}
+            started = time.perf_counter()
+            done = subprocess.run(words, check=False, capture_output=True, text=True, env=environment, cwd=place)
+            whole = time.perf_counter() - started
+            if done.returncode != 0:
+                raise SystemExit(done.stdout[-3000:])
+            runs.append(json.loads((place / "out.json").read_text(encoding="utf-8")) | {"process_seconds": whole})
+        print(f"round {number + 1}: suite {runs[-1]}", file=sys.stderr, flush=True)
+    model.close()
+    medians = {key: statistics.median(run[key] for run in runs)
+               for key in ("tokens", "model_seconds", "run_seconds", "process_seconds")}  # fmt: skip
+    result = {
+        "part": "suite",
+        "model": options.model,
+        "gates": 40,
+        "distinct_prompts": len(prompts),
+        "direct": {"tokens": tokens, "seconds": statistics.median(direct), "all_seconds": direct},
+        "suite": medians,
+        "all": runs,
+        "tokens_ratio": medians["tokens"] / tokens,
+        "model_seconds_ratio": medians["model_seconds"] / statistics.median(direct),
+    }
+    print(f"40 gates: {medians['tokens']:.0f} tokens in {medians['model_seconds']:.1f} s of the model "
+          f"({medians['run_seconds']:.1f} s with loading and judging); its {len(prompts)} distinct prompts directly: "
+          f"{tokens} tokens in {result['direct']['seconds']:.1f} s; "
+          f"{result['tokens_ratio']:.2f} x the tokens, {result['model_seconds_ratio']:.2f} x the time")  # fmt: skip
+    return [result]
+
+
+# ------------------------------------------------------------------------------------------------------------- budget
+
+
+def part_budget(options: argparse.Namespace) -> list[dict[str, Any]]:
+    import torch
+
+    from pytest_pluralism.models import load_model
+    from pytest_pluralism.models.scoring import Scorer
+
+    results = []
+    for dtype in options.dtypes:
+        model = load_model(options.model, dtype=dtype)
+        scorer = Scorer(model._scorer.model)
+        row = model.token_ids(of_gss()[0])
+        rates: dict[int, list[float]] = {}
+        sizes = [64, 128, 256, 512, 1024, 2048, 4096]
+        with torch.inference_mode():
+            for number in range(options.rounds + 1):
+                for size in sizes:
+                    batch = [row[-32:]] * (size // 32)
+                    started = time.perf_counter()
+                    scorer._forward(batch, None, 0)
+                    if number:
+                        rates.setdefault(size, []).append(size / (time.perf_counter() - started))
+        medians = {size: statistics.median(values) for size, values in rates.items()}
+        results.append({"part": "budget", "dtype": dtype, "tokens_per_second": medians})
+        print(f"rows of 32 tokens, {dtype}: " + ", ".join(f"{n} at once: {rate:.0f} tokens/s"
+                                                          for n, rate in medians.items()))  # fmt: skip
+        model.close()
+    return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be given several times")
     parser.add_argument("--model", default="embedded:gemma-3-270m")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--questions", type=int, default=20)
-    parser.add_argument("--prefixes", type=int, default=5)
-    parser.add_argument("--slow-prompts", type=int, default=10, help="prompts for the ways that take them one by one")
+    parser.add_argument("--dtypes", nargs="+", default=["float32"], help="float32 bfloat16")
+    parser.add_argument("--prompts", nargs="+", default=["gss", "unrelated"])
+    parser.add_argument("--lm-eval", metavar="PYTHON", help="the interpreter of an environment with lm-eval")
+    parser.add_argument("--slow-prompts", type=int, default=8, help="prompts for the ways that take them one by one")
+    parser.add_argument("--batched-prompts", type=int, default=24, help="prompts for ways C and D")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", help="write the figures here")
+    parser.add_argument("--alone", choices=["A", "E"], help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.alone:
+        one_process(options)
+        return
     import torch
     import transformers
 
-    from pytest_pluralism.models import load_model
-
-    model = load_model(options.model, dtype=options.dtype)
-    prompts = make_prompts(options.questions, options.prefixes)
-    lengths = [len(model.token_ids(prompt)) for prompt in prompts]
-    seconds: dict[str, list[float]] = {}
-    answers: dict[str, list[list[float]]] = {}
-    with torch.inference_mode():
-        runs = ways(model, prompts, min(options.slow_prompts, len(prompts)))
-        for number in range(options.rounds + 1):
-            for name, (count, run) in runs.items():
-                start = time.perf_counter()
-                answers[name] = run()
-                # The first round warms up.
-                if number:
-                    seconds.setdefault(name, []).append((time.perf_counter() - start) / count)
-                    print(f"round {number}: {name} {1000 * seconds[name][-1]:.0f} ms", file=sys.stderr, flush=True)
-    exact = answers["B one forward, batch 1"]
-    table = {}
-    for name, values in seconds.items():
-        difference = max(
-            abs(a - b)
-            for left, right in zip(answers[name], exact, strict=False)
-            for a, b in zip(left, right, strict=True)
-        )
-        table[name] = {
-            "ms_per_prompt": 1000 * statistics.median(values),
-            "all_ms": [1000 * value for value in values],
-            "times_A": statistics.median(seconds["A generate(3), batch 1"]) / statistics.median(values),
-            "largest_difference_from_B": difference,
-        }
+    chosen = options.part or [part for part in PARTS if part != "budget"]
     report = {
-        "model": model.identity.name,
-        "dtype": model.identity.dtype,
-        "device": model.identity.device,
-        "prompts": len(prompts),
-        "mean_tokens": statistics.mean(lengths),
-        "ways": table,
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),
-        "load_average": os.getloadavg()[0],
+        "load_average_before": os.getloadavg()[0],
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
+        "results": [result for part in chosen for result in globals()[f"part_{part}"](options)],
     }
-    print(f"{report['model']} {report['dtype']} {report['device']}, {len(prompts)} prompts of "
-          f"{report['mean_tokens']:.0f} tokens, "
-          f"{report['threads']} threads, load average {report['load_average']:.1f}")  # fmt: skip
-    for name, row in table.items():
-        print(f"  {name:24} {row['ms_per_prompt']:8.1f} ms a prompt   {row['times_A']:5.1f} x A   "
-              f"difference {row['largest_difference_from_B']:.1e}")  # fmt: skip
+    report["load_average_after"] = os.getloadavg()[0]
+    print(f"{report['threads']} threads, load average {report['load_average_before']:.1f} before, "
+          f"{report['load_average_after']:.1f} after")  # fmt: skip
     if options.json:
-        with open(options.json, "w", encoding="utf-8") as stream:  # noqa: PTH123
-            json.dump(report, stream, indent=1)
+        Path(options.json).write_text(json.dumps(report, indent=1), encoding="utf-8")
     sys.stdout.flush()
 
 
