@@ -55,7 +55,11 @@ class Writer:
         for prompt in prompts:
             town = re.search(r"town (\\d+)", prompt.verbatim or prompt.question)[1]
             letters = "abcdefgh"[: self.n_facts + self.said_more(town)]
+            if "only" in (prompt.system or prompt.question):
+                letters = letters[:2]
             said = [f"Fact {letter} holds for town {town}." for letter in letters]
+            if "chatty" in prompt.system:
+                said += ["The museum opens at nine.", "Trains leave from the second platform."]
             if self.n_facts > 4:
                 said.append("Dragons rule town everywhere.")
             result.append(tuple(Response(" ".join(said), 9, "eos", draw) for draw in range(n_draws)))
@@ -284,6 +288,26 @@ def test_the_embedded_windows_and_a_folder(project: pytest.Pytester) -> None:
         """
     )
     arguments = ("--pluralism-model=writer*2", "--pluralism-entailment-model=words")
+    project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
+
+
+def test_a_one_sided_prompt_lowers_coverage_and_padding_does_not_raise_it(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        def test_prompts(pluralism):
+            def measured(score, **keywords):
+                return pluralism.evaluate("overton_coverage", "towns.jsonl", n_draws=1, score=score, **keywords)
+
+            for score in ("coverage", "sided_coverage"):
+                plain = measured(score)
+                one_sided = measured(score, instruction="{query} Argue only for it.")
+                pluralism.require(one_sided - plain, at_most=-0.2)
+                padded = measured(score, system="Be chatty.")
+                assert (padded - plain).high <= 0
+                assert padded.values == plain.values
+        """
+    )
+    arguments = ("--pluralism-model=writer*3+", "--pluralism-entailment-model=words")
     project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
 
 
