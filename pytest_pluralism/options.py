@@ -128,7 +128,7 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SPEC",
         is_path=True,
     ),
-    Setting("device", "auto", "where models run: auto (cuda when there is one), cpu, cuda, cuda:1, mps"),
+    Setting("device", "auto", "where models run: auto (cuda when there is one), cpu, cuda, cuda:1, sharded, mps"),
     Setting(
         "dtype",
         "auto",
