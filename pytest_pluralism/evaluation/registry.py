@@ -52,6 +52,20 @@ MEASURES: dict[str, Measure] = {
             highest=1.0,
         ),
         Measure(
+            "trade_off_steerability",
+            "higher",
+            "trade-off steerability",
+            "by how much a model that is steered to a weighting of two values does better by it than steered to others",
+            lowest=-1.0,
+            highest=1.0,
+        ),
+        Measure(
+            "pareto_improvement",
+            "higher",
+            "gain in the deciding objective",
+            "whether a model gains on the reference model in some objective and loses in none (promise at_least=0)",
+        ),
+        Measure(
             "jury_welfare",
             "higher",
             "jury welfare",
@@ -64,6 +78,8 @@ MEASURES: dict[str, Measure] = {
 PLANNERS: dict[str, str] = {
     "js_distance": "pytest_pluralism.evaluation.distributional_planner",
     "steering_faithfulness": "pytest_pluralism.evaluation.steerable_planner",
+    "trade_off_steerability": "pytest_pluralism.evaluation.trade_off_planner",
+    "pareto_improvement": "pytest_pluralism.evaluation.pareto_planner",
     "overton_coverage": "pytest_pluralism.evaluation.overton_planner",
     "false_balance": "pytest_pluralism.evaluation.overton_planner",
     "jury_welfare": "pytest_pluralism.evaluation.jury_planner",

@@ -414,7 +414,9 @@ class SteerableEvaluation:
                 f"{worst.details['top_token']!r})"
             )
         movement = details.get("movement", {})
-        if movement.get("placebo") and movement["placebo"] >= movement["steered"] - 1e-9:
+        # Before examples, the placebo is everybody's answers, which may well move as far.
+        named = any(not self._shows_answers(context) for context in self.settings.contexts)
+        if named and movement.get("placebo") and movement["placebo"] >= movement["steered"] - 1e-9:
             yield (
                 f"irrelevant attributes move the answers as far ({movement['placebo']:.3f}) as the attribute itself "
                 f"({movement['steered']:.3f}): what moves them is being addressed, not who is named"

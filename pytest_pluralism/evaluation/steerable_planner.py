@@ -59,8 +59,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     misplaced = [word for word in WRITING if word in planning.keywords]
     if misplaced:
         raise InvalidParameterError(
-            f"{misplaced[0]} says how responses are written and judged, and {steering.name} has options to choose from. "
-            "Leave it out, or use score='reward'."
+            f"{misplaced[0]} says how responses are written and judged, and {steering.name} has options to choose "
+            "from. Leave it out, or use score='reward'."
         )
     settings = _settings(planning, steering, asking.protocol)
     # A question that cannot be asked is found now, not when the model has been loaded.
@@ -98,8 +98,8 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
         for word in ("attribute", "context", "score", "over", "across", "checks", *WRITING):
             if word in keywords:
                 raise InvalidParameterError(
-                    f"{word}={keywords[word]!r} cannot be chosen under the protocol 'modular_pluralism', which fixes it. "
-                    "Leave it out, or use protocol='sound'."
+                    f"{word}={keywords[word]!r} cannot be chosen under the protocol 'modular_pluralism', which "
+                    "fixes it. Leave it out, or use protocol='sound'."
                 )
         published = PublishedKaleidoscope(steering, most_units=keywords.get("most_units"), seed=asking.seed)
         settings = {"protocol": asking.protocol, "seed": asking.seed, "most_units": keywords.get("most_units")}

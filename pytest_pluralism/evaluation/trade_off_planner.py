@@ -1,0 +1,70 @@
+"""Plans the gates of the marker ``trade_off_steerability``: one a pair of values, or one over all of them."""
+
+from __future__ import annotations
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.datasets.steering_trade_offs import load_trade_offs
+from pytest_pluralism.evaluation.distributional import AskSettings
+from pytest_pluralism.evaluation.multi_objective import (
+    WEIGHTS,
+    TradeOffEvaluation,
+    TradeOffSettings,
+    refuse_nothing_to_steer_to,
+)
+from pytest_pluralism.evaluation.planning import PlannedGate, Planning
+
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+
+#: Keywords that say how the model is asked; each overrides the setting of the same name.
+ASKING = ("template", "option_order", "repetitions", "examples", "seed")
+
+KEYWORDS = ("pair", "weights", "score", "reference_point", *ASKING)
+
+DATASET = "a file of scenarios in which two values pull apart"
+EXAMPLE = "trade_offs.jsonl"
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return one gate a pair of values; without ``pair``, one over all pairs.
+
+    Raises
+    ------
+    PluralismError
+        The file, the pair or the weights are wrong.
+    """
+    keywords, name = planning.keywords, planning.measure.name
+    if planning.settings["protocol"] != "sound":
+        raise InvalidParameterError("trade_off_steerability has no published protocol. Use --pluralism-protocol=sound.")
+    benchmark = load_trade_offs(planning.find_file(planning.dataset))
+    refuse_nothing_to_steer_to(benchmark)
+    asking = AskSettings(**{word: planning.choose(word) for word in ASKING})
+    weights = keywords.get("weights", WEIGHTS)
+    corner = keywords.get("reference_point", (0.0, 0.0))
+    for word, value in (("weights", weights), ("reference_point", corner)):
+        if not isinstance(value, (list, tuple)):
+            raise invalid_parameter(word, name, "a list of numbers", repr(value))
+    if len(corner) != 2 or not all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in corner):
+        raise invalid_parameter("reference_point", name, "two numbers, one a value", repr(corner))
+    if max(corner) > 0:
+        raise invalid_parameter(
+            "reference_point", name, "no greater than 0, the worst that a value can be served", repr(corner)
+        )
+    settings = TradeOffSettings(tuple(weights), keywords.get("score", "advantage"), (corner[0], corner[1]))
+    wanted = keywords.get("pair")
+    if wanted == "all":
+        pairs: list[str | None] = ["-".join(pair) for pair in benchmark.pairs]
+    else:
+        pairs = [wanted] if wanted is None or isinstance(wanted, str) else list(wanted)
+    gates = []
+    for pair in pairs:
+        evaluation = TradeOffEvaluation(benchmark, asking, settings, pair)
+        evaluation.scenarios()
+        gates.append(
+            planning.planned(
+                evaluation,
+                source={"name": benchmark.name, "sha256": benchmark.sha256, "source": benchmark.source},
+                settings={**asking.as_json(), "trade_off": settings.as_json()},
+                population=pair,
+            )
+        )
+    return gates

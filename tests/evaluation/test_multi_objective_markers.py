@@ -1,0 +1,187 @@
+"""The markers ``trade_off_steerability`` and ``pareto_improvement`` in runs of pytest."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+for _name in (
+    "pytest_pluralism.core.estimation.comparison",
+    "pytest_pluralism.evaluation.trade_off_planner",
+    "pytest_pluralism.evaluation.pareto_planner",
+    "pytest_pluralism.evaluation.distributional_planner",
+    "pytest_pluralism.report.json_report",
+    "pytest_pluralism.report.terminal",
+    "rich.table",
+    "scipy.stats",
+    "scipy.special",
+):
+    importlib.import_module(_name)
+
+BENCHMARK = Path(__file__).parents[2] / "fixtures" / "trade_offs.jsonl"
+
+CONFTEST = '''
+import hashlib
+import math
+import re
+
+from pytest_pluralism.core.records import Answer
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class Model:
+    """Takes the option whose place among its like is that of the weight; SKILL in [0, 1] says how surely."""
+
+    def __init__(self, spec):
+        self.skill = float(spec.partition(":")[2])
+        self.identity = ModelIdentity(spec, spec, hashlib.sha256(spec.encode()).hexdigest(), "float32", "cpu")
+
+    def answer(self, prompts, *, progress=None):
+        result = []
+        for prompt in prompts:
+            found = re.search(r"at (\\\\d+) % and", prompt.question)
+            options = [line[3:] for line in prompt.question.split("\\\\n") if line[1:3] == ". "]
+            n = len(options)
+            sharp = [self.skill if option == "Yes" else (1 - self.skill) / (n - 1) for option in options]
+            if found and n == 3:
+                # The scenarios name their options in the order of the first value's.
+                order = {text: place for place, text in enumerate(ORDER[frozenset(options)])}
+                wanted = {0: 2, 25: 2, 50: 1, 75: 0, 100: 0}[int(found[1])]
+                sharp = [0.9 if order[option] == wanted else 0.05 for option in options]
+            result.append(Answer(tuple(math.log(p) for p in sharp), 1.0, "A", 0.9))
+        return result
+
+    def close(self):
+        pass
+
+
+def pytest_pluralism_load_model(spec, settings):
+    if spec.startswith("skill:"):
+        return Model(spec)
+
+
+import json
+from pathlib import Path
+
+ORDER = {}
+for line in (Path(__file__).parent / "trade_offs.jsonl").read_text().splitlines():
+    texts = [option["text"] for option in json.loads(line)["options"]]
+    ORDER[frozenset(texts)] = texts
+'''.replace("\\\\", "\\")
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    monkeypatch.setenv("PLURALISM_ANSWERS", "off")
+    pytester.makeconftest(CONFTEST)
+    shutil.copy(BENCHMARK, pytester.path / "trade_offs.jsonl")
+    rows = [
+        {"question_id": f"q{n}", "question": f"Should law {n} pass?", "options": ["Yes", "No"],
+         "distributions": [{"population": "Town", "probabilities": [0.8 + 0.01 * (n % 9), 0.2 - 0.01 * (n % 9)],
+                            "n_respondents": 400}]}
+        for n in range(40)
+    ]  # fmt: skip
+    (pytester.path / "town.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    scores = {
+        "new": {f"p{n}": 0.6 + 0.01 * (n % 5) for n in range(40)},
+        "old": {f"p{n}": 0.5 + 0.01 * (n % 3) for n in range(40)},
+    }
+    objectives = [
+        {"name": "for the town", "measure": "js_distance", "dataset": "town.jsonl", "population": "Town"},
+        {"name": "helpful", "scores": scores},
+    ]
+    (pytester.path / "objectives.json").write_text(json.dumps({"objectives": objectives}), encoding="utf-8")
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n")
+    return pytester
+
+
+def write(project, *markers):
+    tests = [f"@pytest.mark.{marker}\ndef test_{n}(): ...\n" for n, marker in enumerate(markers)]
+    project.makepyfile("import pytest\n\n" + "\n".join(tests))
+
+
+def report_of(project, *arguments):
+    result = project.runpytest_inprocess("--pluralism-report=r.json", *arguments)
+    return result, json.loads((project.path / "r.json").read_text(encoding="utf-8"))["verdicts"]
+
+
+def test_trade_offs_in_a_run(project):
+    write(
+        project,
+        'trade_off_steerability("trade_offs.jsonl", at_least=0.05)',
+        'trade_off_steerability("trade_offs.jsonl", pair="security-freedom", score="reward", at_least=0.5)',
+        'trade_off_steerability("trade_offs.jsonl", pair="all", weights=[0, 1], at_least=0.9)',
+    )
+    result, verdicts = report_of(project, "--pluralism-model=skill:0.8")
+    result.assert_outcomes(passed=2, failed=1)
+    whole = verdicts[0]
+    assert whole["details"]["pairs"][0]["pair"] == "security-freedom"
+    assert whole["witness"]["text"] == "the pair of values with the largest regret"
+    assert verdicts[1]["population"] == "security-freedom"
+    assert len(verdicts) == 1 + 1 + 4
+
+
+def test_an_improvement_on_the_reference_model(project):
+    write(
+        project,
+        'pareto_improvement("objectives.json", candidate="new", reference="old", '
+        'functions={"equal": [0.5, 0.5]}, at_least=0.0)',
+    )
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.8", "--pluralism-reference-model=skill:0.5")
+    result.assert_outcomes(passed=1)
+    assert verdict["details"]["is_pareto_improvement"]
+    assert {one["name"] for one in verdict["details"]["objectives"]} == {"for the town", "helpful"}
+    assert "equal" in verdict["details"]["functions"]
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.5", "--pluralism-reference-model=skill:0.8")
+    result.assert_outcomes(failed=1)
+    assert verdict["details"]["deciding"] == "for the town"
+
+
+@pytest.mark.parametrize(
+    ("marker", "says"),
+    [
+        ('trade_off_steerability("trade_off.jsonl", at_least=0.1)', "*there is no such file*trade_offs.jsonl*"),
+        ('trade_off_steerability("trade_offs.jsonl", pair="security", at_least=0.1)', "*unknown pair*"),
+        ('trade_off_steerability("trade_offs.jsonl", weights=[1.0], at_least=0.1)', "*at least two different numbers*"),
+        ('trade_off_steerability("trade_offs.jsonl", reference_point=[0.5, 0], at_least=0.1)', "*no greater than 0*"),
+        ('trade_off_steerability("trade_offs.jsonl", at_most=0.1)', "*wrong direction*"),
+        ('pareto_improvement("objectives.json", at_least=0)', "*add candidate=*'new', 'old'*"),
+        ('pareto_improvement("objectives.json", candidate="nwe", reference="old", at_least=0)', "*Did you mean 'new'*"),
+        ('pareto_improvement("objectives.json", candidate="new", reference="old", functions=[1], at_least=0)',
+         "*'functions'*"),
+        ('pareto_improvement("town.jsonl", at_least=0)', "*is not JSON*"),
+    ],
+)  # fmt: skip
+def test_wrong_markers(project, marker, says):
+    write(project, marker)
+    result = project.runpytest_inprocess("--pluralism-model=skill:0.8")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([says])
+
+
+@pytest.mark.parametrize(
+    ("objective", "says"),
+    [
+        ({"measure": "js_distanc", "dataset": "town.jsonl"}, "*Did you mean 'js_distance'*"),
+        ({"measure": "js_distance", "dataset": "town.jsonl", "populaton": "Town"}, "*did you mean 'population'*"),
+        ({"measure": "js_distance"}, "*'dataset' must be*"),
+        ({"measure": "js_distance", "scores": {}}, "*either 'measure' or 'scores'*"),
+        ({"scores": {"new": {}}}, "*an object of units and numbers*"),
+        ({"scores": {"new": {"a": 1}, "old": {"b": 1}}}, "*different units*"),
+        ({"scores": {"new": {"a": "x"}, "old": {"a": 1}}}, "*must be a finite number*"),
+        ({"scores": {"new": {"a": 1}, "old": {"a": 1}}, "direction": "up"}, "*'direction'*"),
+    ],
+)
+def test_wrong_objectives(project, objective, says):
+    path = project.path / "objectives.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["objectives"][1] = {"name": "second", **objective}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    write(project, 'pareto_improvement("objectives.json", candidate="new", reference="old", at_least=0)')
+    result = project.runpytest_inprocess("--pluralism-model=skill:0.8")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([says])
