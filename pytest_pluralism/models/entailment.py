@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +52,10 @@ TOKENS_KEY = "pluralism_max_tokens"
 
 #: How many tokens one forward pass holds at most, filled-up places included, where ``batch_size`` is ``"auto"``.
 MOST_TOKENS = {"cpu": 4096, "cuda": 131072}
+
+#: So many pairs are made into tokens and sorted by length together: enough for batches of one length, and the memory
+#: does not grow with the number of windows.
+PAIRS_AT_ONCE = 4096
 
 #: Fewer places for the premise than this, and a hypothesis leaves no room to read one.
 LEAST_ROOM = 16
@@ -327,32 +332,33 @@ class CrossEncoder:
         if self._network is None:
             raise ModelError(f"The model {self._identity.name} has been closed and cannot be asked any more.")
         distinct = list(dict.fromkeys(pairs))
-        rows, owners = self._rows(distinct)
-        missing = [0] * len(distinct)
-        for owner in owners:
-            missing[owner] += 1
-        best: list[EntailmentScores | None] = [None] * len(distinct)
-        n_done = 0
+        scores: dict[EntailmentPair, EntailmentScores] = {}
+        for start in range(0, len(distinct), PAIRS_AT_ONCE):
+            for fresh in self._some(distinct[start : start + PAIRS_AT_ONCE]):
+                scores.update(fresh)
+                if receive is not None and fresh:
+                    receive(list(fresh.items()))
+                if progress is not None:
+                    # Repeated pairs are done with the first of them.
+                    n_all = len(pairs)
+                    progress(n_all if len(scores) == len(distinct) else len(scores) * n_all // len(distinct), n_all)
+        return [scores[pair] for pair in pairs]
+
+    def _some(self, pairs: Sequence[EntailmentPair]) -> Iterator[dict[EntailmentPair, EntailmentScores]]:
+        """Compute different pairs, and give those that are done after each batch."""
+        rows, owners = self._rows(pairs)
+        missing = Counter(owners)
+        best: dict[int, EntailmentScores] = {}
         for batch, probabilities in self._batches(rows):
-            fresh = []
+            fresh = {}
             for index, row in zip(batch, probabilities, strict=True):
-                owner = owners[index]
-                scores = self._scores(row)
-                known = best[owner]
-                if known is None or scores.entailment > known.entailment:
-                    best[owner] = scores
+                owner, found = owners[index], self._scores(row)
+                if owner not in best or found.entailment > best[owner].entailment:
+                    best[owner] = found
                 missing[owner] -= 1
                 if not missing[owner]:
-                    fresh.append((distinct[owner], best[owner]))
-            n_done += len(fresh)
-            if receive is not None and fresh:
-                receive([(pair, scores) for pair, scores in fresh if scores is not None])
-            if progress is not None:
-                # Repeated pairs are done with the first of them.
-                n_all = len(pairs)
-                progress(n_all if n_done == len(distinct) else n_done * n_all // len(distinct), n_all)
-        by_pair = {pair: scores for pair, scores in zip(distinct, best, strict=True) if scores is not None}
-        return [by_pair[pair] for pair in pairs]
+                    fresh[pairs[owner]] = best.pop(owner)
+            yield fresh
 
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""
@@ -453,7 +459,8 @@ class CrossEncoder:
 
         try:
             with torch.inference_mode():
-                logits = self._network(**self._tensors(rows)).logits.double()
+                # Some accelerators have no float64.
+                logits = self._network(**self._tensors(rows)).logits.float().cpu().double()
                 if not bool(torch.isfinite(logits).all()):
                     raise ModelError(
                         f"The entailment model {self._identity.name} gave NaN or infinite logits in "

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import math
 import random
@@ -14,6 +15,7 @@ import pytest
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.core.records import EntailmentPair
+from pytest_pluralism.models import embedded
 from pytest_pluralism.models import load_entailment_model as load_lazily
 from pytest_pluralism.models.answers import AnswerStore
 from pytest_pluralism.models.embedded import ENTAILMENT_VARIABLE, find_embedded_entailment
@@ -561,15 +563,21 @@ def test_a_store_between_gives_the_same_scores(tiny: Path, tmp_path: Path) -> No
 
 def test_the_environment_names_the_folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENTAILMENT_VARIABLE, str(tiny))
+    with pytest.raises(ModelError, match="are not those of embedded:nli-minilm: their SHA-256 is"):
+        find_embedded_entailment("nli-minilm")
+    weights = hashlib.sha256((tiny / "model.safetensors").read_bytes()).hexdigest()
+    monkeypatch.setattr(embedded, "WEIGHTS_SHA256", weights)
     assert find_embedded_entailment("nli-minilm") == tiny
+    assert load_entailment_model("embedded:nli-minilm").identity.name == "nli-minilm"
     monkeypatch.setenv(ENTAILMENT_VARIABLE, str(tmp_path))
     with pytest.raises(ModelError, match="where no model lies"):
+        find_embedded_entailment("nli-minilm")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="its copy is not complete"):
         find_embedded_entailment("nli-minilm")
 
 
 def test_without_the_repository_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_pluralism.models import embedded
-
     monkeypatch.delenv(ENTAILMENT_VARIABLE, raising=False)
     monkeypatch.setattr(embedded, "__file__", str(tmp_path / "site-packages" / "pytest_pluralism" / "models" / "e.py"))
     monkeypatch.chdir(tmp_path)
