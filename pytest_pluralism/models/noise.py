@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import Answer, Prompt
@@ -148,16 +148,18 @@ def noise_floor(model: LanguageModel, prompts: Sequence[Prompt], /) -> NoiseFloo
         ``None`` for a model that cannot be told how many prompts to compute at once.
     """
     kept = kept_noise_floor(model.identity)
-    if kept is not None or not isinstance(model, BatchedModel):
+    # Not isinstance: a model that is loaded when it is first asked has the method only then.
+    if kept is not None or not callable(getattr(model, "answer_in_batches", None)):
         return kept
+    batched = cast("BatchedModel", model)
     own = list(dict.fromkeys(prompts))
     try:
-        found = measure_noise_floor(model, own + _set_of_our_own()[: max(0, N_PROMPTS - len(own))])
+        found = measure_noise_floor(batched, own + _set_of_our_own()[: max(0, N_PROMPTS - len(own))])
     except ModelError:
         # A tokenizer without our letters, or a context too short for our questions.
         if not own:
             return None
-        found = measure_noise_floor(model, own)
+        found = measure_noise_floor(batched, own)
     # Where it cannot be kept, the next run measures it again.
     _file(model.identity).write(found.as_json())
     return found

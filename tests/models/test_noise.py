@@ -149,6 +149,23 @@ def test_a_model_that_cannot_be_told_its_batches():
     assert noise_floor(Endpoint(), PROMPTS) is None
 
 
+def test_a_model_that_is_loaded_when_it_is_first_asked():
+    from pytest_pluralism.models.lazy import LazyModel
+
+    loaded = []
+
+    def load():
+        loaded.append(Wobbly({"auto": 0.01}))
+        return loaded[-1]
+
+    found = noise_floor(LazyModel(IDENTITY, load), PROMPTS)
+    assert found.typical > 0
+    assert len(loaded) == 1
+    # What is kept needs no model.
+    assert noise_floor(LazyModel(IDENTITY, load), PROMPTS) == found
+    assert len(loaded) == 1
+
+
 # ------------------------------------------------------------------------------------------------------- on a network
 
 
