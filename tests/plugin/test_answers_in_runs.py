@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -98,3 +100,73 @@ def test_wide(): ...
     result = kept.runpytest_subprocess("--pluralism-model=table:plain")
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*'wide' of wide.jsonl has 30 options, but only 26 letters*"])
+
+
+TINY = """
+import sys
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+words = ["<unk>", "<s>", "</s>", *"ABCDEFGHIJ", ":", ".", "?", "Answer", "the", "town", "do", "thing", "number"]
+tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="<unk>"))
+tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+torch.manual_seed(1)
+network = LlamaForCausalLM(
+    LlamaConfig(
+        vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=512,
+    )
+)
+network.save_pretrained(sys.argv[1])
+fast.save_pretrained(sys.argv[1])
+"""
+
+WATCH = """
+import sys
+
+def pytest_unconfigure():
+    print("\\nTORCH", "torch" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_whose_answers_are_stored_loads_no_network(
+    kept: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("PLURALISM_CACHE", str(kept.path / "cache"))
+    subprocess.run([sys.executable, "-c", TINY, str(kept.path / "tiny")], check=True, capture_output=True)
+    kept.makeconftest(WATCH)
+    options = ("--pluralism-model=tiny", "--pluralism-report=out.json")
+
+    def computed(result: pytest.RunResult) -> tuple[list[object], int]:
+        content = json.loads((kept.path / "out.json").read_text())
+        assert result.ret == pytest.ExitCode.OK
+        return content["verdicts"], content["run"]["answers"]["computed"]
+
+    planned = kept.runpytest_subprocess(*options, "--pluralism-plan")
+    planned.stdout.fnmatch_lines(
+        ["tiny: 3 gates", "*132 distinct, 0 stored, 132 to compute", "*are shared beginnings*"]
+    )
+    first, n_first = computed(kept.runpytest_subprocess(*options))
+    assert n_first == 132
+    second_run = kept.runpytest_subprocess(*options)
+    second, n_second = computed(second_run)
+    assert second == first
+    assert n_second == 0
+    second_run.stdout.fnmatch_lines(["TORCH False"])
+    kept.runpytest_subprocess(*options, "--pluralism-plan").stdout.fnmatch_lines(["*132 stored, 0 to compute"])
+    # A fixture gives the same model, which loads when it is asked.
+    kept.makepyfile(
+        test_more="""
+from pytest_pluralism.core.records import Prompt
+
+def test_own(language_model):
+    assert not language_model.is_loaded
+    assert len(language_model.answer([Prompt("Why ?", ("A", "B"))])) == 1
+    assert language_model.is_loaded
+"""
+    )
+    kept.runpytest_subprocess(*options, "test_more.py").assert_outcomes(passed=1)
