@@ -497,15 +497,15 @@ def parts_of(n_runs: int) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
         **{f"coverage {i}": partial(coverage, many, names=(name,)) for i, name in enumerate(SCORES)},
         "one_sided": partial(one_sided, many),
         "many_gates": partial(many_gates, half),
-        "bootstrap_coverage": partial(bootstrap_coverage, tenth * 2),
         "paired_gate": partial(paired_gate, half, np.linspace(-0.01, 0.05, 13)),
-        "respondents": partial(respondents, tenth),
+        "rare_cases": partial(rare_cases, n_runs),
         "unequal_clusters": partial(unequal_clusters, half),
         "shares": partial(shares, half),
         "two_way": partial(two_way, half),
-        "rare_cases": partial(rare_cases, n_runs),
         "exact_bounds": partial(exact_bounds, half),
-        "exact_test": partial(exact_test, half),
+        "respondents": partial(respondents, tenth),
+        "bootstrap_coverage": partial(bootstrap_coverage, tenth),
+        "exact_test": partial(exact_test, tenth * 2),
     }
 
 
@@ -690,6 +690,8 @@ def tables(results: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     }
     made["coverage-summary"] = _coverage_summary(results["coverage"])
     made["level-summary"] = _level_summary(results)
+    runs = ", ".join(f"{name.replace('_', ' ')} {rows[0]['n_runs']:,}" for name, rows in results.items())
+    made["runs"] = f"Runs behind each row: {runs}."
     return made
 
 

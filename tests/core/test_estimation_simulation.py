@@ -38,7 +38,7 @@ def check_coverage(rows, n_runs):
 
 def test_coverage_roughly(simulation):
     rows = list(simulation.coverage(150, methods=("auto",)))
-    assert len(rows) == 24
+    assert len(rows) == len(simulation.SCORES) * len(simulation.SIZES)
     check_coverage(rows, 150)
 
 
@@ -55,35 +55,49 @@ def test_the_paired_gate_roughly(simulation):
         if row["true_change"] <= row["margin"]:
             assert outcomes["failed"] <= allowed(0, 0.025, 150)[1], row
         if row["true_change"] >= row["margin"]:
-            assert outcomes["passed"] <= allowed(0, 0.04, 150)[1], row
+            assert outcomes["passed"] <= allowed(0, 0.025, 150)[1], row
         if row["true_change"] == 0.0:
             assert outcomes["passed"] > 0.8, row
         if row["true_change"] == 0.05:
             assert outcomes["failed"] > 0.9, row
 
 
-#: What the page says: in the direction in which skewed scores err, one-sided errors exceed the level of 2.5 %.
-WORST_ONE_SIDED = 0.05
+def worst_allowed(row):
+    """What the page says: the level from 25 clusters on, for changes also with few, except beyond a skewness of 2."""
+    if row.get("differences", "").startswith("exponential") and row["n"] < 50:
+        return 0.03
+    return 0.025 if row["n_clusters"] >= 25 or "differences" in row else 0.05
 
 
 def check_one_sided(rows, n_runs):
     for row in rows:
-        errors = row["false_decisions"]
-        skew = -1 if "left" in row["scores"] else 1
-        towards, away = ("too_low", "too_high")[::skew]
-        assert errors[towards] <= allowed(0, WORST_ONE_SIDED, n_runs, alarm=1e-4)[1], row
-        assert errors[away] <= allowed(0, 0.025, n_runs, alarm=1e-4)[1], row
+        for share in row["false_decisions"].values():
+            assert share <= allowed(0, worst_allowed(row), n_runs, alarm=1e-4)[1], row
 
 
 def test_one_sided_errors_roughly(simulation):
-    rows = list(simulation.one_sided(150))
-    assert len(rows) == 24
+    rows = list(simulation.one_sided(150, sizes=((25, 1), (25, 5), (100, 5))))
+    assert len(rows) == 13
     check_one_sided(rows, 150)
+    mirrored = [row for row in rows if row["differences"].startswith("gamma")]
+    for right, left in zip(mirrored[:3], mirrored[3:], strict=True):
+        assert right["false_decisions"]["too_low"] == left["false_decisions"]["too_high"]
+        assert right["width"] == pytest.approx(left["width"])
+
+
+def test_the_plain_interval_does_not_keep_its_level(simulation):
+    # The check can fail: Student's t at the same bound errs twice as often as it may.
+    differences, truth = simulation.draw_differences(
+        np.random.default_rng(3), 3000, simulation.cluster_labels(25, 1), "Beta(0.7, 6), skewness 1.7"
+    )
+    ends = differences.mean(axis=1) + stats.t.ppf(0.975, 24) * stats.sem(differences, axis=1)
+    assert (ends <= truth).mean() > allowed(0, 0.025, 3000)[1]
 
 
 @pytest.mark.slow
 def test_one_sided_errors(simulation):
     check_one_sided(simulation.one_sided(2500), 2500)
+    check_one_sided(simulation.coverage(2500, methods=("auto",)), 2500)
 
 
 def test_rare_cases_are_as_bad_as_the_page_says(simulation):
@@ -99,9 +113,6 @@ def test_rare_cases_are_as_bad_as_the_page_says(simulation):
 def test_twenty_gates_roughly(simulation):
     for row in simulation.many_gates(60):
         false = row["runs_with_a_false_failure"]
-        if row["dependence"] == "skewed to the left":
-            # Beyond the level, as the page says.
-            continue
         assert false["holm"] <= allowed(0, 0.025, 60)[1], row
         assert false["unadjusted"] > false["holm"], row
 
@@ -110,12 +121,49 @@ def test_the_tool_writes_what_it_measured(simulation, tmp_path, capsys, monkeypa
     monkeypatch.setattr(simulation, "SIZES", ((25, 1),))
     monkeypatch.setattr(simulation, "SCORES", {"one": (2.0, 5.0)})
     parts = {"coverage": [next(iter(simulation.coverage(20)))]}
-    monkeypatch.setattr(simulation, "simulate", lambda n_runs: parts)
+    monkeypatch.setattr(simulation, "simulate", lambda n_runs, folder, jobs: parts)
     monkeypatch.setattr(simulation, "draw_figures", lambda results, folder: None)
     assert simulation.main(["--quick", "--out", str(tmp_path / "new")]) == 0
     document = json.loads((tmp_path / "new" / "statistics.json").read_text(encoding="utf-8"))
     assert (document["seed"], document["n_runs"]) == (simulation.SEED, 200)
     assert document["results"] == json.loads(json.dumps(parts))
+
+
+def test_what_is_done_is_not_done_again(simulation, tmp_path, monkeypatch):
+    calls = []
+
+    def parts_of(n_runs):
+        return {"shares": lambda: calls.append(n_runs) or iter([{"share": 0.5}])}
+
+    monkeypatch.setattr(simulation, "parts_of", parts_of)
+    first = simulation.run_part("shares", 20, tmp_path)
+    assert simulation.run_part("shares", 20, tmp_path) == (first[0], 0.0)
+    assert calls == [20]
+    # Other numbers of runs, and other code, are other results.
+    simulation.run_part("shares", 30, tmp_path)
+    monkeypatch.setattr(simulation, "fingerprint", lambda: "other code")
+    simulation.run_part("shares", 30, tmp_path)
+    assert calls == [20, 30, 30]
+
+
+def test_the_page_shows_what_was_measured(simulation):
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "statistics.md"
+    stored = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    assert simulation.with_tables(text, stored["results"]) == text
+    # Every table that the tool makes has its place, and the check can fail.
+    assert all(f"<!-- measured: {name} -->" in text for name in simulation.tables(stored["results"]))
+    stored["results"]["two_way"][0]["coverage"]["both"] += 0.01
+    assert simulation.with_tables(text, stored["results"]) != text
+
+
+def test_the_published_numbers_keep_their_promises(simulation):
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "statistics.json"
+    results = json.loads(page.read_text(encoding="utf-8"))["results"]
+    for row in results["coverage"]:
+        check_coverage([row], row["n_runs"])
+    for row in (*results["one_sided"], *results["coverage"]):
+        check_one_sided([row], row["n_runs"])
 
 
 @pytest.mark.slow
@@ -129,16 +177,12 @@ def test_the_paired_gate(simulation):
     for row in simulation.paired_gate(2500, np.array([0.0, 0.02])):
         assert row["outcomes"]["failed"] <= allowed(0, 0.025, 2500, alarm=1e-4)[1], row
         if row["true_change"] == row["margin"]:
-            assert row["outcomes"]["passed"] <= allowed(0, 0.035, 2500, alarm=1e-4)[1], row
+            assert row["outcomes"]["passed"] <= allowed(0, 0.025, 2500, alarm=1e-4)[1], row
 
 
 @pytest.mark.slow
 def test_twenty_gates(simulation):
     for row in simulation.many_gates(2000):
-        if row["dependence"] == "skewed to the left":
-            # Beyond the level, as the page says; bounded by what it says.
-            assert row["runs_with_a_false_failure"]["holm"] <= allowed(0, 0.1, 2000, alarm=1e-4)[1], row
-            continue
         assert row["runs_with_a_false_failure"]["holm"] <= allowed(0, 0.025, 2000, alarm=1e-4)[1], row
 
 
