@@ -14,7 +14,7 @@ from pytest_pluralism.evaluation.modular_overton import ModularOvertonEvaluation
 from pytest_pluralism.evaluation.overton import FalseBalanceEvaluation, OvertonEvaluation, OvertonSettings
 from pytest_pluralism.evaluation.planning import PlannedGate, Planning
 
-__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "OWN", "plan", "recorded_of", "windows_of"]
 
 #: Keywords that are settings of the evaluation itself; ``template`` and ``seed`` override those of the run.
 OWN = tuple(field.name for field in dataclasses.fields(OvertonSettings))
@@ -50,8 +50,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     if isinstance(chosen.get("word_budgets"), list):
         chosen["word_budgets"] = tuple(chosen["word_budgets"])
     settings = OvertonSettings(**chosen)
-    windows = _windows(planning)
-    recorded = _recorded(planning, windows)
+    windows = windows_of(planning)
+    recorded = recorded_of(planning, windows, "responses")
     responses = None if recorded is None else recorded.responses
     if protocol == "modular_pluralism":
         published = ModularOvertonEvaluation(windows, settings.seed, responses)
@@ -103,7 +103,8 @@ def _protocol(planning: Planning) -> str:
     return str(protocol)
 
 
-def _windows(planning: Planning) -> WindowSet:
+def windows_of(planning: Planning, /) -> WindowSet:
+    """Return the windows that a marker names."""
     name = planning.dataset
     if not isinstance(name, str) or not name:
         must = "the name or file of a set of windows, a str"
@@ -118,12 +119,13 @@ def _windows(planning: Planning) -> WindowSet:
     return load_windows(path if path.exists() else name)
 
 
-def _recorded(planning: Planning, windows: WindowSet) -> RecordedResponses | None:
-    name = planning.keywords.get("responses")
+def recorded_of(planning: Planning, windows: WindowSet, keyword: str, /) -> RecordedResponses | None:
+    """Return the recorded responses that a keyword of a marker names, if it is there."""
+    name = planning.keywords.get(keyword)
     if name is None:
         return None
     if not isinstance(name, str) or not name:
-        raise invalid_parameter("responses", planning.measure.name, "the name of a file, a str", repr(name))
+        raise invalid_parameter(keyword, planning.measure.name, "the name of a file, a str", repr(name))
     path = planning.find_file(name)
     if not Path(path).is_file():
         raise DatasetError(f"{name}: there is no such file of responses, neither beside the test nor under the root.")

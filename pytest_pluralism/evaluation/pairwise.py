@@ -161,6 +161,8 @@ class PairwiseEvaluation:
     responses: Mapping[str, Sequence[str]] | None = None
     rivals: Mapping[str, Sequence[str]] | None = None
 
+    metric = "overton_win_rate"
+
     def rounds(self) -> Rounds:
         """Ask for what is not recorded, have it judged, and return the win rate of each query."""
         windows = self.windows.windows
@@ -189,7 +191,7 @@ class PairwiseEvaluation:
                 )
             )
         ties = outcomes.count(0) / len(outcomes)
-        return Scores("overton_win_rate", tuple(units), {"even": 0.5, "share_of_ties": ties})
+        return Scores(self.metric, tuple(units), {"even": 0.5, "share_of_ties": ties})
 
     def _texts(
         self, recorded: Mapping[str, Sequence[str]] | None, named: str | None

@@ -36,6 +36,14 @@ MEASURES: dict[str, Measure] = {
             highest=1.0,
         ),
         Measure(
+            "overton_win_rate",
+            "higher",
+            "Overton win rate",
+            "how often the responses of a model are wider than those of the reference model, by a judge",
+            lowest=0.0,
+            highest=1.0,
+        ),
+        Measure(
             "false_balance",
             "lower",
             "false balance",
@@ -81,6 +89,7 @@ PLANNERS: dict[str, str] = {
     "trade_off_steerability": "pytest_pluralism.evaluation.trade_off_planner",
     "pareto_improvement": "pytest_pluralism.evaluation.pareto_planner",
     "overton_coverage": "pytest_pluralism.evaluation.overton_planner",
+    "overton_win_rate": "pytest_pluralism.evaluation.pairwise_planner",
     "false_balance": "pytest_pluralism.evaluation.overton_planner",
     "jury_welfare": "pytest_pluralism.evaluation.jury_planner",
 }

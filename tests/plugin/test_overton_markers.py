@@ -14,6 +14,7 @@ for _name in (
     "pytest_pluralism.evaluation.overton_planner",
     "pytest_pluralism.evaluation.overton",
     "pytest_pluralism.evaluation.modular_overton",
+    "pytest_pluralism.evaluation.pairwise_planner",
     "pytest_pluralism.evaluation.languages",
     "sentencex",
 ):
@@ -238,6 +239,34 @@ def test_the_published_protocol(project: pytest.Pytester) -> None:
     assert report_of(project)["settings"]["protocol"] == "modular_pluralism"
 
 
+def test_a_second_entailment_model_is_a_fixture_of_the_project(project: pytest.Pytester) -> None:
+    second = (
+        "\n\nimport pytest\n\n"
+        '@pytest.fixture(scope="session")\ndef second_entailment_model():\n    return Judge("second")\n'
+    )
+    project.makeconftest(CONFTEST + second)
+    marker = 'overton_coverage("towns.jsonl", at_least=0.4, second_opinion=True, confidence_level=None)'
+    gate(project, marker, "--pluralism-report=report.json").assert_outcomes(passed=1)
+    references = report_of(project)["references"]
+    assert references["entailment_disagreement"] == 0.0
+    assert references["second_entailment_model"] == 0.5
+
+
+def test_the_wider_of_two_models_wins(project: pytest.Pytester) -> None:
+    marker = 'overton_win_rate("towns.jsonl", at_least=0.6, n_draws=1, confidence_level=None)'
+    narrow = ("--pluralism-reference-model=writer*2", "--pluralism-report=report.json")
+    gate(project, marker, *narrow, writer=3).assert_outcomes(passed=1)
+    assert report_of(project)["estimate"]["value"] == 1.0
+    assert report_of(project)["settings"]["judge"] == "coverage"
+    gate(project, marker, *narrow, writer=2).assert_outcomes(failed=1)
+    assert report_of(project)["estimate"]["value"] == 0.5
+    said = [{"query_id": f"town-{n}", "response": ""} for n in range(16)]
+    write(project.path / "nothing.jsonl", said)
+    recorded = marker.replace("n_draws=1", 'n_draws=1, rivals="nothing.jsonl"')
+    gate(project, recorded, "--pluralism-report=report.json", writer=2).assert_outcomes(passed=1)
+    gate(project, marker.replace("n_draws=1", 'judge="cover"')).assert_outcomes(errors=1)
+
+
 @pytest.mark.parametrize(
     ("marker", "said"),
     [
@@ -274,17 +303,23 @@ def test_a_wrong_marker_is_the_error_of_its_test(project: pytest.Pytester, marke
 
 
 def test_the_embedded_windows_and_a_folder(project: pytest.Pytester) -> None:
+    folder = project.path / "streets"
+    folder.mkdir()
+    (folder / "comments.csv").write_text("comment-id,moderated,comment-body\n0,1,Yes.\n1,1,No.\n", encoding="utf-8")
+    votes = "".join(f"{n},{n % 2},{1 - 2 * (n % 2)},{2 * (n % 2) - 1}\n" for n in range(12))
+    (folder / "participants-votes.csv").write_text("participant,group-id,0,1\n" + votes, encoding="utf-8")
     project.makepyfile(
         """
         def test_plan(pluralism, request):
             from pytest_pluralism.gate import plan_measurement
 
-            (plan,) = plan_measurement(
-                "overton_coverage", "contested", {"n_draws": 1}, pluralism.session.settings,
-                folder=request.path.parent, config=request.config, promise=False,
-            )
-            assert plan.source["name"] == "contested"
-            assert plan.evaluation.later()["entailment"] > 1000
+            for name, least in (("contested", 1000), ("streets", 10)):
+                (plan,) = plan_measurement(
+                    "overton_coverage", name, {"n_draws": 1}, pluralism.session.settings,
+                    folder=request.path.parent, config=request.config, promise=False,
+                )
+                assert plan.source["name"] == name
+                assert plan.evaluation.later()["entailment"] > least
         """
     )
     arguments = ("--pluralism-model=writer*2", "--pluralism-entailment-model=words")
