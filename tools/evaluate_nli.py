@@ -1,4 +1,6 @@
-"""Every figure of the entailment model's card: `python tools/evaluate_nli.py [--model FOLDER] [--json PATH]`.
+"""Every figure of the entailment model's card: `python tools/evaluate_nli.py [--model SPEC] [--card FOLDER]`.
+
+With `--card` the figures are written into FOLDER/evaluation.json, and into the tables of FOLDER/README.md.
 
 The model is asked through the package, as users ask it: half-precision weights, float32 arithmetic, its temperature.
 It needs `nli/test_mnli_matched_dev.jsonl.gz` and `overton/perspectrum_600_claims.jsonl.gz` in the folder `--data`.
@@ -392,14 +394,169 @@ def lines_of(content: Mapping[str, Any], indent: str = "") -> list[str]:
     return lines
 
 
+def percent(value: float | None) -> str:
+    """Return a share in percent."""
+    return "-" if value is None else f"{100 * value:.1f} %"
+
+
+def figures_table(facts: Mapping[str, Any]) -> list[str]:
+    """Return the tables of the card's figures."""
+    mnli_facts, task = facts["mnli_matched_dev"], facts["perspectrum"]
+    low, high = mnli_facts["accuracy_interval"]
+    chosen = task["threshold"]
+    lines = [
+        f"MultiNLI matched development set, {mnli_facts['n']:,} pairs:",
+        "",
+        "| figure | value |",
+        "|---|---|",
+        (
+            f"| accuracy | **{percent(mnli_facts['accuracy'])}** [{percent(low)}, {percent(high)}] "
+            f"(always the largest class: {percent(mnli_facts['largest_class'])}) |"
+        ),
+        f"| macro F1 | {mnli_facts['macro_f1']:.3f} |",
+        (
+            f"| expected calibration error, 15 bins | {mnli_facts['calibration_error']:.3f} "
+            f"(without the temperature {mnli_facts['calibration_error_without_temperature']:.3f}) |"
+        ),
+        (
+            f"| negative log-likelihood, nats | {mnli_facts['negative_log_likelihood']:.3f} "
+            f"(without the temperature {mnli_facts['negative_log_likelihood_without_temperature']:.3f}) |"
+        ),
+        f"| Brier score | {mnli_facts['brier_score']:.3f} |",
+        f"| temperature | {mnli_facts['temperature']} |",
+        "",
+        "| class | precision | recall | F1 | pairs |",
+        "|---|---|---|---|---|",
+    ]
+    for name, one in mnli_facts["by_class"].items():
+        lines.append(f"| {name} | {one['precision']:.3f} | {one['recall']:.3f} | {one['f1']:.3f} | {one['n']:,} |")
+    lines += [
+        "",
+        (
+            f"Perspectrum, {task['n_claims']} claims, {task['n_positive']:,} paraphrases, {task['n_pairs']:,} pairs: "
+            "does a paraphrase of a perspective entail that perspective rather than others of the same claim?"
+        ),
+        "(The exact definition stands at the top of `tools/evaluate_nli.py`.)",
+        "",
+        (
+            "| AUROC of | all pairs | 95 % interval over claims | mean of claims | others of the same stance "
+            "| others of the other stance |"
+        ),
+        "|---|---|---|---|---|---|",
+    ]
+    names = {
+        "forward": "**P(entailment), premise the paraphrase**",
+        "backward": "P(entailment), premise the perspective",
+        "mean_of_both": "the mean of both",
+        "cosine_of_the_untrained_encoder": "for comparison: cosine of all-MiniLM-L6-v2",
+    }
+    for key, name in names.items():
+        one = task[key]
+        low, high = one["pooled_interval"]
+        lines.append(
+            f"| {name} | {one['pooled']:.3f} | [{low:.3f}, {high:.3f}] | {one['by_claim']:.3f} | "
+            f"{one['against_the_same_stance']:.3f} | {one['against_the_other_stance']:.3f} |"
+        )
+    lines += [
+        "",
+        (
+            f"Threshold on P(entailment), premise the paraphrase: **{chosen['threshold']}**, chosen on "
+            f"{chosen['n_claims_to_choose']} claims."
+        ),
+        (
+            f"On the other {chosen['n_claims_to_report']} claims it has sensitivity {chosen['sensitivity']:.3f}, "
+            f"specificity {chosen['specificity']:.3f} and precision {chosen['precision']:.3f}."
+        ),
+    ]
+    return lines
+
+
+def weak_table(facts: Mapping[str, Any]) -> list[str]:
+    """Return the table of the card's weak spots."""
+    weak = facts["mnli_matched_dev"]["weak_spots"]
+    negation, overlap = weak["negation_in_hypothesis"], weak["all_words_of_the_hypothesis_in_the_premise"]
+    padded, empty, other = weak["padding"], weak["empty_premise"], weak["premise_of_another_pair"]
+    rows = [
+        (
+            "a negation in the hypothesis: accuracy",
+            f"{percent(negation['all']['accuracy'])} of {negation['all']['n']:,}",
+        ),
+        (
+            "... where the label is entailment, neutral, contradiction",
+            ", ".join(percent(negation[name]["accuracy"]) for name in LABELS),
+        ),
+        (
+            "... called a contradiction (and labelled one)",
+            f"{percent(negation['predicted_contradiction'])} ({percent(negation['labelled_contradiction'])})",
+        ),
+        (
+            "numbers in both texts: accuracy",
+            f"{percent(weak['numbers_in_both']['accuracy'])} of {weak['numbers_in_both']['n']:,}",
+        ),
+        (
+            "premises of " + ", ".join(weak["premise_words"]) + " words: accuracy",
+            ", ".join(percent(one["accuracy"]) for one in weak["premise_words"].values()),
+        ),
+        (
+            "every word of the hypothesis in the premise: accuracy where entailed, and where not",
+            ", ".join(
+                f"{percent(overlap[name]['accuracy'])} of {overlap[name]['n']}" for name in ("entailment", "other")
+            ),
+        ),
+        ("an empty premise (the hypothesis alone decides): accuracy", percent(empty["accuracy"])),
+        ("the premise of another pair: called entailment", percent(other["called_entailment"])),
+    ]
+    lines = [
+        "| on MultiNLI's matched development set | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+    ]
+    lines += [
+        "",
+        f"Unrelated sentences around {padded['n']} of its premises:",
+        "",
+        (
+            "| other premises around it | accuracy | mean P(entailment) where entailed | ... where not "
+            "| best sentence where entailed | ... where not |"
+        ),
+        "|---|---|---|---|---|---|",
+    ]
+    for key in ("0", "2", "6"):
+        one = padded[key]
+        best = [one.get("best_sentence_where_entailed"), one.get("best_sentence_where_not")]
+        lines.append(
+            f"| {key} | {percent(one['accuracy'])} | {one['entailment_where_entailed']:.3f} | "
+            f"{one['entailment_where_not']:.3f} | " + " | ".join("-" if b is None else f"{b:.3f}" for b in best) + " |"
+        )
+    return lines
+
+
+def write_card(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the figures, and the tables of the card between its marks."""
+    (folder / "evaluation.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8")
+    for name, lines in (("figures", figures_table(facts)), ("weak spots", weak_table(facts))):
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            sys.exit(f"{card} has no place for the {name}: {begin} ... {end}")
+        text = before + begin + "\n" + "\n".join(lines) + "\n" + end + after
+    card.write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="embedded:nli-minilm", help="a spec, as for --pluralism-entailment-model")
     parser.add_argument("--data", default=str(SHARED), help="the folder that holds nli/ and overton/")
     parser.add_argument("--json", help="write the figures here")
+    parser.add_argument("--card", metavar="FOLDER", help="write the figures into the card of this model")
     parser.add_argument("--only", choices=("mnli", "perspectrum"))
     options = parser.parse_args()
+    if options.card and options.only:
+        parser.error("a card needs all figures: leave out --only")
     data = Path(options.data)
     ask, model = asker(options.model)
     facts: dict[str, Any] = {"model": model.identity.name, "weights_sha256": model.identity.parts["weights"]}
@@ -409,6 +566,8 @@ def main() -> None:
         facts["perspectrum"] = perspectrum(ask, read(data / "overton" / "perspectrum_600_claims.jsonl.gz"))
     facts = rounded(facts)
     print("\n".join(lines_of(facts)))
+    if options.card:
+        write_card(Path(options.card), facts)
     if options.json:
         Path(options.json).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
