@@ -314,12 +314,13 @@ class OvertonEvaluation:
             for answer in (*window.reasonable, *window.unreasonable)
         )
         if self.responses is None:
-            parts = settings.n_draws * (1 if settings.premise == "whole" else 1 + settings.max_new_tokens // 8)
+            draw = 1 if settings.premise == "whole" else 1 + settings.max_new_tokens // 8
+            parts, chance = settings.n_draws * draw, draw if settings.draws == "single" else settings.n_draws * draw
         else:
             longest = max(sum(map(len, draws)) for draws in self.responses.values())
-            parts = 1 + longest // 32
-        # Chance asks as much again; a shortened response shares all its sentences but the last one.
-        controls = parts + 1 + settings.n_draws * len(settings.word_budgets) if settings.controls else 0
+            parts = chance = 1 + longest // 32
+        # A shortened response shares all its sentences but the last one.
+        controls = chance + 1 + settings.n_draws * len(settings.word_budgets) if settings.controls else 0
         return {"entailment": texts * (parts + controls)}
 
     # ---------------------------------------------------------------------------------------------------- what is read
@@ -337,12 +338,16 @@ class OvertonEvaluation:
             if controls:
                 yield window, reader.parts(REFUSAL, refusals=False)
             if other is not None:
-                yield other, tuple(part for text in draws for part in reader.parts(text))
+                yield other, tuple(part for text in self._for_chance(draws) for part in reader.parts(text))
 
     def _budgets(self, texts: Sequence[tuple[str, ...]]) -> tuple[int, ...]:
         """Return the budgets that cut at least one response."""
         longest = max((len(_WORD.findall(text)) for draws in texts for text in draws), default=0)
         return tuple(budget for budget in self.settings.word_budgets if budget < longest)
+
+    def _for_chance(self, draws: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the responses that are compared with another window: one a query is enough for a mean over queries."""
+        return draws if self.settings.draws == "union" else draws[:1]
 
     def _strangers(self) -> list[Window | None]:
         """Return for each query the window that its responses are compared with by chance: never its own."""
@@ -483,7 +488,7 @@ class OvertonEvaluation:
         ]
         if strangers:
             values = [
-                self._value(other, [reader.read(other, reader.parts(text)) for text in draws])
+                self._value(other, [reader.read(other, reader.parts(text)) for text in self._for_chance(draws)])
                 for other, draws in strangers
             ]
             yield "chance", float(np.mean(values))
