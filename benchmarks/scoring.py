@@ -336,17 +336,18 @@ def part_memory(options: argparse.Namespace) -> list[dict[str, Any]]:
     for dtype in options.dtypes:
         model = load_model(options.model, dtype=dtype)
         bench = Bench(model, of_gss())
-        asked = [(list(bench.rows[place]), bench.spelled(place)) for place in spread(bench.rows, 24)]
+        some = spread(bench.rows, options.batched_prompts)
+        asked = [(list(bench.rows[place]), bench.spelled(place)) for place in some]
         model.close()
         peaks: dict[str, dict[str, float]] = {}
         for way in ("A", "E"):
             words = [sys.executable, __file__, "--alone", way, "--model", options.model, "--dtypes", dtype]
             done = subprocess.run(words, capture_output=True, text=True, check=True)
             peaks[way] = json.loads(done.stdout.splitlines()[-1])
-        for batch_size in (8, 16) if options.lm_eval else ():
-            peer = LmEval(options.lm_eval, folder_of(options.model), dtype, batch_size, torch.get_num_threads())
+        if options.lm_eval:
+            peer = LmEval(options.lm_eval, folder_of(options.model), dtype, 8, torch.get_num_threads())
             reply = peer.score(asked)
-            peaks[f"C {batch_size}"] = {"loaded_mib": peer.ready["resident_mib"], "peak_mib": reply["peak_mib"]}
+            peaks["C 8"] = {"loaded_mib": peer.ready["resident_mib"], "peak_mib": reply["peak_mib"]}
             peer.close()
         share = peaks["E"]["peak_mib"] / peaks["C 8"]["peak_mib"] if options.lm_eval else None
         above = {way: one["peak_mib"] - one["loaded_mib"] for way, one in peaks.items()}

@@ -340,7 +340,9 @@ class Scorer:
             logits = self._try_batch([rows[row][cached:] for row in batch], cache, cached)
             if logits is None:
                 return False
-            totals = torch.logsumexp(logits, dim=-1)
+            # A few rows at a time where memory is what counts: the sum makes copies as large as the logits.
+            few = 4 if self.device.type == "cpu" else len(logits)
+            totals = torch.cat([torch.logsumexp(part, dim=-1) for part in logits.split(few)])
             if not bool(torch.isfinite(totals).all()):
                 raise self._no_numbers()
             if cache is not None and not self._checked:
