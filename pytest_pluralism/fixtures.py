@@ -135,6 +135,8 @@ class Pluralism:
 
     def model_of(self, role: str, /) -> Any:
         """Return the model of a role, ``language_model`` or ``entailment_model``, loaded when it is first wanted."""
+        if role.startswith("steered:"):
+            return self.session.steered_model(role, self.language_model)
         return self._request.getfixturevalue(role)
 
     @property

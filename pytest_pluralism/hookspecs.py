@@ -57,6 +57,20 @@ def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any | No
 
 
 @pytest.hookspec(firstresult=True)
+def pytest_pluralism_load_steered_model(attribute: str, spec: str, model: LanguageModel, settings: Settings) -> Any:
+    """Return a model that is steered to an attribute by its weights or while it decodes; ours comes last.
+
+    ``spec`` is the field ``model`` of the attribute (it may be empty), ``model`` the model under test. In a
+    ``conftest.py``::
+
+        def pytest_pluralism_load_steered_model(attribute, spec, model, settings):
+            return OurDecoder(model, towards=attribute)
+
+    The model must follow :class:`pytest_pluralism.models.protocol.LanguageModel`, with an identity of its own.
+    """
+
+
+@pytest.hookspec(firstresult=True)
 def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
     """Return the survey of a name, or ``None`` to leave it to the next one; ours comes last.
 

@@ -239,6 +239,14 @@ def pytest_pluralism_load_value_model(spec: str, settings: options.Settings) -> 
 
 
 @pytest.hookimpl(trylast=True)
+def pytest_pluralism_load_steered_model(attribute: str, spec: str, model: Any, settings: options.Settings) -> Any:
+    """Load an adapter or a checkpoint."""
+    from pytest_pluralism.models.steered_models import load_steered_model
+
+    return load_steered_model(spec, model, attribute=attribute, device=settings["device"], dtype=settings["dtype"])
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
     """Load a survey of our own kinds."""
     from pytest_pluralism.datasets import load_survey

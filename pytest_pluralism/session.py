@@ -61,6 +61,7 @@ class PluralismSession:
         self._store_opened = False
         self._asked_for_all: set[str] = set()
         self._baselines: dict[Path, dict[str, Any] | BaselineError] = {}
+        self._steered: tuple[tuple[str, str], Any] | None = None
 
     # -------------------------------------------------------------------------------------------------- measuring
 
@@ -101,6 +102,29 @@ class PluralismSession:
         """Load the value model of a spec through the hook."""
         with self._progress(f"loading {spec}"):
             return self.config.hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
+
+    def steered_model(self, role: str, model: LanguageModel) -> Any:
+        """Return the model that is steered to an attribute by its weights; only the last one stays in memory."""
+        import json
+
+        from pytest_pluralism.evaluation.steerable import STEERED
+
+        key = (role, model.identity.sha256)
+        if self._steered is None or self._steered[0] != key:
+            self.close_steered()
+            attribute, spec = json.loads(role.removeprefix(STEERED))
+            with self._progress(f"loading {spec or attribute}"):
+                found = self.config.hook.pytest_pluralism_load_steered_model(
+                    attribute=attribute, spec=spec, model=model, settings=self.settings
+                )
+            self._steered = (key, found)
+        return self._steered[1]
+
+    def close_steered(self) -> None:
+        """Give back the memory of the last steered model."""
+        if self._steered is not None:
+            getattr(self._steered[1], "close", lambda: None)()
+            self._steered = None
 
     def measure(self, plan: PlannedGate, model_of: ModelOf) -> tuple[Scores, Estimate, frozenset[str]]:
         """Ask what has not been asked yet, score it, and name the roles of the models that were needed."""

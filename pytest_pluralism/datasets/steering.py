@@ -264,7 +264,7 @@ def _read_lines(
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.add(where, f"has none of the fields {', '.join(map(repr, LINE_KINDS))}{hint}")
         elif kind == "attribute":
-            _read_attribute(where, entry, attributes, problems)
+            _read_attribute(where, entry, attributes, path.parent, problems)
         elif kind == "template":
             _read_template(where, entry, templates, problems)
         elif kind == "survey":
@@ -336,7 +336,11 @@ def _fields_fit(where: str, entry: Mapping[str, Any], known: Sequence[str], prob
 
 
 def _read_attribute(
-    where: str, entry: Mapping[str, Any], attributes: dict[str, tuple[str, Attribute]], problems: Problems
+    where: str,
+    entry: Mapping[str, Any],
+    attributes: dict[str, tuple[str, Attribute]],
+    folder: Path,
+    problems: Problems,
 ) -> None:
     if not _fields_fit(where, entry, ("attribute", *ATTRIBUTE_FIELDS), problems):
         return
@@ -360,6 +364,9 @@ def _read_attribute(
         problems.add(where, f"'parts' must be a list of names of attributes, not {parts!r}")
         return
     base = known_attribute(name)
+    if given.get("model", "").startswith("lora:"):
+        # A folder is meant beside the file, wherever the run was started.
+        given["model"] = "lora:" + str(folder / given["model"].removeprefix("lora:"))
     if parts:
         # Resolved when all attributes have been read.
         given["parts"] = tuple(parts)

@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 #: Where a template puts its words. An exchange is a question about oneself and its answer; examples are the group's own
-#: answers to other questions.
-PLACES = ("system", "before", "after", "exchange", "examples")
+#: answers to other questions; a model is steered by its weights, and nothing is put into words.
+PLACES = ("system", "before", "after", "exchange", "examples", "model")
 
 #: What the words of a template may name, each of one attribute.
 PLACEHOLDERS = ("name", "who", "you", "i", "label", "biography", "letter", "choices", "category", "topic", "kind")
@@ -55,6 +55,8 @@ class Attribute:
         The attribute that should move a model the other way.
     parts : tuple of str
         The attributes that it is the intersection of.
+    model : str
+        The model that is steered to it by its weights: ``lora:FOLDER``, or the spec of a checkpoint.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Attribute:
     population: str = ""
     opposite: str | None = None
     parts: tuple[str, ...] = ()
+    model: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -94,9 +97,9 @@ class SteeringTemplate:
     ----------
     name : str
         What tests call it.
-    place : {"system", "before", "after", "exchange", "examples"}
-        The system message; before or after the question; an exchange that stands before the question; or examples of
-        the group's own answers.
+    place : {"system", "before", "after", "exchange", "examples", "model"}
+        The system message; before or after the question; an exchange that stands before the question; examples of the
+        group's own answers; or nowhere, because another model is asked.
         Behind the question (``after``), the tokens of the question are computed once for all attributes.
     text : str
         The words, with placeholders such as ``{who}``. Of ``examples`` there are none.
@@ -126,6 +129,8 @@ class SteeringTemplate:
             if isinstance(self.n_examples, bool) or not isinstance(self.n_examples, int) or self.n_examples < 1:
                 must = "a whole number from 1"
                 raise invalid_parameter("n_examples", f"the template {self.name!r}", must, repr(self.n_examples))
+            return
+        if self.place == "model":
             return
         used = set()
         for part, name in (("text", self.text), ("answer", self.answer)):
@@ -247,6 +252,7 @@ TEMPLATES: Mapping[str, SteeringTemplate] = MappingProxyType(
             ),
             SteeringTemplate(name="system", place="system", text="From now on {you}. Give the answers that are yours."),
             SteeringTemplate(name="examples", place="examples"),
+            SteeringTemplate(name="model", place="model"),
             SteeringTemplate(
                 name="opinionqa:qa",
                 place="exchange",

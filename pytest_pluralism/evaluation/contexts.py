@@ -66,6 +66,8 @@ def steer_prompt(
     <BLANKLINE>
     Answer as a Democrat would.
     """
+    if template.place == "model":
+        return prompt
     if template.place == "examples":
         if not examples:
             raise InvalidParameterError(

@@ -7,6 +7,7 @@ A score belongs to an attribute and a question; higher is better.
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -56,7 +57,7 @@ from pytest_pluralism.evaluation.distributional import (
 )
 from pytest_pluralism.evaluation.rounds import Round, Rounds
 
-__all__ = ["ACROSS", "CHECKS", "SCORES", "SteerableEvaluation", "SteeringSettings"]
+__all__ = ["ACROSS", "CHECKS", "SCORES", "STEERED", "SteerableEvaluation", "SteeringSettings", "steered_role"]
 
 #: How an answer is scored against that of an attribute, by name.
 SCORES = ("js", "wasserstein", "mode", "probability")
@@ -70,6 +71,9 @@ CHECKS = ("unsteered", "family", "placebo", "unrelated")
 #: The sides that are no attribute.
 UNSTEERED = "unsteered"
 PLACEBO = "placebo"
+
+#: What the name of a model begins with that is steered to an attribute by its weights.
+STEERED = "steered:"
 
 #: With more attributes than this, the checks are not asked by themselves, and the report lists the worst ones only.
 MANY_ATTRIBUTES = 24
@@ -134,6 +138,8 @@ class _Asked:
     context: str
     requests: Requests
     prompts: tuple[Prompt, ...]
+    #: The model that is asked, if it is another than the one under test.
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,17 +172,22 @@ class SteerableEvaluation:
             self.steering.template(name)
         if self.settings.over not in (None, UNSTEERED, PLACEBO):
             self.steering.attribute(str(self.settings.over))
+        if self.settings.over == PLACEBO and not self._has_words():
+            raise InvalidParameterError("over='placebo' needs a context in words: there is no model of a placebo.")
 
     def rounds(self) -> Rounds:
         """Ask from all sides at once, and score it."""
-        asked = self._sides()
-        answers = yield Round("answers", tuple(prompt for one in asked for prompt in one.prompts))
         found: dict[tuple[str, str], dict[str, ModelDistribution]] = {}
-        place = 0
-        for one in asked:
-            mine = answers[place : place + len(one.prompts)]
-            place += len(one.prompts)
-            found[one.side, one.context] = model_distributions(one.requests, mine)
+        by_role: dict[str | None, list[_Asked]] = {}
+        for one in self._sides():
+            by_role.setdefault(one.role, []).append(one)
+        for role, asked in by_role.items():
+            answers = yield Round("answers", tuple(prompt for one in asked for prompt in one.prompts), named=role)
+            place = 0
+            for one in asked:
+                mine = answers[place : place + len(one.prompts)]
+                place += len(one.prompts)
+                found[one.side, one.context] = model_distributions(one.requests, mine)
         return self._scores(found)
 
     # ------------------------------------------------------------------------------------------------ what is asked
@@ -224,7 +235,7 @@ class SteerableEvaluation:
             attribute = self.steering.attribute(name)
             if UNSTEERED in self.settings.checks or self.settings.over == UNSTEERED:
                 add(UNSTEERED, rows)
-            if PLACEBO in self.settings.checks or self.settings.over == PLACEBO:
+            if self._has_words() and (PLACEBO in self.settings.checks or self.settings.over == PLACEBO):
                 for placebo in PLACEBOS:
                     add(placebo.name, rows)
             if "family" in self.settings.checks:
@@ -259,10 +270,16 @@ class SteerableEvaluation:
         for side, questions in wanted.items():
             attribute = self._side(side)
             for context in self.settings.contexts if attribute is not None else ("",):
+                if attribute in PLACEBOS and self.steering.template(context).place == "model":
+                    continue
                 asked.append(self._asked(side, context, everything.part(questions), attribute))
                 if unrelated is not None and not self._shows_answers(context):
                     asked.append(self._asked(f"{side}\0unrelated", context, unrelated, attribute))
         return asked
+
+    def _has_words(self) -> bool:
+        """Whether some context puts the attribute into words, as there is no model of a placebo."""
+        return any(self.steering.template(name).place != "model" for name in self.settings.contexts)
 
     def _shows_answers(self, context: str) -> bool:
         return bool(context) and self.steering.template(context).place == "examples"
@@ -271,6 +288,8 @@ class SteerableEvaluation:
         if attribute is None:
             return _Asked(side, context, plain, plain.prompts)
         template = self.steering.template(context)
+        if template.place == "model":
+            return _Asked(side, context, plain, plain.prompts, steered_role(attribute))
         family = self.steering.family(attribute) if attribute not in PLACEBOS else PLACEBOS
         shown = None
         if template.place == "examples":
@@ -770,6 +789,11 @@ class _Board:
 
     def _same_options(self) -> bool:
         return len({question.options for question in self.questions.values()}) == 1
+
+
+def steered_role(attribute: Attribute, /) -> str:
+    """Return the name under which a run finds the model that is steered to an attribute."""
+    return f"{STEERED}{json.dumps([attribute.name, attribute.model], ensure_ascii=False)}"
 
 
 def _kept(question: Question) -> list[int]:

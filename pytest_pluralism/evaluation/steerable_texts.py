@@ -146,6 +146,10 @@ class TextSteering:
                 "'statements' with a statement for each attribute, or use another score."
             )
         for name in self.settings.contexts:
+            if self.steering.template(name).place == "model":
+                raise InvalidParameterError(
+                    f"The context {name!r} asks another model, which is not done for responses. Use one in words."
+                )
             if self.steering.template(name).place == "examples":
                 raise InvalidParameterError(
                     f"The context {name!r} shows answers to closed questions, and these questions are open. "

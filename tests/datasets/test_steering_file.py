@@ -183,7 +183,7 @@ def test_every_named_template_tells_attributes_apart():
     one = Attribute(name="a", who="a Democrat", category="political party", label="Democrat")
     two = Attribute(name="b", who="a Republican", category="political party", label="Republican")
     for template in TEMPLATES.values():
-        if template.place == "examples":
+        if template.place in ("examples", "model"):
             continue
         words = [
             fill_template(template.text, each, family=(one, two))
