@@ -78,9 +78,17 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 seed=int(planning.choose("seed")),
             )
             evaluation, made = _evaluation(planning, panel, settings)
-            who = group if group is not None else ("everyone" if len(rules) > 1 or len(groups) > 1 else None)
-            named = f"{who}, alpha {rule.alpha:g}" if len(rules) > 1 else who
             title = settings.as_json()["rule"]
+            # Measures other than the usual one are told apart, so that one test may promise several.
+            others = any(word in planning.keywords for word in RULE if word not in ("alpha", "n_juries"))
+            parts = [group] if group is not None else []
+            if others:
+                parts.append(title)
+            elif len(rules) > 1:
+                parts.append(f"alpha {rule.alpha:g}")
+            if parts and group is None:
+                parts.insert(0, "everyone")
+            named = ", ".join(parts) or None
             planned = planning.planned(
                 evaluation,
                 source={
@@ -92,7 +100,9 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 settings={**settings.as_json(), "jurors": made},
                 population=named,
             )
-            plans.append(dataclasses.replace(planned, measure=dataclasses.replace(planned.measure, title=title)))
+            if not others:
+                planned = dataclasses.replace(planned, measure=dataclasses.replace(planned.measure, title=title))
+            plans.append(planned)
     return plans
 
 

@@ -10,7 +10,7 @@ from pytest_pluralism.datasets.panels import Panel
 
 __all__ = ["select_jury"]
 
-INSTALL_SELECTION = "pip install sortition-algorithms"
+INSTALL_SELECTION = 'pip install "pytest-pluralism[sortition]"'
 
 ALGORITHMS = ("maximin", "nash", "leximin")
 

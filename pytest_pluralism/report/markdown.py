@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.report.cells import interval_cell, promise_cell
+from pytest_pluralism.report.juries import jury_lines
+from pytest_pluralism.report.steering import steering_lines
 from pytest_pluralism.report.windows import markdown_text as _text
 from pytest_pluralism.report.windows import window_lines
 
@@ -53,6 +55,12 @@ def report_markdown(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any]
     windows = [line for entry in entries for line in window_lines(entry)]
     if windows:
         lines += ["## Responses and their windows", "", *windows]
+    juries = [line for entry in entries for line in jury_lines(entry)]
+    if juries:
+        lines += ["## Juries", "", *juries]
+    steering = [line for entry in entries for line in steering_lines(entry)]
+    if steering:
+        lines += ["## Steering and trade-offs", "", *steering]
     return "\n".join(lines)
 
 
@@ -76,7 +84,11 @@ def _row(entry: Mapping[str, Any]) -> Iterator[str]:
     for name in ("sampling_floor", "uniform", "shuffle"):
         yield _number(references.get(name))
     others = {name: value for name, value in entry.get("other_populations", {}).items() if value is not None}
-    nearest = min(others, key=lambda name: others[name]) if others else None
+    if entry["metric"] == "jury_welfare":
+        # Its groups are parts of one jury, of which none is nearest.
+        others = {}
+    closest = max if entry.get("direction") == "higher" else min
+    nearest = closest(others, key=lambda name: others[name]) if others else None
     yield "" if nearest is None else f"{_text(nearest)} {others[nearest]:.2f}"
 
 

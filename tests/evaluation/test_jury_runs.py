@@ -6,7 +6,10 @@ import importlib
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+
+from pytest_pluralism.report import json_report
 
 # pytester forgets what a run inside this process imported, and numpy can be imported only once in a process.
 for _name in (
@@ -40,11 +43,20 @@ def town(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
 
 def test_the_shipped_example_pleases_on_average_and_fails_those_who_are_served_worst(town: pytest.Pytester) -> None:
     town.makepyfile((EXAMPLE / "test_jury.py").read_text(encoding="utf-8"))
-    result = town.runpytest_inprocess("--pluralism-model=town:pleaser", "--pluralism-report=report.json", "-rA")
+    result = town.runpytest_inprocess(
+        "--pluralism-model=town:pleaser", "--pluralism-report=report.json", "--pluralism-report=report.md", "-rA"
+    )
     result.assert_outcomes(passed=1, failed=2)
+    views = (town.path / "report.md").read_text(encoding="utf-8")
+    assert views.count("### jury\\_welfare example\\_town") == 3
+    assert "| alpha | welfare | 95 % interval | band over all alpha | center | river |" in views
+    assert "50 jurors, 1800 recorded votes." in views
+    assert "(made up) | river |" in views
     result.stdout.fnmatch_lines(["*PASSED*test_good_on_average*", "*FAILED*served_worst*", "*FAILED*river_quarter*"])
     result.stdout.fnmatch_lines(["*worst*group river*the group that is served worst*0.0*"])
     report = json.loads((town.path / "report.json").read_text(encoding="utf-8"))
+    schema = json.loads(Path(json_report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(report, schema)
     mean, worst, river = report["verdicts"]
     assert (mean["outcome"], worst["outcome"], river["outcome"]) == ("passed", "failed", "failed")
     assert worst["metric"] == "jury_welfare"
@@ -92,41 +104,49 @@ def test_a_change_is_compared_over_queries_and_jurors(town: pytest.Pytester) -> 
     assert outcomes["everyone, alpha 5"] == "failed"
 
 
-@pytest.mark.parametrize(
-    ("marker", "words"),
-    [
-        ('"example_town", alpha=1', "no promise"),
-        ('"example_town", at_most=0.5', "wrong direction"),
-        ('"example_town", at_least=4', "cannot be reached"),
-        ('"example_town", alpha=-1, at_least=0.4', "'alpha'"),
-        ('"example_town", alpha=[], at_least=0.4', "'alpha'"),
-        ('"example_twon", at_least=0.4', "example_town"),
-        ('"example_town", population="rivre", at_least=0.4', "'river'"),
-        ('"example_town", by="party", at_least=0.4', "kind of group"),
-        ('"example_town", jurors="fited", at_least=0.4', "'fitted'"),
-        ('"example_town", jurors=3, at_least=0.4', "'jurors'"),
-        ('"example_town", satisfied_above=0.5, worst_share=0.1, at_least=0.4', "different measures"),
-        ('"example_town", alpha=1, satisfied_above=0.5, at_least=0.4', "has no part"),
-        ('"example_town", composition={"center": 3, "river": 11}, at_least=0.4', "[1, 10] for 'river'"),
-        ('"example_town", composition={"hill": 3}, at_least=0.4', "(center, river)"),
-        ('"example_town", jury="half", at_least=0.4', "'jury'"),
-        ('"example_town", n_draws=3, at_least=0.4', "how a model writes"),
-        ('"panel.jsonl", alpha=1, at_least=0.4', "needs positive utilities"),
-        ('"single.jsonl", alpha=1, at_least=0.4', "no query has two responses"),
-        ('"double.jsonl", alpha=1, at_least=0.4', "votes a second time"),
-    ],
-)
-def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester, marker: str, words: str) -> None:
+#: A marker, and what is said of it.
+WRONG = [
+    ('"example_town", alpha=1', "no promise"),
+    ('"example_town", at_most=0.5', "wrong direction"),
+    ('"example_town", at_least=4', "cannot be reached"),
+    ('"example_town", alpha=-1, at_least=0.4', "'alpha'"),
+    ('"example_town", alpha=[], at_least=0.4', "'alpha'"),
+    ('"example_twon", at_least=0.4', "example_town"),
+    ('"example_town", population="rivre", at_least=0.4', "'river'"),
+    ('"example_town", by="party", at_least=0.4', "kind of group"),
+    ('"example_town", jurors="fited", at_least=0.4', "'fitted'"),
+    ('"example_town", jurors=3, at_least=0.4', "'jurors'"),
+    ('"example_town", satisfied_above=0.5, worst_share=0.1, at_least=0.4', "different measures"),
+    ('"example_town", alpha=1, satisfied_above=0.5, at_least=0.4', "has no part"),
+    ('"example_town", composition={"center": 3, "river": 11}, at_least=0.4', "[1, 10] for 'river'"),
+    ('"example_town", composition={"hill": 3}, at_least=0.4', "(center, river)"),
+    ('"example_town", jury="half", at_least=0.4', "'jury'"),
+    ('"example_town", n_draws=3, at_least=0.4', "how a model writes"),
+    ('"panel.jsonl", alpha=1, at_least=0.4', "needs positive utilities"),
+    ('"single.jsonl", alpha=1, at_least=0.4', "no query has two responses"),
+    ('"double.jsonl", alpha=1, at_least=0.4', "votes a second time"),
+]
+
+
+def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester) -> None:
     votes = [
         {"juror": juror, "query": "q", "response": response, "utility": value}
         for juror, response, value in (("a", "x", 0.0), ("a", "y", 0.5), ("b", "x", 0.5), ("b", "y", 0.5))
     ]
     for name, rows in (("panel", votes), ("single", votes[1::2]), ("double", [*votes, votes[0]])):
         (town.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    town.makepyfile(f"import pytest\n\n@pytest.mark.jury_welfare({marker})\ndef test_it(): ...\n")
-    result = town.runpytest_inprocess("--pluralism-model=town:bridge")
-    result.assert_outcomes(errors=1)
-    assert words in result.stdout.str()
+    lines = ["import pytest"]
+    for place, (marker, _) in enumerate(WRONG):
+        lines += [f"@pytest.mark.jury_welfare({marker})", f"def test_{place}(): ..."]
+    town.makepyfile("\n".join(lines))
+    result = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-report=report.json")
+    result.assert_outcomes(errors=len(WRONG))
+    report = json.loads((town.path / "report.json").read_text(encoding="utf-8"))
+    reasons = {verdict["nodeid"].split("::")[1].split("[")[0]: verdict["reason"] for verdict in report["verdicts"]}
+    missing = [
+        (marker, reasons[f"test_{n}"]) for n, (marker, words) in enumerate(WRONG) if words not in reasons[f"test_{n}"]
+    ]
+    assert not missing
 
 
 def test_other_measures_of_the_same_panel_can_be_promised(town: pytest.Pytester) -> None:
