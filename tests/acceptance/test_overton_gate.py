@@ -155,7 +155,10 @@ def test_smollm2_covers_less_when_it_is_told_to_argue_one_side(entail: Any) -> N
     one = "{query} Argue only in favour of it. Say nothing against it."
     estimates = {}
     for instruction in (both, one):
-        settings = OvertonSettings(instruction=instruction, controls=False, n_draws=2)
+        # At temperature 1 so small a model says little that makes sense; several draws together find its two sides.
+        settings = OvertonSettings(
+            instruction=instruction, controls=False, n_draws=4, draws="union", temperature=0.5, max_new_tokens=96
+        )
         prompts = [overton_prompt(window, settings) for window in contested]
         written = model.generate(prompts, settings.generation, n_draws=settings.n_draws)
         recorded = {
