@@ -63,10 +63,10 @@ def measure(specs: list[str]) -> dict[str, object]:
 WORKER_TEST = """
 import pytest
 
-@pytest.mark.js_distance("gss", population="Democrat", at_most=1.0, seed={number}, repetitions=1)
+@pytest.mark.js_distance("wvs_immigration", at_most=1.0, seed={number}, repetitions=1)
 def test_one(): ...
 
-@pytest.mark.js_distance("gss", population="Republican", at_most=1.0, seed={number}, repetitions=1)
+@pytest.mark.js_distance("wvs_immigration", population="Japan", at_most=1.0, confidence_level=None, seed={number}, repetitions=1)
 def test_two(): ...
 
 def test_other(): ...
