@@ -127,7 +127,7 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
     if isinstance(name_or_path, str):
         if name in EMBEDDED_WINDOWS:
             file, source = EMBEDDED_WINDOWS[name]
-            return _read_file(Path(__file__).parent / "data" / file, name=name, source=source)
+            return _read_file(Path(__file__).parent / file, name=name, source=source)
         if _format(path) is None and not path.is_dir() and "/" not in name and "\\" not in name and not path.is_file():
             known = unknown_name("window set", name, list(EMBEDDED_WINDOWS))
             raise DatasetError(f"{known} A file must end in {', '.join(WINDOW_FORMATS)}.")
