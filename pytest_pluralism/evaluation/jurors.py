@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.records import EntailmentPair
+from pytest_pluralism.core.records import EntailmentPair, RewardRequest
 from pytest_pluralism.datasets.panels import Juror, Panel
 from pytest_pluralism.evaluation.premises import premises
 from pytest_pluralism.evaluation.rounds import Round
@@ -29,8 +29,10 @@ __all__ = [
     "RecordedJurors",
     "RewardJurors",
     "UtilityRounds",
+    "ValueModelJurors",
     "check_against_votes",
     "recorded_candidates",
+    "scorer_of",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -270,7 +272,7 @@ class RewardJurors:
     ----------
     scorers : mapping from str to callable
         For each group (or each juror) a function from a list of (query, response) to a list of scores, higher is
-        better; for example the ``score`` of :func:`pytest_pluralism.models.reward_models.load_reward_model`.
+        better; :func:`scorer_of` makes one of a reward model.
     by : str or None
         The kind of group that the names in ``scorers`` belong to; ``"juror"`` for ids of jurors.
     label : str
@@ -314,15 +316,84 @@ class RewardJurors:
                 raise invalid_parameter(
                     "scorers", "RewardJurors", f"one finite score a pair ({len(pairs)})", f"shape {scores.shape}"
                 )
-            own, reference = scores[: len(candidates)], np.sort(scores[len(candidates) :])
-            if not len(reference):
-                reference = np.sort(own)
-            below = np.searchsorted(reference, own, side="left") + np.searchsorted(reference, own, side="right")
-            rank_of[name] = (below / 2.0 + 0.5) / (len(reference) + 1.0)
+            rank_of[name] = _ranks(scores[: len(candidates)], scores[len(candidates) :])
         for row, name in enumerate(names):
             result[0, row] = rank_of[name]
         made = f"estimated by {self.name}; utility: the rank among the recorded responses, ordinal"
         return JurorUtilities(result, "estimated", made)
+
+
+def scorer_of(model: Any, /, *, attribute: str = "") -> Callable[[Sequence[tuple[str, str]]], Sequence[float]]:
+    """Return a scorer for :class:`RewardJurors` from a loaded reward model.
+
+    Parameters
+    ----------
+    model : object
+        With ``reward(requests)``, as :func:`pytest_pluralism.models.value_models.load_value_model` gives it: any
+        network for sequence classification with one output.
+    attribute : str
+        Whom it is asked to speak for; empty for a model that was trained for its group alone.
+    """
+
+    def score(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        found: Sequence[float] = model.reward([RewardRequest(query, text, attribute) for query, text in pairs])
+        return found
+
+    return score
+
+
+@dataclass(frozen=True)
+class ValueModelJurors:
+    """The value model of the run, asked for each group how well a response reflects it.
+
+    Its rewards become utilities by rank among the recorded responses, as for :class:`RewardJurors`.
+
+    Attributes
+    ----------
+    by : str or None
+        The kind of group whose names are the attributes.
+    """
+
+    by: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The word for provenance."""
+        return f"rewards of the value model for each {self.by or 'group'}"
+
+    def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
+        """Ask for the rewards of the texts and of the recorded responses.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the panel knows no groups.
+        """
+        groups = panel.groups(self.by)
+        if groups is None:
+            raise InvalidParameterError(
+                f"Panel {panel.name} knows no groups that a value model could be asked about. Give jurors a 'group'."
+            )
+        names = list(dict.fromkeys(groups))
+        texts = [*candidates, *recorded_candidates(panel)]
+        rewards = yield Round(
+            "rewards", tuple(RewardRequest(one.query, one.text, name) for name in names for one in texts)
+        )
+        scores = np.asarray(rewards, dtype=np.float64).reshape(len(names), len(texts))
+        if not np.isfinite(scores).all():
+            raise InvalidParameterError("The value model gave a reward that is no finite number. Inspect the model.")
+        ranks = np.stack([_ranks(row[: len(candidates)], row[len(candidates) :]) for row in scores])
+        result = ranks[[names.index(name) for name in groups]][None]
+        made = f"estimated by {self.name}; utility: the rank among the recorded responses, ordinal"
+        return JurorUtilities(result, "estimated", made)
+
+
+def _ranks(own: FloatArray, reference: FloatArray) -> FloatArray:
+    """Return the share of the reference that scores lower, ties counting half, in (0, 1)."""
+    ordered = np.sort(reference if len(reference) else own)
+    below = np.searchsorted(ordered, own, side="left") + np.searchsorted(ordered, own, side="right")
+    ranks: FloatArray = (below / 2.0 + 0.5) / (len(ordered) + 1.0)
+    return ranks
 
 
 # ------------------------------------------------------------------------------------------------- how well it does

@@ -12,7 +12,13 @@ from pytest_pluralism.core.records import GenerationSettings
 from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.datasets.panels_loading import EMBEDDED_PANELS, SOURCES, load_panel
 from pytest_pluralism.evaluation.distributional import AskSettings, requests
-from pytest_pluralism.evaluation.jurors import CallableJurors, EntailmentJurors, JurorFunction, RecordedJurors
+from pytest_pluralism.evaluation.jurors import (
+    CallableJurors,
+    EntailmentJurors,
+    JurorFunction,
+    RecordedJurors,
+    ValueModelJurors,
+)
 from pytest_pluralism.evaluation.jury import (
     ChoiceEvaluation,
     JurySettings,
@@ -43,7 +49,7 @@ DATASET = "the name or file of a panel"
 EXAMPLE = "example_town"
 
 #: The words for juror functions.
-JURORS = ("recorded", "choice", "entailment", "fitted")
+JURORS = ("recorded", "choice", "entailment", "fitted", "rewards")
 
 
 def plan(planning: Planning, /) -> list[PlannedGate]:
@@ -218,7 +224,7 @@ def _evaluation(planning: Planning, panel: Panel, settings: JurySettings) -> tup
         if settings.composition is None:
             query_welfare(jury_table(kept, even, by=settings.by), settings.rule)
         return ChoiceEvaluation(panel, settings), "recorded votes on the response that the model chooses"
-    function = _function(chosen, panel)
+    function = _function(chosen, panel, settings.by)
     generation = GenerationSettings(
         max_new_tokens=planning.keywords.get("max_new_tokens", 128),
         temperature=planning.keywords.get("temperature", 0.0 if planning.keywords.get("n_draws", 1) == 1 else 1.0),
@@ -244,7 +250,7 @@ def _usual(panel: Panel) -> str:
     return "choice"
 
 
-def _function(chosen: Any, panel: Panel) -> JurorFunction:
+def _function(chosen: Any, panel: Panel, by: str | None) -> JurorFunction:
     if chosen == "recorded":
         return RecordedJurors()
     if chosen == "entailment":
@@ -257,7 +263,13 @@ def _function(chosen: Any, panel: Panel) -> JurorFunction:
     if chosen == "fitted":
         from pytest_pluralism.evaluation.fitted_jurors import FittedJurors
 
-        return FittedJurors()
+        return FittedJurors(by=by)
+    if chosen == "rewards":
+        if panel.groups(by) is None:
+            raise InvalidParameterError(
+                f"Panel {panel.name} knows no groups, so jurors='rewards' can ask about nobody. Give jurors a 'group'."
+            )
+        return ValueModelJurors(by)
     if isinstance(chosen, str):
         raise InvalidParameterError(unknown_name("kind of jurors", chosen, JURORS))
     if hasattr(chosen, "rounds") and hasattr(chosen, "name"):

@@ -14,7 +14,14 @@ import pytest
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.estimation import estimate_scores
 from pytest_pluralism.core.metrics import welfare
-from pytest_pluralism.core.records import Answer, EntailmentScores, GenerationSettings, Response, Scores
+from pytest_pluralism.core.records import (
+    Answer,
+    EntailmentScores,
+    GenerationSettings,
+    Response,
+    RewardRequest,
+    Scores,
+)
 from pytest_pluralism.datasets.panels import Juror, Panel
 from pytest_pluralism.datasets.panels_loading import load_panel
 from pytest_pluralism.datasets.panels_sources import read_dices
@@ -25,7 +32,9 @@ from pytest_pluralism.evaluation.jurors import (
     JurorFunction,
     RecordedJurors,
     RewardJurors,
+    ValueModelJurors,
     check_against_votes,
+    scorer_of,
 )
 from pytest_pluralism.evaluation.jury import (
     ChoiceEvaluation,
@@ -308,6 +317,60 @@ def test_rewards_become_ranks_among_the_recorded_responses() -> None:
     broken = RewardJurors({"center": lambda pairs: [math.nan] * len(pairs), "river": short_is_good}, by="group")
     with pytest.raises(InvalidParameterError, match="one finite score a pair"):
         utilities_of(broken, panel, {"bus": "x"})
+
+
+def test_the_value_model_of_the_run_is_asked_for_each_group() -> None:
+    panel = load_panel("example_town").select(queries=["bus", "park"])
+
+    def ask(asked: Any) -> list[Any]:
+        if asked.work == "responses":
+            return [(Response("along the river", 3, "eos"),) for _ in asked.requests]
+        assert asked.work == "rewards"
+        assert {one.attribute for one in asked.requests} == {"center", "river"}
+        # A word of the group's name in the response is what this model rewards.
+        return [float(one.attribute in one.response.lower()) for one in asked.requests]
+
+    settings = JurySettings(rule=WelfareRule(alpha=1.0))
+    scores = drive(WrittenEvaluation(panel, settings, ValueModelJurors(), WRITING), ask)
+    assert scores.other_populations["river"] > scores.other_populations["center"]
+    assert scores.witness is not None
+    assert scores.witness.unit_id == "group center"
+    assert "correlation" in scores.details["jurors"]["accuracy"]
+
+
+@pytest.mark.model
+def test_a_real_reward_model_speaks_for_a_group(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    from pytest_pluralism.models.value_models import load_value_model
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "river", "center", "in", "along", "bus"]
+    marks = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    known = {word: place for place, word in enumerate(words)}
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(known, marks["unk_token"]))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, **marks)
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=64, num_labels=1, pad_token_id=0,
+    )  # fmt: skip
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "reward")
+    tokenizer.save_pretrained(tmp_path / "reward")
+    model = load_value_model(str(tmp_path / "reward"), device="cpu")
+    panel = load_panel("example_town").select(queries=["bus"])
+    jurors = RewardJurors({"center": scorer_of(model), "river": scorer_of(model, attribute="river")}, by="group")
+    found = utilities_of(jurors, panel, {"bus": "along the river"})
+    assert found.kind == "estimated"
+    values = found.utilities[0, :, 0]
+    assert len(set(values[:40])) == len(set(values[40:])) == 1
+    assert ((values > 0.0) & (values < 1.0)).all()
+    own = model.reward([RewardRequest(panel.queries[0].text, "along the river", "")])[0]
+    others = model.reward([RewardRequest(panel.queries[0].text, one.text, "") for one in panel.queries[0].responses])
+    below = sum(one < own for one in others) + 0.5 * sum(one == own for one in others)
+    assert values[0] == pytest.approx((below + 0.5) / 4)
+    model.close()
 
 
 def test_estimated_jurors_are_checked_against_recorded_votes() -> None:

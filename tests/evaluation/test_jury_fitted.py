@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
+from pytest_pluralism.core.estimation import estimate_crossed, estimate_scores
+from pytest_pluralism.core.records import GenerationSettings, Response
 from pytest_pluralism.datasets.panels import Juror, Panel, PanelQuery, PanelResponse, UtilityScale, make_panel
 from pytest_pluralism.datasets.panels_loading import load_panel
 from pytest_pluralism.datasets.panels_sources import read_polis
 from pytest_pluralism.evaluation.fitted_jurors import FittedJurors, cross_validate, fit_factors, group_codes
 from pytest_pluralism.evaluation.jurors import Candidate, JurorUtilities
+from pytest_pluralism.evaluation.jury import JurySettings, WrittenEvaluation
 from pytest_pluralism.evaluation.jury_compare import consensus
+from pytest_pluralism.evaluation.jury_welfare import WelfareRule
 
 N_FEATURES = 6
 
@@ -120,6 +124,33 @@ def test_the_fit_is_the_same_whenever_it_is_made_and_leaves_its_inputs() -> None
     first = predicted(FittedJurors(embed=embed_from(vectors)), panel, ["new 1"])
     again = predicted(FittedJurors(embed=embed_from(vectors)), panel, ["new 1"])
     np.testing.assert_array_equal(first.utilities, again.utilities)
+
+
+def test_the_uncertainty_of_fitted_jurors_is_in_the_interval_and_their_making_in_the_report() -> None:
+    panel, vectors, _ = planted()
+    few = panel.select(queries=[f"q{place}" for place in range(60)])
+    settings = JurySettings(rule=WelfareRule(alpha=1.0))
+    writing = GenerationSettings(max_new_tokens=4, temperature=0.0)
+    evaluation = WrittenEvaluation(few, settings, FittedJurors(embed=embed_from(vectors)), writing)
+    rounds = evaluation.rounds()
+    asked = next(rounds)
+    assert asked.work == "responses"
+    with pytest.raises(StopIteration) as end:
+        rounds.send([(Response("new 0.5", 3, "eos"),) for _ in asked.requests])
+    scores = end.value.value
+    assert scores.crossed is not None
+    assert scores.crossed.extra_variance > 0.0
+    told = " ".join(scores.warnings)
+    assert "jurors are estimated from" in told
+    assert "not people; on votes they were not shown: rmse" in told
+    estimate = estimate_scores(scores)
+    alone = estimate_crossed(
+        [unit.value for unit in scores.units],
+        [unit.value for unit in scores.crossed.units],
+        cell_variance=scores.crossed.cell_variance,
+        bias=scores.crossed.bias,
+    )
+    assert estimate.standard_error**2 == pytest.approx(alone.standard_error**2 + scores.crossed.extra_variance)
 
 
 def test_too_few_votes_are_refused() -> None:
