@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.metrics.bridging import BridgingFit, bridging_intercepts
 from pytest_pluralism.core.metrics.jury import leximin_compare
-from pytest_pluralism.core.metrics.voting import maximal_lottery
+from pytest_pluralism.core.metrics.voting import maximal_lottery, pairwise_preferences
 from pytest_pluralism.core.records import Estimate
 from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.evaluation.jurors import JurorUtilities
@@ -25,6 +25,7 @@ __all__ = [
     "compare_systems",
     "consensus",
     "juror_means",
+    "response_lottery",
     "system_lottery",
 ]
 
@@ -108,6 +109,42 @@ def system_lottery(systems: Mapping[str, JuryTable], /) -> dict[str, float]:
     preferences = 0.5 + 0.5 * (preferences - preferences.T)
     lottery = maximal_lottery(preferences)
     return {name: float(share) for name, share in zip(names, lottery, strict=True)}
+
+
+def response_lottery(panel: Panel, query_id: str, /) -> dict[str, float]:
+    """Return the maximal lottery over the recorded responses to one query: the mixture that no response beats.
+
+    Each juror prefers the response with the higher own vote, so that the scale may be ordinal; a pair of responses is
+    decided by those who judged both.
+
+    Parameters
+    ----------
+    panel : Panel
+        With votes.
+    query_id : str
+        The query.
+
+    Returns
+    -------
+    dict
+        A probability for each response that somebody judged.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the query is unknown, or nobody judged both responses of some pair.
+
+    References
+    ----------
+    Fishburn 1984, doi:10.2307/2297786; Swamy et al. 2024, arXiv:2401.04056.
+    """
+    part = panel.select(queries=[query_id])
+    matrix = part.matrix()
+    judged = np.isfinite(matrix).any(axis=0)
+    counts = part.weights
+    preferences = pairwise_preferences(-matrix[:, judged], counts=counts, missing="omit")
+    names = [one.response_id for one, kept in zip(part.responses, judged.tolist(), strict=True) if kept]
+    return {name: float(share) for name, share in zip(names, maximal_lottery(preferences), strict=True)}
 
 
 def compare_systems(first: JuryTable, second: JuryTable, /) -> int:

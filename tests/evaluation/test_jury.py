@@ -45,7 +45,12 @@ from pytest_pluralism.evaluation.jury import (
     jury_table,
     policy_scores,
 )
-from pytest_pluralism.evaluation.jury_compare import bridging_of_responses, compare_systems, system_lottery
+from pytest_pluralism.evaluation.jury_compare import (
+    bridging_of_responses,
+    compare_systems,
+    response_lottery,
+    system_lottery,
+)
 from pytest_pluralism.evaluation.jury_welfare import WelfareRule
 
 WRITING = GenerationSettings(max_new_tokens=8, temperature=0.0)
@@ -446,6 +451,19 @@ def test_a_lottery_over_systems_needs_only_orders() -> None:
     assert compare_systems(systems["bridge"], systems["bridge"]) == 0
     with pytest.raises(InvalidParameterError, match="at least two systems"):
         system_lottery({"alone": systems["bridge"]})
+
+
+def test_a_lottery_over_responses_solves_a_cycle_of_majorities(tmp_path: Path) -> None:
+    orders = {"a": ["x", "y", "z"], "b": ["y", "z", "x"], "c": ["z", "x", "y"]}
+    rows = [
+        {"juror": juror, "query": "q", "response": name, "utility": 0.9 - 0.3 * place}
+        for juror, order in orders.items()
+        for place, name in enumerate(order)
+    ]
+    assert response_lottery(panel_file(tmp_path, rows), "q") == pytest.approx({"x": 1 / 3, "y": 1 / 3, "z": 1 / 3})
+    assert response_lottery(load_panel("example_town"), "bus") == pytest.approx(
+        {"for the center": 1.0, "for both": 0.0, "for the river": 0.0}
+    )
 
 
 def test_bridging_prefers_what_both_groups_approve_of() -> None:

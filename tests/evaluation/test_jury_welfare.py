@@ -282,6 +282,22 @@ def test_the_intervals_cover_the_population_of_jurors_and_queries(alpha: float, 
     assert 0.93 <= covered / n_runs <= 0.97
 
 
+@pytest.mark.slow
+def test_the_band_covers_the_whole_curve_at_once() -> None:
+    rng = np.random.default_rng(7)
+    alphas = (0.0, 1.0, 2.0, 5.0)
+    population = [drawn(rng, 20_000, 1).T for _ in range(1000)]
+    truth = [float(np.mean([np.asarray(welfare(one, alpha=alpha)) for one in population])) for alpha in alphas]
+    covered, n_runs = 0, 600
+    for seed in range(n_runs):
+        band = welfare_band(table_of(drawn(rng, 40, 30)), alphas=alphas, n_resamples=499, seed=seed)
+        covered += all(
+            low <= value <= high for low, value, high in zip(band.band_low, truth, band.band_high, strict=True)
+        )
+    print(f"band over {alphas}: covered {covered / n_runs:.3f} of {n_runs}")
+    assert 0.92 <= covered / n_runs <= 0.99
+
+
 def test_a_paired_change_sees_what_two_separate_intervals_do_not() -> None:
     matrix = panel(9, 40, 30, 0.0) * 0.8
     before = query_welfare(table_of(matrix), WelfareRule(alpha=1.0))
