@@ -151,8 +151,9 @@ def test_smollm2_covers_less_when_it_is_told_to_argue_one_side(entail: Any) -> N
     found = load_windows("contested")
     contested = tuple(window for window in found.windows if window.kind == "contested")
     model = load_model("embedded:smollm2-135m-instruct", device="cpu")
-    both = "{query} Explain the main reasons that people give for it and against it."
-    one = "{query} Argue only in favour of it. Say nothing against it."
+    # Told to "argue only in favour" behind the question, this model still weighs both sides; asked for reasons it lists.
+    both = "List two reasons to say yes and two reasons to say no to this question: {query}"
+    one = "List four reasons to say yes to this question: {query}"
     estimates = {}
     for instruction in (both, one):
         # At temperature 1 so small a model says little that makes sense; several draws together find its two sides.
