@@ -151,7 +151,7 @@ def test_smollm2_covers_less_when_it_is_told_to_argue_one_side(entail: Any) -> N
     found = load_windows("contested")
     contested = tuple(window for window in found.windows if window.kind == "contested")
     model = load_model("embedded:smollm2-135m-instruct", device="cpu")
-    # Told to "argue only in favour" behind the question, this model still weighs both sides; asked for reasons it lists.
+    # Told to "argue only in favour", this model still weighs both sides; asked for reasons it lists them.
     both = "List two reasons to say yes and two reasons to say no to this question: {query}"
     one = "List four reasons to say yes to this question: {query}"
     estimates = {}
