@@ -468,10 +468,10 @@ def _read_questions(
     read = []
     for where, entry in questions:
         rows = []
-        options = entry.get("options")
-        if kind == "choice" and "answers" in entry:
+        options: Any = entry.get("options")
+        if kind == "choice":
             listed = [option.strip() for option in options] if _are_texts(options) else []
-            for name, answer in _check_labels(where, entry["answers"], "answers", known, problems).items():
+            for name, answer in _check_labels(where, entry.get("answers"), "answers", known, problems).items():
                 if not listed:
                     continue
                 if not isinstance(answer, str) or answer.strip() not in listed:
@@ -537,7 +537,8 @@ def _read_statements(
     found: dict[str, tuple[str, Question]] = {}
     statements = []
     for where, entry in questions:
-        identifier, text = entry.get("question_id"), entry.get("question")
+        identifier: Any = entry.get("question_id")
+        text: Any = entry.get("question")
         for field, value in (("question_id", identifier), ("question", text)):
             if not isinstance(value, str) or not value.strip():
                 problems.add(where, f"'{field}' must be a text that is not empty, not {value!r}")
@@ -547,7 +548,7 @@ def _read_statements(
                 problems.add(where, f"the question_id {identifier!r} is already used by {found[identifier][0]}")
                 continue
             found[identifier] = (where, Question(identifier, text.strip(), (), entry.get("cluster")))
-            for name, statement in _check_labels(where, entry["statements"], "statements", known, problems).items():
+            for name, statement in _check_labels(where, entry.get("statements"), "statements", known, problems).items():
                 if not isinstance(statement, str) or not statement.strip():
                     problems.add(
                         where, f"the statement of {name!r} must be a text that is not empty, not {statement!r}"

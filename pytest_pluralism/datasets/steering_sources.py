@@ -63,7 +63,7 @@ def read_value_kaleidoscope(
         if row.get("label") not in ("A", "B", "C"):
             problems.add(where, f"'label' must be A (support), B (oppose) or C (either), not {row.get('label')!r}")
             continue
-        situation, value = (text.strip() for text in texts)
+        situation, value = (str(text).strip() for text in texts)
         grouped.setdefault(situation, {}).setdefault(value, set()).add("ABC".index(row["label"]))
     read = []
     contradictory = 0

@@ -427,7 +427,8 @@ def _named(rounds: Rounds, role: str) -> Rounds:
         try:
             asked = rounds.send(results)
         except StopIteration as stop:
-            return stop.value
+            scores: Scores = stop.value
+            return scores
 
 
 def check_functions(functions: Any, n_objectives: int, /) -> dict[str, tuple[float, ...]]:

@@ -361,7 +361,7 @@ class SteerableEvaluation:
             counts = [(board.reference(row), row.n_respondents) for row in rows]
             if all(n for _, n in counts):
                 floors = [sampling_floor(p, n_respondents=n, method="mean") for p, n in counts if n]
-                result["sampling_ceiling"] = 1.0 - float(np.mean(floors))
+                result["sampling_ceiling"] = 1.0 - float(np.mean(np.array(floors)))
         whole = self.steering.survey.default_population
         if whole is not None and self.steering.kind == "distribution":
             others = {row.question_id: row for row in self.steering.survey.distributions if row.population == whole}
@@ -605,7 +605,7 @@ class _Board:
         for reading in ("per_question", "per_group"):
             best = [best_of_contexts(self.matrix(name, rows), reading=reading) for name, rows in self.units.items()]
             sizes = [len(rows) for rows in self.units.values()]
-            each[f"best {reading.replace('_', ' ')}"] = float(np.average(best, weights=sizes))
+            each[f"best {reading.replace('_', ' ')}"] = float(np.average(np.array(best), weights=sizes))
         return each
 
     def confusions(self) -> list[dict[str, Any]]:
@@ -714,7 +714,7 @@ class _Board:
 
         Above 1 steering exaggerates the difference between the groups; below 0 it turns it round.
         """
-        result = []
+        result: list[dict[str, Any]] = []
         for name in self.units:
             opposite = self.steering.attribute(name).opposite
             if opposite is None or opposite not in self.steering.names or not self.has(opposite):
@@ -752,7 +752,7 @@ class _Board:
             result["ratio"] = model / people
         if self.has(UNSTEERED):
             plain = [entropy(self.mean_answer(UNSTEERED, row.question_id)) for _, row in rows]
-            result["unsteered"] = float(np.mean(plain))
+            result["unsteered"] = float(np.mean(np.array(plain)))
         return result
 
     def fidelity(self) -> dict[str, float]:

@@ -192,7 +192,9 @@ class TextSteering:
         statements = self.statements()
         wanted: dict[str, dict[str, None]] = {}
         for target in self.targets():
-            ids = [q.question_id for q in self.steering.survey.questions if (target.name, q.question_id) in statements]
+            asked = [
+                q.question_id for q in self.steering.survey.questions if (target.name, q.question_id) in statements
+            ]
             sides = [target.name]
             if (
                 UNSTEERED in self.settings.checks
@@ -207,7 +209,7 @@ class TextSteering:
             if self.settings.over not in (None, UNSTEERED, PLACEBO):
                 sides.append(str(self.settings.over))
             for side in sides:
-                wanted.setdefault(side, {}).update(dict.fromkeys(ids))
+                wanted.setdefault(side, {}).update(dict.fromkeys(asked))
         questions = {question.question_id: question for question in self.steering.survey.questions}
         placebos = {one.name: one for one in PLACEBOS}
         result = []
