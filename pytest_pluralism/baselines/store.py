@@ -185,6 +185,8 @@ def compare_with_baseline(
             [unit.value for unit in scores.crossed.units],
             [others[unit.unit_id] for unit in scores.crossed.units],
             confidence_level=confidence_level,
+            unit_ids=[unit.unit_id for unit in scores.units],
+            crossed_ids=[unit.unit_id for unit in scores.crossed.units],
         )
     return compare_paired(
         [unit.value for unit in scores.units],

@@ -466,6 +466,8 @@ class Estimate:
     degrees_of_freedom : float or None
         Of Student's t in the interval, in [1, inf]; ``None`` means ``n_clusters - 1``. An estimate without its units is
         taken to another confidence level by it.
+    crossed_ids, crossed_values : tuple
+        The second dimension of a crossed mean (jurors beside queries), kept for the same reason.
     unit_ids, values, clusters : tuple
         The units themselves, kept so that two estimates can be paired: ``left - right`` is the mean of the differences
         by unit, with its own clustered interval.
@@ -484,6 +486,8 @@ class Estimate:
     values: tuple[float, ...] = field(default=(), repr=False, compare=False)
     clusters: tuple[str, ...] = field(default=(), repr=False, compare=False)
     degrees_of_freedom: float | None = field(default=None, repr=False, compare=False)
+    crossed_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    crossed_values: tuple[float, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"

@@ -175,6 +175,9 @@ def test_other_measures_of_the_same_panel_can_be_promised(town: pytest.Pytester)
             everyone = pluralism.evaluate("jury_welfare", "example_town", alpha=1)
             assert 0.5 < everyone.value < 0.7
             assert everyone.low < everyone.value < everyone.high
+            center = pluralism.evaluate("jury_welfare", "example_town", alpha=1, population="center")
+            river = pluralism.evaluate("jury_welfare", "example_town", alpha=1, population="river")
+            pluralism.require(center - river, at_most=0.1, at_least=0.0)
         """
     )
     result = town.runpytest_inprocess("--pluralism-model=town:bridge")

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from pytest_pluralism.core.errors import InvalidParameterError
-from pytest_pluralism.core.estimation import compare_crossed, estimate_crossed, estimate_mean
+from pytest_pluralism.core.estimation import compare_crossed, estimate_crossed, estimate_mean, interval_at
 from pytest_pluralism.core.metrics import (
     conditional_value_at_risk,
     satisfied_share,
     two_level_welfare,
     welfare,
 )
+from pytest_pluralism.core.records import Estimate
 from pytest_pluralism.evaluation.jury_welfare import (
     JuryTable,
     WelfareRule,
@@ -308,6 +309,44 @@ def test_a_paired_change_sees_what_two_separate_intervals_do_not() -> None:
     assert change.n_clusters == 30
     alone = estimate_crossed(after.values, after.pseudo_values)
     assert alone.low < before.mean
+
+
+def crossed_of(matrix: np.ndarray, jurors: list[str], alpha: float = 1.0) -> Estimate:
+    found = query_welfare(table_of(matrix), WelfareRule(alpha=alpha))
+    return estimate_crossed(
+        found.values,
+        found.pseudo_values,
+        cell_variance=found.cell_variance,
+        bias=found.bias,
+        unit_ids=[f"q{place}" for place in range(matrix.shape[1])],
+        crossed_ids=jurors,
+    )
+
+
+def test_estimates_of_two_systems_are_subtracted_over_the_same_jurors() -> None:
+    matrix = panel(9, 40, 30, 0.0) * 0.8
+    jurors = [f"j{place}" for place in range(40)]
+    left, right = crossed_of(matrix * 1.02, jurors), crossed_of(matrix[::-1].copy(), jurors[::-1])
+    change = left - right
+    assert change.value == pytest.approx(left.value - right.value)
+    assert change.low > 0.0
+    assert change.n == 30
+    again = interval_at(change, 0.99)
+    assert again.low < change.low
+    assert again.value == change.value
+
+
+def test_estimates_of_two_groups_are_subtracted_as_of_different_jurors() -> None:
+    matrix = panel(9, 40, 30, 0.0) * 0.8
+    left = crossed_of(matrix[:15], [f"a{place}" for place in range(15)])
+    right = crossed_of(matrix[15:], [f"b{place}" for place in range(25)])
+    gap = left - right
+    jurors = sum(np.var(side.crossed_values, ddof=1) / len(side.crossed_values) for side in (left, right))
+    queries = np.var(np.subtract(left.values, right.values), ddof=1) / 30
+    assert gap.standard_error == pytest.approx(math.sqrt(jurors + queries))
+    both = crossed_of(matrix, [f"a{place}" for place in range(40)])
+    with pytest.raises(InvalidParameterError, match="15 are on both sides"):
+        left - both
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,10 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
         _same_partition(left_units[key], right_units[key], order) for key in left_units
     ):
         raise invalid_parameter("right", function, "clustered like the left one", "other clusters of the same units")
+    if left.crossed_values or right.crossed_values:
+        from pytest_pluralism.core.estimation.crossed import subtract_crossed
+
+        return replace(subtract_crossed(left, right, here, order), n_missing=n_asked - n_common)
     change = compare_paired(
         [left.values[i] for i in here],
         [right.values[i] for i in order],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import numpy.typing as npt
 from scipy import special
 
@@ -26,6 +27,8 @@ def estimate_crossed(
     extra_variance: float = 0.0,
     confidence_level: float | None = 0.95,
     n_missing: int = 0,
+    unit_ids: Sequence[str] = (),
+    crossed_ids: Sequence[str] = (),
 ) -> Estimate:
     r"""Estimate a mean whose cells are crossed: the same jurors judge all queries, and both are samples.
 
@@ -52,12 +55,13 @@ def estimate_crossed(
         ``None`` says that both dimensions are whole sets.
     n_missing : int
         How many units of the first dimension have no value.
+    unit_ids, crossed_ids : sequence of str, optional
+        Names of the units of both dimensions; with both, the estimate keeps its units and can be subtracted.
 
     Returns
     -------
     Estimate
-        It counts units of the first dimension, and the smaller number of both as clusters. It keeps no units: a
-        difference of two such estimates needs both margins (:func:`compare_crossed`).
+        It counts units of the first dimension, and the smaller number of both as clusters.
 
     Raises
     ------
@@ -100,6 +104,8 @@ def estimate_crossed(
     error = math.sqrt(max(one + two - common, one, two) + beside)
     half = float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)) * error
     centre = value - shift
+    named = len(unit_ids) == len(first) and len(crossed_ids) == len(second)
+    ids = tuple(map(str, unit_ids)) if named else ()
     return Estimate(
         value=value,
         low=min(centre - half, value),
@@ -110,6 +116,11 @@ def estimate_crossed(
         confidence_level=level,
         method="crossed t" + (", corrected for bias" if shift else ""),
         n_missing=n_missing,
+        unit_ids=ids,
+        values=tuple(first.tolist()) if named else (),
+        clusters=ids,
+        crossed_ids=tuple(map(str, crossed_ids)) if named else (),
+        crossed_values=tuple(second.tolist()) if named else (),
     )
 
 
@@ -121,6 +132,8 @@ def compare_crossed(
     /,
     *,
     confidence_level: float | None = 0.95,
+    unit_ids: Sequence[str] = (),
+    crossed_ids: Sequence[str] = (),
 ) -> Estimate:
     r"""Estimate the paired difference of two crossed means over the same units in both dimensions.
 
@@ -135,7 +148,7 @@ def compare_crossed(
         The values of the first dimension in the same order.
     candidate_crossed, baseline_crossed : array_like of float, shape (m,)
         The pseudo-values of the second dimension in the same order.
-    confidence_level : float in (0, 1) or None
+    confidence_level, unit_ids, crossed_ids
         As in :func:`estimate_crossed`.
 
     Returns
@@ -169,7 +182,41 @@ def compare_crossed(
     ]
     same_length(sides[0], sides[1], name="candidate", other_name="baseline", function=function)
     same_length(sides[2], sides[3], name="candidate_crossed", other_name="baseline_crossed", function=function)
-    return estimate_crossed(sides[0] - sides[1], sides[2] - sides[3], confidence_level=confidence_level)
+    return estimate_crossed(
+        sides[0] - sides[1],
+        sides[2] - sides[3],
+        confidence_level=confidence_level,
+        unit_ids=unit_ids,
+        crossed_ids=crossed_ids,
+    )
+
+
+def subtract_crossed(left: Estimate, right: Estimate, here: list[int], order: list[int], /) -> Estimate:
+    """Return ``left - right`` over the units ``here`` on the left, which are ``order`` on the right.
+
+    The others (jurors) are paired where both sides have the same, and independent where they have none in common.
+    """
+    first = np.array([left.values[i] for i in here]) - np.array([right.values[i] for i in order])
+    ours, theirs = set(left.crossed_ids), set(right.crossed_ids)
+    level, ids = left.confidence_level, [left.unit_ids[i] for i in here]
+    if ours == theirs:
+        place = {name: i for i, name in enumerate(right.crossed_ids)}
+        second = np.array(left.crossed_values) - np.array(
+            [right.crossed_values[place[one]] for one in left.crossed_ids]
+        )
+        return estimate_crossed(first, second, confidence_level=level, unit_ids=ids, crossed_ids=left.crossed_ids)
+    if ours & theirs:
+        raise InvalidParameterError(
+            "Two crossed estimates can only be subtracted when they are about the same others (jurors) or about none "
+            f"in common: {len(ours & theirs)} are on both sides, {len(ours ^ theirs)} on one."
+        )
+    parts = [np.array(side.crossed_values) for side in (left, right) if side.crossed_values]
+    if any(len(part) < 2 for part in parts):
+        return estimate_crossed(first, parts[0][:1], confidence_level=level)
+    # The part with fewer others stands for both, with the other's variance beside it.
+    small = min(parts, key=len)
+    extra = sum(_variance(part) for part in parts if part is not small)
+    return estimate_crossed(first, small, extra_variance=extra, confidence_level=level)
 
 
 def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95) -> Estimate:
@@ -209,17 +256,19 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
             unit_ids=[unit.unit_id for unit in scores.units],
             confidence_level=confidence_level,
         )
-    present = [value for value in values if not math.isnan(value)]
-    if not present:
+    kept = [unit for unit in scores.units if not math.isnan(unit.value)]
+    if not kept:
         raise InvalidParameterError("No unit of the scores has a value, so that nothing can be estimated.")
     return estimate_crossed(
-        present,
+        [unit.value for unit in kept],
         [unit.value for unit in crossed.units],
         cell_variance=crossed.cell_variance,
         bias=crossed.bias,
         extra_variance=crossed.extra_variance,
         confidence_level=confidence_level,
-        n_missing=len(values) - len(present),
+        n_missing=len(values) - len(kept),
+        unit_ids=[unit.unit_id for unit in kept],
+        crossed_ids=[unit.unit_id for unit in crossed.units],
     )
 
 

@@ -315,7 +315,8 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
         return estimate
     if level is None:
         return replace(estimate, low=estimate.value, high=estimate.value, confidence_level=None)
-    if estimate.values and estimate.n == len(estimate.values):
+    # A crossed mean does not keep what its two dimensions have in common, so that its interval is stretched.
+    if estimate.values and estimate.n == len(estimate.values) and not estimate.crossed_values:
         units = {"clusters": None, "other_clusters": None} | units_of(estimate)
         again = estimate_units(
             estimate.values,
