@@ -8,7 +8,7 @@ from types import MappingProxyType
 from pytest_pluralism.core.records import Question
 from pytest_pluralism.datasets.steering_templates import Attribute
 
-__all__ = ["CATEGORY_WORDS", "PLACEBOS", "UNRELATED", "attribute_of", "known_attribute"]
+__all__ = ["CATEGORY_WORDS", "PLACEBOS", "PLACEBO_FAMILIES", "UNRELATED", "attribute_of", "known_attribute"]
 
 #: The categories of OpinionQA's attributes, such as ``POLPARTY_Democrat``, in the words of Modular Pluralism.
 CATEGORY_WORDS: Mapping[str, str] = MappingProxyType(
@@ -134,6 +134,14 @@ PLACEBOS: tuple[Attribute, ...] = (
     Attribute(
         name="placebo: likes green", who="someone whose favorite color is green", label="Green", category="color"
     ),
+)
+
+#: What stands beside a placebo where one of several is chosen, by category.
+PLACEBO_FAMILIES: Mapping[str, tuple[Attribute, ...]] = MappingProxyType(
+    {
+        "day of birth": (Attribute(name="Monday"), PLACEBOS[0], Attribute(name="Friday")),
+        "color": (Attribute(name="Blue"), PLACEBOS[1], Attribute(name="Red")),
+    }
 )
 
 #: Questions that no attribute bears on: what steering moves here is a side effect.

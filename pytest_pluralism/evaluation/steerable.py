@@ -44,7 +44,7 @@ from pytest_pluralism.core.records import (
 )
 from pytest_pluralism.datasets.steering import SteeringSet
 from pytest_pluralism.datasets.steering_templates import Attribute
-from pytest_pluralism.datasets.steering_words import PLACEBOS, UNRELATED
+from pytest_pluralism.datasets.steering_words import PLACEBO_FAMILIES, PLACEBOS, UNRELATED
 from pytest_pluralism.evaluation.contexts import GroupExamples, steer_prompt
 from pytest_pluralism.evaluation.distributional import (
     LOW_OPTION_MASS,
@@ -290,7 +290,7 @@ class SteerableEvaluation:
         template = self.steering.template(context)
         if template.place == "model":
             return _Asked(side, context, plain, plain.prompts, steered_role(attribute))
-        family = self.steering.family(attribute) if attribute not in PLACEBOS else PLACEBOS
+        family = PLACEBO_FAMILIES[attribute.category] if attribute in PLACEBOS else self.steering.family(attribute)
         shown = None
         if template.place == "examples":
             shown = GroupExamples(

@@ -30,7 +30,7 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.datasets.steering import SteeringSet
 from pytest_pluralism.datasets.steering_sources import VALUE_KALEIDOSCOPE
 from pytest_pluralism.datasets.steering_templates import Attribute
-from pytest_pluralism.datasets.steering_words import PLACEBOS
+from pytest_pluralism.datasets.steering_words import PLACEBO_FAMILIES, PLACEBOS
 from pytest_pluralism.evaluation.contexts import steer_prompt
 from pytest_pluralism.evaluation.premises import PREMISE_FORMS, premises
 from pytest_pluralism.evaluation.rounds import Round, Rounds
@@ -219,7 +219,8 @@ class TextSteering:
                 for question_id in ids:
                     prompt = Prompt(questions[question_id].text, (), template=self.settings.template)
                     if attribute is not None:
-                        family = PLACEBOS if attribute in PLACEBOS else self.steering.family(attribute)
+                        is_placebo = attribute in PLACEBOS
+                        family = PLACEBO_FAMILIES[attribute.category] if is_placebo else self.steering.family(attribute)
                         template = self.steering.template(context)
                         prompt = steer_prompt(prompt, template, attribute, family=family)
                     result.append(_Written(side, context, question_id, prompt))

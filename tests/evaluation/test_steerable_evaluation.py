@@ -419,3 +419,12 @@ def test_unknown_names_are_found_before_anything_is_asked(gss):
         SteerableEvaluation(gss, ASKING, SteeringSettings(over="Republicans"))
     with pytest.raises(DatasetError, match="nobody says how"):
         SteerableEvaluation(gss, ASKING, SteeringSettings(), "Democrat + Women").targets()
+
+
+def test_a_placebo_is_chosen_among_its_like(gss):
+    settings = SteeringSettings(contexts=("question_answer",), checks=("placebo",))
+    asked = next(SteerableEvaluation(gss, ASKING, settings, "Democrat").rounds()).requests
+    turns = {prompt.examples[-1] for prompt in asked}
+    assert {turn.answer for turn in turns} == {"A", "B"}
+    assert any(turn.question.endswith("A. Monday\nB. Tuesday\nC. Friday") for turn in turns)
+    assert any(turn.question.endswith("A. Democrat\nB. Independent\nC. Republican") for turn in turns)
