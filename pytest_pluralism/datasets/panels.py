@@ -535,16 +535,13 @@ def assemble_panel(
 
 
 def _check_jurors(jurors: Sequence[Juror], problems: Problems) -> None:
-    kinds: dict[str, set[str]] = {}
     for juror in jurors:
         weight = juror.weight
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight) or weight < 0:
             problems.add("", f"juror {juror.juror_id!r}: the weight must be a number in [0, inf), not {_shown(weight)}")
-        for name, value in juror.attributes.items():
-            kinds.setdefault(name, set()).add(value)
-    for name, values in kinds.items():
-        if name == "group" and len(values) > len(jurors):
-            problems.add("", f"there are {len(values)} groups but only {len(jurors)} jurors")
+            return
+    if jurors and not any(juror.weight for juror in jurors):
+        problems.add("", "every juror has the weight 0; give at least one a positive weight")
 
 
 def reversed_jurors(panel: Panel, /) -> dict[str, float]:

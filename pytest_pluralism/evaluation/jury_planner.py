@@ -67,6 +67,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     composition = _composition(planning, panel, by)
     asking = AskSettings(**{name: planning.choose(name) for name in ASKING})
     _bounds(planning, panel)
+    _check_groups(panel, by)
     jury = planning.keywords.get("jury", "sample")
     if jury not in ("sample", "whole"):
         raise invalid_parameter("jury", "jury_welfare", "'sample' or 'whole'", repr(jury))
@@ -185,6 +186,23 @@ def _groups(planning: Planning, panel: Panel, by: Any) -> list[str | None]:
         if name not in known:
             raise InvalidParameterError(unknown_name(f"group of panel {panel.name}", name, known))
     return list(dict.fromkeys(names))
+
+
+def _check_groups(panel: Panel, by: Any) -> None:
+    """Refuse groups that are single jurors: nothing is known of others like them.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are not more jurors than groups.
+    """
+    groups = panel.groups(by) or ()
+    n_groups = len(set(groups))
+    if n_groups > 2 and n_groups >= len(groups):
+        raise InvalidParameterError(
+            f"Panel {panel.name} has {len(groups)} jurors in {n_groups} groups, so that every group is one juror. Name "
+            f"a coarser kind with by= (there are {', '.join(map(repr, panel.attributes))}), or leave groups out."
+        )
 
 
 def _composition(planning: Planning, panel: Panel, by: Any) -> Mapping[str, int] | None:

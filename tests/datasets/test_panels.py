@@ -259,6 +259,7 @@ def test_a_juror_with_a_statement_needs_no_vote(tmp_path: Path) -> None:
         ({"juror": "x", "query": "q", "utility": True}, ["must be a finite number", "True"]),
         ({"juror": "x", "query": "q", "utility": "high"}, ["must be a finite number", "'high'"]),
         ({"juror": "x", "weight": -1}, ["weight", "-1"]),
+        ({"juror": "a", "weight": 0}, ["every juror has the weight 0"]),
         ({"juror": "x", "kind": "robot"}, ["'kind'", "'robot'"]),
         ({"scale": {"lowest": 0, "hihgest": 1}}, ["'hihgest'", "'highest'"]),
         ({"scale": {"lowest": 2, "highest": 1}}, ["'highest'", "above lowest"]),

@@ -125,6 +125,7 @@ WRONG = [
     ('"panel.jsonl", alpha=1, at_least=0.4', "needs positive utilities"),
     ('"single.jsonl", alpha=1, at_least=0.4', "no query has two responses"),
     ('"double.jsonl", alpha=1, at_least=0.4', "votes a second time"),
+    ('"alone.jsonl", alpha=1, at_least=0.4', "every group is one juror"),
 ]
 
 
@@ -133,6 +134,10 @@ def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester
         {"juror": juror, "query": "q", "response": response, "utility": value}
         for juror, response, value in (("a", "x", 0.0), ("a", "y", 0.5), ("b", "x", 0.5), ("b", "y", 0.5))
     ]
+    alone = [{"juror": juror, "group": f"only {juror}"} for juror in "abc"]
+    alone += [{"juror": "c", "query": "q", "response": "x", "utility": 0.5}]
+    alone += [{**vote, "utility": 0.5} for vote in votes]
+    (town.path / "alone.jsonl").write_text("\n".join(map(json.dumps, alone)), encoding="utf-8")
     for name, rows in (("panel", votes), ("single", votes[1::2]), ("double", [*votes, votes[0]])):
         (town.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     lines = ["import pytest"]
