@@ -80,7 +80,44 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pytest-pluralism {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_answers(commands)
+    _add_leaderboard(commands)
     return parser
+
+
+# ----------------------------------------------------------------------------------------------------- leaderboard
+
+
+def _add_leaderboard(commands: Any) -> None:
+    board = commands.add_parser(
+        "leaderboard", help="models of several reports by all objectives that they share",
+        description="Show which models no other improves on in every objective, and their ranks under each function.",
+        epilog=_EXIT_CODES,
+    )  # fmt: skip
+    board.add_argument("reports", nargs="+", type=Path, metavar="RUN.json", help="reports of --pluralism-report")
+    board.add_argument(
+        "--function",
+        action="append",
+        default=[],
+        metavar="NAME=W,W",
+        help="a commensurating function: a weight for each objective, in the order of the table; repeatable",
+    )
+    board.set_defaults(run=show_leaderboard)
+
+
+def show_leaderboard(arguments: argparse.Namespace) -> int:
+    """Show a leaderboard as Markdown."""
+    from pytest_pluralism.report.leaderboard import leaderboard_lines, read_leaderboard
+
+    functions = {}
+    for text in arguments.function:
+        name, _, weights = text.partition("=")
+        try:
+            functions[name] = tuple(float(weight) for weight in weights.split(","))
+        except ValueError:
+            raise UsageError(f"--function must be NAME=WEIGHT,WEIGHT, such as equal=0.5,0.5. Got {text!r}.") from None
+    for line in leaderboard_lines(read_leaderboard(arguments.reports), functions=functions):
+        _say(line)
+    return EXIT_OK
 
 
 # --------------------------------------------------------------------------------------------------------- answers

@@ -1,0 +1,163 @@
+"""A leaderboard of several objectives: the front, and ranks under each function that is named; never one number."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
+from pytest_pluralism.report.json_report import SCHEMA
+
+__all__ = ["Leaderboard", "leaderboard_lines", "read_leaderboard"]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Models by objectives.
+
+    Attributes
+    ----------
+    models : tuple of str
+        Their names.
+    objectives : tuple of str
+        What every model was measured by, and by the same data and settings.
+    directions : tuple of str
+        ``"higher"`` or ``"lower"``, one an objective.
+    values : tuple of tuple of float, (n_models, n_objectives)
+        As measured.
+    left_out : tuple of str
+        Objectives that not every model has, or that were measured differently.
+    """
+
+    models: tuple[str, ...]
+    objectives: tuple[str, ...]
+    directions: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    left_out: tuple[str, ...] = ()
+
+
+def read_leaderboard(paths: Sequence[Path], /) -> Leaderboard:
+    """Gather the verdicts of several JSON reports.
+
+    Raises
+    ------
+    DatasetError
+        If a file is no report of ours, fewer than two models were measured, or they share no objective.
+    """
+    found: dict[str, dict[str, tuple[float, str, str]]] = {}
+    for path in paths:
+        for entry in _verdicts(path):
+            estimate = entry.get("estimate")
+            if entry.get("direction") not in ("higher", "lower") or not estimate or estimate.get("value") is None:
+                continue
+            model = str(entry["model"].get("name"))
+            # Only what was measured on the same data in the same way can be put side by side.
+            way = json.dumps([(entry.get("dataset") or {}).get("sha256"), entry.get("settings")], sort_keys=True)
+            mine = found.setdefault(model, {})
+            new = (float(estimate["value"]), entry["direction"], way)
+            if mine.setdefault(entry["key"], new) != new:
+                raise DatasetError(
+                    f"{path}: the model {model!r} has two different results for {entry['key']!r} in these reports. "
+                    "Name each run once, or give the models different names."
+                )
+    if len(found) < 2:
+        raise DatasetError(
+            f"These reports hold results of {len(found)} model(s), and a leaderboard needs two. Name more reports."
+        )
+    models = tuple(found)
+    every = dict.fromkeys(key for mine in found.values() for key in mine)
+    shared = [key for key in every if all(key in mine for mine in found.values())]
+    alike = [key for key in shared if len({found[model][key][1:] for model in models}) == 1]
+    if not alike:
+        raise DatasetError(
+            "These reports share no objective that was measured on the same data with the same settings. "
+            "Run the same tests for all models."
+        )
+    return Leaderboard(
+        models,
+        tuple(alike),
+        tuple(found[models[0]][key][1] for key in alike),
+        tuple(tuple(found[model][key][0] for key in alike) for model in models),
+        tuple(key for key in every if key not in alike),
+    )
+
+
+def _verdicts(path: Path) -> list[Mapping[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot be read as JSON: {getattr(error, 'strerror', None) or error}.") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise DatasetError(f"{path}: is no report of this tool ({SCHEMA}). Write one with --pluralism-report=run.json.")
+    verdicts: list[Mapping[str, Any]] = content["verdicts"]
+    return verdicts
+
+
+def leaderboard_lines(
+    board: Leaderboard, /, *, functions: Mapping[str, Sequence[float]] | None = None
+) -> Iterator[str]:
+    """Yield the leaderboard as Markdown: objectives, the front, and the rank of each model under each function.
+
+    Parameters
+    ----------
+    board : Leaderboard
+        The results.
+    functions : mapping of str to sequence of float
+        Commensurating functions by name, with a weight for each objective in the order of the table; weights are of the
+        objectives as they are oriented (more is better). Every single objective is a function too.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a function has not one finite weight an objective.
+    """
+    signs = [1.0 if direction == "higher" else -1.0 for direction in board.directions]
+    points = [[sign * value for sign, value in zip(signs, row, strict=True)] for row in board.values]
+    front, fronts = pareto_front(points), pareto_ranks(points)
+    arrows = ["↑" if direction == "higher" else "↓" for direction in board.directions]
+    heads = [f"{_cell(name)} {arrow}" for name, arrow in zip(board.objectives, arrows, strict=True)]
+    yield "| model | " + " | ".join(heads) + " | on the front | front |"
+    yield "|---" * (len(heads) + 3) + "|"
+    for index, model in enumerate(board.models):
+        values = " | ".join(f"{value:.3f}" for value in board.values[index])
+        yield f"| {_cell(model)} | {values} | {'yes' if front[index] else ''} | {int(fronts[index]) + 1} |"
+    yield ""
+    named = {name: _checked(name, weights, len(board.objectives)) for name, weights in (functions or {}).items()}
+    for index, objective in enumerate(board.objectives):
+        named[objective] = tuple(float(index == other) for other in range(len(board.objectives)))
+    ranks = {
+        name: _ranks(commensurate(points, [LinearCommensuration(tuple(weights))])[0].tolist())
+        for name, weights in named.items()
+    }
+    yield "| rank of | " + " | ".join(_cell(name) for name in ranks) + " |"
+    yield "|---" * (len(ranks) + 1) + "|"
+    for index, model in enumerate(board.models):
+        yield f"| {_cell(model)} | " + " | ".join(str(rank[index]) for rank in ranks.values()) + " |"
+    if board.left_out:
+        yield ""
+        left = ", ".join(_cell(name) for name in board.left_out[:6])
+        yield f"Left out, because not all models have it or it was measured differently: {left}."
+
+
+def _checked(name: str, weights: Sequence[float], n_objectives: int) -> tuple[float, ...]:
+    if len(weights) != n_objectives:
+        must = f"a weight for each of the {n_objectives} objectives"
+        raise invalid_parameter("functions", "leaderboard", must, f"{len(weights)} for {name!r}")
+    if not all(math.isfinite(weight) for weight in weights) or not any(weights):
+        raise InvalidParameterError(f"The weights of {name!r} must be finite, and not all 0. Got {list(weights)!r}.")
+    return tuple(float(weight) for weight in weights)
+
+
+def _ranks(values: Sequence[float]) -> list[int]:
+    """Return the rank of each value, 1 for the largest; equal ones share the better rank."""
+    return [1 + sum(other > value for other in values) for value in values]
+
+
+def _cell(name: object) -> str:
+    return printable(str(name), most=60).replace("|", "\\|")

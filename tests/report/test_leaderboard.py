@@ -1,0 +1,99 @@
+"""The leaderboard: the front, ranks under each function, and what cannot be compared."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_pluralism.cli import main
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
+from pytest_pluralism.report.json_report import SCHEMA
+from pytest_pluralism.report.leaderboard import Leaderboard, leaderboard_lines, read_leaderboard
+
+BOARD = Leaderboard(
+    ("wide", "sharp", "poor"), ("distance", "faithful"), ("lower", "higher"), ((0.2, 0.5), (0.4, 0.9), (0.4, 0.5))
+)
+
+
+def verdict(model, key, value, direction="higher", sha256="ab", seed=0):
+    return {"model": {"name": model}, "key": key, "direction": direction, "estimate": {"value": value},
+            "dataset": {"sha256": sha256}, "settings": {"seed": seed}}  # fmt: skip
+
+
+@pytest.fixture
+def report(tmp_path):
+    def write(name, *verdicts):
+        path = tmp_path / name
+        path.write_text(json.dumps({"schema": SCHEMA, "run": {}, "verdicts": list(verdicts)}), encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_the_front_and_the_ranks_by_hand():
+    lines = list(leaderboard_lines(BOARD, functions={"equal": (0.5, 0.5)}))
+    assert lines[0] == "| model | distance ↓ | faithful ↑ | on the front | front |"
+    assert lines[2] == "| wide | 0.200 | 0.500 | yes | 1 |"
+    assert lines[3] == "| sharp | 0.400 | 0.900 | yes | 1 |"
+    assert lines[4] == "| poor | 0.400 | 0.500 |  | 2 |"
+    assert lines[6] == "| rank of | equal | distance | faithful |"
+    # .5 * -.2 + .5 * .5 = .15; .5 * -.4 + .5 * .9 = .25; .05
+    assert lines[8:] == ["| wide | 2 | 1 | 2 |", "| sharp | 1 | 2 | 1 |", "| poor | 3 | 2 | 2 |"]
+
+
+def test_reports_are_gathered_and_what_differs_is_left_out(report):
+    first = report("a.json", verdict("m", "one", 0.5), verdict("m", "two", 0.3, "lower"), verdict("m", "seed", 1.0))
+    second = report("b.json", verdict("n", "one", 0.6), verdict("n", "two", 0.4, "lower"),
+                    verdict("n", "seed", 1.0, seed=1), verdict("n", "alone", 0.1))  # fmt: skip
+    board = read_leaderboard([first, second])
+    assert board.models == ("m", "n")
+    assert board.objectives == ("one", "two")
+    assert board.directions == ("higher", "lower")
+    assert board.values == ((0.5, 0.3), (0.6, 0.4))
+    assert set(board.left_out) == {"seed", "alone"}
+    assert "Left out" in list(leaderboard_lines(board))[-1]
+
+
+def test_the_command(report, capsys):
+    first = report("a.json", verdict("m", "one", 0.5), verdict("m", "two", 0.3))
+    second = report("b.json", verdict("n", "one", 0.6), verdict("n", "two", 0.2))
+    assert main(["leaderboard", str(first), str(second), "--function", "equal=0.5,0.5"]) == 0
+    shown = capsys.readouterr().out
+    assert "| rank of | equal | one | two |" in shown
+    assert shown.count("yes") == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [("equal", "NAME=WEIGHT,WEIGHT"), ("equal=a,b", "NAME=WEIGHT,WEIGHT"), ("equal=1", "each of the 2 objectives"),
+     ("none=0,0", "not all 0")],
+)  # fmt: skip
+def test_wrong_functions(report, capsys, function, says):
+    first = report("a.json", verdict("m", "one", 0.5), verdict("m", "two", 0.3))
+    second = report("b.json", verdict("n", "one", 0.6), verdict("n", "two", 0.2))
+    assert main(["leaderboard", str(first), str(second), "--function", function]) != 0
+    assert says in capsys.readouterr().err
+
+
+def test_what_is_no_leaderboard(report, tmp_path):
+    with pytest.raises(DatasetError, match="needs two"):
+        read_leaderboard([report("a.json", verdict("m", "one", 0.5))])
+    with pytest.raises(DatasetError, match="share no objective"):
+        read_leaderboard([report("b.json", verdict("m", "one", 0.5), verdict("n", "two", 0.5))])
+    with pytest.raises(DatasetError, match="two different results"):
+        read_leaderboard([report("c.json", verdict("m", "one", 0.5), verdict("m", "one", 0.6))])
+    (tmp_path / "d.json").write_text("{}")
+    with pytest.raises(DatasetError, match="no report of this tool"):
+        read_leaderboard([tmp_path / "d.json"])
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_leaderboard([tmp_path / "gone.json"])
+    with pytest.raises(InvalidParameterError, match="each of the 2 objectives"):
+        list(leaderboard_lines(BOARD, functions={"f": (1.0,)}))
+
+
+def test_nothing_in_a_name_breaks_the_table():
+    hostile = "a|b\x1b[31m"
+    lines = list(leaderboard_lines(Leaderboard((hostile, "n"), ("o",), ("higher",), ((0.5,), (0.6,)))))
+    assert "\x1b" not in "".join(lines)
+    assert "a\\|b" in lines[2]
