@@ -31,6 +31,7 @@ from pytest_pluralism.core.metrics.steerable import (
     best_of_contexts,
     classification_scores,
     goal_space_steering,
+    prompt_steerability_index,
     steering_gain,
 )
 from pytest_pluralism.core.records import (
@@ -737,8 +738,21 @@ class _Board:
                     for key, side in (("moves", name), ("opposite_moves", opposite)):
                         steps = [self.mean_answer(side, r.question_id) - s for r, s in zip(mine, start, strict=True)]
                         pair[key] = sum(float(d @ p) for d, p in zip(steps, people, strict=True)) / length
+                    pair["steerability_index"] = self._steerability_index(name, mine, people)
                 result.append(pair)
         return result
+
+    def _steerability_index(self, name: str, rows: Sequence[AnswerDistribution], people: Sequence[np.ndarray]) -> float:
+        """Return the prompt steerability index towards what an attribute answers more often than its opposite."""
+
+        def counts(side: str) -> list[float]:
+            towards = [
+                float(self.mean_answer(side, row.question_id)[gap > 0].sum())
+                for row, gap in zip(rows, people, strict=True)
+            ]
+            return [sum(towards), len(rows) - sum(towards)]
+
+        return float(prompt_steerability_index(counts(UNSTEERED), counts(name)))
 
     def flattening(self) -> dict[str, float]:
         """Return the mean entropies (bits): of the people within a group, of the model steered and unsteered."""

@@ -428,3 +428,19 @@ def test_a_placebo_is_chosen_among_its_like(gss):
     assert {turn.answer for turn in turns} == {"A", "B"}
     assert any(turn.question.endswith("A. Monday\nB. Tuesday\nC. Friday") for turn in turns)
     assert any(turn.question.endswith("A. Democrat\nB. Independent\nC. Republican") for turn in turns)
+
+
+def test_the_steerability_index_is_the_change_in_the_share_towards_the_attribute(gss):
+    scores = run(gss, perfect(gss), "Democrat")
+    (pair,) = scores.details["opposite"]
+    sides = {name: people(gss, name) for name in ("Democrat", "Republican", "US adults")}
+    change = [
+        sum(
+            d - a
+            for d, r, a in zip(*(sides[name][q] for name in ("Democrat", "Republican", "US adults")), strict=True)
+            if d > r
+        )
+        for q in sides["Democrat"]
+    ]
+    assert pair["steerability_index"] == pytest.approx(np.mean(change), abs=1e-6)
+    assert pair["steerability_index"] > 0
