@@ -554,16 +554,21 @@ def main() -> None:
     parser.add_argument("--json", help="write the figures here")
     parser.add_argument("--card", metavar="FOLDER", help="write the figures into the card of this model")
     parser.add_argument("--only", choices=("mnli", "perspectrum"))
+    parser.add_argument("--limit", type=int, help="only so many pairs and claims, for a quick look")
     options = parser.parse_args()
-    if options.card and options.only:
-        parser.error("a card needs all figures: leave out --only")
+    if options.card and (options.only or options.limit):
+        parser.error("a card needs all figures: leave out --only and --limit")
     data = Path(options.data)
     ask, model = asker(options.model)
     facts: dict[str, Any] = {"model": model.identity.name, "weights_sha256": model.identity.parts["weights"]}
     if options.only != "perspectrum":
-        facts["mnli_matched_dev"] = mnli(ask, model.temperature, read(data / "nli" / "test_mnli_matched_dev.jsonl.gz"))
+        facts["mnli_matched_dev"] = mnli(
+            ask, model.temperature, read(data / "nli" / "test_mnli_matched_dev.jsonl.gz")[: options.limit]
+        )
     if options.only != "mnli":
-        facts["perspectrum"] = perspectrum(ask, read(data / "overton" / "perspectrum_600_claims.jsonl.gz"))
+        facts["perspectrum"] = perspectrum(
+            ask, read(data / "overton" / "perspectrum_600_claims.jsonl.gz")[: options.limit]
+        )
     facts = rounded(facts)
     print("\n".join(lines_of(facts)))
     if options.card:

@@ -583,11 +583,17 @@ def export_folder(
     new = folder.with_name(folder.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     half.save_pretrained(new, safe_serialization=True)
+    # How training cut its pairs is no property of the model.
+    tokenizer.backend_tokenizer.no_truncation()
     tokenizer.save_pretrained(new)
     config = json.loads((new / "config.json").read_text(encoding="utf-8"))
     # Where the encoder lay on the machine that trained it is nobody's business.
     config.pop("_name_or_path", None)
     (new / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    settings = json.loads((new / "tokenizer_config.json").read_text(encoding="utf-8"))
+    for key in ("max_length", "stride", "truncation_side", "truncation_strategy", "pad_to_multiple_of", "is_local"):
+        settings.pop(key, None)
+    (new / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     facts = {
         "recipe": dataclasses.asdict(recipe),
         "steps": step,

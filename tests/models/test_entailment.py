@@ -205,6 +205,20 @@ def test_equal_pairs_are_computed_once_and_come_as_they_are_done(tiny: Path, mon
     assert len(done) == 3
 
 
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_threads_change_nothing(tiny: Path, n_threads: int) -> None:
+    pairs = some_pairs(80)
+    before = torch.get_num_threads()
+    alone = load_entailment_model(str(tiny), batch_size=8)
+    expected = alone.entail(pairs)
+    try:
+        torch.set_num_threads(n_threads)
+        assert load_entailment_model(str(tiny), batch_size=8).entail(pairs) == expected
+        assert torch.get_num_threads() == n_threads
+    finally:
+        torch.set_num_threads(before)
+
+
 # ---------------------------------------------------------------------------------------------------------- chunks
 
 
