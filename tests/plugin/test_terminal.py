@@ -66,6 +66,11 @@ def test_a_terminal_shows_progress_and_a_pipe_does_not(slow_project: pytest.Pyte
     assert "asking plain" not in piped.stdout.str()
 
 
+def heed_ctrl_c() -> None:
+    # A shell makes what it starts in the background, this test with it, ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_while_a_model_works_leaves_whole_files(slow_project: pytest.Pytester) -> None:
     conftest = slow_project.path / "conftest.py"
     conftest.write_text(conftest.read_text().replace("WAIT = 2.0", "WAIT = 60.0"))
@@ -75,6 +80,7 @@ def test_ctrl_c_while_a_model_works_leaves_whole_files(slow_project: pytest.Pyte
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     working = slow_project.path / "working"
     deadline = time.monotonic() + 60
