@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from pytest_pluralism import hookspecs, options
+from pytest_pluralism import hookspecs, loading, options
+from pytest_pluralism.controller import Controller, Worker
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.evaluation.registry import MEASURES
 from pytest_pluralism.fixtures import (
@@ -20,12 +20,7 @@ from pytest_pluralism.fixtures import (
     reference_language_model,
     value_model,
 )
-from pytest_pluralism.session import ENTRIES, MARKS, OWNERS, PLANS, SESSION, PluralismSession, model_id
-from pytest_pluralism.workers import has_owners, make_scheduler
-
-if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Survey
-    from pytest_pluralism.models.protocol import LanguageModel
+from pytest_pluralism.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id
 
 __all__ = ["entailment_model", "language_model", "pluralism", "reference_language_model", "value_model"]
 
@@ -36,8 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks."""
+    """Declare the hooks, and how models and surveys of our own kinds are loaded."""
     pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.register(loading, "pluralism-loading")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -197,137 +193,3 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def _marks(item: pytest.Item) -> int:
     return sum(mark.name in MEASURES for mark in item.iter_markers())
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_model(spec: str, settings: options.Settings) -> LanguageModel | None:
-    """Load a model of our own kinds."""
-    from pytest_pluralism.models import load_model
-    from pytest_pluralism.models.lazy import lazy_model
-
-    arguments = {
-        "device": settings["device"],
-        "dtype": settings["dtype"],
-        "trust_remote_code": spec in settings["trust_remote_code"],
-        "allow_pickle": spec in settings["allow_pickled_weights"],
-    }
-    load = functools.partial(load_model, spec, batch_size=settings["batch_size"], **arguments)
-    # Without stored answers every model is asked, so that nothing is gained by knowing it before.
-    return load() if settings["answers"] == "off" and not settings["plan"] else lazy_model(spec, load, **arguments)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_entailment_model(spec: str, settings: options.Settings) -> Any:
-    """Load an entailment model of our own kinds."""
-    from pytest_pluralism.models.entailment import load_entailment_model
-    from pytest_pluralism.models.lazy import lazy_entailment_model
-
-    arguments = {"device": settings["device"], "dtype": settings["dtype"]}
-    load = functools.partial(load_entailment_model, spec, batch_size=settings["batch_size"], **arguments)
-    return load() if settings["answers"] == "off" else lazy_entailment_model(spec, load, **arguments)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_value_model(spec: str, settings: options.Settings) -> Any:
-    """Load a value model of our own kinds."""
-    from pytest_pluralism.models.value_models import load_value_model
-
-    mode = "sound" if settings["protocol"] == "sound" else "compat"
-    return load_value_model(
-        spec, mode=mode, device=settings["device"], dtype=settings["dtype"], batch_size=settings["batch_size"]
-    )
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_steered_model(attribute: str, spec: str, model: Any, settings: options.Settings) -> Any:
-    """Load an adapter or a checkpoint."""
-    from pytest_pluralism.models.steered_models import load_steered_model
-
-    return load_steered_model(spec, model, attribute=attribute, device=settings["device"], dtype=settings["dtype"])
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
-    """Load a survey of our own kinds."""
-    from pytest_pluralism.datasets import load_survey
-
-    return load_survey(name, refusals=refusals)
-
-
-class Worker:
-    """What only a worker of pytest-xdist does: tell the controller at its end what it did."""
-
-    def __init__(self, session: PluralismSession) -> None:
-        self.session = session
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Send the counts and notes of this worker."""
-        session.config.workeroutput["pluralism"] = self.session.worker_output()  # type: ignore[attr-defined]
-
-
-class Controller:
-    """What only one process of a run does: collect the verdicts of all workers, write them, show them."""
-
-    def __init__(self, session: PluralismSession) -> None:
-        self.session = session
-        self._planned: list[str] = []
-        self._wrong = False
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in the verdicts of a test."""
-        self.session.collect(getattr(report, "pluralism_entries", ()))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take in what a worker of pytest-xdist told at its end."""
-        output = getattr(node, "workeroutput", {}).get("pluralism")
-        if output is not None:
-            self.session.take_over(output)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker of pytest-xdist whether it gets all tests of its models."""
-        node.workerinput[OWNERS] = has_owners(self.session.config, self._names())
-
-    @pytest.hookimpl(optionalhook=True, trylast=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
-        """Give all tests of a model to one worker."""
-        return make_scheduler(config, log, self._names()) if has_owners(config, self._names()) else None
-
-    def _names(self) -> list[str]:
-        return [model_id(spec) for spec in self.session.settings["model"]]
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        """Show the plan instead of running the tests, where that was asked for."""
-        if not self.session.settings["plan"] or session.testsfailed or session.config.getoption("collectonly"):
-            return None
-        self._planned = self.session.forecast(session.items)
-        self._wrong = any(item.stash.get(PLANS, ([], []))[1] for item in session.items)
-        return True
-
-    # Last, so that all workers are down by then.
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write reports and baselines; a baseline only from a run that came to its end."""
-        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        stopped = session.shouldstop or session.shouldfail
-        self.session.finish(complete=ended and not stopped)
-        if self._wrong and exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if self.session.could_not_write and exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show the table of verdicts, and what was written where."""
-        if self._planned:
-            terminalreporter.section("pluralism plan: nothing was computed")
-            for line in self._planned:
-                terminalreporter.write_line(line)
-        elif self.session.entries or self.session.notes:
-            from pytest_pluralism.report.terminal import summary_lines
-
-            terminalreporter.section("pluralism")
-            width = terminalreporter._tw.fullwidth
-            for line in summary_lines(self.session.entries.values(), self.session.notes, width=width):
-                terminalreporter.write_line(line)
