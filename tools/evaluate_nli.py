@@ -10,8 +10,8 @@ What Perspectrum measures here
 Each claim of Perspectrum has perspectives, and each perspective texts that say the same: the first is its name, the
 others are paraphrases of it.
 For every paraphrase `t` of a perspective A there is one positive pair, with A, and one negative pair with each other
-perspective B of the same claim, or with five of them (drawn with a fixed seed) where there are more: three claims would
-otherwise have a fifth of all pairs.
+perspective B of the same claim, or with three of them (drawn with a fixed seed) where there are more: three claims
+would otherwise have a fifth of all pairs.
 
 forward    premise `t`, hypothesis the name of B: does what somebody said entail the perspective?
 backward   premise the name of B, hypothesis `t`.
@@ -48,7 +48,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 LABELS = ("entailment", "neutral", "contradiction")
 SEED = 7
-MOST_OTHERS = 5
+MOST_OTHERS = 3
 
 NEGATION = re.compile(r"\b(not|no|never|none|nobody|nothing|neither|nor|cannot|without)\b|n't\b", re.IGNORECASE)
 NUMBER = re.compile(
@@ -182,12 +182,12 @@ def weak_spots(
     inside = np.array(
         [set(WORD.findall(text.lower())) <= set(WORD.findall(premise.lower())) for premise, text in texts]
     )
-    empty = ask([("", hypothesis) for hypothesis in hypotheses])
     draw = random.Random(SEED)
-    order = list(range(len(texts)))
-    draw.shuffle(order)
-    others = ask([(texts[order[at]][0], hypotheses[at]) for at in range(len(texts))])
-    differ = np.array([texts[order[at]][0] != texts[at][0] for at in range(len(texts))])
+    some = draw.sample(range(len(texts)), min(3000, len(texts)))
+    empty = ask([("", hypotheses[at]) for at in some])
+    order = draw.sample(some, len(some))
+    others = ask([(texts[other][0], hypotheses[at]) for other, at in zip(order, some, strict=True)])
+    differ = np.array([texts[other][0] != texts[at][0] for other, at in zip(order, some, strict=True)])
     return {
         "negation_in_hypothesis": {
             "all": among(negated),
@@ -204,7 +204,8 @@ def weak_spots(
             name: among(inside & ((labels == 0) == (name == "entailment"))) for name in ("entailment", "other")
         },
         "empty_premise": {
-            "accuracy": float((empty.argmax(axis=1) == labels).mean()),
+            "n": len(some),
+            "accuracy": float((empty.argmax(axis=1) == labels[some]).mean()),
             "called_entailment": float((empty.argmax(axis=1) == 0).mean()),
         },
         "premise_of_another_pair": {
