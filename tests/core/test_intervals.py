@@ -16,6 +16,7 @@ from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation import (
     bound_p_value,
     clustered_standard_error,
+    compare_paired,
     estimate_mean,
     interval_at,
     wilson_interval,
@@ -525,3 +526,24 @@ def test_every_name_of_the_package_loads():
         assert found.__module__ == f"pytest_pluralism.core.estimation.{estimation._HOME[name]}"
     with pytest.raises(AttributeError, match="has no attribute 'bootstrap'"):
         estimation.bootstrap  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ma.array([0.1, 0.2, 9.9], mask=[0, 0, 1]),
+        ["0.1", "0.2", "0.3"],
+        np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"),
+        np.array([0.1, 0.2j]),
+    ],
+    ids=["masked", "texts", "dates", "complex"],
+)
+def test_what_only_looks_like_scores_is_refused(values):
+    for measured in (
+        lambda: estimate_mean(values),
+        lambda: compare_paired(values, [0.1] * len(values)),
+        lambda: compare_paired([0.1] * len(values), values),
+        lambda: estimate_mean([0.1] * len(values), weights=values),
+    ):
+        with pytest.raises(InvalidParameterError, match="must be"):
+            measured()

@@ -681,3 +681,23 @@ def test_means_of_the_largest_numbers():
     assert (worst.group, worst.value) == ("b", -1e308)
     assert gini_coefficient([1e308, 1e308]) == 0.0
     assert welfare([[1e308, 1e308], [0.2, 0.8]], alpha=0).tolist() == [1e308, 0.5]
+
+
+@pytest.mark.parametrize("alpha", [1.0 - 1e-12, 1.0, 1.0 + 1e-12])
+@pytest.mark.parametrize(
+    ("utilities", "logarithm"),
+    [
+        ([1e-300] + [1e300] * 9, 240.0),
+        ([5e-324] * 9 + [1e300], (9 * math.log10(5e-324) + 300) / 10),
+        ([5e-324, 1e300], (math.log10(5e-324) + 300) / 2),
+    ],
+)
+def test_welfare_about_the_geometric_mean_of_the_widest_ranges(utilities, logarithm, alpha):
+    # Within 1e-12 of alpha = 1 the power mean is the geometric one, whose logarithm is a mean of logarithms.
+    assert math.log10(welfare(utilities, alpha=alpha)) == pytest.approx(logarithm, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-200, 1.0, 1e300])
+def test_weights_are_relative_however_small(scale):
+    assert welfare([1.0, 4.0], alpha=0.5, weights=[scale, scale]) == pytest.approx(2.25, rel=1e-12)
+    assert welfare([1.0, 4.0], alpha=0.0, weights=[scale, scale]) == 2.5

@@ -17,6 +17,7 @@ from pytest_pluralism.core.parameters import (
     cluster_codes,
     finite_array,
     generator_of,
+    number_array,
     real_number,
     same_length,
     whole_number,
@@ -483,10 +484,7 @@ def _margin(value: float, *, name: str, function: str) -> float:
 
 
 def _side(values: npt.ArrayLike, name: str, function: str) -> FloatArray:
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid_parameter(name, function, "an array of numbers", repr(values)[:80]) from error
+    array = number_array(values, name=name, function=function)
     if array.ndim != 1 or array.size == 0:
         raise invalid_parameter(name, function, "a non-empty array with one axis", f"shape {array.shape}")
     if np.isinf(array).any():

@@ -20,6 +20,7 @@ from pytest_pluralism.core.parameters import (
     FloatArray,
     cluster_codes,
     generator_of,
+    number_array,
     real_number,
     unit_interval,
     whole_number,
@@ -820,10 +821,7 @@ def _method_of(estimate: Estimate) -> str:
 
 
 def _scores(values: npt.ArrayLike, *, function: str) -> FloatArray:
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid_parameter("values", function, "an array of numbers", repr(values)[:80]) from error
+    array = number_array(values, name="values", function=function)
     if array.ndim != 1 or array.size == 0:
         raise invalid_parameter("values", function, "a non-empty array with one axis", f"shape {array.shape}")
     if np.isinf(array).any():
@@ -833,10 +831,7 @@ def _scores(values: npt.ArrayLike, *, function: str) -> FloatArray:
 
 
 def _weights(weights: npt.ArrayLike, n: int, *, function: str) -> FloatArray:
-    try:
-        masses = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid_parameter("weights", function, "an array of numbers", repr(weights)[:80]) from error
+    masses = number_array(weights, name="weights", function=function)
     if masses.shape != (n,):
         raise invalid_parameter("weights", function, f"one number a unit ({n})", f"shape {masses.shape}")
     if not np.isfinite(masses).all() or (masses < 0).any():

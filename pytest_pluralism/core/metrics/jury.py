@@ -34,6 +34,9 @@ IntArray = npt.NDArray[np.intp]
 HUGE = 2.0**500
 LARGEST_EXPONENT = 500
 
+#: Up to here the exponential of a number and of its negative are float64s of full precision.
+MOST_NATS = 700.0
+
 #: What becomes of missing ratings: an error, a NaN for the unit, or the jury of those who rated.
 Missing = Literal["refuse", "propagate", "omit"]
 
@@ -99,9 +102,9 @@ def jury_panel(
         given = finite_array(weights, name="weights", function=function)
         if (given < 0.0).any():
             raise invalid_parameter("weights", function, "non-negative", f"{given.min()}")
-        if given.max() > HUGE:
-            # Weights are relative, and their sum must not exceed float64.
-            given = given / given.max()
+        if given.max() > HUGE or 0.0 < given.max() < 1.0 / HUGE:
+            # Weights are relative; neither may their sum exceed float64, nor their products lose digits.
+            given = np.ldexp(given, -int(np.frexp(given.max())[1]))
         if given.ndim == 1 and given.size == values.shape[-1]:
             juror_weights = np.broadcast_to(given, values.shape)
         elif given.shape == array.shape:
@@ -169,7 +172,11 @@ def power_mean(values: FloatArray, weights: FloatArray, /, *, alpha: float) -> F
             shortfall = (weights * np.expm1(exponent)).sum(axis=-1) / total
             far = (weights * np.exp(exponent)).sum(axis=-1) / total
             log_ratio = np.where(shortfall > -0.5, np.log1p(np.maximum(shortfall, -0.5)), np.log(far)) / order
-        result: FloatArray = np.where(zero, 0.0, anchor * np.exp(log_ratio))
+        # A ratio of its own may overflow where the product does not.
+        near = np.abs(log_ratio) < MOST_NATS
+        product = anchor * np.exp(np.where(near, log_ratio, 0.0))
+        far_off = np.exp(np.log(np.where(zero, 1.0, anchor)) + log_ratio)
+        result: FloatArray = np.where(zero, 0.0, np.where(near, product, far_off))
     if order <= 0.0:
         result = np.where(low <= 0.0, 0.0, result)
     bounded: FloatArray = np.clip(result, low, high)
