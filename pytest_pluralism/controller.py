@@ -30,6 +30,11 @@ class Controller:
         self.session = session
         self._planned: list[str] = []
         self._wrong = False
+        self._not_collected = False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """See whether a file could not be collected: its tests are missing, whatever the exit status says."""
+        self._not_collected |= report.failed
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in the verdicts of a test."""
@@ -70,7 +75,7 @@ class Controller:
         """Write reports and baselines; a baseline only from a run that came to its end."""
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         stopped = session.shouldstop or session.shouldfail
-        self.session.finish(complete=ended and not stopped)
+        self.session.finish(complete=ended and not stopped and not self._not_collected)
         if self._wrong and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
         if self.session.could_not_write and exitstatus == pytest.ExitCode.OK:

@@ -280,7 +280,14 @@ def resolve(config: pytest.Config) -> Settings:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for setting in SETTINGS:
-        raw, origin, name = _raw(config, setting)
+        try:
+            raw, origin, name = _raw(config, setting)
+        except ValueError as error:
+            text = os.environ.get(setting.environment)
+            raise pytest.UsageError(
+                f"{setting.environment} cannot be split into words as in a shell: {error}. Got {text!r}. "
+                "Close the quotation, or write a backslash before the quote."
+            ) from None
         origins[setting.name] = origin
         if origin == "default":
             values[setting.name] = setting.default

@@ -91,6 +91,12 @@ class PluralismSession:
         """Load the model of a spec through the hook, so that a project can bring its own."""
         with self._progress(f"loading {spec}"):
             model: LanguageModel = self.config.hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
+        lacking = [name for name in ("identity", "answer", "close") if not hasattr(model, name)]
+        if lacking:
+            raise ModelError(
+                f"A hook pytest_pluralism_load_model gave a {type(model).__name__} for {spec!r}, which has no "
+                f"{lacking[0]!r}. It must give a model that follows LanguageModel."
+            )
         return model
 
     def load_entailment_model(self, spec: str) -> Any:
@@ -131,7 +137,11 @@ class PluralismSession:
         from pytest_pluralism.core.estimation.crossed import estimate_scores
 
         scores, roles = self.engine.measure(plan.evaluation, model_of)
-        return scores, estimate_scores(scores, confidence_level=plan.confidence_level), roles
+        estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
+        # No value lies beyond the ends of the measure, so that no interval has to.
+        low = plan.measure.lowest if estimate.low < plan.measure.lowest else estimate.low
+        high = plan.measure.highest if estimate.high > plan.measure.highest else estimate.high
+        return scores, replace(estimate, low=low, high=high), roles
 
     def ask_for_all(self, spec: str, model_of: ModelOf, items: Iterable[pytest.Item]) -> None:
         """Ask a model what all tests of the run will want of it, so that one plan of batches sees everything.

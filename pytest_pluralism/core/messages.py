@@ -146,7 +146,8 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
     verdict = entry.verdict
     if verdict.outcome is Outcome.INCONCLUSIVE:
         if verdict.units_needed is not None:
-            yield f"undecided: about {verdict.units_needed} more units of the same kind would decide"
+            more = f"{verdict.units_needed} more unit{'' if verdict.units_needed == 1 else 's'}"
+            yield f"undecided: about {more} of the same kind would decide"
         else:
             yield f"undecided: {verdict.reason}"
     elif verdict.reason and not _says_no_more(verdict):

@@ -25,6 +25,9 @@ __all__ = [
     "survey_sha256",
 ]
 
+#: More people than these have never lived.
+MOST_RESPONDENTS = 1e12
+
 #: How far the sum of a distribution may be from 1: what rounding to three decimals explains. Sums are then rescaled.
 SUM_TOLERANCE = 1.0e-3
 
@@ -375,8 +378,8 @@ def _check_distributions(
         counts = []
         for label, value in (("n_respondents", read.n_respondents), ("n_effective", read.n_effective)):
             number = None if value is None else _number(value)
-            if value is not None and (number is None or not math.isfinite(number) or number <= 0):
-                problems.add(place, f"'{label}' must be a number greater than 0, not {_show(value)}")
+            if value is not None and (number is None or not 0 < number <= MOST_RESPONDENTS):
+                problems.add(place, f"'{label}' must be a number greater than 0 and at most 1e12, not {_show(value)}")
             counts.append(number)
         if probabilities is not None:
             rows.append(AnswerDistribution(question.question_id, population, probabilities, *counts))

@@ -423,7 +423,7 @@ def _references(units: Sequence[UnitScore], base: float, seed: int) -> dict[str,
 def _other_populations(
     survey: Survey, rows: Sequence[AnswerDistribution], by_population: bool, base: float
 ) -> dict[str, float]:
-    """Return the mean distance of every other population from the reference one, on the questions that both answered.
+    """Return the mean distance of every other population that answered all questions from the reference one.
 
     Where the populations are the units, the one entry is the mean over all pairs.
     """
@@ -437,14 +437,18 @@ def _other_populations(
         first, second = np.triu_indices(len(table), k=1)
         return {"another population": float(np.mean(jensen_shannon_distance(table[first], table[second], base=base)))}
     ours: Mapping[str, AnswerDistribution] = {row.question_id: row for row in rows}
-    distances: dict[str, list[float]] = {}
+    theirs: dict[str, list[AnswerDistribution]] = {}
     for row in survey.distributions:
         reference = ours.get(row.question_id)
-        if reference is None or row.population == reference.population:
-            continue
-        question = questions[row.question_id]
+        if reference is not None and row.population != reference.population:
+            theirs.setdefault(row.question_id, []).append(row)
+    distances: dict[str, list[float]] = {}
+    for question_id, others in theirs.items():
+        question = questions[question_id]
         kept = _kept(question)
-        mine, _ = _over_kept(question, reference.probabilities, kept)
-        others, _ = _over_kept(question, row.probabilities, kept)
-        distances.setdefault(row.population, []).append(float(jensen_shannon_distance(others, mine, base=base)))
-    return {name: float(np.mean(values)) for name, values in distances.items()}
+        mine, _ = _over_kept(question, ours[question_id].probabilities, kept)
+        table = np.array([_over_kept(question, row.probabilities, kept)[0] for row in others])
+        for row, distance in zip(others, np.atleast_1d(jensen_shannon_distance(table, mine, base=base)), strict=True):
+            distances.setdefault(row.population, []).append(float(distance))
+    # A mean over fewer questions would not be on the scale of the number that it stands beside.
+    return {name: float(np.mean(values)) for name, values in distances.items() if len(values) == len(rows)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,12 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
-from pytest_pluralism.core.records import Scores
+from pytest_pluralism.core.records import Answer, Prompt, Scores
 from pytest_pluralism.evaluation.rounds import Evaluation, Round
 from pytest_pluralism.models.answers import AnswerStore, AnswerStoreError
 from pytest_pluralism.models.protocol import ModelIdentity, Progress
 
 __all__ = ["WORKS", "Engine", "Measured", "Work", "cells_of"]
+
+#: By so much a probability may exceed 1, as sums of float32 do.
+ROUNDED_UP = 1e-3
 
 #: What one request wants of one draw; all that its result depends on, beside the model.
 Cell = Hashable
@@ -79,6 +83,11 @@ class Work:
         passes_on = "receive" in inspect.signature(method).parameters
         arguments = {"receive": receive} if passes_on else {}
         results = method(list(cells), progress=progress, **arguments)
+        if not isinstance(results, Sequence):
+            raise ModelError(
+                f"The method {self.method} of the model gave a {type(results).__name__}. It must give a list, with one "
+                "entry for each prompt."
+            )
         if not passes_on:
             receive(list(zip(cells, results, strict=False)))
         return len(results)
@@ -96,6 +105,40 @@ class Answers(Work):
     def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
         """Give results to the store."""
         store.keep(identity, pairs)
+
+    def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
+        def checked(pairs: Pairs) -> None:
+            for prompt, answer in pairs:
+                _refuse_no_answer(prompt, answer)
+            receive(pairs)
+
+        return super()._call(method, cells, progress, checked)
+
+
+def _refuse_no_answer(prompt: Prompt, answer: Any) -> None:
+    """Refuse what a model of the project's own may take for an answer, before it is stored or compared."""
+    question = repr(prompt.question[:60])
+    if not isinstance(answer, Answer):
+        raise ModelError(
+            f"The model gave a {type(answer).__name__} to the question {question}. Its method answer must give an "
+            "Answer for each prompt."
+        )
+    given, wanted = len(answer.log_probabilities), len(prompt.labels)
+    if given != wanted:
+        raise ModelError(
+            f"The model gave {given} log-probabilities to the question {question}, which has {wanted} labels. "
+            "Its method answer must give one for each label."
+        )
+    if any(math.isnan(value) or value > ROUNDED_UP for value in answer.log_probabilities):
+        raise ModelError(
+            f"The model gave the log-probabilities {answer.log_probabilities} to the question {question}. "
+            "They must be natural logarithms of probabilities: at most 0, and no NaN."
+        )
+    if not 0.0 <= answer.option_mass <= 1.0 + ROUNDED_UP:
+        raise ModelError(
+            f"The model gave the option mass {answer.option_mass} to the question {question}. "
+            "It must be a probability, in [0, 1]."
+        )
 
 
 class FullAnswers(Work):

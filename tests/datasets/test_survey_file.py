@@ -255,10 +255,26 @@ def test_any_distribution_survives_all_formats(tmp_path_factory: Any, tables: li
         (one(distributions=row(probabilities=[None, 1])), "probability of 'Yes' must be a number, not nothing"),
         (one(distributions=row(probabilities=[10**400, 1])), "probability of 'Yes' must be finite, not inf"),
         (one(distributions=row(probabilities={"Yes": 1})), "'probabilities' must be a list of numbers"),
-        (one(distributions=row(n_respondents=0)), "'n_respondents' must be a number greater than 0, not 0"),
-        (one(distributions=row(n_respondents=-5)), "'n_respondents' must be a number greater than 0, not -5"),
-        (one(distributions=row(n_respondents="many")), "'n_respondents' must be a number greater than 0, not 'many'"),
-        (one(distributions=row(n_effective=float("nan"))), "'n_effective' must be a number greater than 0, not nan"),
+        (
+            one(distributions=row(n_respondents=0)),
+            "'n_respondents' must be a number greater than 0 and at most 1e12, not 0",
+        ),
+        (
+            one(distributions=row(n_respondents=-5)),
+            "'n_respondents' must be a number greater than 0 and at most 1e12, not -5",
+        ),
+        (
+            one(distributions=row(n_respondents=1e300)),
+            "'n_respondents' must be a number greater than 0 and at most 1e12",
+        ),
+        (
+            one(distributions=row(n_respondents="many")),
+            "'n_respondents' must be a number greater than 0 and at most 1e12, not 'many'",
+        ),
+        (
+            one(distributions=row(n_effective=float("nan"))),
+            "'n_effective' must be a number greater than 0 and at most 1e12, not nan",
+        ),
         (one(distributions=row() + row()), "population 'Japan': appears twice"),
         (one(distributions=row(population="")), "'population' must be a non-empty string, not ''"),
         (one(distributions=row(population=3)), "'population' must be a non-empty string, not 3"),

@@ -135,3 +135,105 @@ def test_models_of_an_ini_file_are_seen_from_its_folder(pytester: pytest.Pyteste
             "--collect-only", "-q", "-c", str(pytester.path / "tox.ini"), pytester.path
         )
     result.stdout.fnmatch_lines(["*test_it[[]mine]", "*test_it[[]gemma-3-270m]"])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("result[0] = Answer(logged[:1], 1.0, 'A', 0.9)", "gave 1 log-probabilities to the question*has 3 labels"),
+        ("result[0] = {'A': 0.5}", "gave a dict to the question*must give an Answer for each prompt"),
+        ("result[0] = Answer((math.nan,) * 3, 1.0, 'A', 0.9)", "gave the log-probabilities (nan, nan, nan)"),
+        ("result[0] = Answer((0.5, -9.0, -9.0), 1.0, 'A', 0.9)", "gave the log-probabilities (0.5, -9.0, -9.0)"),
+        ("result[0] = Answer(logged, math.nan, 'A', 0.9)", "gave the option mass nan to the question"),
+        ("result[0] = Answer(logged, 2.0, 'A', 0.9)", "gave the option mass 2.0 to the question"),
+        ("return None", "method answer of the model gave a NoneType*must give a list"),
+    ],
+)
+def test_what_is_no_answer_is_one_sentence(project: pytest.Pytester, given: str, words: str) -> None:
+    conftest = project.path / "conftest.py"
+    conftest.write_text(
+        conftest.read_text().replace('        print("ASKED"', f'        {given}\n        print("ASKED"')
+    )
+    project.makepyfile(
+        test_town="""
+        import pytest
+
+        @pytest.mark.js_distance("town.jsonl", population="North", at_most=1.0)
+        def test_near(): ...
+        """
+    )
+    result = project.runpytest_subprocess("--pluralism-model=table:plain")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"*{words.replace('[', '[[]')}*"])
+    assert "Traceback" not in result.stdout.str()
+    assert "site-packages" not in result.stdout.str()
+
+
+def test_a_hook_that_gives_no_model_is_one_sentence(project: pytest.Pytester) -> None:
+    project.makeconftest("def pytest_pluralism_load_model(spec, settings):\n    return 3\n")
+    project.makepyfile("def test_it(language_model): ...")
+    result = project.runpytest_subprocess("--pluralism-model=table:plain")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*gave a int for 'table:plain', which has no 'identity'*"])
+
+
+def test_a_quotation_that_never_ends_stops_the_run(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLURALISM_MODEL", "it's")
+    result = project.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*PLURALISM_MODEL cannot be split into words*No closing quotation*it's*"])
+
+
+def test_a_promise_too_large_for_a_float_is_one_sentence(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.js_distance("town.jsonl", population="North", max_increase=10**400)
+        def test_near(): ...
+        """
+    )
+    result = project.runpytest_subprocess("--pluralism-model=table:plain")
+    result.stdout.fnmatch_lines(["*'max_increase' parameter of Gate must be a finite number*Got 1000*"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_a_file_that_cannot_be_collected_leaves_the_run_incomplete(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    project.makepyfile(
+        test_town="""
+        import pytest
+
+        @pytest.mark.js_distance("town.jsonl", population="North", at_most=1.0)
+        def test_near(): ...
+        """,
+        test_zoo="import nonexistent_xyz",
+    )
+    result = project.runpytest_subprocess(
+        "--pluralism-model=table:plain",
+        "--pluralism-report=out.json",
+        "--pluralism-baseline=base.json",
+        "--pluralism-update-baseline",
+        "--continue-on-collection-errors",
+        *workers,
+    )
+    result.assert_outcomes(passed=1, errors=1)
+    assert json.loads((project.path / "out.json").read_text())["run"]["complete"] is False
+    assert not (project.path / "base.json").exists()
+
+
+def test_an_interval_stays_inside_the_range_of_its_measure(project: pytest.Pytester) -> None:
+    rows = [json.loads(line) for line in (project.path / "town.jsonl").read_text().splitlines()][:4]
+    (project.path / "few.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.js_distance("few.jsonl", population="North", at_most=0.01)
+        def test_near(): ...
+        """
+    )
+    project.runpytest_subprocess("--pluralism-model=table:plain*9", "--pluralism-report=out.json")
+    (entry,) = json.loads((project.path / "out.json").read_text())["verdicts"]
+    assert 0.0 <= entry["estimate"]["low"] <= entry["estimate"]["value"] <= entry["estimate"]["high"] <= 1.0
