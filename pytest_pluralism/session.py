@@ -139,8 +139,8 @@ class PluralismSession:
         scores, roles = self.engine.measure(plan.evaluation, model_of)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
         # No value lies beyond the ends of the measure, so that no interval has to.
-        low = plan.measure.lowest if estimate.low < plan.measure.lowest else estimate.low
-        high = plan.measure.highest if estimate.high > plan.measure.highest else estimate.high
+        low = max(estimate.low, plan.measure.lowest)
+        high = min(estimate.high, plan.measure.highest)
         return scores, replace(estimate, low=low, high=high), roles
 
     def ask_for_all(self, spec: str, model_of: ModelOf, items: Iterable[pytest.Item]) -> None:
