@@ -745,3 +745,15 @@ def test_population_fidelity_does_not_depend_on_where_the_scale_begins():
     ]
     for other in scores[1:]:
         assert (other.accuracy, other.score) == pytest.approx((scores[0].accuracy, scores[0].score))
+
+
+def test_population_fidelity_takes_the_places_of_options():
+    model = [[[0.9, 0.1, 0.0], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]]
+    survey = [[[0.5, 0.5, 0.0], [0.1, 0.3, 0.6], [0.2, 0.2, 0.6]]]
+    even = population_fidelity_score(model, survey)
+    same = population_fidelity_score(model, survey, positions=[[1.0, 2.0, 3.0]])
+    near = population_fidelity_score(model, survey, positions=[[0.0, 0.1, 1.0]])
+    assert same.accuracy == pytest.approx(even.accuracy)
+    # Hand-made: .4 of a step of half the scale, and .2 of the same; then of a tenth, and of nine tenths.
+    assert even.accuracy == pytest.approx(1 - (0.4 * 0.5 + 0.2 * 0.5 + 0.0) / 3)
+    assert near.accuracy == pytest.approx(1 - (0.4 * 0.1 + 0.2 * 0.9 + 0.0) / 3)

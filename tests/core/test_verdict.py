@@ -592,8 +592,13 @@ def test_a_record_that_contradicts_itself_is_an_error(gate, record, message, lev
     good = estimated(0.0, -0.1, 0.1, n=40)
     gate = replace(gate, confidence_level=level)
     for estimate, change in ((record, good), (good, record) if gate.needs_baseline else (record, None)):
-        verdict = decide(gate, estimate, change=change)
+        witness = Witness("q1", 0.5, "Is it so?")
+        verdict = decide(gate, estimate, change=change, witness=witness)
         assert verdict.outcome is ERROR
+        assert (verdict.gate, verdict.witness) == (gate, witness)
+        # Identity, because a record with NaN does not equal itself.
+        assert verdict.estimate is estimate
+        assert verdict.change is change
         assert message in verdict.reason
         wrong = "the value" if estimate is record else "the change"
         assert verdict.reason.startswith(f"the record of {wrong} contradicts itself: ")
