@@ -81,7 +81,7 @@ def _open(load: Callable[[str], Any], spec: str) -> Iterator[Any]:
     try:
         model = load(spec)
     except PluralismError as error:
-        pytest.fail(harmless(str(error)), pytrace=False)
+        raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
     yield model
     # What a project brings need not hold anything.
     getattr(model, "close", lambda: None)()
@@ -190,7 +190,7 @@ class Pluralism:
                 )
             _, estimate, _ = self.session.measure(plans[0], self.model_of)
         except PluralismError as error:
-            pytest.fail(harmless(str(error)), pytrace=False)
+            raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
         return estimate
 
     def require(self, estimate: Estimate, /, **promise: Any) -> Verdict:
@@ -217,7 +217,7 @@ class Pluralism:
             gate = Gate(**promise)
             verdict = decide(gate, estimate)
         except PluralismError as error:
-            pytest.fail(harmless(str(error)), pytrace=False)
+            raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
         self._required += 1
         item = self._request.node
         identity = self.language_model.identity.as_json()
@@ -257,7 +257,7 @@ class Pluralism:
                 for plan in self._plans:
                     judged.append(self.session.judge(plan, self.model_of, item.nodeid, test))  # noqa: PERF401
             except PluralismError as error:
-                pytest.fail(harmless(str(error)), pytrace=False)
+                raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
             finally:
                 item.stash[ENTRIES] += [entry_json(entry) for entry in judged]
             self._judged = judged

@@ -114,6 +114,11 @@ def write_bytes(content: bytes) -> Callable[[pytest.Pytester], None]:
             ("--pluralism-option-order=none",),
             ["not comparable", "option_order was 'cyclic', is 'none'"],
         ),
+        (
+            lambda project: None,
+            ("--pluralism-protocol=sorensen2024",),
+            ["not comparable", "protocol was 'sound', is 'sorensen2024'"],
+        ),
     ],
 )
 def test_a_baseline_that_is_missing_corrupt_or_not_comparable_never_passes(

@@ -237,3 +237,19 @@ def test_an_interval_stays_inside_the_range_of_its_measure(project: pytest.Pytes
     project.runpytest_subprocess("--pluralism-model=table:plain*9", "--pluralism-report=out.json")
     (entry,) = json.loads((project.path / "out.json").read_text())["verdicts"]
     assert 0.0 <= entry["estimate"]["low"] <= entry["estimate"]["value"] <= entry["estimate"]["high"] <= 1.0
+
+
+def test_a_model_that_cannot_be_loaded_is_told_once(project: pytest.Pytester) -> None:
+    project.makeconftest(
+        """
+        from pytest_pluralism.core.errors import ModelError
+
+        def pytest_pluralism_load_model(spec, settings):
+            raise ModelError("The shelf is empty.")
+        """
+    )
+    project.makepyfile("def test_it(language_model): ...")
+    result = project.runpytest_subprocess("--pluralism-model=table:plain", "-rN")
+    result.assert_outcomes(errors=1)
+    assert result.stdout.str().count("The shelf is empty.") == 1
+    assert "During handling" not in result.stdout.str()
