@@ -67,15 +67,19 @@ def test_a_baseline_cannot_plant_a_command(project: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [('1.0, "A", 0.9', '1.0, "\\ud800", 0.9'), ('1.0, "A", 0.9', 'float("nan"), "A", 0.9')],
+    ("old", "new", "outcome"),
+    [
+        ('1.0, "A", 0.9', '1.0, "\\ud800", 0.9', "passed"),
+        # No probability: nothing that follows from it may pass.
+        ('1.0, "A", 0.9', 'float("nan"), "A", 0.9', "error"),
+    ],
     ids=["surrogate", "nan"],
 )
-def test_what_a_model_says_never_costs_the_report(project: pytest.Pytester, old: str, new: str) -> None:
+def test_what_a_model_says_never_costs_the_report(project: pytest.Pytester, old: str, new: str, outcome: str) -> None:
     conftest = project.path / "conftest.py"
     conftest.write_text(conftest.read_text().replace(old, new))
-    run(project).assert_outcomes(passed=1)
-    assert [entry["outcome"] for entry in verdicts(project)] == ["passed"]
+    run(project).assert_outcomes(**{"passed": 1} if outcome == "passed" else {"failed": 1})
+    assert [entry["outcome"] for entry in verdicts(project)] == [outcome]
 
 
 @pytest.mark.parametrize("number", ["1e400", "1" + "0" * 400], ids=["inf", "huge"])
