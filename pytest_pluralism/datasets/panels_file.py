@@ -22,7 +22,7 @@ from pytest_pluralism.datasets.panels import (
     assemble_panel,
 )
 from pytest_pluralism.datasets.protocol import Problems
-from pytest_pluralism.datasets.survey_file import json_array, json_lines, read_text
+from pytest_pluralism.datasets.survey_file import format_of, json_array, json_lines, read_text
 
 __all__ = ["FORMATS", "read_panel_file", "read_ratings"]
 
@@ -66,7 +66,7 @@ def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_o
     DatasetError
         If the file cannot be read or anything in it is wrong; up to ten problems are named at once.
     """
-    kind = _format(path)
+    kind = format_of(path, FORMATS)
     if kind is None:
         raise DatasetError(
             f"{path}: a panel file must end in {', '.join(FORMATS)} (or one of these and .gz), not {path.suffix!r}."
@@ -93,13 +93,6 @@ def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_o
         source=f"file {path.name}",
         leave_out_empty=leave_out_empty,
     )
-
-
-def _format(path: Path) -> str | None:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in FORMATS else None
 
 
 # ------------------------------------------------------------------------------------------------------------- JSON
@@ -398,7 +391,7 @@ def read_ratings(
             raise invalid_parameter("columns", "read_ratings", f"a mapping that names {name!r}", repr(dict(columns)))
     problems = Problems(str(path), REMEDY)
     text = read_text(path)
-    kind = _format(path)
+    kind = format_of(path, FORMATS)
     if kind == ".jsonl":
         entries = json_lines(text, problems)
         rows: Iterator[tuple[str, dict[str, Any]]] = iter(

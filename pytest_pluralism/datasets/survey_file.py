@@ -8,7 +8,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,16 @@ from pytest_pluralism.datasets import modular_pluralism
 from pytest_pluralism.datasets.protocol import Problems, ReadDistribution, ReadQuestion, assemble_survey
 from pytest_pluralism.datasets.refusals import RefusalPolicy
 
-__all__ = ["FORMATS", "MAXIMUM_BYTES", "is_survey_path", "json_array", "json_lines", "read_survey_file", "read_text"]
+__all__ = [
+    "FORMATS",
+    "MAXIMUM_BYTES",
+    "format_of",
+    "is_survey_path",
+    "json_array",
+    "json_lines",
+    "read_survey_file",
+    "read_text",
+]
 
 #: The largest file that is read, before and after decompression.
 MAXIMUM_BYTES = 200_000_000
@@ -49,7 +58,7 @@ REMEDY = "The format of survey files is described in the reference, under 'Surve
 
 def is_survey_path(name: str, /) -> bool:
     """Return whether a name looks like the path of a survey file rather than the name of a survey."""
-    return _format(Path(name)) is not None or "/" in name or "\\" in name or Path(name).is_file()
+    return format_of(Path(name)) is not None or "/" in name or "\\" in name or Path(name).is_file()
 
 
 def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Survey:
@@ -72,7 +81,7 @@ def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Surv
     DatasetError
         If the file cannot be read or anything in it is wrong; up to ten problems are named at once.
     """
-    kind = _format(path)
+    kind = format_of(path)
     if kind is None:
         raise DatasetError(
             f"{path}: a survey file must end in {', '.join(FORMATS)} (or one of these and .gz), not {path.suffix!r}."
@@ -151,18 +160,19 @@ def _decompressed(path: Path, maximum_bytes: int) -> bytes:
     return data
 
 
-def _format(path: Path) -> str | None:
+def format_of(path: Path, formats: Sequence[str] = FORMATS, /) -> str | None:
+    """Return the ending of a file, that of its content where it is compressed, if it is one of ``formats``."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in FORMATS else None
+    return suffixes[-1] if suffixes and suffixes[-1] in formats else None
 
 
 def _neighbours(path: Path) -> str:
     """Name the files beside a missing one that look like it."""
     if not path.parent.is_dir():
         return f" The folder {path.parent} does not exist either."
-    near = nearest_names(path.name, sorted(p.name for p in path.parent.iterdir() if _format(p) is not None))
+    near = nearest_names(path.name, sorted(p.name for p in path.parent.iterdir() if format_of(p) is not None))
     return f" Nearest: {', '.join(repr(name) for name in near)}." if near else ""
 
 

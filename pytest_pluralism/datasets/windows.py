@@ -23,7 +23,7 @@ from typing import Any
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, nearest_names, unknown_name
 from pytest_pluralism.core.records import Window, WindowAnswer, WindowSet
 from pytest_pluralism.datasets.protocol import HALF_CHARACTERS, Problems
-from pytest_pluralism.datasets.survey_file import json_array, json_lines, read_text
+from pytest_pluralism.datasets.survey_file import format_of, json_array, json_lines, read_text
 
 __all__ = [
     "EMBEDDED_WINDOWS",
@@ -128,7 +128,13 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
         if name in EMBEDDED_WINDOWS:
             file, source = EMBEDDED_WINDOWS[name]
             return _read_file(Path(__file__).parent / file, name=name, source=source)
-        if _format(path) is None and not path.is_dir() and "/" not in name and "\\" not in name and not path.is_file():
+        if (
+            format_of(path, WINDOW_FORMATS) is None
+            and not path.is_dir()
+            and "/" not in name
+            and "\\" not in name
+            and not path.is_file()
+        ):
             known = unknown_name("window set", name, list(EMBEDDED_WINDOWS))
             raise DatasetError(f"{known} A file must end in {', '.join(WINDOW_FORMATS)}.")
     if path.is_dir():
@@ -245,17 +251,10 @@ def normalised(text: str, /) -> str:
 # ------------------------------------------------------------------------------------------------------------ files
 
 
-def _format(path: Path) -> str | None:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in WINDOW_FORMATS else None
-
-
 def _read_file(path: Path, *, name: str, source: str) -> WindowSet:
     from pytest_pluralism.datasets import windows_sources
 
-    kind = _format(path)
+    kind = format_of(path, WINDOW_FORMATS)
     if kind is None and path.exists():
         raise DatasetError(
             f"{path}: a window file must end in {', '.join(WINDOW_FORMATS)} (or one of these and .gz), "

@@ -14,20 +14,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_pluralism.core.errors import ModelError, invalid_parameter
+from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import EntailmentPair, EntailmentScores
 from pytest_pluralism.models.embedded import find_embedded_entailment
 from pytest_pluralism.models.huggingface import (
-    DTYPES,
     _device,
     _folder_of,
     _hashes,
     _read_json,
     _refuse_pickles,
     _refuse_remote_code,
-    _sha256_of_text,
     _translated,
     _trim_heap,
+    check_loading,
+    network_identity,
     quiet_transformers,
     require_packages,
 )
@@ -177,11 +177,7 @@ def load_entailment_model(
     >>> model.entail([pair])[0].entailment  # doctest: +SKIP
     """
     named, given_labels = parse_entailment_spec(spec)
-    where = "load_entailment_model"
-    if dtype not in ("auto", *DTYPES):
-        raise invalid_parameter("dtype", where, "one of 'auto', " + ", ".join(map(repr, DTYPES)), repr(dtype))
-    if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise invalid_parameter("batch_size", where, "'auto' or a whole number from 1", repr(batch_size))
+    check_loading(dtype, batch_size, function="load_entailment_model")
     require_packages("torch", "transformers", "safetensors")
     with quiet_transformers():
         chosen_device = _device(device)
@@ -206,19 +202,8 @@ def load_entailment_model(
             trust_remote_code=trust_remote_code,
             allow_pickle=allow_pickle,
         )
-    chosen_dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
     parts = {**parts, "labels": json.dumps([labels.entailment, labels.neutral, labels.contradiction])}
-    parts["dtype"] = chosen_dtype
-    identity = ModelIdentity(
-        spec=named.text,
-        name=named.name,
-        sha256=_sha256_of_text(json.dumps(parts, sort_keys=True)),
-        dtype=chosen_dtype,
-        device=chosen_device,
-        architecture=type(network).__name__,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        parts=parts,
-    )
+    identity = network_identity(named, parts, network, chosen_device)
     return CrossEncoder(
         network,
         tokenizer,

@@ -106,6 +106,14 @@ def quiet_transformers() -> Iterator[None]:
                 logging.enable_progress_bar()
 
 
+def check_loading(dtype: str, batch_size: int | str, /, *, function: str) -> None:
+    """Refuse a number format or a batch size that no model is loaded with."""
+    if dtype not in ("auto", *DTYPES):
+        raise invalid_parameter("dtype", function, "one of 'auto', " + ", ".join(map(repr, DTYPES)), repr(dtype))
+    if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+        raise invalid_parameter("batch_size", function, "'auto' or a whole number from 1", repr(batch_size))
+
+
 def load_model(
     spec: str,
     /,
@@ -156,10 +164,7 @@ def load_model(
     >>> model.answer([Prompt("Is the sky blue?\nA. Yes\nB. No", ("A", "B"))])  # doctest: +SKIP
     """
     named = parse_model_spec(spec)
-    if dtype not in ("auto", *DTYPES):
-        raise invalid_parameter("dtype", "load_model", "one of 'auto', " + ", ".join(map(repr, DTYPES)), repr(dtype))
-    if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise invalid_parameter("batch_size", "load_model", "'auto' or a whole number from 1", repr(batch_size))
+    check_loading(dtype, batch_size, function="load_model")
     require_packages("torch", "transformers", "safetensors")
     with quiet_transformers():
         place = _device(device)
@@ -199,12 +204,14 @@ def identity_of(
     named: ModelSpec, parts: Mapping[str, str], tokenizer: Any, network: Any, device: str, /
 ) -> ModelIdentity:
     """Return the identity of a network, with weights or without, and its tokenizer."""
+    template = _sha256_of_text(str(getattr(tokenizer, "chat_template", None) or ""))
+    return network_identity(named, {**parts, "chat_template": template}, network, device)
+
+
+def network_identity(named: ModelSpec, parts: Mapping[str, str], network: Any, device: str, /) -> ModelIdentity:
+    """Return the identity of a network by the hashes of its parts, to which its number format is added."""
     dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
-    parts = {
-        **parts,
-        "chat_template": _sha256_of_text(str(getattr(tokenizer, "chat_template", None) or "")),
-        "dtype": dtype,
-    }
+    parts = {**parts, "dtype": dtype}
     return ModelIdentity(
         spec=named.text,
         name=named.name,

@@ -7,7 +7,6 @@ A Kaleido model is a T5 that was trained on ValuePrism; its templates, threshold
 from __future__ import annotations
 
 import gc
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,14 @@ from typing import Any, Protocol
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import RewardRequest
 from pytest_pluralism.models.huggingface import (
-    DTYPES,
     _device,
     _folder_of,
     _read_json,
     _refuse_pickles,
     _refuse_remote_code,
-    _sha256_of_text,
     _trim_heap,
+    check_loading,
+    network_identity,
     quiet_transformers,
     require_packages,
 )
@@ -243,10 +242,7 @@ def load_value_model(
     where = "load_value_model"
     if mode not in ("sound", "compat"):
         raise invalid_parameter("mode", where, "'sound' or 'compat'", repr(mode))
-    if dtype not in ("auto", *DTYPES):
-        raise invalid_parameter("dtype", where, "one of 'auto', " + ", ".join(map(repr, DTYPES)), repr(dtype))
-    if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise invalid_parameter("batch_size", where, "'auto' or a whole number from 1", repr(batch_size))
+    check_loading(dtype, batch_size, function=where)
     if named.kind not in ("folder", "hf"):
         raise ModelError(f"{spec!r} is no value model. Name a folder or hf:ORG/NAME.")
     require_packages("torch", "transformers", "safetensors")
@@ -265,18 +261,7 @@ def load_value_model(
         tokenizer, network = _load_network(
             folder, named, is_reward=is_reward, device=chosen, dtype=dtype, trust_remote_code=trust_remote_code
         )
-    chosen_dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
-    parts = {**parts, "dtype": chosen_dtype, "mode": "" if is_reward else mode}
-    identity = ModelIdentity(
-        spec=named.text,
-        name=named.name,
-        sha256=_sha256_of_text(json.dumps(parts, sort_keys=True)),
-        dtype=chosen_dtype,
-        device=chosen,
-        architecture=type(network).__name__,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        parts=parts,
-    )
+    identity = network_identity(named, {**parts, "mode": "" if is_reward else mode}, network, chosen)
     rows = batch_size if isinstance(batch_size, int) else 2**31
     if is_reward:
         return RewardModel(network, tokenizer, identity, most_rows=rows)
