@@ -170,26 +170,52 @@ def bootstrap_coverage(n_runs: int) -> Iterator[dict[str, Any]]:
 
 
 def shares(n_runs: int) -> Iterator[dict[str, Any]]:
-    """Count coverage of Wilson's interval, plain and clustered."""
+    """Count coverage of shares' intervals, plain and clustered, and how often each end errs."""
     for truth in (0.5, 0.9, 0.97):
-        for n_units, size in ((25, 1), (100, 1), (100, 5), (741, 5)):
+        for n_units, size in ((25, 1), (100, 1), (25, 5), (100, 5), (741, 5)):
             labels = cluster_labels(n_units, size)
             generator = np.random.default_rng([SEED, 3, n_units, size, round(100 * truth)])
             threshold = float(stats.norm.isf(truth))
-            held = 0
+            held = {"auto": 0, "wilson": 0}
+            low = {"auto": 0, "wilson": 0}
+            high = {"auto": 0, "wilson": 0}
             shared = generator.standard_normal((n_runs, int(labels.max()) + 1))[:, labels]
             own = generator.standard_normal((n_runs, n_units))
             normal = own if size == 1 else math.sqrt(LIKENESS) * shared + math.sqrt(1 - LIKENESS) * own
             for scores in (normal > threshold).astype(np.float64):
-                estimate = estimate_mean(scores, clusters=None if size == 1 else labels)
-                held += estimate.low <= truth <= estimate.high
+                for method in held:
+                    estimate = estimate_mean(scores, clusters=None if size == 1 else labels, method=method)
+                    held[method] += estimate.low <= truth <= estimate.high
+                    low[method] += estimate.high < truth
+                    high[method] += estimate.low > truth
             yield {
                 "share": truth,
                 "n": n_units,
                 "cluster_size": size,
                 "n_runs": n_runs,
-                "coverage": {"auto": held / n_runs},
+                "coverage": {method: count / n_runs for method, count in held.items()},
+                "false_decisions": {
+                    method: {"too_low": low[method] / n_runs, "too_high": high[method] / n_runs} for method in held
+                },
             }
+
+
+def share_gates() -> Iterator[dict[str, Any]]:
+    """Sum over all outcomes how often ``at_least=t`` fails, and how often it passes, at a true share of exactly t."""
+    for n_units in (10, 25, 50, 100):
+        for method in ("auto", "wilson"):
+            intervals = [
+                estimate_mean([1.0] * n_yes + [0.0] * (n_units - n_yes), method=method) for n_yes in range(n_units + 1)
+            ]
+            for truth in (0.8, 0.9, 0.95, 0.97):
+                chance = stats.binom.pmf(np.arange(n_units + 1), n_units, truth)
+                yield {
+                    "n": n_units,
+                    "method": method,
+                    "share": truth,
+                    "failed": float(sum(chance[k] for k, one in enumerate(intervals) if one.high < truth)),
+                    "passed": float(sum(chance[k] for k, one in enumerate(intervals) if one.low >= truth)),
+                }
 
 
 def two_way(n_runs: int) -> Iterator[dict[str, Any]]:
@@ -501,6 +527,7 @@ def parts_of(n_runs: int) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
         "rare_cases": partial(rare_cases, n_runs),
         "unequal_clusters": partial(unequal_clusters, half),
         "shares": partial(shares, half),
+        "share_gates": share_gates,
         "two_way": partial(two_way, half),
         "exact_bounds": partial(exact_bounds, half),
         "respondents": partial(respondents, tenth),
@@ -510,7 +537,7 @@ def parts_of(n_runs: int) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
 
 
 #: What is measured here, of the package.
-MEASURED = ("intervals", "comparison", "resampling", "multiplicity", "survey")
+MEASURED = ("intervals", "shares", "comparison", "resampling", "multiplicity", "survey")
 
 
 def fingerprint() -> str:
@@ -587,10 +614,30 @@ def tables(results: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
             ),
         ),
         "shares": _table(
-            ("true share", "units", "in clusters of", "coverage"),
+            ("true share", "units", "in clusters of", "`auto`", "upper end too low", "lower end too high", "`wilson`"),
             (
-                (row["share"], row["n"], row["cluster_size"], *_percents(row["coverage"].values()))
+                (
+                    *(row["share"], row["n"], row["cluster_size"]),
+                    *_percents((row["coverage"]["auto"], *row["false_decisions"]["auto"].values())),
+                    *_percents([row["coverage"]["wilson"]]),
+                )
                 for row in results["shares"]
+            ),
+        ),
+        "share-gates": _table(
+            ("units", "interval", *(f"t = {truth}" for truth in (0.8, 0.9, 0.95, 0.97))),
+            (
+                (
+                    n_units,
+                    f"`{method}`",
+                    *(
+                        f"{100 * row['failed']:.1f} / {100 * row['passed']:.1f}"
+                        for row in results["share_gates"]
+                        if (row["n"], row["method"]) == (n_units, method)
+                    ),
+                )
+                for n_units in (10, 25, 50, 100)
+                for method in ("auto", "wilson")
             ),
         ),
         "two-way": _table(

@@ -150,18 +150,29 @@ def cluster_codes(clusters: Any, n: int, /, *, name: str = "clusters", function:
         raise invalid_parameter(name, function, f"one label a unit ({n})", repr(clusters)[:80]) from error
     if len(labels) != n:
         raise invalid_parameter(name, function, f"one label a unit ({n})", f"{len(labels)} labels")
-    for place, label in enumerate(labels):
+    codes: dict[Any, int] = {}
+    try:
+        found = [codes.setdefault(label, len(codes)) for label in labels]
+    except TypeError as error:
+        place = next(place for place, label in enumerate(labels) if not _hashable(label))
+        must = "labels that can be told apart (hashable ones)"
+        raise invalid_parameter(name, function, must, f"{labels[place]!r} at position {place}"[:80]) from error
+    # Only the different labels are looked at: there may be a million units.
+    for label in codes:
         # pandas' own missing values are told by the names of their types, so that it need not be installed.
         if (
             label is None
             or (isinstance(label, float | np.floating) and math.isnan(label))
             or type(label).__name__ in ("NAType", "NaTType")
         ):
+            place = found.index(codes[label])
             raise invalid_parameter(name, function, "a label for every unit", f"{label!r} at position {place}")
-        try:
-            hash(label)
-        except TypeError as error:
-            must = "labels that can be told apart (hashable ones)"
-            raise invalid_parameter(name, function, must, f"{label!r} at position {place}"[:80]) from error
-    codes: dict[Any, int] = {}
-    return np.array([codes.setdefault(label, len(codes)) for label in labels], dtype=np.intp)
+    return np.array(found, dtype=np.intp)
+
+
+def _hashable(label: Any) -> bool:
+    try:
+        hash(label)
+    except TypeError:
+        return False
+    return True

@@ -11,14 +11,26 @@ from scipy import special
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import bound_p_value, interval_at
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
+from pytest_pluralism.core.estimation.shares import is_share, share_ends
 from pytest_pluralism.core.parameters import real_number, same_length
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Verdict, Witness
 
-__all__ = ["CLUSTERS_NEEDED_WITHOUT_VARIANCE", "ROUNDING", "adjust_verdicts", "decide", "failure_p_value"]
+__all__ = [
+    "CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE",
+    "CLUSTERS_NEEDED_WITHOUT_VARIANCE",
+    "ROUNDING",
+    "adjust_verdicts",
+    "decide",
+    "failure_p_value",
+]
 
 #: A zero-width interval is believed from this many clusters on. When G clusters all show the same value, up to
 #: 1 - 0.05 ** (1 / G) of all clusters may still differ (the "rule of three", about 3 / G): with 30, at most one in ten.
 CLUSTERS_NEEDED_WITHOUT_VARIANCE = 30
+
+#: A share of 0 or 1 is believed from this many clusters on. Its interval is exact, so that it needs fewer than the rule
+#: above; but values that are all 1 may also come from a scale that is no share, which few of them do not show.
+CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE = 10
 
 #: What rounding can do to a difference of two scores; no spread and no change is seen below it.
 ROUNDING = 1e-12
@@ -90,12 +102,14 @@ def decide(
     - an interval that is NaN or unknown, when the gate has a confidence level;
     - ``n_missing > 0``, with or without a confidence level: what is missing may be what is bad;
     - ``n_clusters < 2`` when the gate has a confidence level;
-    - a zero-width interval from fewer than ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` clusters when the gate has a
-      confidence level: equal values from few clusters are no proof that other clusters agree;
+    - a value without a spread (clusters that are equal up to rounding, ``ROUNDING``) from fewer than
+      ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` clusters when the gate has a confidence level: equal values from few clusters
+      are no proof that other clusters agree. For a share of 0 or 1, whose interval is exact and never of zero width,
+      from fewer than ``CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE``;
     - ``max_increase`` or ``max_decrease`` without a ``change``, or with a change of other units than the estimate's:
       other names where both keep them, else another number of them (INCONCLUSIVE).
 
-    The zero-width rule has one exception, the unchanged model. When no unit changed by more than the noise floor
+    The rule on spread has one exception, the unchanged model. When no unit changed by more than the noise floor
     (with a noise floor of 0: every difference is 0 up to rounding, ``ROUNDING``), the change is not a quantity
     that happens to show no spread, it is the absence of one, and the promise not to change is kept whatever the margin.
     So a model passes its own baseline, every time.
@@ -337,12 +351,18 @@ def _unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
 
 
 def _too_certain(estimate: Estimate) -> bool:
-    """Whether an interval has no width although few clusters carry it."""
-    return (
-        estimate.confidence_level is not None
-        and estimate.high - estimate.low <= ROUNDING * max(1.0, abs(estimate.value))
-        and estimate.n_clusters < CLUSTERS_NEEDED_WITHOUT_VARIANCE
-    )
+    """Whether nothing varies although few clusters carry the value."""
+    if estimate.confidence_level is None:
+        return False
+    smallest = ROUNDING * max(1.0, abs(estimate.value))
+    spread = estimate.standard_error * math.sqrt(estimate.n_clusters)
+    if spread > smallest and estimate.high - estimate.low > smallest:
+        return False
+    return estimate.n_clusters < _clusters_needed(estimate)
+
+
+def _clusters_needed(estimate: Estimate) -> int:
+    return CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE if is_share(estimate) else CLUSTERS_NEEDED_WITHOUT_VARIANCE
 
 
 _SEVERITY = {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILED: 2, Outcome.ERROR: 3}
@@ -389,12 +409,12 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return _Part(Outcome.INCONCLUSIVE, f"the interval of {what} is unknown")
     if _too_certain(estimate):
-        lacking = CLUSTERS_NEEDED_WITHOUT_VARIANCE - estimate.n_clusters
+        needed = _clusters_needed(estimate)
         return _Part(
             Outcome.INCONCLUSIVE,
             f"{what} does not vary over {estimate.n_clusters} clusters, too few to trust that "
-            f"(at least {CLUSTERS_NEEDED_WITHOUT_VARIANCE} are needed)",
-            math.ceil(lacking * estimate.n / estimate.n_clusters),
+            f"(at least {needed} are needed)",
+            math.ceil((needed - estimate.n_clusters) * estimate.n / estimate.n_clusters),
         )
     kept = estimate.high <= bound if upper else estimate.low >= bound
     broken = estimate.low > bound if upper else estimate.high < bound
@@ -424,12 +444,22 @@ def _more_units(estimate: Estimate, bound: float) -> int | None:
     distance = abs(bound - estimate.value)
     if level is None or distance == 0.0 or n_clusters < 2:
         return None
-    half = estimate.high - estimate.value if bound > estimate.value else estimate.value - estimate.low
+    upper = bound > estimate.value
+    half = estimate.high - estimate.value if upper else estimate.value - estimate.low
     tail = 0.5 + level / 2
-    now = float(special.stdtrit(n_clusters - 1, tail))
+    freedom = 1.0
+    if estimate.degrees_of_freedom is not None and not math.isinf(estimate.degrees_of_freedom):
+        freedom = estimate.degrees_of_freedom / (n_clusters - 1)
+    now = float(special.stdtrit(max(1.0, freedom * (n_clusters - 1)), tail))
 
     def width(clusters: int) -> float:
-        return half * math.sqrt(n_clusters / clusters) * float(special.stdtrit(clusters - 1, tail)) / now
+        growth = clusters / n_clusters
+        if is_share(estimate):
+            n, error = estimate.n * growth, estimate.standard_error / math.sqrt(growth)
+            low, high, _ = share_ends(estimate.value, error, n, clusters, level=level, method=estimate.method)
+            return high - estimate.value if upper else estimate.value - low
+        quantile = float(special.stdtrit(max(1.0, freedom * (clusters - 1)), tail))
+        return half / math.sqrt(growth) * quantile / now
 
     if width(_MOST_UNITS) >= distance:
         return None

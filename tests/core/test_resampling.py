@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pytest_pluralism.core.errors import InvalidParameterError
-from pytest_pluralism.core.estimation import bootstrap_interval, bootstrap_means, estimate_mean
+from pytest_pluralism.core.estimation import (
+    bootstrap_interval,
+    bootstrap_means,
+    compare_paired,
+    estimate_mean,
+    interval_at,
+)
+from pytest_pluralism.core.estimation.resampling import FEW_CLUSTERS
 
 #: Efron and Tibshirani 1993, table 2.1, treatment group of the mouse data.
 MICE = [94, 197, 16, 38, 99, 141, 23]
@@ -50,14 +57,31 @@ def test_bootstrap_t_against_a_loop():
         again = np.concatenate(parts)
         totals = [np.sum(part - again.mean()) for part in parts]
         error = math.sqrt(6 / 5 * np.sum(np.square(totals))) / len(again)
-        if error > 1e-9:
-            statistics.append((again.mean() - mean) / error)
+        difference = again.mean() - mean
+        statistics.append(difference / error if error > 1e-9 else math.copysign(math.inf, difference))
     error = estimate_mean(values, clusters=clusters).standard_error
-    expected = mean - error * np.quantile(statistics, [0.9, 0.1])
+    expected = mean - error * np.quantile(statistics, [0.9, 0.1], method="inverted_cdf")
     ours = bootstrap_interval(
         values, clusters=clusters, method="bootstrap_t", confidence_level=0.8, n_resamples=40_000, rng=4
     )
     assert ours == pytest.approx(tuple(expected), abs=0.15 * error)
+
+
+def test_few_clusters():
+    # From two clusters half of all resamples draw one of them twice: nothing is known about the tails.
+    assert np.isnan(bootstrap_interval([0.1, 0.2], method="bootstrap_t", n_resamples=200)).all()
+    assert np.isfinite(bootstrap_interval(list(range(9)), method="bootstrap_t", n_resamples=200)).all()
+    for n in (2, 3, 9, 10):
+        values = np.random.default_rng(n).beta(1, 5, size=n)
+        of_t = estimate_mean(values, method="t")
+        for method in ("bca", "percentile"):
+            low, high = bootstrap_interval(values, method=method, n_resamples=500)
+            assert (low <= of_t.low and high >= of_t.high) == (n < FEW_CLUSTERS)
+
+
+def test_a_bootstrapped_difference_is_never_made_anew_as_a_share():
+    change = compare_paired([1.0] * 7 + [0.0] * 5, [0.0] * 12, method="bca", n_resamples=99)
+    assert interval_at(change, 0.9).low == compare_paired([1.0] * 7 + [0.0] * 5, [0.0] * 12, confidence_level=0.9).low
 
 
 def test_estimates_take_the_bootstraps():
@@ -91,7 +115,7 @@ def test_shift_and_scale(values, method, scale, shift):
     values = np.array(values, dtype=float)
     plain = bootstrap_interval(values, method=method, n_resamples=200, rng=1)
     moved = bootstrap_interval(scale * values + shift, method=method, n_resamples=200, rng=1)
-    assert moved == pytest.approx([scale * end + shift for end in plain], abs=1e-8)
+    assert moved == pytest.approx([scale * end + shift for end in plain], abs=1e-8, nan_ok=True)
 
 
 def test_degenerate_and_unchanged():

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
         clustered_standard_error,
         estimate_mean,
         interval_at,
-        wilson_interval,
     )
     from pytest_pluralism.core.estimation.multiplicity import adjust_p_values, benjamini_hochberg, bonferroni, holm
     from pytest_pluralism.core.estimation.power import power_of_gate, smallest_detectable_difference, units_needed
     from pytest_pluralism.core.estimation.resampling import bootstrap_interval, bootstrap_means
+    from pytest_pluralism.core.estimation.shares import clopper_pearson_interval, wilson_interval
     from pytest_pluralism.core.estimation.survey import (
         HumanSampling,
         effective_sample_size,
@@ -46,6 +46,7 @@ _HOME = {
     "bootstrap_interval": "resampling",
     "bootstrap_means": "resampling",
     "bound_p_value": "intervals",
+    "clopper_pearson_interval": "shares",
     "clustered_standard_error": "intervals",
     "compare_crossed": "crossed",
     "compare_paired": "comparison",
@@ -67,7 +68,7 @@ _HOME = {
     "subtract_estimates": "comparison",
     "units_needed": "power",
     "widen_for_respondents": "survey",
-    "wilson_interval": "intervals",
+    "wilson_interval": "shares",
 }
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_means",
     "bound_p_value",
+    "clopper_pearson_interval",
     "clustered_standard_error",
     "compare_crossed",
     "compare_paired",

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.intervals import bound_p_value, estimate_units, units_of
+from pytest_pluralism.core.estimation.shares import EXACT, WILSON
 from pytest_pluralism.core.parameters import (
     FloatArray,
     cluster_codes,
@@ -98,7 +100,7 @@ def compare_paired(
     0.133 [-0.010, 0.277]
     """
     function = "compare_paired"
-    if method == "wilson":
+    if method in (EXACT, WILSON):
         raise invalid_parameter("method", function, "one for differences, which are no shares", repr(method))
     left = _side(candidate, "candidate", function)
     right = _side(baseline, "baseline", function)
@@ -468,12 +470,8 @@ def mcnemar(candidate: npt.ArrayLike, baseline: npt.ArrayLike, /, *, alternative
 
 
 def _binomial_p_value(better: int, changed: int, alternative: str) -> float:
-    """Sum exactly, in whole numbers: half of all 2 ** changed patterns is no rounding matter."""
-    patterns = [math.comb(changed, k) for k in range(changed + 1)]
-    fewer, more = sum(patterns[: better + 1]), sum(patterns[better:])
-    count = {"less": fewer, "greater": more, "two-sided": min(2 * min(fewer, more), 2**changed)}[alternative]
-    share: float = count / 2**changed
-    return share
+    fewer, more = float(special.bdtr(better, changed, 0.5)), float(special.bdtr(changed - better, changed, 0.5))
+    return {"less": fewer, "greater": more, "two-sided": min(2 * min(fewer, more), 1.0)}[alternative]
 
 
 def _margin(value: float, *, name: str, function: str) -> float:

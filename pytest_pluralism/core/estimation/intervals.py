@@ -16,6 +16,8 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.resampling import FEW_CLUSTERS, bootstrap_interval
+from pytest_pluralism.core.estimation.shares import EXACT, WILSON, is_share, share_ends, share_p_value
 from pytest_pluralism.core.parameters import (
     FloatArray,
     cluster_codes,
@@ -39,8 +41,8 @@ __all__ = [
     "clustered_standard_error",
     "estimate_mean",
     "interval_at",
+    "interval_spread",
     "units_of",
-    "wilson_interval",
 ]
 
 IntArray = npt.NDArray[np.intp]
@@ -49,7 +51,9 @@ IntArray = npt.NDArray[np.intp]
 RESPONDENTS = "respondents resampled"
 
 #: The methods that ``estimate_mean`` knows.
-METHODS = ("auto", "t", "satterthwaite", "skewness", "outer", "wilson", "bca", "bootstrap_t")
+METHODS = ("auto", "t", "satterthwaite", "skewness", "outer", "clopper-pearson", "wilson", "bca", "bootstrap_t")
+
+_BOOTSTRAPS = ("bca", "bootstrap_t")
 
 #: A sample's skewness is itself uncertain, and samples that miss the long tail show too little of it. So each end of a
 #: ``"skewness"`` interval moves outwards by what this many times ``z`` standard errors of the skewness are worth, with
@@ -59,10 +63,6 @@ ALLOWANCE_OF_VALUES = 0.4
 
 #: The same for ``"outer"`` intervals and for p-values, so that each end alone errs at most at its level.
 ALLOWANCE_OF_CHANGES = 1.25
-
-#: Below this many clusters the skewness itself is hardly known, so that each end of a ``"skewness"`` interval is the
-#: outer one of the t interval's and the corrected one's, and no allowance is added.
-FEW_CLUSTERS = 10
 
 #: Where clusters are so unequal that the degrees of freedom fall below this share of G - 1, the skewness of what they
 #: contribute says more about their sizes than about the scores, and is left alone (measured likewise).
@@ -105,14 +105,15 @@ def estimate_mean(
     weights : array_like of float, shape (n,), optional
         Sampling weights of the units, non-negative. A unit of weight 0 is left out and not counted. A weighted estimate
         keeps no units, so it cannot be subtracted.
-    method : {"auto", "t", "satterthwaite", "skewness", "outer", "wilson", "bca", "bootstrap_t"}
+    method : {"auto", "t", "satterthwaite", "skewness", "outer", "clopper-pearson", "wilson", "bca", "bootstrap_t"}
         How the interval is made. ``"t"`` is the formula above. ``"auto"`` takes a wider one where plain t intervals
-        cover too little: Wilson's when every value is 0 or 1; for clusters of unequal sizes (or weights) an unbiased
-        variance with Satterthwaite's degrees of freedom; and unless clusters are very unequal or weighted,
-        ``"skewness"``: Hall's cubic transformation of the t interval, which takes out skewness, with an allowance for
-        the skewness being an estimate (below ``FEW_CLUSTERS`` = 10 each end is the outer one of Hall's and t's
-        instead). ``"outer"`` has a larger allowance and takes the outer of the two ends at any number of clusters. For
-        two-way clusters ``"auto"`` is ``"t"``.
+        cover too little: Clopper and Pearson's exact one when every value is 0 or 1 (in clusters after Korn and
+        Graubard; ``"wilson"`` is shorter, and one of its ends may err more often than its level); for clusters of
+        unequal sizes (or weights) an unbiased variance with Satterthwaite's degrees of freedom; and unless clusters are
+        very unequal or weighted, ``"skewness"``: Hall's cubic transformation of the t interval, which takes out
+        skewness, with an allowance for the skewness being an estimate (below ``FEW_CLUSTERS`` = 10 each end is the
+        outer one of Hall's and t's instead). ``"outer"`` has a larger allowance and takes the outer of the two ends at
+        any number of clusters. For two-way clusters ``"auto"`` is ``"t"``.
     n_resamples : int
         For ``"bca"`` and ``"bootstrap_t"``: how many resamples of the clusters.
     rng : numpy.random.Generator or int
@@ -136,7 +137,7 @@ def estimate_mean(
     -----
     Degenerate cases. With a single cluster nothing is known about other clusters: the standard error, ``low`` and
     ``high`` are NaN. With no score at all the value is NaN and ``n`` is 0. Equal values give a zero-width interval
-    (except shares, see :func:`wilson_interval`); a gate does not trust it from few clusters.
+    (except shares, see :func:`clopper_pearson_interval`); a gate does not trust it from few clusters.
 
     References
     ----------
@@ -146,6 +147,9 @@ def estimate_mean(
     P. Hall, "On the removal of skewness by transformation", J. R. Stat. Soc. B 54, 1992 (skewness).
     N. J. Johnson, "Modified t tests and confidence intervals for asymmetrical populations", J. Am. Stat. Assoc. 73,
     1978 (the allowance).
+    C. J. Clopper, E. S. Pearson, Biometrika 26, 1934, doi:10.1093/biomet/26.4.404 (shares). E. L. Korn, B. I. Graubard,
+    "Confidence intervals for proportions with small expected number of positive counts estimated from survey data",
+    Survey Methodology 24, 1998 (shares in clusters).
     A. C. Cameron, J. B. Gelbach, D. L. Miller, "Robust inference with multiway clustering", 2011,
     doi:10.1198/jbes.2010.07136.
 
@@ -196,7 +200,7 @@ def estimate_units(
     level = None
     if confidence_level is not None:
         level = unit_interval(confidence_level, name="confidence_level", function=function)
-    if method in ("bca", "bootstrap_t"):
+    if method in _BOOTSTRAPS:
         whole_number(n_resamples, name="n_resamples", function=function)
         rng = generator_of(rng, function=function)
     ids = _unit_ids(unit_ids, n_asked, function=function)
@@ -245,6 +249,9 @@ def estimate_units(
         low, high, how, freedom = _ends(
             array, codes, others, masses, value, error, n_clusters, level, chosen, n_resamples, rng
         )
+        if chosen in _BOOTSTRAPS and not maybe_shares:
+            # Without its seed it is made anew by another method, which must not take differences for shares.
+            how += " of differences"
     return Estimate(
         value=value,
         # At low levels a corrected interval may lie beside the value; NaN stays NaN.
@@ -349,6 +356,19 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     )
 
 
+def interval_spread(estimate: Estimate, /) -> float:
+    """Return the standard deviation between clusters that an estimate's interval is made with."""
+    error = estimate.standard_error
+    if _method_of(estimate) in ("skewness", "outer", "satterthwaite") and len(estimate.values) == estimate.n and error:
+        error = _unequal(np.asarray(estimate.values), cluster_codes_of(estimate), None)[1]
+    return error * math.sqrt(estimate.n_clusters)
+
+
+def cluster_codes_of(estimate: Estimate, /) -> IntArray:
+    """Return which cluster each kept unit of an estimate belongs to."""
+    return cluster_codes(estimate.clusters or None, estimate.n, function="Estimate")
+
+
 def _freedom(estimate: Estimate) -> float:
     return estimate.n_clusters - 1.0 if estimate.degrees_of_freedom is None else estimate.degrees_of_freedom
 
@@ -407,14 +427,13 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     if estimate.confidence_level is None or estimate.n_clusters < 2 or any(map(math.isnan, unknown)):
         return math.nan
     value, error, n_clusters = estimate.value, estimate.standard_error, estimate.n_clusters
-    if estimate.method.startswith("wilson") and RESPONDENTS not in estimate.method:
-        return _share_p_value(estimate, limit, side)
+    if is_share(estimate) and RESPONDENTS not in estimate.method:
+        return share_p_value(estimate, limit, side)
     if error == 0.0:
         return 0.0 if side * (value - limit) > 0 else 1.0
     how = _method_of(estimate)
     if how in ("skewness", "outer", "satterthwaite") and len(estimate.values) == estimate.n:
-        codes = cluster_codes(estimate.clusters or None, estimate.n, function=function)
-        scores, error, freedom = _unequal(np.asarray(estimate.values), codes, None)
+        scores, error, freedom = _unequal(np.asarray(estimate.values), cluster_codes_of(estimate), None)
         statistic = (value - limit) / error
         plain = float(special.stdtr(freedom, -(side * statistic)))
         if how == "satterthwaite":
@@ -429,19 +448,6 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     return float(special.ndtr(statistic) if math.isinf(freedom) else special.stdtr(freedom, statistic))
 
 
-def _share_p_value(estimate: Estimate, limit: float, side: float) -> float:
-    """Wilson's interval holds the shares that the score test does not reject, so the score test is its p-value."""
-    share, n = estimate.value, float(estimate.n)
-    if not 0.0 < limit < 1.0:
-        # A share of exactly 0 or 1 (or beyond) allows one outcome only.
-        return 0.0 if side * (share - limit) > 0 else 1.0
-    scale = math.sqrt(limit * (1.0 - limit))
-    if "clustered" not in estimate.method:
-        return float(special.ndtr(-(side * (share - limit) * math.sqrt(n) / scale)))
-    effective = _effective_units(share, estimate.standard_error, estimate.n, estimate.n_clusters)
-    return float(special.stdtr(estimate.n_clusters - 1, -(side * (share - limit) * math.sqrt(effective) / scale)))
-
-
 def units_of(estimate: Estimate, /) -> dict[str, Any]:
     """Return the ``clusters`` (and ``other_clusters``) that an estimate keeps, as keywords of ``estimate_mean``."""
     if not estimate.clusters:
@@ -450,54 +456,6 @@ def units_of(estimate: Estimate, /) -> dict[str, Any]:
         pairs = [json.loads(label) for label in estimate.clusters]
         return {"clusters": [pair[0] for pair in pairs], "other_clusters": [pair[1] for pair in pairs]}
     return {"clusters": estimate.clusters}
-
-
-def wilson_interval(n_yes: float, n: float, /, *, confidence_level: float = 0.95) -> tuple[float, float]:
-    r"""Return Wilson's score interval for a share.
-
-    .. math:: \frac{\hat p + z^2/2n}{1 + z^2/n} \pm
-              \frac{z}{1 + z^2/n}\sqrt{\frac{\hat p(1-\hat p)}{n} + \frac{z^2}{4n^2}}
-
-    Parameters
-    ----------
-    n_yes : float
-        How many units say yes, in [0, n].
-    n : float
-        How many units; an effective sample size need not be whole.
-    confidence_level : float in (0, 1)
-        The level of the interval.
-
-    Returns
-    -------
-    tuple of float
-        The ends, within [0, 1]; never of zero width.
-
-    Raises
-    ------
-    InvalidParameterError
-        If n is not positive, or n_yes is not in [0, n].
-    InvalidParameterError
-        If the confidence level is not in (0, 1).
-
-    References
-    ----------
-    E. B. Wilson, J. Am. Stat. Assoc. 22, 1927, doi:10.1080/01621459.1927.10502953.
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(0, 10)
-    >>> round(low, 4), round(high, 4)
-    (0.0, 0.2775)
-    """
-    function = "wilson_interval"
-    total = real_number(n, name="n", function=function)
-    if total <= 0:
-        raise invalid_parameter("n", function, "a number in (0, inf)", n)
-    yes = real_number(n_yes, name="n_yes", function=function)
-    if not 0 <= yes <= total:
-        raise invalid_parameter("n_yes", function, f"a number in [0, {total:g}]", n_yes)
-    level = unit_interval(confidence_level, name="confidence_level", function=function)
-    return _wilson(yes / total, total, float(special.ndtri(0.5 + level / 2)))
 
 
 def clustered_standard_error(
@@ -590,11 +548,9 @@ def _ends(
     if masses is not None and any(_has_all(one, masses) for one in (codes, others) if one is not None):
         return math.nan, math.nan, "unknown: one cluster has all the weight", None
     two_way = others is not None
-    if method == "wilson":
-        return *_share_ends(array, codes, value, error, level), None
-    if method in ("bca", "bootstrap_t"):
-        from pytest_pluralism.core.estimation.resampling import bootstrap_interval
-
+    if method in (EXACT, WILSON):
+        return *share_ends(value, error, len(array), n_clusters, level=level, method=method), None
+    if method in _BOOTSTRAPS:
         low, high = bootstrap_interval(
             array, clusters=codes, confidence_level=level, method=method, n_resamples=n_resamples, rng=rng
         )
@@ -706,35 +662,6 @@ def _skewness(scores: FloatArray) -> float:
     return float(np.mean((deviations / spread) ** 3)) if spread > 0.0 else 0.0
 
 
-def _effective_units(share: float, error: float, n: int, n_clusters: int) -> float:
-    """Return how many independent units have the binomial variance that equals the clustered variance.
-
-    A share of 0 or 1 shows no variance, so that only the clusters count; clusters never make more units than there are.
-    """
-    binomial = share * (1.0 - share)
-    return min(binomial / error**2, float(n)) if binomial > 0 and error > 0 else float(n_clusters)
-
-
-def _share_ends(
-    array: FloatArray, codes: IntArray, value: float, error: float, level: float
-) -> tuple[float, float, str]:
-    n_clusters = _count(codes)
-    if n_clusters == len(array):
-        low, high = _wilson(value, float(len(array)), float(special.ndtri(0.5 + level / 2)))
-        return low, high, "wilson"
-    effective = _effective_units(value, error, len(array), n_clusters)
-    low, high = _wilson(value, effective, float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)))
-    return low, high, "wilson, clustered"
-
-
-def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
-    shrink = 1.0 + z * z / n
-    centre = (share + z * z / (2.0 * n)) / shrink
-    half = z / shrink * math.sqrt(share * (1.0 - share) / n + z * z / (4.0 * n * n))
-    # Rounding must not push an end past a share of exactly 0 or 1.
-    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
-
-
 # --------------------------------------------------------------------------------------------------- small pieces
 
 
@@ -785,7 +712,7 @@ def _choose_method(
         if two_way:
             return "t"
         if binary and plain:
-            return "wilson"
+            return EXACT
         shares = np.bincount(codes, weights=masses)
         shares = shares / shares.sum()
         n_clusters = len(shares)
@@ -799,7 +726,7 @@ def _choose_method(
             f"The 'method' parameter of {function} must be 'auto' or 't' (or 'satterthwaite', for weights) with "
             f"weights or other_clusters. Got {method!r} instead."
         )
-    if method == "wilson" and not binary:
+    if method in (EXACT, WILSON) and not binary:
         raise invalid_parameter("method", function, "another one unless every value is 0 or 1", repr(method))
     return method
 
@@ -807,8 +734,9 @@ def _choose_method(
 def _method_of(estimate: Estimate) -> str:
     """Which method makes the interval of an estimate again; bootstraps become ``auto``, their seed is not kept."""
     how = estimate.method
-    if how.startswith("wilson"):
-        return "wilson"
+    for share in (EXACT, WILSON):
+        if how.startswith(share):
+            return share
     if "outer ends" in how:
         return "outer"
     if "skewness" in how:

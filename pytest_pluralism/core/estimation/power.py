@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import allowance_of
+from pytest_pluralism.core.estimation.intervals import allowance_of, interval_spread
+from pytest_pluralism.core.estimation.shares import exact_units, is_share
 from pytest_pluralism.core.parameters import real_number, unit_interval
 from pytest_pluralism.core.records import Estimate
 
@@ -26,7 +28,9 @@ def power_of_gate(
     .. math:: P\big(T_{G-1}(\delta / SE_n) > t_{G-1,\,(1 + level)/2}\big), \qquad SE_n = SE \sqrt{n_0 / n}
 
     with the noncentral t distribution: a gate passes (fails) when an end of its two-sided interval clears the bound.
-    For an interval that is corrected for skewness the quantile grows by its allowance, as if scores were not skewed.
+    For clusters of unequal sizes the degrees of freedom are those of the estimate's interval, in proportion; for an
+    interval that is corrected for skewness the quantile grows by its allowance, as if scores were not skewed. For
+    shares the binomial distribution says how often the exact interval clears the bound; of both sides the harder one.
 
     Parameters
     ----------
@@ -60,11 +64,11 @@ def power_of_gate(
     0.81
     """
     function = "power_of_gate"
-    spread = _cluster_spread(estimate, function)
+    run = _run(estimate, function)
     distance = abs(real_number(difference, name="difference", function=function))
     level = unit_interval(confidence_level, name="confidence_level", function=function)
     clusters = float(estimate.n_clusters if n is None else _n_units(n, function) * estimate.n_clusters / estimate.n)
-    return _power(distance, spread, clusters, level, estimate.method)
+    return run.power(distance, clusters, level)
 
 
 def units_needed(
@@ -87,7 +91,8 @@ def units_needed(
     -------
     int
         The smallest number of units with clusters as large as those of the estimate, at least two clusters of them;
-        ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` when the estimate shows no variance.
+        ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` when the estimate shows no variance. The power of shares climbs in steps,
+        up and a little down: then one unit less has not the power, although still fewer may have.
 
     Raises
     ------
@@ -107,20 +112,20 @@ def units_needed(
     351
     """
     function = "units_needed"
-    spread = _cluster_spread(estimate, function)
+    run = _run(estimate, function)
     distance = abs(real_number(difference, name="difference", function=function))
     if distance == 0.0:
         raise invalid_parameter("difference", function, "other than 0", difference)
     level = unit_interval(confidence_level, name="confidence_level", function=function)
     wanted = unit_interval(power, name="power", function=function)
     few, many = 1, 2
-    while _power(distance, spread, float(many), level, estimate.method) < wanted:
+    while run.power(distance, float(many), level) < wanted:
         few, many = many, many * 2
         if many > _MOST_CLUSTERS:
             raise invalid_parameter("difference", function, "one that 100,000,000 clusters show", distance)
     while many - few > 1:
         middle = (few + many) // 2
-        if _power(distance, spread, float(middle), level, estimate.method) < wanted:
+        if run.power(distance, float(middle), level) < wanted:
             few = middle
         else:
             many = middle
@@ -147,7 +152,8 @@ def smallest_detectable_difference(
     -------
     float
         In [0, inf], in the units of the scores. When the estimate shows no variance it is 0 from
-        ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` clusters on and infinite below, where no gate decides.
+        ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` clusters on and infinite below, where no gate decides. Infinite, too, for a
+        share from so few units that no bound between 0 and 1 is decided.
 
     Raises
     ------
@@ -165,30 +171,99 @@ def smallest_detectable_difference(
     0.0566
     """
     function = "smallest_detectable_difference"
-    spread = _cluster_spread(estimate, function)
+    run = _run(estimate, function)
     level = unit_interval(confidence_level, name="confidence_level", function=function)
     wanted = unit_interval(power, name="power", function=function)
     clusters = float(estimate.n_clusters if n is None else _n_units(n, function) * estimate.n_clusters / estimate.n)
     if clusters < 2:
         raise invalid_parameter("n", function, f"at least two clusters of {estimate.n / estimate.n_clusters:g}", n)
-    if spread == 0.0:
+    if run.share is None and run.spread == 0.0:
         return 0.0 if clusters >= _clusters_without_variance() else math.inf
-    # In multiples of the standard error the answer lies between 0 and a bound that doubling finds.
-    error = spread / math.sqrt(clusters)
-    low, high = 0.0, 1.0
-    while _power(high * error, spread, clusters, level, estimate.method) < wanted:
+    # In multiples of the standard error the answer lies between 0 and a bound that doubling finds; for a share, between
+    # 0 and the bounds 0 and 1.
+    error, low, high = run.spread / math.sqrt(clusters), 0.0, 1.0
+    if run.share is not None:
+        error, high = 1.0, max(run.share, 1.0 - run.share) * (1.0 - 1e-9)
+        if run.power(high, clusters, level) < wanted:
+            return math.inf
+    while run.power(high * error, clusters, level) < wanted:
         low, high = high, high * 2
     for _ in range(60):
         middle = (low + high) / 2
-        if _power(middle * error, spread, clusters, level, estimate.method) < wanted:
+        if run.power(middle * error, clusters, level) < wanted:
             low = middle
         else:
             high = middle
     return high * error
 
 
-def _cluster_spread(estimate: Estimate, function: str) -> float:
-    """Return the standard deviation between clusters, as it enters the error of the mean."""
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a stored run says about the runs to come: the spread between its clusters, or its share."""
+
+    spread: float
+    freedom_of_a_cluster: float
+    method: str
+    share: float | None
+    error: float
+    n: int
+    n_clusters: int
+
+    def power(self, distance: float, clusters: float, level: float) -> float:
+        """Return the chance that the gate decides with so many clusters."""
+        if clusters < 2:
+            return 0.0
+        if self.share is not None:
+            return self._power_of_share(self.share, distance, clusters, level)
+        if self.spread == 0.0:
+            # What shows no variance decides only from as many clusters on as a gate asks for.
+            return 1.0 if distance > 0 and clusters >= _clusters_without_variance() else 0.0
+        freedom = max(1.0, self.freedom_of_a_cluster * (clusters - 1))
+        quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
+        quantile += allowance_of(self.method, level=level, n_clusters=clusters)
+        shift = distance * math.sqrt(clusters) / self.spread
+        if shift > 37.0 + quantile * 10:
+            # So far out that the noncentral t only returns rounding errors.
+            return 1.0
+        return 1.0 - float(special.nctdtr(freedom, shift, quantile))
+
+    def _power_of_share(self, share: float, distance: float, clusters: float, level: float) -> float:
+        # Imported late: it is slow to import, and only this needs it.
+        from scipy.stats import binom
+
+        if not 0.0 < share < 1.0 and clusters < _clusters_of_constant_share():
+            return 0.0
+        tail = 0.5 - level / 2
+        growth = clusters / self.n_clusters
+        units = exact_units(share, self.error / math.sqrt(growth), self.n * growth, clusters, tail)
+        whole = math.floor(units + 1e-9)
+        if distance <= 0.0 or whole < 1:
+            return 0.0
+        # From below and from above, which is the same for the no's. A bound beyond 0 and 1 is always cleared.
+        sides = [(one, one - distance) for one in (share, 1.0 - share) if one - distance > 0.0]
+        if not sides:
+            return 1.0
+        return min(float(binom.sf(binom.isf(tail, whole, bound), whole, truth)) for truth, bound in sides)
+
+
+def _run(estimate: Estimate, function: str) -> _Run:
+    _check(estimate, function)
+    freedom = estimate.degrees_of_freedom
+    return _Run(
+        spread=interval_spread(estimate),
+        freedom_of_a_cluster=1.0 if freedom is None else freedom / (estimate.n_clusters - 1),
+        method=estimate.method,
+        share=estimate.value if is_share(estimate) else None,
+        error=estimate.standard_error,
+        n=estimate.n,
+        n_clusters=estimate.n_clusters,
+    )
+
+
+def _check(estimate: Estimate, function: str) -> None:
+    """Refuse an estimate that says nothing about other runs."""
+    if not isinstance(estimate, Estimate):
+        raise invalid_parameter("estimate", function, "an Estimate", repr(estimate)[:80])
     if estimate.confidence_level is None:
         must = "one with a confidence level: about a whole set there is nothing to infer"
         raise invalid_parameter("estimate", function, must, f"{estimate}")
@@ -200,7 +275,12 @@ def _cluster_spread(estimate: Estimate, function: str) -> float:
         raise invalid_parameter(
             "estimate", function, "one with a standard error from at least two clusters", f"{estimate.n_clusters}"
         )
-    return estimate.standard_error * math.sqrt(estimate.n_clusters)
+
+
+def _clusters_of_constant_share() -> int:
+    from pytest_pluralism.core.verdict import CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
+
+    return CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
 
 
 def _clusters_without_variance() -> int:
@@ -214,18 +294,3 @@ def _n_units(n: int, function: str) -> int:
     if isinstance(n, (bool, np.bool_)) or not isinstance(n, (int, np.integer)) or n < 1:
         raise invalid_parameter("n", function, "an integer in [1, inf)", repr(n))
     return int(n)
-
-
-def _power(distance: float, spread: float, clusters: float, level: float, method: str) -> float:
-    if clusters < 2:
-        return 0.0
-    if spread == 0.0:
-        # What shows no variance decides only from as many clusters on as a gate asks for.
-        return 1.0 if distance > 0 and clusters >= _clusters_without_variance() else 0.0
-    quantile = float(special.stdtrit(clusters - 1, 0.5 + level / 2))
-    quantile += allowance_of(method, level=level, n_clusters=clusters)
-    shift = distance * math.sqrt(clusters) / spread
-    if shift > 37.0 + quantile * 10:
-        # So far out that the noncentral t only returns rounding errors.
-        return 1.0
-    return 1.0 - float(special.nctdtr(clusters - 1, shift, quantile))

@@ -20,7 +20,11 @@ from pytest_pluralism.core.parameters import (
     whole_number,
 )
 
-__all__ = ["bootstrap_interval", "bootstrap_means"]
+__all__ = ["FEW_CLUSTERS", "bootstrap_interval", "bootstrap_means"]
+
+#: Below this many clusters little is known of the shape of what they contribute, so that no interval that is corrected
+#: for shape is trusted to be shorter than the plain one.
+FEW_CLUSTERS = 10
 
 #: How many cluster counts are held in memory at once.
 _BLOCK = 4_000_000
@@ -102,7 +106,7 @@ def bootstrap_interval(
     Returns
     -------
     tuple of float
-        The ends; NaN with fewer than two clusters.
+        The ends; NaN with fewer than two clusters, or where too many resamples have no standard error.
 
     Raises
     ------
@@ -114,8 +118,10 @@ def bootstrap_interval(
     Notes
     -----
     Degenerate cases: equal values give a zero-width interval. Resamples that drew one and the same cluster throughout
-    have no standard error and are left out of the studentised bootstrap. With few clusters BCa and percentile
-    intervals cover too little; docs/explanation/statistics.md has the measured figures.
+    have no standard error: in the studentised bootstrap they count as infinitely far out, and where that reaches the
+    level (few clusters), the ends are unknown: NaN. With few clusters BCa and percentile intervals cover too little
+    (docs/explanation/statistics.md has the measured figures); below ten clusters each of their ends is therefore the
+    outer one of its own and the t interval's.
 
     References
     ----------
@@ -142,16 +148,21 @@ def bootstrap_interval(
         return mean, mean
     tails = np.array([0.5 - level / 2, 0.5 + level / 2])
     generator = generator_of(rng, function=function)
+    error = math.sqrt(n_clusters / (n_clusters - 1) * float(np.sum(residuals**2))) / float(sizes.sum())
     means, errors = _resample(sums, sizes, n_resamples, generator, studentise=method == "bootstrap_t")
     if method == "bootstrap_t":
-        usable = errors > 1e-12 * float(np.abs(residuals).max()) / float(sizes.sum())
-        statistics = (means[usable] - mean) / errors[usable]
-        error = math.sqrt(n_clusters / (n_clusters - 1) * float(np.sum(residuals**2))) / float(sizes.sum())
-        low, high = mean - error * np.quantile(statistics, tails[::-1])
-        return float(low), float(high)
+        known = errors > 1e-12 * float(np.abs(residuals).max()) / float(sizes.sum())
+        statistics = np.copysign(np.inf, means - mean)
+        statistics[known] = (means[known] - mean) / errors[known]
+        # Order statistics, since between a number and an infinity there is nothing to interpolate.
+        low, high = mean - error * np.quantile(statistics, tails[::-1], method="inverted_cdf")
+        return (float(low), float(high)) if math.isfinite(low) and math.isfinite(high) else (math.nan, math.nan)
     if method == "bca":
         tails = _bca_tails(sums, sizes, mean, means, tails)
     low, high = np.quantile(means, tails)
+    if n_clusters < FEW_CLUSTERS:
+        half = -float(special.stdtrit(n_clusters - 1, 0.5 - level / 2)) * error
+        low, high = min(low, mean - half), max(high, mean + half)
     return float(low), float(high)
 
 
