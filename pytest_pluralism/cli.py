@@ -184,6 +184,7 @@ def list_answers(arguments: argparse.Namespace) -> int:
                     "responses": one.responses,
                     "full_answers": one.full_answers,
                     "entailments": one.entailments,
+                    "rewards": one.rewards,
                     "bytes": one.bytes,
                     "created": _time(one.created),
                     "used": _time(one.used),
@@ -197,7 +198,7 @@ def list_answers(arguments: argparse.Namespace) -> int:
         elif store is None:
             _say(_nothing(arguments))
         else:
-            every = ("answers", "responses", "full_answers", "entailments")
+            every = ("answers", "responses", "full_answers", "entailments", "rewards")
             counts = [sum(getattr(one, kind) for one in models) for kind in every]
             _say(f"{_shown(store.path)}: {_counted(*counts)}, {_size(store.file_bytes())}")
             # Columns of what hardly anybody stores would only make the others hard to read.
@@ -233,7 +234,7 @@ def verify_answers(arguments: argparse.Namespace) -> int:
         if arguments.json:
             _say_json(_check_content(arguments, check))
         else:
-            counted = _counted(check.answers, check.responses, check.full_answers, check.entailments)
+            counted = _counted(check.answers, check.responses, check.full_answers, check.entailments, check.rewards)
             _say(f"{_shown(store.path)}: {counted} checked, {check.damaged:,} damaged")
             if check.damaged:
                 _say("Damaged answers are never used; they are replaced when their questions are asked again.")
@@ -335,6 +336,7 @@ def _check_content(arguments: argparse.Namespace, check: StoreCheck) -> dict[str
         "responses": check.responses,
         "full_answers": check.full_answers,
         "entailments": check.entailments,
+        "rewards": check.rewards,
         "damaged": check.damaged,
         "unreadable": check.unreadable,
         "problems": list(check.problems),
@@ -342,12 +344,13 @@ def _check_content(arguments: argparse.Namespace, check: StoreCheck) -> dict[str
     }
 
 
-def _counted(answers: int, responses: int, full_answers: int, entailments: int) -> str:
+def _counted(answers: int, responses: int, full_answers: int, entailments: int, rewards: int) -> str:
     """Say how many of each kind there are; kinds of which there are none are left out, answers excepted."""
     words = [f"{answers:,} answers"]
     words += [f"{responses:,} responses"] if responses else []
     words += [f"{full_answers:,} scored full answers"] if full_answers else []
     words += [f"{entailments:,} entailment scores"] if entailments else []
+    words += [f"{rewards:,} rewards"] if rewards else []
     return ", ".join(words)
 
 

@@ -223,17 +223,18 @@ class Entailment(Work):
 
 
 class Rewards(Work):
-    """What a response is worth to an attribute; computed anew in each run."""
+    """What a response is worth to an attribute."""
 
     name, method, does = "rewards", "reward", "give rewards"
     results = "rewards"
 
     def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what the store has: it holds no rewards."""
-        return {}
+        """Return what the store has."""
+        return store.lookup_rewards(identity, cells)
 
     def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Give results to the store, which holds no rewards."""
+        """Give results to the store."""
+        store.keep_rewards(identity, pairs)
 
 
 #: Every kind of work, by the name that a round has for it.

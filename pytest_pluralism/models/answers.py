@@ -1,7 +1,7 @@
 """Answers that were given before, on the disk: found again by the content of the question and the model that was asked.
 
-Beside the answers to closed questions it keeps the scores of whole answers, responses with their settings and seed, and
-what entailment models said of pairs of texts.
+Beside the answers to closed questions it keeps the scores of whole answers, responses with their settings and seed,
+what entailment models said of pairs of texts, and the rewards that value models gave.
 
 One SQLite file in a folder, shared by every process of a run and by runs at the same time.
 Whatever goes wrong with it costs time and never an answer: the caller gets an :class:`AnswerStoreError` with a remedy
@@ -17,6 +17,7 @@ import functools
 import hashlib
 import json
 import math
+import numbers
 import os
 import sqlite3
 import stat
@@ -38,6 +39,7 @@ from pytest_pluralism.core.records import (
     GenerationSettings,
     Prompt,
     Response,
+    RewardRequest,
 )
 from pytest_pluralism.models.protocol import ModelIdentity
 
@@ -53,6 +55,7 @@ __all__ = [
     "entailment_key",
     "full_answer_key",
     "response_key",
+    "reward_key",
 ]
 
 #: Raised by one whenever a change of the engine moves its numbers by more than rounding: older answers are then misses.
@@ -63,9 +66,10 @@ FILE_NAME = "answers.sqlite3"
 #: "PLUR": how a file says that it is ours (``PRAGMA application_id``).
 APPLICATION_ID = 0x504C5552
 
-#: The layout of the tables (``PRAGMA user_version``). Version 1 had the table ``answers`` only, and version 2 no
-#: ``entailments``; they are read, and become version 3 where they lie when they are opened for writing.
-VERSION = 3
+#: The layout of the tables (``PRAGMA user_version``). Version 1 had the table ``answers`` only, version 2 no
+#: ``entailments`` and version 3 no ``rewards``; they are read, and become version 4 where they lie when they are opened
+#: for writing.
+VERSION = 4
 
 #: About 2.5 million answers.
 MOST_BYTES = 2**30
@@ -102,7 +106,7 @@ CHUNK = 500
 
 #: All tables have the same columns, so that all rows are checked, counted and removed alike; ``answer`` holds the
 #: content, whatever it is.
-TABLES = ("answers", "responses", "full_answers", "entailments")
+TABLES = ("answers", "responses", "full_answers", "entailments", "rewards")
 
 
 def _statements(table: str) -> tuple[str, str]:
@@ -124,7 +128,7 @@ def _statements(table: str) -> tuple[str, str]:
 
 
 #: The tables of each version that ever was.
-TABLES_OF = {1: TABLES[:1], 2: TABLES[:3], VERSION: TABLES}
+TABLES_OF = {1: TABLES[:1], 2: TABLES[:3], 3: TABLES[:4], VERSION: TABLES}
 
 _COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
 _TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
@@ -149,7 +153,7 @@ class StoredModel:
     """What a store holds of one model: how much of each kind, the bytes of all, when the first came and the last use.
 
     ``answers`` are those to closed questions; ``full_answers`` are prompts whose whole answers were scored;
-    ``entailments`` are pairs of texts.
+    ``entailments`` are pairs of texts, and ``rewards`` are of one response for one attribute.
     """
 
     name: str
@@ -163,6 +167,7 @@ class StoredModel:
     responses: int = 0
     full_answers: int = 0
     entailments: int = 0
+    rewards: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +185,7 @@ class StoreCheck:
     responses: int = 0
     full_answers: int = 0
     entailments: int = 0
+    rewards: int = 0
 
 
 def default_answers_folder() -> Path:
@@ -225,6 +231,15 @@ def entailment_key(identity: ModelIdentity, pair: EntailmentPair, /) -> bytes:
     device, both texts with their order, and :data:`ENGINE_NUMERICS`.
     """
     return _key(identity, {"kind": "entailment", "pair": pair})
+
+
+def reward_key(identity: ModelIdentity, asked: RewardRequest, /) -> bytes:
+    """Return the SHA-256 under which a reward is kept.
+
+    It covers the hash of the value model (checkpoint, tokenizer, mode, dtype), the type of the device, prompt, response
+    and attribute, and :data:`ENGINE_NUMERICS`.
+    """
+    return _key(identity, {"kind": "reward", "asked": asked})
 
 
 def _key(identity: ModelIdentity, asked: dict[str, Any]) -> bytes:
@@ -386,6 +401,19 @@ class AnswerStore:
         wanted = {entailment_key(identity, pair): pair for pair in dict.fromkeys(pairs)}
         return self._lookup("entailments", wanted, lambda encoded, _: _decode_entailment(encoded))
 
+    def lookup_rewards(
+        self, identity: ModelIdentity, requests: Sequence[RewardRequest], /
+    ) -> dict[RewardRequest, float]:
+        """Return the rewards that are there, by request.
+
+        Raises
+        ------
+        AnswerStoreError
+            The store cannot be read now: it is locked, or closed.
+        """
+        wanted = {reward_key(identity, asked): asked for asked in dict.fromkeys(requests)}
+        return self._lookup("rewards", wanted, lambda encoded, _: _decode_reward(encoded))
+
     def _lookup(
         self,
         table: str,
@@ -485,6 +513,18 @@ class AnswerStore:
             ((entailment_key(identity, pair), _encode_entailment(scores)) for pair, scores in pairs),
         )
 
+    def keep_rewards(self, identity: ModelIdentity, pairs: Iterable[tuple[RewardRequest, float]], /) -> None:
+        """Keep rewards, as :meth:`keep` does answers.
+
+        Raises
+        ------
+        AnswerStoreError
+            These rewards were not kept: the store is locked, closed, or (at the first time) cannot be written.
+        """
+        self._keep(
+            "rewards", identity, ((reward_key(identity, asked), _encode_reward(reward)) for asked, reward in pairs)
+        )
+
     def _keep(self, table: str, identity: ModelIdentity, contents: Iterable[tuple[bytes, bytes | None]]) -> None:
         now = self._clock()
         rows = []
@@ -565,15 +605,12 @@ class AnswerStore:
                 sha256=str(sha256),
                 dtype=str(dtype),
                 device=str(device),
-                answers=int(answers),
                 bytes=int(size),
                 created=_seconds(created),
                 used=_seconds(used),
-                responses=int(responses),
-                full_answers=int(full_answers),
-                entailments=int(entailments),
+                **{kind: int(count) for kind, count in zip(TABLES, counts, strict=True)},
             )
-            for name, sha256, dtype, device, size, created, used, answers, responses, full_answers, entailments in rows
+            for name, sha256, dtype, device, size, created, used, *counts in rows
         ]
 
     def verify(self, *, model_sha256s: Sequence[str] | None = None) -> StoreCheck:
@@ -1256,11 +1293,32 @@ def _decode_entailment(encoded: bytes) -> EntailmentScores | None:
     return scores
 
 
+def _encode_reward(reward: float) -> bytes | None:
+    """Return a reward as JSON from which it comes back exactly, or ``None``."""
+    # A model of a project's own may give numbers of numpy.
+    if isinstance(reward, bool) or not isinstance(reward, numbers.Real):
+        return None
+    encoded = _canonical({"reward": float(reward)})
+    return encoded if _decode_reward(encoded) == reward else None
+
+
+def _decode_reward(encoded: bytes) -> float | None:
+    """Return the reward that was stored, or ``None`` when this version cannot read it without a guess."""
+    try:
+        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        return None
+    value = content.get("reward") if isinstance(content, dict) and len(content) == 1 else None
+    # Rewards may have any sign and size, but a model that gives one without end has not said anything.
+    return value if type(value) is float and math.isfinite(value) else None
+
+
 _DECODERS: dict[str, Callable[[bytes, None], object]] = {
     "answers": lambda encoded, asked: _decode(encoded, asked),
     "responses": lambda encoded, asked: _decode_response(encoded, asked),
     "full_answers": lambda encoded, asked: _decode_full_answers(encoded, asked),
     "entailments": lambda encoded, asked: _decode_entailment(encoded),
+    "rewards": lambda encoded, asked: _decode_reward(encoded),
 }
 
 

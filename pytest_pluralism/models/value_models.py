@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -467,8 +467,18 @@ class RewardModel(_Loaded):
     It is steered by words: the attribute stands in the prompt.
     """
 
-    def reward(self, requests: Sequence[RewardRequest], /, *, progress: Progress | None = None) -> list[float]:
-        """Return the reward of each response, in the order of the requests, in the units of the model."""
+    def reward(
+        self,
+        requests: Sequence[RewardRequest],
+        /,
+        *,
+        progress: Progress | None = None,
+        receive: Callable[[Sequence[tuple[RewardRequest, float]]], None] | None = None,
+    ) -> list[float]:
+        """Return the reward of each response, in the order of the requests, in the units of the model.
+
+        ``receive`` takes the rewards of each batch as soon as they are there, so that they can be kept.
+        """
         import torch
 
         network = self._open()
@@ -485,6 +495,8 @@ class RewardModel(_Loaded):
                 logits = self._checked(network(**inputs).logits.float())
             for place, value in zip(places, logits[:, 0].tolist(), strict=True):
                 found[place] = float(value)
+            if receive is not None:
+                receive([(distinct[place], found[place]) for place in places])
             done += len(places)
             if progress is not None:
                 progress(done * len(requests) // len(distinct), len(requests))

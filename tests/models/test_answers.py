@@ -33,6 +33,7 @@ from pytest_pluralism.core.records import (
     GenerationSettings,
     Prompt,
     Response,
+    RewardRequest,
     Turn,
 )
 from pytest_pluralism.models import answers
@@ -46,6 +47,7 @@ from pytest_pluralism.models.answers import (
     entailment_key,
     full_answer_key,
     response_key,
+    reward_key,
 )
 from pytest_pluralism.models.protocol import ModelIdentity
 
@@ -1017,7 +1019,7 @@ def test_pruning(tmp_path: Path) -> None:
         assert before // 3 < store.path.stat().st_size <= before // 2
         assert store.prune(most_bytes=0) > 0
         assert store.models() == []
-        assert store.path.stat().st_size < 40_000
+        assert store.path.stat().st_size < 50_000
         assert store.verify() == answers.StoreCheck(0, 0, 0)
 
 
@@ -1037,6 +1039,13 @@ ENTAILMENTS = {
     EntailmentPair(PAIR.hypothesis, PAIR.premise): EntailmentScores(5e-324, 1.0, 0.0),
     EntailmentPair("", "Taxes are fair."): EntailmentScores(0.30000000000000004),
 }
+ASKED = RewardRequest("What of taxes?\x00", "Steuern sind \ud800 gerecht.", "thrift")
+REWARDS = {
+    ASKED: -3.1000000000000005,
+    dataclasses.replace(ASKED, attribute="fairness"): 5e-324,
+    dataclasses.replace(ASKED, response=""): 1e300,
+    dataclasses.replace(ASKED, prompt=ASKED.response, response=ASKED.prompt): 0.0,
+}
 
 
 def old_store(folder: Path, version: int = 1) -> None:
@@ -1044,7 +1053,7 @@ def old_store(folder: Path, version: int = 1) -> None:
     with contextlib.closing(sqlite3.connect(folder / FILE_NAME, isolation_level=None)) as connection:
         connection.execute("PRAGMA application_id=1347179858")
         connection.execute(f"PRAGMA user_version={version}")
-        for table in ("answers", "responses", "full_answers")[: 1 if version == 1 else 3]:
+        for table in ("answers", "responses", "full_answers", "entailments")[: {1: 1, 2: 3, 3: 4}[version]]:
             connection.execute(f"""CREATE TABLE {table} (
     key BLOB NOT NULL PRIMARY KEY,
     model_sha256 TEXT NOT NULL,
@@ -1069,6 +1078,7 @@ def keep_all(store: AnswerStore) -> None:
     store.keep_responses(IDENTITY, SETTINGS, [(PROMPT, response) for response in RESPONSES])
     store.keep_full_answers(IDENTITY, [(FULL, FULL_SCORES)])
     store.keep_entailments(IDENTITY, ENTAILMENTS.items())
+    store.keep_rewards(IDENTITY, REWARDS.items())
 
 
 def all_there(store: AnswerStore) -> bool:
@@ -1078,7 +1088,9 @@ def all_there(store: AnswerStore) -> bool:
     assert scores in ({}, {FULL: FULL_SCORES})
     entailments = store.lookup_entailments(IDENTITY, [*ENTAILMENTS, EntailmentPair("a", "b")])
     assert entailments in ({}, ENTAILMENTS)
-    assert bool(responses) is bool(scores) is bool(entailments)
+    rewards = store.lookup_rewards(IDENTITY, [*REWARDS, RewardRequest("a", "b", "c")])
+    assert rewards in ({}, REWARDS)
+    assert bool(responses) is bool(scores) is bool(entailments) is bool(rewards)
     return bool(responses)
 
 
@@ -1092,10 +1104,11 @@ def test_responses_and_scores_come_back_exactly(tmp_path: Path) -> None:
     with AnswerStore(tmp_path) as store:
         assert all_there(store)
         assert store.notes == ()
-        assert store.verify() == answers.StoreCheck(5, 0, 0, responses=3, full_answers=1, entailments=3)
+        assert store.verify() == answers.StoreCheck(5, 0, 0, responses=3, full_answers=1, entailments=3, rewards=4)
         (model,) = store.models()
-        assert (model.answers, model.responses, model.full_answers, model.entailments) == (5, 3, 1, 3)
-        assert (store.hits, store.misses) == (7, 6)
+        assert (model.answers, model.responses, model.full_answers) == (5, 3, 1)
+        assert (model.entailments, model.rewards) == (3, 4)
+        assert (store.hits, store.misses) == (11, 7)
 
 
 @pytest.mark.parametrize(
@@ -1118,6 +1131,7 @@ def test_other_settings_are_a_miss(tmp_path: Path, changes: dict[str, object]) -
         assert store.lookup_responses(other, [PROMPT], SETTINGS, n_draws=3) == {}
         assert store.lookup_full_answers(other, [FULL]) == {}
         assert store.lookup_entailments(other, list(ENTAILMENTS)) == {}
+        assert store.lookup_rewards(other, list(REWARDS)) == {}
 
 
 def test_every_setting_is_tried_above() -> None:
@@ -1152,7 +1166,9 @@ def test_the_kinds_have_keys_of_their_own() -> None:
     keys += [answer_key(IDENTITY, PROMPT), full_answer_key(IDENTITY, FULL)]
     # The two directions of a pair of texts are two questions.
     keys += [entailment_key(IDENTITY, pair) for pair in ENTAILMENTS]
-    assert len(set(keys)) == 8
+    # Of a reward, what is said and what it is said to.
+    keys += [reward_key(IDENTITY, asked) for asked in REWARDS]
+    assert len(set(keys)) == 12
 
 
 def test_what_is_no_response_or_score_is_left_out_with_a_note(tmp_path: Path) -> None:
@@ -1185,11 +1201,12 @@ def test_what_is_no_response_or_score_is_left_out_with_a_note(tmp_path: Path) ->
         store.keep_responses(IDENTITY, SETTINGS, [(PROMPT, response) for response in bad_responses])
         store.keep_full_answers(IDENTITY, [(FULL, scores) for scores in bad_scores])
         store.keep_entailments(IDENTITY, [(PAIR, scores) for scores in bad_entailments])
+        store.keep_rewards(IDENTITY, [(ASKED, reward) for reward in (math.nan, math.inf, True, "0.5", None)])  # type: ignore[list-item]
         assert store.verify() == answers.StoreCheck(0, 0, 0)
-        assert any("19 answers were not kept" in note for note in store.notes)
+        assert any("24 answers were not kept" in note for note in store.notes)
 
 
-@pytest.mark.parametrize("table", ["responses", "full_answers", "entailments"])
+@pytest.mark.parametrize("table", ["responses", "full_answers", "entailments", "rewards"])
 def test_damaged_responses_and_scores_are_never_used(tmp_path: Path, table: str) -> None:
     with AnswerStore(tmp_path) as store:
         keep_all(store)
@@ -1197,12 +1214,13 @@ def test_damaged_responses_and_scores_are_never_used(tmp_path: Path, table: str)
             connection.execute(
                 f"UPDATE {table} SET answer = CAST(replace(CAST(answer AS TEXT), '}}', ']') AS BLOB)"  # noqa: S608
             )
-        n_damaged = {"responses": 3, "full_answers": 1, "entailments": 3}[table]
+        n_damaged = {"responses": 3, "full_answers": 1, "entailments": 3, "rewards": 4}[table]
         assert store.verify().damaged == n_damaged
         there = store.lookup_responses(IDENTITY, [PROMPT], SETTINGS, n_draws=3)
         assert len(there) == (0 if table == "responses" else 3)
         assert bool(store.lookup_full_answers(IDENTITY, [FULL])) is (table != "full_answers")
         assert bool(store.lookup_entailments(IDENTITY, list(ENTAILMENTS))) is (table != "entailments")
+        assert bool(store.lookup_rewards(IDENTITY, list(REWARDS))) is (table != "rewards")
         assert store.damaged == n_damaged
         keep_all(store)
         assert all_there(store)
@@ -1215,8 +1233,9 @@ def test_a_row_in_the_wrong_table_is_not_used(tmp_path: Path) -> None:
             connection.execute("INSERT INTO answers SELECT * FROM responses")
             connection.execute("INSERT INTO full_answers SELECT * FROM responses")
             connection.execute("INSERT INTO entailments SELECT * FROM full_answers")
+            connection.execute("INSERT INTO rewards SELECT * FROM full_answers")
         assert all_there(store)
-        assert store.verify() == answers.StoreCheck(3, 0, 10, responses=3, full_answers=4, entailments=7)
+        assert store.verify() == answers.StoreCheck(3, 0, 14, responses=3, full_answers=4, entailments=7, rewards=8)
 
 
 def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
@@ -1225,11 +1244,11 @@ def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
         keep_all(store)
         clock.now += 100
         fill(store, range(5))
-        assert store.prune(older_than=50) == 7
+        assert store.prune(older_than=50) == 11
         assert not all_there(store)
         assert found(store, range(5)) == set(range(5))
         keep_all(store)
-        assert store.prune(model_sha256s=["ab" * 32]) == 12
+        assert store.prune(model_sha256s=["ab" * 32]) == 16
         assert store.models() == []
         # What was used longest ago goes first, whatever it is.
         keep_all(store)
@@ -1248,7 +1267,7 @@ def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
         assert store.models()[0].responses > 100
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_store_of_an_older_version_keeps_its_answers(tmp_path: Path, version: int) -> None:
     old_store(tmp_path, version)
     with AnswerStore(tmp_path, read_only=True) as store:
@@ -1268,7 +1287,7 @@ def test_a_store_of_an_older_version_keeps_its_answers(tmp_path: Path, version: 
         connection.execute("UPDATE answers SET used = used")
     with AnswerStore(tmp_path) as store:
         assert all_there(store)
-        assert store.verify() == answers.StoreCheck(20, 0, 0, responses=3, full_answers=1, entailments=3)
+        assert store.verify() == answers.StoreCheck(20, 0, 0, responses=3, full_answers=1, entailments=3, rewards=4)
     assert damaged_files(tmp_path) == []
     with raw(tmp_path) as connection, AnswerStore(tmp_path / "new"), raw(tmp_path / "new") as fresh:
         same = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"

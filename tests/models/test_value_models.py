@@ -230,6 +230,27 @@ def test_reward_models_do_not_depend_on_the_batch(tmp_path, chat):
     assert len({round(value, 6) for value in together}) == 3
 
 
+def test_rewards_are_kept_as_they_come_and_found_again(tmp_path):
+    from pytest_pluralism.evaluation.engine import WORKS
+    from pytest_pluralism.models.answers import AnswerStore
+
+    model = load_value_model(reward_folder(tmp_path / "reward"), batch_size=1)
+    requests = [RewardRequest("Do a pushup", text, "Health") for text in ("Yes", "No", "Yes and the dog")]
+    work, batches = WORKS["rewards"], []
+    with AnswerStore(tmp_path / "answers") as store:
+
+        def keep(pairs):
+            batches.append(len(pairs))
+            work.keep(store, model.identity, pairs)
+
+        found = work.ask(model, requests, None, keep)
+        assert batches == [1, 1, 1]
+        assert work.lookup(store, model.identity, requests) == found
+        assert store.verify().rewards == 3
+    with AnswerStore(tmp_path / "answers", read_only=True) as store:
+        assert [work.lookup(store, model.identity, requests)[one] for one in requests] == model.reward(requests)
+
+
 def test_a_head_of_the_wrong_width_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"has 3 outputs \(LABEL_0, LABEL_1, LABEL_2\), and a reward model has one"):
         load_value_model(reward_folder(tmp_path / "three", width=3))

@@ -27,6 +27,7 @@ from pytest_pluralism.core.records import (
     GenerationSettings,
     Prompt,
     Response,
+    RewardRequest,
 )
 from pytest_pluralism.models.answers import FILE_NAME, AnswerStore
 from pytest_pluralism.models.protocol import ModelIdentity
@@ -147,27 +148,29 @@ def test_every_kind_is_counted(folder: Path, capsys: pytest.CaptureFixture[str])
             (EntailmentPair("It is.", f"It is {number}."), EntailmentScores(0.5, 0.25, 0.25)) for number in range(4)
         ]
         store.keep_entailments(identity, pairs)
+        store.keep_rewards(identity, [(RewardRequest("Is it?", "Yes", "thrift"), 0.25)])
     assert main(["answers", "list", "--folder", str(folder)]) == 0
     first, header, large, small = capsys.readouterr().out.splitlines()
     assert first.startswith(
-        f"{folder / FILE_NAME}: 50 answers, 2 responses, 1 scored full answers, 4 entailment scores, "
+        f"{folder / FILE_NAME}: 50 answers, 2 responses, 1 scored full answers, 4 entailment scores, 1 rewards, "
     )
-    assert header.split()[4:9] == ["answers", "responses", "full", "answers", "entailments"]
-    assert large.split()[4:8] == ["20", "0", "0", "0"]
-    assert small.split()[4:8] == ["30", "2", "1", "4"]
+    assert header.split()[4:10] == ["answers", "responses", "full", "answers", "entailments", "rewards"]
+    assert large.split()[4:9] == ["20", "0", "0", "0", "0"]
+    assert small.split()[4:9] == ["30", "2", "1", "4", "1"]
     assert main(["answers", "list", "--folder", str(folder), "--json"]) == 0
     models = json.loads(capsys.readouterr().out)["models"]
     assert [(one["responses"], one["full_answers"], one["entailments"]) for one in models] == [(0, 0, 0), (2, 1, 4)]
+    assert [one["rewards"] for one in models] == [0, 1]
     assert main(["answers", "verify", "--folder", str(folder)]) == 0
     assert (
-        "50 answers, 2 responses, 1 scored full answers, 4 entailment scores checked, 0 damaged"
+        "50 answers, 2 responses, 1 scored full answers, 4 entailment scores, 1 rewards checked, 0 damaged"
         in capsys.readouterr().out
     )
     assert main(["answers", "verify", "--folder", str(folder), "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert (content["answers"], content["responses"], content["full_answers"], content["entailments"]) == (50, 2, 1, 4)
     assert main(["answers", "prune", "--folder", str(folder), "--model", "small", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["removed"] == 37
+    assert json.loads(capsys.readouterr().out)["removed"] == 38
 
 
 @pytest.mark.parametrize("name", ["small", "abababab", "sha256:" + "ab" * 32])
@@ -278,7 +281,7 @@ def test_prune_by_size_takes_the_least_recently_used(tmp_path: Path, capsys: pyt
     assert 75_000 < (tmp_path / FILE_NAME).stat().st_size <= 150 * 1024
     with AnswerStore(tmp_path, read_only=True) as store:
         kept = {one.name: one.answers for one in store.models()}
-    assert kept["large"] > 300
+    assert kept["large"] > 250
     assert kept.get("small", 0) == 0 or kept["large"] == 400
 
 
