@@ -9,9 +9,7 @@ One object a line (``.jsonl``), an array (``.json``) or a table (``.csv``), each
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import os
@@ -21,7 +19,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.datasets.protocol import Problems
-from pytest_pluralism.datasets.survey_file import json_array, json_lines, read_text
+from pytest_pluralism.datasets.survey_file import csv_objects, json_array, json_lines, read_text
 from pytest_pluralism.datasets.windows import check_fields
 
 __all__ = ["RepresentationRatings", "read_ratings"]
@@ -73,7 +71,7 @@ def read_ratings(path: str | os.PathLike[str], /) -> RepresentationRatings:
     elif kind == ".json":
         entries = json_array(text, file, holds="rating", remedy=REMEDY)
     elif kind == ".csv":
-        entries = _table(text, problems)
+        entries = csv_objects(text, problems, numbers=("rating", "sampling_weight"))
     else:
         raise DatasetError(f"{file}: a file of ratings must end in .jsonl, .json or .csv (or one of these and .gz).")
     rows: list[tuple[str, str, float, float | None]] = []
@@ -97,27 +95,6 @@ def read_ratings(path: str | os.PathLike[str], /) -> RepresentationRatings:
         sampling_weights=tuple(row[3] or 0.0 for row in rows) if weighted else None,
         sha256=digest,
     )
-
-
-def _table(text: str, problems: Problems) -> list[tuple[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    entries: list[tuple[str, Any]] = []
-    try:
-        for row in reader:
-            where = f"line {reader.line_num}"
-            if None in row or None in row.values():
-                problems.add(where, "must have as many columns as the header")
-                continue
-            entry: dict[str, Any] = {name.strip(): value.strip() for name, value in row.items() if value.strip()}
-            for name in ("rating", "sampling_weight"):
-                try:
-                    entry[name] = float(entry[name])
-                except (KeyError, ValueError):
-                    continue
-            entries.append((where, entry))
-    except csv.Error as error:
-        problems.add(f"line {reader.line_num}", f"is not CSV: {error}")
-    return entries
 
 
 def _row(

@@ -6,7 +6,7 @@ A steering file is JSON lines of several kinds, told apart by their first field:
 - ``{"template": "as a voter", "place": "before", "text": "You vote as {who} does."}``
 - ``{"survey": "gss"}``: the questions of a survey, and how the groups answered them;
 - a question with the answer that each attribute gives (``answers``), how its people answer (``distributions``), or
-  what follows from it (``statements``).
+  what follows from it (``statements``); or with none of these, where a value model or people judge the responses.
 
 Survey files, and the files of Modular Pluralism and of the Pew survey by group, are read as well.
 """
@@ -68,11 +68,11 @@ class SteeringSet:
     ----------
     name : str
         The name of the file or survey.
-    kind : {"distribution", "choice", "entailment"}
-        Whether a group's distribution, one right answer, or a statement is compared.
+    kind : {"distribution", "choice", "entailment", "open"}
+        Whether a group's distribution, one right answer, or a statement is compared; or nothing of the file.
     survey : Survey
         The questions. Of a choice, the population of an attribute gives its right answer with probability 1; of an
-        entailment, the questions have no options and nobody answers them.
+        entailment, or open, the questions have no options and nobody answers them.
     attributes : tuple of Attribute
         In order of first appearance.
     templates : tuple of SteeringTemplate
@@ -143,7 +143,7 @@ class SteeringSet:
             If nobody says how they answer.
         """
         found = {row.question_id: row for row in self.survey.distributions if row.population == attribute.population}
-        if not found and self.kind != "entailment":
+        if not found and self.kind not in ("entailment", "open"):
             near = nearest_names(attribute.population, self.survey.populations)
             hint = f" Nearest: {', '.join(map(repr, near))}." if near else ""
             raise DatasetError(
@@ -282,24 +282,27 @@ def _read_lines(
         problems.add(surveys[-1][0], "names a survey beside other questions; one file holds one set of questions")
     elif len(kinds) > 1:
         problems.add("", f"mixes questions of several kinds ({', '.join(sorted(kinds))}); write a file for each")
-    elif not kinds:
+    elif not questions and not surveys:
         problems.add("", "holds no question; add questions with 'answers', 'distributions' or 'statements', or a line "
                          '{"survey": "gss"}')  # fmt: skip
+    elif not kinds and not attributes:
+        problems.add("", "has open questions and no attribute; add lines such as "
+                         '{"attribute": "Democrat", "who": "a Democrat"}')  # fmt: skip
     problems.raise_if_any()
-    kind = kinds.pop()
+    kind = kinds.pop() if kinds else "open"
     known = tuple(attribute for _, attribute in attributes.values())
     statements: list[Statement] = []
     if surveys:
         survey = _named_survey(surveys[0], path, problems, refusals, load)
         known = known or steering_of_survey(survey).attributes
-    elif kind == "entailment":
+    elif kind in ("entailment", "open"):
         survey, statements = _read_statements(path, questions, known, problems)
     else:
         survey = _read_questions(path, questions, known, kind, problems, refusals)
     known = known or tuple(
         known_attribute(name) for name in (survey.populations or dict.fromkeys(one.attribute for one in statements))
     )
-    if kind != "entailment":
+    if kind not in ("entailment", "open"):
         lacking = [one for one in known if one.population not in survey.populations and not _is_mere_part(one, known)]
         for attribute in lacking:
             where = attributes[attribute.name][0] if attribute.name in attributes else ""
@@ -548,7 +551,10 @@ def _read_statements(
                 problems.add(where, f"the question_id {identifier!r} is already used by {found[identifier][0]}")
                 continue
             found[identifier] = (where, Question(identifier, text.strip(), (), entry.get("cluster")))
-            for name, statement in _check_labels(where, entry.get("statements"), "statements", known, problems).items():
+            given = entry.get("statements")
+            if given is None and "statements" not in entry and not any("statements" in one for _, one in questions):
+                continue
+            for name, statement in _check_labels(where, given, "statements", known, problems).items():
                 if not isinstance(statement, str) or not statement.strip():
                     problems.add(
                         where, f"the statement of {name!r} must be a text that is not empty, not {statement!r}"

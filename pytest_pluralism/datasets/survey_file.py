@@ -21,6 +21,7 @@ from pytest_pluralism.datasets.refusals import RefusalPolicy
 __all__ = [
     "FORMATS",
     "MAXIMUM_BYTES",
+    "csv_objects",
     "format_of",
     "is_survey_path",
     "json_array",
@@ -217,6 +218,31 @@ def json_lines(text: str, problems: Problems, /) -> list[tuple[str, Any]]:
             problems.add(where, "is nested too deeply")
         except ValueError as error:
             problems.add(where, f"cannot be read: {error}")
+    return entries
+
+
+def csv_objects(text: str, problems: Problems, /, *, numbers: Sequence[str] = ()) -> list[tuple[str, dict[str, Any]]]:
+    """Return the place and the fields of each row of a table; empty cells are left out.
+
+    ``numbers`` are columns whose cells become floats where they can.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    entries: list[tuple[str, dict[str, Any]]] = []
+    try:
+        for row in reader:
+            where = f"line {reader.line_num}"
+            if None in row or None in row.values():
+                problems.add(where, "must have as many columns as the header")
+                continue
+            entry: dict[str, Any] = {name.strip(): value.strip() for name, value in row.items() if value.strip()}
+            for name in numbers:
+                try:
+                    entry[name] = float(entry[name])
+                except (KeyError, ValueError):
+                    continue
+            entries.append((where, entry))
+    except csv.Error as error:
+        problems.add(f"line {reader.line_num}", f"is not CSV: {error}")
     return entries
 
 

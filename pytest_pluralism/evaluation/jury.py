@@ -29,6 +29,7 @@ from pytest_pluralism.core.records import (
     Witness,
 )
 from pytest_pluralism.datasets.panels import Panel
+from pytest_pluralism.evaluation.agreement import MOST_CELLS, krippendorff_alpha
 from pytest_pluralism.evaluation.distributional import AskSettings, ModelDistribution, model_distributions, requests
 from pytest_pluralism.evaluation.jurors import (
     Candidate,
@@ -648,26 +649,14 @@ def agreement(panel: Panel, /) -> float | None:
 #: By the hash of the panel: every gate on a panel shows the same one.
 _AGREEMENTS: dict[str, float | None] = {}
 
-_MOST_VALUES = 40
-
 
 def _agreement(panel: Panel) -> float | None:
-    values = panel.vote_values
-    if len(panel.jurors) * len(panel.responses) > 5_000_000 or len(np.unique(values)) < 2:
+    if len(panel.jurors) * len(panel.responses) > MOST_CELLS:
         return None
-    try:
-        import krippendorff  # type: ignore[import-untyped]
-    except ImportError:
-        return None
+    table = np.full((len(panel.jurors), len(panel.responses)), np.nan)
+    table[panel.vote_jurors, panel.vote_responses] = panel.vote_values
     level = "ordinal" if panel.scale.measurement == "ordinal" else "interval"
-    if len(np.unique(values)) > _MOST_VALUES:
-        step = (panel.scale.highest - panel.scale.lowest) / _MOST_VALUES
-        values = np.round(values / step) * step
-    data = np.full((len(panel.jurors), len(panel.responses)), np.nan)
-    data[panel.vote_jurors, panel.vote_responses] = values
-    if not (np.isfinite(data).sum(axis=0) > 1).any():
-        return None
-    return float(krippendorff.alpha(reliability_data=data, level_of_measurement=level))
+    return krippendorff_alpha(table, level=level, lowest=panel.scale.lowest, highest=panel.scale.highest)
 
 
 def _number(value: float) -> float | None:

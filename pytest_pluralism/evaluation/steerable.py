@@ -165,10 +165,11 @@ class SteerableEvaluation:
     attribute: str | None = None
 
     def __post_init__(self) -> None:
-        if self.steering.kind == "entailment":
-            raise InvalidParameterError(
-                f"{self.steering.name} holds statements, which responses must entail, and no answers to choose from."
+        if self.steering.kind in ("entailment", "open"):
+            holds = (
+                "statements, which responses must entail" if self.steering.kind == "entailment" else "open questions"
             )
+            raise InvalidParameterError(f"{self.steering.name} holds {holds}, and no answers to choose from.")
         for name in self.settings.contexts:
             self.steering.template(name)
         if self.settings.over not in (None, UNSTEERED, PLACEBO):

@@ -7,6 +7,7 @@ from typing import Any
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
 from pytest_pluralism.core.records import GenerationSettings
 from pytest_pluralism.datasets.steering import SteeringSet, load_steering
+from pytest_pluralism.datasets.steering_labels import HumanLabels, read_labels
 from pytest_pluralism.datasets.steering_sources import VALUE_KALEIDOSCOPE
 from pytest_pluralism.datasets.survey_file import is_survey_path
 from pytest_pluralism.evaluation.distributional import AskSettings, requests
@@ -20,12 +21,8 @@ from pytest_pluralism.evaluation.steerable import (
     SteerableEvaluation,
     SteeringSettings,
 )
-from pytest_pluralism.evaluation.steerable_texts import (
-    TEXT_SCORES,
-    PublishedKaleidoscope,
-    TextSettings,
-    TextSteering,
-)
+from pytest_pluralism.evaluation.steerable_published import PublishedKaleidoscope
+from pytest_pluralism.evaluation.steerable_texts import TEXT_SCORES, TextSettings, TextSteering
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
 
@@ -33,7 +30,7 @@ __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed")
 
 #: Keywords that say how responses are written and judged.
-WRITING = ("threshold", "premise", "draws", "max_new_tokens", "temperature")
+WRITING = ("threshold", "premise", "labels", "draws", "max_new_tokens", "temperature")
 
 KEYWORDS = ("attribute", "context", "score", "over", "across", "checks", "most_units", "refusals", *WRITING, *ASKING)
 
@@ -88,7 +85,8 @@ def _source(steering: SteeringSet) -> dict[str, str]:
 def _is_written(planning: Planning, steering: SteeringSet, protocol: str) -> bool:
     """Whether a model writes responses, rather than choosing among options."""
     published = protocol == "modular_pluralism" and steering.source.startswith(VALUE_KALEIDOSCOPE)
-    return published or steering.kind == "entailment" or planning.keywords.get("score") in TEXT_SCORES
+    asked_for = planning.keywords.get("score") in TEXT_SCORES or "labels" in planning.keywords
+    return published or steering.kind in ("entailment", "open") or asked_for
 
 
 def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, refusals: str) -> list[PlannedGate]:
@@ -107,13 +105,15 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
     for word in ("across", "most_units"):
         if word in keywords:
             raise InvalidParameterError(f"{word} belongs to questions with options. Leave it out.")
-    default = "entailment" if steering.kind == "entailment" else "reward"
+    labels = _labels(planning, steering)
+    default = "human" if labels else "entailment" if steering.kind == "entailment" else "reward"
     writing = GenerationSettings(
         max_new_tokens=keywords.get("max_new_tokens", 120),
         temperature=keywords.get("temperature", 0.7),
         seed=asking.seed,
     )
-    checks = keywords.get("checks", (UNSTEERED, "family"))
+    # Whatever is written beside must be labelled too.
+    checks = keywords.get("checks", () if labels else (UNSTEERED, "family"))
     contexts = keywords.get("context", "instruction")
     text = TextSettings(
         contexts=(contexts,) if isinstance(contexts, str) else tuple(contexts),
@@ -126,7 +126,7 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
         n_draws=keywords.get("draws", 1),
         template=asking.template,
     )
-    known = [one.name for one in TextSteering(steering, text).targets()]
+    known = [one.name for one in TextSteering(steering, text, labels=labels).targets()]
     wanted = keywords.get("attribute")
     names = [None] if wanted is None else known if wanted == "all" else [wanted] if isinstance(wanted, str) else wanted
     gates = []
@@ -134,16 +134,42 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
         if name is not None:
             steering.attribute(name)
             if name not in known:
-                raise InvalidParameterError(f"{steering.name}: no statement says what {name!r} holds.")
+                lacking = "label is about a response for" if labels else "statement says what is held by"
+                raise InvalidParameterError(f"{steering.name}: no {lacking} {name!r}.")
         gates.append(
             planning.planned(
-                TextSteering(steering, text, name),
+                TextSteering(steering, text, name, labels),
                 source=_source(steering),
-                settings={"refusals": refusals, "steering": text.as_json()},
+                settings={"refusals": refusals, "steering": text.as_json(), **_told(labels)},
                 population=name,
             )
         )
     return gates
+
+
+def _labels(planning: Planning, steering: SteeringSet) -> HumanLabels | None:
+    """Return the human labels that a marker names.
+
+    Raises
+    ------
+    PluralismError
+        A line of the file is wrong, or it is named beside another score.
+    """
+    name = planning.keywords.get("labels")
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise invalid_parameter("labels", planning.measure.name, "the name of a file", repr(name))
+    if planning.keywords.get("score", "human") != "human":
+        raise InvalidParameterError(
+            f"labels are what people said, which score={planning.keywords['score']!r} does not read. Use score='human'."
+        )
+    questions = [question.question_id for question in steering.survey.questions]
+    return read_labels(planning.find_file(name), attributes=steering.names, questions=questions)
+
+
+def _told(labels: HumanLabels | None) -> dict[str, Any]:
+    return {} if labels is None else {"labels": {"name": labels.name, "sha256": labels.sha256}}
 
 
 def load_for(planning: Planning, refusals: str, /) -> SteeringSet:

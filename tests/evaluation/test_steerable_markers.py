@@ -283,3 +283,79 @@ def test_wrong_markers_of_texts(writers, marker, says):
     result = writers.runpytest_inprocess("--pluralism-model=voter:0.9")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([says])
+
+
+WRITER = '''
+import hashlib
+
+from pytest_pluralism.core.records import Response
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class Writer:
+    """Writes whom it is told to speak for."""
+
+    def __init__(self, spec):
+        self.identity = ModelIdentity(spec, spec, hashlib.sha256(spec.encode()).hexdigest(), "float32", "cpu")
+
+    def answer(self, prompts, *, progress=None):
+        raise AssertionError("nothing is to be chosen")
+
+    def generate(self, prompts, settings, *, n_draws=1, progress=None):
+        whom = [prompt.question.rsplit(None, 2)[1] for prompt in prompts]
+        return [(Response(f"I speak for {one}.", 4, "eos", 0),) for one in whom]
+
+    def close(self):
+        pass
+
+
+def pytest_pluralism_load_model(spec, settings):
+    return Writer(spec)
+'''
+
+
+def test_human_labels_by_file(project):
+    project.makeconftest(WRITER)
+    rows = [*ATTRIBUTES, *({"question_id": f"q{n}", "question": f"What of law {n}?"} for n in range(30))]
+    (project.path / "open.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    marker = '"open.jsonl", attribute="Democrat", labels="labels.csv", at_least=0.6'
+    write(project, marker)
+
+    def save(n):
+        lines = [f"Democrat,q{k},I speak for Democrat.,{k % 10 > 0}\n" for k in range(n)]
+        lines += [f"Democrat,q{k},I speak for nobody.,no\n" for k in range(n, 30)]
+        path = project.path / "labels.csv"
+        path.write_text("attribute,question_id,response,label\n" + "".join(lines), encoding="utf-8")
+
+    save(28)
+    result, (verdict,) = report_of(project, "--pluralism-model=any")
+    assert verdict["outcome"] == "inconclusive"
+    assert [one["question_id"] for one in verdict["details"]["unlabelled"]] == ["q28", "q29"]
+    assert verdict["units"][28]["value"] is None
+    assert "2 of 30 responses have no label" in verdict["warnings"][0]
+    save(30)
+    result, (verdict,) = report_of(project, "--pluralism-model=any")
+    result.assert_outcomes(passed=1)
+    assert verdict["estimate"]["value"] == pytest.approx(0.9)
+    assert verdict["settings"]["labels"]["name"] == "labels.csv"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ('labels="lables.csv"', "*there is no such file*labels.csv*"),
+        ('labels="labels.csv", score="reward"', "*labels are what people said*Use score='human'*"),
+        ("labels=3", "*'labels' parameter of steering_faithfulness must be the name of a file*"),
+        ('score="human"', "*belong together*"),
+        ('labels="labels.csv", attribute="Republican"', "*no label is about a response for 'Republican'*"),
+        ('labels="wrong.csv"', "*line 2*unknown attribute 'Demokrat'*Nearest: 'Democrat'*"),
+    ],
+)  # fmt: skip
+def test_wrong_labels(project, words, says):
+    head = "attribute,question_id,response,label\n"
+    (project.path / "labels.csv").write_text(f"{head}Democrat,q1,Yes.,yes\n", encoding="utf-8")
+    (project.path / "wrong.csv").write_text(f"{head}Demokrat,q1,Yes.,yes\n", encoding="utf-8")
+    write(project, f'"party_values.jsonl", {words}, at_least=0.6')
+    result = project.runpytest_inprocess("--pluralism-model=voter:0.9")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([says])

@@ -7,17 +7,18 @@ import math
 
 import pytest
 
-from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
+from pytest_pluralism.core.estimation.crossed import estimate_scores
 from pytest_pluralism.core.protocols.modular_pluralism import evaluate_steering
-from pytest_pluralism.core.records import EntailmentScores, GenerationSettings, Response
+from pytest_pluralism.core.records import EntailmentScores, Gate, GenerationSettings, Outcome, Response
+from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.datasets.loading import load_survey
 from pytest_pluralism.datasets.steering import load_steering, steering_of_survey
-from pytest_pluralism.evaluation.steerable_texts import (
-    KALEIDOSCOPE_LEAD,
-    PublishedKaleidoscope,
-    TextSettings,
-    TextSteering,
-)
+from pytest_pluralism.datasets.steering_labels import label_sheet, read_labels
+from pytest_pluralism.evaluation.distributional import AskSettings
+from pytest_pluralism.evaluation.steerable import SteerableEvaluation
+from pytest_pluralism.evaluation.steerable_published import KALEIDOSCOPE_LEAD, PublishedKaleidoscope
+from pytest_pluralism.evaluation.steerable_texts import TextSettings, TextSteering
 
 HOLDS = {"Democrat": "Guns need stricter laws.", "Republican": "Gun laws are strict enough."}
 
@@ -140,7 +141,9 @@ def test_rewards_are_given_for_the_attribute_that_is_steered_to():
 
     scores = drive(TextSteering(steering, TextSettings(score="reward"), "Democrat"), speak, judge)
     assert [unit.value for unit in scores.units] == [0.75] * 25
-    assert {request.attribute for request in asked} == {"Democrat", "Independent", "Republican"}
+    # The responses of three parties and of nobody are judged, for the one that is evaluated.
+    assert {request.attribute for request in asked} == {"Democrat"}
+    assert len(asked) == 4 * 25
     assert all("\nA. " not in request.prompt for request in asked)
 
 
@@ -233,3 +236,91 @@ def test_sets_and_contexts_that_do_not_fit(statements):
         TextSteering(steering_of_survey(load_survey("gss")))
     with pytest.raises(InvalidParameterError, match="answers to closed questions"):
         TextSteering(statements, TextSettings(contexts=("examples",)))
+
+
+# ------------------------------------------------------------------------------------------------------ human labels
+
+
+def labelled(tmp_path, steering, rows):
+    path = tmp_path / "labels.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return read_labels(path, attributes=steering.names)
+
+
+def label(attribute, question_id, response, value, **more):
+    return {"attribute": attribute, "question_id": question_id, "response": response, "label": value, **more}
+
+
+def test_people_say_how_faithful_the_same_text_is(tmp_path, statements):
+    said = [label(name, f"q{n}", text, n % 2 or 0.5) for name, text in HOLDS.items() for n in range(4)]
+    said += [label("Democrat", "q0", HOLDS["Democrat"], 0.9, annotator="second")]
+    labels = labelled(tmp_path, statements, said)
+    settings = TextSettings(score="human", checks=())
+    scores = drive(TextSteering(statements, settings, "Democrat", labels), speak, None)
+    # What nobody labelled is not asked: q4 and q5.
+    assert [unit.unit_id for unit in scores.units] == ["q0", "q1", "q2", "q3"]
+    assert [unit.value for unit in scores.units] == [0.7, 1.0, 0.5, 1.0]
+    assert scores.warnings == ()
+    assert scores.details["labels"]["n_labels"] == 9
+    assert scores.details["unlabelled"] == []
+    both = drive(TextSteering(statements, settings, None, labels), speak, None)
+    assert len(both.units) == 8
+    assert both.witness.unit_id == "Republican"
+
+
+def test_a_response_that_nobody_labelled_has_no_score_and_is_listed(tmp_path, statements):
+    said = [label("Democrat", f"q{n}", HOLDS["Democrat"] if n else "Something else.", True) for n in range(4)]
+    labels = labelled(tmp_path, statements, said)
+    settings = TextSettings(score="human", checks=("unsteered", "family", "placebo"))
+    scores = drive(TextSteering(statements, settings, "Democrat", labels), speak, None)
+    assert math.isnan(scores.units[0].value)
+    assert [unit.value for unit in scores.units[1:]] == [1.0] * 3
+    assert label("Democrat", "q0", HOLDS["Democrat"], None) in label_sheet({"verdicts": [{"details": scores.details}]})
+    # Nobody labelled what the other sides say, so that nothing is said of them.
+    assert {"gain", "confusion"}.isdisjoint(scores.details)
+    assert scores.references == {}
+    assert "responses have no label in labels.jsonl" in scores.warnings[0]
+    estimate = estimate_scores(scores)
+    assert estimate.n_missing == 1
+    assert decide(Gate(at_least=0.5), estimate).outcome is Outcome.INCONCLUSIVE
+
+
+def test_labels_of_other_sides_give_gain_and_confusion(tmp_path, statements):
+    texts = [*HOLDS.values(), "It depends."]
+    said = [
+        label(name, f"q{n}", text, text == HOLDS[name]) for name in HOLDS for text in texts for n in range(6)
+    ]  # fmt: skip
+    labels = labelled(tmp_path, statements, said)
+    settings = TextSettings(score="human", over="unsteered", checks=("unsteered", "family"))
+    scores = drive(TextSteering(statements, settings, None, labels), speak, None)
+    assert [unit.value for unit in scores.units] == [1.0] * 12
+    assert scores.details["confusion"][0]["scores"] == [[1.0, 0.0], [0.0, 1.0]]
+    assert scores.details["gain"]["value"] == 1.0
+    assert scores.references == {"steered": 1.0, "unsteered": 0.0}
+
+
+def test_labels_and_their_score_belong_together(tmp_path, statements):
+    labels = labelled(tmp_path, statements, [label("Democrat", "q0", "x", True)])
+    for settings, given in ((TextSettings(score="human"), None), (TextSettings(), labels)):
+        with pytest.raises(InvalidParameterError, match="belong together"):
+            TextSteering(statements, settings, None, given)
+
+
+def test_open_questions_need_neither_options_nor_statements(tmp_path):
+    rows = [
+        {"attribute": "Democrat", "who": "a Democrat"},
+        *({"question_id": f"q{n}", "question": f"What of gun law {n}?"} for n in range(3)),
+    ]
+    path = tmp_path / "open.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    steering = load_steering(str(path))
+    assert steering.kind == "open"
+    labels = labelled(tmp_path, steering, [label("Democrat", f"q{n}", HOLDS["Democrat"], 0.5) for n in range(3)])
+    scores = drive(TextSteering(steering, TextSettings(score="human", checks=()), "Democrat", labels), speak, None)
+    assert [unit.value for unit in scores.units] == [0.5] * 3
+    with pytest.raises(InvalidParameterError, match="open questions, and no answers to choose from"):
+        SteerableEvaluation(steering, AskSettings())
+    template = {"template": "mine", "place": "after", "text": "Answer as {who}."}
+    path.write_text("\n".join(map(json.dumps, [template, *rows[1:]])), encoding="utf-8")
+    with pytest.raises(DatasetError, match="open questions and no attribute"):
+        load_steering(str(path))
