@@ -28,6 +28,7 @@ WORDS = {
     "responses": ("text", "texts"),
     "entailment": ("pair of texts", "pairs of texts"),
     "rewards": ("reward", "rewards"),
+    "objectives": ("function", "functions"),
 }
 
 

@@ -237,9 +237,35 @@ class Rewards(Work):
         store.keep_rewards(identity, pairs)
 
 
+class Objectives(Work):
+    """Functions of a project that are called with the model; nobody knows what they depend on, so nothing is kept."""
+
+    name, does = "objectives", "be measured by functions"
+    results = "objectives"
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has: it holds no objectives."""
+        return {}
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store, which holds no objectives."""
+
+    def ask(
+        self, model: Any, cells: Sequence[Any], progress: Progress | None, keep: Callable[[Pairs], None]
+    ) -> dict[Any, Any]:
+        """Call each function with the model."""
+        found = {}
+        for done, cell in enumerate(cells, start=1):
+            found[cell] = cell.function(model)
+            keep([(cell, found[cell])])
+            if progress is not None:
+                progress(done, len(cells))
+        return found
+
+
 #: Every kind of work, by the name that a round has for it.
 WORKS: Mapping[str, Work] = {
-    work.name: work for work in (Answers(), FullAnswers(), Responses(), Entailment(), Rewards())
+    work.name: work for work in (Answers(), FullAnswers(), Responses(), Entailment(), Rewards(), Objectives())
 }
 
 
@@ -322,6 +348,10 @@ class Engine:
                 self._fill(model_of(run.asked.role), run.asked.work, cells_of(run.asked))
             self._advance(run, model_of)
         return run.scores, frozenset(run.roles)
+
+    def is_scored(self, evaluation: Evaluation, model: Any, /) -> bool:
+        """Return whether :meth:`gather` came to the scores of an evaluation of a language model."""
+        return (id(evaluation), model.identity.sha256) in self._scored
 
     def gather(self, evaluations: Iterable[Evaluation], model_of: Callable[[str], Any], /) -> None:
         """Ask what several evaluations want: all their first rounds at once, then all their second rounds, and so on.

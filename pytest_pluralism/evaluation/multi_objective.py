@@ -1,4 +1,4 @@
-"""Several objectives at once: whether a model can be steered along a trade-off, and whether it improves on another."""
+"""Whether a model can be steered along a trade-off between two values."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.metrics.multi_objective import (
     LinearCommensuration,
     commensurate,
     diagonal_dominance,
     hypervolume,
-    is_pareto_improvement,
     summed_reward,
     trade_off_matrix,
     trade_off_regret,
 )
-from pytest_pluralism.core.records import Estimate, Prompt, Question, Scores, Survey, UnitScore, Witness
+from pytest_pluralism.core.records import Prompt, Question, Scores, Survey, UnitScore, Witness
 from pytest_pluralism.datasets.steering_trade_offs import Scenario, TradeOffSet
 from pytest_pluralism.evaluation.distributional import AskSettings, model_distributions, requests
-from pytest_pluralism.evaluation.rounds import Evaluation, Round, Rounds
+from pytest_pluralism.evaluation.rounds import Round, Rounds
 
-__all__ = ["TRADE_OFF_SCORES", "Objective", "ParetoEvaluation", "TradeOffEvaluation", "TradeOffSettings"]
+__all__ = ["TRADE_OFF_SCORES", "TradeOffEvaluation", "TradeOffSettings", "refuse_nothing_to_steer_to"]
 
 #: What the number of a trade-off gate is, by name.
 TRADE_OFF_SCORES = ("advantage", "reward")
@@ -36,9 +35,6 @@ WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 #: How a weighting is put: behind the scenario, which is computed once for all weightings.
 WEIGHING = "Weigh {first} at {one} % and {second} at {other} %, and choose what does best by these weights."
-
-#: A model that is like another in every objective is no improvement, though no gain is below 0.
-NO_GAIN = -1e-12
 
 
 @dataclass(frozen=True)
@@ -233,221 +229,6 @@ def _said(tables: Sequence[Mapping[str, Any]]) -> list[str]:
 def _worst_pair(tables: Sequence[Mapping[str, Any]]) -> Witness:
     worst = max(tables, key=lambda table: float(table["largest_regret"]))
     return Witness(worst["pair"], float(worst["largest_regret"]), "the pair of values with the largest regret")
-
-
-# ---------------------------------------------------------------------------------------------------------- Pareto
-
-
-@dataclass(frozen=True)
-class Objective:
-    """One objective: a measure of ours, or scores that were computed elsewhere.
-
-    Attributes
-    ----------
-    name : str
-        What reports call it.
-    direction : {"higher", "lower"}
-        Which values are better.
-    evaluation : Evaluation or None
-        The measure.
-    candidate, reference : mapping of str to float
-        External scores by unit.
-    """
-
-    name: str
-    direction: str
-    evaluation: Evaluation | None = None
-    candidate: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    reference: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-
-#: Scores of the candidate and of the reference by unit, and the cluster of each unit.
-_Sides = tuple[dict[str, float], dict[str, float], dict[str, str]]
-
-
-@dataclass(frozen=True)
-class ParetoEvaluation:
-    """Whether a model is at least as good as another in every objective, and better in some.
-
-    Its units are those of the objective that decides: where the whole interval of some gain is below what is promised,
-    the lowest of these; else the one with the lowest lower end. So a promise passes only when every gain has its whole
-    interval at what is promised or above (an intersection-union test), and fails when some gain has it below.
-
-    Attributes
-    ----------
-    objectives : tuple of Objective
-        At least two.
-    functions : mapping of str to tuple of float
-        Commensurating functions by name: a weight for each objective.
-    least : float
-        What is promised of every gain.
-    confidence_level : float
-        Of the interval of each gain.
-    n_resamples : int
-        Of the bootstrap that says how probable dominance is.
-    seed : int
-        Of the bootstrap.
-    """
-
-    objectives: tuple[Objective, ...]
-    functions: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
-    least: float = 0.0
-    confidence_level: float = 0.95
-    n_resamples: int = 2000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        function = "pareto_improvement"
-        if len(self.objectives) < 2:
-            raise invalid_parameter("objectives", function, "at least two", f"{len(self.objectives)}")
-        names = [one.name for one in self.objectives]
-        if len(set(names)) < len(names):
-            raise invalid_parameter("objectives", function, "with different names", repr(names))
-        for name, weights in self.functions.items():
-            if len(weights) != len(self.objectives):
-                must = f"a weight for each of the {len(self.objectives)} objectives"
-                raise invalid_parameter("functions", function, must, f"{len(weights)} for {name!r}")
-            LinearCommensuration(tuple(weights))
-
-    def rounds(self) -> Rounds:
-        """Measure every objective of both models."""
-        sides: dict[str, _Sides] = {}
-        for objective in self.objectives:
-            if objective.evaluation is None:
-                clusters = {unit: unit for unit in objective.candidate}
-                sides[objective.name] = (dict(objective.candidate), dict(objective.reference), clusters)
-                continue
-            candidate = yield from objective.evaluation.rounds()
-            reference = yield from _named(objective.evaluation.rounds(), "reference_language_model")
-            mine = {unit.unit_id: unit.value for unit in candidate.units}
-            theirs = {unit.unit_id: unit.value for unit in reference.units}
-            sides[objective.name] = (mine, theirs, {unit.unit_id: unit.cluster for unit in candidate.units})
-        return self._scores(sides)
-
-    def _scores(
-        self, sides: Mapping[str, tuple[Mapping[str, float], Mapping[str, float], Mapping[str, str]]]
-    ) -> Scores:
-        gains: dict[str, Estimate] = {}
-        differences: dict[str, dict[str, float]] = {}
-        means = np.empty((2, len(self.objectives)))
-        for index, objective in enumerate(self.objectives):
-            mine, theirs, clusters = sides[objective.name]
-            if set(mine) != set(theirs) or not mine:
-                only = sorted(set(mine) ^ set(theirs))
-                raise DatasetError(
-                    f"The objective {objective.name!r} has other units for the model than for the reference"
-                    f"{f' ({only[0]!r} and {len(only) - 1} more)' if only else ''}: they cannot be paired. "
-                    "Give scores of the same units for both."
-                )
-            sign = 1.0 if objective.direction == "higher" else -1.0
-            ids = list(mine)
-            ours, other = (np.array([sign * values[one] for one in ids]) for values in (mine, theirs))
-            means[:, index] = ours.mean(), other.mean()
-            differences[objective.name] = dict(zip(ids, (ours - other).tolist(), strict=True))
-            gains[objective.name] = compare_paired(
-                ours, other, clusters=[clusters[one] for one in ids], confidence_level=self.confidence_level
-            )
-        names = list(gains)
-        worse = [name for name in names if gains[name].high < self.least]
-        deciding = min(worse, key=lambda name: gains[name].high) if worse else min(names, key=lambda n: gains[n].low)
-        shift = 0.0
-        if self.least >= 0 and not worse and not any(gain.value > 0 for gain in gains.values()):
-            shift = NO_GAIN
-        clusters = sides[deciding][2]
-        units = tuple(
-            UnitScore(one, clusters[one], value + shift, details={"objective": deciding})
-            for one, value in differences[deciding].items()
-        )
-        functions = {
-            name: {
-                "candidate": float(LinearCommensuration(tuple(weights))(means[0])),
-                "reference": float(LinearCommensuration(tuple(weights))(means[1])),
-            }
-            for name, weights in self.functions.items()
-        }
-        details = {
-            "objectives": [
-                {"name": one.name, "direction": one.direction, "candidate": _signed(one, means[0, i]),
-                 "reference": _signed(one, means[1, i]), "gain": gains[one.name].value, "low": gains[one.name].low,
-                 "high": gains[one.name].high, "n": gains[one.name].n}
-                for i, one in enumerate(self.objectives)
-            ],
-            "deciding": deciding,
-            "is_pareto_improvement": bool(is_pareto_improvement(means[0], means[1])),
-            "probability_of_dominance": self._dominance(differences, {name: sides[name][2] for name in names}),
-            "functions": functions,
-        }  # fmt: skip
-        warnings = ("no objective is better than the reference's: the two are alike",) if shift else ()
-        return Scores(
-            "pareto_improvement",
-            units,
-            warnings=warnings,
-            witness=Witness(deciding, gains[deciding].value, "the objective that decides"),
-            details=details,
-        )
-
-    def _dominance(
-        self, differences: Mapping[str, Mapping[str, float]], clusters: Mapping[str, Mapping[str, str]]
-    ) -> float:
-        """Return how probable it is that no objective is worse and one is better, by a paired cluster bootstrap.
-
-        What several objectives share, such as the questions, is drawn for all of them at once.
-        """
-        rng = np.random.default_rng(self.seed)
-        known = {
-            one: place
-            for place, one in enumerate(dict.fromkeys(c for each in clusters.values() for c in each.values()))
-        }
-        sums = np.zeros((len(differences), len(known)))
-        counts = np.zeros_like(sums)
-        for row, (name, units) in enumerate(differences.items()):
-            for unit, value in units.items():
-                place = known[clusters[name][unit]]
-                sums[row, place] += value
-                counts[row, place] += 1
-        dominated = 0
-        for _ in range(self.n_resamples):
-            drawn = np.bincount(rng.integers(len(known), size=len(known)), minlength=len(known))
-            size = counts @ drawn
-            means = np.divide(sums @ drawn, size, out=np.zeros(len(sums)), where=size > 0)
-            dominated += bool((means >= 0).all() and (means > 0).any())
-        return dominated / self.n_resamples
-
-
-def _signed(objective: Objective, value: float) -> float:
-    return float(value if objective.direction == "higher" else -value)
-
-
-def _named(rounds: Rounds, role: str) -> Rounds:
-    """Put what an evaluation asks of the model under test to another model of the run."""
-    asked = next(rounds)
-    while True:
-        other = dataclasses.replace(asked, named=role) if asked.role == "language_model" else asked
-        results = yield other
-        try:
-            asked = rounds.send(results)
-        except StopIteration as stop:
-            scores: Scores = stop.value
-            return scores
-
-
-def check_functions(functions: Any, n_objectives: int, /) -> dict[str, tuple[float, ...]]:
-    """Return commensurating functions as a test names them: ``{"equal": [0.5, 0.5]}``.
-
-    Raises
-    ------
-    InvalidParameterError
-        If they are no such mapping.
-    """
-    must = f"a dict of names to lists of {n_objectives} weights"
-    if not isinstance(functions, Mapping) or not all(isinstance(name, str) for name in functions):
-        raise invalid_parameter("functions", "pareto_improvement", must, repr(functions))
-    result = {}
-    for name, weights in functions.items():
-        if not isinstance(weights, (list, tuple)):
-            raise invalid_parameter("functions", "pareto_improvement", must, repr(functions))
-        result[name] = tuple(weights)
-    return result
 
 
 def refuse_nothing_to_steer_to(benchmark: TradeOffSet, /) -> None:

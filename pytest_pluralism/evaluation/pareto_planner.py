@@ -1,9 +1,11 @@
 """Plans the gates of the marker ``pareto_improvement``: one over all objectives of a file.
 
-The file is JSON: ``{"objectives": [...]}``, each objective either a measure of ours,
+The file is JSON: ``{"objectives": [...]}``, each objective a measure of ours,
 ``{"name": "for the country", "measure": "js_distance", "dataset": "gss", "population": "US adults"}``,
-or scores that were computed elsewhere,
-``{"name": "helpfulness", "direction": "higher", "scores": {"model A": {"prompt 1": 0.7}, "model B": {...}}}``.
+scores that were computed elsewhere,
+``{"name": "helpfulness", "direction": "higher", "scores": {"model A": {"prompt 1": 0.7}, "model B": {...}}}``,
+or a function that the marker names in ``callables``,
+``{"name": "brevity", "direction": "higher", "callable": "brevity", "prompts": ["What is a poll?", ...]}``.
 """
 
 from __future__ import annotations
@@ -12,23 +14,43 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, PluralismError, nearest_names
+from pytest_pluralism.core.errors import (
+    DatasetError,
+    InvalidParameterError,
+    PluralismError,
+    invalid_parameter,
+    nearest_names,
+)
+from pytest_pluralism.core.measures import Measure
 from pytest_pluralism.datasets.survey_file import read_text
-from pytest_pluralism.evaluation.multi_objective import Objective, ParetoEvaluation, check_functions
+from pytest_pluralism.evaluation.objectives import (
+    WRITING,
+    CallableObjective,
+    ExternalObjective,
+    ResponseObjective,
+)
+from pytest_pluralism.evaluation.pareto import AGAINST, Objective, ParetoEvaluation, check_functions
 from pytest_pluralism.evaluation.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.rounds import Evaluation
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
 
-KEYWORDS = ("functions", "candidate", "reference", "seed")
+KEYWORDS = ("functions", "callables", "against", "candidate", "reference", "seed")
 
 DATASET = "a JSON file of objectives"
 EXAMPLE = "objectives.json"
 
 REMEDY = "The format of objectives is described in the reference, under 'Steering'."
+
+#: What an objective is made of; one of them.
+KINDS = ("measure", "scores", "callable")
+
+#: The fields of an objective that is a function.
+CALLABLE_FIELDS = ("name", "callable", "direction", "prompts", "max_new_tokens", "temperature")
 
 #: The measure that promises itself cannot be one of its own objectives.
 ITSELF = "pareto_improvement"
@@ -51,36 +73,125 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     entries = content.get("objectives") if isinstance(content, Mapping) else None
     if not isinstance(entries, list) or len(entries) < 2:
         raise DatasetError(f"{path}: must hold a field 'objectives' with at least two of them. {REMEDY}")
+    against = planning.keywords.get("against", AGAINST[0])
+    if against not in AGAINST:
+        raise invalid_parameter("against", planning.measure.name, " or ".join(map(repr, AGAINST)), repr(against))
+    callables = _callables(planning)
     objectives = []
     for number, entry in enumerate(entries, start=1):
         where = f"{path}, objective {number}"
         if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str) or not entry["name"]:
             raise DatasetError(f"{where}: must be an object with a 'name'. {REMEDY}")
-        given = {"measure", "scores"} & entry.keys()
+        given = [kind for kind in KINDS if kind in entry]
         if len(given) != 1:
-            raise DatasetError(f"{where}: must have either 'measure' or 'scores'. {REMEDY}")
-        read = _measured if "measure" in given else _external
-        objectives.append(read(planning, entry, where, path))
+            raise DatasetError(f"{where}: must have one of {', '.join(map(repr, KINDS))}. {REMEDY}")
+        if given == ["callable"]:
+            objectives.append(_called(planning, entry, where, path, callables))
+        else:
+            read = _measured if given == ["measure"] else _external
+            objectives.append(read(planning, entry, where, path))
+    unused = [name for name in callables if name not in {entry.get("callable") for entry in entries}]
+    if unused:
+        raise InvalidParameterError(f"{path}: no objective has 'callable': {unused[0]!r}, which callables= names.")
     functions = planning.keywords.get("functions", {})
     seed = planning.choose("seed")
     evaluation = ParetoEvaluation(
         tuple(objectives),
-        check_functions(functions, len(objectives)),
+        check_functions(functions, [one.name for one in objectives]),
         least=(planning.gate.at_least if planning.gate is not None else None) or 0.0,
         confidence_level=planning.confidence_level or 0.95,
         seed=seed,
+        against=against,
     )
-    return [
-        planning.planned(
-            evaluation,
-            source={
-                "name": path.name,
-                "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
-                "source": f"file {path.name}",
-            },
-            settings={"objectives": [one.name for one in objectives], "seed": seed},
+    source = {"name": path.name, "sha256": _sha256(text), "source": f"file {path.name}"}
+    settings = {"objectives": [one.name for one in objectives], "against": against, "seed": seed}
+    return [planning.planned(evaluation, source=source, settings=settings)]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _callables(planning: Planning) -> Mapping[str, Callable[..., Any]]:
+    """Return the functions that the marker names."""
+    given = planning.keywords.get("callables", {})
+    if not isinstance(given, Mapping) or not all(isinstance(n, str) and callable(f) for n, f in given.items()):
+        must = "a dict of names to functions, such as {'brevity': brevity}"
+        raise invalid_parameter("callables", planning.measure.name, must, repr(given)[:200])
+    return given
+
+
+def _called(
+    planning: Planning, entry: Mapping[str, Any], where: str, path: Path, callables: Mapping[str, Callable[..., Any]]
+) -> Objective:
+    """Return an objective that is a function of the project."""
+    for field in entry:
+        if field not in CALLABLE_FIELDS:
+            near = nearest_names(str(field), CALLABLE_FIELDS, most=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DatasetError(f"{where}: unknown field {field!r}{hint}")
+    name = entry["callable"]
+    if name not in callables:
+        near = nearest_names(str(name), callables, most=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InvalidParameterError(
+            f"{where}: the marker names no function {name!r}.{hint} Add callables={{{str(name)!r}: ...}} to it."
         )
-    ]
+    function, direction = callables[name], _direction(entry, where)
+    evaluation: CallableObjective | ResponseObjective
+    if "prompts" not in entry:
+        for field in ("max_new_tokens", "temperature"):
+            if field in entry:
+                raise DatasetError(
+                    f"{where}: {field!r} says how responses are written; add 'prompts', or leave it out."
+                )
+        evaluation = CallableObjective(entry["name"], function)
+        content = [entry["name"], str(name)]
+    else:
+        prompts = _prompts(entry["prompts"], where, path)
+        writing = dataclasses.replace(
+            WRITING,
+            **{field: entry[field] for field in ("max_new_tokens", "temperature") if field in entry},
+            seed=planning.choose("seed"),
+        )
+        evaluation = ResponseObjective(entry["name"], function, prompts, writing, planning.settings["template"])
+        content = [entry["name"], str(name), *prompts]
+    part = _part(planning, entry["name"], direction, evaluation, _sha256(json.dumps(content)))
+    return Objective(entry["name"], direction, evaluation, part=part)
+
+
+def _prompts(given: Any, where: str, path: Path) -> tuple[str, ...]:
+    """Return prompts from a list, or from a text file with one a line."""
+    if isinstance(given, str):
+        lines = read_text(path.parent / given, what="file of prompts", holds="prompt").splitlines()
+        given = [line.strip() for line in lines if line.strip()]
+    if not isinstance(given, list) or len(given) < 2 or not all(isinstance(one, str) and one.strip() for one in given):
+        raise DatasetError(
+            f"{where}: 'prompts' must be a list of at least two texts, or a text file with one a line, not "
+            f"{str(given)[:80]!r}."
+        )
+    return tuple(given)
+
+
+def _direction(entry: Mapping[str, Any], where: str) -> str:
+    direction = entry.get("direction", "higher")
+    if direction not in ("higher", "lower"):
+        raise DatasetError(f"{where}: 'direction' must be 'higher' or 'lower', not {direction!r}.")
+    return str(direction)
+
+
+def _part(planning: Planning, name: str, direction: str, evaluation: Evaluation, sha256: str) -> PlannedGate:
+    """Return the measurement of an objective that is no measure of ours, as a baseline stores it."""
+    measure = Measure("objective", "lower" if direction == "lower" else "higher", name, f"the objective {name!r}")
+    return PlannedGate(
+        measure,
+        planning.dataset,
+        evaluation,
+        None,
+        planning.confidence_level,
+        source={"name": name, "sha256": sha256, "source": planning.dataset},
+        population=name,
+    )
 
 
 def _measured(planning: Planning, entry: Mapping[str, Any], where: str, path: Path) -> Objective:
@@ -115,7 +226,7 @@ def _measured(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
         raise InvalidParameterError(f"{where}: {problems[0]}")
     if len(plans) != 1:
         raise DatasetError(f"{where}: measures {len(plans)} populations; an objective is one. Name one of them.")
-    return Objective(entry["name"], measure.direction, plans[0].evaluation)
+    return Objective(entry["name"], measure.direction, plans[0].evaluation, part=plans[0])
 
 
 def _external(planning: Planning, entry: Mapping[str, Any], where: str, path: Path) -> Objective:
@@ -129,11 +240,12 @@ def _external(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
             raise DatasetError(f"{where}: {beside} is not JSON: {error}.") from error
     if not isinstance(scores, Mapping) or not all(isinstance(rows, Mapping) and rows for rows in scores.values()):
         raise DatasetError(f"{where}: 'scores' must give for each model an object of units and numbers. {REMEDY}")
-    direction = entry.get("direction", "higher")
-    if direction not in ("higher", "lower"):
-        raise DatasetError(f"{where}: 'direction' must be 'higher' or 'lower', not {direction!r}.")
+    direction = _direction(entry, where)
+    stored = planning.keywords.get("against") == "baseline"
+    if stored and "reference" in planning.keywords:
+        raise InvalidParameterError("reference= names a model beside against='baseline'. Leave one of the two out.")
     sides = []
-    for role in ("candidate", "reference"):
+    for role in ("candidate",) if stored else ("candidate", "reference"):
         model = planning.keywords.get(role)
         if not isinstance(model, str):
             raise InvalidParameterError(
@@ -150,6 +262,11 @@ def _external(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
                     f"{where}: the score of {model!r} for {unit!r} must be a finite number, not {value!r}."
                 )
         sides.append({str(unit): float(value) for unit, value in scores[model].items()})
+    if stored:
+        external = ExternalObjective(sides[0])
+        digest = _sha256(json.dumps(sorted(sides[0])))
+        part = _part(planning, entry["name"], direction, external, digest)
+        return Objective(entry["name"], direction, external, part=part)
     if set(sides[0]) != set(sides[1]):
         only = sorted(set(sides[0]) ^ set(sides[1]))
         raise DatasetError(

@@ -22,6 +22,7 @@ ROLES = {
     "responses": "language_model",
     "entailment": "entailment_model",
     "rewards": "value_model",
+    "objectives": "language_model",
 }
 
 
@@ -31,11 +32,12 @@ class Round:
 
     Attributes
     ----------
-    work : {"answers", "full_answers", "responses", "entailment", "rewards"}
+    work : {"answers", "full_answers", "responses", "entailment", "rewards", "objectives"}
         What is asked for.
     requests : tuple
         A ``Prompt`` each for answers and responses, a ``FullAnswerPrompt`` for full answers, an ``EntailmentPair`` for
-        entailment, a ``RewardRequest`` for rewards. Equal requests, here and in other gates, are answered once.
+        entailment, a ``RewardRequest`` for rewards, a ``CallableObjective`` for objectives. Equal requests, here and in
+        other gates, are answered once.
     settings : GenerationSettings or None
         How responses are written.
     n_draws : int
@@ -56,8 +58,8 @@ class Round:
         return self.named or ROLES[self.work]
 
 
-#: Yields rounds, is sent one result a request (an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores, or
-#: a reward as a float), returns the scores.
+#: Yields rounds, is sent one result a request (an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores, a
+#: reward as a float, or a dict of scores by unit), returns the scores.
 Rounds = Generator[Round, Sequence[Any], Scores]
 
 

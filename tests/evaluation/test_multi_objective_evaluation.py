@@ -19,13 +19,11 @@ from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.datasets.steering_trade_offs import load_trade_offs
 from pytest_pluralism.evaluation.distributional import AskSettings
 from pytest_pluralism.evaluation.multi_objective import (
-    Objective,
-    ParetoEvaluation,
     TradeOffEvaluation,
     TradeOffSettings,
-    check_functions,
     refuse_nothing_to_steer_to,
 )
+from pytest_pluralism.evaluation.pareto import Objective, ParetoEvaluation, check_functions
 from pytest_pluralism.evaluation.rounds import Round
 
 BENCHMARK = Path(__file__).parents[2] / "fixtures" / "trade_offs.jsonl"
@@ -260,7 +258,34 @@ def test_functions_are_computed_for_both():
     scores, _ = pareto(
         external("one", [1, 1], [0, 0]), external("two", [0, 0], [0.5, 0.5]), functions={"equal": (0.5, 0.5)}
     )
-    assert scores.details["functions"] == {"equal": {"candidate": 0.5, "reference": 0.25}}
+    found = {"candidate": 0.5, "reference": 0.25, "gain": 0.25, "low": 0.25, "high": 0.25}
+    assert scores.details["functions"] == {"equal": found}
+
+
+def test_a_function_may_be_any_of_the_project_and_sees_values_in_their_own_units():
+    seen = []
+
+    def worst(values):
+        seen.append(values)
+        return min(values["one"], 1 - values["two"])
+
+    scores, _ = pareto(
+        external("one", BASE + 0.1 + NOISE[0], BASE),
+        external("two", BASE - 0.2 + NOISE[1], BASE, "lower"),
+        functions={"worst": worst, "equal": (0.5, 0.5)},
+    )
+    one, two = np.mean(BASE + 0.1 + NOISE[0]), np.mean(BASE - 0.2 + NOISE[1])
+    assert seen[0] == {"one": pytest.approx(one), "two": pytest.approx(two)}
+    assert scores.details["functions"]["worst"]["candidate"] == pytest.approx(min(one, 1 - two))
+    # The gain of a linear function is the same sum of gains, and so is its interval, nearly.
+    equal = scores.details["functions"]["equal"]
+    gains = 0.5 * (0.1 + NOISE[0]) + 0.5 * (0.2 - NOISE[1])
+    assert equal["gain"] == pytest.approx(gains.mean())
+    half = 1.96 * gains.std(ddof=1) / math.sqrt(60)
+    assert equal["low"] == pytest.approx(gains.mean() - half, abs=0.2 * half)
+    assert equal["high"] == pytest.approx(gains.mean() + half, abs=0.2 * half)
+    with pytest.raises(InvalidParameterError, match="return a finite number from 'f'"):
+        pareto(external("one", [1, 1], [0, 0]), external("two", [1, 1], [0, 0]), functions={"f": lambda _: None})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,6 +342,10 @@ def test_mistakes():
     with pytest.raises(InvalidParameterError, match="not all 0"):
         ParetoEvaluation(two, {"f": (0.0, 0.0)})
     with pytest.raises(InvalidParameterError, match="'functions'"):
-        check_functions([0.5, 0.5], 2)
+        check_functions([0.5, 0.5], ["one", "two"])
+    with pytest.raises(InvalidParameterError, match="or to functions of a dict of one, two"):
+        check_functions({"f": "equal"}, ["one", "two"])
+    with pytest.raises(InvalidParameterError, match="'against'"):
+        ParetoEvaluation(two, against="yesterday")
     with pytest.raises(DatasetError, match="cannot be paired"):
         pareto(external("one", [1, 2], [0]), external("two", [1], [0]))

@@ -163,13 +163,122 @@ def test_wrong_markers(project, marker, says):
     result.stdout.fnmatch_lines([says])
 
 
+CALLABLES = '''
+import pytest
+
+
+def certainty(language_model):
+    """How sure the model is of its first answer, for each of 40 questions."""
+    from pytest_pluralism.core.records import Prompt
+
+    texts = [f"Q{n}?\\nA. Yes\\nB. No" for n in range(40)]
+    answers = language_model.answer([Prompt(text, ("A", "B")) for text in texts])
+    return {text: max(answer.log_probabilities) - 0.001 * n for n, (text, answer) in enumerate(zip(texts, answers))}
+
+
+def words(prompt, response):
+    return len(response.split()) + len(prompt) / 100
+
+
+@pytest.mark.pareto_improvement(
+    "called.json",
+    callables={"certainty": certainty, "words": words},
+    functions={"worst": lambda values: min(values.values()), "equal": [0.5, 0.5]},
+    at_least=0.0,
+)
+def test_better(): ...
+
+
+def test_in_my_own_words(pluralism):
+    gain = pluralism.evaluate("pareto_improvement", "called.json", callables={"certainty": certainty, "words": words})
+    assert gain.value > 0
+'''
+
+
+def test_functions_of_the_project_are_objectives(project):
+    writes = """
+    def generate(self, prompts, settings, *, n_draws=1, progress=None):
+        from pytest_pluralism.core.records import Response
+
+        assert (settings.max_new_tokens, settings.temperature) == (9, 0.0)
+        return [(Response("so " * (8 if self.skill < 0.7 else 4), 9, "length", 0),) for prompt in prompts]
+
+    def close(self):"""
+    project.makeconftest(CONFTEST.replace("\n    def close(self):", writes))
+    (project.path / "prompts.txt").write_text("".join(f"What is {'x' * n}?\n\n" for n in range(20)), encoding="utf-8")
+    objectives = [
+        {"name": "sure", "callable": "certainty"},
+        {"name": "wordy", "callable": "words", "direction": "lower", "prompts": "prompts.txt", "max_new_tokens": 9},
+    ]
+    (project.path / "called.json").write_text(json.dumps({"objectives": objectives}), encoding="utf-8")
+    project.makepyfile(CALLABLES)
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.9", "--pluralism-reference-model=skill:0.6")
+    result.assert_outcomes(passed=2)
+    sure, wordy = verdict["details"]["objectives"]
+    assert wordy["candidate"] == pytest.approx(4 + sum(len(f"What is {'x' * n}?") for n in range(20)) / 2000)
+    assert wordy["gain"] == pytest.approx(4.0)
+    assert (sure["n"], wordy["n"]) == (40, 20)
+    assert set(verdict["details"]["functions"]) == {"worst", "equal"}
+    assert verdict["details"]["functions"]["worst"]["candidate"] == pytest.approx(sure["candidate"])
+
+
+@pytest.mark.parametrize(
+    ("objective", "keywords", "says"),
+    [
+        (
+            {"callable": "bervity"},
+            "callables={'brevity': len}",
+            "*names no function 'bervity'. Did you mean 'brevity'*",
+        ),
+        ({"callable": "brevity"}, "callables=[len]", "*'callables' parameter*dict of names to functions*"),
+        ({"callable": "a"}, "callables={'a': len, 'b': len}", "*no objective has 'callable': 'b'*"),
+        ({"callable": "a", "promts": []}, "callables={'a': len}", "*unknown field 'promts'; did you mean 'prompts'*"),
+        ({"callable": "a", "prompts": ["one"]}, "callables={'a': len}", "*'prompts' must be a list of at least two*"),
+        ({"callable": "a", "temperature": 1}, "callables={'a': len}", "*add 'prompts', or leave it out*"),
+        ({"callable": "a", "prompts": ["x", "y"], "temperature": -1}, "callables={'a': len}", "*'temperature'*"),
+        ({"callable": "a", "direction": "up"}, "callables={'a': len}", "*'direction'*"),
+    ],
+)
+def test_wrong_functions(project, objective, keywords, says):
+    path = project.path / "objectives.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["objectives"][1] = {"name": "second", **objective}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    write(project, f'pareto_improvement("objectives.json", {keywords}, at_least=0)')
+    result = project.runpytest_inprocess("--pluralism-model=skill:0.8")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([says])
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        ("lambda model: [1.0]", "*must return a dict of units and finite numbers. Got*1.0*instead*"),
+        (
+            "lambda model: {'a': float('nan'), 'b': 1}",
+            "*must return a dict of units and finite numbers. Got nan for 'a'*",
+        ),
+        ("lambda model: {1: 2.0}", "*Got the unit 1 instead*"),
+    ],
+)
+def test_what_a_function_returns_is_checked(project, function, says):
+    path = project.path / "objectives.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["objectives"][1] = {"name": "second", "callable": "f"}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    write(project, f'pareto_improvement("objectives.json", callables={{"f": {function}}}, at_least=0)')
+    result = project.runpytest_inprocess("--pluralism-model=skill:0.8", "--pluralism-reference-model=skill:0.5")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([says])
+
+
 @pytest.mark.parametrize(
     ("objective", "says"),
     [
         ({"measure": "js_distanc", "dataset": "town.jsonl"}, "*Did you mean 'js_distance'*"),
         ({"measure": "js_distance", "dataset": "town.jsonl", "populaton": "Town"}, "*did you mean 'population'*"),
         ({"measure": "js_distance"}, "*'dataset' must be*"),
-        ({"measure": "js_distance", "scores": {}}, "*either 'measure' or 'scores'*"),
+        ({"measure": "js_distance", "scores": {}}, "*one of 'measure', 'scores', 'callable'*"),
         ({"scores": {"new": {}}}, "*an object of units and numbers*"),
         ({"scores": {"new": {"a": 1}, "old": {"b": 1}}}, "*different units*"),
         ({"scores": {"new": {"a": "x"}, "old": {"a": 1}}}, "*must be a finite number*"),
