@@ -14,11 +14,9 @@ import pytest
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.files import check_writable
+from pytest_pluralism.report.forms import ENDINGS, missing_extra
 
 __all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve"]
-
-#: The endings of report files that can be written.
-REPORT_ENDINGS = (".json", ".md")
 
 PROTOCOLS = ("sound", "sorensen2024", "modular_pluralism")
 
@@ -92,8 +90,8 @@ def _flag(text: str) -> bool:
 
 def _report_path(text: str) -> Path:
     path = Path(text)
-    if path.suffix not in REPORT_ENDINGS:
-        raise ValueError(f"must end with {' or '.join(REPORT_ENDINGS)}, because the ending chooses the format.")
+    if path.suffix not in ENDINGS:
+        raise ValueError(f"must end with {' or '.join(ENDINGS)}, because the ending chooses the format.")
     return path
 
 
@@ -347,3 +345,6 @@ def _check_reports(paths: tuple[Path, ...]) -> None:
         why = check_writable(path)
         if why:
             raise pytest.UsageError(f"--pluralism-report cannot be written: {why}.")
+        missing = missing_extra(path)
+        if missing:
+            raise pytest.UsageError(f"--pluralism-report={path}: {missing}")

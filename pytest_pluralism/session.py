@@ -445,11 +445,9 @@ class PluralismSession:
             self._store_baselines()
         for path in self.settings["report"]:
             from pytest_pluralism.files import write_atomically
-            from pytest_pluralism.report.json_report import report_json
-            from pytest_pluralism.report.markdown import report_markdown
+            from pytest_pluralism.report.forms import rendered
 
-            render = report_markdown if path.suffix == ".md" else report_json
-            text = render(self.entries.values(), self.run_provenance(complete=complete))
+            text = rendered(path, self.entries.values(), self.run_provenance(complete=complete))
             try:
                 write_atomically(path, text)
             except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ __all__ = [
     "headline",
     "interval_words",
     "printable",
+    "reference_name",
     "subject",
     "verdict_message",
     "worst_unit",
@@ -120,6 +121,13 @@ def headline(entry: ReportEntry, /) -> str:
     return line
 
 
+def reference_name(name: str, /) -> str:
+    """Return the words for a reference, ``human sampling floor`` for ``sampling_floor``."""
+    if budget := _BUDGET.fullmatch(name):
+        return f"first {budget[1]} words"
+    return dict(_BASE_REFERENCES).get(name, name.replace("_", " "))
+
+
 def change_origin(estimate: Estimate, change: Estimate, /) -> str:
     """Return what a change is between, ``was 0.351, is 0.382``."""
     return f"was {estimate.value - change.value:.3f}, is {estimate.value:.3f}"
@@ -199,8 +207,8 @@ def _references(entry: ReportEntry) -> Iterator[str]:
         if name in entry.scores.references:
             yield f"{words} {entry.scores.references[name]:.2f}"
     for name, value in entry.scores.references.items():
-        if budget := _BUDGET.fullmatch(name):
-            yield f"first {budget[1]} words {value:.2f}"
+        if _BUDGET.fullmatch(name):
+            yield f"{reference_name(name)} {value:.2f}"
     others = entry.scores.other_populations
     shown = list(others.items())[:MOST_POPULATIONS]
     for name, value in shown:

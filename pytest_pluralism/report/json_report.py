@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_pluralism.core.records import Estimate, Gate, ReportEntry, UnitScore, Verdict
 
-__all__ = ["SCHEMA", "entry_json", "error_json", "estimate_json", "report_json", "required_json"]
+__all__ = ["SCHEMA", "entry_json", "error_json", "estimate_json", "report_content", "report_json", "required_json"]
 
 SCHEMA = "pytest-pluralism/report/1"
 
@@ -103,8 +103,8 @@ def estimate_json(estimate: Estimate, /) -> dict[str, Any]:
     }
 
 
-def report_json(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
-    """Return the text of a report."""
+def report_content(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> dict[str, Any]:
+    """Return a report as JSON values: what every form of it is made from."""
     verdicts = []
     for entry in entries:
         shown = {name: value for name, value in entry.items() if name not in _INSIDE}
@@ -114,8 +114,12 @@ def report_json(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /)
             if set(shown["baseline"]) <= {"key"}:
                 del shown["baseline"]
         verdicts.append(shown)
-    content = {"schema": SCHEMA, "run": dict(run), "verdicts": verdicts}
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return {"schema": SCHEMA, "run": dict(run), "verdicts": verdicts}
+
+
+def report_json(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
+    """Return the text of a report."""
+    return json.dumps(report_content(entries, run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _judged(verdict: Verdict) -> dict[str, Any]:

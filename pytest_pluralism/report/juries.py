@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pytest_pluralism.report.windows import markdown_text
 
-__all__ = ["jury_lines"]
+__all__ = ["jury_lines", "made_words"]
 
 
 #: Single figures of a jury, and what they are called.
@@ -28,7 +28,7 @@ def jury_lines(entry: Mapping[str, Any], /) -> Iterator[str]:
     whom = f", {markdown_text(population)}" if population else ""
     yield f"### {markdown_text(entry.get('key', ''))}{whom}: {markdown_text(name)}"
     yield ""
-    yield _made(jurors, details)
+    yield made_words(jurors, details, escape=markdown_text)
     yield ""
     level = f"{100 * curve['confidence_level']:g} %"
     groups = details.get("curve_by_group") or {}
@@ -58,15 +58,17 @@ def jury_lines(entry: Mapping[str, Any], /) -> Iterator[str]:
         yield ""
 
 
-def _made(jurors: Mapping[str, Any], details: Mapping[str, Any]) -> str:
-    """Say who the jurors are, and how much they are to be believed."""
+def made_words(
+    jurors: Mapping[str, Any], details: Mapping[str, Any], /, *, escape: Callable[[object], str] = str
+) -> str:
+    """Say who the jurors are, and how much they are to be believed; ``escape`` treats what is not ours."""
     if jurors["kind"] == "recorded":
         words = f"{jurors['n']} jurors, {jurors['votes']} recorded votes."
     else:
-        words = f"{jurors['n']} jurors, {markdown_text(jurors['made'])}: estimates, not people."
-        found = ", ".join(f"{markdown_text(name)} {_number(value)}" for name, value in jurors["accuracy"].items())
+        words = f"{jurors['n']} jurors, {escape(jurors['made'])}: estimates, not people."
+        found = ", ".join(f"{escape(name)} {_number(value)}" for name, value in jurors["accuracy"].items())
         words += f" On votes they were not shown: {found}." if found else " Nothing is known of how well they predict."
-    words += f" {markdown_text(details['scale']['mapping'])}."
+    words += f" {escape(details['scale']['mapping'])}."
     for name, told in _FIGURES.items():
         if details.get(name) is not None:
             words += f" {told} {_number(details[name])}."

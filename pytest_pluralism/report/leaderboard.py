@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pytest_pluralism.core.messages import printable
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
 from pytest_pluralism.report.json_report import SCHEMA
 
-__all__ = ["Leaderboard", "leaderboard_lines", "read_leaderboard"]
+__all__ = ["Leaderboard", "leaderboard_lines", "leaderboard_of", "read_leaderboard"]
 
 
 @dataclass(frozen=True)
@@ -50,22 +50,32 @@ def read_leaderboard(paths: Sequence[Path], /) -> Leaderboard:
     DatasetError
         If a file is no report of ours, fewer than two models were measured, or they share no objective.
     """
+    return leaderboard_of((str(path), entry) for path in paths for entry in _verdicts(path))
+
+
+def leaderboard_of(entries: Iterable[tuple[str, Mapping[str, Any]]], /) -> Leaderboard:
+    """Gather verdicts, each with the name of where it comes from.
+
+    Raises
+    ------
+    DatasetError
+        If fewer than two models were measured, they share no objective, or one model has two results.
+    """
     found: dict[str, dict[str, tuple[float, str, str]]] = {}
-    for path in paths:
-        for entry in _verdicts(path):
-            estimate = entry.get("estimate")
-            if entry.get("direction") not in ("higher", "lower") or not estimate or estimate.get("value") is None:
-                continue
-            model = str(entry["model"].get("name"))
-            # Only what was measured on the same data in the same way can be put side by side.
-            way = json.dumps([(entry.get("dataset") or {}).get("sha256"), entry.get("settings")], sort_keys=True)
-            mine = found.setdefault(model, {})
-            new = (float(estimate["value"]), entry["direction"], way)
-            if mine.setdefault(entry["key"], new) != new:
-                raise DatasetError(
-                    f"{path}: the model {model!r} has two different results for {entry['key']!r} in these reports. "
-                    "Name each run once, or give the models different names."
-                )
+    for path, entry in entries:
+        estimate = entry.get("estimate")
+        if entry.get("direction") not in ("higher", "lower") or not estimate or estimate.get("value") is None:
+            continue
+        model = str(entry["model"].get("name"))
+        # Only what was measured on the same data in the same way can be put side by side.
+        way = json.dumps([(entry.get("dataset") or {}).get("sha256"), entry.get("settings")], sort_keys=True)
+        mine = found.setdefault(model, {})
+        new = (float(estimate["value"]), entry["direction"], way)
+        if mine.setdefault(entry["key"], new) != new:
+            raise DatasetError(
+                f"{path}: the model {model!r} has two different results for {entry['key']!r} in these reports. "
+                "Name each run once, or give the models different names."
+            )
     if len(found) < 2:
         raise DatasetError(
             f"These reports hold results of {len(found)} model(s), and a leaderboard needs two. Name more reports."

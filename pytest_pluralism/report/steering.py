@@ -7,10 +7,10 @@ from typing import Any
 
 from pytest_pluralism.report.windows import markdown_text as _text
 
-__all__ = ["confusion_svg", "steering_lines"]
+__all__ = ["CHECKS", "confusion_svg", "steering_lines"]
 
 #: The rows of the table of checks: name, where it stands in the details, and what it is compared with.
-_CHECKS = (
+CHECKS = (
     ("gain over the unsteered model", ("gain", "value"), "above 0"),
     ("movement under steering", ("movement", "steered"), ""),
     ("movement under placebos", ("movement", "placebo"), "less"),
@@ -49,7 +49,7 @@ def _head(entry: Mapping[str, Any]) -> Iterator[str]:
 
 def _checks(details: Mapping[str, Any]) -> Iterator[str]:
     rows = []
-    for name, (group, field), wanted in _CHECKS:
+    for name, (group, field), wanted in CHECKS:
         value = (details.get(group) or {}).get(field)
         if value is not None:
             rows.append(f"| {name} | {value:+.3f} | {wanted} |")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_pluralism.core.messages import printable
 
-__all__ = ["markdown_text", "window_lines"]
+__all__ = ["MOST_CHARACTERS", "markdown_text", "marked_segments", "window_lines"]
 
 #: Most characters of a response that are shown.
 MOST_CHARACTERS = 2_000
@@ -74,26 +74,32 @@ def _cells(number: int, answer: Mapping[str, Any], outside: bool, draw: int) -> 
     yield word if answer.get("draw") == draw else f"{word} (response {answer.get('draw', 0) + 1})"
 
 
-def _marked(text: str, answers: Sequence[Mapping[str, Any]], draw: int) -> Iterator[str]:
-    """Yield a response as a quotation, with what holds an answer in bold and the numbers of the answers behind it."""
-    shown = text[:MOST_CHARACTERS]
+def marked_segments(
+    text: str, answers: Sequence[Mapping[str, Any]], draw: int, /
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the pieces of a response in their order, with the numbers of the answers that stand in each."""
     # For each place of the text, the answers that are found there.
-    numbers: list[list[int]] = [[] for _ in shown]
+    numbers: list[list[int]] = [[] for _ in text]
     for number, answer in enumerate(answers, start=1):
         evidence = answer.get("evidence")
         if not answer["held"] or not evidence or answer.get("draw") != draw:
             continue
-        at = shown.find(evidence)
+        at = text.find(evidence)
         if at >= 0:
             for place in range(at, at + len(evidence)):
                 numbers[place].append(number)
-    line = ""
     start = 0
-    for end in range(1, len(shown) + 1):
-        if end < len(shown) and numbers[end] == numbers[start]:
+    for end in range(1, len(text) + 1):
+        if end < len(text) and numbers[end] == numbers[start]:
             continue
-        line += _segment(shown[start:end], numbers[start], _escaped)
+        yield text[start:end], tuple(numbers[start])
         start = end
+
+
+def _marked(text: str, answers: Sequence[Mapping[str, Any]], draw: int) -> Iterator[str]:
+    """Yield a response as a quotation, with what holds an answer in bold and the numbers of the answers behind it."""
+    shown = text[:MOST_CHARACTERS]
+    line = "".join(_segment(piece, numbers, _escaped) for piece, numbers in marked_segments(shown, answers, draw))
     if len(text) > len(shown):
         line += " …"
     if not line.strip():

@@ -1,0 +1,41 @@
+"""The forms of a report, by the ending of its file; each is imported when it is first wanted."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.core.errors import MissingExtraError
+
+__all__ = ["ENDINGS", "missing_extra", "rendered"]
+
+_RENDERERS = {
+    ".json": "pytest_pluralism.report.json_report:report_json",
+    ".md": "pytest_pluralism.report.markdown:report_markdown",
+    ".html": "pytest_pluralism.report.html:report_html",
+}
+
+#: The endings of report files that can be written.
+ENDINGS = tuple(_RENDERERS)
+
+
+def rendered(path: Path, entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
+    """Return the text of a report in the form that the ending of its path names."""
+    module, _, name = _RENDERERS[path.suffix].partition(":")
+    text: str = getattr(importlib.import_module(module), name)(entries, run)
+    return text
+
+
+def missing_extra(path: Path, /) -> str | None:
+    """Return what to install before a report of this form can be made; ``None`` where nothing is missing."""
+    if path.suffix != ".html":
+        return None
+    from pytest_pluralism.report.templates import check_extra
+
+    try:
+        check_extra()
+    except MissingExtraError as error:
+        return str(error)
+    return None
