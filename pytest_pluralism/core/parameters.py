@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ import numpy.typing as npt
 from pytest_pluralism.core.errors import invalid_parameter
 
 FloatArray = npt.NDArray[np.float64]
+
+#: Numbers beyond this are refused where they are squared or added up: float64 would overflow.
+MOST_MAGNITUDE = 1e150
 
 #: How far the sum of a distribution may be from 1 before it is refused.
 SUM_TOLERANCE = 1e-6
@@ -50,9 +54,12 @@ def number_array(values: npt.ArrayLike, /, *, name: str, function: str) -> Float
     return array
 
 
-def finite_array(values: npt.ArrayLike, /, *, name: str, function: str, minimum_ndim: int = 1) -> FloatArray:
+def finite_array(
+    values: npt.ArrayLike, /, *, name: str, function: str, minimum_ndim: int = 1, moderate: bool = False
+) -> FloatArray:
     """Return ``values`` as a float64 array that is not empty and holds no NaN or infinity.
 
+    With ``moderate`` numbers whose squares overflow are refused, too.
     The input is never changed; the result may share memory with it and must not be written to.
     """
     array = number_array(values, name=name, function=function)
@@ -64,6 +71,16 @@ def finite_array(values: npt.ArrayLike, /, *, name: str, function: str, minimum_
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         raise invalid_parameter(name, function, "finite everywhere", f"{array[where]} at index {where}")
+    return moderate_array(array, name=name, function=function) if moderate else array
+
+
+def moderate_array(array: FloatArray, /, *, name: str, function: str) -> FloatArray:
+    """Return ``array`` unless it holds finite numbers so large that their squares overflow."""
+    large = np.isfinite(array) & (np.abs(array) > MOST_MAGNITUDE)
+    if large.any():
+        where = tuple(int(i) for i in np.argwhere(large)[0])
+        must = f"of a magnitude up to {MOST_MAGNITUDE:g} (rescale it)"
+        raise invalid_parameter(name, function, must, f"{array[where]} at index {where}")
     return array
 
 
@@ -72,7 +89,7 @@ def probability_array(values: npt.ArrayLike, /, *, name: str, function: str) -> 
 
     Sums within 1e-6 of 1 are accepted and rescaled to 1 exactly (to rounding).
     """
-    array = finite_array(values, name=name, function=function)
+    array = finite_array(values, name=name, function=function, moderate=True)
     if array.shape[-1] < 2:
         raise invalid_parameter(name, function, "distributions over at least two options", f"shape {array.shape}")
     if (array < 0).any():
@@ -87,6 +104,21 @@ def probability_array(values: npt.ArrayLike, /, *, name: str, function: str) -> 
         )
     result: FloatArray = array / sums
     return result
+
+
+def one_of(value: Any, choices: Iterable[str], /, *, name: str, function: str) -> str:
+    """Return ``value`` if it is one of the choices."""
+    known = tuple(choices)
+    if not isinstance(value, str) or value not in known:
+        raise invalid_parameter(name, function, f"one of {', '.join(map(repr, known))}", repr(value)[:80])
+    return value
+
+
+def callable_of(value: Any, /, *, name: str, function: str) -> Any:
+    """Return ``value`` if it can be called."""
+    if not callable(value):
+        raise invalid_parameter(name, function, "a function", repr(value)[:80])
+    return value
 
 
 def unit_interval(value: float, /, *, name: str, function: str, open_interval: bool = True) -> float:
@@ -108,6 +140,8 @@ def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool
         raise invalid_parameter(name, function, "a real number", repr(value)) from error
     if math.isnan(number) or (math.isinf(number) and not allow_infinite):
         raise invalid_parameter(name, function, "a finite real number", repr(value))
+    if abs(number) > MOST_MAGNITUDE and not allow_infinite:
+        raise invalid_parameter(name, function, f"a real number of a magnitude up to {MOST_MAGNITUDE:g}", repr(value))
     return number
 
 

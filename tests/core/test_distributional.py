@@ -399,7 +399,7 @@ class TestReferences:
         with pytest.raises(InvalidParameterError, match="'n_respondents' parameter of sampling_floor"):
             sampling_floor([[0.5, 0.5]] * 2, n_respondents=[1, 2, 3])
         with pytest.raises(InvalidParameterError, match="'rng' parameter of shuffle_control"):
-            shuffle_control([0.5, 0.5], [0.5, 0.5], method="monte_carlo", rng=0)
+            shuffle_control([0.5, 0.5], [0.5, 0.5], method="monte_carlo", rng="0")
 
     def test_order_bias_of_always_the_first_place_is_the_maximum(self):
         # Under cyclic orders of K options, the first place holds each option once.

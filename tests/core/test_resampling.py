@@ -128,7 +128,7 @@ def test_degenerate_and_unchanged():
 
 
 def test_errors():
-    with pytest.raises(InvalidParameterError, match="'method' parameter of bootstrap_interval must be 'bca'"):
+    with pytest.raises(InvalidParameterError, match="'method' parameter of bootstrap_interval must be one of 'bca'"):
         bootstrap_interval(MICE, method="basic")
     with pytest.raises(InvalidParameterError, match="'n_resamples' parameter of bootstrap_means"):
         bootstrap_means(MICE, n_resamples=0)

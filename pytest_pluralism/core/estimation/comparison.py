@@ -12,14 +12,16 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.intervals import bound_p_value, estimate_units, units_of
+from pytest_pluralism.core.estimation.intervals import bound_p_value, checked_estimate, estimate_units, units_of
 from pytest_pluralism.core.estimation.shares import EXACT, WILSON
 from pytest_pluralism.core.parameters import (
     FloatArray,
     cluster_codes,
     finite_array,
     generator_of,
+    moderate_array,
     number_array,
+    one_of,
     real_number,
     same_length,
     whole_number,
@@ -100,7 +102,7 @@ def compare_paired(
     0.133 [-0.010, 0.277]
     """
     function = "compare_paired"
-    if method in (EXACT, WILSON):
+    if isinstance(method, str) and method in (EXACT, WILSON):
         raise invalid_parameter("method", function, "one for differences, which are no shares", repr(method))
     left = _side(candidate, "candidate", function)
     right = _side(baseline, "baseline", function)
@@ -158,6 +160,7 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     """
     function = "subtract_estimates"
     for name, estimate in (("left", left), ("right", right)):
+        checked_estimate(estimate, name=name, function=function)
         if not estimate.values or len(estimate.unit_ids) != len(estimate.values):
             raise invalid_parameter(name, function, "an estimate that keeps its units by name", f"{estimate}")
     only_left = sorted(set(left.unit_ids) - set(right.unit_ids))
@@ -279,12 +282,11 @@ def sign_flip(
     0.03125
     """
     function = "sign_flip"
-    array = finite_array(differences, name="differences", function=function)
+    array = finite_array(differences, name="differences", function=function, moderate=True)
     if array.ndim != 1:
         raise invalid_parameter("differences", function, "an array with one axis", f"shape {array.shape}")
     null = real_number(margin, name="margin", function=function)
-    if alternative not in _ALTERNATIVES:
-        raise invalid_parameter("alternative", function, "'two-sided', 'greater' or 'less'", repr(alternative))
+    one_of(alternative, _ALTERNATIVES, name="alternative", function=function)
     n_resamples = whole_number(n_resamples, name="n_resamples", function=function)
     generator = generator_of(rng, function=function)
     codes = cluster_codes(clusters, len(array), function=function)
@@ -368,8 +370,8 @@ def non_inferiority(
     limit = max(
         _margin(margin, name="margin", function=function), _margin(noise_floor, name="noise_floor", function=function)
     )
-    if worse not in ("higher", "lower"):
-        raise invalid_parameter("worse", function, "'higher' or 'lower'", repr(worse))
+    one_of(worse, ("higher", "lower"), name="worse", function=function)
+    checked_estimate(change, name="change", function=function)
     if worse == "higher":
         p_value = bound_p_value(change, limit, alternative="less")
     else:
@@ -455,14 +457,13 @@ def mcnemar(candidate: npt.ArrayLike, baseline: npt.ArrayLike, /, *, alternative
     0.03125
     """
     function = "mcnemar"
-    left = finite_array(candidate, name="candidate", function=function)
-    right = finite_array(baseline, name="baseline", function=function)
+    left = finite_array(candidate, name="candidate", function=function, moderate=True)
+    right = finite_array(baseline, name="baseline", function=function, moderate=True)
     for name, side in (("candidate", left), ("baseline", right)):
         if side.ndim != 1 or not np.isin(side, (0.0, 1.0)).all():
             raise invalid_parameter(name, function, "an array of 0 and 1 with one axis", f"shape {side.shape}")
     same_length(left, right, name="candidate", other_name="baseline", function=function)
-    if alternative not in _ALTERNATIVES:
-        raise invalid_parameter("alternative", function, "'two-sided', 'greater' or 'less'", repr(alternative))
+    one_of(alternative, _ALTERNATIVES, name="alternative", function=function)
     better, worse = int((left > right).sum()), int((left < right).sum())
     changed = better + worse
     p_value = 1.0 if changed == 0 else _binomial_p_value(better, changed, alternative)
@@ -487,7 +488,7 @@ def _side(values: npt.ArrayLike, name: str, function: str) -> FloatArray:
         raise invalid_parameter(name, function, "a non-empty array with one axis", f"shape {array.shape}")
     if np.isinf(array).any():
         raise invalid_parameter(name, function, "finite everywhere", "an infinity")
-    return array
+    return moderate_array(array, name=name, function=function)
 
 
 def _some(names: list[str]) -> str:

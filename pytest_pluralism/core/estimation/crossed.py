@@ -91,6 +91,9 @@ def estimate_crossed(
     common = _variance_of(cell_variance, "cell_variance", function)
     beside = _variance_of(extra_variance, "extra_variance", function)
     shift = real_number(bias, name="bias", function=function)
+    for name, names in (("unit_ids", unit_ids), ("crossed_ids", crossed_ids)):
+        if not isinstance(names, Sequence):
+            raise invalid_parameter(name, function, "a sequence of names, empty for none", repr(names)[:80])
     value = math.fsum(first) / len(first)
     n_clusters = min(len(first), len(second))
     if confidence_level is None:
@@ -273,7 +276,7 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
 
 
 def _margin(values: npt.ArrayLike | Sequence[float], name: str, function: str) -> FloatArray:
-    array = finite_array(values, name=name, function=function)
+    array = finite_array(values, name=name, function=function, moderate=True)
     if array.ndim != 1:
         raise invalid_parameter(name, function, "an array with one axis", f"shape {array.shape}")
     return array

@@ -22,7 +22,9 @@ from pytest_pluralism.core.parameters import (
     FloatArray,
     cluster_codes,
     generator_of,
+    moderate_array,
     number_array,
+    one_of,
     real_number,
     unit_interval,
     whole_number,
@@ -195,8 +197,7 @@ def estimate_units(
     array = _scores(values, function=function)
     n_asked = len(array)
     freedom: float | None = None
-    if method not in METHODS:
-        raise invalid_parameter("method", function, f"one of {', '.join(map(repr, METHODS))}", repr(method))
+    one_of(method, METHODS, name="method", function=function)
     level = None
     if confidence_level is not None:
         level = unit_interval(confidence_level, name="confidence_level", function=function)
@@ -316,6 +317,7 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     >>> print(wide, wide.confidence_level)
     0.350 [-0.027, 0.727] 0.99
     """
+    checked_estimate(estimate, name="estimate", function="interval_at")
     level = None
     if confidence_level is not None:
         level = unit_interval(confidence_level, name="confidence_level", function="interval_at")
@@ -419,9 +421,9 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     0.025
     """
     function = "bound_p_value"
+    checked_estimate(estimate, name="estimate", function=function)
     limit = real_number(bound, name="bound", function=function)
-    if alternative not in ("greater", "less"):
-        raise invalid_parameter("alternative", function, "'greater' or 'less'", repr(alternative))
+    one_of(alternative, ("greater", "less"), name="alternative", function=function)
     side = 1.0 if alternative == "greater" else -1.0
     unknown = (estimate.value, estimate.low, estimate.high, estimate.standard_error)
     if estimate.confidence_level is None or estimate.n_clusters < 2 or any(map(math.isnan, unknown)):
@@ -748,6 +750,13 @@ def _method_of(estimate: Estimate) -> str:
     return "auto"
 
 
+def checked_estimate(value: Any, /, *, name: str, function: str) -> Estimate:
+    """Return ``value`` if it is an estimate, which an untyped caller may forget."""
+    if not isinstance(value, Estimate):
+        raise invalid_parameter(name, function, "an Estimate", repr(value)[:80])
+    return value
+
+
 def _scores(values: npt.ArrayLike, *, function: str) -> FloatArray:
     array = number_array(values, name="values", function=function)
     if array.ndim != 1 or array.size == 0:
@@ -755,7 +764,7 @@ def _scores(values: npt.ArrayLike, *, function: str) -> FloatArray:
     if np.isinf(array).any():
         where = int(np.flatnonzero(np.isinf(array))[0])
         raise invalid_parameter("values", function, "finite everywhere", f"{array[where]} at index {where}")
-    return array
+    return moderate_array(array, name="values", function=function)
 
 
 def _weights(weights: npt.ArrayLike, n: int, *, function: str) -> FloatArray:
@@ -764,6 +773,7 @@ def _weights(weights: npt.ArrayLike, n: int, *, function: str) -> FloatArray:
         raise invalid_parameter("weights", function, f"one number a unit ({n})", f"shape {masses.shape}")
     if not np.isfinite(masses).all() or (masses < 0).any():
         raise invalid_parameter("weights", function, "finite and non-negative", repr(masses.tolist())[:80])
+    moderate_array(masses, name="weights", function=function)
     if float(masses.sum()) == 0.0:
         raise invalid_parameter("weights", function, "positive for at least one unit", "0 in total")
     return masses

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array
+from pytest_pluralism.core.parameters import FloatArray, finite_array, one_of
 
 __all__ = ["adjust_p_values", "benjamini_hochberg", "bonferroni", "holm"]
 
@@ -142,12 +142,9 @@ def adjust_p_values(p_values: npt.ArrayLike, /, *, method: str = "holm") -> Floa
     >>> adjust_p_values([0.01, 0.5], method="bonferroni").tolist()
     [0.02, 1.0]
     """
-    if method == "none":
+    if isinstance(method, str) and method == "none":
         return _p_values(p_values, "adjust_p_values").copy()
-    if method not in _METHODS:
-        known = ", ".join(map(repr, [*_METHODS, "none"]))
-        raise invalid_parameter("method", "adjust_p_values", f"one of {known}", repr(method))
-    return _METHODS[method](p_values)
+    return _METHODS[one_of(method, [*_METHODS, "none"], name="method", function="adjust_p_values")](p_values)
 
 
 _METHODS: dict[str, Callable[[npt.ArrayLike], FloatArray]] = {

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import allowance_of, interval_spread
+from pytest_pluralism.core.estimation.intervals import allowance_of, checked_estimate, interval_spread
 from pytest_pluralism.core.estimation.shares import exact_units, is_share
 from pytest_pluralism.core.parameters import real_number, unit_interval
 from pytest_pluralism.core.records import Estimate
@@ -262,8 +262,7 @@ def _run(estimate: Estimate, function: str) -> _Run:
 
 def _check(estimate: Estimate, function: str) -> None:
     """Refuse an estimate that says nothing about other runs."""
-    if not isinstance(estimate, Estimate):
-        raise invalid_parameter("estimate", function, "an Estimate", repr(estimate)[:80])
+    checked_estimate(estimate, name="estimate", function=function)
     if estimate.confidence_level is None:
         must = "one with a confidence level: about a whole set there is nothing to infer"
         raise invalid_parameter("estimate", function, must, f"{estimate}")

@@ -16,6 +16,7 @@ from pytest_pluralism.core.parameters import (
     cluster_codes,
     finite_array,
     generator_of,
+    one_of,
     unit_interval,
     whole_number,
 )
@@ -136,8 +137,7 @@ def bootstrap_interval(
     """
     function = "bootstrap_interval"
     level = unit_interval(confidence_level, name="confidence_level", function=function)
-    if method not in ("bca", "bootstrap_t", "percentile"):
-        raise invalid_parameter("method", function, "'bca', 'bootstrap_t' or 'percentile'", repr(method))
+    one_of(method, ("bca", "bootstrap_t", "percentile"), name="method", function=function)
     sums, sizes = _clusters(values, clusters, n_resamples, function)
     n_clusters = len(sums)
     if n_clusters < 2:
@@ -201,7 +201,7 @@ def _resample(
 def _clusters(
     values: npt.ArrayLike, clusters: Sequence[Any] | npt.NDArray[Any] | None, n_resamples: int, function: str
 ) -> tuple[FloatArray, FloatArray]:
-    array = finite_array(values, name="values", function=function)
+    array = finite_array(values, name="values", function=function, moderate=True)
     if array.ndim != 1:
         raise invalid_parameter("values", function, "an array with one axis", f"shape {array.shape}")
     whole_number(n_resamples, name="n_resamples", function=function)

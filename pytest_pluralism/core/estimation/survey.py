@@ -18,6 +18,7 @@ from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import RESPONDENTS
 from pytest_pluralism.core.parameters import (
     FloatArray,
+    callable_of,
     finite_array,
     generator_of,
     probability_array,
@@ -41,6 +42,9 @@ Distance = Callable[[FloatArray, FloatArray], npt.ArrayLike]
 
 #: How many resampled probabilities are held in memory at once.
 _BLOCK = 2_000_000
+
+#: More people than there are: such a number is a mistake, and would not be counted exactly.
+_MOST_RESPONDENTS = 1e12
 
 
 def kish_design_effect(sampling_weights: npt.ArrayLike, /) -> float:
@@ -269,7 +273,7 @@ def sampling_error_of_distance(
         raise invalid_parameter("model_probabilities", function, f"of shape {human.shape}", f"shape {model.shape}")
     asked = _respondents(n_respondents, len(human), function)
     n_resamples = whole_number(n_resamples, name="n_resamples", function=function, least=2)
-    measure = _jensen_shannon if distance is None else distance
+    measure = _jensen_shannon if distance is None else callable_of(distance, name="distance", function=function)
     generator = generator_of(rng, function=function)
     values = np.asarray(measure(model, human), dtype=np.float64)
     totals, squares, floors = np.zeros(len(human)), np.zeros(len(human)), np.zeros(len(human))
@@ -395,13 +399,15 @@ def _resample(
 
 
 def _respondents(n_respondents: npt.ArrayLike, n_questions: int, function: str) -> npt.NDArray[np.int64]:
-    asked = finite_array(n_respondents, name="n_respondents", function=function, minimum_ndim=0)
+    asked = finite_array(n_respondents, name="n_respondents", function=function, moderate=True, minimum_ndim=0)
     if asked.ndim > 1 or (asked.ndim == 1 and len(asked) != n_questions):
         raise invalid_parameter(
             "n_respondents", function, f"a number, or one a question ({n_questions})", f"shape {asked.shape}"
         )
     if (asked < 1).any():
         raise invalid_parameter("n_respondents", function, "at least 1", float(asked.min()))
+    if (asked > _MOST_RESPONDENTS).any():
+        raise invalid_parameter("n_respondents", function, f"at most {_MOST_RESPONDENTS:g}", float(asked.max()))
     return np.broadcast_to(np.rint(asked).astype(np.int64), (n_questions,))
 
 
@@ -410,11 +416,13 @@ def _n_resamples(n_resamples: int, function: str) -> None:
 
 
 def _sampling_weights(sampling_weights: npt.ArrayLike, function: str) -> FloatArray:
-    masses = finite_array(sampling_weights, name="sampling_weights", function=function)
+    masses = finite_array(sampling_weights, name="sampling_weights", function=function, moderate=True)
     if masses.ndim != 1:
         raise invalid_parameter("sampling_weights", function, "an array with one axis", f"shape {masses.shape}")
     if (masses < 0).any() or not (masses > 0).any():
         raise invalid_parameter(
             "sampling_weights", function, "non-negative and not all 0", f"a least weight of {float(masses.min()):g}"
         )
-    return masses
+    # Only ratios of weights matter, and the squares of tiny ones are 0.
+    relative: FloatArray = masses / masses.max()
+    return relative

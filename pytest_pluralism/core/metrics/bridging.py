@@ -10,12 +10,16 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, number_array, real_number
+from pytest_pluralism.core.parameters import FloatArray, generator_of, number_array, real_number
 
 __all__ = ["BridgingFit", "bridging_intercepts"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
+
+
+#: A penalty beyond this leaves nothing but its own rounding errors to fit.
+MOST_PENALTY = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +230,8 @@ def bridging_intercepts(
         raise invalid_parameter("ratings", function, must, f"{array[where]} at index {where}")
     penalties = {"intercept_penalty": intercept_penalty, "factor_penalty": factor_penalty}
     for name, value in penalties.items():
-        if real_number(value, name=name, function=function) <= 0.0:
-            raise invalid_parameter(name, function, "a positive number", value)
+        if not 0.0 < real_number(value, name=name, function=function) <= MOST_PENALTY:
+            raise invalid_parameter(name, function, f"a number in (0, {MOST_PENALTY:g}]", value)
     bound = real_number(threshold, name="threshold", function=function)
     least = _whole_number(min_ratings, name="min_ratings", least=0)
     restarts = _whole_number(n_restarts, name="n_restarts", least=0)
@@ -244,7 +248,7 @@ def bridging_intercepts(
         intercept_penalty=float(intercept_penalty),
         factor_penalty=float(factor_penalty),
     )
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng, function=function)
     starts = [votes.start()]
     starts += [generator.normal(scale=0.5, size=starts[0].size) for _ in range(restarts)]
     fits = []

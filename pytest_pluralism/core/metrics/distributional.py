@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,15 @@ import numpy.typing as npt
 from scipy import integrate, optimize, special, stats
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array, probability_array, real_number
+from pytest_pluralism.core.parameters import (
+    FloatArray,
+    callable_of,
+    finite_array,
+    generator_of,
+    one_of,
+    probability_array,
+    real_number,
+)
 
 __all__ = [
     "BrierDecomposition",
@@ -343,9 +351,7 @@ def mode_agreement(p: npt.ArrayLike, q: npt.ArrayLike, /, *, ties: str = "share"
     >>> mode_agreement([0.5, 0.5, 0.0], [0.2, 0.7, 0.1], ties="first")
     0.0
     """
-    rules = ("share", "first", "any", "all")
-    if ties not in rules:
-        raise invalid_parameter("ties", "mode_agreement", "one of " + ", ".join(map(repr, rules)), repr(ties))
+    one_of(ties, ("share", "first", "any", "all"), name="ties", function="mode_agreement")
     first, second = _pair(p, q, "mode_agreement")
     if ties == "first":
         return _scalar((first.argmax(axis=-1) == second.argmax(axis=-1)).astype(np.float64))
@@ -449,7 +455,7 @@ def shuffle_control(
     measure: Measured = jensen_shannon_distance,
     method: str = "auto",
     n_draws: int = 1000,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator | int | None = None,
 ) -> float | FloatArray:
     r"""Compute what ``p`` would score with its probabilities permuted at random over the options.
 
@@ -468,7 +474,7 @@ def shuffle_control(
     n_draws : int, default 1000
         How many permutations a unit are drawn by ``"monte_carlo"``; the standard error is at most
         ``0.5 * range / sqrt(n_draws)``.
-    rng : numpy.random.Generator, optional
+    rng : numpy.random.Generator or int, optional
         Where random permutations come from; used by ``"monte_carlo"`` alone. By default a fresh
         ``numpy.random.default_rng(0)``, so that two calls agree.
 
@@ -486,7 +492,7 @@ def shuffle_control(
     InvalidParameterError
         ``n_draws`` is not a positive int.
     InvalidParameterError
-        ``rng`` is not a Generator.
+        ``rng`` is neither a Generator nor a seed, or ``measure`` no function.
 
     References
     ----------
@@ -499,9 +505,8 @@ def shuffle_control(
     0.5
     """
     function = "shuffle_control"
-    methods = ("auto", "exact", "monte_carlo")
-    if method not in methods:
-        raise invalid_parameter("method", function, "one of " + ", ".join(map(repr, methods)), repr(method))
+    one_of(method, ("auto", "exact", "monte_carlo"), name="method", function=function)
+    callable_of(measure, name="measure", function=function)
     first, second = _pair(p, q, function)
     n_options = first.shape[-1]
     exact = method == "exact" or (method == "auto" and n_options <= MOST_PERMUTED_OPTIONS)
@@ -538,7 +543,7 @@ def sampling_floor(
     base: float = 2.0,
     method: str = "analytic",
     n_resamples: int = 1000,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator | int | None = None,
 ) -> float | FloatArray:
     r"""Compute how far a population stands from a survey of its own members, by chance alone.
 
@@ -560,7 +565,7 @@ def sampling_floor(
         20 % for K = 2); or the mean over simulated surveys of n respondents.
     n_resamples : int, default 1000
         How many surveys ``"resampling"`` simulates.
-    rng : numpy.random.Generator, optional
+    rng : numpy.random.Generator or int, optional
         Where simulated surveys come from; ``"resampling"`` needs it.
 
     Returns
@@ -594,9 +599,7 @@ def sampling_floor(
     """
     function = "sampling_floor"
     log_base = _log_base(base, function)
-    methods = ("analytic", "mean", "resampling")
-    if method not in methods:
-        raise invalid_parameter("method", function, "one of " + ", ".join(map(repr, methods)), repr(method))
+    one_of(method, ("analytic", "mean", "resampling"), name="method", function=function)
     distributions = probability_array(p, name="p", function=function)
     sizes = finite_array(n_respondents, name="n_respondents", function=function, minimum_ndim=0)
     if (sizes <= 0).any():
@@ -1006,6 +1009,9 @@ def population_fidelity_score(
     0.5
     """
     function = "population_fidelity_score"
+    for name, listed in (("model", model), ("survey", survey), ("positions", () if positions is None else positions)):
+        if not isinstance(listed, Iterable) or isinstance(listed, (str, bytes)):
+            raise invalid_parameter(name, function, "a sequence with one entry a question", repr(listed)[:80])
     ours = [probability_array(one, name="model", function=function) for one in model]  # type: ignore[union-attr]
     theirs = [probability_array(one, name="survey", function=function) for one in survey]  # type: ignore[union-attr]
     scales: list[npt.ArrayLike | None] = [None] * len(theirs) if positions is None else list(positions)
@@ -1086,9 +1092,7 @@ def _positive_int(value: object, name: str, function: str) -> int:
 def _generator(rng: object, function: str) -> np.random.Generator:
     if rng is None:
         return np.random.default_rng(0)
-    if not isinstance(rng, np.random.Generator):
-        raise invalid_parameter("rng", function, "a numpy.random.Generator", repr(rng))
-    return rng
+    return generator_of(rng, function=function)
 
 
 def _jensen_shannon(p: npt.ArrayLike, q: npt.ArrayLike, base: float, function: str) -> FloatArray:

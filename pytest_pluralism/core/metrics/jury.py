@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array, number_array, real_number
+from pytest_pluralism.core.parameters import FloatArray, finite_array, number_array, one_of, real_number
 
 __all__ = [
     "atkinson_index",
@@ -57,8 +57,7 @@ def utility_array(
     values: npt.ArrayLike, /, *, name: str, function: str, missing: str, policies: tuple[str, ...], non_negative: bool
 ) -> FloatArray:
     """Return utilities as float64 with NaN only where the policy allows it, refusing what the measure cannot take."""
-    if missing not in policies:
-        raise invalid_parameter("missing", function, "one of " + ", ".join(map(repr, policies)), repr(missing))
+    one_of(missing, policies, name="missing", function=function)
     array = number_array(values, name=name, function=function)
     absent = np.isnan(array)
     if missing == "refuse" and absent.any():
@@ -293,7 +292,10 @@ def welfare_curve(
     >>> welfare_curve([0.2, 0.8], alphas=[0, 1, 2]).round(6).tolist()
     [0.5, 0.4, 0.32]
     """
-    sweep = np.asarray(alphas)
+    try:
+        sweep = np.asarray(alphas)
+    except ValueError as error:
+        raise invalid_parameter("alphas", "welfare_curve", "a non-empty vector", repr(alphas)[:80]) from error
     if sweep.ndim != 1 or sweep.size == 0:
         raise invalid_parameter("alphas", "welfare_curve", "a non-empty vector", f"shape {sweep.shape}")
     aversions = [inequality_aversion(alpha, name="alphas", function="welfare_curve") for alpha in sweep.tolist()]
@@ -350,11 +352,19 @@ def atkinson_index(
     values, juror_weights, known = jury_panel(
         utilities, weights, axis=axis, missing=missing, function="atkinson_index", non_negative=True
     )
+    values = _relative(values)
     mean = power_mean(values, juror_weights, alpha=0.0)
     level = np.minimum(power_mean(values, juror_weights, alpha=aversion), mean)
     nothing = mean <= 0.0
     index = 1.0 - level / np.where(nothing, 1.0, mean)
     return plain(with_unknown(index, known & ~nothing))
+
+
+def _relative(values: FloatArray, /) -> FloatArray:
+    """Return utilities relative to the greatest: for an index without a scale, so that the smallest keep their mean."""
+    greatest = values.max(axis=-1, keepdims=True)
+    relative: FloatArray = values / np.where(greatest > 0.0, greatest, 1.0)
+    return relative
 
 
 def _ascending(values: FloatArray, weights: FloatArray, /) -> tuple[FloatArray, FloatArray]:
@@ -408,6 +418,7 @@ def gini_coefficient(
     values, juror_weights, known = jury_panel(
         utilities, weights, axis=axis, missing=missing, function="gini_coefficient", non_negative=True
     )
+    values = _relative(values)
     ordered, share = _ascending(values, juror_weights)
     mean = power_mean(values, juror_weights, alpha=0.0)
     nothing = mean <= 0.0

@@ -26,7 +26,7 @@ from pytest_pluralism.core.metrics.jury import (
     utility_array,
     with_unknown,
 )
-from pytest_pluralism.core.parameters import FloatArray, cluster_codes, real_number
+from pytest_pluralism.core.parameters import FloatArray, cluster_codes, generator_of, real_number
 
 __all__ = [
     "JuryVerdict",
@@ -79,7 +79,10 @@ class JuryVerdict:
 
 def _group_members(groups: Sequence[Hashable], n: int, /, *, function: str) -> dict[Any, IntArray]:
     """Return the jurors of each group, in order of first appearance."""
-    labels = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    try:
+        labels = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    except TypeError as error:
+        raise invalid_parameter("groups", function, f"one label a juror ({n})", repr(groups)[:80]) from error
     for place, label in enumerate(labels):
         if is_missing(label):
             raise invalid_parameter("groups", function, "a label for every juror", f"{label!r} at index {place}")
@@ -400,10 +403,7 @@ def median_of_juries(
         raise invalid_parameter("n_juries", function, "a positive integer", repr(n_juries))
     if not isinstance(composition, Mapping):
         raise invalid_parameter("composition", function, "a mapping from group to seats", repr(composition)[:80])
-    seeded = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0
-    if not seeded and not isinstance(rng, np.random.Generator):
-        raise invalid_parameter("rng", function, "a numpy.random.Generator or an int in [0, inf)", repr(rng))
-    generator = np.random.default_rng(rng)
+    generator = generator_of(rng, function=function)
     seats = np.zeros((int(n_juries), values.shape[-1]))
     for label, wanted in composition.items():
         jurors = members.get(label)

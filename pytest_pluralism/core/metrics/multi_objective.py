@@ -6,7 +6,7 @@ The last axis of every array of objectives is the objectives; a row is one model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -283,6 +283,8 @@ class SingleObjective:
 def _checked_functions(functions: Any, /, *, function: str) -> tuple[Commensuration, ...]:
     if callable(functions):
         raise invalid_parameter("functions", function, "a sequence of callables", "one callable")
+    if not isinstance(functions, Iterable):
+        raise invalid_parameter("functions", function, "a sequence of callables", repr(functions)[:80])
     listed = tuple(functions)
     if not listed:
         raise invalid_parameter("functions", function, "a non-empty sequence of callables", "none")

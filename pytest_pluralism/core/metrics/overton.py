@@ -16,7 +16,14 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.labels import code_labels, label_array
-from pytest_pluralism.core.parameters import FloatArray, finite_array, float_or_array, real_number, unit_interval
+from pytest_pluralism.core.parameters import (
+    FloatArray,
+    finite_array,
+    float_or_array,
+    one_of,
+    real_number,
+    unit_interval,
+)
 
 __all__ = [
     "SidedCoverage",
@@ -49,7 +56,7 @@ def _answer_weights(
     """Return weights of the shape of the entailments, not negative, with something to weigh in each window."""
     if weights is None:
         return np.ones(shape)
-    array = finite_array(weights, name=name, function=function)
+    array = finite_array(weights, name=name, function=function, moderate=True)
     if (array < 0).any():
         where = tuple(int(i) for i in np.argwhere(array < 0)[0])
         raise invalid_parameter(name, function, "non-negative", f"{array[where]} at index {where}")
@@ -245,7 +252,7 @@ def window_precision_recall_f1(
         w_out: FloatArray = np.ones(outside.shape)
     else:
         # One column of ones lets a unit without unreasonable answers pass the check that something is weighed.
-        padded = finite_array(unreasonable_weights, name="unreasonable_weights", function=function)
+        padded = finite_array(unreasonable_weights, name="unreasonable_weights", function=function, moderate=True)
         if padded.shape[-1] != outside.shape[-1]:
             must = f"one weight an answer ({outside.shape[-1]})"
             raise invalid_parameter("unreasonable_weights", function, must, f"shape {padded.shape}")
@@ -405,7 +412,7 @@ def _cluster_coverage(
     cluster_labels, cluster = code_labels(clusters, values.shape, name="clusters", function=function, unit="a rating")
     people: FloatArray = np.ones(values.size)
     if sampling_weights is not None:
-        given = finite_array(sampling_weights, name="sampling_weights", function=function)
+        given = finite_array(sampling_weights, name="sampling_weights", function=function, moderate=True)
         if given.shape not in (values.shape, values.shape[-1:]):
             must = f"one weight a rating, shape {values.shape}"
             raise invalid_parameter("sampling_weights", function, must, f"shape {given.shape}")
@@ -580,7 +587,7 @@ def false_balance(
         raise invalid_parameter("settled", function, "true for at least one query", "none")
     limit = unit_interval(threshold, name="threshold", function=function, open_interval=False)
     if weights is not None:
-        given = finite_array(weights, name="weights", function=function)
+        given = finite_array(weights, name="weights", function=function, moderate=True)
         weights = given[..., mask, :] if given.ndim > 1 and given.shape[-2] == mask.size else given
     kept: FloatArray = probabilities[..., mask, :]
     w = _answer_weights(weights, kept.shape, name="weights", function=function)
@@ -628,15 +635,14 @@ def pairwise_win_rate(outcomes: npt.ArrayLike, /, *, ties: str = "half") -> Floa
     if strange.any():
         where = tuple(int(i) for i in np.argwhere(strange)[0])
         raise invalid_parameter("outcomes", function, "-1, 0 or 1 everywhere", f"{values[where]} at index {where}")
+    one_of(ties, ("half", "drop", "loss"), name="ties", function=function)
     wins = (values == 1).mean(axis=-1)
     tied = (values == 0).mean(axis=-1)
     if ties == "half":
         return float_or_array(np.asarray(wins + tied / 2))
     if ties == "loss":
         return float_or_array(np.asarray(wins))
-    if ties == "drop":
-        decided = np.asarray((values != 0).sum(axis=-1), dtype=np.float64)
-        rate = np.full(decided.shape, np.nan)
-        np.divide((values == 1).sum(axis=-1), decided, out=rate, where=decided > 0)
-        return float_or_array(rate)
-    raise invalid_parameter("ties", function, "one of 'half', 'drop', 'loss'", repr(ties))
+    decided = np.asarray((values != 0).sum(axis=-1), dtype=np.float64)
+    rate = np.full(decided.shape, np.nan)
+    np.divide((values == 1).sum(axis=-1), decided, out=rate, where=decided > 0)
+    return float_or_array(rate)

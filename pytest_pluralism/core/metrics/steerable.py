@@ -11,7 +11,14 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.labels import code_labels, label_array
-from pytest_pluralism.core.parameters import FloatArray, finite_array, float_or_array, probability_array, real_number
+from pytest_pluralism.core.parameters import (
+    FloatArray,
+    finite_array,
+    float_or_array,
+    one_of,
+    probability_array,
+    real_number,
+)
 
 __all__ = [
     "AttributeFaithfulness",
@@ -115,7 +122,7 @@ def attribute_faithfulness(scores: npt.ArrayLike, attributes: npt.ArrayLike, /) 
     >>> faithful.mean, faithful.worst_attribute, round(faithful.worst, 3)
     (0.5, 'right', 0.333)
     """
-    values = finite_array(scores, name="scores", function="attribute_faithfulness")
+    values = finite_array(scores, name="scores", function="attribute_faithfulness", moderate=True)
     return _by_attribute(values, attributes, function="attribute_faithfulness")
 
 
@@ -150,8 +157,8 @@ def steering_gain(
     (array([0.5, 0. ]), 'right')
     """
     function = "steering_gain"
-    after = finite_array(steered, name="steered", function=function)
-    before = finite_array(unsteered, name="unsteered", function=function)
+    after = finite_array(steered, name="steered", function=function, moderate=True)
+    before = finite_array(unsteered, name="unsteered", function=function, moderate=True)
     if after.shape != before.shape:
         must = f"of the shape of 'steered' {after.shape}"
         raise invalid_parameter("unsteered", function, must, f"shape {before.shape}")
@@ -306,8 +313,13 @@ def classification_scores(
     (0.75, 0.833, 0.778)
     """
     function = "classification_scores"
-    listed = tuple(labels)
-    if isinstance(labels, str) or len(listed) < 2:
+    try:
+        listed = () if isinstance(labels, str) else tuple(labels)
+        hash((listed, drop, unparsed))
+    except TypeError as error:
+        must = "a sequence of hashable labels, as must 'drop' and 'unparsed' be hashable"
+        raise invalid_parameter("labels", function, must, f"{labels!r}, {drop!r} and {unparsed!r}"[:80]) from error
+    if len(listed) < 2:
         raise invalid_parameter("labels", function, "a sequence of at least two labels", repr(labels))
     if drop is not None:
         listed = tuple(label for label in listed if label != drop)
@@ -317,9 +329,14 @@ def classification_scores(
         raise invalid_parameter("labels", function, "all different", repr(labels))
     if unparsed is not None and (unparsed in listed or unparsed == drop):
         raise invalid_parameter("unparsed", function, "no label of its own right", repr(unparsed))
-    if np.shape(predicted) != np.shape(actual):
-        must = f"of the shape of 'actual' {np.shape(actual)}"
-        raise invalid_parameter("predicted", function, must, f"shape {np.shape(predicted)}")
+    shapes = []
+    for name, values in (("predicted", predicted), ("actual", actual)):
+        try:
+            shapes.append(np.shape(values))
+        except ValueError as error:
+            raise invalid_parameter(name, function, "an array with rows of one length", repr(values)[:80]) from error
+    if shapes[0] != shapes[1]:
+        raise invalid_parameter("predicted", function, f"of the shape of 'actual' {shapes[1]}", f"shape {shapes[0]}")
     n_labels = len(listed)
     dropped_labels = () if drop is None else (drop,)
     # Codes: the classes, then unparsed (predicted only), then dropped.
@@ -543,11 +560,9 @@ def best_of_contexts(alignment: npt.ArrayLike, /, *, reading: str = "per_questio
     """
     function = "best_of_contexts"
     array = finite_array(alignment, name="alignment", function=function, minimum_ndim=2)
-    if reading == "per_question":
+    if one_of(reading, ("per_question", "per_group"), name="reading", function=function) == "per_question":
         return float_or_array(np.asarray(array.max(axis=-2).mean(axis=-1)))
-    if reading == "per_group":
-        return float_or_array(np.asarray(array.mean(axis=-1).max(axis=-1)))
-    raise invalid_parameter("reading", function, "one of 'per_question', 'per_group'", repr(reading))
+    return float_or_array(np.asarray(array.mean(axis=-1).max(axis=-1)))
 
 
 def prompt_steerability_index(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import linprog, nnls
 
 from pytest_pluralism.core.errors import PluralismError, invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array, number_array
+from pytest_pluralism.core.parameters import FloatArray, finite_array, number_array, one_of
 
 __all__ = [
     "SchulzeOutcome",
@@ -75,8 +75,7 @@ def _ballots(
     rankings: npt.ArrayLike, counts: npt.ArrayLike | None, /, *, missing: str, function: str
 ) -> tuple[FloatArray, FloatArray]:
     policies = ("refuse", "last", "omit")
-    if missing not in policies:
-        raise invalid_parameter("missing", function, "one of " + ", ".join(map(repr, policies)), repr(missing))
+    one_of(missing, policies, name="missing", function=function)
     ranks = number_array(rankings, name="rankings", function=function)
     absent = np.isnan(ranks)
     if missing == "refuse" and absent.any():
@@ -361,8 +360,7 @@ def schulze(
     >>> schulze([[0, 6, 4], [3, 0, 7], [5, 2, 0]]).ranks.tolist()
     [1, 2, 3]
     """
-    if strength not in ("winning_votes", "margins"):
-        raise invalid_parameter("strength", "schulze", "'winning_votes' or 'margins'", repr(strength))
+    one_of(strength, ("winning_votes", "margins"), name="strength", function="schulze")
     array = _pairwise(preferences, function="schulze")
     against = np.swapaxes(array, -1, -2)
     majority = np.where(array > against, array if strength == "winning_votes" else array - against, 0.0)
