@@ -255,7 +255,7 @@ class Pluralism:
             judged = []
             try:
                 for plan in self._plans:
-                    judged.append(self.session.judge(plan, self.model_of, item.nodeid, test))  # noqa: PERF401
+                    judged += self.session.judge(plan, self.model_of, item.nodeid, test)
             except PluralismError as error:
                 raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
             finally:

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_gates", "plan_measurement"]
 
-BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease")
+BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
+
+#: What to promise of a measure whose better values lie the other way.
+OPPOSITES = {
+    "at_least": "at_most",
+    "at_most": "at_least",
+    "max_increase": "max_decrease",
+    "max_decrease": "max_increase",
+    "max_unit_increase": "max_unit_decrease",
+    "max_unit_decrease": "max_unit_increase",
+}
 
 DEFAULT_CONFIDENCE_LEVEL = 0.95
 
@@ -147,12 +157,11 @@ def _gate(
             hint = f" Did you mean {near[0]!r}?" if near else ""
             problems.append(f"unknown keyword {word!r}.{hint} Keywords: {', '.join(allowed)}.")
     wrong = [word for word in BOUNDS if word in keywords and word not in measure.promises]
-    for word in wrong:
-        opposite = dict(zip(BOUNDS, ("at_most", "at_least", "max_decrease", "max_increase"), strict=True))[word]
-        problems.append(
-            f"{word}={keywords[word]!r} promises the wrong direction: of {measure.title}, {measure.direction} is "
-            f"better. Use {opposite}."
-        )
+    problems += [
+        f"{word}={keywords[word]!r} promises the wrong direction: of {measure.title}, {measure.direction} is "
+        f"better. Use {OPPOSITES[word]}."
+        for word in wrong
+    ]
     level = keywords.get("confidence_level", DEFAULT_CONFIDENCE_LEVEL)
     bounds = {word: keywords[word] for word in BOUNDS if word in keywords and keywords[word] is not None}
     for word in ("at_least", "at_most"):

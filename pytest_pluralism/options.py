@@ -15,8 +15,11 @@ import pytest
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.files import check_writable
 from pytest_pluralism.report.forms import ENDINGS, missing_extra
+from pytest_pluralism.run_baselines import named_place
 
-__all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve"]
+__all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve", "tell_apart"]
+
+UPDATE_OPTION = "--pluralism-update-baseline"
 
 PROTOCOLS = ("sound", "sorensen2024", "modular_pluralism")
 
@@ -88,6 +91,12 @@ def _flag(text: str) -> bool:
     raise ValueError("must be true or false.")
 
 
+def _update(text: str) -> str | None:
+    if text.lower() in {"1", "true", "yes", "on", "all"}:
+        return "all"
+    return None if text.lower() in {"", "0", "false", "no", "off"} else text
+
+
 def _report_path(text: str) -> Path:
     path = Path(text)
     if path.suffix not in ENDINGS:
@@ -145,16 +154,19 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "baseline",
-        None,
-        "a .json file or a folder with stored past results to compare with",
-        Path,
-        metavar="PATH",
+        ("pluralism-baselines",),
+        "a .json file or a folder with stored past results to compare with, here or at a URL; given several times, as "
+        "NAME=PATH, every promise about a change must hold against each, and updates are written to the first",
+        many=True,
+        metavar="[NAME=]PATH",
         is_path=True,
     ),
     Setting(
         "baseline_model",
-        None,
-        "compare with the results stored for the model of this name instead of the tested model's own",
+        (),
+        "compare with the results stored for the model of this name instead of the tested model's own; "
+        "BASELINE=NAME for one of several baselines",
+        many=True,
         metavar="NAME",
     ),
     Setting(
@@ -164,7 +176,27 @@ SETTINGS: tuple[Setting, ...] = (
         _flag,
         flag=True,
     ),
-    Setting("update_baseline", False, "store the results of this run as the baseline", _flag, flag=True),
+    Setting(
+        "update_baseline",
+        None,
+        "store the results of the tests that run as the baseline; =new only those that are not there yet, =better only "
+        "those that are missing or improved, =NODEID only those of one test",
+        _update,
+        metavar="new|better|NODEID",
+    ),
+    Setting(
+        "prune_baseline",
+        False,
+        "remove from the baseline what no test uses any more, after a run that collected all tests",
+        _flag,
+        flag=True,
+    ),
+    Setting(
+        "multiplicity",
+        "holm",
+        "how failures are adjusted for the number of promises about one model: holm or none",
+        _choice("holm", "none"),
+    ),
     Setting(
         "report",
         (),
@@ -255,6 +287,11 @@ def add_options(parser: pytest.Parser) -> None:
         help_text = f"{setting.help} (ini: {setting.ini}, environment: {setting.environment})".replace("%", "%%")
         if setting.flag:
             group.addoption(setting.option, dest=setting.ini, action="store_true", default=None, help=help_text)
+        elif setting.name == "update_baseline":
+            # Alone it means all; what follows it is told apart in tell_apart.
+            group.addoption(
+                setting.option, dest=setting.ini, nargs="?", const="all", metavar=setting.metavar, help=help_text
+            )
         else:
             group.addoption(
                 setting.option,
@@ -265,6 +302,15 @@ def add_options(parser: pytest.Parser) -> None:
                 help=help_text,
             )
         parser.addini(setting.ini, setting.help, type="linelist" if setting.many else "string", default=None)
+
+
+def tell_apart(arguments: list[str]) -> None:
+    """Keep the words after ``--pluralism-update-baseline`` what they are: tests to run, and no value of the option."""
+    for place, word in enumerate(arguments):
+        if word == "--":
+            break
+        if word == UPDATE_OPTION:
+            arguments[place] = f"{UPDATE_OPTION}=all"
 
 
 def resolve(config: pytest.Config) -> Settings:
@@ -314,15 +360,18 @@ def _raw(config: pytest.Config, setting: Setting) -> tuple[Any, str, str]:
     ini = config.getini(setting.ini)
     if ini and setting.is_path and config.inipath is not None:
         folder = config.inipath.parent
-        ini = [_beside(folder, one) for one in ini] if setting.many else _beside(folder, ini)
+        named = setting.name == "baseline"
+        ini = [_beside(folder, one, named=named) for one in ini] if setting.many else _beside(folder, ini)
     if ini:
         return ini, "ini", setting.ini
     return None, "default", setting.option
 
 
-def _beside(folder: Path, text: str) -> str:
+def _beside(folder: Path, text: str, *, named: bool = False) -> str:
     """Return a path of the ini file as seen from its folder; names of models and ``off`` are no paths."""
     text = text.strip()
+    if named and (found := named_place(text)).name:
+        return f"{found.name}={_beside(folder, found.place)}"
     # A scheme has two letters at least, so that C:\\models is a path.
     if not text or text in {"off", "."} or re.match(r"[A-Za-z][A-Za-z0-9_]+:", text):
         return text
@@ -334,9 +383,12 @@ def _check(values: Mapping[str, Any]) -> None:
     for name, low in (("repetitions", 1), ("examples", 0), ("seed", 0)):
         if values[name] < low:
             raise pytest.UsageError(f"--pluralism-{name} must be at least {low}. Got {values[name]}.")
-    if values["update_baseline"] and values["baseline"] is None:
+    names = [named_place(text).name for text in values["baseline"]]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
         raise pytest.UsageError(
-            "--pluralism-update-baseline needs to know where: add --pluralism-baseline PATH (a .json file or a folder)."
+            "--pluralism-baseline is there several times, so that each needs a name of its own, such as "
+            f"--pluralism-baseline last={values['baseline'][0]}. Got {', '.join(values['baseline'])}."
         )
 
 

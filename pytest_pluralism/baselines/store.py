@@ -1,4 +1,4 @@
-"""One JSON file a model, meant for git: read with suspicion, written whole or not at all.
+"""One baseline a model, meant for git: read with suspicion, written whole or not at all.
 
 A baseline may come from a stranger's pull request, so it is parsed as data, bounded in size, and checked before use.
 Missing, corrupt and not comparable are different errors with different remedies; none of them is ever a pass.
@@ -6,57 +6,56 @@ Missing, corrupt and not comparable are different errors with different remedies
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-import re
-import shlex
-import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import BaselineError, nearest_names
-from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.estimation.crossed import compare_crossed
-from pytest_pluralism.core.messages import printable
-from pytest_pluralism.core.records import Estimate, Provenance, Scores
-from pytest_pluralism.files import write_atomically
-
-__all__ = ["SCHEMA", "baseline_file", "compare_with_baseline", "merge_entries", "read_baseline"]
-
-SCHEMA = "pytest-pluralism/baseline/1"
-
-#: A larger file is refused unread: 400 questions x 12 groups need about 2 MB.
-MOST_BYTES = 100_000_000
-
-#: How long to wait for another run that writes the same file.
-LOCK_SECONDS = 30
-
-#: Settings that change what is asked; a baseline with others answers another question.
-ASKING = (
-    *("protocol", "template", "option_order", "repetitions", "examples", "seed", "refusals"),
-    *("rule", "by", "jury", "jurors"),
+from pytest_pluralism.baselines.places import BaselineFile, LocalFile, place_of
+from pytest_pluralism.baselines.schema import (
+    SCHEMA,
+    SCHEMA_1,
+    baseline_texts,
+    parse_baseline,
+    parse_summary,
+    summary_model,
 )
+from pytest_pluralism.core.errors import BaselineError, nearest_names
+
+__all__ = [
+    "SCHEMA",
+    "SCHEMA_1",
+    "UPDATES",
+    "baseline_file",
+    "change_entries",
+    "merge_entries",
+    "model_of",
+    "nearest_keys",
+    "read_baseline",
+    "remove_entries",
+]
+
+#: How a baseline can be updated: every entry that was measured, only those that are not there, or those that improved.
+UPDATES = ("all", "new", "better")
+
+#: So often a pair of files that is being replaced is read again.
+_ATTEMPTS = 20
 
 
-def baseline_file(path: Path, model_name: str, /) -> Path:
-    """Return the file of a model: ``path`` itself when it ends with ``.json``, else a file in that folder."""
-    if path.suffix == ".json":
-        return path
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "--", model_name).strip(".-") or "model"
-    return path / f"{safe}.json"
+def baseline_file(place: str | Path, model_name: str, /) -> BaselineFile:
+    """Return the baseline of a model: ``place`` itself when it ends with ``.json``, else a file in that folder."""
+    return place_of(place, model_name)
 
 
-def read_baseline(file: Path, model_name: str, /, *, update: str) -> dict[str, Any]:
-    """Read the entries of a baseline file.
+def read_baseline(file: BaselineFile | Path, model_name: str | None, /, *, update: str) -> dict[str, Any]:
+    """Read the entries of a baseline.
 
     Parameters
     ----------
-    file : Path
-        The file.
-    model_name : str
-        The model whose results are wanted.
+    file : BaselineFile or Path
+        The baseline.
+    model_name : str or None
+        The model whose results are wanted; ``None`` takes any.
     update : str
         The command that writes a baseline, for the messages.
 
@@ -68,256 +67,147 @@ def read_baseline(file: Path, model_name: str, /, *, update: str) -> dict[str, A
     Raises
     ------
     BaselineError
-        The file is missing, too large, not UTF-8, not JSON, of another schema, of another model, or damaged.
+        A file is missing, too large, a link out of its folder, not UTF-8, not JSON, of another schema, of another
+        model, or damaged.
     """
-    try:
-        size = file.stat().st_size
-        if size > MOST_BYTES:
-            raise BaselineError(f"baseline {file} has {size} bytes, more than the {MOST_BYTES} that are read.")
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise BaselineError(f"no baseline: {file} does not exist. To store one: {update}") from None
-    except UnicodeDecodeError as error:
-        raise BaselineError(f"corrupt baseline: {file} is not UTF-8 text ({error.reason}). {_restore(file)}") from None
-    except OSError as error:
-        raise BaselineError(f"baseline {file} cannot be read: {error.strerror}.") from None
-    if re.search(r"^(<{7}|>{7}) ", text, flags=re.MULTILINE):
-        raise BaselineError(
-            f"corrupt baseline: {file} has merge conflict markers. Take one side whole (git checkout --ours or "
-            f"--theirs) or store it anew: {update}"
-        )
-    try:
-        content = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BaselineError(f"corrupt baseline: {file} is not JSON ({error}). {_restore(file)}") from None
-    _check(content, file, model_name, update)
-    entries: dict[str, Any] = content["entries"]
-    return entries
+    return _read(_file(file), model_name, update)[0]
 
 
-def merge_entries(file: Path, model_name: str, new: Mapping[str, Any], /) -> None:
-    """Store entries beside those that are there, atomically.
-
-    A file that is there but cannot be read is never overwritten.
+def model_of(file: BaselineFile | Path, /) -> str:
+    """Return the name of the model whose results a baseline holds; its units are not read.
 
     Raises
     ------
     BaselineError
-        The file that is there is corrupt or of another model, or nothing can be written.
+        The summary is missing or damaged.
     """
-    from filelock import FileLock, Timeout
-
-    # Two runs that update one file at once take turns. The lock stands among the temporary files, so that nothing is
-    # left in a folder that is meant for git.
-    digest = hashlib.sha256(str(file.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
-    lock = FileLock(Path(tempfile.gettempdir()) / f"pytest-pluralism-{digest[:24]}.lock", timeout=LOCK_SECONDS)
-    try:
-        with lock:
-            entries: dict[str, Any] = {}
-            if file.exists():
-                entries = read_baseline(file, model_name, update="delete the file first")
-            entries.update(new)
-            content = {"schema": SCHEMA, "model": model_name, "entries": dict(sorted(entries.items()))}
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    except Timeout:
-        raise BaselineError(
-            f"baseline {file} has been written by another run for more than {LOCK_SECONDS} seconds. "
-            "Nothing was changed."
-        ) from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise BaselineError(f"baseline {file} cannot be written: {why}. Nothing was changed.") from None
+    file = _file(file)
+    text = _text(file, "pytest --pluralism-update-baseline")
+    name: str = parse_summary(text, name=str(file), update="pytest --pluralism-update-baseline")["model"]
+    return name
 
 
-def entry_of(scores: Scores, estimate: Estimate, provenance: Provenance, population: str | None, /) -> dict[str, Any]:
-    """Return the entry that stores one measurement."""
-    entry: dict[str, Any] = {
-        "metric": scores.metric,
-        "population": population,
-        "estimate": {
-            "value": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
-            "standard_error": estimate.standard_error,
-            "n": estimate.n,
-            "n_clusters": estimate.n_clusters,
-        },
-        "model": dict(provenance.model),
-        "dataset": dict(provenance.dataset),
-        "settings": {name: provenance.settings[name] for name in ASKING if name in provenance.settings},
-        "versions": dict(provenance.versions),
-        "units": [{"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value} for unit in scores.units],
-    }
-    if scores.crossed is not None:
-        entry["crossed"] = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
-    return entry
+def merge_entries(
+    file: BaselineFile | Path, model_name: str, new: Mapping[str, Any], /, *, mode: str = "all"
+) -> tuple[str, ...]:
+    """Store entries beside those that are there, and return the keys of those that were stored.
 
-
-def compare_with_baseline(
-    scores: Scores,
-    provenance: Provenance,
-    entry: Mapping[str, Any] | None,
-    /,
-    *,
-    confidence_level: float | None,
-    where: str,
-    update: str,
-) -> Estimate:
-    """Return the paired change, candidate minus baseline, by unit.
+    Parameters
+    ----------
+    file : BaselineFile or Path
+        The baseline; a file of version 1 becomes one of version 2.
+    model_name : str
+        Whose results these are.
+    new : mapping
+        The entries by key.
+    mode : {"all", "new", "better"}
+        ``"new"`` never changes an entry that is there, ``"better"`` only one whose value is worse than the new one.
 
     Raises
     ------
     BaselineError
-        There is no entry, or it was measured on another survey, in another way or on other units.
+        What is there is corrupt or of another model, which is never overwritten, or nothing can be written.
     """
-    if entry is None:
-        raise BaselineError(f"no baseline: {where}. To store one: {update}")
-    differences = list(_differences(scores, provenance, entry))
-    if differences:
-        raise BaselineError(f"baseline not comparable: {'; '.join(differences)}. To store a new one: {update}")
-    stored = {unit["id"]: unit["value"] for unit in entry["units"]}
-    if scores.crossed is not None and confidence_level is not None:
-        others = {unit["id"]: unit["value"] for unit in entry["crossed"]}
-        return compare_crossed(
-            [unit.value for unit in scores.units],
-            [stored[unit.unit_id] for unit in scores.units],
-            [unit.value for unit in scores.crossed.units],
-            [others[unit.unit_id] for unit in scores.crossed.units],
-            confidence_level=confidence_level,
-            unit_ids=[unit.unit_id for unit in scores.units],
-            crossed_ids=[unit.unit_id for unit in scores.crossed.units],
-        )
-    return compare_paired(
-        [unit.value for unit in scores.units],
-        [stored[unit.unit_id] for unit in scores.units],
-        clusters=[unit.cluster for unit in scores.units],
-        confidence_level=confidence_level,
-        unit_ids=[unit.unit_id for unit in scores.units],
-    )
+    stored: list[str] = []
+
+    def merged(there: Mapping[str, Any]) -> dict[str, Any]:
+        chosen = {key: entry for key, entry in new.items() if _is_wanted(entry, there.get(key), mode)}
+        stored[:] = list(chosen)
+        return {**there, **chosen}
+
+    change_entries(file, model_name, merged)
+    return tuple(stored)
 
 
-def _differences(scores: Scores, provenance: Provenance, entry: Mapping[str, Any]) -> list[str]:
-    found = []
-    if entry["metric"] != scores.metric:
-        found.append(f"it holds {entry['metric']!r}, not {scores.metric!r}")
-    for part, label in (("name", "survey"), ("sha256", "survey content")):
-        then, now = entry["dataset"].get(part), provenance.dataset.get(part)
-        if then != now:
-            found.append(f"{label} was {str(then)[:16]!r}, is {str(now)[:16]!r}")
-    for name in ASKING:
-        then, now = entry["settings"].get(name), provenance.settings.get(name)
-        if then != now:
-            found.append(f"{name} was {then!r}, is {now!r}")
-    then, now = entry["model"].get("dtype"), provenance.model.get("dtype")
-    if then != now:
-        found.append(f"dtype was {then!r}, is {now!r}")
-    crossed = scores.crossed.units if scores.crossed is not None else ()
-    for kind, now_units, then_units in (
-        ("units", scores.units, entry["units"]),
-        ("units of the second dimension", crossed, entry.get("crossed", [])),
-    ):
-        ours = {unit.unit_id for unit in now_units}
-        theirs = {unit["id"] for unit in then_units}
-        if ours != theirs:
-            odd = sorted(ours ^ theirs)
-            some = f"{', '.join(odd[:3])}{', ...' if len(odd) > 3 else ''}"
-            found.append(f"{len(odd)} {kind} are on one side only ({some})")
-    return found
+def remove_entries(file: BaselineFile | Path, model_name: str, keys: Collection[str], /) -> None:
+    """Remove entries from a baseline, and the lines of its companion that nothing names any more.
+
+    Raises
+    ------
+    BaselineError
+        As for :func:`merge_entries`.
+    """
+    change_entries(file, model_name, lambda there: {key: entry for key, entry in there.items() if key not in keys})
 
 
-def _check(content: Any, file: Path, model_name: str, update: str) -> None:
-    def corrupt(what: str) -> BaselineError:
-        return BaselineError(f"corrupt baseline: {file}: {what}. {_restore(file)}")
+def change_entries(
+    file: BaselineFile | Path, model_name: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]], /
+) -> None:
+    """Replace the entries of a baseline by what ``change`` makes of them; two runs take turns.
 
-    if not isinstance(content, dict) or not isinstance(content.get("schema"), str):
-        raise corrupt("it does not name its schema")
-    schema = content["schema"]
-    if schema != SCHEMA:
-        family, _, version = schema.rpartition("/")
-        if family == SCHEMA.rpartition("/")[0] and version.isdigit() and int(version) > int(SCHEMA.rpartition("/")[2]):
-            raise BaselineError(
-                f"baseline {file} has the newer schema {schema!r}; this version reads {SCHEMA!r}. "
-                "Install the version of pytest-pluralism that wrote it, or a later one."
-            )
-        raise corrupt(f"its schema is {schema!r}, not {SCHEMA!r}")
-    entries = content.get("entries")
-    if not isinstance(entries, dict):
-        raise corrupt("'entries' is not an object")
-    if content.get("model") != model_name:
-        raise BaselineError(
-            f"baseline not comparable: {file} holds the results of another model ({content.get('model')!r}, not "
-            f"{model_name!r}). To compare with them all the same: "
-            f"--pluralism-baseline-model={shlex.quote(printable(str(content.get('model'))))}. "
-            f"To store this model's own: {update} (with another --pluralism-baseline PATH)"
-        )
-    for key, entry in entries.items():
-        problem = _entry_problem(entry)
-        if problem:
-            raise corrupt(f"entry {key!r}: {problem}")
+    The companion is written first, with the lines of the old entries and of the new ones, then the summary, then the
+    companion without the old lines: whenever this is interrupted, the old or the new baseline is there, whole.
 
-
-def _entry_problem(entry: Any) -> str | None:
-    if not isinstance(entry, dict):
-        return "it is not an object"
-    for name, kind in (
-        ("metric", str),
-        ("estimate", dict),
-        ("model", dict),
-        ("dataset", dict),
-        ("settings", dict),
-        ("units", list),
-    ):
-        if not isinstance(entry.get(name), kind):
-            return f"{name!r} is missing or of the wrong type"
-    if not isinstance(entry.get("crossed", []), list):
-        return "'crossed' is of the wrong type"
-    problem = _units_problem(entry["units"]) or _units_problem(entry.get("crossed", []))
-    if problem:
-        return problem
-    if not entry["units"]:
-        return "it has no units"
-    for name, number in entry["estimate"].items():
-        if number is not None and not _is_number(number):
-            return f"its estimate has {name} {str(number)[:40]!r}"
-    stored = entry["estimate"].get("value")
-    mean = sum(unit["value"] for unit in entry["units"]) / len(entry["units"])
-    if not _is_number(stored) or abs(stored - mean) > 1e-6:
-        return f"its value {stored!r} is not the mean of its units ({mean:.6f}); was it edited by hand?"
-    return None
-
-
-def _units_problem(units: list[Any]) -> str | None:
-    seen = set()
-    for unit in units:
-        if not isinstance(unit, dict) or not isinstance(unit.get("id"), str):
-            return "a unit has no 'id'"
-        if not _is_number(unit.get("value")):
-            return f"unit {unit['id']!r} has the value {str(unit.get('value'))[:40]!r}"
-        if unit["id"] in seen:
-            return f"unit {unit['id']!r} stands there twice"
-        seen.add(unit["id"])
-    return None
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number of JSON")
-
-
-def _restore(file: Path) -> str:
-    return f"Restore it (git checkout -- {file}), or delete it and store a new one."
+    Raises
+    ------
+    BaselineError
+        As for :func:`merge_entries`.
+    """
+    file = _file(file)
+    with file.locked():
+        there: dict[str, Any] = {}
+        old_text = file.read()
+        old_companion = file.read(companion=True)
+        if old_text is not None:
+            there, old_text, old_companion = _read(file, model_name, "delete the file first")
+        try:
+            text, lines = baseline_texts(model_name, change(there))
+        except ValueError as error:
+            raise BaselineError(f"baseline {file} cannot be written: {error}. Nothing was changed.") from None
+        if text == old_text and old_companion == _companion(lines.values()):
+            return
+        kept = {line for line in (old_companion or "").split("\n") if line} if old_text is not None else set()
+        if not set(lines.values()) <= kept:
+            file.write(_companion([*kept, *(line for line in lines.values() if line not in kept)]), companion=True)
+        if text != old_text:
+            file.write(text)
+        if file.read(companion=True) != _companion(lines.values()):
+            file.write(_companion(lines.values()), companion=True)
 
 
 def nearest_keys(key: str, entries: Sequence[str], /) -> str:
     """Return a hint at entries with similar keys, for a test that was renamed."""
     near = nearest_names(key, entries, most=1)
     return f" (nearest: {near[0]!r})" if near else ""
+
+
+def _file(file: BaselineFile | Path) -> BaselineFile:
+    return LocalFile(file) if isinstance(file, Path) else file
+
+
+def _text(file: BaselineFile, update: str) -> str:
+    text = file.read()
+    if text is None:
+        raise BaselineError(f"no baseline: {file} does not exist. To store one: {update}")
+    return text
+
+
+def _read(file: BaselineFile, model_name: str | None, update: str) -> tuple[dict[str, Any], str, str | None]:
+    from pytest_pluralism.baselines.places import companion_name
+
+    for attempt in range(_ATTEMPTS):
+        text = _text(file, update)
+        companion = file.read(companion=True)
+        # Another run may have replaced one of the two in between.
+        if file.read() == text:
+            break
+        time.sleep(0.01 * attempt)
+    name = str(file)
+    content = parse_summary(text, name=name, update=update)
+    if model_name is not None:
+        summary_model(content, model_name, name=name, update=update)
+    entries = parse_baseline(text, companion, name=name, companion_name=companion_name(name), update=update)
+    return entries, text, companion
+
+
+def _companion(lines: Collection[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _is_wanted(entry: Mapping[str, Any], there: Mapping[str, Any] | None, mode: str) -> bool:
+    if there is None or mode == "all":
+        return True
+    if mode == "new":
+        return False
+    now, then = entry["estimate"]["value"], there["estimate"]["value"]
+    return bool(now < then if entry.get("direction") == "lower" else now > then)

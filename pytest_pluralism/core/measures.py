@@ -22,6 +22,8 @@ class Measure:
     highest: float = float("inf")
 
     @property
-    def promises(self) -> tuple[str, str]:
-        """The two bounds that make sense for the direction."""
-        return ("at_most", "max_increase") if self.direction == "lower" else ("at_least", "max_decrease")
+    def promises(self) -> tuple[str, str, str]:
+        """The bounds that make sense for the direction: of the value, of its change, of the change of each unit."""
+        if self.direction == "lower":
+            return ("at_most", "max_increase", "max_unit_increase")
+        return ("at_least", "max_decrease", "max_unit_decrease")

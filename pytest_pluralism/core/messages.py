@@ -91,6 +91,10 @@ def gate_words(gate: Gate, /) -> str:
         words.append(f"may rise by at most {gate.max_increase:.3f}")
     if gate.max_decrease is not None:
         words.append(f"may fall by at most {gate.max_decrease:.3f}")
+    if gate.max_unit_increase is not None:
+        words.append(f"no unit may rise by more than {gate.max_unit_increase:.3f}")
+    if gate.max_unit_decrease is not None:
+        words.append(f"no unit may fall by more than {gate.max_unit_decrease:.3f}")
     return " and ".join(words)
 
 
@@ -114,7 +118,8 @@ def headline(entry: ReportEntry, /) -> str:
         if change is None:
             return f"not compared, {gate_words(gate)}: {what}; now {interval_words(estimate)}"
         then = change_origin(estimate, change)
-        return f"{interval_words(change, signed=True)}, {gate_words(gate)}: change of {what}; {then}"
+        against = f" ({printable(str(entry.baseline['name']))})" if (entry.baseline or {}).get("name") else ""
+        return f"{interval_words(change, signed=True)}, {gate_words(gate)}: change of {what}; {then}{against}"
     line = f"{interval_words(estimate)}, {gate_words(gate)}: {what}"
     if change is not None:
         line += f"; change {interval_words(change, signed=True)}"
@@ -176,6 +181,9 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
 def _says_no_more(verdict: Verdict) -> bool:
     """Whether the reason only repeats the numbers of the headline: a value on the wrong side of its bound."""
     decisive = verdict.change if verdict.change is not None else verdict.estimate
+    if verdict.gate.max_unit_increase is not None or verdict.gate.max_unit_decrease is not None:
+        # The headline holds the mean, and a single unit may be what broke the promise.
+        return False
     return verdict.outcome is Outcome.FAILED and decisive is not None and math.isfinite(decisive.value)
 
 
@@ -229,7 +237,8 @@ def _witness(entry: ReportEntry) -> Iterator[str]:
         yield f"worst   {printable(verdict.witness.unit_id, most=40)}{text} {verdict.witness.value:.2f}"
         return
     unit = found[0]
-    compared = verdict.change is not None and verdict.gate.at_most is None and verdict.gate.at_least is None
+    changes = verdict.change or Estimate(0, 0, 0, 0, 0, 0)
+    compared = (unit.unit_id, verdict.witness.value) in set(zip(changes.unit_ids, changes.values, strict=False))
     number = f"{verdict.witness.value:+.2f}" if compared else f"{verdict.witness.value:.2f}"
     line = f'worst   {printable(unit.unit_id, most=40)} "{printable(unit.text)}" {number}'
     if unit.model_probabilities and unit.reference_probabilities:

@@ -515,10 +515,10 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A promise about an estimate: at least one of the four bounds, and the confidence that decides.
+    """A promise about an estimate: at least one of the six bounds, and the confidence that decides.
 
     ``at_least`` and ``at_most`` bound the value; ``max_increase`` and ``max_decrease`` bound its change against a
-    baseline, by unit.
+    baseline, by unit; ``max_unit_increase`` and ``max_unit_decrease`` bound the change of each single unit.
     ``confidence_level=None`` decides on the value alone.
     """
 
@@ -526,10 +526,15 @@ class Gate:
     at_most: float | None = None
     max_increase: float | None = None
     max_decrease: float | None = None
+    max_unit_increase: float | None = None
+    max_unit_decrease: float | None = None
     confidence_level: float | None = 0.95
 
     def __post_init__(self) -> None:
-        bounds = ("at_least", "at_most", "max_increase", "max_decrease")
+        bounds = (
+            *("at_least", "at_most", "max_increase", "max_decrease"),
+            *("max_unit_increase", "max_unit_decrease"),
+        )
         for name in bounds:
             value = getattr(self, name)
             if value is None:
@@ -543,7 +548,8 @@ class Gate:
                 raise invalid_parameter(name, "Gate", "a number in [0, inf)", repr(value))
         if all(getattr(self, name) is None for name in bounds):
             raise InvalidParameterError(
-                "Gate promises nothing. Give at least one of at_least, at_most, max_increase, max_decrease."
+                "Gate promises nothing. Give at least one of at_least, at_most, max_increase, max_decrease, "
+                "max_unit_increase, max_unit_decrease."
             )
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise invalid_parameter(
@@ -560,7 +566,8 @@ class Gate:
     @property
     def needs_baseline(self) -> bool:
         """Whether this promise compares with a stored past result."""
-        return self.max_increase is not None or self.max_decrease is not None
+        changes = (self.max_increase, self.max_decrease, self.max_unit_increase, self.max_unit_decrease)
+        return any(bound is not None for bound in changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ def decide(
     *,
     change: Estimate | None = None,
     noise_floor: float = 0.0,
+    unit_noise_floor: float | None = None,
     witness: Witness | None = None,
 ) -> Verdict:
     """Decide whether a promise is kept.
@@ -62,6 +63,10 @@ def decide(
     with ``margin = max(m, noise_floor)``. Several bounds in one gate: the worst outcome wins. With
     ``confidence_level=None`` the value stands for both ends.
 
+    ``max_unit_increase=m`` and ``max_unit_decrease=m`` guard each unit by itself: FAILED when a single one got worse by
+    more than ``max(m, unit_noise_floor)``, else PASSED. They say something of these units alone, so that there is
+    nothing to infer and nothing to adjust for: with scores that are drawn, leave room for the draw.
+
     The interval is two-sided at the gate's confidence level, so each comparison with one of its ends is a one-sided
     test, nominally at half the rest: 2.5 % for a 95 % confidence level. With skewed scores from few clusters one of the
     two ends errs more often than that, and the other less often (measured: docs/explanation/statistics.md).
@@ -77,6 +82,8 @@ def decide(
         The paired difference candidate - baseline, for ``max_increase`` and ``max_decrease``.
     noise_floor : float
         The measured numeric noise of a score, in [0, inf): no change below it counts.
+    unit_noise_floor : float, optional
+        The same of a single unit, in [0, inf); by default ``noise_floor``.
     witness : Witness or None
         Passed through.
 
@@ -125,6 +132,7 @@ def decide(
     ('inconclusive', 513)
     """
     floor = _noise_floor(noise_floor, "decide")
+    unit_floor = floor if unit_noise_floor is None else _noise_floor(unit_noise_floor, "decide")
     _records(gate, estimate, change, "decide")
     wrong = [_contradiction(estimate, "the value")]
     if gate.needs_baseline and change is not None:
@@ -141,6 +149,10 @@ def decide(
         parts.append(_change(gate, estimate, change, gate.max_increase, floor, upper=True))
     if gate.max_decrease is not None:
         parts.append(_change(gate, estimate, change, gate.max_decrease, floor, upper=False))
+    if gate.max_unit_increase is not None:
+        parts.append(_units(estimate, change, max(gate.max_unit_increase, unit_floor), upper=True))
+    if gate.max_unit_decrease is not None:
+        parts.append(_units(estimate, change, max(gate.max_unit_decrease, unit_floor), upper=False))
     worst = max(parts, key=lambda part: _SEVERITY[part.outcome])
     reasons = [part.reason for part in parts if part.outcome is worst.outcome and part.reason]
     more = [part.units_needed for part in parts if part.outcome is Outcome.INCONCLUSIVE]
@@ -157,7 +169,13 @@ def decide(
 
 
 def failure_p_value(
-    gate: Gate, estimate: Estimate, /, *, change: Estimate | None = None, noise_floor: float = 0.0
+    gate: Gate,
+    estimate: Estimate,
+    /,
+    *,
+    change: Estimate | None = None,
+    noise_floor: float = 0.0,
+    unit_noise_floor: float | None = None,
 ) -> float:
     """Return the p-value of the null hypothesis that a promise is kept: small when it is shown to be broken.
 
@@ -167,14 +185,14 @@ def failure_p_value(
 
     Parameters
     ----------
-    gate, estimate, change, noise_floor
+    gate, estimate, change, noise_floor, unit_noise_floor
         As in :func:`decide`.
 
     Returns
     -------
     float
-        In [0, 1]; NaN when the gate decides on the value alone, or when none of its intervals can be trusted, as listed
-        for :func:`decide`.
+        In [0, 1]; NaN when the gate decides on the value alone, when a single unit got worse than its guard allows
+        (which is seen, not inferred), or when none of its intervals can be trusted, as listed for :func:`decide`.
 
     Raises
     ------
@@ -189,8 +207,9 @@ def failure_p_value(
     0.025
     """
     floor = _noise_floor(noise_floor, "failure_p_value")
+    unit_floor = floor if unit_noise_floor is None else _noise_floor(unit_noise_floor, "failure_p_value")
     _records(gate, estimate, change, "failure_p_value")
-    if gate.confidence_level is None:
+    if gate.confidence_level is None or _guard_is_broken(gate, change, unit_floor):
         return math.nan
     tests: list[tuple[Estimate | None, float, str]] = []
     if gate.at_most is not None:
@@ -225,7 +244,12 @@ def _trusted_p_value(
 
 
 def adjust_verdicts(
-    verdicts: Sequence[Verdict], /, *, method: str = "holm", noise_floors: Sequence[float] | None = None
+    verdicts: Sequence[Verdict],
+    /,
+    *,
+    method: str = "holm",
+    noise_floors: Sequence[float] | None = None,
+    unit_noise_floors: Sequence[float] | None = None,
 ) -> tuple[Verdict, ...]:
     """Take back failures that many promises in one run explain: FAILED becomes INCONCLUSIVE.
 
@@ -243,6 +267,8 @@ def adjust_verdicts(
         How; ``"benjamini_hochberg"`` bounds the share of false ones among the FAILED instead.
     noise_floors : sequence of float, optional
         The noise floor that each verdict was decided with; by default 0.
+    unit_noise_floors : sequence of float, optional
+        The same of a single unit; by default ``noise_floors``.
 
     Returns
     -------
@@ -268,11 +294,15 @@ def adjust_verdicts(
     """
     floors = [0.0] * len(verdicts) if noise_floors is None else list(noise_floors)
     same_length(floors, verdicts, name="noise_floors", other_name="verdicts", function="adjust_verdicts")
+    unit_floors = floors if unit_noise_floors is None else list(unit_noise_floors)
+    same_length(unit_floors, verdicts, name="unit_noise_floors", other_name="verdicts", function="adjust_verdicts")
     p_values = [
         math.nan
         if verdict.estimate is None
-        else failure_p_value(verdict.gate, verdict.estimate, change=verdict.change, noise_floor=floor)
-        for verdict, floor in zip(verdicts, floors, strict=True)
+        else failure_p_value(
+            verdict.gate, verdict.estimate, change=verdict.change, noise_floor=floor, unit_noise_floor=unit_floor
+        )
+        for verdict, floor, unit_floor in zip(verdicts, floors, unit_floors, strict=True)
     ]
     tested = [i for i, p_value in enumerate(p_values) if not math.isnan(p_value)]
     adjusted = list(verdicts)
@@ -380,6 +410,18 @@ class _Part:
 def _change(
     gate: Gate, estimate: Estimate, change: Estimate | None, promise: float, floor: float, *, upper: bool
 ) -> _Part:
+    known = _comparable(estimate, change)
+    if isinstance(known, _Part):
+        return known
+    margin = max(promise, floor)
+    if _unchanged(known, gate, floor):
+        return _Part(Outcome.PASSED)
+    bound = margin if upper else -margin
+    return _bound(interval_at(known, gate.confidence_level), bound, upper=upper, what="the change")
+
+
+def _comparable(estimate: Estimate, change: Estimate | None) -> Estimate | _Part:
+    """Return the change where it can be judged, else what that amounts to."""
     if math.isnan(estimate.value) or estimate.n == 0:
         return _Part(Outcome.ERROR, "nothing was measured: the estimate has no value")
     if estimate.n_missing:
@@ -391,11 +433,38 @@ def _change(
         if change.n + change.n_missing == estimate.n + estimate.n_missing:
             counts = "units that the estimate has not"
         return _Part(Outcome.INCONCLUSIVE, f"the change is not comparable with the estimate: it is about {counts}")
-    margin = max(promise, floor)
-    if _unchanged(change, gate, floor):
-        return _Part(Outcome.PASSED)
-    bound = margin if upper else -margin
-    return _bound(interval_at(change, gate.confidence_level), bound, upper=upper, what="the change")
+    return change
+
+
+def _units(estimate: Estimate, change: Estimate | None, margin: float, *, upper: bool) -> _Part:
+    """Look at each unit by itself: none may have got worse by more than the margin."""
+    known = _comparable(estimate, change)
+    if isinstance(known, _Part):
+        return known
+    if not known.values or len(known.unit_ids) != len(known.values):
+        return _Part(Outcome.INCONCLUSIVE, "the change keeps no values by unit, so that no unit can be guarded")
+    worse = [(value if upper else -value, name) for value, name in zip(known.values, known.unit_ids, strict=True)]
+    broken = [pair for pair in worse if pair[0] > margin + ROUNDING]
+    if broken:
+        most, name = max(broken)
+        verb = "rise" if upper else "fall"
+        others = f"; {len(broken)} of {len(worse)} units did" if len(broken) > 1 else ""
+        return _Part(
+            Outcome.FAILED,
+            f"{name} {'rose' if upper else 'fell'} by {most:.3f}, no unit may {verb} by more than {margin:.3g}{others}",
+        )
+    if known.n_missing:
+        return _Part(Outcome.INCONCLUSIVE, _missing(known))
+    return _Part(Outcome.PASSED)
+
+
+def _guard_is_broken(gate: Gate, change: Estimate | None, floor: float) -> bool:
+    if change is None:
+        return False
+    higher, lower = max(change.values, default=-math.inf), min(change.values, default=math.inf)
+    rose = gate.max_unit_increase is not None and higher > max(gate.max_unit_increase, floor) + ROUNDING
+    fell = gate.max_unit_decrease is not None and -lower > max(gate.max_unit_decrease, floor) + ROUNDING
+    return rose or fell
 
 
 def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part:

@@ -7,7 +7,14 @@ from typing import Any
 
 __all__ = ["interval_cell", "promise_cell"]
 
-_SIGNS = {"at_least": "≥ ", "at_most": "≤ ", "max_increase": "rise ≤ ", "max_decrease": "fall ≤ "}
+_SIGNS = {
+    "at_least": "≥ ",
+    "at_most": "≤ ",
+    "max_increase": "rise ≤ ",
+    "max_decrease": "fall ≤ ",
+    "max_unit_increase": "each rise ≤ ",
+    "max_unit_decrease": "each fall ≤ ",
+}
 
 
 def interval_cell(entry: Mapping[str, Any], /) -> str:

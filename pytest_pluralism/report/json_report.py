@@ -143,7 +143,7 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
 
 
 def _gate(gate: Gate) -> dict[str, Any]:
-    bounds = ("at_least", "at_most", "max_increase", "max_decrease")
+    bounds = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
     result: dict[str, Any] = {name: getattr(gate, name) for name in bounds if getattr(gate, name) is not None}
     return {**result, "confidence_level": gate.confidence_level}
 

@@ -13,6 +13,7 @@ for _name in (
     "pytest_pluralism.core.verdict",
     "pytest_pluralism.core.estimation",
     "pytest_pluralism.core.estimation.comparison",
+    "pytest_pluralism.baselines.comparison",
     "pytest_pluralism.baselines.store",
     "pytest_pluralism.datasets",
     "pytest_pluralism.evaluation.distributional",

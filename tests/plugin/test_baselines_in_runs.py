@@ -97,8 +97,8 @@ def write_bytes(content: bytes) -> Callable[[pytest.Pytester], None]:
         (drop_entry, (), ["no baseline", "has no entry", "nearest"]),
         (edit("base.json", lambda text: text[: len(text) // 2]), (), ["corrupt baseline", "not JSON", "git checkout"]),
         (edit("base.json", lambda text: "<<<<<<< HEAD\n" + text), (), ["merge conflict markers"]),
-        (edit("base.json", lambda text: text.replace("baseline/1", "baseline/9")), (), ["newer schema"]),
-        (edit("base.json", lambda text: text.replace("baseline/1", "other")), (), ["corrupt baseline", "schema"]),
+        (edit("base.json", lambda text: text.replace("baseline/2", "baseline/9")), (), ["newer schema"]),
+        (edit("base.json", lambda text: text.replace("baseline/2", "other")), (), ["corrupt baseline", "schema"]),
         (
             edit("base.json", lambda text: text.replace('"value": 0.', '"value": 1.', 1)),
             (),
@@ -152,7 +152,11 @@ def test_a_promise_against_a_baseline_without_a_place_for_it(project: pytest.Pyt
     project.makepyfile(test_town=BODY)
     result = project.runpytest_subprocess("--pluralism-model=table:plain")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*say where it is: --pluralism-baseline PATH*"])
+    result.stdout.fnmatch_lines(["*no baseline: pluralism-baselines/plain.json does not exist. To store one: pytest *"])
+    project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(passed=1)
+    there = sorted(path.name for path in (project.path / "pluralism-baselines").iterdir())
+    assert there == ["plain.json", "plain.units.jsonl"]
+    project.runpytest_inprocess("--pluralism-model=table:plain").assert_outcomes(passed=1)
 
 
 def test_updating_never_overwrites_what_it_cannot_read(project: pytest.Pytester, run: Run) -> None:
@@ -168,7 +172,10 @@ def test_a_folder_holds_one_file_a_model(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=BODY)
     options = ("--pluralism-model=table:one", "--pluralism-model=table:org/two", "--pluralism-baseline=stored")
     project.runpytest_inprocess(*options, "--pluralism-update-baseline").assert_outcomes(passed=2)
-    assert sorted(path.name for path in Path(project.path / "stored").iterdir()) == ["one.json", "org--two.json"]
+    assert sorted(path.name for path in Path(project.path / "stored").iterdir()) == [
+        *("one.json", "one.units.jsonl"),
+        *("org--two.json", "org--two.units.jsonl"),
+    ]
     project.runpytest_inprocess(*options).assert_outcomes(passed=2)
 
 

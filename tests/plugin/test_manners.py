@@ -141,12 +141,13 @@ def test_interrupting_leaves_no_half_written_file(gated: pytest.Pytester) -> Non
         ("--pluralism-batch-size=0", ["--pluralism-batch-size must be 'auto' or a whole number"]),
         ("--pluralism-seed=x", ["--pluralism-seed must be a whole number"]),
         ("--pluralism-dtype=float23", ["--pluralism-dtype must be one of", "float32"]),
-        ("--pluralism-update-baseline", ["add --pluralism-baseline PATH"]),
+        ("--pluralism-baseline=/proc/nowhere --pluralism-update-baseline", ["--pluralism-baseline cannot be written"]),
+        ("--pluralism-baseline=a --pluralism-baseline=b", ["each needs a name of its own", "last=a"]),
         ("--pluralism-repetitions=0", ["at least 1"]),
     ],
 )
 def test_a_wrong_option_stops_the_run_at_its_start(gated: pytest.Pytester, option: str, words: list[str]) -> None:
-    result = gated.runpytest_subprocess("--pluralism-model=table:plain", option)
+    result = gated.runpytest_subprocess("--pluralism-model=table:plain", *option.split())
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     text = result.stderr.str() + result.stdout.str()
     for word in words:

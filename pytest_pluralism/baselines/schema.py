@@ -1,0 +1,352 @@
+"""What stands in a baseline: a summary for people, and the values by unit in a companion, one line an entry.
+
+The summary names the line of each entry by its SHA-256, so that a companion of another time or hand is noticed, and a
+companion may hold lines that no summary names: that is what lets both be replaced one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shlex
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pytest_pluralism.core.errors import BaselineError
+from pytest_pluralism.core.messages import printable
+
+__all__ = [
+    "SCHEMA",
+    "SCHEMA_1",
+    "baseline_texts",
+    "is_number",
+    "parse_baseline",
+    "parse_summary",
+    "restore",
+    "summary_model",
+    "variance_of",
+]
+
+SCHEMA_1 = "pytest-pluralism/baseline/1"
+SCHEMA = "pytest-pluralism/baseline/2"
+
+#: Names that a version 1 file must have and a version 2 file too.
+_PARTS = (("metric", str), ("estimate", dict), ("model", dict), ("dataset", dict), ("settings", dict))
+
+#: How far an estimate may be from what its units say: roundings, and no edit by hand.
+_ROUNDING = 1e-6
+
+_CONFLICT = re.compile(r"^(<{7}|>{7}) ", flags=re.MULTILINE)
+
+#: Summaries of version 1 hold their units themselves, and no more than these parts.
+_ADDED = {"prompts_sha256": None, "noise_floor": None, "origins": {}, "gate": {}}
+
+
+def baseline_texts(model_name: str, entries: Mapping[str, Mapping[str, Any]], /) -> tuple[str, dict[str, str]]:
+    """Return the text of a summary, and the lines of its companion by their SHA-256, in the order of the keys."""
+    lines: dict[str, str] = {}
+    shown: dict[str, Any] = {}
+    for key, entry in sorted(entries.items()):
+        line = _line(key, entry)
+        digest = _digest(line)
+        lines[digest] = line
+        rest = {name: value for name, value in entry.items() if name not in {"units", "crossed"}}
+        counted = {"n": len(entry["units"])}
+        if entry.get("crossed"):
+            counted["n_crossed"] = len(entry["crossed"])
+        shown[key] = {**rest, "units": {**counted, "sha256": digest}}
+    content = {"schema": SCHEMA, "model": model_name, "entries": shown}
+    return _encodable(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)) + "\n", lines
+
+
+def parse_summary(text: str, /, *, name: str, update: str) -> dict[str, Any]:
+    """Return the content of a summary of any version that is known, as it stands there, checked in its outline.
+
+    Raises
+    ------
+    BaselineError
+        It has conflict markers, is not JSON, is of a newer schema or lacks a part.
+    """
+    _refuse_conflict(text, name, update)
+    try:
+        content = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_once_each)
+    except (ValueError, RecursionError) as error:
+        raise BaselineError(f"corrupt baseline: {name} is not JSON ({error}). {restore(name)}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("schema"), str):
+        raise _corrupt(name, "it does not name its schema")
+    schema = content["schema"]
+    if schema not in (SCHEMA, SCHEMA_1):
+        family, _, version = schema.rpartition("/")
+        if family == SCHEMA.rpartition("/")[0] and version.isdigit() and int(version) > int(SCHEMA.rpartition("/")[2]):
+            raise BaselineError(
+                f"baseline {name} has the newer schema {schema!r}; this version reads {SCHEMA!r}. "
+                "Install the version of pytest-pluralism that wrote it, or a later one."
+            )
+        raise _corrupt(name, f"its schema is {printable(schema)!r}, not {SCHEMA!r}")
+    if not isinstance(content.get("entries"), dict) or not isinstance(content.get("model"), str):
+        raise _corrupt(name, "'entries' is not an object, or 'model' no name")
+    for key, entry in content["entries"].items():
+        problem = _outline_problem(entry, schema)
+        if problem:
+            raise _corrupt(name, f"entry {printable(key, most=200)!r}: {problem}")
+    return content
+
+
+def parse_baseline(
+    text: str, companion: str | None, /, *, name: str, companion_name: str, update: str
+) -> dict[str, Any]:
+    """Return the entries of a baseline, with their units, in the form of the newest version.
+
+    Parameters
+    ----------
+    text, companion : str
+        The two files; ``None`` where there is no companion, as beside a summary of version 1.
+    name, companion_name : str
+        What they are called, for the messages.
+    update : str
+        The command that writes a baseline, for the messages.
+
+    Returns
+    -------
+    dict
+        The entries by key.
+
+    Raises
+    ------
+    BaselineError
+        What :func:`parse_summary` says, or the units are not those of the summary, or do not give its estimates.
+    """
+    content = parse_summary(text, name=name, update=update)
+    if content["schema"] == SCHEMA_1:
+        entries = {key: _migrated(entry) for key, entry in content["entries"].items()}
+    else:
+        lines = _lines(companion, content["entries"], name, companion_name, update)
+        entries = {
+            key: _with_units(key, entry, lines, name, companion_name) for key, entry in content["entries"].items()
+        }
+    for key, entry in entries.items():
+        problem = _entry_problem(entry)
+        if problem:
+            raise _corrupt(name, f"entry {printable(key, most=200)!r}: {problem}")
+    return entries
+
+
+def summary_model(content: Mapping[str, Any], model_name: str, /, *, name: str, update: str) -> None:
+    """Refuse a baseline that holds the results of another model.
+
+    Raises
+    ------
+    BaselineError
+        The models have different names.
+    """
+    there = content["model"]
+    if there != model_name:
+        raise BaselineError(
+            f"baseline not comparable: {name} holds the results of another model ({there!r}, not "
+            f"{model_name!r}). To compare with them all the same: "
+            f"--pluralism-baseline-model={shlex.quote(printable(there))}. "
+            f"To store this model's own: {update} (with another --pluralism-baseline PATH)"
+        )
+
+
+def restore(name: str, /) -> str:
+    """Return what to do about a damaged file."""
+    return f"Restore it (git checkout -- {name}), or delete it and store a new one."
+
+
+# ------------------------------------------------------------------------------------------------------ companions
+
+
+def _line(key: str, entry: Mapping[str, Any]) -> str:
+    """Return the units of an entry as one line, column by column, which is shorter and changes value by value."""
+    units, crossed = entry["units"], entry.get("crossed") or []
+    columns: dict[str, Any] = {
+        "key": key,
+        "ids": [unit["id"] for unit in units],
+        "values": [unit["value"] for unit in units],
+    }
+    if any(unit.get("cluster", unit["id"]) != unit["id"] for unit in units):
+        columns["clusters"] = [unit.get("cluster", unit["id"]) for unit in units]
+    if any(unit.get("sha256") for unit in units):
+        columns["sha256s"] = [unit.get("sha256") for unit in units]
+    if crossed:
+        columns["crossed_ids"] = [unit["id"] for unit in crossed]
+        columns["crossed_values"] = [unit["value"] for unit in crossed]
+    return _encodable(json.dumps(columns, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def _encodable(text: str) -> str:
+    """Return JSON whose lone surrogates, which a name can hold, are escapes that JSON reads again."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _bare(line: str) -> str:
+    return line.rstrip("\r")
+
+
+def _digest(line: str) -> str:
+    return hashlib.sha256(line.encode("utf-8")).hexdigest()
+
+
+def _lines(
+    companion: str | None, entries: Mapping[str, Any], name: str, companion_name: str, update: str
+) -> dict[str, str]:
+    if companion is None:
+        if not entries:
+            return {}
+        raise BaselineError(
+            f"corrupt baseline: {companion_name} is missing, which holds the values by unit of {name}. "
+            f"Restore it (git checkout -- {companion_name}), or delete both and store a new one: {update}"
+        )
+    _refuse_conflict(companion, companion_name, update)
+    # Git may have given the file the line ends of another system.
+    return {_digest(line): line for line in map(_bare, companion.split("\n")) if line}
+
+
+def _with_units(
+    key: str, entry: Mapping[str, Any], lines: Mapping[str, str], name: str, companion_name: str
+) -> dict[str, Any]:
+    shown = printable(key, most=200)
+    line = lines.get(entry["units"]["sha256"])
+    if line is None:
+        raise BaselineError(
+            f"corrupt baseline: {companion_name} does not hold the units of entry {shown!r} that {name} was written "
+            f"with (sha256 {printable(str(entry['units']['sha256']))[:16]}...): one of the two was edited, cut off, or "
+            f"comes from another time. Restore both (git checkout -- {name} {companion_name}), or delete both and "
+            "store a new one."
+        )
+    try:
+        columns = json.loads(line, parse_constant=_refuse_constant)
+        ids, values = columns["ids"], columns["values"]
+        clusters, hashes = columns.get("clusters") or ids, columns.get("sha256s") or [None] * len(ids)
+        units = [
+            {"id": unit_id, "cluster": cluster, "value": value, "sha256": digest}
+            for unit_id, cluster, value, digest in zip(ids, clusters, values, hashes, strict=True)
+        ]
+        pairs = zip(columns.get("crossed_ids", []), columns.get("crossed_values", []), strict=True)
+        crossed = [{"id": unit_id, "value": value} for unit_id, value in pairs]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _corrupt(companion_name, f"the line of entry {shown!r} holds no units ({error})") from None
+    if columns.get("key") != key:
+        raise _corrupt(name, f"entry {shown!r} names the units of {printable(str(columns.get('key')), most=200)!r}")
+    rest = {part: value for part, value in entry.items() if part != "units"}
+    return {**_ADDED, **rest, "units": units, **({"crossed": crossed} if crossed else {})}
+
+
+def _migrated(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry of version 1 in the form of version 2; what version 1 did not keep is unknown."""
+    units = [
+        {"cluster": unit.get("id"), "sha256": None, **unit} if isinstance(unit, dict) else unit
+        for unit in entry["units"]
+    ]
+    return {**_ADDED, **entry, "units": units, "from_version": 1}
+
+
+# ---------------------------------------------------------------------------------------------------------- checks
+
+
+def _outline_problem(entry: Any, schema: str) -> str | None:
+    if not isinstance(entry, dict):
+        return "it is not an object"
+    for name, kind in (*_PARTS, ("units", list if schema == SCHEMA_1 else dict)):
+        if not isinstance(entry.get(name), kind):
+            return f"{name!r} is missing or of the wrong type"
+    if not isinstance(entry.get("crossed", []), list):
+        return "'crossed' is of the wrong type"
+    if schema == SCHEMA and not isinstance(entry["units"].get("sha256"), str):
+        return "its units have no sha256"
+    for name, number in entry["estimate"].items():
+        if number is not None and not isinstance(number, str) and not is_number(number):
+            return f"its estimate has {name} {str(number)[:40]!r}"
+    for name, kind in (("versions", dict), ("origins", dict), ("gate", dict), ("prompts_sha256", str)):
+        if entry.get(name) is not None and not isinstance(entry[name], kind):
+            return f"{name!r} is of the wrong type"
+    floor = entry.get("noise_floor")
+    if floor is not None and (not is_number(floor) or floor < 0):
+        return f"its noise floor is {str(floor)[:40]!r}"
+    return None
+
+
+def _entry_problem(entry: Mapping[str, Any]) -> str | None:
+    """Say what is wrong between an estimate and its units."""
+    units = entry["units"]
+    problem = _units_problem(units) or _units_problem(entry.get("crossed", []))
+    if problem:
+        return problem
+    if not units:
+        return "it has no units"
+    estimate = entry["estimate"]
+    stored, mean = estimate.get("value"), math.fsum(unit["value"] for unit in units) / len(units)
+    if not is_number(stored) or abs(stored - mean) > _ROUNDING:
+        return f"its value {stored!r} is not the mean of its units ({mean:.6f}); was it edited by hand?"
+    if estimate.get("n") is not None and estimate["n"] != len(units):
+        return f"it says n={estimate['n']!r} but has {len(units)} units; was it edited by hand?"
+    low, high = estimate.get("low"), estimate.get("high")
+    if low is not None and high is not None and not low - _ROUNDING <= stored <= high + _ROUNDING:
+        return f"its value {stored!r} lies outside its interval [{low!r}, {high!r}]; was it edited by hand?"
+    variance = entry.get("variance")
+    if variance is not None:
+        known = variance_of(units)
+        if not is_number(variance) or known is None or abs(variance - known) > _ROUNDING:
+            return f"its variance {str(variance)[:40]} is not that of its units; was it edited by hand?"
+    return None
+
+
+def variance_of(units: Iterable[Mapping[str, Any]], /) -> float | None:
+    """Return the sample variance of the values of some units, or ``None`` for fewer than two."""
+    values = [unit["value"] for unit in units]
+    return statistics.variance(values) if len(values) > 1 else None
+
+
+def _units_problem(units: list[Any]) -> str | None:
+    seen = set()
+    for unit in units:
+        if not isinstance(unit, dict) or not isinstance(unit.get("id"), str):
+            return "a unit has no 'id'"
+        if not is_number(unit.get("value")):
+            return f"unit {unit['id']!r} has the value {str(unit.get('value'))[:40]!r}"
+        if not isinstance(unit.get("cluster", ""), str) or not isinstance(unit.get("sha256") or "", str):
+            return f"unit {unit['id']!r} has a cluster or a hash that is no text"
+        if unit["id"] in seen:
+            return f"unit {unit['id']!r} stands there twice"
+        seen.add(unit["id"])
+    return None
+
+
+def is_number(value: Any, /) -> bool:
+    """Return whether a value of a JSON file is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _refuse_conflict(text: str, name: str, update: str) -> None:
+    if _CONFLICT.search(text):
+        raise BaselineError(
+            f"corrupt baseline: {name} has merge conflict markers. Take one side whole (git checkout --ours or "
+            f"--theirs) or store it anew: {update}"
+        )
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # JSON would silently take the last of two entries that a merge left behind.
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{printable(twice, most=200)!r} stands there twice")
+    return found
+
+
+def _corrupt(name: str, what: str) -> BaselineError:
+    return BaselineError(f"corrupt baseline: {name}: {what}. {restore(name)}")
