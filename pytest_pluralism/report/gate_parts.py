@@ -225,7 +225,7 @@ def _inside(unit: Mapping[str, Any], people: str) -> str:
     from markupsafe import Markup
 
     facts = [
-        f"{words} {value:.2f}" if isinstance(value, float) else f"{words} {value}"
+        f"{words}: {value:.2f}" if isinstance(value, float) else f"{words}: {value}"
         for name, words in _UNIT_FACTS.items()
         if (value := unit.get(name)) not in (None, "", unit["id"], people)
     ]

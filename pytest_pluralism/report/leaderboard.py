@@ -12,9 +12,11 @@ from typing import Any
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
-from pytest_pluralism.report.json_report import SCHEMA
+from pytest_pluralism.report.reading import load_report
 
-__all__ = ["Leaderboard", "leaderboard_lines", "leaderboard_of", "read_leaderboard"]
+__all__ = ["Leaderboard", "leaderboard_json", "leaderboard_lines", "leaderboard_of", "read_leaderboard"]
+
+LEADERBOARD_SCHEMA = "pytest-pluralism/leaderboard/1"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def read_leaderboard(paths: Sequence[Path], /) -> Leaderboard:
     DatasetError
         If a file is no report of ours, fewer than two models were measured, or they share no objective.
     """
-    return leaderboard_of((str(path), entry) for path in paths for entry in _verdicts(path))
+    return leaderboard_of((str(path), entry) for path in paths for entry in load_report(path)["verdicts"])
 
 
 def leaderboard_of(entries: Iterable[tuple[str, Mapping[str, Any]]], /) -> Leaderboard:
@@ -65,6 +67,10 @@ def leaderboard_of(entries: Iterable[tuple[str, Mapping[str, Any]]], /) -> Leade
     for path, entry in entries:
         estimate = entry.get("estimate")
         if entry.get("direction") not in ("higher", "lower") or not estimate or estimate.get("value") is None:
+            continue
+        beside = (entry.get("baseline") or {}).get("name")
+        if beside and entry["key"].endswith(f" against {beside}"):
+            # The same measurement, judged against one more baseline.
             continue
         model = str(entry["model"].get("name"))
         # Only what was measured on the same data in the same way can be put side by side.
@@ -98,17 +104,6 @@ def leaderboard_of(entries: Iterable[tuple[str, Mapping[str, Any]]], /) -> Leade
     )
 
 
-def _verdicts(path: Path) -> list[Mapping[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: cannot be read as JSON: {getattr(error, 'strerror', None) or error}.") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise DatasetError(f"{path}: is no report of this tool ({SCHEMA}). Write one with --pluralism-report=run.json.")
-    verdicts: list[Mapping[str, Any]] = content["verdicts"]
-    return verdicts
-
-
 def leaderboard_lines(
     board: Leaderboard, /, *, functions: Mapping[str, Sequence[float]] | None = None
 ) -> Iterator[str]:
@@ -127,9 +122,7 @@ def leaderboard_lines(
     InvalidParameterError
         If a function has not one finite weight an objective.
     """
-    signs = [1.0 if direction == "higher" else -1.0 for direction in board.directions]
-    points = [[sign * value for sign, value in zip(signs, row, strict=True)] for row in board.values]
-    front, fronts = pareto_front(points), pareto_ranks(points)
+    front, fronts, ranks = _ranked(board, functions or {})
     arrows = ["↑" if direction == "higher" else "↓" for direction in board.directions]
     heads = [f"{_cell(name)} {arrow}" for name, arrow in zip(board.objectives, arrows, strict=True)]
     yield "| model | " + " | ".join(heads) + " | on the front | front |"
@@ -138,13 +131,6 @@ def leaderboard_lines(
         values = " | ".join(f"{value:.3f}" for value in board.values[index])
         yield f"| {_cell(model)} | {values} | {'yes' if front[index] else ''} | {int(fronts[index]) + 1} |"
     yield ""
-    named = {name: _checked(name, weights, len(board.objectives)) for name, weights in (functions or {}).items()}
-    for index, objective in enumerate(board.objectives):
-        named[objective] = tuple(float(index == other) for other in range(len(board.objectives)))
-    ranks = {
-        name: _ranks(commensurate(points, [LinearCommensuration(tuple(weights))])[0].tolist())
-        for name, weights in named.items()
-    }
     yield "| rank of | " + " | ".join(_cell(name) for name in ranks) + " |"
     yield "|---" * (len(ranks) + 1) + "|"
     for index, model in enumerate(board.models):
@@ -153,6 +139,53 @@ def leaderboard_lines(
         yield ""
         left = ", ".join(_cell(name) for name in board.left_out[:6])
         yield f"Left out, because not all models have it or it was measured differently: {left}."
+
+
+def leaderboard_json(
+    board: Leaderboard, /, *, functions: Mapping[str, Sequence[float]] | None = None
+) -> dict[str, Any]:
+    """Return what :func:`leaderboard_lines` shows as plain JSON values.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a function has not one finite weight an objective.
+    """
+    front, fronts, ranks = _ranked(board, functions or {})
+    return {
+        "schema": LEADERBOARD_SCHEMA,
+        "objectives": [
+            {"name": name, "direction": direction}
+            for name, direction in zip(board.objectives, board.directions, strict=True)
+        ],
+        "models": [
+            {
+                "name": model,
+                "values": list(board.values[index]),
+                "on_front": front[index],
+                "front": fronts[index] + 1,
+                "ranks": {name: rank[index] for name, rank in ranks.items()},
+            }
+            for index, model in enumerate(board.models)
+        ],
+        "left_out": list(board.left_out),
+    }
+
+
+def _ranked(
+    board: Leaderboard, functions: Mapping[str, Sequence[float]]
+) -> tuple[list[bool], list[int], dict[str, list[int]]]:
+    """Return who is on the front, in which front each model is, and its rank under each function."""
+    signs = [1.0 if direction == "higher" else -1.0 for direction in board.directions]
+    points = [[sign * value for sign, value in zip(signs, row, strict=True)] for row in board.values]
+    named = {name: _checked(name, weights, len(board.objectives)) for name, weights in functions.items()}
+    for index, objective in enumerate(board.objectives):
+        named[objective] = tuple(float(index == other) for other in range(len(board.objectives)))
+    ranks = {
+        name: _ranks(commensurate(points, [LinearCommensuration(tuple(weights))])[0].tolist())
+        for name, weights in named.items()
+    }
+    return [bool(one) for one in pareto_front(points)], [int(one) for one in pareto_ranks(points)], ranks
 
 
 def _checked(name: str, weights: Sequence[float], n_objectives: int) -> tuple[float, ...]:

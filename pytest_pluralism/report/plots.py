@@ -82,14 +82,15 @@ def units_chart(values: Sequence[float], /, *, name: str, title: str, lines: Map
     def draw(axes: Axes) -> None:
         axes.hist(values, bins=min(20, max(5, len(values) // 4)), color=_MODEL, alpha=0.75, edgecolor=_PAPER)
         top = axes.get_ylim()[1]
-        axes.set_ylim(0, top * 1.25)
-        for place, (label, at) in enumerate(lines.items()):
-            axes.axvline(at, color=_INK, linestyle="-" if place == 0 else _DASHES[(place - 1) % len(_DASHES)])
-            height = top * (1.2 - 0.09 * (place % 3))
+        axes.set_ylim(0, top * (1.05 + 0.1 * len(lines)))
+        for place, (label, at) in enumerate(sorted(lines.items(), key=lambda line: line[1])):
+            axes.axvline(at, color=_INK, linewidth=1.2, linestyle="-" if label == "mean" else _DASHES[place % 4])
+            # Each name has a height of its own, so that near lines stay readable.
+            height = top * (1.0 + 0.1 * (len(lines) - place))
             right = at > sum(axes.get_xlim()) / 2
             axes.annotate(
                 _name(label), (at, height), xytext=(-4 if right else 4, 0), textcoords="offset points",
-                ha="right" if right else "left", va="top", fontsize=8,
+                ha="right" if right else "left", va="center", fontsize=8,
             )  # fmt: skip
         axes.set_xlabel(name)
         axes.set_ylabel("units")
