@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from pytest_pluralism.core.metrics.distributional import (
     shuffle_control,
 )
 from pytest_pluralism.core.records import Answer, AnswerDistribution, Prompt, Question, Scores, Survey, Turn, UnitScore
-from pytest_pluralism.evaluation.protocols import FIXED, base_of, protocol_prompts, read_answers
+from pytest_pluralism.evaluation.protocols import FIXED, base_of, protocol_prompts, quirk_rows, read_answers
 from pytest_pluralism.evaluation.rounds import Round, Rounds
 
 __all__ = [
@@ -277,10 +277,35 @@ class DistributionalEvaluation:
     population: str | None = None
 
     def rounds(self) -> Rounds:
-        """Ask everything at once, and score it."""
+        """Ask everything at once, and score it; under a published protocol the sound number stands beside."""
         asked = requests(self.survey, self.settings)
-        answers = yield Round("answers", asked.prompts)
-        return scores(asked, answers, population=self.population)
+        if self.settings.protocol == "sound":
+            answers = yield Round("answers", asked.prompts)
+            return scores(asked, answers, population=self.population)
+        sound = requests(self.survey, AskSettings(seed=self.settings.seed))
+        answers = yield Round("answers", (*asked.prompts, *sound.prompts))
+        published, beside = answers[: len(asked.items)], answers[len(asked.items) :]
+        result = scores(asked, published, population=self.population)
+        details = {
+            "protocol": self.settings.protocol,
+            "sound": float(np.mean([unit.value for unit in scores(sound, beside, population=self.population).units])),
+            "quirks": self._quirks(asked, published),
+        }
+        return replace(result, details={**result.details, **details})
+
+    def _quirks(self, asked: Requests, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+        """Return what each quirk moves; nothing where refusals are kept apart, of which the protocols know nothing."""
+        if any(question.refusals for question in self.survey.questions):
+            return []
+        given: dict[str, list[Answer]] = {}
+        for item, answer in zip(asked.items, answers, strict=True):
+            given.setdefault(item.question_id, []).append(answer)
+        people: dict[str, dict[str, Sequence[float]]] = {}
+        for row in self.survey.distributions:
+            if self.population is None or row.population == self.population:
+                people.setdefault(row.question_id, {})[row.population] = row.probabilities
+        questions = [question for question in self.survey.questions if question.question_id in people]
+        return quirk_rows(questions, given, people, self.settings.protocol, seed=self.settings.seed)
 
 
 # ------------------------------------------------------------------------------------------------------ in detail

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.report.cells import interval_cell, promise_cell
 from pytest_pluralism.report.juries import jury_lines
-from pytest_pluralism.report.steering import steering_lines
+from pytest_pluralism.report.steering import quirk_lines, steering_lines
 from pytest_pluralism.report.windows import markdown_text as _text
 from pytest_pluralism.report.windows import window_lines
 
@@ -52,6 +52,9 @@ def report_markdown(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any]
     notes = list(_notes(entries))
     if notes:
         lines += ["## Not passed", "", *notes, ""]
+    published = [line for entry in entries for line in _protocol_lines(entry)]
+    if published:
+        lines += ["## Published protocols", "", *published]
     windows = [line for entry in entries for line in window_lines(entry)]
     if windows:
         lines += ["## Responses and their windows", "", *windows]
@@ -101,6 +104,20 @@ def _notes(entries: list[Mapping[str, Any]]) -> Iterator[str]:
         if witness:
             line += f" Worst: {_text(witness['id'])} “{_text(witness.get('text', ''), most=120)}”."
         yield line
+
+
+def _protocol_lines(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the sound number is beside a published one, and what each quirk of the protocol moves."""
+    details = entry.get("details") or {}
+    if "sound" not in details:
+        return
+    value = (entry.get("estimate") or {}).get("value")
+    yield (
+        f"**{_text(entry['key'])}** ({_text(entry['model'].get('name', ''))}): {_number(value)} under the protocol "
+        f"`{_code(details['protocol'])}`, {_number(details['sound'])} asked in the sound way."
+    )
+    yield ""
+    yield from quirk_lines(details)
 
 
 def _number(value: float | None) -> str:

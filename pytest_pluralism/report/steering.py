@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_pluralism.report.windows import markdown_text as _text
 
-__all__ = ["CHECKS", "confusion_svg", "steering_lines"]
+__all__ = ["CHECKS", "confusion_svg", "quirk_lines", "steering_lines"]
 
 #: The rows of the table of checks: name, where it stands in the details, and what it is compared with.
 CHECKS = (
@@ -32,7 +32,7 @@ def steering_lines(entry: Mapping[str, Any], /) -> Iterator[str]:
         for table in details.get("confusion", ()):
             yield from _confusion(table)
         yield from _classes(details)
-        yield from _quirks(details)
+        yield from quirk_lines(details)
     elif entry["metric"] == "trade_off_steerability" and details:
         yield from _head(entry)
         for table in details["pairs"]:
@@ -91,7 +91,8 @@ def _classes(details: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _quirks(details: Mapping[str, Any]) -> Iterator[str]:
+def quirk_lines(details: Mapping[str, Any], /) -> Iterator[str]:
+    """Return the table of what each quirk of a published protocol moves; nothing without one."""
     rows = [row for row in details.get("quirks", ()) if None not in (row["published"], row["without"])]
     if not rows:
         return

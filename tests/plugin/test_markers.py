@@ -231,7 +231,7 @@ def test_it(pluralism):
     warned.assert_outcomes(passed=1, warnings=1)
 
 
-@pytest.mark.parametrize(("protocol", "asked", "most"), [("sorensen2024", 119, 1.0), ("modular_pluralism", 72, 0.8326)])
+@pytest.mark.parametrize(("protocol", "asked", "most"), [("sorensen2024", 131, 1.0), ("modular_pluralism", 84, 0.8326)])
 def test_a_published_protocol_asks_and_reads_in_its_own_way(
     project: pytest.Pytester, protocol: str, asked: int, most: float
 ) -> None:
@@ -240,12 +240,14 @@ def test_a_published_protocol_asks_and_reads_in_its_own_way(
 @pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99, protocol="{protocol}")
 def test_published(): ...
 
-@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99, option_order="none")
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99)
 def test_sound(): ...
 """
-    result = run(project, body, f"--pluralism-report={report}", "-s")
+    page = project.path / "out.md"
+    result = run(project, body, f"--pluralism-report={report}", f"--pluralism-report={page}", "-s")
     result.assert_outcomes(passed=2)
-    # Both tests at once: 60 prompts under the protocol, of which one comes twice, or 12; and 60 in the sound way.
+    # Under the protocol 60 prompts, of which one comes twice, or 12; the sound ones beside them are those of the other
+    # test, and asked once: 12 questions of three options, each in six repetitions.
     result.stdout.fnmatch_lines([f"*ASKED {asked}*"])
     published, sound = json.loads(report.read_text())["verdicts"]
     assert published["settings"]["protocol"] == protocol
@@ -254,6 +256,16 @@ def test_sound(): ...
     for one, other in zip(published["units"], sound["units"], strict=True):
         assert one["model_probabilities"] == pytest.approx(other["model_probabilities"], abs=1e-6)
         assert one["value"] == pytest.approx(other["value"] * most, rel=1e-3)
+    assert published["details"]["sound"] == pytest.approx(sound["estimate"]["value"], abs=1e-12)
+    rows = {(row["quirk"], row["quantity"]): row for row in published["details"]["quirks"]}
+    whole = rows["all", "js_distance"]
+    assert whole["published"] == pytest.approx(published["estimate"]["value"], rel=1e-3)
+    if protocol == "modular_pluralism":
+        base = rows["natural_base", "js_distance"]
+        assert base["without"] == pytest.approx(base["published"] / most, rel=1e-3)
+    text = page.read_text(encoding="utf-8")
+    assert f"under the protocol `{protocol}`" in text
+    assert "| all | js\\_distance |" in text or "| all | js_distance |" in text
 
 
 def test_a_protocol_decides_about_the_asking(project: pytest.Pytester) -> None:
