@@ -26,6 +26,8 @@ __all__ = [
 MOST_POPULATIONS = 3
 
 _BASE_REFERENCES = (
+    ("candidate", "this model"),
+    ("reference_model", "the reference model"),
     ("unsteered", "unsteered"),
     ("placebo", "placebo"),
     ("shuffle", "shuffled"),

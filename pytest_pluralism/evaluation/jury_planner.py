@@ -20,6 +20,7 @@ from pytest_pluralism.evaluation.jurors import (
     ValueModelJurors,
 )
 from pytest_pluralism.evaluation.jury import (
+    AgainstReference,
     ChoiceEvaluation,
     JurySettings,
     WrittenEvaluation,
@@ -43,7 +44,10 @@ PANEL = ("scale", "columns", "values", "leave_out_empty")
 #: Keywords of responses that the model writes.
 WRITING = ("n_draws", "max_new_tokens", "temperature", "system")
 
-KEYWORDS = (*RULE, "by", "population", "jurors", "jury", *PANEL, *WRITING, *ASKING)
+KEYWORDS = (*RULE, "by", "population", "jurors", "jury", "over", *PANEL, *WRITING, *ASKING)
+
+#: What the welfare must exceed, by name.
+OVER = "reference_model"
 
 DATASET = "the name or file of a panel"
 EXAMPLE = "example_town"
@@ -66,7 +70,11 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     groups = _groups(planning, panel, by)
     composition = _composition(planning, panel, by)
     asking = AskSettings(**{name: planning.choose(name) for name in ASKING})
-    _bounds(planning, panel)
+    over = planning.keywords.get("over")
+    if over not in (None, OVER):
+        raise invalid_parameter("over", "jury_welfare", repr(OVER), repr(over))
+    if over is None:
+        _bounds(planning, panel)
     _check_groups(panel, by)
     jury = planning.keywords.get("jury", "sample")
     if jury not in ("sample", "whole"):
@@ -86,13 +94,18 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             )
             evaluation, made = _evaluation(planning, panel, settings)
             title = settings.as_json()["rule"]
+            if over is not None:
+                evaluation = AgainstReference(evaluation)
+                title = f"gain in {title}"
             # Measures other than the usual one are told apart, so that one test may promise several.
             others = any(word in planning.keywords for word in RULE if word not in ("alpha", "n_juries"))
             parts = [group] if group is not None else []
             if others:
                 parts.append(title)
-            elif len(rules) > 1:
+            elif len(rules) > 1 or over is not None:
                 parts.append(f"alpha {rule.alpha:g}")
+            if over is not None:
+                parts.append("over the reference model")
             if parts and group is None:
                 parts.insert(0, "everyone")
             named = ", ".join(parts) or None
@@ -104,7 +117,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                     "source": panel.source,
                     "scale": panel.scale.mapping,
                 },
-                settings={**settings.as_json(), "jurors": made},
+                settings={**settings.as_json(), "jurors": made, **({"over": over} if over is not None else {})},
                 population=named,
             )
             if not others:

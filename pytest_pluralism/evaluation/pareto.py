@@ -15,7 +15,7 @@ from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, is_pareto_improvement
 from pytest_pluralism.core.records import Estimate, Scores, UnitScore, Witness
-from pytest_pluralism.evaluation.rounds import Evaluation, Rounds
+from pytest_pluralism.evaluation.rounds import Evaluation, Rounds, asked_of
 
 __all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_functions"]
 
@@ -137,7 +137,7 @@ class ParetoEvaluation:
             candidate = yield from objective.evaluation.rounds()
             reference = candidate
             if self.against == "reference_model":
-                reference = yield from _named(objective.evaluation.rounds(), "reference_language_model")
+                reference = yield from asked_of("reference_language_model", objective.evaluation.rounds())
             sides[objective.name] = _sides(candidate, {unit.unit_id: unit.value for unit in reference.units})
         return self._scores(sides)
 
@@ -297,19 +297,6 @@ def _check_units(objective: Objective, one: _Sides) -> None:
 
 def _sign(objective: Objective) -> float:
     return 1.0 if objective.direction == "higher" else -1.0
-
-
-def _named(rounds: Rounds, role: str) -> Rounds:
-    """Put what an evaluation asks of the model under test to another model of the run."""
-    try:
-        asked = next(rounds)
-        while True:
-            other = dataclasses.replace(asked, named=role) if asked.role == "language_model" else asked
-            results = yield other
-            asked = rounds.send(results)
-    except StopIteration as stop:
-        scores: Scores = stop.value
-        return scores
 
 
 def check_functions(functions: Any, objectives: Sequence[str], /) -> dict[str, Commensuration]:

@@ -8,12 +8,12 @@ all gates of a run can be gathered before the first of them is answered, and a r
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
 
 from pytest_pluralism.core.records import GenerationSettings, Scores
 
-__all__ = ["ROLES", "Evaluation", "Round", "Rounds"]
+__all__ = ["ROLES", "Evaluation", "Round", "Rounds", "asked_of"]
 
 #: What can be asked for, and the model of a run that answers it.
 ROLES = {
@@ -61,6 +61,23 @@ class Round:
 #: Yields rounds, is sent one result a request (an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores, a
 #: reward as a float, or a dict of scores by unit), returns the scores.
 Rounds = Generator[Round, Sequence[Any], Scores]
+
+
+_Result = TypeVar("_Result")
+
+
+def asked_of(
+    role: str, rounds: Generator[Round, Sequence[Any], _Result], /
+) -> Generator[Round, Sequence[Any], _Result]:
+    """Put what an evaluation asks of the model under test to another model of the run."""
+    try:
+        asked = next(rounds)
+        while True:
+            results = yield replace(asked, named=role) if asked.role == "language_model" else asked
+            asked = rounds.send(results)
+    except StopIteration as stop:
+        found: _Result = stop.value
+        return found
 
 
 class Evaluation(Protocol):

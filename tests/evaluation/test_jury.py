@@ -37,6 +37,7 @@ from pytest_pluralism.evaluation.jurors import (
     scorer_of,
 )
 from pytest_pluralism.evaluation.jury import (
+    AgainstReference,
     ChoiceEvaluation,
     JurySettings,
     WrittenEvaluation,
@@ -148,6 +149,40 @@ def test_pleasing_the_majority_is_good_on_average_and_bad_for_those_who_are_serv
     assert found[5.0].witness is not None
     assert found[5.0].witness.unit_id == "group river"
     assert found[5.0].other_populations["river"] < 0.15 < 0.8 < found[5.0].other_populations["center"]
+
+
+def test_a_gain_on_another_model_is_paired_by_query_and_juror() -> None:
+    panel = load_panel("example_town")
+    pleaser = {"for the center": 0.94, "for both": 0.04, "for the river": 0.02}
+    bridge = {"for the center": 0.04, "for both": 0.92, "for the river": 0.04}
+
+    def ask(asked: Any) -> list[Any]:
+        return chooser(bridge if asked.role == "reference_language_model" else pleaser, panel)(asked)
+
+    alone = ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=1.0)))
+    scores = drive(AgainstReference(alone), ask)
+    ours, theirs = (drive(alone, chooser(shares, panel)) for shares in (pleaser, bridge))
+    wanted = [one.value - two.value for one, two in zip(ours.units, theirs.units, strict=True)]
+    assert [unit.value for unit in scores.units] == wanted
+    assert scores.witness is not None
+    assert scores.witness.unit_id == "group river"
+    assert scores.witness.value == ours.other_populations["river"] - theirs.other_populations["river"] < -0.3
+    assert scores.details["gain_by_group"]["center"] > 0
+    # The estimate is that of two stored results that are subtracted, less the bias of both.
+    direct, apart = estimate_scores(scores), estimate_scores(ours) - estimate_scores(theirs)
+    assert (direct.value, direct.standard_error) == pytest.approx((apart.value, apart.standard_error))
+    assert scores.references["candidate"] - scores.references["reference_model"] == pytest.approx(direct.value)
+    band = scores.details["dominance"]
+    assert band["values"][0] > 0 > band["values"][-1]
+    assert not band["dominates"]
+    assert band["values"][2] == pytest.approx(direct.value)
+    same = drive(AgainstReference(alone), chooser(bridge, panel))
+    assert estimate_scores(same).value == 0.0
+    swapped = drive(
+        AgainstReference(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=1.0), group="river"))), ask
+    )
+    assert swapped.witness is None
+    assert estimate_scores(swapped).high < -0.3
 
 
 def test_the_interval_holds_queries_and_jurors_unless_these_are_the_whole_jury() -> None:

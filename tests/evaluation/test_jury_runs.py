@@ -53,6 +53,7 @@ def test_the_shipped_example_pleases_on_average_and_fails_those_who_are_served_w
     assert "50 jurors, 1800 recorded votes." in views
     assert "(made up) | river |" in views
     result.stdout.fnmatch_lines(["*PASSED*test_good_on_average*", "*FAILED*served_worst*", "*FAILED*river_quarter*"])
+    result.stdout.fnmatch_lines(["*this model 0.07*the reference model 0.6*"])
     result.stdout.fnmatch_lines(["*worst*group river*the group that is served worst*0.0*"])
     report = json.loads((town.path / "report.json").read_text(encoding="utf-8"))
     schema = json.loads(Path(json_report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
@@ -90,7 +91,7 @@ def test_a_change_is_compared_over_queries_and_jurors(town: pytest.Pytester) -> 
     stored.assert_outcomes(passed=1)
     entries = json.loads((town.path / "b.json").read_text(encoding="utf-8"))["entries"]
     assert len(entries) == 3
-    assert all(len(entry["crossed"]) == 50 for entry in entries.values())
+    assert all(entry["units"]["n_crossed"] == 50 for entry in entries.values())
     same = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-baseline=b.json")
     same.assert_outcomes(passed=1)
     worse = town.runpytest_inprocess(
@@ -102,6 +103,41 @@ def test_a_change_is_compared_over_queries_and_jurors(town: pytest.Pytester) -> 
     outcomes = {verdict["population"]: verdict["outcome"] for verdict in verdicts}
     assert outcomes["everyone, alpha 0"] != "failed"
     assert outcomes["everyone, alpha 5"] == "failed"
+
+
+def test_a_model_is_compared_with_the_reference_model(town: pytest.Pytester) -> None:
+    town.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.jury_welfare("example_town", alpha=[0.0, 5.0], over="reference_model", at_least=-0.02)
+        def test_no_worse_than_before(): ...
+
+        @pytest.mark.jury_welfare("example_town", alpha=5.0, over="reference_model", at_least=-0.02)
+        @pytest.mark.jury_welfare("example_town", alpha=5.0, at_least=0.01)
+        def test_two_promises_of_one_panel(): ...
+        """
+    )
+    run = ("--pluralism-report=report.json", "--pluralism-report=report.md")
+    result = town.runpytest_inprocess("--pluralism-model=town:pleaser", "--pluralism-reference-model=town:bridge", *run)
+    result.assert_outcomes(failed=2)
+    verdicts = json.loads((town.path / "report.json").read_text(encoding="utf-8"))["verdicts"]
+    mean, worst = verdicts[:2]
+    assert mean["outcome"] == "inconclusive"
+    assert worst["outcome"] == "failed"
+    assert worst["population"] == "everyone, alpha 5, over the reference model"
+    assert worst["witness"] == {
+        "id": "group river",
+        "value": worst["details"]["gain_by_group"]["river"],
+        "text": "the group that gains least, or falls most",
+    }
+    assert set(worst["references"]) == {"candidate", "reference_model"}
+    assert worst["details"]["dominance"]["dominates"] is False
+    assert worst["settings"]["over"] == "reference_model"
+    result.stdout.fnmatch_lines(["*worst*group river*the group that gains least, or falls most*"])
+    without = town.runpytest_inprocess("--pluralism-model=town:pleaser", "-k", "no_worse")
+    without.assert_outcomes(failed=1)
+    without.stdout.fnmatch_lines(["*no reference model*--pluralism-reference-model SPEC*"])
 
 
 #: A marker, and what is said of it.
@@ -121,6 +157,7 @@ WRONG = [
     ('"example_town", composition={"center": 3, "river": 11}, at_least=0.4', "[1, 10] for 'river'"),
     ('"example_town", composition={"hill": 3}, at_least=0.4', "(center, river)"),
     ('"example_town", jury="half", at_least=0.4', "'jury'"),
+    ('"example_town", over="baseline", at_least=0.0', "'over' parameter of jury_welfare must be 'reference_model'"),
     ('"example_town", n_draws=3, at_least=0.4', "how a model writes"),
     ('"panel.jsonl", alpha=1, at_least=0.4', "needs positive utilities"),
     ('"single.jsonl", alpha=1, at_least=0.4', "no query has two responses"),

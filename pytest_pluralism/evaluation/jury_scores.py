@@ -1,0 +1,547 @@
+"""From utilities to scores: the welfare of what a model gives, with the references and views that stand beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.metrics.jury import gini_coefficient
+from pytest_pluralism.core.metrics.jury_groups import median_of_juries
+from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
+from pytest_pluralism.datasets.panels import Panel
+from pytest_pluralism.evaluation.agreement import MOST_CELLS, krippendorff_alpha
+from pytest_pluralism.evaluation.distributional import AskSettings, ModelDistribution
+from pytest_pluralism.evaluation.jurors import JurorUtilities
+from pytest_pluralism.evaluation.jury_welfare import (
+    FloatArray,
+    JuryTable,
+    QueryWelfare,
+    WelfareRule,
+    group_means,
+    query_welfare,
+    welfare_band,
+)
+
+__all__ = [
+    "SWEEP",
+    "JuryMeasured",
+    "JurySettings",
+    "agreement",
+    "jury_table",
+    "measured_policy",
+    "measured_texts",
+    "policy_scores",
+    "written_scores",
+]
+
+#: The aversions of the curve in the report.
+SWEEP = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+#: From here on the interval for the jurors rests on a handful of them.
+LARGE_ALPHA = 10.0
+
+#: Below this probability on all responses together, what was read is mostly not what the model would say.
+LOW_OPTION_MASS = 0.5
+
+
+@dataclass(frozen=True)
+class JurySettings:
+    """What is measured and on whom.
+
+    Attributes
+    ----------
+    rule : WelfareRule
+        How utilities become one number.
+    by : str or None
+        The kind of group; by default ``"group"``, or the first kind that every juror has.
+    group : str or None
+        Measure the welfare of this group alone.
+    whole_jury : bool
+        The jurors are all there are: the interval is over queries only. ``False`` takes them for a sample of more.
+    composition : mapping or None
+        Seats by group: the value is the median over sampled juries of this composition of the mean utility.
+    n_juries : int
+        How many juries are sampled.
+    asking : AskSettings
+        How a model is asked to choose.
+    seed : int
+        Of everything that is drawn here.
+    """
+
+    rule: WelfareRule = field(default_factory=WelfareRule)
+    by: str | None = None
+    group: str | None = None
+    whole_jury: bool = False
+    composition: Mapping[str, int] | None = None
+    n_juries: int = 200
+    asking: AskSettings = field(default_factory=AskSettings)
+    seed: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        words = self.rule.words
+        if self.composition is not None:
+            seats = ", ".join(f"{seat} {name}" for name, seat in self.composition.items())
+            words = f"median over {self.n_juries} juries of {seats} of the mean utility"
+        return {
+            **self.asking.as_json(),
+            "rule": words,
+            "by": self.by,
+            "jury": "whole" if self.whole_jury else "sample",
+        }
+
+
+# ------------------------------------------------------------------------------------------------------- tables
+
+
+def jury_table(panel: Panel, share: Sequence[float] | FloatArray, /, *, by: str | None = None) -> JuryTable:
+    """Return the recorded votes of a panel as a table.
+
+    Parameters
+    ----------
+    panel : Panel
+        With votes.
+    share : array_like, shape (n_responses,)
+        How often each response is given; sums to 1 over the responses of a query.
+    by : str or None
+        The kind of group.
+    """
+    groups = panel.groups(by)
+    names = tuple(dict.fromkeys(groups)) if groups is not None else ()
+    return JuryTable(
+        juror=panel.vote_jurors,
+        response=panel.vote_responses,
+        utility=panel.utilities,
+        response_query=panel.response_queries,
+        share=np.asarray(share, dtype=np.float64),
+        weights=panel.weights,
+        group=None if groups is None else np.array([names.index(name) for name in groups], dtype=np.intp),
+        group_names=names,
+        n_queries=len(panel.queries),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class JuryMeasured:
+    """The scores of what a model gives, and the utilities that they were computed from."""
+
+    scores: Scores
+    table: JuryTable
+
+
+# ---------------------------------------------------------------------------------------------------------- scores
+
+
+def policy_scores(
+    panel: Panel,
+    share: Sequence[float] | FloatArray,
+    /,
+    *,
+    settings: JurySettings,
+    model: Mapping[str, ModelDistribution] | None = None,
+) -> Scores:
+    """Score a policy: how often each recorded response of a panel is given.
+
+    Parameters
+    ----------
+    panel : Panel
+        With votes.
+    share : array_like, shape (n_responses,)
+        How often each response is given; sums to 1 over the responses of a query.
+    settings : JurySettings
+        What is measured.
+    model : mapping, optional
+        What a model answered to each query, for the report.
+
+    Returns
+    -------
+    Scores
+        Units are queries; crossed with jurors unless these are the whole jury.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the shares are not distributions, a group is unknown, or the utilities do not suit the rule.
+    """
+    shares = np.asarray(share, dtype=np.float64)
+    if shares.shape != (len(panel.responses),) or not np.isfinite(shares).all() or (shares < 0.0).any():
+        must = f"one non-negative number a response ({len(panel.responses)})"
+        raise invalid_parameter("share", "policy_scores", must, f"shape {shares.shape}")
+    sums = np.bincount(panel.response_queries, shares, len(panel.queries))
+    if (np.abs(sums - 1.0) > 1e-6).any():
+        must = "distributions over the responses of each query"
+        raise invalid_parameter("share", "policy_scores", must, f"a sum of {sums[np.abs(sums - 1).argmax()]:g}")
+    return measured_policy(panel, shares / sums[panel.response_queries], settings=settings, model=model).scores
+
+
+def measured_policy(
+    panel: Panel, share: FloatArray, /, *, settings: JurySettings, model: Mapping[str, ModelDistribution] | None = None
+) -> JuryMeasured:
+    """Score a policy as :func:`policy_scores` does, and return its utilities too."""
+    full = jury_table(panel, share, by=settings.by)
+    table = _of_group(full, settings)
+    found = _measured(table, settings)
+    references, best = _references(table, settings)
+    units = []
+    place = 0
+    for row, query in enumerate(panel.queries):
+        here = slice(place, place + len(query.responses))
+        place += len(query.responses)
+        answered = model.get(query.query_id) if model is not None else None
+        details: dict[str, Any] = {
+            "welfare_by_response": [_number(value) for value in found.by_response[here]],
+            "best_response": query.responses[best[row]].response_id if best[row] >= 0 else None,
+        }
+        if answered is not None:
+            details["top_token"] = answered.top_token
+        units.append(
+            UnitScore(
+                unit_id=query.query_id,
+                cluster=query.query_id,
+                value=float(found.values[row]),
+                population=settings.group,
+                text=query.text,
+                options=tuple(one.text for one in query.responses),
+                model_probabilities=tuple(float(value) for value in full.share[here]),
+                option_mass=None if answered is None else answered.option_mass,
+                n_respondents=float(len(np.unique(table.juror[table.response == here.start]))),
+                details=details,
+            )
+        )
+    warnings = list(panel.warnings)
+    masses = [unit.option_mass for unit in units if unit.option_mass is not None]
+    low = sum(mass < LOW_OPTION_MASS for mass in masses)
+    if low:
+        warnings.append(f"option mass under {LOW_OPTION_MASS} on {low} of {len(masses)} queries")
+    made = {"kind": "recorded", "made": "recorded votes", "accuracy": {}}
+    return JuryMeasured(_assembled(panel, full, table, found, settings, units, references, warnings, made), table)
+
+
+def written_scores(
+    panel: Panel,
+    jurors: JurorUtilities,
+    texts: Sequence[str],
+    query: Sequence[int] | np.ndarray,
+    /,
+    *,
+    settings: JurySettings,
+) -> Scores:
+    """Score written responses by what a juror function says of them.
+
+    Parameters
+    ----------
+    panel : Panel
+        Jurors and queries.
+    jurors : JurorUtilities
+        What each text is worth.
+    texts : sequence of str
+        The responses.
+    query : array_like of int
+        The place of the query that each text answers.
+    settings : JurySettings
+        What is measured.
+
+    Returns
+    -------
+    Scores
+        With the uncertainty of estimated jurors in the interval.
+    """
+    return measured_texts(panel, jurors, texts, query, settings=settings).scores
+
+
+def measured_texts(
+    panel: Panel,
+    jurors: JurorUtilities,
+    texts: Sequence[str],
+    query: Sequence[int] | np.ndarray,
+    /,
+    *,
+    settings: JurySettings,
+) -> JuryMeasured:
+    """Score written responses as :func:`written_scores` does, and return their utilities too."""
+    of = np.asarray(query, dtype=np.intp)
+    n_draws, _, n_texts = jurors.utilities.shape
+    groups = panel.groups(settings.by)
+    names = tuple(dict.fromkeys(groups)) if groups is not None else ()
+    # Every draw of what a text may be worth is a response of its own, each as probable as the others.
+    cells = jurors.utilities.transpose(0, 2, 1).reshape(n_draws * n_texts, -1)
+    response, juror = np.nonzero(np.isfinite(cells))
+    counts = np.bincount(of, minlength=len(panel.queries))
+    full = JuryTable(
+        juror=juror,
+        response=response,
+        utility=cells[response, juror],
+        response_query=np.tile(of, n_draws),
+        share=np.tile(1.0 / counts[of], n_draws) / n_draws,
+        weights=panel.weights,
+        group=None if groups is None else np.array([names.index(name) for name in groups], dtype=np.intp),
+        group_names=names,
+        n_queries=len(panel.queries),
+    )
+    table = _of_group(full, settings)
+    found = _measured(table, settings)
+    # The welfare under each draw of the estimated utilities: its spread is what the estimation adds.
+    by_draw = np.bincount(
+        np.repeat(np.arange(n_draws), n_texts),
+        np.nan_to_num(found.by_response) * np.tile(1.0 / counts[of], n_draws),
+        n_draws,
+    ) / max(len(panel.queries), 1)
+    extra = float(by_draw.var(ddof=1)) if n_draws > 1 else 0.0
+    units = []
+    for row, one in enumerate(panel.queries):
+        mine = np.flatnonzero(of == row)
+        details: dict[str, Any] = {"responses": [texts[place] for place in mine.tolist()]}
+        units.append(
+            UnitScore(one.query_id, one.query_id, float(found.values[row]), settings.group, one.text, details=details)
+        )
+    references: dict[str, float] = {}
+    if panel.n_votes:
+        # What recorded responses to the same queries are worth, by recorded votes, where they are on one scale.
+        judged = np.bincount(panel.vote_responses, minlength=len(panel.responses)) > 0
+        total = np.bincount(panel.response_queries, judged, len(panel.queries))
+        even = judged / np.maximum(total, 1.0)[panel.response_queries]
+        references, _ = _references(
+            _of_group(jury_table(panel, even, by=settings.by), settings), settings, shuffle=False
+        )
+    warnings = [*panel.warnings, *jurors.warnings]
+    if jurors.kind == "estimated":
+        if jurors.accuracy:
+            told = ", ".join(f"{name} {value:.2f}" for name, value in jurors.accuracy.items())
+            warnings.append(f"jurors are {jurors.made}, not people; on votes they were not shown: {told}")
+        else:
+            warnings.append(f"jurors are {jurors.made}, not people; nothing is known of how well they predict")
+    empty = sum(not text.strip() for text in texts)
+    if empty:
+        warnings.append(f"{empty} of {len(texts)} responses are empty")
+    made = {"kind": jurors.kind, "made": jurors.made, "accuracy": dict(jurors.accuracy)}
+    return JuryMeasured(
+        _assembled(panel, full, table, found, settings, units, references, warnings, made, extra=extra), table
+    )
+
+
+def _of_group(table: JuryTable, settings: JurySettings) -> JuryTable:
+    if settings.group is None:
+        return table
+    if settings.group not in table.group_names:
+        known = ", ".join(map(repr, table.group_names)) or "none"
+        raise invalid_parameter("population", "jury_welfare", f"a group of the panel ({known})", repr(settings.group))
+    assert table.group is not None  # noqa: S101 - it has names
+    return table.of_jurors(table.group == table.group_names.index(settings.group))
+
+
+def _measured(table: JuryTable, settings: JurySettings) -> QueryWelfare:
+    if settings.composition is None:
+        return query_welfare(table, settings.rule)
+    if table.group is None:
+        raise InvalidParameterError("A composition needs groups. Give jurors a 'group', or name one with by=.")
+    matrix = np.full((len(table.share), len(table.weights)), np.nan)
+    matrix[table.response, table.juror] = table.utility
+    names = [table.group_names[code] for code in table.group.tolist()]
+    seated = np.isin(names, list(settings.composition))
+    verdict = median_of_juries(
+        matrix[:, seated],
+        [name for name, kept in zip(names, seated.tolist(), strict=True) if kept],
+        composition=settings.composition,
+        rng=settings.seed,
+        n_juries=settings.n_juries,
+        missing="propagate",
+    )
+    level = np.asarray(verdict.median, dtype=np.float64)
+    values = np.bincount(table.response_query, np.where(table.share > 0, table.share * level, 0.0), table.n_queries)
+    return QueryWelfare(values, level, np.full(len(table.weights), np.nan), 0.0, 0.0)
+
+
+def _references(
+    table: JuryTable, settings: JurySettings, *, shuffle: bool = True
+) -> tuple[dict[str, float], list[int]]:
+    """Return what other ways of choosing would score, and the best response of each query."""
+    judged = np.bincount(table.response, minlength=len(table.share)) > 0
+    every = _measured(table.with_share(judged.astype(np.float64)), settings).by_response
+    mean = query_welfare(table.with_share(judged.astype(np.float64)), WelfareRule(alpha=0.0)).by_response
+    rng = np.random.default_rng(settings.seed)
+    uniform, best, worst, majority, shuffled, chosen = [], [], [], [], [], []
+    first = np.searchsorted(table.response_query, np.arange(table.n_queries))
+    last = np.searchsorted(table.response_query, np.arange(table.n_queries), side="right")
+    for start, stop in zip(first.tolist(), last.tolist(), strict=True):
+        here = start + np.flatnonzero(judged[start:stop] & np.isfinite(every[start:stop]))
+        if not len(here):
+            chosen.append(-1)
+            continue
+        values = every[here]
+        uniform.append(values.mean())
+        best.append(values.max())
+        worst.append(values.min())
+        majority.append(values[mean[here].argmax()])
+        shuffled.append(float(values @ rng.permutation(table.share[here])))
+        chosen.append(int(here[values.argmax()]) - start)
+    if not uniform:
+        return {}, chosen
+    references = {"uniform": float(np.mean(uniform)), "majority": float(np.mean(majority))}
+    if shuffle:
+        references["shuffle"] = float(np.mean(shuffled))
+    return references | {"best": float(np.mean(best)), "worst": float(np.mean(worst))}, chosen
+
+
+def _assembled(
+    panel: Panel,
+    full: JuryTable,
+    table: JuryTable,
+    found: QueryWelfare,
+    settings: JurySettings,
+    units: list[UnitScore],
+    references: dict[str, float],
+    warnings: list[str],
+    made: dict[str, Any],
+    *,
+    extra: float = 0.0,
+) -> Scores:
+    rule = settings.rule
+    if settings.composition is not None:
+        by_group = group_means(full, WelfareRule(alpha=0.0))
+    else:
+        by_group = group_means(full, rule)
+    by_group = {name: value for name, value in by_group.items() if math.isfinite(value)}
+    seated = np.isfinite(found.pseudo_values)
+    fixed = settings.whole_jury or settings.composition is not None
+    if not fixed and math.isinf(rule.alpha if rule.between_alpha is None else 0.0):
+        warnings.append("the worst-off juror of a sample says little of others: the interval is over queries alone")
+        fixed = True
+    elif not fixed and rule.satisfied_above is None and rule.worst_share is None and rule.alpha > LARGE_ALPHA:
+        warnings.append(f"at alpha {rule.alpha:g} the interval rests on the few worst-off jurors of the panel")
+    if not fixed and int(seated.sum()) < 2:
+        warnings.append("a single juror says nothing of others: the interval is over queries alone")
+        fixed = True
+    if panel.scale.measurement == "ordinal" and rule.satisfied_above is None:
+        warnings.append("the scale is ordinal: welfare takes its steps to be equal (satisfied_above does not)")
+    crossed = None
+    if not fixed:
+        crossed = Crossed(
+            units=tuple(
+                UnitScore(panel.jurors[place].juror_id, panel.jurors[place].juror_id, float(found.pseudo_values[place]))
+                for place in np.flatnonzero(seated).tolist()
+            ),
+            cell_variance=found.cell_variance,
+            bias=found.bias,
+            extra_variance=extra,
+        )
+    witness = None
+    if by_group and settings.group is None:
+        worst = min(by_group, key=lambda name: by_group[name])
+        witness = Witness(f"group {worst}", by_group[worst], "the group that is served worst")
+    missing = int(np.isnan(found.values).sum())
+    if missing:
+        warnings.append(f"{missing} of {len(units)} queries have no value: a response that is given was not judged")
+    return Scores(
+        metric="jury_welfare",
+        units=tuple(units),
+        references=references,
+        other_populations=by_group,
+        warnings=tuple(dict.fromkeys(warnings)),
+        details=_details(panel, full, table, settings, by_group, made),
+        crossed=crossed,
+        witness=witness,
+    )
+
+
+def _details(
+    panel: Panel,
+    full: JuryTable,
+    table: JuryTable,
+    settings: JurySettings,
+    by_group: Mapping[str, float],
+    made: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what the views of a report are made from."""
+    positive = not len(table.utility) or float(table.utility.min()) > 0.0
+    alphas = [alpha for alpha in SWEEP if positive or alpha < 1.0]
+    if len(table.utility) and float(table.utility.min()) < 0.0:
+        alphas = [0.0]
+    details: dict[str, Any] = {
+        "rule": settings.rule.words,
+        "scale": panel.scale.as_json(),
+        "jurors": {**made, "n": len(panel.jurors), "votes": panel.n_votes},
+        "by_group": dict(by_group),
+        "curve": welfare_band(table, alphas=alphas, whole_jury=settings.whole_jury, seed=settings.seed).as_json(),
+        "worst_off": _worst_off(panel, table),
+    }
+    if len(full.group_names) > 1 and settings.group is None:
+        curves = [group_means(full, WelfareRule(alpha=alpha)) for alpha in alphas]
+        details["curve_by_group"] = {name: [curve[name] for curve in curves] for name in full.group_names}
+    means = _juror_means(table)
+    means = means[np.isfinite(means)]
+    if len(means) > 1 and means.min() >= 0.0:
+        details["gini"] = float(gini_coefficient(means))
+        details["worst_decile"] = float(np.sort(means)[: max(1, math.ceil(len(means) / 10))].mean())
+    found = agreement(panel)
+    if found is not None:
+        details["agreement"] = found
+    return details
+
+
+def _juror_means(table: JuryTable) -> FloatArray:
+    """Return the mean utility of each juror under the shares of the responses."""
+    weight = table.share[table.response]
+    n = len(table.weights)
+    total = np.bincount(table.juror, weight, n)
+    sums = np.bincount(table.juror, weight * table.utility, n)
+    return np.where(total > 0.0, sums / np.where(total > 0.0, total, 1.0), np.nan)
+
+
+def _worst_off(panel: Panel, table: JuryTable, *, most: int = 5) -> list[dict[str, Any]]:
+    """Return the jurors who are served worst, and the query that serves each worst."""
+    means = _juror_means(table)
+    result = []
+    for place in np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable")[:most].tolist():
+        if not np.isfinite(means[place]):
+            break
+        mine = np.flatnonzero(table.juror == place)
+        query = table.response_query[table.response[mine]]
+        share = table.share[table.response[mine]]
+        total = np.bincount(query, share, table.n_queries)
+        sums = np.bincount(query, share * table.utility[mine], table.n_queries)
+        by_query = np.where(total > 0.0, sums / np.where(total > 0.0, total, 1.0), np.inf)
+        juror = panel.jurors[place]
+        result.append(
+            {
+                "juror": juror.juror_id,
+                "kind": juror.kind,
+                "attributes": dict(juror.attributes),
+                "mean": float(means[place]),
+                "worst_query": panel.queries[int(by_query.argmin())].query_id,
+                "worst_value": float(by_query.min()),
+            }
+        )
+    return result
+
+
+def agreement(panel: Panel, /) -> float | None:
+    """Return Krippendorff's alpha of the votes, ordinal or interval as the scale is; ``None`` where it is not known.
+
+    It needs the package ``krippendorff``, two jurors and votes that differ. Votes with more than 40 different values
+    are rounded to a fortieth of the scale first, since the work grows with the square of their number.
+    """
+    if panel.sha256 not in _AGREEMENTS:
+        _AGREEMENTS[panel.sha256] = _agreement(panel)
+    return _AGREEMENTS[panel.sha256]
+
+
+#: By the hash of the panel: every gate on a panel shows the same one.
+_AGREEMENTS: dict[str, float | None] = {}
+
+
+def _agreement(panel: Panel) -> float | None:
+    if len(panel.jurors) * len(panel.responses) > MOST_CELLS:
+        return None
+    table = np.full((len(panel.jurors), len(panel.responses)), np.nan)
+    table[panel.vote_jurors, panel.vote_responses] = panel.vote_values
+    level = "ordinal" if panel.scale.measurement == "ordinal" else "interval"
+    return krippendorff_alpha(table, level=level, lowest=panel.scale.lowest, highest=panel.scale.highest)
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
