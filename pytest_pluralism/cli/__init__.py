@@ -1,0 +1,72 @@
+"""The ``pluralism`` command: what is done outside a run of tests.
+
+Every subcommand is one function that takes the parsed arguments and returns the exit code: 0 when all is well, 1 when
+problems were found (or what was asked for could not be done), 2 for a command that is wrong.
+Results go to the standard output, complaints to the standard error; names from outside are shown so that no terminal
+obeys them.
+"""
+
+# argparse, and neither click nor typer: the command is small, and a plugin that others install beside their own tools
+# should bring as few packages as it can.
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from pytest_pluralism import __version__
+from pytest_pluralism.cli.answers import add_answers
+from pytest_pluralism.cli.leaderboard import add_leaderboard
+from pytest_pluralism.cli.showing import (
+    EXIT_CODES,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_PROBLEMS,
+    EXIT_USAGE,
+    UsageError,
+    complain,
+)
+from pytest_pluralism.core.errors import PluralismError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with ``arguments`` (by default those of the process) and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            # A terminal that cannot show a character shows its code instead of ending the command.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except UsageError as error:
+        complain(error)
+        return EXIT_USAGE
+    except (PluralismError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever read the output has seen enough (`| head`); Python would complain once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_OK
+        complain(error)
+        return EXIT_PROBLEMS
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pluralism",
+        description="Look after what pluralism regression tests keep. The tests themselves run with pytest.",
+        epilog=EXIT_CODES,
+    )
+    parser.add_argument("--version", action="version", version=f"pytest-pluralism {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_answers(commands)
+    add_leaderboard(commands)
+    return parser

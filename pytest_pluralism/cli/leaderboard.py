@@ -1,0 +1,50 @@
+"""``pluralism leaderboard``: models of several reports by all objectives that they share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, UsageError, say, say_json
+
+__all__ = ["add_leaderboard"]
+
+
+def add_leaderboard(commands: Any) -> None:
+    """Add ``pluralism leaderboard``."""
+    board = commands.add_parser(
+        "leaderboard", help="models of several reports by all objectives that they share",
+        description="Show which models no other improves on in every objective, and their ranks under each function.",
+        epilog=EXIT_CODES,
+    )  # fmt: skip
+    board.add_argument("reports", nargs="+", type=Path, metavar="RUN.json", help="reports of --pluralism-report")
+    board.add_argument(
+        "--function",
+        action="append",
+        default=[],
+        metavar="NAME=W,W",
+        help="a commensurating function: a weight for each objective, in the order of the table; repeatable",
+    )
+    board.add_argument("--json", action="store_true", help="write JSON instead of Markdown")
+    board.set_defaults(run=show_leaderboard)
+
+
+def show_leaderboard(arguments: argparse.Namespace) -> int:
+    """Show a leaderboard as Markdown, or as JSON."""
+    from pytest_pluralism.report.leaderboard import leaderboard_json, leaderboard_lines, read_leaderboard
+
+    functions = {}
+    for text in arguments.function:
+        name, _, weights = text.partition("=")
+        try:
+            functions[name] = tuple(float(weight) for weight in weights.split(","))
+        except ValueError:
+            raise UsageError(f"--function must be NAME=WEIGHT,WEIGHT, such as equal=0.5,0.5. Got {text!r}.") from None
+    board = read_leaderboard(arguments.reports)
+    if arguments.json:
+        say_json(leaderboard_json(board, functions=functions))
+        return EXIT_OK
+    for line in leaderboard_lines(board, functions=functions):
+        say(line)
+    return EXIT_OK
