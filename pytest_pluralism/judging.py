@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
@@ -75,6 +75,8 @@ class _Beside:
     about: dict[str, Any]
     change: Estimate | None = None
     floor: float = 0.0
+    #: How much each group of jurors gained, where there are some.
+    groups: dict[str, float] = field(default_factory=dict)
     problem: str = ""
     is_stored: bool = False
 
@@ -165,6 +167,8 @@ class Judge:
         plan, baselines = measured.plan, self._session.baselines
         gate = _gate_of(plan)
         key = f"{test} {plan.key}"
+        if plan.parts:
+            return self._judge_parts(measured, model_of, nodeid, test)
         compared = [
             self._beside(measured, named, key, nodeid)
             for named in (baselines.named if gate.needs_baseline else baselines.named[:1])
@@ -200,6 +204,7 @@ class Judge:
     def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str) -> _Beside:
         """Put a measurement beside one baseline."""
         from pytest_pluralism.baselines.comparison import compare_with_baseline, moved_surroundings
+        from pytest_pluralism.baselines.schema import is_number
         from pytest_pluralism.baselines.store import nearest_keys
 
         baselines, provenance = self._session.baselines, measured.provenance
@@ -232,12 +237,94 @@ class Judge:
             return result
         stored: Mapping[str, Any] = entry or {}
         result.floor = stored.get("noise_floor") or 0.0
+        then = stored.get("groups")
+        if isinstance(then, dict):
+            now = measured.scores.details.get("by_group", {})
+            result.groups = {
+                name: now[name] - value for name, value in then.items() if name in now and is_number(value)
+            }
+            result.about["change_by_group"] = result.groups
         moved = moved_surroundings(provenance, stored)
         if moved:
             # Elsewhere, or with other versions, sums are rounded in another way.
             result.about["differs"] = moved
             result.floor = max(result.floor, _usual_noise_floor(provenance))
         return result
+
+    def _judge_parts(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
+        """Judge a promise about several measurements, each of which a baseline holds by itself."""
+        from pytest_pluralism.core.records import ReportEntry
+
+        plan, baselines = measured.plan, self._session.baselines
+        parts = {name: self._measure(part, model_of) for name, part in plan.parts.items()}
+        keys = {name: f"{test} {key}" for name, key in plan.part_keys.items()}
+        result = []
+        for place, named in enumerate(baselines.named):
+            about: dict[str, Any] = {"key": f"{test} {plan.key}", **({"name": named.name} if named.name else {})}
+            if place == 0 and baselines.writes(nodeid):
+                about["parts"] = {keys[name]: self._new_entry(part, NoiseFloors()) for name, part in parts.items()}
+            scores, verdict = self._beside_parts(measured, named, parts, keys, about, nodeid)
+            entry = ReportEntry(
+                nodeid=nodeid,
+                test=test,
+                key=plan.key if place == 0 else f"{plan.key} against {named.name}",
+                measure=plan.measure,
+                dataset=plan.dataset,
+                population=plan.population,
+                verdict=verdict,
+                scores=scores,
+                provenance=measured.provenance,
+                baseline=about,
+                options=self._session.repeat_options(),
+                path=self._session.typed(nodeid),
+            )
+            result.append(Judged(entry, NoiseFloors()))
+        return result
+
+    def _beside_parts(
+        self,
+        measured: Measured,
+        named: NamedBaseline,
+        parts: Mapping[str, Measured],
+        keys: Mapping[str, str],
+        about: dict[str, Any],
+        nodeid: str,
+    ) -> tuple[Scores, Verdict]:
+        """Put several measurements beside those of one baseline, and decide what was promised of them together."""
+        from pytest_pluralism.baselines.comparison import compare_with_baseline
+        from pytest_pluralism.baselines.store import nearest_keys
+        from pytest_pluralism.core.estimation.crossed import estimate_scores
+        from pytest_pluralism.core.records import Outcome, Verdict
+        from pytest_pluralism.core.verdict import decide
+
+        plan, baselines, gate = measured.plan, self._session.baselines, _gate_of(measured.plan)
+        model_name, update = str(measured.provenance.model["name"]), self._update_command(nodeid)
+        stored: dict[str, dict[str, float]] = {}
+        try:
+            if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
+                reason = "stored as the baseline"
+                return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=reason)
+            file = baselines.file(named, model_name)
+            entries = baselines.entries(named, model_name, update)
+            about["file"] = str(file)
+            for name, part in parts.items():
+                entry = entries.get(keys[name])
+                compare_with_baseline(
+                    part.scores,
+                    part.provenance,
+                    entry,
+                    confidence_level=None,
+                    where=f"{file} has no entry {keys[name]!r}{nearest_keys(keys[name], list(entries))}",
+                    update=update,
+                    prompts_sha256=part.prompts_sha256,
+                )
+                stored[name] = {unit["id"]: unit["value"] for unit in (entry or {})["units"]}
+        except (BaselineError, MissingExtraError) as error:
+            return measured.scores, Verdict(Outcome.ERROR, gate, measured.estimate, reason=str(error))
+        evaluation: Any = plan.evaluation
+        scores = evaluation.beside({name: part.scores for name, part in parts.items()}, stored)
+        estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
+        return scores, decide(gate, estimate, witness=scores.witness)
 
     def _new_entry(self, measured: Measured, floors: NoiseFloors) -> dict[str, Any]:
         from pytest_pluralism.baselines.comparison import entry_of
@@ -306,11 +393,11 @@ def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloor
             return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline")
         gate = Gate(at_least=gate.at_least, at_most=gate.at_most, confidence_level=gate.confidence_level)
     verdict = decide(gate, estimate, change=beside.change, noise_floor=floors.mean, unit_noise_floor=floors.unit)
-    return replace(verdict, witness=_witness(measured, verdict, floors))
+    return replace(verdict, witness=_witness(measured, verdict, floors, beside.groups))
 
 
-def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors) -> Witness | None:
-    """Return the unit that did worst, or for a change the unit that got most worse."""
+def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: Mapping[str, float]) -> Witness | None:
+    """Return the unit that did worst, or for a change the unit, or the group of jurors, that got most worse."""
     from pytest_pluralism.core.records import Witness
 
     scores, change, gate = measured.scores, verdict.change, verdict.gate
@@ -323,6 +410,9 @@ def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors) -> Witne
         broken = any(abs(value) > max(bound, floors.unit) for bound in guards)
         if broken or (gate.at_most is None and gate.at_least is None and scores.witness is None):
             return Witness(unit_id, value, texts.get(unit_id, ""))
+        if groups and gate.at_least is None and gate.at_most is None:
+            name, fall = pick(groups.items(), key=lambda pair: pair[1])
+            return Witness(f"group {name}", fall, "the group that falls most")
     if scores.witness is not None:
         return scores.witness
     worst = pick(scores.units, key=lambda unit: unit.value)

@@ -145,7 +145,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     collected.narrowed |= any("::" in str(one) for one in config.args)
     collected.files.update(item.nodeid.partition("::")[0] for item in items)
     plans = ((item, plan) for item in items for plan in item.stash.get(PLANS, ([], []))[0])
-    collected.keys.update(f"{test_of(item)} {plan.key}" for item, plan in plans)
+    collected.keys.update(
+        f"{test_of(item)} {key}" for item, plan in plans for key in (plan.key, *plan.part_keys.values())
+    )
     items.sort(key=lambda item: not item.stash.get(PLANS, ([], []))[1])
 
 

@@ -178,13 +178,14 @@ class RunBaselines:
         by_model: dict[str, dict[str, Any]] = {}
         seen: dict[tuple[str, str], str] = {}
         for entry in entries:
-            if not entry.get("baseline") or "new" not in entry["baseline"]:
-                continue
-            place = (entry["model"]["name"], entry["baseline"]["key"])
-            if seen.setdefault(place, entry["nodeid"]) != entry["nodeid"]:
-                why = f"{seen[place]} and {entry['nodeid']} would be stored in one place"
-                return [f"ERROR no baseline written: {why}. Give the models different names."], False
-            by_model.setdefault(place[0], {})[place[1]] = entry["baseline"]["new"]
+            baseline = entry.get("baseline") or {}
+            contents = {baseline["key"]: baseline["new"]} if "new" in baseline else {}
+            for key, content in (contents | baseline.get("parts", {})).items():
+                place = (entry["model"]["name"], key)
+                if seen.setdefault(place, entry["nodeid"]) != entry["nodeid"]:
+                    why = f"{seen[place]} and {entry['nodeid']} would be stored in one place"
+                    return [f"ERROR no baseline written: {why}. Give the models different names."], False
+                by_model.setdefault(place[0], {})[key] = content
         notes, well = [], True
         for name, new in by_model.items():
             file = self.file(self.first, name)

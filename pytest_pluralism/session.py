@@ -203,7 +203,7 @@ class PluralismSession:
         from pytest_pluralism.core.records import Provenance
 
         settings = dict(plan.settings)
-        for role in sorted(roles & {"entailment_model", "value_model"}):
+        for role in sorted(roles & {"entailment_model", "reference_language_model", "value_model"}):
             identity = model_of(role).identity
             settings[role] = {
                 "name": identity.name, "sha256": identity.sha256, "dtype": identity.dtype, "device": identity.device

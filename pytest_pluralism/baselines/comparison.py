@@ -103,6 +103,8 @@ def entry_of(
         "versions": dict(provenance.versions),
         "units": units,
     }
+    if scores.details.get("by_group"):
+        entry["groups"] = dict(scores.details["by_group"])
     if scores.crossed is not None:
         entry["crossed"] = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
     return entry

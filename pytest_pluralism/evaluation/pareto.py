@@ -27,6 +27,9 @@ AGAINST = ("reference_model", "baseline")
 #: A model that is like another in every objective is no improvement, though no gain is below 0.
 NO_GAIN = -1e-12
 
+#: Stored scores that differ by less are equal: batches of another shape round differently.
+ROUNDING = 1e-5
+
 #: So many draws of the bootstrap are computed at a time.
 CHUNK = 250
 
@@ -151,7 +154,15 @@ class ParetoEvaluation:
         stored : mapping of str to mapping of str to float
             By objective, the values by unit.
         """
-        return self._scores({name: _sides(scores, stored[name]) for name, scores in candidate.items()})
+        sides = {}
+        for name, scores in candidate.items():
+            now = {unit.unit_id: unit.value for unit in scores.units}
+            then = {
+                unit: now[unit] if unit in now and abs(now[unit] - value) <= ROUNDING else value
+                for unit, value in stored[name].items()
+            }
+            sides[name] = _sides(scores, then)
+        return self._scores(sides)
 
     def _scores(self, sides: Mapping[str, _Sides]) -> Scores:
         gains: dict[str, Estimate] = {}

@@ -55,6 +55,17 @@ class PlannedGate:
     population: str | None = None
 
     @property
+    def parts(self) -> Mapping[str, PlannedGate]:
+        """The measurements that a baseline stores one by one, by name; none for most."""
+        found: Mapping[str, PlannedGate] = getattr(self.evaluation, "parts", {})
+        return found
+
+    @property
+    def part_keys(self) -> dict[str, str]:
+        """What distinguishes the parts in a baseline, by name."""
+        return {name: f"{self.key} / {name}" for name in self.parts}
+
+    @property
     def key(self) -> str:
         """What distinguishes this promise from the others of its test."""
         parts = [self.measure.name, self.dataset]

@@ -110,7 +110,8 @@ def report_content(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any],
         shown = {name: value for name, value in entry.items() if name not in _INSIDE}
         if "baseline" in shown:
             # What is about to be stored stands in the baseline file, not a second time here.
-            shown["baseline"] = {name: value for name, value in shown["baseline"].items() if name != "new"}
+            left_out = ("new", "parts")
+            shown["baseline"] = {name: value for name, value in shown["baseline"].items() if name not in left_out}
             if set(shown["baseline"]) <= {"key"}:
                 del shown["baseline"]
         verdicts.append(shown)

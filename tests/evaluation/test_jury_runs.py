@@ -103,6 +103,11 @@ def test_a_change_is_compared_over_queries_and_jurors(town: pytest.Pytester) -> 
     outcomes = {verdict["population"]: verdict["outcome"] for verdict in verdicts}
     assert outcomes["everyone, alpha 0"] != "failed"
     assert outcomes["everyone, alpha 5"] == "failed"
+    # The river quarter falls; the center, which is the first to be named worst by its level, does not.
+    assert verdicts[2]["witness"]["id"] == "group river"
+    assert verdicts[2]["witness"]["value"] == verdicts[2]["baseline"]["change_by_group"]["river"] < -0.4
+    assert verdicts[2]["witness"]["text"] == "the group that falls most"
+    assert verdicts[2]["baseline"]["change_by_group"]["center"] > 0
 
 
 def test_a_model_is_compared_with_the_reference_model(town: pytest.Pytester) -> None:

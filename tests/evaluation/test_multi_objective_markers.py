@@ -222,6 +222,62 @@ def test_functions_of_the_project_are_objectives(project):
     assert verdict["details"]["functions"]["worst"]["candidate"] == pytest.approx(sure["candidate"])
 
 
+def test_an_improvement_on_a_stored_baseline(project):
+    marker = 'pareto_improvement("objectives.json", candidate="{}", against="baseline", at_least={})'
+    base = ("--pluralism-baseline=b.json",)
+    write(project, marker.format("old", 0.0))
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.5", *base)
+    assert verdict["outcome"] == "error"
+    assert "b.json does not exist" in verdict["reason"]
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.5", *base, "--pluralism-update-baseline")
+    result.assert_outcomes(passed=1)
+    assert verdict["reason"] == "stored as the baseline"
+    assert "parts" not in verdict.get("baseline", {})
+    stored = json.loads((project.path / "b.json").read_text(encoding="utf-8"))["entries"]
+    assert [key.rpartition(" / ")[2] for key in stored] == ["for the town", "helpful"]
+    assert [entry["metric"] for entry in stored.values()] == ["js_distance", "objective"]
+    # The same model is no improvement on itself; a promise that bears a small loss is kept.
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.5", *base)
+    result.assert_outcomes(failed=1)
+    assert verdict["details"]["against"] == "baseline"
+    assert not verdict["details"]["is_pareto_improvement"]
+    other = (*base, "--pluralism-baseline-model=skill:0.5")
+    write(project, marker.format("new", 0.0))
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.8", *other)
+    result.assert_outcomes(passed=1)
+    assert verdict["details"]["probability_of_dominance"] == 1.0
+    town, helpful = verdict["details"]["objectives"]
+    assert town["reference"] == pytest.approx(stored[next(iter(stored))]["estimate"]["value"])
+    assert helpful["gain"] == pytest.approx(0.1, abs=0.02)
+    # Worse in one: the town's answers are the stored ones' opposite.
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.1", *other)
+    result.assert_outcomes(failed=1)
+    assert (verdict["outcome"], verdict["details"]["deciding"]) == ("failed", "for the town")
+    result.stdout.no_fnmatch_line("*unused in b.json*")
+
+
+def test_a_baseline_of_other_objectives_is_not_compared(project):
+    marker = 'pareto_improvement("objectives.json", candidate="old", against="baseline", at_least=0.0)'
+    write(project, marker)
+    base = ("--pluralism-model=skill:0.5", "--pluralism-baseline=b.json")
+    report_of(project, *base, "--pluralism-update-baseline")
+    path = project.path / "objectives.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["objectives"][0]["option_order"] = "none"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    result, (verdict,) = report_of(project, *base)
+    assert verdict["outcome"] == "error"
+    assert "baseline not comparable" in verdict["reason"]
+    content["objectives"][0]["name"] = "for nobody"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    result, (verdict,) = report_of(project, *base)
+    assert "has no entry" in verdict["reason"]
+    write(project, marker.replace("against", 'reference="new", against'))
+    result = project.runpytest_inprocess(*base)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*names a model beside against='baseline'*"])
+
+
 @pytest.mark.parametrize(
     ("objective", "keywords", "says"),
     [
