@@ -41,6 +41,11 @@ _ROUNDING = 1e-6
 
 _CONFLICT = re.compile(r"^(<{7}|>{7}) ", flags=re.MULTILINE)
 
+_ORDER = (
+    *("metric", "direction", "population", "estimate", "variance", "noise_floor", "gate", "model", "dataset"),
+    *("prompts_sha256", "settings", "origins", "versions"),
+)
+
 #: Summaries of version 1 hold their units themselves, and no more than these parts.
 _ADDED = {"prompts_sha256": None, "noise_floor": None, "origins": {}, "gate": {}}
 
@@ -53,7 +58,9 @@ def baseline_texts(model_name: str, entries: Mapping[str, Mapping[str, Any]], /)
         line = _line(key, entry)
         digest = _digest(line)
         lines[digest] = line
-        rest = {name: value for name, value in entry.items() if name not in {"units", "crossed"}}
+        # Whatever an entry was read from, its parts stand in one order.
+        names = [*(name for name in _ORDER if name in entry), *sorted(entry.keys() - {*_ORDER, "units", "crossed"})]
+        rest = {name: entry[name] for name in names}
         counted = {"n": len(entry["units"])}
         if entry.get("crossed"):
             counted["n_crossed"] = len(entry["crossed"])
