@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pytest_pluralism import __version__
 from pytest_pluralism.cli.answers import add_answers
 from pytest_pluralism.cli.leaderboard import add_leaderboard
+from pytest_pluralism.cli.report import add_report
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -69,4 +70,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_answers(commands)
     add_leaderboard(commands)
+    add_report(commands)
     return parser
