@@ -244,7 +244,7 @@ class Judge:
                 name: now[name] - value for name, value in then.items() if name in now and is_number(value)
             }
             result.about["change_by_group"] = result.groups
-        moved = moved_surroundings(provenance, stored)
+        moved = moved_surroundings({"model": provenance.model, "versions": provenance.versions}, stored)
         if moved:
             # Elsewhere, or with other versions, sums are rounded in another way.
             result.about["differs"] = moved

@@ -23,7 +23,16 @@ from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
 from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
 
-__all__ = ["compare_with_baseline", "differences", "entry_of", "moved_surroundings", "prompts_hash"]
+__all__ = [
+    "compare_with_baseline",
+    "differences",
+    "entry_of",
+    "gate_json",
+    "moved_surroundings",
+    "paired_change",
+    "prompts_hash",
+    "unit_hash",
+]
 
 #: The settings that a file of version 1 holds: those that change what is asked.
 ASKING = (
@@ -70,15 +79,12 @@ def entry_of(
     origins : mapping, optional
         Where the settings that are not the defaults come from.
     """
-    units = [
-        {"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value, "sha256": _unit_hash(unit)}
-        for unit in scores.units
-    ]
     model = dict(provenance.model)
     spec, _, revision = str(model.get("spec", "")).rpartition("@")
-    if spec and revision:
+    if spec.startswith("hf:"):
         model["revision"] = revision
-    entry: dict[str, Any] = {
+    units = _units_of(scores)
+    return {
         "metric": scores.metric,
         "direction": direction,
         "population": population,
@@ -92,7 +98,7 @@ def entry_of(
             "confidence_level": estimate.confidence_level,
             "method": estimate.method,
         },
-        "variance": variance_of(units),
+        "variance": variance_of(units["units"]),
         "noise_floor": noise_floor,
         "gate": gate_json(gate) if gate is not None else {},
         "model": model,
@@ -101,13 +107,9 @@ def entry_of(
         "settings": _json(dict(provenance.settings)),
         "origins": dict(origins or {}),
         "versions": dict(provenance.versions),
-        "units": units,
+        **({"groups": dict(scores.details["by_group"])} if scores.details.get("by_group") else {}),
+        **units,
     }
-    if scores.details.get("by_group"):
-        entry["groups"] = dict(scores.details["by_group"])
-    if scores.crossed is not None:
-        entry["crossed"] = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
-    return entry
 
 
 def gate_json(gate: Gate, /) -> dict[str, Any]:
@@ -146,102 +148,124 @@ def compare_with_baseline(
     """
     if entry is None:
         raise BaselineError(f"no baseline: {where}. To store one: {update}")
-    found = list(differences(scores, provenance, entry, prompts_sha256=prompts_sha256))
+    now = {
+        "metric": scores.metric,
+        "model": dict(provenance.model),
+        "dataset": dict(provenance.dataset),
+        "prompts_sha256": prompts_sha256,
+        "settings": _json(dict(provenance.settings)),
+        "versions": dict(provenance.versions),
+        **_units_of(scores),
+    }
+    found = list(differences(now, entry))
     if found:
         raise BaselineError(f"baseline not comparable: {'; '.join(found)}. To store a new one: {update}")
-    stored = {unit["id"]: unit["value"] for unit in entry["units"]}
-    if scores.crossed is not None and confidence_level is not None:
-        others = {unit["id"]: unit["value"] for unit in entry["crossed"]}
+    return paired_change(now, entry, confidence_level=confidence_level)
+
+
+def paired_change(now: Mapping[str, Any], then: Mapping[str, Any], /, *, confidence_level: float | None) -> Estimate:
+    """Return the paired difference, now minus then, of two entries that may be compared."""
+    stored = {unit["id"]: unit["value"] for unit in then["units"]}
+    units = now["units"]
+    ours, theirs = [unit["value"] for unit in units], [stored[unit["id"]] for unit in units]
+    ids = [unit["id"] for unit in units]
+    if now.get("crossed") and confidence_level is not None:
+        others = {unit["id"]: unit["value"] for unit in then["crossed"]}
         return compare_crossed(
-            [unit.value for unit in scores.units],
-            [stored[unit.unit_id] for unit in scores.units],
-            [unit.value for unit in scores.crossed.units],
-            [others[unit.unit_id] for unit in scores.crossed.units],
+            ours,
+            theirs,
+            [unit["value"] for unit in now["crossed"]],
+            [others[unit["id"]] for unit in now["crossed"]],
             confidence_level=confidence_level,
-            unit_ids=[unit.unit_id for unit in scores.units],
-            crossed_ids=[unit.unit_id for unit in scores.crossed.units],
+            unit_ids=ids,
+            crossed_ids=[unit["id"] for unit in now["crossed"]],
         )
-    return compare_paired(
-        [unit.value for unit in scores.units],
-        [stored[unit.unit_id] for unit in scores.units],
-        clusters=[unit.cluster for unit in scores.units],
-        confidence_level=confidence_level,
-        unit_ids=[unit.unit_id for unit in scores.units],
-    )
+    clusters = [unit.get("cluster", unit["id"]) for unit in units]
+    return compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
 
 
-def differences(
-    scores: Scores, provenance: Provenance, entry: Mapping[str, Any], /, *, prompts_sha256: str | None = None
-) -> Iterator[str]:
-    """Yield in words what keeps a measurement and a stored one from being compared."""
-    if entry["metric"] != scores.metric:
-        yield f"it holds {entry['metric']!r}, not {scores.metric!r}"
+def differences(now: Mapping[str, Any], then: Mapping[str, Any], /) -> Iterator[str]:
+    """Yield in words what keeps two measurements from being compared; both in the form of :func:`entry_of`."""
+    if then["metric"] != now["metric"]:
+        yield f"it holds {then['metric']!r}, not {now['metric']!r}"
     for part, label in (("name", "survey"), ("sha256", "survey content")):
-        then, now = entry["dataset"].get(part), provenance.dataset.get(part)
-        if then != now:
-            yield f"{label} was {str(then)[:16]!r}, is {str(now)[:16]!r}"
-    yield from _other_settings(entry, provenance)
-    then, now = entry["model"].get("dtype"), provenance.model.get("dtype")
-    if then != now:
-        yield f"dtype was {then!r}, is {now!r}"
-    crossed = scores.crossed.units if scores.crossed is not None else ()
+        was, is_ = then["dataset"].get(part), now["dataset"].get(part)
+        if was != is_:
+            yield f"{label} was {str(was)[:16]!r}, is {str(is_)[:16]!r}"
+    yield from _other_settings(now, then)
+    was, is_ = then["model"].get("dtype"), now["model"].get("dtype")
+    if was != is_:
+        yield f"dtype was {was!r}, is {is_!r}"
     same = True
-    for kind, now_units, then_units in (
-        ("units", scores.units, entry["units"]),
-        ("units of the second dimension", crossed, entry.get("crossed", [])),
+    for kind, ours, theirs in (
+        ("units", now["units"], then["units"]),
+        ("units of the second dimension", now.get("crossed", []), then.get("crossed", [])),
     ):
-        ours = {unit.unit_id for unit in now_units}
-        theirs = {unit["id"] for unit in then_units}
-        if ours != theirs:
+        odd = {unit["id"] for unit in ours} ^ {unit["id"] for unit in theirs}
+        if odd:
             same = False
-            yield f"{len(ours ^ theirs)} {kind} are on one side only ({_some(ours ^ theirs)})"
+            yield f"{len(odd)} {kind} are on one side only ({_some(odd)})"
     if same:
-        yield from _other_content(scores.units, {unit["id"]: unit for unit in entry["units"]})
-    then = entry.get("prompts_sha256")
-    if then is not None and prompts_sha256 is not None and then != prompts_sha256:
-        yield f"the prompts were {then[:16]!r}, are {prompts_sha256[:16]!r}"
+        yield from _other_content(now["units"], {unit["id"]: unit for unit in then["units"]})
+    was, is_ = then.get("prompts_sha256"), now.get("prompts_sha256")
+    if was is not None and is_ is not None and was != is_:
+        yield f"the prompts were {was[:16]!r}, are {is_[:16]!r}"
 
 
-def moved_surroundings(provenance: Provenance, entry: Mapping[str, Any], /) -> list[str]:
-    """Return in words what differs around two measurements that may be compared, but round differently."""
+def moved_surroundings(now: Mapping[str, Any], then: Mapping[str, Any], /) -> list[str]:
+    """Return in words what differs around two measurements that may be compared, but round differently.
+
+    Parameters
+    ----------
+    now, then : mapping
+        Each with its ``model`` and its ``versions``.
+    """
     found = []
     for name in _PLACES:
-        then, now = entry["model"].get(name), provenance.model.get(name)
-        if then != now:
-            found.append(f"{name} was {then!r}, is {now!r}")
-    versions = entry.get("versions") or {}
+        was, is_ = then["model"].get(name), now["model"].get(name)
+        if was != is_:
+            found.append(f"{name} was {was!r}, is {is_!r}")
+    old, new = then.get("versions") or {}, now.get("versions") or {}
     for name in ROUNDING_VERSIONS:
-        then, now = versions.get(name), provenance.versions.get(name)
+        was, is_ = old.get(name), new.get(name)
         # Version 1 says nothing of the engine.
-        if then != now and not (then is None and entry.get("from_version") == 1):
-            found.append(f"{name} was {then!r}, is {now!r}")
+        if was != is_ and not (was is None and then.get("from_version") == 1):
+            found.append(f"{name} was {was!r}, is {is_!r}")
     return found
 
 
-def _other_settings(entry: Mapping[str, Any], provenance: Provenance) -> Iterator[str]:
-    then_all, now_all = entry["settings"], _json(dict(provenance.settings))
-    names = ASKING if entry.get("from_version") == 1 else sorted({*then_all, *now_all}, key=_asking_first)
+def _other_settings(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
+    is_all, was_all = now["settings"], then["settings"]
+    of_version_1 = 1 in (now.get("from_version"), then.get("from_version"))
+    names = ASKING if of_version_1 else sorted({*was_all, *is_all}, key=_asking_first)
     for name in names:
-        then, now = _without_places(then_all.get(name)), _without_places(now_all.get(name))
-        if then != now:
-            yield f"{name} was {_shown(then)}, is {_shown(now)}"
+        was, is_ = _without_places(was_all.get(name)), _without_places(is_all.get(name))
+        if was != is_:
+            yield f"{name} was {_shown(was)}, is {_shown(is_)}"
 
 
-def _other_content(units: Sequence[UnitScore], stored: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _other_content(units: Sequence[Mapping[str, Any]], stored: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     # Version 1 has no hashes of its units, and what is unknown is no difference.
-    changed = [
-        unit.unit_id
-        for unit in units
-        if stored[unit.unit_id].get("sha256") and stored[unit.unit_id]["sha256"] != _unit_hash(unit)
-    ]
+    hashes = [(unit["id"], unit.get("sha256"), stored[unit["id"]].get("sha256")) for unit in units]
+    changed = {unit_id for unit_id, now, then in hashes if now and then and now != then}
     if changed:
         yield f"{len(changed)} units have another content ({_some(changed)})"
-    pairs = {(unit.cluster, stored[unit.unit_id].get("cluster", unit.unit_id)) for unit in units}
+    pairs = {(unit.get("cluster", unit["id"]), stored[unit["id"]].get("cluster", unit["id"])) for unit in units}
     if not len(pairs) == len({now for now, _ in pairs}) == len({then for _, then in pairs}):
         yield "the units are clustered in another way"
 
 
-def _unit_hash(unit: UnitScore) -> str:
+def _units_of(scores: Scores) -> dict[str, Any]:
+    units = [
+        {"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value, "sha256": unit_hash(unit)}
+        for unit in scores.units
+    ]
+    if scores.crossed is None:
+        return {"units": units}
+    return {"units": units, "crossed": [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]}
+
+
+def unit_hash(unit: UnitScore, /) -> str:
     """Return the start of a SHA-256 over what a unit asks and what it is compared with, not over the model's part."""
     content = [
         unit.text,

@@ -12,7 +12,16 @@ from typing import Any, Protocol
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError
 from pytest_pluralism.files import write_atomically
 
-__all__ = ["MOST_BYTES", "BaselineFile", "LocalFile", "RemoteFile", "companion_name", "is_remote", "place_of"]
+__all__ = [
+    "MOST_BYTES",
+    "BaselineFile",
+    "LocalFile",
+    "RemoteFile",
+    "companion_name",
+    "files_in",
+    "is_remote",
+    "place_of",
+]
 
 #: A larger file is refused unread: 400 questions x 12 groups need less than 1 MB.
 MOST_BYTES = 100_000_000
@@ -79,6 +88,33 @@ def place_of(place: str | Path, model_name: str, /) -> BaselineFile:
         return RemoteFile(text if name is None else f"{text.rstrip('/')}/{name}")
     path = Path(text)
     return LocalFile(path if name is None else path / name)
+
+
+def files_in(place: str | Path, /) -> list[BaselineFile]:
+    """Return the baselines of a folder in the order of their names, or the one file that ``place`` names.
+
+    Raises
+    ------
+    BaselineError
+        The folder does not exist or cannot be read.
+    """
+    text = str(place)
+    if text.endswith(".json"):
+        return [place_of(text, "")]
+    if is_remote(text):
+        filesystem, folder = _filesystem(text)
+        try:
+            names = [str(one).rpartition("/")[2] for one in filesystem.ls(folder, detail=False)]
+        except Exception as error:  # noqa: BLE001 - every backend has errors of its own.
+            raise BaselineError(f"the folder of baselines {text} cannot be read: {_told(error)}.") from None
+        return [RemoteFile(f"{text.rstrip('/')}/{name}") for name in sorted(names) if name.endswith(".json")]
+    try:
+        paths = sorted(path for path in Path(text).iterdir() if path.name.endswith(".json") and path.name[0] != ".")
+    except OSError as error:
+        raise BaselineError(
+            f"the folder of baselines {text} cannot be read: {error.strerror}. Name a folder or a .json file."
+        ) from None
+    return [LocalFile(path) for path in paths]
 
 
 def companion_name(name: str, /) -> str:
