@@ -145,15 +145,18 @@ def _work_lines(work: WorkForecast) -> Iterator[str]:
 
 
 def _count_tokens(one: WorkForecast, model: LazyModel, missing: Sequence[Any], notes: list[str]) -> None:
-    if one.work not in {"answers", "responses"}:
-        return
-    prompts = missing if one.work == "answers" else [cell[0] for cell in missing]
     try:
-        rows = [model.token_ids(prompt) for prompt in prompts]
+        if one.work == "full_answers":
+            rows = [row for asked in missing for row in model.full_answer_ids(asked)]
+        elif one.work in {"answers", "responses"}:
+            rows = [model.token_ids(asked if one.work == "answers" else asked[0]) for asked in missing]
+        else:
+            return
     except PluralismError as error:
         notes.append(f"tokens unknown: {error}")
         return
-    one.tokens, one.shared = _tokens(rows, model.identity.device)
+    if rows:
+        one.tokens, one.shared = _tokens(rows, model.identity.device)
 
 
 def _tokens(rows: Sequence[tuple[int, ...]], device: str) -> tuple[int, int]:

@@ -223,6 +223,12 @@ SETTINGS: tuple[Setting, ...] = (
         "option_order", "cyclic", "order of the options over the repetitions: cyclic or none", _choice("cyclic", "none")
     ),
     Setting(
+        "scoring",
+        "letters",
+        "what is read: the letters of listed options, or whole answers by sum, per_byte or pmi",
+        _choice("letters", "sum", "per_byte", "pmi"),
+    ),
+    Setting(
         "refusals",
         "keep",
         '"don\'t know" and refused answers: keep, drop or separate',

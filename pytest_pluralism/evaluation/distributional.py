@@ -24,6 +24,7 @@ from pytest_pluralism.core.metrics.distributional import (
 from pytest_pluralism.core.records import Answer, AnswerDistribution, Prompt, Question, Scores, Survey, Turn, UnitScore
 from pytest_pluralism.evaluation.protocols import FIXED, base_of, protocol_prompts, quirk_rows, read_answers
 from pytest_pluralism.evaluation.rounds import Round, Rounds
+from pytest_pluralism.evaluation.whole_answers import SCORINGS, distributions, whole_answer_requests
 
 __all__ = [
     "AskSettings",
@@ -74,6 +75,10 @@ class AskSettings:
         Seeds the random answers of the examples.
     protocol : {"sound", "sorensen2024", "modular_pluralism"}
         A published protocol decides about examples, repetitions, order and template itself.
+    scoring : {"letters", "sum", "per_byte", "pmi"}
+        Whether the options are listed with letters and the letters read, or the text of each option is scored as a
+        whole answer, and by which likelihood (:func:`~pytest_pluralism.evaluation.whole_answers.distributions`).
+        Whole answers are not listed, so that they have no order.
     """
 
     examples: int = 3
@@ -82,6 +87,7 @@ class AskSettings:
     template: str = "auto"
     seed: int = 0
     protocol: str = "sound"
+    scoring: str = "letters"
 
     def __post_init__(self) -> None:
         if self.protocol not in ("sound", *FIXED):
@@ -95,14 +101,22 @@ class AskSettings:
                 raise invalid_parameter(name, "AskSettings", f"an int in [{low}, {high}]", repr(value))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise invalid_parameter("seed", "AskSettings", "an int in [0, inf)", repr(self.seed))
-        for name, choices in (("option_order", ("cyclic", "none")), ("template", ("auto", "chat", "raw"))):
+        if self.scoring != "letters":
+            if self.protocol != "sound":
+                raise invalid_parameter("scoring", "AskSettings", f"'letters' under {self.protocol!r}", self.scoring)
+            object.__setattr__(self, "option_order", "none")
+        for name, choices in (
+            ("option_order", ("cyclic", "none")),
+            ("template", ("auto", "chat", "raw")),
+            ("scoring", SCORINGS),
+        ):
             if getattr(self, name) not in choices:
                 must = "one of " + ", ".join(repr(choice) for choice in choices)
                 raise invalid_parameter(name, "AskSettings", must, repr(getattr(self, name)))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON values."""
-        return asdict(self)
+        """Return the settings as plain JSON values; letters are left unsaid, as before there was another scoring."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("scoring", "letters")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +148,12 @@ class ModelDistribution:
     """What a model answered to one question, averaged over repetitions and orders.
 
     ``position_bias`` is the largest distance between the mean share of a label's place and the even share 1/K.
+    Whole answers have neither an option mass nor a top token.
     """
 
     question_id: str
     probabilities: tuple[float, ...]
-    option_mass: float
+    option_mass: float | None
     top_token: str
     position_bias: float | None
 
@@ -242,16 +257,20 @@ def scores(
     Scores
         Distances in [0, 1], best 0, with references on the same scale.
     """
-    survey = asked.survey
+    return _scores(asked.survey, asked.settings, model_distributions(asked, answers), population)
+
+
+def _scores(
+    survey: Survey, settings: AskSettings, model: Mapping[str, ModelDistribution], population: str | None
+) -> Scores:
     questions = {question.question_id: question for question in survey.questions}
-    model = model_distributions(asked, answers)
     rows = [row for row in survey.distributions if population is None or row.population == population]
     if not rows:
         raise DatasetError(f"Survey {survey.name} has no answers of {population!r}.")
     by_population = population is None
-    base = base_of(asked.settings.protocol)
+    base = base_of(settings.protocol)
     units = [_unit(questions[row.question_id], row, model[row.question_id], by_population, base) for row in rows]
-    low = [unit for unit in units if (unit.option_mass or 0.0) < LOW_OPTION_MASS]
+    low = [unit for unit in units if unit.option_mass is not None and unit.option_mass < LOW_OPTION_MASS]
     warnings = []
     if low:
         worst = min(low, key=lambda unit: unit.option_mass or 0.0)
@@ -262,7 +281,7 @@ def scores(
     return Scores(
         metric="js_distance",
         units=tuple(units),
-        references=_references(units, base, asked.settings.seed),
+        references=_references(units, base, settings.seed),
         other_populations=_other_populations(survey, rows, by_population, base),
         warnings=tuple(warnings),
     )
@@ -278,6 +297,8 @@ class DistributionalEvaluation:
 
     def rounds(self) -> Rounds:
         """Ask everything at once, and score it; under a published protocol the sound number stands beside."""
+        if self.settings.scoring != "letters":
+            return (yield from self._whole_answers())
         asked = requests(self.survey, self.settings)
         if self.settings.protocol == "sound":
             answers = yield Round("answers", asked.prompts)
@@ -292,6 +313,24 @@ class DistributionalEvaluation:
             "quirks": self._quirks(asked, published),
         }
         return replace(result, details={**result.details, **details})
+
+    def _whole_answers(self) -> Rounds:
+        how = self.settings
+        asked = whole_answer_requests(
+            self.survey,
+            EXAMPLES[: how.examples],
+            repetitions=how.repetitions,
+            template=how.template,
+            seed=how.seed,
+        )
+        found = iter((yield Round("full_answers", tuple(one for question in asked for one in question))))
+        model = {}
+        for question, repetitions in zip(self.survey.questions, asked, strict=True):
+            shares = distributions([next(found) for _ in repetitions], how.scoring)
+            model[question.question_id] = ModelDistribution(
+                question.question_id, tuple(map(float, shares)), option_mass=None, top_token="", position_bias=None
+            )
+        return _scores(self.survey, how, model, self.population)
 
     def _quirks(self, asked: Requests, answers: Sequence[Answer]) -> list[dict[str, Any]]:
         """Return what each quirk moves; nothing where refusals are kept apart, of which the protocols know nothing."""
@@ -397,7 +436,7 @@ def _unit(
     ours, our_refusals = _over_kept(question, model.probabilities, kept)
     theirs, their_refusals = _over_kept(question, row.probabilities, kept)
     details: dict[str, Any] = {
-        "top_token": model.top_token,
+        **({"top_token": model.top_token} if model.top_token else {}),
         "model_entropy": float(entropy(ours)),
         "reference_entropy": float(entropy(theirs)),
     }

@@ -9,11 +9,12 @@ from pytest_pluralism.core.records import Survey
 from pytest_pluralism.evaluation.distributional import AskSettings, DistributionalEvaluation, requests
 from pytest_pluralism.evaluation.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.protocols import FIXED
+from pytest_pluralism.evaluation.whole_answers import whole_answer_requests
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
-ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed")
+ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "scoring")
 
 KEYWORDS = ("population", "refusals", *ASKING)
 
@@ -39,7 +40,10 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     if asking is None:
         return []
     # A question that cannot be asked is found now, not when the model has been loaded.
-    requests(survey, asking)
+    if asking.scoring == "letters":
+        requests(survey, asking)
+    else:
+        whole_answer_requests(survey, (), repetitions=1, template=asking.template, seed=asking.seed)
     return [
         planning.planned(
             DistributionalEvaluation(survey, asking, population),
@@ -66,6 +70,12 @@ def _asking(planning: Planning) -> AskSettings | None:
         for name, value in fixed.items()
         if keywords.get(name, value) != value
     ]
+    if chosen["scoring"] != "letters" and keywords.get("option_order") == "cyclic":
+        problems.append(
+            f"option_order='cyclic' cannot be chosen with scoring={chosen['scoring']!r}: whole answers are not listed, "
+            "so that they have no order. Leave it out, or use scoring='letters'."
+        )
+        return None
     try:
         return AskSettings(**chosen)
     except PluralismError as error:

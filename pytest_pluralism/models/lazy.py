@@ -27,6 +27,7 @@ from pytest_pluralism.core.records import (
     Response,
 )
 from pytest_pluralism.models.embedded import find_embedded, find_embedded_entailment
+from pytest_pluralism.models.full_answers import answer_rows
 from pytest_pluralism.models.measured import MeasuredFile, package_version
 from pytest_pluralism.models.prompts import PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
@@ -248,6 +249,18 @@ class LazyModel:
             return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self._identity.name))
         ids: tuple[int, ...] = self._opened().token_ids(prompt)
         return ids
+
+    def full_answer_ids(self, asked: FullAnswerPrompt, /) -> list[tuple[int, ...]]:
+        """Return the token ids that the model reads to score whole answers: each after the prompt and the neutral one.
+
+        The tokenizer is enough for that.
+        """
+        if self._read is None:
+            return []
+        if self._reader is None:
+            self._reader = self._read()
+        prompts = (asked.prompt, asked.neutral_prompt)
+        return [row for prompt in prompts for row in answer_rows(self._reader, prompt, asked.answers)[0]]
 
     def answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
         """Answer each prompt with at most so many in one forward pass, as the model does."""

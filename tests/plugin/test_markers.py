@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -266,6 +267,52 @@ def test_sound(): ...
     text = page.read_text(encoding="utf-8")
     assert f"under the protocol `{protocol}`" in text
     assert "| all | js\\_distance |" in text or "| all | js_distance |" in text
+
+
+def test_whole_answers_in_place_of_letters(project: pytest.Pytester) -> None:
+    report = project.path / "out.json"
+    body = "\n".join(
+        f"""
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99, scoring="{scoring}")
+def test_{scoring}(): ...
+"""
+        for scoring in ("letters", "sum", "per_byte", "pmi")
+    )
+    result = run(project, body, f"--pluralism-report={report}", "-s")
+    result.assert_outcomes(passed=4)
+    # The three ways of reading whole answers ask the same once: 12 questions, five repetitions.
+    result.stdout.fnmatch_lines(["*ASKED 72*", "*SCORED 60*"])
+    letters, total, per_byte, information = json.loads(report.read_text())["verdicts"]
+    # The table model likes an option equally by its letter and by its text.
+    for one, other in zip(letters["units"], total["units"], strict=True):
+        assert one["model_probabilities"] == pytest.approx(other["model_probabilities"], abs=1e-9)
+        assert "option_mass" in one
+        assert "option_mass" not in other
+    for one, other, third in zip(total["units"], information["units"], per_byte["units"], strict=True):
+        shares = [share * weight for share, weight in zip(one["model_probabilities"], (1, math.e, math.e), strict=True)]
+        assert other["model_probabilities"] == pytest.approx([share / sum(shares) for share in shares], abs=1e-9)
+        # "Perhaps" is long: per byte it loses less by that.
+        assert third["model_probabilities"][1] > one["model_probabilities"][1]
+    assert total["settings"]["scoring"] == "sum"
+    assert total["settings"]["option_order"] == "none"
+    assert "scoring" not in letters["settings"]
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ('scoring="words"', "*'scoring' parameter * must be one of 'letters', 'sum', 'per_byte', 'pmi'*"),
+        ('scoring="pmi", option_order="cyclic"', "*option_order='cyclic' cannot be chosen with scoring='pmi'*"),
+        ('scoring="sum", protocol="sorensen2024"', "*'scoring' * must be 'letters' under 'sorensen2024'*"),
+    ],
+)
+def test_whole_answers_that_cannot_be_asked(project: pytest.Pytester, keywords: str, message: str) -> None:
+    result = run(
+        project,
+        f'@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.9, {keywords})\ndef test_it(): ...',
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([message])
 
 
 def test_a_protocol_decides_about_the_asking(project: pytest.Pytester) -> None:

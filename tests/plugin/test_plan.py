@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from pytest_pluralism.core.records import Answer, GenerationSettings, Prompt
+from pytest_pluralism.core.records import Answer, FullAnswerPrompt, GenerationSettings, Prompt
 from pytest_pluralism.evaluation.engine import Measured
 from pytest_pluralism.evaluation.rounds import Round, Rounds
 from pytest_pluralism.forecast import forecast, forecast_lines, remember_speed
@@ -64,6 +65,9 @@ def test_wrong_markers_and_no_models_are_told(project: pytest.Pytester) -> None:
 class Reader:
     """Reads a prompt as the numbers of its characters."""
 
+    model = "m"
+    tokenizer = SimpleNamespace(all_special_tokens=[])
+
     def chat_renderer(self) -> None:
         return None
 
@@ -117,6 +121,22 @@ def test_what_is_stored_and_shared_is_not_counted(lazy: LazyModel, tmp_path: Pat
         "  time and memory unknown: nothing measured yet",
         "  then up to 40 pairs of texts, which depend on the answers",
     ]
+
+
+def test_whole_answers_are_counted_with_both_their_prompts(lazy: LazyModel) -> None:
+    neutral = Prompt("", (), verbatim="Answer:")
+    asked = FullAnswerPrompt(Prompt("q", (), verbatim="x" * 200), ("Yes", "No"), neutral)
+
+    class Whole:
+        def rounds(self) -> Rounds:
+            yield Round("full_answers", (asked, asked))
+            raise AssertionError
+
+    (work,) = forecast("m", [Whole()], lazy, None).works
+    assert (work.asked, work.distinct) == (2, 1)
+    # Each answer behind a space and behind each prompt: 204 + 203 + 11 + 10 tokens, the long beginning and its space shared.
+    assert work.tokens == 428
+    assert work.shared == 201
 
 
 def test_time_and_memory_are_those_of_an_earlier_run(lazy: LazyModel) -> None:
