@@ -19,7 +19,12 @@ from collections.abc import Sequence
 
 from pytest_pluralism import __version__
 from pytest_pluralism.cli.answers import add_answers
+from pytest_pluralism.cli.baselines import add_baselines
+from pytest_pluralism.cli.compare import add_compare
+from pytest_pluralism.cli.completion import add_completion
+from pytest_pluralism.cli.history import add_history
 from pytest_pluralism.cli.leaderboard import add_leaderboard
+from pytest_pluralism.cli.plan import add_plan
 from pytest_pluralism.cli.report import add_report
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
@@ -69,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pytest-pluralism {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_answers(commands)
+    add_baselines(commands)
+    add_plan(commands)
+    add_compare(commands)
+    add_history(commands)
     add_leaderboard(commands)
+    add_completion(commands, parser)
     add_report(commands)
     return parser

@@ -1,0 +1,141 @@
+"""What git remembers of a baseline: each measure over the commits that changed it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.baselines.places import MOST_BYTES, BaselineFile, LocalFile
+from pytest_pluralism.baselines.schema import parse_summary
+from pytest_pluralism.core.errors import BaselineError
+
+__all__ = ["Revision", "history_of", "interval_drawing"]
+
+#: Between the fields of a line of git log; no name of a tag or hash holds it.
+_BETWEEN = "\x1f"
+
+#: Git asks nobody anything and reads no pager, whatever stands in its configuration.
+_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One commit that changed a baseline.
+
+    ``entries`` are those of its summary, ``problem`` says why there are none; ``commit`` is empty for the file as it is
+    in the working tree.
+    """
+
+    commit: str
+    date: str
+    tags: tuple[str, ...]
+    subject: str
+    entries: Mapping[str, Mapping[str, Any]]
+    problem: str = ""
+
+
+def history_of(file: BaselineFile, /, *, most: int = 100) -> list[Revision]:
+    """Return what git stores of a baseline, oldest first, and the file itself where it differs from the last commit.
+
+    Parameters
+    ----------
+    file : BaselineFile
+        A baseline in a git repository on this machine.
+    most : int
+        So many commits at most, the newest ones.
+
+    Raises
+    ------
+    BaselineError
+        The baseline is elsewhere, git is not installed, or the file is in no repository.
+    """
+    if not isinstance(file, LocalFile):
+        raise BaselineError(f"baseline {file} is not in a git repository on this machine. Name a path.")
+    path = file.path
+    form = _BETWEEN.join(("%H", "%cI", "%D", "%s"))
+    log = _git(
+        path.parent,
+        "log", f"--max-count={most}", "--decorate-refs=refs/tags", f"--format={form}", "--", f"./{path.name}",
+    )  # fmt: skip
+    found = []
+    for line in reversed(log.splitlines()):
+        commit, date, refs, subject = line.split(_BETWEEN, 3)
+        tags = tuple(one.strip().removeprefix("tag: ") for one in refs.split(",") if one.strip())
+        found.append(_revision(path, commit, date, tags, subject))
+    text = file.read()
+    if text is not None:
+        now = _parsed(text, str(file))
+        if not found or found[-1].entries != now[0]:
+            found.append(Revision("", "", (), "as it is", *now))
+    if not found:
+        raise BaselineError(
+            f"no baseline: {file} does not exist, and git remembers none. "
+            "To store one: pytest --pluralism-update-baseline"
+        )
+    return found
+
+
+def interval_drawing(low: float, value: float, high: float, first: float, last: float, /, *, width: int = 24) -> str:
+    """Return an interval as a line of text between two ends of a scale.
+
+    Examples
+    --------
+    >>> interval_drawing(0.2, 0.4, 0.6, 0.0, 1.0, width=11)
+    '  --o--    '
+    """
+
+    def place(number: float) -> int:
+        share = 0.5 if last <= first else (number - first) / (last - first)
+        return min(width - 1, max(0, round(share * (width - 1))))
+
+    cells = [" "] * width
+    for cell in range(place(low), place(high) + 1):
+        cells[cell] = "-"
+    cells[place(value)] = "o"
+    return "".join(cells)
+
+
+def _revision(path: Path, commit: str, date: str, tags: tuple[str, ...], subject: str) -> Revision:
+    where = f"{commit}:./{path.name}"
+    try:
+        size = int(_git(path.parent, "cat-file", "-s", where))
+    except BaselineError:
+        # This commit removed the file.
+        return Revision(commit, date, tags, subject, {}, "removed")
+    if size > MOST_BYTES:
+        return Revision(
+            commit, date, tags, subject, {}, f"it has {size} bytes, more than the {MOST_BYTES} that are read"
+        )
+    entries, problem = _parsed(_git(path.parent, "show", where), f"{path.as_posix()} of {commit[:10]}")
+    return Revision(commit, date, tags, subject, entries, problem)
+
+
+def _parsed(text: str, name: str) -> tuple[Mapping[str, Any], str]:
+    try:
+        entries: Mapping[str, Any] = parse_summary(text, name=name, update="pytest --pluralism-update-baseline")[
+            "entries"
+        ]
+    except BaselineError as error:
+        return {}, str(error)
+    return entries, ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command: Sequence[str] = ["git", "--no-pager", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, **_QUIET})
+    except OSError as error:
+        raise BaselineError(
+            f"git cannot be run: {error.strerror}. Install git, and see that it is on the PATH."
+        ) from None
+    if done.returncode != 0:
+        why = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise BaselineError(
+            f"git says of {folder.as_posix()}: {why[-1] if why else done.returncode}. "
+            "The history of a baseline is that of a file in a git repository."
+        )
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,132 @@
+"""``pluralism compare``: two runs or baselines beside each other, unit by unit."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_pluralism.cli.results import read_results
+from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, EXIT_PROBLEMS, UsageError, say, say_json, shown, table
+from pytest_pluralism.core.messages import printable
+
+__all__ = ["add_compare"]
+
+SCHEMA = "pytest-pluralism/comparison/1"
+
+_CHANGES = ("max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
+
+
+def add_compare(commands: Any) -> None:
+    """Add ``pluralism compare``."""
+    compare = commands.add_parser(
+        "compare",
+        help="two reports or baselines beside each other, unit by unit",
+        description="Show the change from A to B of everything that both measured, paired by unit, and what promises "
+        "about a change say to it.",
+        epilog=f"{EXIT_CODES}; problems are broken promises about a change, and results that cannot be compared",
+    )
+    for name, words in (("before", "A"), ("after", "B")):
+        compare.add_argument(name, metavar=words, help="a report, a baseline, or a folder or URL with baselines")
+    compare.add_argument("--model", metavar="NAME", help="the model, where A and B have several")
+    compare.add_argument("--model-before", metavar="NAME", help="the model of A, where it is another one")
+    compare.add_argument("--json", action="store_true", help="write JSON instead of text")
+    compare.set_defaults(run=show_comparison)
+
+
+def show_comparison(arguments: argparse.Namespace) -> int:
+    """Show the changes."""
+    then = read_results(arguments.before, arguments.model_before or arguments.model)
+    now = read_results(arguments.after, arguments.model)
+    shared = [key for key in now.entries if key in then.entries]
+    if not shared:
+        raise UsageError(f"{then.place} and {now.place} share no result: their tests or promises have other names.")
+    rows = [_compared(key, now.entries[key], then.entries[key]) for key in shared]
+    only = {
+        "before": [key for key in then.entries if key not in now.entries],
+        "after": [key for key in now.entries if key not in then.entries],
+    }
+    broken = any(row["outcome"] in ("failed", "not comparable") for row in rows)
+    if arguments.json:
+        sides = {
+            "before": {"place": then.place, "model": then.model},
+            "after": {"place": now.place, "model": now.model},
+        }
+        say_json({"schema": SCHEMA, **sides, "results": rows, "only": only})
+        return EXIT_PROBLEMS if broken else EXIT_OK
+    say(f"from {shown(then.place)} ({printable(then.model)}) to {shown(now.place)} ({printable(now.model)})")
+    lines = [("was", "is", "change [interval]", "worst unit", "promise", "measure")]
+    lines += [_row(row) for row in rows]
+    for line in table(lines):
+        say(line)
+    for row in rows:
+        for why in row["differences"]:
+            say(f"not comparable: {printable(row['key'], most=120)}: {printable(why, most=300)}")
+    for side, keys in only.items():
+        for key in keys:
+            say(f"only {side}: {printable(key, most=200)}")
+    return EXIT_PROBLEMS if broken else EXIT_OK
+
+
+def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    from pytest_pluralism.baselines.comparison import differences, moved_surroundings, paired_change
+    from pytest_pluralism.core.records import Estimate, Gate
+    from pytest_pluralism.core.verdict import decide
+    from pytest_pluralism.report.json_report import estimate_json
+
+    row: dict[str, Any] = {
+        "key": key,
+        "direction": now.get("direction") or then.get("direction") or None,
+        "before": then["estimate"],
+        "after": now["estimate"],
+        "change": None,
+        "worst": None,
+        "promise": {},
+        "outcome": "not comparable",
+        "differences": list(differences(now, then)),
+        "surroundings": moved_surroundings(now, then),
+    }
+    if row["differences"]:
+        return row
+    gate = now.get("gate") or then.get("gate") or {}
+    level = gate.get("confidence_level", 0.95)
+    change = paired_change(now, then, confidence_level=level)
+    pick = min if row["direction"] == "higher" else max
+    unit_id, value = pick(zip(change.unit_ids, change.values, strict=True), key=lambda pair: pair[1])
+    row["change"] = estimate_json(change)
+    row["worst"] = {"id": unit_id, "value": value}
+    row["outcome"] = "no promise"
+    row["promise"] = {name: gate[name] for name in _CHANGES if name in gate}
+    if row["promise"]:
+        floor = max(_noise_floor(now), _noise_floor(then))
+        value = now["estimate"]["value"]
+        # Of what is promised here, only whether there is a value counts.
+        estimate = Estimate(value, value, value, 0.0, change.n, change.n_clusters, None)
+        verdict = decide(Gate(confidence_level=level, **row["promise"]), estimate, change=change, noise_floor=floor)
+        row["outcome"], row["reason"] = verdict.outcome.value, verdict.reason
+    return row
+
+
+def _noise_floor(entry: Mapping[str, Any]) -> float:
+    """Return what was measured of the noise: a baseline has it beside the estimate, a report with the model."""
+    measured = entry["model"].get("noise_floor")
+    floor = entry.get("noise_floor") or (measured.get("value") if isinstance(measured, dict) else 0.0)
+    return float(floor or 0.0)
+
+
+def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    change = row["change"]
+    return (
+        f"{row['before']['value']:.3f}",
+        f"{row['after']['value']:.3f}",
+        _interval(change) if change else "-",
+        f"{printable(row['worst']['id'], most=24)} {row['worst']['value']:+.3f}" if row["worst"] else "-",
+        row["outcome"],
+        printable(row["key"], most=120),
+    )
+
+
+def _interval(change: Mapping[str, Any]) -> str:
+    if None in (change["low"], change["high"]):
+        return f"{change['value']:+.3f}"
+    return f"{change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"

@@ -1,0 +1,35 @@
+"""``pluralism completion``: the script that teaches a shell the command."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, say
+from pytest_pluralism.core.errors import MissingExtraError
+
+__all__ = ["add_completion"]
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def add_completion(commands: Any, parser: argparse.ArgumentParser) -> None:
+    """Add ``pluralism completion``, which completes all of ``parser``."""
+    completion = commands.add_parser(
+        "completion",
+        help="the script that teaches a shell this command",
+        description='Write a completion script, for example: eval "$(pluralism completion bash)"',
+        epilog=EXIT_CODES,
+    )
+    completion.add_argument("shell", choices=SHELLS, help="the shell")
+    completion.set_defaults(run=show_completion, parser=parser)
+
+
+def show_completion(arguments: argparse.Namespace) -> int:
+    """Write the script."""
+    try:
+        import shtab
+    except ImportError:
+        raise MissingExtraError("Shell completion", 'pip install "pytest-pluralism[completion]"') from None
+    say(shtab.complete(arguments.parser, shell=arguments.shell))
+    return EXIT_OK

@@ -1,0 +1,129 @@
+"""``pluralism history``: each measure over the releases that git remembers."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_pluralism.cli.showing import (
+    EXIT_CODES,
+    EXIT_OK,
+    EXIT_PROBLEMS,
+    UsageError,
+    complain,
+    say,
+    say_json,
+    shown,
+    table,
+)
+from pytest_pluralism.core.messages import printable
+
+if TYPE_CHECKING:
+    from pytest_pluralism.baselines.history import Revision
+
+__all__ = ["add_history"]
+
+SCHEMA = "pytest-pluralism/history/1"
+
+
+def add_history(commands: Any) -> None:
+    """Add ``pluralism history``."""
+    history = commands.add_parser(
+        "history",
+        help="each measure over the releases that git remembers of a baseline",
+        description="Draw each measure of a baseline over the commits that changed it.",
+        epilog=EXIT_CODES,
+    )
+    history.add_argument(
+        "place",
+        nargs="?",
+        default="pluralism-baselines",
+        metavar="PATH",
+        help="a baseline or a folder of them (default: pluralism-baselines)",
+    )
+    history.add_argument("--model", metavar="NAME", help="the model, where the folder has several baselines")
+    history.add_argument("--key", metavar="PATTERN", help="only measures that match, such as '*Democrat*'")
+    history.add_argument("--most", type=int, default=100, metavar="N", help="so many commits at most (default: 100)")
+    history.add_argument("--json", action="store_true", help="write JSON instead of text")
+    history.set_defaults(run=show_history)
+
+
+def show_history(arguments: argparse.Namespace) -> int:
+    """Show what became of each measure."""
+    from pytest_pluralism.baselines.history import history_of
+    from pytest_pluralism.baselines.places import place_of
+    from pytest_pluralism.cli.results import models_in
+
+    place, model = arguments.place, arguments.model
+    if not place.endswith(".json") and model is None:
+        names = models_in(place)
+        if len(names) != 1:
+            raise UsageError(f"{place} holds {len(names)} baselines ({', '.join(names[:5])}). Choose: --model NAME")
+        model = names[0]
+    file = place_of(place, model or "")
+    revisions = history_of(file, most=max(1, arguments.most))
+    keys = list(dict.fromkeys(key for one in revisions for key in one.entries))
+    if arguments.key:
+        keys = [key for key in keys if fnmatch.fnmatchcase(key, arguments.key)]
+        if not keys:
+            raise UsageError(f"no measure of {file} matches {arguments.key!r}. Leave out --key to see all.")
+    if arguments.json:
+        say_json({"schema": SCHEMA, "file": str(file), "measures": [_measure_json(key, revisions) for key in keys]})
+    else:
+        say(f"{shown(file)}: {len(keys)} measures, {len(revisions)} revisions")
+        for key in keys:
+            for line in _drawn(key, revisions):
+                say(line)
+    damaged = [one for one in revisions if one.problem not in ("", "removed")]
+    for one in damaged:
+        complain(one.problem)
+    return EXIT_PROBLEMS if damaged else EXIT_OK
+
+
+def _measure_json(key: str, revisions: Sequence[Revision]) -> dict[str, Any]:
+    known = [one for one in revisions if key in one.entries]
+    return {
+        "key": key,
+        "direction": known[-1].entries[key].get("direction") or None,
+        "revisions": [
+            {
+                "commit": one.commit or None,
+                "date": one.date or None,
+                "tags": list(one.tags),
+                "subject": one.subject,
+                "model_sha256": one.entries[key]["model"].get("sha256"),
+                "estimate": one.entries[key]["estimate"],
+            }
+            for one in known
+        ],
+    }
+
+
+def _drawn(key: str, revisions: Sequence[Revision]) -> Iterator[str]:
+    from pytest_pluralism.baselines.history import interval_drawing
+
+    known = [(one, one.entries[key]["estimate"]) for one in revisions if key in one.entries]
+    ends = [[_or(estimate, name) for name in ("low", "value", "high")] for _, estimate in known]
+    direction = known[-1][0].entries[key].get("direction")
+    better = f"  ({direction} is better)" if direction in ("lower", "higher") else ""
+    yield ""
+    yield f"{printable(key, most=160)}{better}"
+    first, last = min(low for low, _, _ in ends), max(high for _, _, high in ends)
+    rows = [
+        (
+            f"  {one.date[:10] or 'now'}",
+            printable(", ".join(one.tags), most=24),
+            one.commit[:10],
+            f"{value:.3f} [{low:.3f}, {high:.3f}]",
+            f"|{interval_drawing(low, value, high, first, last)}|",
+        )
+        for (one, _), (low, value, high) in zip(known, ends, strict=True)
+    ]
+    yield from table(rows)
+
+
+def _or(estimate: dict[str, Any], name: str) -> float:
+    number = estimate.get(name)
+    return float(number if number is not None else estimate["value"])

@@ -1,0 +1,143 @@
+"""What a report or a baseline says of one model, in one form: that of an entry of a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.cli.showing import UsageError
+from pytest_pluralism.core.errors import DatasetError, unknown_name
+
+__all__ = ["Results", "read_results"]
+
+_REPORT = '"pytest-pluralism/report/'
+
+_BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one model by key, and where they come from."""
+
+    place: str
+    model: str
+    entries: Mapping[str, Mapping[str, Any]]
+
+
+def read_results(place: str, model: str | None, /) -> Results:
+    """Read a report, or the baseline of a model.
+
+    Parameters
+    ----------
+    place : str
+        A report (``.json``), a baseline (``.json``), or a folder or URL with baselines.
+    model : str or None
+        Whose results; may be left out where there is one.
+
+    Raises
+    ------
+    UsageError
+        There are several models and none was chosen, or not the chosen one.
+    PluralismError
+        The file cannot be read.
+    """
+    from pytest_pluralism.baselines.places import is_remote, place_of
+    from pytest_pluralism.baselines.store import model_of, read_baseline
+
+    path = Path(place)
+    if not is_remote(place) and path.is_file() and _is_report(path):
+        return _of_report(path, model)
+    if place.endswith(".json"):
+        file = place_of(place, "")
+        name = model_of(file)
+    else:
+        names = models_in(place)
+        if model is None and len(names) != 1:
+            raise UsageError(f"{place} holds {len(names)} baselines ({', '.join(names[:5])}). Choose: --model NAME")
+        name = model if model is not None else names[0]
+        file = place_of(place, name)
+    if model is not None and model != name:
+        raise UsageError(unknown_name("model", model, [name]))
+    return Results(str(file), name, read_baseline(file, name, update="pytest --pluralism-update-baseline"))
+
+
+def models_in(place: str, /) -> list[str]:
+    """Return the models whose baselines lie in a folder, here or elsewhere; files that cannot be read are left out."""
+    from pytest_pluralism.baselines.places import files_in
+    from pytest_pluralism.baselines.store import model_of
+    from pytest_pluralism.core.errors import BaselineError
+
+    found = []
+    for file in files_in(place):
+        try:
+            found.append(model_of(file))
+        except BaselineError:
+            continue
+    return found
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _REPORT.encode() in file.read(200)
+
+
+def _of_report(path: Path, model: str | None) -> Results:
+    from pytest_pluralism.report.reading import load_report
+
+    content = load_report(path)
+    entries: dict[str, dict[str, dict[str, Any]]] = {}
+    try:
+        for verdict in content["verdicts"]:
+            # What is no measurement (an error, a difference of two) has no direction.
+            if verdict.get("direction") not in ("lower", "higher") or not verdict.get("estimate"):
+                continue
+            name = str(verdict["model"]["name"])
+            entries.setdefault(name, {})[_key(verdict, name)] = {
+                **verdict,
+                "gate": {
+                    bound: verdict["gate"][bound]
+                    for bound in (*_BOUNDS, "confidence_level")
+                    if bound in verdict["gate"]
+                },
+                "versions": content.get("run", {}).get("versions", {}),
+                "units": [_unit(unit) for unit in verdict["units"]],
+            }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"{path}: a verdict lacks {error}. Write the report again with --pluralism-report."
+        ) from None
+    if model is None and len(entries) != 1:
+        raise UsageError(f"{path} holds results of {len(entries)} models ({', '.join(entries)}). Choose: --model NAME")
+    name = model if model is not None else next(iter(entries))
+    if name not in entries:
+        raise UsageError(unknown_name("model", name, sorted(entries)))
+    return Results(path.as_posix(), name, entries[name])
+
+
+def _key(verdict: Mapping[str, Any], model: str) -> str:
+    """Return the key that a baseline has for a verdict: its test without the model, and its promise."""
+    key = (verdict.get("baseline") or {}).get("key")
+    against = (verdict.get("baseline") or {}).get("name")
+    if key is not None:
+        return str(key) if not against else f"{key} against {against}"
+    base, _, inside = str(verdict["nodeid"]).partition("[")
+    rest = "-".join(part for part in inside.removesuffix("]").replace(model, "\0", 1).split("-") if part != "\0")
+    return f"{base}[{rest}] {verdict['key']}" if rest else f"{base} {verdict['key']}"
+
+
+def _unit(unit: Mapping[str, Any]) -> dict[str, Any]:
+    from pytest_pluralism.baselines.comparison import unit_hash
+    from pytest_pluralism.core.records import UnitScore
+
+    known = UnitScore(
+        unit_id=str(unit["id"]),
+        cluster=str(unit["cluster"]),
+        value=unit["value"],
+        population=unit.get("population"),
+        text=unit.get("text", ""),
+        options=tuple(unit.get("options", ())),
+        reference_probabilities=tuple(unit.get("reference_probabilities", ())),
+    )
+    return {"id": known.unit_id, "cluster": known.cluster, "value": known.value, "sha256": unit_hash(known)}

@@ -1,0 +1,322 @@
+"""The subcommands that look at results: plan, compare, history, baselines."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_pluralism.baselines.store import merge_entries, read_baseline
+from pytest_pluralism.cli import main
+from pytest_pluralism.core.estimation import compare_paired, estimate_mean
+from pytest_pluralism.core.records import Gate, Outcome
+from pytest_pluralism.core.verdict import decide
+
+KEY = "test_town.py::test_it js_distance town.jsonl North"
+
+OTHER = "test_old.py::test_gone js_distance town.jsonl South"
+
+
+def entry(values: list[float], *, gate: dict[str, Any] | None = None, sha256: str = "ab" * 32, **changes: Any) -> Any:
+    estimate = estimate_mean(values)
+    names = ("value", "low", "high", "standard_error", "n", "n_clusters", "confidence_level", "method")
+    return {
+        "metric": "js_distance",
+        "direction": "lower",
+        "population": "North",
+        "estimate": {name: getattr(estimate, name) for name in names},
+        "gate": {"max_increase": 0.02, "confidence_level": 0.95} if gate is None else gate,
+        "noise_floor": 1e-5,
+        "model": {"name": "m", "sha256": sha256, "dtype": "float32", "device": "cpu"},
+        "dataset": {"name": "town.jsonl", "sha256": "cd"},
+        "prompts_sha256": "ef",
+        "settings": {"seed": 0},
+        "versions": {"torch": "2.0"},
+        "units": [
+            {"id": f"q{n}", "cluster": f"q{n}", "value": value, "sha256": None} for n, value in enumerate(values)
+        ],
+        **changes,
+    }
+
+
+def spread(
+    seed: int, *, mean: float = 0.4, n: int = 40, around: list[float] | None = None, noise: float = 0.1
+) -> list[float]:
+    drawn = random.Random(seed)
+    return [(mean if around is None else around[i] + mean) + drawn.uniform(-noise, noise) for i in range(n)]
+
+
+OLD = spread(1)
+
+#: Each question moved a little, and all together by +0.05.
+WORSE = spread(2, mean=0.05, around=OLD, noise=0.02)
+
+SAME = spread(3, mean=0.0, around=OLD, noise=0.01)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "stored"
+    merge_entries(place / "m.json", "m", {KEY: entry(OLD), OTHER: entry(OLD)})
+    return place
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    try:
+        code = main([str(one) for one in arguments])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+# ----------------------------------------------------------------------------------------------------------- compare
+
+
+def test_compare(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    merge_entries(tmp_path / "b.json", "m", {KEY: entry(WORSE, sha256="ef" * 32)})
+    code, out, err = command(capsys, "compare", folder, tmp_path / "b.json")
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[0] == f"from {folder}/m.json (m) to {tmp_path}/b.json (m)"
+    assert "failed" in lines[2]
+    assert "+0.05" in lines[2]
+    assert lines[-1] == f"only before: {OTHER}"
+    code, out, _ = command(capsys, "compare", folder, tmp_path / "b.json", "--json")
+    content = json.loads(out)
+    assert (code, content["schema"]) == (1, "pytest-pluralism/comparison/1")
+    (row,) = content["results"]
+    expected = compare_paired(WORSE, OLD)
+    assert row["change"]["value"] == pytest.approx(expected.value, abs=1e-12)
+    assert (row["change"]["low"], row["change"]["high"]) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert row["worst"]["value"] == pytest.approx(max(b - a for a, b in zip(OLD, WORSE, strict=True)))
+    assert row["outcome"] == "failed"
+
+
+def test_compare_what_is_alike_and_what_cannot_be(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merge_entries(tmp_path / "b.json", "m", {KEY: entry(SAME)})
+    code, out, _ = command(capsys, "compare", folder, tmp_path / "b.json")
+    assert code == 0
+    assert "passed" in out
+    merge_entries(tmp_path / "b.json", "m", {KEY: entry(SAME, settings={"seed": 1})})
+    code, out, _ = command(capsys, "compare", folder, tmp_path / "b.json")
+    assert code == 1
+    assert f"not comparable: {KEY}: seed was 0, is 1" in out
+    merge_entries(tmp_path / "c.json", "m", {"other": entry(SAME)})
+    code, _, err = command(capsys, "compare", folder, tmp_path / "c.json")
+    assert code == 2
+    assert "share no result" in err
+
+
+# -------------------------------------------------------------------------------------------------------------- plan
+
+
+def test_plan_of_a_value_and_of_a_change(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gate = {"at_most": 0.5, "max_increase": 0.02, "confidence_level": 0.95}
+    merge_entries(tmp_path / "m.json", "m", {KEY: entry(SAME, gate=gate)})
+    code, out, err = command(capsys, "plan", tmp_path / "m.json", "--difference", "0.03", "--json")
+    assert (code, err) == (0, "")
+    value, unpaired = json.loads(out)["promises"]
+    assert (value["bound"], unpaired["bound"]) == ("at_most", "max_increase")
+    assert value["fails_from"] == pytest.approx(0.5 + value["detectable"])
+    assert unpaired["spread"] == "unpaired"
+    assert unpaired["standard_error"] == pytest.approx(value["standard_error"] * 2**0.5)
+    code, out, _ = command(capsys, "plan", tmp_path / "m.json", "--against", folder, "--difference", "0.03", "--json")
+    paired = json.loads(out)["promises"][1]
+    assert (code, paired["spread"]) == (0, "paired")
+    assert paired["standard_error"] == pytest.approx(compare_paired(SAME, OLD).standard_error)
+    assert paired["fails_from"] < unpaired["fails_from"]
+    assert paired["units_needed"] < unpaired["units_needed"]
+    assert 0.9 < paired["unchanged_passes"] <= 1.0
+    code, out, _ = command(capsys, "plan", tmp_path / "m.json")
+    assert code == 0
+    assert "up to a rise of" in out
+    assert "name another run with --against" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--power", "1"), "--power must be in (0, 1)"),
+        (("--difference", "0"), "--difference must be a positive number"),
+        (("--difference", "nan"), "--difference must be a positive number"),
+        (("--model", "n"), "unknown model 'n'"),
+    ],
+)
+def test_a_wrong_plan(folder: Path, words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = command(capsys, "plan", folder / "m.json", *words)
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+@pytest.mark.slow
+def test_the_plan_is_right_in_simulation(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the plan calls detectable fails its promise in 80 of 100 runs whose truth lies there."""
+    merge_entries(tmp_path / "m.json", "m", {KEY: entry(SAME)})
+    _, out, _ = command(capsys, "plan", tmp_path / "m.json", "--against", folder, "--difference", "0.03", "--json")
+    (row,) = json.loads(out)["promises"]
+    sigma = row["standard_error"] * row["n"] ** 0.5
+    gate = Gate(max_increase=row["promise"])
+    generator = np.random.default_rng(8)
+    kept = estimate_mean(OLD)
+
+    def share(outcome: Outcome, mean: float, n: int, runs: int = 400) -> float:
+        found = 0
+        for _ in range(runs):
+            change = compare_paired(generator.normal(mean, sigma, n), np.zeros(n))
+            estimate = kept if n == len(OLD) else estimate_mean(np.resize(OLD, n))
+            found += decide(gate, estimate, change=change).outcome is outcome
+        return found / runs
+
+    # Two standard errors of 400 runs are 0.04.
+    assert share(Outcome.FAILED, row["fails_from"], row["n"]) == pytest.approx(0.8, abs=0.05)
+    assert share(Outcome.PASSED, 0.0, row["n"]) == pytest.approx(row["unchanged_passes"], abs=0.05)
+    assert share(Outcome.FAILED, 0.03, row["units_needed"]) == pytest.approx(0.8, abs=0.07)
+    # One that the promise allows is no regression.
+    assert share(Outcome.FAILED, row["promise"], row["n"]) <= 0.05
+
+
+# ----------------------------------------------------------------------------------------------------------- history
+
+
+def git(folder: Path, *words: str) -> None:
+    who = {f"GIT_{role}_{part}": "x@y.z" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+    program = shutil.which("git") or pytest.skip("no git here")
+    subprocess.run([program, "-C", str(folder), *words], check=True, capture_output=True, env={**os.environ, **who})
+
+
+def test_history(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git(folder, "init", "--initial-branch=main")
+    for number, values in enumerate((OLD, SAME, WORSE)):
+        merge_entries(folder / "m.json", "m", {KEY: entry(values, sha256=f"{number}" * 64)})
+        git(folder, "add", ".")
+        git(folder, "commit", "--message", f"release {number}")
+        git(folder, "tag", f"v{number}")
+    merge_entries(folder / "m.json", "m", {KEY: entry(OLD)})
+    code, out, err = command(capsys, "history", folder, "--key", "*North", "--json")
+    assert (code, err) == (0, "")
+    (measure,) = json.loads(out)["measures"]
+    assert measure["key"] == KEY
+    assert [one["tags"] for one in measure["revisions"]] == [["v0"], ["v1"], ["v2"], []]
+    means = [sum(values) / len(values) for values in (OLD, SAME, WORSE, OLD)]
+    assert [one["estimate"]["value"] for one in measure["revisions"]] == pytest.approx(means)
+    code, out, _ = command(capsys, "history", folder, "--most", "2")
+    lines = out.splitlines()
+    assert lines[0] == f"{folder}/m.json: 2 measures, 3 revisions"
+    drawn = [line for line in lines if "v2" in line]
+    assert all(line.count("o") == 1 and line.endswith("|") for line in drawn)
+    assert "now" in out
+    code, _, err = command(capsys, "history", folder, "--key", "nothing*")
+    assert (code, err) == (
+        2,
+        f"pluralism: no measure of {folder}/m.json matches 'nothing*'. Leave out --key to see all.\n",
+    )
+
+
+def test_history_of_a_file_that_was_damaged_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git(folder, "init", "--initial-branch=main")
+    good = (folder / "m.json").read_text(encoding="utf-8")
+    for text in (good, "{", None, good):
+        if text is None:
+            (folder / "m.json").unlink()
+        else:
+            (folder / "m.json").write_text(text, encoding="utf-8")
+        git(folder, "add", "--all", ".")
+        git(folder, "commit", "--message", "x")
+    code, out, err = command(capsys, "history", folder, "--json")
+    assert code == 1
+    assert [len(one["revisions"]) for one in json.loads(out)["measures"]] == [2, 2]
+    assert "is not JSON" in err
+    assert err.count("pluralism:") == 1
+
+
+def test_history_outside_of_git(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    code, _, err = command(capsys, "history", folder)
+    assert code == 1
+    assert "not a git repository" in err
+    monkeypatch.setenv("PATH", "")
+    code, _, err = command(capsys, "history", folder)
+    assert code == 1
+    assert "git cannot be run" in err
+
+
+# --------------------------------------------------------------------------------------------------------- baselines
+
+
+def test_baselines_list_and_verify(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("list", "verify"):
+        code, out, err = command(capsys, "baselines", action, folder)
+        assert (code, err) == (0, "")
+        assert f"{folder}/m.json: 2 results with 80 units of m" in out
+        assert (KEY in out) == (action == "list")
+        code, out, _ = command(capsys, "baselines", action, folder, "--json")
+        (one,) = json.loads(out)["baselines"]
+        assert (code, one["model"], [e["key"] for e in one["entries"]]) == (0, "m", [OTHER, KEY])
+    (folder / "n.json").write_text("{}", encoding="utf-8")
+    for action in ("list", "verify"):
+        code, out, err = command(capsys, "baselines", action, folder)
+        assert code == 1
+        assert f"{folder}/n.json: not usable" in out
+        assert "corrupt baseline" in err
+    assert command(capsys, "baselines", "list", folder.parent / "nowhere")[0] == 1
+
+
+def test_baselines_prune(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_town.py").touch()
+    before = shutil.copytree(folder, tmp_path / "copy")
+    code, out, _ = command(capsys, "baselines", "prune", folder, "--tests", tmp_path / "tests", "--dry-run")
+    assert (code, out) == (0, f"{folder}/m.json: would remove 1 results\n  {OTHER}\n")
+    assert (folder / "m.json").read_bytes() == (before / "m.json").read_bytes()
+    code, out, _ = command(capsys, "baselines", "prune", folder, "--tests", tmp_path / "tests", "--json")
+    assert json.loads(out)["baselines"] == [{"file": f"{folder}/m.json", "model": "m", "removed": [OTHER]}]
+    assert set(read_baseline(folder / "m.json", "m", update="")) == {KEY}
+    code, out, _ = command(capsys, "baselines", "prune", folder, "--key", "*North")
+    assert code == 0
+    assert read_baseline(folder / "m.json", "m", update="") == {}
+
+
+def test_several_models_need_a_choice(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    merge_entries(folder / "n.json", "n", {KEY: entry(WORSE)})
+    code, _, err = command(capsys, "history", folder)
+    assert (code, "Choose: --model NAME" in err) == (2, True)
+    code, out, _ = command(capsys, "compare", folder, folder, "--model", "n", "--model-before", "m")
+    assert code == 1
+    assert "(m)" in out
+    assert "(n)" in out
+
+
+# -------------------------------------------------------------------------------------------------------- completion
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab")
+    code, out, err = command(capsys, "completion", shell)
+    assert (code, err) == (0, "")
+    for word in ("baselines", "history", "compare", "verify"):
+        assert word in out
+
+
+def test_completion_works_in_bash(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab")
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash here")
+    _, script, _ = command(capsys, "completion", "bash")
+    ask = "\nCOMP_WORDS=(pluralism baselines v) COMP_CWORD=2\n_shtab_pluralism pluralism v baselines\n"
+    ask += "echo ${COMPREPLY[@]}\n"
+    done = subprocess.run([bash, "-c", script + ask], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["verify"]
