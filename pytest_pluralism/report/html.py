@@ -23,7 +23,7 @@ from pytest_pluralism.report.cells import interval_cell, promise_cell
 from pytest_pluralism.report.gate_parts import Charts, parts_of
 from pytest_pluralism.report.json_report import report_content
 from pytest_pluralism.report.marks import domain_of, track
-from pytest_pluralism.report.templates import SIGNS, check_extra, guarded, render, resource
+from pytest_pluralism.report.templates import SIGNS, UNEXPECTED, check_extra, guarded, left_out, render, resource
 
 __all__ = ["report_html"]
 
@@ -108,6 +108,24 @@ def _gate(
     charts: Charts,
     run: Mapping[str, Any],
 ) -> _Gate:
+    try:
+        return _whole_gate(place, entry, domains, charts, run)
+    except UNEXPECTED as error:
+        # One verdict of a stranger's file must not take the others with it.
+        title = str(entry.get("key") or entry["nodeid"])
+        return _Gate(
+            entry, f"promise-{place}", title, str(entry["model"].get("name", "")), "–", "", None,
+            html=left_out(title, error), rank=list(SIGNS).index(entry["outcome"]),
+        )  # fmt: skip
+
+
+def _whole_gate(
+    place: int,
+    entry: Mapping[str, Any],
+    domains: Mapping[str, tuple[float, float]],
+    charts: Charts,
+    run: Mapping[str, Any],
+) -> _Gate:
     from markupsafe import Markup
 
     anchor = f"promise-{place}"
@@ -117,8 +135,9 @@ def _gate(
     picture = guarded("", lambda: Markup(_track(entry, domains)))  # noqa: S704 - made of numbers
     promise = promise_cell(entry["gate"])
     common = {"entry": entry, "anchor": anchor, "title": title, "model": model, "promise": promise}
-    interval = interval_cell(entry)
-    changed = interval_cell({**entry, "gate": {"max_increase": 0.0}}) if change else ""
+    # The value and the change have a place of their own here, whichever of them decided.
+    interval = interval_cell({name: part for name, part in entry.items() if name != "change"})
+    changed = interval_cell({**entry, "gate": {}}) if change else ""
     level = entry["gate"].get("confidence_level")
     parts = Markup("").join(
         guarded(name, part) for name, part in parts_of(entry, anchor, title, domains.get(entry["metric"]), charts)

@@ -20,7 +20,7 @@ from pytest_pluralism.core.messages import harmless
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["SIGNS", "check_extra", "guarded", "render", "resource", "shown"]
+__all__ = ["SIGNS", "UNEXPECTED", "check_extra", "guarded", "left_out", "render", "resource", "shown"]
 
 SIGNS = {"failed": "✗", "error": "!", "inconclusive": "?", "passed": "✓"}
 
@@ -31,7 +31,9 @@ MOST_TEXT = 400
 MOST_LONG_TEXT = 4_000
 
 #: What a part of a page may meet in a file that somebody else made; it is then left out, and says so.
-_UNEXPECTED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, PluralismError)
+UNEXPECTED = (
+    ArithmeticError, AttributeError, LookupError, PluralismError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 
 
 def check_extra() -> None:
@@ -53,10 +55,17 @@ def guarded(name: str, part: Callable[[], str]) -> str:
 
     try:
         return Markup(part())  # noqa: S704 - the parts are rendered by templates that escape
-    except (*_UNEXPECTED, TemplateError) as error:
-        words = f"{type(error).__name__}: {error}"[:MOST_TEXT]
-        said = f"{name} cannot be shown: the report holds something that is not as expected there ({words})."
-        return Markup('<p class="warning">') + _cut(said, most=MOST_LONG_TEXT) + Markup("</p>") if name else ""
+    except (*UNEXPECTED, TemplateError) as error:
+        return left_out(name, error) if name else ""
+
+
+def left_out(name: str, error: Exception, /) -> str:
+    """Return the sentence that stands for a part of the page that cannot be shown."""
+    from markupsafe import Markup
+
+    words = f"{type(error).__name__}: {error}"[:MOST_TEXT]
+    said = f"{name} cannot be shown: the report holds something that is not as expected there ({words})."
+    return Markup('<p class="warning">') + _cut(said, most=MOST_LONG_TEXT) + Markup("</p>")
 
 
 @cache

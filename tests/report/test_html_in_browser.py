@@ -1,0 +1,272 @@
+"""The HTML report in a real browser: Chromium, without a network.
+
+The browser is the one that ``PLURALISM_CHROMIUM`` names, or the first of ``chromium``, ``chromium-browser`` and
+``google-chrome`` on the path.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_pluralism.report.html import report_html
+
+pytestmark = pytest.mark.browser
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = os.environ.get("PLURALISM_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        pytest.skip(f"no browser: neither PLURALISM_CHROMIUM nor any of {', '.join(NAMES)}")
+    with api.sync_playwright() as playwright:
+        # Chromium has no sandbox for root, as in most containers; what it opens here is ours.
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page of the report, and everything it complained of or asked for."""
+
+    def __init__(self, page: Any, path: Path, fragment: str = "") -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}") or dialog.dismiss())
+        page.goto(path.as_uri() + fragment)
+
+    def check(self) -> None:
+        """Fail where the page complained, or asked for anything beside itself."""
+        assert self.complaints == []
+        # An empty icon inside the page is asked of nobody.
+        assert [url for url in self.requests[1:] if not url.startswith("data:")] == []
+
+
+@pytest.fixture
+def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    contexts = []
+
+    def open_page(text: str, *, width: int = 1200, scheme: str = "light", fragment: str = "", **more: Any) -> Opened:
+        path = tmp_path / "report.html"
+        path.write_text(text, encoding="utf-8")
+        contexts.append(
+            browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, **more)
+        )
+        return Opened(contexts[-1].new_page(), path, fragment)
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def rendered(content: dict[str, Any]) -> str:
+    return report_html(content["verdicts"], content["run"])
+
+
+def column(table: Any, place: int) -> list[str]:
+    """Return the visible cells of a column."""
+    texts: list[str] = table.locator(f"> tbody > tr:visible > :nth-child({place})").all_inner_texts()
+    return [text.strip() for text in texts]
+
+
+def test_it_opens_without_an_error_or_a_request(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text)
+    assert opened.page.title() == "Pluralism report: 3 failed, 10 passed"
+    assert opened.page.locator("details.gate[open]").count() == 3
+    opened.page.get_by_role("button", name="Open all").click()
+    assert opened.page.locator("details.gate[open]").count() == 13
+    opened.page.get_by_role("button", name="Close all").click()
+    assert opened.page.locator("details.gate[open]").count() == 0
+    # Each chart has room of its own.
+    opened.page.get_by_role("button", name="Open all").click()
+    boxes = opened.page.locator("svg.chart").evaluate_all("charts => charts.map(c => c.getBoundingClientRect().width)")
+    assert len(boxes) > 10
+    assert min(boxes) > 150
+    opened.check()
+
+
+def test_nothing_but_the_scripts_of_the_page_may_run(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text)
+    opened.page.evaluate(
+        """() => {
+            const script = document.createElement('script');
+            script.textContent = "document.title = 'owned'";
+            document.body.append(script);
+            const image = document.createElement('img');
+            image.src = 'https://example.org/x.png';
+            document.body.append(image);
+        }"""
+    )
+    assert opened.page.title().startswith("Pluralism report")
+    assert sum("Content Security Policy" in complaint for complaint in opened.complaints) >= 2
+
+
+def test_verdicts_are_sorted_and_filtered(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text)
+    section = opened.page.locator("#verdicts")
+    table = section.locator("table")
+    value = table.get_by_role("columnheader", name="Value [interval]")
+    value.get_by_role("button").click()
+    assert value.get_attribute("aria-sort") == "ascending"
+    numbers = [float(text.split()[0]) for text in column(table, 3)]
+    assert numbers == sorted(numbers)
+    value.get_by_role("button").click()
+    assert value.get_attribute("aria-sort") == "descending"
+    assert [float(text.split()[0]) for text in column(table, 3)] == sorted(numbers, reverse=True)
+    model = table.get_by_role("columnheader", name="Model")
+    model.get_by_role("button").click()
+    assert value.get_attribute("aria-sort") is None
+    box = section.get_by_label("Filter verdicts")
+    box.fill("jury PLEASER")
+    opened.page.get_by_text("2 of 13 verdicts shown").wait_for()
+    assert all("Jury welfare" in text for text in column(table, 2))
+    box.fill("")
+    table.locator("tbody > tr:visible").nth(12).wait_for()
+    opened.check()
+
+
+def test_a_link_opens_its_promise_and_a_question_its_answers(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text)
+    opened.page.locator("#verdicts").get_by_role("link", name="JS distance to Republican").first.click()
+    gate = opened.page.locator("details.gate:target")
+    assert gate.get_attribute("open") is not None
+    gate.locator("details.units > summary").click()
+    table = gate.locator("table.units")
+    distance = [float(text) for text in column(table, 3)]
+    assert distance == sorted(distance, reverse=True)
+    table.get_by_role("columnheader", name="Entropy, people").get_by_role("button").click()
+    entropies = [float(text) for text in column(table, 5)]
+    assert entropies == sorted(entropies)
+    gate.get_by_label("Filter questions").fill("abortion serious defect")
+    opened.page.get_by_text("1 of 25 questions shown").wait_for()
+    row = table.locator("> tbody > tr:visible")
+    row.locator("summary").click()
+    assert row.get_by_role("rowheader", name="Yes").is_visible()
+    assert row.locator("svg.bars").count() == 2
+    opened.check()
+
+
+def test_it_works_from_the_keyboard(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text)
+    opened.page.keyboard.press("Tab")
+    assert opened.page.evaluate("document.activeElement.className") == "skip"
+    opened.page.keyboard.press("Enter")
+    assert opened.page.evaluate("document.activeElement.id") == "verdicts"
+    # On from there: the filter box, the table that can be scrolled, then the heads of its columns.
+    for _ in range(3):
+        opened.page.keyboard.press("Tab")
+    opened.page.keyboard.press("Space")
+    assert opened.page.locator("#verdicts th[aria-sort=ascending]").inner_text().strip() == "Outcome"
+    opened.check()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_it_can_be_read_in_every_light_and_width(
+    show: Callable[..., Opened], page_text: str, scheme: str, width: int
+) -> None:
+    opened = show(page_text, width=width, scheme=scheme)
+    opened.page.get_by_role("button", name="Open all").click()
+    opened.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    # Wide tables scroll inside their own region; the page itself does not.
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    worst = opened.page.evaluate(CONTRAST)
+    # WCAG 2 asks for 4.5 between text and ground.
+    assert worst["ratio"] >= 4.5, worst
+    opened.check()
+
+
+#: The text of the page that has the least contrast with its ground.
+CONTRAST = """() => {
+    const parse = (color) => (color.match(/[\\d.]+/g) || []).map(Number);
+    const over = (top, ground) => [0, 1, 2].map((i) => top[i] * (top[3] ?? 1) + ground[i] * (1 - (top[3] ?? 1)));
+    const light = (color) => {
+        const [r, g, b] = color.map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = (element) => {
+        const layers = [];
+        for (let at = element; at; at = at.parentElement) layers.push(parse(getComputedStyle(at).backgroundColor));
+        return layers.reverse().reduce((below, layer) => layer.length ? over(layer, below) : below, [255, 255, 255]);
+    };
+    let worst = { ratio: 99 };
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const seen = new Set();
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || seen.has(element) || element.nodeName === 'SCRIPT') continue;
+        seen.add(element);
+        const style = getComputedStyle(element);
+        const inside = element.closest('svg') ? style.fill : style.color;
+        const below = ground(element.closest('svg')?.parentElement ?? element);
+        const [one, other] = [light(over(parse(inside), below)), light(below)].sort((a, b) => b - a);
+        const ratio = (one + 0.05) / (other + 0.05);
+        if (ratio < worst.ratio) worst = { ratio, text: element.textContent.slice(0, 60), color: inside, below };
+    }
+    return worst;
+}"""
+
+
+def test_hostile_text_is_shown_as_text(show: Callable[..., Opened], hostile: dict[str, Any]) -> None:
+    opened = show(rendered(hostile), width=360)
+    opened.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert opened.page.title().startswith("Pluralism report")
+    assert opened.page.locator("script").count() == 1
+    assert opened.page.locator("img").count() == 0
+    words = opened.page.locator("body").inner_text()
+    assert "<script>document.title='owned'</script>" in words
+    assert "(999,600 characters more)" in words
+    assert "(998,000 characters more)" in words
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 360
+    opened.check()
+
+
+def test_400_questions_of_12_groups_are_sorted_and_filtered(show: Callable[..., Opened], large: dict[str, Any]) -> None:
+    opened = show(rendered(large))
+    assert opened.page.locator("details.gate").count() == 12
+    gate = opened.page.locator("details.gate").last
+    gate.locator("summary").first.click()
+    gate.locator("details.units > summary").click()
+    table = gate.locator("table.units")
+    assert len(column(table, 1)) == 400
+    table.get_by_role("columnheader", name="Question").get_by_role("button").click()
+    table.get_by_role("columnheader", name="Question").get_by_role("button").click()
+    assert column(table, 1)[0].startswith("question-399")
+    gate.get_by_label("Filter questions").fill("question-12")
+    opened.page.get_by_text("10 of 400 questions shown").wait_for()
+    opened.check()
+
+
+def test_it_prints_every_promise(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text)
+    printed = opened.page.pdf()
+    assert printed.startswith(b"%PDF")
+    assert opened.page.locator("details.gate[open]").count() == 3
+    opened.page.emulate_media(media="print")
+    assert not opened.page.get_by_role("button", name="Open all").is_visible()
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.page.locator("details.gate[open]").count() == 13
+    opened.check()
+
+
+def test_without_scripts_everything_can_be_read(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text, java_script_enabled=False)
+    gate = opened.page.locator("details.gate").last
+    gate.locator("summary").first.click()
+    gate.locator("details.units > summary").click()
+    assert gate.locator("table.units").is_visible()
+    assert opened.page.locator("input").count() == 0
+    opened.check()
