@@ -91,6 +91,8 @@ class Controller:
             from pytest_pluralism.report.terminal import summary_lines
 
             terminalreporter.section("pluralism")
-            width = terminalreporter._tw.fullwidth
-            for line in summary_lines(self.session.entries.values(), self.session.notes, width=width):
+            writer = terminalreporter._tw
+            for line in summary_lines(
+                self.session.entries.values(), self.session.notes, width=writer.fullwidth, color=writer.hasmarkup
+            ):
                 terminalreporter.write_line(line)

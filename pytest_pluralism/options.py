@@ -212,6 +212,13 @@ SETTINGS: tuple[Setting, ...] = (
         "what an undecided promise does to its test: fail, warn or skip",
         _choice("fail", "warn", "skip"),
     ),
+    Setting(
+        "ci",
+        "auto",
+        "what a code host is told: auto (annotations and a summary on GitHub Actions, a code quality file on GitLab, "
+        "known by their environment) or off",
+        _choice("auto", "off"),
+    ),
     Setting("seed", 0, "seeds every random draw", _integer, metavar="N"),
     Setting("protocol", "sound", "how questions are asked and read: " + ", ".join(PROTOCOLS), _choice(*PROTOCOLS)),
     Setting(

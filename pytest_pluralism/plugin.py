@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_pluralism import hookspecs, loading, options
+from pytest_pluralism import hookspecs, loading, options, surroundings
 from pytest_pluralism.controller import Controller, Worker
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.evaluation.registry import MEASURES
@@ -71,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Controller(session), "pluralism-controller")
     else:
         config.pluginmanager.register(Worker(session), "pluralism-worker")
+    surroundings.register(config, session)
 
 
 def _refuse_misspelt(config: pytest.Config, settings: options.Settings, *, known_kinds: bool) -> None:

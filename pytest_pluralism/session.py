@@ -38,7 +38,7 @@ OWNERS = "pluralism_owners"
 REPEATED = tuple(
     setting.name
     for setting in SETTINGS
-    if setting.name not in {"report", "update_baseline", "prune_baseline", "inconclusive"}
+    if setting.name not in {"report", "update_baseline", "prune_baseline", "inconclusive", "ci"}
 )
 
 

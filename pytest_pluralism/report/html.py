@@ -17,7 +17,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.measures import Measure
-from pytest_pluralism.core.messages import subject
+from pytest_pluralism.core.messages import reference_name, subject
 from pytest_pluralism.evaluation.registry import MEASURES
 from pytest_pluralism.report.cells import interval_cell, promise_cell
 from pytest_pluralism.report.gate_parts import Charts, parts_of
@@ -25,7 +25,7 @@ from pytest_pluralism.report.json_report import report_content
 from pytest_pluralism.report.marks import domain_of, track
 from pytest_pluralism.report.templates import SIGNS, UNEXPECTED, check_extra, guarded, left_out, render, resource
 
-__all__ = ["report_html"]
+__all__ = ["report_html", "verdicts_html"]
 
 
 def report_html(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
@@ -80,6 +80,28 @@ def report_html(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /)
         front=guarded("Models by all objectives", lambda: _front(verdicts, charts)),
         provenance=guarded("The run", lambda: _run(content["run"])),
     )
+
+
+def verdicts_html(entries: Iterable[Mapping[str, Any]], /) -> str:
+    """Return the verdicts of one test as a piece of another page: without styles, scripts or charts."""
+    gates = []
+    for entry in entries:
+        sign = -1.0 if entry.get("direction", "lower") == "lower" else 1.0
+        units = sorted(
+            (unit for unit in entry["units"] if unit["value"] is not None), key=lambda unit: sign * unit["value"]
+        )
+        references = [(reference_name(name), value) for name, value in entry["references"].items() if value is not None]
+        gates.append(
+            {
+                "entry": entry,
+                "title": _title(entry),
+                "decided": interval_cell(entry),
+                "promise": promise_cell(entry["gate"]),
+                "references": references,
+                "worst": units[:5],
+            }
+        )
+    return str(render("extras.html.jinja", gates=gates))
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,19 @@ __all__ = ["summary_lines"]
 _NARROW = 72
 _WIDE = 110
 
+#: The colours that pytest gives to the outcomes of tests.
+_STYLES = {"PASSED": "green", "FAILED": "bold red", "ERROR": "bold red", "INCONCLUSIVE": "yellow"}
+
 _COLUMNS = ("outcome", "value [interval]", "promise", "uniform", "measure")
 
 
-def summary_lines(entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /, *, width: int) -> Iterator[str]:
+def summary_lines(
+    entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /, *, width: int, color: bool = False
+) -> Iterator[str]:
     """Return the lines of the summary: one row a verdict, then what was written where.
 
-    The lines hold no escape sequences, whatever stands in a name or an answer.
+    The lines hold no escape sequences, whatever stands in a name or an answer; with ``color``, for a terminal, those
+    around the outcomes alone.
     """
     entries = list(entries)
     rows = [_row(entry) for entry in entries]
@@ -29,7 +35,7 @@ def summary_lines(entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /,
     for model in models:
         if len(models) > 1:
             yield model
-        yield from _table([row[:-1] for row in rows if row[-1] == model], rows, width)
+        yield from _table([row[:-1] for row in rows if row[-1] == model], rows, width, color)
     for entry in entries:
         for warning in entry.get("warnings", ()):
             yield f"warning: {printable(entry['key'], most=60)}: {printable(warning, most=200)}"
@@ -49,9 +55,9 @@ def _row(entry: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], width: int) -> Iterator[str]:
+def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], width: int, color: bool) -> Iterator[str]:
     """Return the table of one model; its columns are as wide as those of the others."""
-    # Rich lays out and wraps; colours stay out, so that the same lines serve a terminal, a log and a pipe.
+    # Rich lays out, wraps, and colours where somebody looks; a log and a pipe get the same lines plain.
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -66,8 +72,18 @@ def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], wi
         widest = max(len(name), *(len(row[index]) for row in every)) if numbers else None
         table.add_column(name, overflow="fold", no_wrap=numbers, min_width=widest)
     for row in rows:
-        table.add_row(*(Text(row[index]) for index, name in enumerate(_COLUMNS) if name != "uniform" or width >= _WIDE))
-    console = Console(file=io.StringIO(), width=max(width, 40), color_system=None, legacy_windows=False)
+        styles = (_STYLES.get(row[0], ""), *[""] * len(row))
+        table.add_row(
+            *(
+                Text(row[index], style=styles[index])
+                for index, name in enumerate(_COLUMNS)
+                if name != "uniform" or width >= _WIDE
+            )
+        )
+    console = Console(
+        file=io.StringIO(), width=max(width, 40), color_system="standard" if color else None, force_terminal=color,
+        legacy_windows=False, no_color=not color,
+    )  # fmt: skip
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     yield from (line.rstrip() for line in text.strip("\n").splitlines())

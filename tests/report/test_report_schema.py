@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -141,3 +142,13 @@ def test_markdown_shows_untrusted_text_as_text() -> None:
     # Every row has as many cells as the heading: nothing in a name opens another one.
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
     assert "| 0.400 [0.250, 0.500] | ≤ 0.125 | ✗ failed | 0.50 |" in text
+
+
+def test_a_terminal_gets_colours_for_the_outcomes_and_nothing_else() -> None:
+    entries = [entry_json(entry(text=HOSTILE))]
+    plain = list(summary_lines(entries, [], width=100))
+    coloured = list(summary_lines(entries, [], width=100, color=True))
+    escapes = re.findall(r"\x1b\[[\d;]*m", "\n".join(coloured))
+    assert "\x1b[1;31m" in escapes
+    assert set(escapes) <= {"\x1b[1;31m", "\x1b[1m", "\x1b[0m"}
+    assert [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in coloured] == plain

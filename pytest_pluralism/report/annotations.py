@@ -1,0 +1,117 @@
+"""What a code host shows beside the lines of a test: commands of GitHub Actions, a code quality file of GitLab.
+
+Names and answers of strangers stand in these texts, and a runner obeys what looks like a command; so they are made
+printable and escaped as each host asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pytest_pluralism.core.messages import printable
+from pytest_pluralism.report.cells import interval_cell, promise_cell
+
+__all__ = ["code_quality_json", "github_commands", "shortened_markdown"]
+
+#: GitHub shows no more annotations of one level for one step.
+MOST_ANNOTATIONS = 10
+
+#: GitHub refuses a summary of more than 1 MiB; the rest of the step may add to it too.
+MOST_SUMMARY_BYTES = 900_000
+
+_GITLAB_SEVERITY = {"error": "critical", "failed": "major", "inconclusive": "minor"}
+
+
+def github_commands(
+    entries: Iterable[Mapping[str, Any]], places: Mapping[str, tuple[str, int]], /, *, inconclusive: str = "fail"
+) -> Iterator[str]:
+    """Yield a workflow command for each verdict that did not pass, as an annotation of its test.
+
+    Parameters
+    ----------
+    entries : iterable of mapping
+        The verdicts, as they stand in the JSON report.
+    places : mapping of str to (str, int)
+        The file (as the repository names it) and the line, from 1, of each node id.
+    inconclusive : str
+        What an undecided promise does to its test: with ``"fail"`` its annotation is an error, else a warning.
+    """
+    counts = {"error": 0, "warning": 0}
+    for entry in entries:
+        if entry["outcome"] == "passed":
+            continue
+        level = "warning" if entry["outcome"] == "inconclusive" and inconclusive != "fail" else "error"
+        counts[level] += 1
+        if counts[level] <= MOST_ANNOTATIONS:
+            properties = {}
+            if entry["nodeid"] in places:
+                file, line = places[entry["nodeid"]]
+                properties |= {"file": file, "line": str(line)}
+            properties["title"] = f"Pluralism: {entry['outcome']}, {printable(str(entry['key']), most=80)}"
+            shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+            yield f"::{level} {shown}::{_data(_words(entry))}"
+    for level, count in counts.items():
+        if count > MOST_ANNOTATIONS:
+            more = count - MOST_ANNOTATIONS
+            yield f"::notice title=Pluralism::{more} more {level}s of this kind stand in the summary of the job."
+
+
+def code_quality_json(entries: Iterable[Mapping[str, Any]], places: Mapping[str, tuple[str, int]], /) -> str:
+    """Return the code quality report of GitLab: an issue for each verdict that did not pass."""
+    issues = []
+    for entry in entries:
+        if entry["outcome"] == "passed":
+            continue
+        file, line = places.get(entry["nodeid"], (str(entry["nodeid"]).partition("::")[0], 1))
+        # The same promise has the same fingerprint in every pipeline, so that GitLab tells new issues from old ones.
+        identity = json.dumps([entry["nodeid"], entry["key"]])
+        issues.append(
+            {
+                "description": f"{printable(str(entry['key']), most=80)}: {_words(entry)}",
+                "check_name": f"pluralism.{entry['metric']}",
+                "fingerprint": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest(),
+                "severity": _GITLAB_SEVERITY[entry["outcome"]],
+                "location": {"path": file, "lines": {"begin": line}},
+            }
+        )
+    return json.dumps(issues, indent=1) + "\n"
+
+
+def shortened_markdown(text: str, /) -> str:
+    """Return a Markdown report that a job summary can hold: whole, or cut at the end of a line, which it then says."""
+    if len(text.encode()) <= MOST_SUMMARY_BYTES:
+        return text
+    kept: list[str] = []
+    size = 0
+    for line in text.splitlines(keepends=True):
+        size += len(line.encode())
+        if size > MOST_SUMMARY_BYTES:
+            break
+        kept.append(line)
+    return "".join(kept) + "\nThe rest is in the files that `--pluralism-report` wrote.\n"
+
+
+def _words(entry: Mapping[str, Any]) -> str:
+    words = interval_cell(entry)
+    if promise := promise_cell(entry["gate"]):
+        words += f", promised {promise}"
+    if entry["outcome"] != "failed" and entry.get("reason"):
+        words += f": {printable(str(entry['reason']), most=300)}"
+    witness = entry.get("witness")
+    if witness:
+        words += f". Worst: {printable(str(witness['id']))}"
+        if witness.get("text"):
+            words += f" “{printable(str(witness['text']), most=120)}”"
+    return f"{words} ({printable(str(entry['model'].get('name', '')))})"
+
+
+def _data(text: str) -> str:
+    """Escape what follows the second ``::`` of a command; the older form of commands starts anywhere in a line."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace("##[", "# #[")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
