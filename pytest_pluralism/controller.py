@@ -29,6 +29,8 @@ class Controller:
     def __init__(self, session: PluralismSession) -> None:
         self.session = session
         self._planned: list[str] = []
+        self._tested: list[str] = []
+        self._alarmed = False
         self._wrong = False
         self._not_collected = False
 
@@ -62,8 +64,16 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        """Show the plan instead of running the tests, where that was asked for."""
-        if not self.session.settings["plan"] or session.testsfailed or session.config.getoption("collectonly"):
+        """Show the plan, or compare the suite with itself, instead of running the tests, where that was asked for."""
+        if session.testsfailed or session.config.getoption("collectonly"):
+            return None
+        if self.session.settings["aa"] is not None and not self.session.settings["plan"]:
+            from pytest_pluralism.self_test import SelfTest
+
+            tested = SelfTest(self.session)
+            self._tested, self._alarmed = tested.run(session.items)
+            return True
+        if not self.session.settings["plan"]:
             return None
         self._planned = self.session.forecast(session.items)
         self._wrong = any(item.stash.get(PLANS, ([], []))[1] for item in session.items)
@@ -78,7 +88,7 @@ class Controller:
         self.session.finish(complete=ended and not stopped and not self._not_collected)
         if self._wrong and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if self.session.could_not_write and exitstatus == pytest.ExitCode.OK:
+        if (self.session.could_not_write or self._alarmed) and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -86,6 +96,10 @@ class Controller:
         if self._planned:
             terminalreporter.section("pluralism plan: nothing was computed")
             for line in self._planned:
+                terminalreporter.write_line(line)
+        elif self._tested:
+            terminalreporter.section("pluralism a/a: the suite against itself")
+            for line in [*self._tested, *self.session.notes]:
                 terminalreporter.write_line(line)
         elif self.session.entries or self.session.notes:
             from pytest_pluralism.report.terminal import summary_lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,12 +42,19 @@ OPPOSITES = {
 DEFAULT_CONFIDENCE_LEVEL = 0.95
 
 
-def plan_gates(item: pytest.Item, settings: Settings) -> tuple[list[PlannedGate], list[str]]:
-    """Return the promises that the markers of a test make, and what is wrong with the markers."""
+def plan_gates(
+    item: pytest.Item, settings: Settings, *, seed: int | None = None
+) -> tuple[list[PlannedGate], list[str]]:
+    """Return the promises that the markers of a test make, and what is wrong with the markers.
+
+    With a ``seed`` everything is planned under that one, whatever the settings and the markers say.
+    """
     from pytest_pluralism.core.messages import harmless
 
     planned: list[PlannedGate] = []
     problems: list[str] = []
+    if seed is not None:
+        settings = dataclasses.replace(settings, values={**settings.values, "seed": seed})
     if not hasattr(item, "fixturenames"):
         return [], [f"the markers of this plugin stand on test functions, not on a {type(item).__name__}."]
     for mark in reversed(list(item.iter_markers())):
@@ -61,8 +69,9 @@ def plan_gates(item: pytest.Item, settings: Settings) -> tuple[list[PlannedGate]
                     f"Got {', '.join(map(repr, mark.args)) or 'none'} instead. "
                     f'Write @pytest.mark.{mark.name}("{planner.EXAMPLE}", {measure.promises[0]}=0.4).'
                 )
+            keywords = mark.kwargs if seed is None else {n: value for n, value in mark.kwargs.items() if n != "seed"}
             planned += plan_measurement(
-                measure.name, mark.args[0], mark.kwargs, settings, folder=item.path.parent, config=item.config
+                measure.name, mark.args[0], keywords, settings, folder=item.path.parent, config=item.config
             )
         except PluralismError as error:
             problems += [f"@pytest.mark.{mark.name}: {line}" for line in str(error).split("\n\n")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
+from pytest_pluralism.health import health_problems
 from pytest_pluralism.run_baselines import NamedBaseline
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ class Judge:
             measured, judged = known
             if self._session.provenance(plan, model_of, measured.roles) == measured.provenance:
                 return [one.entry for one in judged]
-        found = [one.entry for one in self._judge(self._measure(plan, model_of), model_of, nodeid, test)]
+        found = [one.entry for one in self._examined(self._measure(plan, model_of), model_of, nodeid, test)]
         if self.adjusts and any(entry.verdict.outcome is Outcome.FAILED for entry in found):
             self._session.notes.append(ALONE)
         return found
@@ -133,7 +135,7 @@ class Judge:
         for plan, nodeid, test in promises:
             try:
                 measured = self._measure(plan, model_of)
-                found.append(((nodeid, plan.key), measured, self._judge(measured, model_of, nodeid, test)))
+                found.append(((nodeid, plan.key), measured, self._examined(measured, model_of, nodeid, test)))
             except Exception:  # noqa: BLE001, S112 - whatever a model or a hook raises: its own test meets it and tells.
                 continue
         together = [one for _, _, judged in found for one in judged]
@@ -160,6 +162,50 @@ class Judge:
         asked = None if first is None else prompts_hash(first.requests)
         provenance = self._session.provenance(plan, model_of, roles)
         return Measured(plan, scores, estimate, roles, provenance, asked)
+
+    def _examined(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
+        """Judge a promise, and look at its health."""
+        from pytest_pluralism.core.records import Outcome
+
+        judged = self._judge(measured, model_of, nodeid, test)
+        plan, settings = measured.plan, self._session.settings
+        gate = _gate_of(plan)
+        chosen = plan.settings.get("seed", settings["seed"]) != settings["seed"]
+        # A comparison with another seed is refused.
+        keeps = self._session.baselines.writes(nodeid)
+        found = health_problems(
+            gate,
+            measured.scores,
+            measured.estimate,
+            baseline_entry=self._entry_beside(measured, f"{test} {plan.key}"),
+            seed_origin=settings.origins["seed"] if keeps and not chosen else "",
+            suppressed=settings["suppress_health_check"],
+        )
+        texts = [f"health {name}: {text} (to accept: --pluralism-suppress-health-check={name})" for name, text in found]
+        # Once a run is enough for what is the same for every promise.
+        own = tuple(text for (name, _), text in zip(found, texts, strict=True) if name != "seed_unset")
+        self._session.notes += [text for text in texts if text not in own]
+        result = []
+        for one in judged:
+            entry, verdict = one.entry, one.entry.verdict
+            if own and entry.scores is not None:
+                entry = replace(entry, scores=replace(entry.scores, warnings=(*entry.scores.warnings, *own)))
+            if texts and settings["health"] == "fail" and verdict.passed:
+                entry = replace(entry, verdict=replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(texts)))
+            result.append(replace(one, entry=entry))
+        return result
+
+    def _entry_beside(self, measured: Measured, key: str) -> Mapping[str, Any] | None:
+        """Return what the first baseline holds for a promise that is not compared with it."""
+        baselines = self._session.baselines
+        if _gate_of(measured.plan).needs_baseline:
+            # A comparison is refused where the units are others.
+            return None
+        with contextlib.suppress(BaselineError, MissingExtraError):
+            name = str(measured.provenance.model["name"])
+            found: Mapping[str, Any] | None = baselines.entries(baselines.first, name, "").get(key)
+            return found
+        return None
 
     def _judge(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
         from pytest_pluralism.core.records import ReportEntry

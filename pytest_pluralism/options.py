@@ -1,4 +1,4 @@
-"""One table of settings: command line > environment > ini file > default, resolved once, with the origin of each."""
+"""One table of settings, resolved once: command line > environment > profile > ini file > default; with its origin."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ import pytest
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.files import check_writable
+from pytest_pluralism.health import HEALTH_CHECKS
 from pytest_pluralism.report.forms import ENDINGS, missing_extra
 from pytest_pluralism.run_baselines import named_place
 
 __all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve", "tell_apart"]
 
-UPDATE_OPTION = "--pluralism-update-baseline"
+#: Options whose value may be left out, and what they mean then. What follows them is a test, never a value.
+ALONE = {"--pluralism-update-baseline": "all", "--pluralism-aa": "10"}
+
+#: What the profiles set that every project has; ``pluralism_profiles`` in the ini file changes them and adds others.
+PROFILES: Mapping[str, Mapping[str, str]] = {
+    "pr": {"inconclusive": "warn", "health": "warn"},
+    "release": {"inconclusive": "fail", "health": "fail"},
+}
+
+PROFILES_INI = "pluralism_profiles"
 
 PROTOCOLS = ("sound", "sorensen2024", "modular_pluralism")
 
@@ -89,6 +99,13 @@ def _flag(text: str) -> bool:
     if text.lower() in {"", "0", "false", "no", "off"}:
         return False
     raise ValueError("must be true or false.")
+
+
+def _seeds(text: str) -> int:
+    number = _integer(text)
+    if number < 2:
+        raise ValueError("must be a whole number of at least 2.")
+    return number
 
 
 def _update(text: str) -> str | None:
@@ -190,6 +207,29 @@ SETTINGS: tuple[Setting, ...] = (
         "remove from the baseline what no test uses any more, after a run that collected all tests",
         _flag,
         flag=True,
+    ),
+    Setting("profile", None, "a set of settings by name: pr, release, or one of pluralism_profiles"),
+    Setting(
+        "health",
+        "warn",
+        "what a health check that is not passed does to a promise that is kept: warn, or fail (then it is undecided)",
+        _choice("warn", "fail"),
+    ),
+    Setting(
+        "suppress_health_check",
+        (),
+        "accept what this health check finds: " + ", ".join(HEALTH_CHECKS),
+        _choice(*HEALTH_CHECKS),
+        many=True,
+        metavar="NAME",
+    ),
+    Setting(
+        "aa",
+        None,
+        "compare the suite with itself under this many fresh seeds (10 where no number is given), and report how often "
+        "it raises a false alarm; the tests themselves do not run",
+        _seeds,
+        metavar="N",
     ),
     Setting(
         "multiplicity",
@@ -300,10 +340,11 @@ def add_options(parser: pytest.Parser) -> None:
         help_text = f"{setting.help} (ini: {setting.ini}, environment: {setting.environment})".replace("%", "%%")
         if setting.flag:
             group.addoption(setting.option, dest=setting.ini, action="store_true", default=None, help=help_text)
-        elif setting.name == "update_baseline":
-            # Alone it means all; what follows it is told apart in tell_apart.
+        elif setting.option in ALONE:
+            # What follows it is told apart in tell_apart.
+            alone = ALONE[setting.option]
             group.addoption(
-                setting.option, dest=setting.ini, nargs="?", const="all", metavar=setting.metavar, help=help_text
+                setting.option, dest=setting.ini, nargs="?", const=alone, metavar=setting.metavar, help=help_text
             )
         else:
             group.addoption(
@@ -315,15 +356,16 @@ def add_options(parser: pytest.Parser) -> None:
                 help=help_text,
             )
         parser.addini(setting.ini, setting.help, type="linelist" if setting.many else "string", default=None)
+    parser.addini(PROFILES_INI, "profiles: lines of NAME: SETTING=VALUE SETTING=VALUE", type="linelist", default=None)
 
 
 def tell_apart(arguments: list[str]) -> None:
-    """Keep the words after ``--pluralism-update-baseline`` what they are: tests to run, and no value of the option."""
+    """Keep the words after an option whose value may be left out what they are: tests to run, and no value of it."""
     for place, word in enumerate(arguments):
         if word == "--":
             break
-        if word == UPDATE_OPTION:
-            arguments[place] = f"{UPDATE_OPTION}=all"
+        if word in ALONE:
+            arguments[place] = f"{word}={ALONE[word]}"
 
 
 def resolve(config: pytest.Config) -> Settings:
@@ -336,9 +378,10 @@ def resolve(config: pytest.Config) -> Settings:
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    profile = _profile(config)
     for setting in SETTINGS:
         try:
-            raw, origin, name = _raw(config, setting)
+            raw, origin, name = _raw(config, setting, profile)
         except ValueError as error:
             text = os.environ.get(setting.environment)
             raise pytest.UsageError(
@@ -362,7 +405,37 @@ def resolve(config: pytest.Config) -> Settings:
     return Settings(values, origins)
 
 
-def _raw(config: pytest.Config, setting: Setting) -> tuple[Any, str, str]:
+def _profile(config: pytest.Config) -> Mapping[str, str]:
+    """Return what the chosen profile sets, as texts by setting."""
+    setting = next(one for one in SETTINGS if one.name == "profile")
+    chosen = _raw(config, setting, {})[0]
+    profiles = {name: dict(content) for name, content in PROFILES.items()}
+    by_name = {one.name: one for one in SETTINGS if one.name not in {"profile", "model"}}
+    for line in config.getini(PROFILES_INI) or ():
+        name, _, rest = line.partition(":")
+        name = name.strip()
+        try:
+            words = dict(word.split("=", 1) for word in shlex.split(rest))
+        except ValueError:
+            raise pytest.UsageError(
+                f"{PROFILES_INI} must have lines such as 'release: inconclusive=fail seed=1'. Got {line!r}."
+            ) from None
+        for word in words:
+            if word not in by_name:
+                near = nearest_names(word, by_name, most=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                raise pytest.UsageError(
+                    f"{PROFILES_INI}: the profile {name!r} sets {word!r}, which is no setting.{hint}"
+                )
+        profiles.setdefault(name, {}).update(words)
+    if chosen is not None and chosen not in profiles:
+        near = nearest_names(chosen, profiles, most=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise pytest.UsageError(f"--pluralism-profile must be one of {', '.join(profiles)}.{hint} Got {chosen!r}.")
+    return profiles[chosen] if chosen is not None else {}
+
+
+def _raw(config: pytest.Config, setting: Setting, profile: Mapping[str, str]) -> tuple[Any, str, str]:
     given = config.getoption(setting.ini)
     if given is not None:
         return given, "command line", setting.option
@@ -370,6 +443,10 @@ def _raw(config: pytest.Config, setting: Setting) -> tuple[Any, str, str]:
     if text:
         # Quotes hold a path with spaces together, as in a shell.
         return (shlex.split(text) if setting.many else text), "environment", setting.environment
+    if setting.name in profile:
+        # It is chosen for a run, the ini file holds for all of them.
+        text = profile[setting.name]
+        return (text.split(",") if setting.many else text), "profile", f"{setting.name} of the profile"
     ini = config.getini(setting.ini)
     if ini and setting.is_path and config.inipath is not None:
         folder = config.inipath.parent

@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
         problem = session.baselines.check_writable(names)
         if problem:
             raise pytest.UsageError(f"--pluralism-baseline cannot be written: {problem}.")
-    if session.settings["plan"]:
+    if session.settings["plan"] or session.settings["aa"] is not None:
         # Nothing is run, so that there is nothing to distribute. This comes before pytest-xdist looks.
         config.option.dist, config.option.tx = "no", []
     if not hasattr(config, "workerinput"):

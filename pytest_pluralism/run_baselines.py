@@ -82,7 +82,7 @@ class RunBaselines:
         self.settings = settings
         self.collected = Collected()
         self._root, self._start = root, start
-        self._found: dict[BaselineFile, dict[str, Any] | BaselineError | MissingExtraError] = {}
+        self._found: dict[BaselineFile, dict[str, Any]] = {}
         is_default = settings.origins.get("baseline") == "default"
         places = [named_place(text) for text in settings["baseline"]]
         if is_default:
@@ -125,15 +125,9 @@ class RunBaselines:
 
         file = self.file(baseline, model_name)
         if file not in self._found:
-            try:
-                name = self._models.get(baseline.name, model_name)
-                self._found[file] = read_baseline(file, name, update=update)
-            except (BaselineError, MissingExtraError) as error:
-                self._found[file] = error
-        found = self._found[file]
-        if isinstance(found, Exception):
-            raise found
-        return found
+            name = self._models.get(baseline.name, model_name)
+            self._found[file] = read_baseline(file, name, update=update)
+        return self._found[file]
 
     def writes(self, nodeid: str) -> bool:
         """Return whether this run may store the results of a test."""

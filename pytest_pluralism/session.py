@@ -38,7 +38,7 @@ OWNERS = "pluralism_owners"
 REPEATED = tuple(
     setting.name
     for setting in SETTINGS
-    if setting.name not in {"report", "update_baseline", "prune_baseline", "inconclusive", "ci"}
+    if setting.name not in {"report", "update_baseline", "prune_baseline", "inconclusive", "aa", "ci"}
 )
 
 
@@ -52,6 +52,8 @@ class PluralismSession:
         self.entries: dict[tuple[str, str], dict[str, Any]] = {}
         self.could_not_write = False
         self.notes: list[str] = []
+        #: What the suite said of itself, with ``--pluralism-aa``.
+        self.false_alarms: list[dict[str, Any]] = []
         self._engine: Engine | None = None
         self._elsewhere = {"asked": 0, "recalled": 0}
         self._store: AnswerStore | None = None
@@ -309,6 +311,7 @@ class PluralismSession:
         self.close_store()
         if self.config.getoption("collectonly") or self.settings["plan"]:
             return
+        complete = complete and self.settings["aa"] is None
         if self.asked or self.recalled:
             self.notes.insert(0, f"answers: {self.asked} computed, {self.recalled} from the store")
         self.notes = list(dict.fromkeys(self.notes))
@@ -328,7 +331,7 @@ class PluralismSession:
                 self.notes.append(f"report written: {path}")
 
     def _settle_baselines(self) -> None:
-        names = [model_id(spec) for spec in self.settings["model"]]
+        names = list(dict.fromkeys(str(entry["model"]["name"]) for entry in self.entries.values()))
         steps = [lambda: self.baselines.settle_unused(names, lambda file: (self.config.rootpath / file).exists())]
         if self.settings["update_baseline"]:
             steps.insert(0, lambda: self.baselines.store(self.entries.values()))
@@ -340,6 +343,7 @@ class PluralismSession:
     def run_provenance(self, *, complete: bool) -> dict[str, Any]:
         """Return what the report says of the run itself."""
         return {
+            **({"false_alarms": self.false_alarms} if self.false_alarms else {}),
             "complete": complete,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),

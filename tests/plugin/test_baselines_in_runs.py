@@ -153,7 +153,9 @@ def test_a_promise_against_a_baseline_without_a_place_for_it(project: pytest.Pyt
     result = project.runpytest_subprocess("--pluralism-model=table:plain")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*no baseline: pluralism-baselines/plain.json does not exist. To store one: pytest *"])
-    project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(passed=1)
+    project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(
+        passed=1
+    )
     there = sorted(path.name for path in (project.path / "pluralism-baselines").iterdir())
     assert there == ["plain.json", "plain.units.jsonl"]
     project.runpytest_inprocess("--pluralism-model=table:plain").assert_outcomes(passed=1)

@@ -1,0 +1,229 @@
+"""A suite against itself: how often its gates see a regression where there is none."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.crossed import compare_crossed, estimate_scores
+from pytest_pluralism.core.estimation.shares import clopper_pearson_interval
+from pytest_pluralism.core.parameters import generator_of
+from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, Verdict
+from pytest_pluralism.core.verdict import adjust_verdicts, decide
+
+__all__ = ["FalseAlarms", "GateAlarms", "false_alarms"]
+
+#: A half of fewer clusters decides nothing.
+_LEAST_CLUSTERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class GateAlarms:
+    """What one gate said in all comparisons of a suite with itself.
+
+    ``n`` counts the comparisons and ``n_half`` those on half of the clusters; ``alarms``, ``half_alarms`` how often it
+    FAILED, ``undecided`` how often it was INCONCLUSIVE.
+    ``is_broken`` says that the mean over all runs breaks an absolute bound, which is no false alarm and not counted.
+    ``largest_change`` is the largest change of the mean between two runs, in the units of the scores.
+    """
+
+    key: str
+    alarms: int
+    undecided: int
+    n: int
+    half_alarms: int
+    n_half: int
+    is_broken: bool
+    largest_change: float
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarms:
+    """How often a suite raises a false alarm: any gate that FAILED, after the adjustment for their number.
+
+    Attributes
+    ----------
+    alarms, n : int
+        Among all ordered pairs of runs, which share runs with one another.
+    independent_alarms, n_independent : int
+        Among pairs that share no run; only these carry the interval.
+    low, high : float
+        The exact 95 % interval of the rate (Clopper and Pearson), from the independent pairs.
+    half_alarms, n_half : int
+        Among pairs of which half of the clusters were looked at.
+    gates : tuple of GateAlarms
+        Each gate by itself, before the adjustment.
+    """
+
+    alarms: int
+    n: int
+    independent_alarms: int
+    n_independent: int
+    low: float
+    high: float
+    half_alarms: int
+    n_half: int
+    gates: tuple[GateAlarms, ...]
+
+    @property
+    def rate(self) -> float:
+        """The share of all pairs with an alarm, in [0, 1]."""
+        return self.alarms / self.n
+
+
+def false_alarms(
+    gates: Mapping[str, Gate],
+    runs: Sequence[Mapping[str, Scores]],
+    /,
+    *,
+    noise_floors: Mapping[str, float] | None = None,
+    method: str = "holm",
+    rng: np.random.Generator | int = 0,
+) -> FalseAlarms:
+    """Compare runs of one model under different seeds with one another, as if each were a release of the next.
+
+    Parameters
+    ----------
+    gates : mapping of str to Gate
+        The promises, by key.
+    runs : sequence of mapping of str to Scores
+        What each run measured, by the same keys; at least two.
+    noise_floors : mapping of str to float, optional
+        The numeric noise of each score; by default 0.
+    method : str
+        How failures are adjusted for the number of gates, as for
+        :func:`~pytest_pluralism.core.verdict.adjust_verdicts`.
+    rng : numpy.random.Generator or int
+        Splits the clusters in halves.
+
+    Returns
+    -------
+    FalseAlarms
+        The counts.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are fewer than two runs, no gates, or a run does not have the units of the others.
+    """
+    function = "false_alarms"
+    if len(runs) < 2:
+        raise invalid_parameter("runs", function, "at least two runs", len(runs))
+    if not gates:
+        raise invalid_parameter("gates", function, "at least one gate", "none")
+    for run in runs:
+        for key in gates:
+            if [unit.unit_id for unit in run[key].units] != [unit.unit_id for unit in runs[0][key].units]:
+                raise InvalidParameterError(
+                    f"The runs of false_alarms must have the same units. They differ in {key!r}."
+                )
+    generator = generator_of(rng, function=function)
+    floors = {key: (noise_floors or {}).get(key, 0.0) for key in gates}
+    judged = {key: _unbroken(gate, [run[key] for run in runs]) for key, gate in gates.items()}
+    live = {key: gate for key, gate in judged.items() if gate is not None}
+    outcomes: dict[str, list[Outcome]] = {key: [] for key in gates}
+    halves: dict[str, list[Outcome]] = {key: [] for key in gates}
+    alarmed: dict[tuple[int, int], bool] = {}
+    half_alarmed: list[bool] = []
+    for then, now in itertools.permutations(range(len(runs)), 2):
+        verdicts = {key: _verdict(gate, runs[now][key], runs[then][key], floors[key]) for key, gate in live.items()}
+        for key, verdict in verdicts.items():
+            outcomes[key].append(verdict.outcome)
+        alarmed[then, now] = _any_failed(verdicts, floors, method)
+        if then > now:
+            continue
+        split = {key: _half(runs[now][key], runs[then][key], generator) for key in live}
+        smaller = {key: _verdict(live[key], *half, floors[key]) for key, half in split.items() if half is not None}
+        for key, verdict in smaller.items():
+            halves[key].append(verdict.outcome)
+        if smaller:
+            half_alarmed.append(_any_failed(smaller, floors, method))
+    independent = [alarmed[place, place + 1] for place in range(0, len(runs) - 1, 2)]
+    low, high = clopper_pearson_interval(sum(independent), len(independent))
+    return FalseAlarms(
+        alarms=sum(alarmed.values()),
+        n=len(alarmed),
+        independent_alarms=sum(independent),
+        n_independent=len(independent),
+        low=low,
+        high=high,
+        half_alarms=sum(half_alarmed),
+        n_half=len(half_alarmed),
+        gates=tuple(
+            GateAlarms(
+                key=key,
+                alarms=outcomes[key].count(Outcome.FAILED),
+                undecided=outcomes[key].count(Outcome.INCONCLUSIVE),
+                n=len(outcomes[key]),
+                half_alarms=halves[key].count(Outcome.FAILED),
+                n_half=len(halves[key]),
+                is_broken=judged[key] != gate,
+                largest_change=_range([run[key] for run in runs]),
+            )
+            for key, gate in gates.items()
+        ),
+    )
+
+
+def _unbroken(gate: Gate, scores: Sequence[Scores]) -> Gate | None:
+    """Return the part of a promise that the mean over all runs keeps; a change of a model to itself is always kept."""
+    mean = sum(_mean(one) for one in scores) / len(scores)
+    at_most = gate.at_most if gate.at_most is None or mean <= gate.at_most else None
+    at_least = gate.at_least if gate.at_least is None or mean >= gate.at_least else None
+    if (at_most, at_least) == (None, None) and not gate.needs_baseline:
+        return None
+    return replace(gate, at_most=at_most, at_least=at_least)
+
+
+def _verdict(gate: Gate, now: Scores, then: Scores, floor: float) -> Verdict:
+    estimate = estimate_scores(now, confidence_level=gate.confidence_level)
+    change = _change(now, then, gate.confidence_level) if gate.needs_baseline else None
+    return decide(gate, estimate, change=change, noise_floor=floor)
+
+
+def _change(now: Scores, then: Scores, level: float | None) -> Estimate:
+    ids = [unit.unit_id for unit in now.units]
+    ours, theirs = [unit.value for unit in now.units], [unit.value for unit in then.units]
+    if now.crossed is not None and then.crossed is not None and level is not None:
+        return compare_crossed(
+            ours,
+            theirs,
+            [unit.value for unit in now.crossed.units],
+            [unit.value for unit in then.crossed.units],
+            confidence_level=level,
+            unit_ids=ids,
+            crossed_ids=[unit.unit_id for unit in now.crossed.units],
+        )
+    clusters = [unit.cluster for unit in now.units]
+    return compare_paired(ours, theirs, clusters=clusters, confidence_level=level, unit_ids=ids)
+
+
+def _half(now: Scores, then: Scores, generator: np.random.Generator) -> tuple[Scores, Scores] | None:
+    """Return two runs on a random half of their clusters; ``None`` where that is too little, or jurors judged them."""
+    names = list(dict.fromkeys(unit.cluster for unit in now.units))
+    if now.crossed is not None or len(names) < 2 * _LEAST_CLUSTERS:
+        return None
+    chosen = {names[place] for place in generator.permutation(len(names))[: len(names) // 2].tolist()}
+    kept = [place for place, unit in enumerate(now.units) if unit.cluster in chosen]
+    return tuple(replace(one, units=tuple(one.units[place] for place in kept)) for one in (now, then))  # type: ignore[return-value]
+
+
+def _any_failed(verdicts: Mapping[str, Verdict], floors: Mapping[str, float], method: str) -> bool:
+    if not verdicts:
+        return False
+    adjusted = adjust_verdicts(list(verdicts.values()), method=method, noise_floors=[floors[key] for key in verdicts])
+    return any(verdict.outcome is Outcome.FAILED for verdict in adjusted)
+
+
+def _mean(scores: Scores) -> float:
+    return sum(unit.value for unit in scores.units) / len(scores.units)
+
+
+def _range(scores: Sequence[Scores]) -> float:
+    means = [_mean(one) for one in scores]
+    return max(means) - min(means)

@@ -1,0 +1,73 @@
+"""Health checks: what makes a promise worth less than it looks, named so that it can be accepted by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Estimate, Gate, Scores
+
+__all__ = ["FEWEST_CLUSTERS", "HEALTH_CHECKS", "LEAST_OPTION_MASS", "health_problems"]
+
+#: The checks by name, and what each looks at.
+HEALTH_CHECKS: Mapping[str, str] = {
+    "promise_below_floor": "the promise is tighter than what a sample of people would score against the others",
+    "low_option_mass": "the model puts little probability on the options that it may choose from",
+    "too_few_units": "an interval comes from few clusters",
+    "baseline_size": "the baseline holds another number of units",
+    "seed_unset": "a result is stored that was measured under the seed of the defaults",
+}
+
+#: From fewer clusters the intervals have no allowance for skewness, and err more often than they say.
+FEWEST_CLUSTERS = 10
+
+#: A mean option mass below this says more about the prompt than about opinions.
+LEAST_OPTION_MASS = 0.5
+
+
+def health_problems(
+    gate: Gate,
+    scores: Scores,
+    estimate: Estimate,
+    /,
+    *,
+    baseline_entry: Mapping[str, Any] | None = None,
+    seed_origin: str = "",
+    suppressed: Collection[str] = (),
+) -> list[tuple[str, str]]:
+    """Return the checks that a promise does not pass, each with a sentence.
+
+    Parameters
+    ----------
+    gate, scores, estimate
+        The promise, and what was measured for it.
+    baseline_entry : mapping, optional
+        What the baseline holds for it.
+    seed_origin : str
+        Where the seed comes from; ``"default"`` where nobody chose it.
+    suppressed : collection of str
+        Checks that were accepted by name.
+    """
+    found = _problems(gate, scores, estimate, baseline_entry, seed_origin)
+    return [(name, text) for name, text in found if name not in suppressed]
+
+
+def _problems(
+    gate: Gate, scores: Scores, estimate: Estimate, entry: Mapping[str, Any] | None, seed_origin: str
+) -> Iterator[tuple[str, str]]:
+    floor, ceiling = scores.references.get("sampling_floor"), scores.references.get("sampling_ceiling")
+    if gate.at_most is not None and floor is not None and gate.at_most < floor:
+        yield "promise_below_floor", f"at_most={gate.at_most:g} is below the human sampling floor {floor:.3f}"
+    if gate.at_least is not None and ceiling is not None and gate.at_least > ceiling:
+        yield "promise_below_floor", f"at_least={gate.at_least:g} is above the human sampling ceiling {ceiling:.3f}"
+    masses = [unit.option_mass for unit in scores.units if unit.option_mass is not None]
+    mean = sum(masses) / len(masses) if masses else 1.0
+    if mean < LEAST_OPTION_MASS:
+        yield "low_option_mass", f"the mean option mass is {mean:.2f}, under {LEAST_OPTION_MASS}"
+    if gate.confidence_level is not None and estimate.n_clusters < FEWEST_CLUSTERS:
+        yield "too_few_units", f"{estimate.n_clusters} clusters, fewer than {FEWEST_CLUSTERS}"
+    if entry is not None and len(entry["units"]) != len(scores.units):
+        yield "baseline_size", f"the baseline has {len(entry['units'])} units, this run {len(scores.units)}"
+    if seed_origin == "default":
+        yield "seed_unset", "the seed is the default; write it down (pluralism_seed = 0 in the ini file)"
