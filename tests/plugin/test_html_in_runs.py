@@ -1,0 +1,60 @@
+"""The HTML report of a run, and what stops a run that could not write it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+BODY = """
+import pytest
+
+
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.9)
+def test_kept(): ...
+"""
+
+
+def test_a_run_writes_its_page_beside_its_json(project: pytest.Pytester) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    project.makepyfile(BODY)
+    paths = [project.path / f"out.{ending}" for ending in ("json", "html", "md")]
+    result = project.runpytest_subprocess(
+        "--pluralism-model=table:plain", *(f"--pluralism-report={path}" for path in paths)
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"report written: {paths[1]}"])
+    page = paths[1].read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "JS distance to North (town.jsonl)" in page
+    assert page.count('class="chart"') == 2
+    # The page of the JSON is that page.
+    command = (sys.executable, "-m", "pytest_pluralism.cli", "report", "out.json", "-o", "again.html")
+    assert project.run(*command).ret == 0
+    assert (project.path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_without_the_extra_the_run_stops_before_a_model_loads(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.makepyfile(BODY)
+    monkeypatch.setattr("pytest_pluralism.report.templates.find_spec", lambda name: None)
+    result = project.runpytest("--pluralism-model=table:plain", "--pluralism-report=out.html")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = result.stderr.str()
+    assert "--pluralism-report=out.html: An HTML report needs packages that are not installed." in said
+    assert 'pip install "pytest-pluralism[report]"' in said
+    assert "LOADED" not in result.stdout.str()
+
+
+@pytest.mark.parametrize("name", ["out.html", "out.json", "out.md"])
+def test_a_report_that_cannot_be_written_stops_the_run_before_a_model_loads(
+    project: pytest.Pytester, name: str
+) -> None:
+    project.makepyfile(BODY)
+    project.path.joinpath("taken").write_text("a file\n", encoding="utf-8")
+    result = project.runpytest("--pluralism-model=table:plain", f"--pluralism-report=taken/{name}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--pluralism-report cannot be written: *taken*"])
+    assert "LOADED" not in result.stdout.str()
