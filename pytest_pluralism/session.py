@@ -320,8 +320,9 @@ class PluralismSession:
         for path in self.settings["report"]:
             from pytest_pluralism.files import write_atomically
             from pytest_pluralism.report.forms import rendered
+            from pytest_pluralism.report.past import with_history
 
-            text = rendered(path, self.entries.values(), self.run_provenance(complete=complete))
+            text = rendered(path, with_history(self.entries.values()), self.run_provenance(complete=complete))
             try:
                 write_atomically(path, text)
             except (OSError, ValueError) as error:

@@ -87,6 +87,8 @@ def parts_of(
     for name, render_view in _VIEWS:
         if entry["metric"] == name and details:
             yield MEASURES[name].title, lambda view=render_view: view(entry, title, charts)  # type: ignore[misc]
+    if entry.get("history"):
+        yield "The history", lambda: _history(entry, title, charts)
     if units:
         yield "The list of units", lambda: _units(entry, title)
 
@@ -339,6 +341,38 @@ def _pareto(entry: Mapping[str, Any], title: str, charts: Charts) -> str:
         details=details,
         svg=charts.draw(lambda prefix: plots.gains_chart(rows, title=f"Gains: {title}", prefix=prefix)),
     )
+
+
+def _history(entry: Mapping[str, Any], title: str, charts: Charts) -> str:
+    points = [
+        {
+            "when": str(point["date"])[:10],
+            "tags": ", ".join(map(str, point["tags"])),
+            "commit": str(point["commit"])[:10],
+            **{name: point[name] for name in ("value", "low", "high")},
+        }
+        for point in entry["history"]
+        if point["value"] is not None
+    ]
+    estimate = entry["estimate"]
+    if estimate and estimate["value"] is not None:
+        now = {name: estimate[name] for name in ("value", "low", "high")}
+        points.append({"when": "this run", "tags": "", "commit": "", **now})
+    gate = entry["gate"]
+    measure = _title_of(entry["metric"])
+    svg = charts.draw(
+        lambda prefix: plots.history_chart(
+            [point["tags"] or point["when"] for point in points],
+            [point["value"] for point in points],
+            [point["value"] if point["low"] is None else point["low"] for point in points],
+            [point["value"] if point["high"] is None else point["high"] for point in points],
+            promise=gate.get("at_most", gate.get("at_least")),
+            name=measure,
+            title=f"History: {title}",
+            prefix=prefix,
+        )
+    )
+    return render("history.html.jinja", points=points, measure=measure, svg=svg)
 
 
 def _shade(value: float, line: Sequence[float]) -> int:

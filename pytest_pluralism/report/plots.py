@@ -209,7 +209,7 @@ def history_chart(
         axes.set_ylabel(name)
         axes.margins(0.1)
 
-    return _svg(draw, title=title, prefix=prefix, width=6.4)
+    return _svg(draw, title=title, prefix=prefix)
 
 
 # ------------------------------------------------------------------------------------------------- from there to SVG

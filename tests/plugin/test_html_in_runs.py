@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -58,3 +59,37 @@ def test_a_report_that_cannot_be_written_stops_the_run_before_a_model_loads(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--pluralism-report cannot be written: *taken*"])
     assert "LOADED" not in result.stdout.str()
+
+
+def test_a_run_shows_the_releases_of_its_baseline(project: pytest.Pytester) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    project.makepyfile(BODY.replace("at_most=0.9", "at_most=0.9, max_increase=0.5"))
+
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=A Tester", "-c", "user.email=tester@example.org", "-c", "commit.gpgsign=false")
+        assert project.run("git", *identity, *arguments).ret == 0
+
+    git("init", "-q")
+    for release, sharpness in (("v1", "1.0"), ("v2", "0.5")):
+        model = f"--pluralism-model=table:plain*{sharpness}"
+        project.runpytest_subprocess(model, "--pluralism-update-baseline").assert_outcomes(passed=1)
+        git("add", "pluralism-baselines")
+        git("commit", "-qm", f"Baseline of {release}")
+        git("tag", release)
+    result = project.runpytest_subprocess(
+        "--pluralism-model=table:plain*2.0", "--pluralism-report=out.json", "--pluralism-report=out.html"
+    )
+    result.assert_outcomes(passed=1)
+    (entry,) = json.loads((project.path / "out.json").read_text(encoding="utf-8"))["verdicts"]
+    assert [point["tags"] for point in entry["history"]] == [["v1"], ["v2"]]
+    first, second = (point["value"] for point in entry["history"])
+    assert second == entry["baseline"]["estimate"]["value"]
+    assert first != second
+    page = (project.path / "out.html").read_text(encoding="utf-8")
+    assert "Over past results" in page
+    assert "<td>v1</td>" in page
+    assert f"{first:.3f}" in page
+    # What was read again keeps the schema.
+    command = (sys.executable, "-m", "pytest_pluralism.cli", "report", "out.json", "-o", "again.html")
+    assert project.run(*command).ret == 0
