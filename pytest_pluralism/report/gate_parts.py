@@ -29,6 +29,7 @@ MOST_POPULATIONS = 12
 
 #: Numbers of a unit that may stand beside its value, and how their columns are headed.
 _COLUMNS = {
+    "change": "Change",
     "unsteered": "Not steered",
     "model_entropy": "Entropy, model",
     "reference_entropy": "Entropy, people",

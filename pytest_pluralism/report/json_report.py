@@ -42,7 +42,8 @@ def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
     if entry.scores is not None:
         result["references"] = {name: _number(value) for name, value in entry.scores.references.items()}
         result["other_populations"] = {name: _number(value) for name, value in entry.scores.other_populations.items()}
-        result["units"] = [_unit(unit) for unit in entry.scores.units]
+        changes = dict(zip(verdict.change.unit_ids, verdict.change.values, strict=True)) if verdict.change else {}
+        result["units"] = [_unit(unit, changes.get(unit.unit_id)) for unit in entry.scores.units]
         result["warnings"] = list(entry.scores.warnings)
         if entry.scores.details:
             result["details"] = dict(entry.scores.details)
@@ -149,8 +150,10 @@ def _gate(gate: Gate) -> dict[str, Any]:
     return {**result, "confidence_level": gate.confidence_level}
 
 
-def _unit(unit: UnitScore) -> dict[str, Any]:
+def _unit(unit: UnitScore, change: float | None) -> dict[str, Any]:
     result: dict[str, Any] = {"id": unit.unit_id, "cluster": unit.cluster, "value": _number(unit.value)}
+    if change is not None:
+        result["change"] = _number(change)
     if unit.population is not None:
         result["population"] = unit.population
     if unit.text:

@@ -61,6 +61,7 @@ def test_a_report_that_cannot_be_written_stops_the_run_before_a_model_loads(
     assert "LOADED" not in result.stdout.str()
 
 
+@pytest.mark.slow
 def test_a_run_shows_the_releases_of_its_baseline(project: pytest.Pytester) -> None:
     pytest.importorskip("jinja2")
     pytest.importorskip("matplotlib")
@@ -86,7 +87,11 @@ def test_a_run_shows_the_releases_of_its_baseline(project: pytest.Pytester) -> N
     first, second = (point["value"] for point in entry["history"])
     assert second == entry["baseline"]["estimate"]["value"]
     assert first != second
+    # Each question's own change is on the page, and their mean is the change.
+    changes = [unit["change"] for unit in entry["units"]]
+    assert sum(changes) / len(changes) == pytest.approx(entry["change"]["value"])
     page = (project.path / "out.html").read_text(encoding="utf-8")
+    assert f"{changes[0]:+.3f}" in page
     assert "Over past results" in page
     assert "<td>v1</td>" in page
     assert f"{first:.3f}" in page
