@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.evaluation.planning import PlannedGate
     from pytest_pluralism.session import PluralismSession
 
-__all__ = ["NUMERIC_NOISE_FLOOR", "Judge", "Judged", "Measured", "NoiseFloors"]
+__all__ = ["NUMERIC_NOISE_FLOOR", "Judge", "Judged", "Measured", "NoiseFloors", "reference_of"]
 
 #: Returns the model of a role.
 ModelOf = Callable[[str], Any]
@@ -216,7 +216,7 @@ class Judge:
         if plan.parts:
             return self._judge_parts(measured, model_of, nodeid, test)
         compared = [
-            self._beside(measured, named, key, nodeid)
+            self._beside(measured, named, key, nodeid, model_of)
             for named in (baselines.named if gate.needs_baseline else baselines.named[:1])
         ]
         floors, writes = NoiseFloors(), baselines.writes(nodeid)
@@ -247,7 +247,7 @@ class Judge:
             result.append(Judged(entry, own))
         return result
 
-    def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str) -> _Beside:
+    def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str, model_of: ModelOf) -> _Beside:
         """Put a measurement beside one baseline."""
         from pytest_pluralism.baselines.comparison import compare_with_baseline, moved_surroundings
         from pytest_pluralism.baselines.schema import is_number
@@ -262,10 +262,15 @@ class Judge:
             if named == baselines.first and baselines.stores(nodeid, key, name):
                 result.is_stored = True
                 return result
-            file = baselines.file(named, name)
-            entries = baselines.entries(named, name, update)
-            entry = entries.get(key)
-            result.about["file"] = str(file)
+            if named.is_reference:
+                entry, where = self._of_reference(measured, model_of), ""
+                result.about["model"] = entry["model"]["name"]
+            else:
+                file = baselines.file(named, name)
+                entries = baselines.entries(named, name, update)
+                entry = entries.get(key)
+                where = f"{file} has no entry {key!r}{nearest_keys(key, list(entries))}"
+                result.about["file"] = str(file)
             if entry is not None:
                 result.about["estimate"] = entry["estimate"]
                 result.about["model_sha256"] = entry["model"].get("sha256")
@@ -274,7 +279,7 @@ class Judge:
                 provenance,
                 entry,
                 confidence_level=measured.plan.confidence_level,
-                where=f"{file} has no entry {key!r}{nearest_keys(key, list(entries))}",
+                where=where,
                 update=update,
                 prompts_sha256=measured.prompts_sha256,
             )
@@ -297,6 +302,18 @@ class Judge:
             result.floor = max(result.floor, _usual_noise_floor(provenance))
         return result
 
+    def _of_reference(self, measured: Measured, model_of: ModelOf) -> dict[str, Any]:
+        """Measure the same of the reference model, in the form of a stored entry."""
+        from pytest_pluralism.baselines.comparison import entry_of
+
+        plan, found = measured.plan, reference_of(model_of)
+        scores, estimate, roles = self._session.measure(plan, found)
+        provenance = self._session.provenance(plan, found, roles)
+        entry = entry_of(scores, estimate, provenance, plan.population, prompts_sha256=measured.prompts_sha256)
+        # Another number format is part of being another model.
+        entry["model"] = {**entry["model"], "dtype": measured.provenance.model.get("dtype")}
+        return entry
+
     def _judge_parts(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
         """Judge a promise about several measurements, each of which a baseline holds by itself."""
         from pytest_pluralism.core.records import ReportEntry
@@ -305,7 +322,9 @@ class Judge:
         parts = {name: self._measure(part, model_of) for name, part in plan.parts.items()}
         keys = {name: f"{test} {key}" for name, key in plan.part_keys.items()}
         result = []
-        for place, named in enumerate(baselines.named):
+        # Whoever promises an improvement has named the model that it is an improvement over.
+        stored = [named for named in baselines.named if not named.is_reference] or baselines.named
+        for place, named in enumerate(stored):
             about: dict[str, Any] = {"key": f"{test} {plan.key}", **({"name": named.name} if named.name else {})}
             if place == 0 and baselines.writes(nodeid):
                 about["parts"] = {keys[name]: self._new_entry(part, NoiseFloors()) for name, part in parts.items()}
@@ -419,6 +438,11 @@ class Judge:
         options = self._session.repeat_options()
         words = ["pytest", *([options] if options else []), "--pluralism-update-baseline"]
         return " ".join([*words, shlex.quote(self._session.typed(nodeid))])
+
+
+def reference_of(model_of: ModelOf, /) -> ModelOf:
+    """Return the models of a run with the reference model in the place of the tested one."""
+    return lambda role: model_of("reference_language_model" if role == "language_model" else role)
 
 
 def _gate_of(plan: PlannedGate) -> Gate:

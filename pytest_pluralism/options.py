@@ -16,7 +16,7 @@ from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.files import check_writable
 from pytest_pluralism.health import HEALTH_CHECKS
 from pytest_pluralism.report.forms import ENDINGS, missing_extra
-from pytest_pluralism.run_baselines import named_place
+from pytest_pluralism.run_baselines import REFERENCE, named_place
 
 __all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve", "tell_apart"]
 
@@ -172,8 +172,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "baseline",
         ("pluralism-baselines",),
-        "a .json file or a folder with stored past results to compare with, here or at a URL; given several times, as "
-        "NAME=PATH, every promise about a change must hold against each, and updates are written to the first",
+        "a .json file or a folder with stored past results to compare with, here or at a URL, or reference for the "
+        "reference model of the same run; given several times, as NAME=PATH, every promise about a change must hold against each, and updates are written to the first",
         many=True,
         metavar="[NAME=]PATH",
         is_path=True,
@@ -460,7 +460,9 @@ def _raw(config: pytest.Config, setting: Setting, profile: Mapping[str, str]) ->
 def _beside(folder: Path, text: str, *, named: bool = False) -> str:
     """Return a path of the ini file as seen from its folder; names of models and ``off`` are no paths."""
     text = text.strip()
-    if named and (found := named_place(text)).name:
+    if named and (found := named_place(text)).is_reference:
+        return text
+    if named and found.name:
         return f"{found.name}={_beside(folder, found.place)}"
     # A scheme has two letters at least, so that C:\\models is a path.
     if not text or text in {"off", "."} or re.match(r"[A-Za-z][A-Za-z0-9_]+:", text):
@@ -479,6 +481,17 @@ def _check(values: Mapping[str, Any]) -> None:
         raise pytest.UsageError(
             "--pluralism-baseline is there several times, so that each needs a name of its own, such as "
             f"--pluralism-baseline last={values['baseline'][0]}. Got {', '.join(values['baseline'])}."
+        )
+    places = [named_place(text) for text in values["baseline"]]
+    if any(place.is_reference for place in places) and not values["reference_model"]:
+        raise pytest.UsageError(
+            f"--pluralism-baseline={REFERENCE} compares with the reference model, and there is none. Name it with "
+            f"--pluralism-reference-model SPEC (a folder of that name is written ./{REFERENCE})."
+        )
+    if places[0].is_reference and (values["update_baseline"] or values["prune_baseline"]):
+        raise pytest.UsageError(
+            f"--pluralism-baseline={REFERENCE} is the first baseline, and nothing can be stored in a model. Name a "
+            "folder first, such as --pluralism-baseline last=pluralism-baselines."
         )
 
 

@@ -20,6 +20,9 @@ __all__ = ["Collected", "NamedBaseline", "RunBaselines", "named_place"]
 #: ``NAME=PATH``; a path that begins like this is written ``./a=b``.
 _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)", flags=re.DOTALL)
 
+#: The place of what the reference model of the same run says; a folder of that name is written ``./reference``.
+REFERENCE = "reference"
+
 #: So many unused entries are named; the rest is counted.
 MOST_NAMED = 3
 
@@ -30,6 +33,11 @@ class NamedBaseline:
 
     name: str
     place: str
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this is the reference model of the run, measured beside the tested one, and no file."""
+        return self.place == REFERENCE
 
 
 @dataclass
@@ -61,6 +69,8 @@ def named_place(text: str, /) -> NamedBaseline:
     >>> named_place("s3://bucket/a=b")
     NamedBaseline(name='', place='s3://bucket/a=b')
     """
+    if text == REFERENCE:
+        return NamedBaseline(REFERENCE, REFERENCE)
     found = _NAMED.fullmatch(text)
     return NamedBaseline(found[1], found[2]) if found else NamedBaseline("", text)
 

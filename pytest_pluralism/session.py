@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
-from pytest_pluralism.judging import Judge
+from pytest_pluralism.judging import Judge, reference_of
 from pytest_pluralism.options import SETTINGS, Settings
 from pytest_pluralism.run_baselines import RunBaselines
 
@@ -161,6 +161,9 @@ class PluralismSession:
 
         promises = [(plan, item.nodeid, test_of(item)) for item in items for plan in plans_of(item, spec)]
         self.engine.gather([plan.evaluation for plan, _, _ in promises], found)
+        if any(named.is_reference for named in self.baselines.named):
+            beside = [plan.evaluation for plan, _, _ in promises if plan.gate is not None and plan.gate.needs_baseline]
+            self.engine.gather(beside, reference_of(found))
         if self.judgement.adjusts:
             # Before the first test reports, so that each test's own outcome is the adjusted one.
             scored = [one for one in promises if self.engine.is_scored(one[0].evaluation, found("language_model"))]
