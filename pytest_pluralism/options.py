@@ -173,7 +173,8 @@ SETTINGS: tuple[Setting, ...] = (
         "baseline",
         ("pluralism-baselines",),
         "a .json file or a folder with stored past results to compare with, here or at a URL, or reference for the "
-        "reference model of the same run; given several times, as NAME=PATH, every promise about a change must hold against each, and updates are written to the first",
+        "reference model of the same run; given several times, as NAME=PATH, every promise about a change must hold "
+        "against each, and updates are written to the first",
         many=True,
         metavar="[NAME=]PATH",
         is_path=True,
