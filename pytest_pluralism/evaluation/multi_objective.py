@@ -16,6 +16,7 @@ from pytest_pluralism.core.metrics.multi_objective import (
     commensurate,
     diagonal_dominance,
     hypervolume,
+    pareto_front,
     summed_reward,
     trade_off_matrix,
     trade_off_regret,
@@ -197,6 +198,8 @@ class TradeOffEvaluation:
             "n_scenarios": len(rows),
             "objectives": objectives[1:].tolist(),
             "objectives_unsteered": objectives[0].tolist(),
+            # Which steerings no other one of them is better than in both values.
+            "on_front": [bool(one) for one in pareto_front(objectives[1:])],
             "matrix": matrix.tolist(),
             "regret": regrets,
             "largest_regret": float(trade_off_regret(matrix).max()),

@@ -105,7 +105,8 @@ def quirk_lines(details: Mapping[str, Any], /) -> Iterator[str]:
 
 def _trade_off(table: Mapping[str, Any], weights: list[float]) -> Iterator[str]:
     first, _, second = table["pair"].partition("-")
-    yield f"**{_text(table['pair'])}**, {table['n_scenarios']} scenarios:"
+    front = table.get("on_front") or [False] * len(weights)
+    yield f"**{_text(table['pair'])}**, {table['n_scenarios']} scenarios; steerings on the front in bold:"
     yield ""
     yield f"| steered to | {_text(first)} | {_text(second)} | f of it | regret [interval] |"
     yield "|---|---|---|---|---|"
@@ -115,7 +116,8 @@ def _trade_off(table: Mapping[str, Any], weights: list[float]) -> Iterator[str]:
         interval = f"{regret['value']:.3f}"
         if None not in (regret["low"], regret["high"]):
             interval += f" [{regret['low']:.3f}, {regret['high']:.3f}]"
-        yield f"| {100 * weight:.0f} % | {one:.3f} | {other:.3f} | {table['matrix'][index][index]:.3f} | {interval} |"
+        name = f"**{100 * weight:.0f} %**" if front[index] else f"{100 * weight:.0f} %"
+        yield f"| {name} | {one:.3f} | {other:.3f} | {table['matrix'][index][index]:.3f} | {interval} |"
     one, other = table["objectives_unsteered"]
     yield f"| nothing | {one:.3f} | {other:.3f} |  |  |"
     yield ""
@@ -140,7 +142,8 @@ def _pareto(details: Mapping[str, Any]) -> Iterator[str]:
     yield f"Probability of dominance {details['probability_of_dominance']:.2f}; the objective in bold decides."
     yield ""
     for name, values in details.get("functions", {}).items():
-        yield f"- {_text(name)}: candidate {values['candidate']:.3f}, reference {values['reference']:.3f}"
+        gain = f", gain {values['gain']:+.3f} [{values['low']:+.3f}, {values['high']:+.3f}]" if "gain" in values else ""
+        yield f"- {_text(name)}: candidate {values['candidate']:.3f}, reference {values['reference']:.3f}{gain}"
     if details.get("functions"):
         yield ""
 

@@ -82,6 +82,11 @@ def test_a_model_that_follows_the_weights_has_no_regret(benchmark):
         assert table["steps_in_order"] > 0
         assert table["span"] > 1.0
         assert table["hypervolume"] > table["hypervolume_unsteered"]
+        # Who follows the weights gives up one value for the other at every step.
+        assert table["on_front"] == [
+            not any((np.array(two) >= one).all() and two != one for two in table["objectives"])
+            for one in table["objectives"]
+        ]
         assert table["hypervolume"] == pytest.approx(hypervolume(table["objectives"], reference_point=[0, 0]))
         assert table["summed_reward"] == pytest.approx(np.trace(np.array(table["matrix"])))
     assert details["advantage"] > 0
