@@ -120,7 +120,8 @@ def headline(entry: ReportEntry, /) -> str:
         if change is None:
             return f"not compared, {gate_words(gate)}: {what}; now {interval_words(estimate)}"
         then = change_origin(estimate, change)
-        against = f" ({printable(str(entry.baseline['name']))})" if (entry.baseline or {}).get("name") else ""
+        name = (entry.baseline or {}).get("name")
+        against = f" ({printable(str(name))})" if name else ""
         return f"{interval_words(change, signed=True)}, {gate_words(gate)}: change of {what}; {then}{against}"
     line = f"{interval_words(estimate)}, {gate_words(gate)}: {what}"
     if change is not None:
