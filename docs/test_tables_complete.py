@@ -25,7 +25,8 @@ def test_an_option_has_its_row_with_its_default(setting: options.Setting) -> Non
     if setting.default is None or setting.default == () or setting.flag:
         assert "`" not in row[1]
     else:
-        assert row[1].strip() == f"`{setting.default}`"
+        default = " ".join(setting.default) if isinstance(setting.default, tuple) else setting.default
+        assert row[1].strip() == f"`{default}`"
 
 
 def test_no_row_is_left_of_an_option_that_is_gone() -> None:
@@ -34,7 +35,7 @@ def test_no_row_is_left_of_an_option_that_is_gone() -> None:
 
 
 def test_every_keyword_of_a_distance_is_in_the_table() -> None:
-    keywords = {"at_most", "max_increase", "confidence_level", *distributional_planner.KEYWORDS}
+    keywords = {"at_most", "max_increase", "max_unit_increase", "confidence_level", *distributional_planner.KEYWORDS}
     rows = "\n".join(line for line in OPTIONS.partition("## Fixtures")[0].splitlines() if line.startswith("| `"))
     assert {keyword for keyword in keywords if f"`{keyword}`" not in rows} == set()
 
