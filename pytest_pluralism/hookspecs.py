@@ -52,7 +52,8 @@ def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any | No
                 return OurReward(spec.removeprefix("ours:"))
 
     The model must have ``identity`` and ``reward(requests, *, progress=None)``, which returns one float for each
-    :class:`pytest_pluralism.core.records.RewardRequest`.
+    :class:`pytest_pluralism.core.records.RewardRequest`. With ``receive=None`` among its keywords it may pass lists of
+    (request, reward) on as they come, so that they are stored batch by batch.
     """
 
 

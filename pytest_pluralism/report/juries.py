@@ -46,6 +46,14 @@ def jury_lines(entry: Mapping[str, Any], /) -> Iterator[str]:
         ]
         yield "| " + " | ".join(cells) + " |"
     yield ""
+    gain = details.get("dominance")
+    if gain:
+        yield "| alpha | gain over the reference model | band over all alpha |"
+        yield "|---|---|---|"
+        for place, alpha in enumerate(gain["alphas"]):
+            low, high = gain["band_low"][place], gain["band_high"][place]
+            yield f"| {alpha:g} | {gain['values'][place]:+.3f} | [{low:+.3f}, {high:+.3f}] |"
+        yield ""
     worst = details.get("worst_off") or []
     if worst:
         yield "| served worst | group | mean utility | on this query | utility there |"

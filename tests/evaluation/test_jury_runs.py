@@ -123,7 +123,7 @@ def test_a_model_is_compared_with_the_reference_model(town: pytest.Pytester) -> 
         def test_two_promises_of_one_panel(): ...
         """
     )
-    run = ("--pluralism-report=report.json", "--pluralism-report=report.md")
+    run = ("--pluralism-report=report.json", "--pluralism-report=report.md", "--pluralism-report=report.html")
     result = town.runpytest_inprocess("--pluralism-model=town:pleaser", "--pluralism-reference-model=town:bridge", *run)
     result.assert_outcomes(failed=2)
     verdicts = json.loads((town.path / "report.json").read_text(encoding="utf-8"))["verdicts"]
@@ -140,6 +140,9 @@ def test_a_model_is_compared_with_the_reference_model(town: pytest.Pytester) -> 
     assert worst["details"]["dominance"]["dominates"] is False
     assert worst["settings"]["over"] == "reference_model"
     result.stdout.fnmatch_lines(["*worst*group river*the group that gains least, or falls most*"])
+    assert "| alpha | gain over the reference model |" in (town.path / "report.md").read_text(encoding="utf-8")
+    page = (town.path / "report.html").read_text(encoding="utf-8")
+    assert page.count("Gain over the reference model by aversion to inequality") == 3
     without = town.runpytest_inprocess("--pluralism-model=town:pleaser", "-k", "no_worse")
     without.assert_outcomes(failed=1)
     without.stdout.fnmatch_lines(["*no reference model*--pluralism-reference-model SPEC*"])
