@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,7 +95,7 @@ class SelfTest:
 
     def _model_of(self, spec: str) -> Any:
         session = self._session
-        loaders = {
+        loaders: dict[str, Callable[[], Any]] = {
             "language_model": lambda: session.load_model(spec),
             "reference_language_model": lambda: session.load_model(_named(session, "reference_model")),
             "entailment_model": lambda: session.load_entailment_model(_named(session, "entailment_model")),

@@ -122,7 +122,8 @@ def prompts_hash(requests: Sequence[Any], /) -> str:
     """Return the SHA-256 of what is asked, field by field."""
     digest = hashlib.sha256()
     for request in requests:
-        content = dataclasses.asdict(request) if dataclasses.is_dataclass(request) else request
+        is_record = dataclasses.is_dataclass(request) and not isinstance(request, type)
+        content = dataclasses.asdict(request) if is_record else request
         digest.update(json.dumps(content, sort_keys=True, default=str).encode("utf-8", "backslashreplace"))
         digest.update(b"\n")
     return digest.hexdigest()

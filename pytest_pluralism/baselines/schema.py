@@ -47,7 +47,7 @@ _ORDER = (
 )
 
 #: Summaries of version 1 hold their units themselves, and no more than these parts.
-_ADDED = {"prompts_sha256": None, "noise_floor": None, "origins": {}, "gate": {}}
+_ADDED: Mapping[str, Any] = {"prompts_sha256": None, "noise_floor": None, "origins": {}, "gate": {}}
 
 
 def baseline_texts(model_name: str, entries: Mapping[str, Mapping[str, Any]], /) -> tuple[str, dict[str, str]]:

@@ -55,7 +55,7 @@ def show_comparison(arguments: argparse.Namespace) -> int:
         say_json({"schema": SCHEMA, **sides, "results": rows, "only": only})
         return EXIT_PROBLEMS if broken else EXIT_OK
     say(f"from {shown(then.place)} ({printable(then.model)}) to {shown(now.place)} ({printable(now.model)})")
-    lines = [("was", "is", "change [interval]", "worst unit", "promise", "measure")]
+    lines: list[tuple[str, ...]] = [("was", "is", "change [interval]", "worst unit", "promise", "measure")]
     lines += [_row(row) for row in rows]
     for line in table(lines):
         say(line)

@@ -166,16 +166,11 @@ def _change(key: str, entry: Mapping[str, Any], against: Results | None, level: 
 def _stored(known: Mapping[str, Any], level: float) -> Estimate:
     from pytest_pluralism.core.records import Estimate
 
-    error = known.get("standard_error")
-    return Estimate(
-        known["value"],
-        *(math.nan if known.get(name) is None else known[name] for name in ("low", "high")),
-        math.nan if error is None else error,
-        int(known["n"]),
-        int(known["n_clusters"]),
-        level,
-        str(known.get("method") or ""),
+    low, high, error = (
+        math.nan if known.get(name) is None else known[name] for name in ("low", "high", "standard_error")
     )
+    n, n_clusters = int(known["n"]), int(known["n_clusters"])
+    return Estimate(known["value"], low, high, error, n, n_clusters, level, str(known.get("method") or ""))
 
 
 def _with_error(estimate: Estimate, error: float) -> Estimate:
