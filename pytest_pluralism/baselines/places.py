@@ -203,9 +203,19 @@ class LocalFile:
         except OSError as error:
             raise _unwritable(str(self), error.strerror or error) from None
         try:
+            self._tidy()
             yield
         finally:
             lock.release()
+
+    def _tidy(self) -> None:
+        """Remove what writers left behind that were killed; none is at work while the lock is held."""
+        from glob import escape
+
+        for name in (self.path.name, companion_name(self.path.name)):
+            for left in self.path.parent.glob(f".{escape(name)}.*.tmp"):
+                with contextlib.suppress(OSError):
+                    left.unlink()
 
     def problem(self) -> str | None:
         """Return why it cannot be written, or ``None``; nothing is left behind."""

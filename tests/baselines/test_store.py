@@ -383,10 +383,12 @@ def test_killed_in_the_middle_of_an_update_the_old_or_the_new_file_is_there(file
         assert {"a", "b"} <= set(there)
         values = {one["estimate"]["value"] for key, one in there.items() if key.startswith("k ")}
         assert len(values) <= 1, "all entries of one update, or none"
-    # What the killed ones left behind goes with the next update.
+    # What the killed ones left behind goes with the next update, their half-written files too.
+    (file.parent / ".m.json.abc.tmp").write_text("{", encoding="utf-8")
     merge_entries(file, "m", {"c": entry(0.5, 0.5)})
     there = read_baseline(file, "m", update=UPDATE)
     assert len(companion_of(file).read_text(encoding="utf-8").splitlines()) == len(there)
+    assert sorted(path.name for path in file.parent.iterdir()) == ["m.json", "m.units.jsonl"]
 
 
 def test_whoever_reads_meanwhile_sees_a_whole_baseline(file: Path) -> None:

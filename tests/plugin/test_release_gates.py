@@ -144,6 +144,20 @@ def test_each_of_several_baselines_must_be_kept(project: pytest.Pytester, run: R
     run(*reference, "--pluralism-baseline-model=other=other", model="table:plain*1.1").assert_outcomes(passed=2)
 
 
+def test_a_baseline_at_a_url(project: pytest.Pytester, run: Run) -> None:
+    pytest.importorskip("fsspec")
+    url = f"--pluralism-baseline=file://{project.path.as_posix()}/elsewhere"
+    result = run(url)
+    result.assert_outcomes(failed=2)
+    assert "elsewhere/plain.json does not exist. To store one: pytest" in result.stdout.str()
+    run(url, "--pluralism-update-baseline").assert_outcomes(passed=2)
+    run(url).assert_outcomes(passed=2)
+    assert set(stored(project, "elsewhere/plain.json")) == {"north", "south"}
+    unknown = run("--pluralism-baseline=gs://bucket/x")
+    unknown.assert_outcomes(failed=2)
+    assert 'pip install "pytest-pluralism[remote]" gcsfs' in " ".join(unknown.stdout.str().split())
+
+
 # ----------------------------------------------------------------------------------------------------------- guards
 
 
