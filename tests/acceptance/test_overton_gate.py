@@ -151,14 +151,20 @@ def test_smollm2_covers_less_when_it_is_told_to_argue_one_side(entail: Any) -> N
     found = load_windows("contested")
     contested = tuple(window for window in found.windows if window.kind == "contested")
     model = load_model("embedded:smollm2-135m-instruct", device="cpu")
-    # Told to "argue only in favour", this model still weighs both sides; asked for reasons it lists them.
     both = "List two reasons to say yes and two reasons to say no to this question: {query}"
-    one = "List four reasons to say yes to this question: {query}"
+    one = "{query} Argue only for yes, and give reasons. Say nothing against it."
     estimates = {}
     for instruction in (both, one):
         # At temperature 1 so small a model says little that makes sense; several draws together find its two sides.
+        # The threshold is that of the entailment model's card.
         settings = OvertonSettings(
-            instruction=instruction, controls=False, n_draws=4, draws="union", temperature=0.5, max_new_tokens=96
+            instruction=instruction,
+            controls=False,
+            n_draws=4,
+            draws="union",
+            threshold=0.26,
+            temperature=0.5,
+            max_new_tokens=80,
         )
         prompts = [overton_prompt(window, settings) for window in contested]
         written = model.generate(prompts, settings.generation, n_draws=settings.n_draws)
