@@ -1,4 +1,4 @@
-"""An Overton gate from nothing, and again from its answers: `python benchmarks/overton.py [--windows 9 36] [--json PATH]`.
+"""An Overton gate from nothing, and again from its answers: `python benchmarks/overton.py [--windows 9 36]`.
 
 The windows are the first of `contested`, each with three draws of 128 new tokens of SmolLM2, judged by the embedded
 entailment model with all controls. Every run is a pytest of its own, with an empty folder of answers and then with the
