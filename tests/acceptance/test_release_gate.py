@@ -91,7 +91,10 @@ def test_a_collapsed_model_fails_what_the_original_passes(stored: pytest.Pyteste
     )
     result.assert_outcomes(failed=2)
     after = verdicts(stored)
-    assert {entry["outcome"] for entry in after.values()} == {"failed"}
+    outcomes = {key: entry["outcome"] for key, entry in after.items()}
+    assert {outcome for key, outcome in outcomes.items() if "US adults" not in key} == {"failed"}
+    # The bound on the value is broken narrowly: among three gates that may be chance, and does not pass either.
+    assert {outcome for key, outcome in outcomes.items() if "US adults" in key} <= {"failed", "inconclusive"}
     result.stdout.fnmatch_lines(["*may rise by at most 0.020: change of JS distance to Democrat*was 0.*, is 0.*"])
     for key, entry in after.items():
         assert entry["estimate"]["value"] > before[key]["estimate"]["value"] + 0.05
