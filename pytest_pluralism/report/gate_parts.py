@@ -88,6 +88,9 @@ def parts_of(
     for name, render_view in _VIEWS:
         if entry["metric"] == name and details:
             yield MEASURES[name].title, lambda view=render_view: view(entry, title, charts)  # type: ignore[misc]
+    if details.get("quirks") or "sound" in details:
+        value = (entry["estimate"] or {}).get("value")
+        yield "The protocol", lambda: render("protocol.html.jinja", details=details, value=value)
     if entry.get("history"):
         yield "The history", lambda: _history(entry, title, charts)
     if units:
@@ -261,7 +264,7 @@ def _answer(answer: Mapping[str, Any], *, is_outside: bool) -> dict[str, Any]:
         found += f" (response {answer['draw'] + 1})"
     return {
         "text": answer["text"],
-        "side": "outside the window" if is_outside else answer.get("stance", ""),
+        "side": "outside" if is_outside else answer.get("stance", ""),
         "entailment": answer["entailment"],
         "found": found,
         "word": {"✓": "covered", "✗": "missed", "!": "argued"}.get(found[0], ""),

@@ -195,7 +195,9 @@ def _title(entry: Mapping[str, Any]) -> str:
     name = str(entry["metric"])
     dataset = entry.get("dataset")
     if not dataset:
-        return f"{name}: {entry.get('key', '')}"
+        # What a test requires of its own estimates has no words but the test's.
+        test = str(entry["nodeid"]).rpartition("::")[2].partition("[")[0]
+        return f"{test}: {entry.get('key', '')}"
     measure = MEASURES.get(name, Measure(name, entry.get("direction", "higher"), name.replace("_", " ")))
     title = subject(measure, entry.get("population"), str(dataset.get("name", "")))
     return title[:1].upper() + title[1:]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 __all__ = ["bars", "domain_of", "mirror", "track"]
 
 #: Sizes of a track in its own units.
-_WIDTH, _HEIGHT, _EDGE = 208.0, 16.0, 5.0
+_WIDTH, _HEIGHT, _EDGE = 160.0, 16.0, 5.0
 
 
 def domain_of(values: Sequence[float], /, *, lowest: float, highest: float) -> tuple[float, float]:

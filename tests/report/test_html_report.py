@@ -68,7 +68,7 @@ def test_every_verdict_is_in_the_table_and_has_its_part(recorded: dict[str, Any]
     assert ["open" in attributes for attributes in gates] == [True, True, True, *[False] * (len(gates) - 3)]
     for words in (
         "3 failed",
-        "10 passed",
+        "11 passed",
         "0.301 [0.248, 0.351]",
         "≤ 0.1",
         "human sampling floor",
@@ -226,3 +226,30 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     )
     with pytest.raises(MissingExtraError, match=r'pip install "pytest-pluralism\[report\]"'):
         rendered(recorded)
+
+
+def test_what_only_some_runs_have_is_shown_too(recorded: dict[str, Any]) -> None:
+    by_metric = {entry["metric"]: entry for entry in recorded["verdicts"]}
+    distance, jury, trade_off, pareto = (
+        by_metric[name] for name in ("js_distance", "jury_welfare", "trade_off_steerability", "pareto_improvement")
+    )
+    distance["details"] = {
+        "protocol": "sorensen2024",
+        "sound": 0.25,
+        "quirks": [{"quirk": "the order", "quantity": "distance", "published": 0.5, "without": None}],
+    }
+    curve = jury["details"]["curve"]
+    jury["details"] |= {"dominance": {**curve, "dominates": True}, "gain_by_group": {"river": -0.125}}
+    weights = trade_off["details"]["weights"]
+    trade_off["details"]["pairs"][0]["on_front"] = [True, *[False] * (len(weights) - 1)]
+    pareto["details"]["functions"] = {
+        "both": {"candidate": 0.5, "reference": 0.25, "gain": 0.25, "low": 0.125, "high": 0.375}
+    }
+    words = Page(rendered({**recorded, "verdicts": [distance, jury, trade_off, pareto]})).text
+    assert "cannot be shown" not in words
+    assert "under the protocol sorensen2024 , 0.250 asked in the sound way." in words
+    assert "the order distance 0.500 –" in words
+    assert "Gain over the reference model by aversion to inequality: no aversion shows a loss" in words
+    assert "river -0.125" in words
+    assert words.count("(on the front)") == 1
+    assert "+0.250 [+0.125, +0.375]" in words
