@@ -134,7 +134,7 @@ def test_whole_answers_are_counted_with_both_their_prompts(lazy: LazyModel) -> N
 
     (work,) = forecast("m", [Whole()], lazy, None).works
     assert (work.asked, work.distinct) == (2, 1)
-    # Each answer behind a space and behind each prompt: 204 + 203 + 11 + 10 tokens, the long beginning and its space shared.
+    # Behind a space and behind each prompt: 204 + 203 + 11 + 10 tokens, the long beginning and its space shared.
     assert work.tokens == 428
     assert work.shared == 201
 
