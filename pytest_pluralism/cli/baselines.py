@@ -7,6 +7,7 @@ import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_pluralism.cli.results import refuse_missing
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_OK,
@@ -87,6 +88,7 @@ def verify_baselines(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace, *, details: bool) -> int:
     from pytest_pluralism.baselines.places import files_in
 
+    refuse_missing(arguments.place)
     read = [(file, *_read(file)) for file in files_in(arguments.place)]
     problems = sum(bool(problem) for _, _, _, problem in read)
     if arguments.json:
@@ -115,6 +117,7 @@ def prune_baselines(arguments: argparse.Namespace) -> int:
     from pytest_pluralism.baselines.places import files_in
     from pytest_pluralism.baselines.store import remove_entries
 
+    refuse_missing(arguments.place)
     problems = False
     content = []
     for file in files_in(arguments.place):

@@ -54,10 +54,11 @@ def show_history(arguments: argparse.Namespace) -> int:
     """Show what became of each measure."""
     from pytest_pluralism.baselines.history import history_of
     from pytest_pluralism.baselines.places import place_of
-    from pytest_pluralism.cli.results import models_in
+    from pytest_pluralism.cli.results import models_in, refuse_missing
 
     place, model = arguments.place, arguments.model
     if not place.endswith(".json") and model is None:
+        refuse_missing(place)
         names = models_in(place)
         if len(names) != 1:
             raise UsageError(f"{place} holds {len(names)} baselines ({', '.join(names[:5])}). Choose: --model NAME")

@@ -10,7 +10,7 @@ from typing import Any
 from pytest_pluralism.cli.showing import UsageError
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 
-__all__ = ["Results", "read_results"]
+__all__ = ["Results", "models_in", "read_results", "refuse_missing"]
 
 _REPORT = '"pytest-pluralism/report/'
 
@@ -46,6 +46,7 @@ def read_results(place: str, model: str | None, /) -> Results:
     from pytest_pluralism.baselines.places import is_remote, place_of
     from pytest_pluralism.baselines.store import model_of, read_baseline
 
+    refuse_missing(place)
     path = Path(place)
     if not is_remote(place) and path.is_file() and _is_report(path):
         return _of_report(path, model)
@@ -61,6 +62,20 @@ def read_results(place: str, model: str | None, /) -> Results:
     if model is not None and model != name:
         raise UsageError(unknown_name("model", model, [name]))
     return Results(str(file), name, read_baseline(file, name, update="pytest --pluralism-update-baseline"))
+
+
+def refuse_missing(place: str, /) -> None:
+    """Refuse a place on this machine where nothing is.
+
+    Raises
+    ------
+    UsageError
+        There is no such file or folder.
+    """
+    from pytest_pluralism.baselines.places import is_remote
+
+    if not is_remote(place) and not Path(place).exists():
+        raise UsageError(f"there is no file or folder {place}.")
 
 
 def models_in(place: str, /) -> list[str]:

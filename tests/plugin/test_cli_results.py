@@ -270,7 +270,25 @@ def test_baselines_list_and_verify(folder: Path, capsys: pytest.CaptureFixture[s
         assert code == 1
         assert f"{folder}/n.json: not usable" in out
         assert "corrupt baseline" in err
-    assert command(capsys, "baselines", "list", folder.parent / "nowhere")[0] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("baselines", "list"),
+        ("baselines", "verify"),
+        ("baselines", "prune"),
+        ("plan",),
+        ("history",),
+        ("compare", "x.json"),
+    ],
+    ids=" ".join,
+)
+def test_a_place_where_nothing_is(words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = command(capsys, *words, tmp_path / "nowhere")
+    assert (code, out) == (2, "")
+    assert "there is no file or folder" in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_baselines_prune(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
