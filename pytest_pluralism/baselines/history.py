@@ -110,7 +110,7 @@ def _revision(path: Path, commit: str, date: str, tags: tuple[str, ...], subject
         return Revision(
             commit, date, tags, subject, {}, f"it has {size} bytes, more than the {MOST_BYTES} that are read"
         )
-    entries, problem = _parsed(_git(path.parent, "show", where), f"{path.as_posix()} of {commit[:10]}")
+    entries, problem = _parsed(_git(path.parent, "cat-file", "blob", where), f"{path.as_posix()} of {commit[:10]}")
     return Revision(commit, date, tags, subject, entries, problem)
 
 
