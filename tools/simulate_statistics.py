@@ -583,7 +583,7 @@ def simulate(n_runs: int, folder: Path, jobs: int = 2) -> dict[str, list[dict[st
 
 def _cell(key: str, value: Any) -> str:
     if isinstance(value, dict):
-        return "  ".join(f"{name} {number:.4f}" for name, number in value.items())
+        return "  ".join(_cell(name, number) for name, number in value.items())
     if isinstance(value, float):
         return f"{key} {value:.4f}"
     return str(value) if isinstance(value, str) else f"{key} {value}"
@@ -737,7 +737,9 @@ def tables(results: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
     }
     made["coverage-summary"] = _coverage_summary(results["coverage"])
     made["level-summary"] = _level_summary(results)
-    runs = ", ".join(f"{name.replace('_', ' ')} {rows[0]['n_runs']:,}" for name, rows in results.items())
+    runs = ", ".join(
+        f"{name.replace('_', ' ')} {rows[0]['n_runs']:,}" for name, rows in results.items() if "n_runs" in rows[0]
+    )
     made["runs"] = f"Runs behind each row: {runs}."
     return made
 
