@@ -47,6 +47,9 @@ def number_array(values: npt.ArrayLike, /, *, name: str, function: str) -> Float
         elif kind == "O" and not any(isinstance(one, (str, bytes)) for one in raw.flat):
             # Objects are read from their source: pandas knows better than numpy what its missing values are.
             array = np.asarray(values, dtype=np.float64)
+    except OverflowError as error:
+        must = f"of a magnitude up to {MOST_MAGNITUDE:g} (rescale it)"
+        raise invalid_parameter(name, function, must, "a larger number") from error
     except (TypeError, ValueError) as error:
         raise invalid_parameter(name, function, must, repr(values)[:80]) from error
     if array is None:
@@ -136,6 +139,9 @@ def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool
         raise invalid_parameter(name, function, "a real number", repr(value))
     try:
         number = float(value)
+    except OverflowError as error:
+        must = f"a real number of a magnitude up to {MOST_MAGNITUDE:g}"
+        raise invalid_parameter(name, function, must, "a larger one") from error
     except (TypeError, ValueError) as error:
         raise invalid_parameter(name, function, "a real number", repr(value)) from error
     if math.isnan(number) or (math.isinf(number) and not allow_infinite):

@@ -524,7 +524,8 @@ def _more_units(estimate: Estimate, bound: float) -> int | None:
     def width(clusters: int) -> float:
         growth = clusters / n_clusters
         if is_share(estimate):
-            n, error = estimate.n * growth, estimate.standard_error / math.sqrt(growth)
+            # Divided first, so that as many units as clusters stay exactly as many.
+            n, error = estimate.n / n_clusters * clusters, estimate.standard_error / math.sqrt(growth)
             low, high, _ = share_ends(estimate.value, error, n, clusters, level=level, method=estimate.method)
             return high - estimate.value if upper else estimate.value - low
         quantile = float(special.stdtrit(max(1.0, freedom * (clusters - 1)), tail))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -239,3 +240,25 @@ def test_the_advice_of_an_undecided_share():
 def test_errors(arguments, keywords, message):
     with pytest.raises(InvalidParameterError, match=message):
         clopper_pearson_interval(*arguments, **keywords)
+
+
+@pytest.mark.parametrize("method", ["auto", "wilson"])
+@pytest.mark.parametrize("n_yes", [0, 10, 12])
+@pytest.mark.parametrize("clusters", [None, [0, 0, 0, 1, 1, 2, 3, 4, 5, 5, 6, 7]])
+def test_without_its_units_a_share_has_the_same_interval_at_another_level(method, n_yes, clusters):
+    # Stretched as t's, that of 10 of 12 would end above 1 at 99 %, and contradict the p-value.
+    estimate = estimate_mean(yes_and_no(n_yes, 12), clusters=clusters, method=method)
+    bare = replace(estimate, values=(), unit_ids=(), clusters=())
+    for level in (1e-17, 0.5, 0.8, 0.99, 0.999):
+        anew, made = interval_at(estimate, level), interval_at(bare, level)
+        assert (made.low, made.high) == (anew.low, anew.high)
+        assert made.method.endswith("from the standard error")
+
+
+def test_plans_of_many_sizes_count_each_unit():
+    # 49 * (53 / 49) is a rounding above 53, which must not pass for units in clusters.
+    estimate = estimate_mean(yes_and_no(16, 49))
+    for n in (53, 63, 106):
+        least = power_of_gate(estimate, difference=0.15, n=n)
+        exact = [float(stats.binom.sf(stats.binom.isf(0.025, n, one - 0.15), n, one)) for one in (16 / 49, 33 / 49)]
+        assert least == pytest.approx(min(exact), abs=1e-12)

@@ -285,8 +285,9 @@ def allowance_of(method: str, /, *, level: float, n_clusters: float) -> float:
 def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estimate:
     """Return the same estimate with its interval at another confidence level.
 
-    The interval is made anew from the units when the estimate holds them. Else both its sides are stretched by the
-    ratio of the quantiles of Student's t, which keeps its degrees of freedom and its asymmetry; ``method`` says which.
+    The interval is made anew from the units when the estimate holds them, and that of a share from its counts and its
+    standard error. Else both its sides are stretched by the ratio of the quantiles of Student's t, which keeps its
+    degrees of freedom and its asymmetry; ``method`` says which.
 
     Parameters
     ----------
@@ -344,6 +345,12 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     error = estimate.standard_error
     if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
         return replace(estimate, low=math.nan, high=math.nan, confidence_level=level, method="unknown")
+    if is_share(estimate) and RESPONDENTS not in estimate.method and 0.0 <= estimate.value <= 1.0:
+        # Counts and the error say all that an interval of a share is made of; a stretched one would leave [0, 1].
+        low, high, how = share_ends(
+            estimate.value, error, estimate.n, estimate.n_clusters, level=level, method=estimate.method
+        )
+        return replace(estimate, low=low, high=high, confidence_level=level, method=f"{how}, from the standard error")
     freedom = _freedom(estimate)
     ratio = _quantile(freedom, level) / _quantile(freedom, estimate.confidence_level)
     if RESPONDENTS in estimate.method:

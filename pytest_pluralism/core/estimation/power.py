@@ -16,7 +16,7 @@ from pytest_pluralism.core.records import Estimate
 
 __all__ = ["power_of_gate", "smallest_detectable_difference", "units_needed"]
 
-#: No promise is worth more clusters than this.
+#: No promise is worth more clusters, or units, than this.
 _MOST_CLUSTERS = 100_000_000
 
 
@@ -235,7 +235,9 @@ class _Run:
             return 0.0
         tail = 0.5 - level / 2
         growth = clusters / self.n_clusters
-        units = exact_units(share, self.error / math.sqrt(growth), self.n * growth, clusters, tail)
+        # Divided first, so that as many units as clusters stay exactly as many.
+        n = self.n / self.n_clusters * clusters
+        units = exact_units(share, self.error / math.sqrt(growth), n, clusters, tail)
         whole = math.floor(units + 1e-9)
         if distance <= 0.0 or whole < 1:
             return 0.0
@@ -292,4 +294,6 @@ def _clusters_without_variance() -> int:
 def _n_units(n: int, function: str) -> int:
     if isinstance(n, (bool, np.bool_)) or not isinstance(n, (int, np.integer)) or n < 1:
         raise invalid_parameter("n", function, "an integer in [1, inf)", repr(n))
+    if n > _MOST_CLUSTERS:
+        raise invalid_parameter("n", function, f"at most {_MOST_CLUSTERS:,}", f"{float(min(n, 10**300)):g}")
     return int(n)

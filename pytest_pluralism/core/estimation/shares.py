@@ -148,7 +148,8 @@ def exact_units(share: float, error: float, n: float, n_clusters: float, tail: f
     freedom is. When all units agree there is no variance to be unsure of: then each cluster counts as one unit.
     """
     units = effective_units(share, error, n, n_clusters) if n_clusters < n else float(n)
-    if n_clusters >= n or not 0.0 < share < 1.0:
+    # At a level that rounds to 0 all quantiles are 0.
+    if n_clusters >= n or not 0.0 < share < 1.0 or tail >= 0.5:
         return units
     ratio = float(special.stdtrit(n - 1, tail)) / float(special.stdtrit(n_clusters - 1, tail))
     return units * ratio * ratio
