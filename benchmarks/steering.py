@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -47,9 +48,9 @@ def run(name: str, test: str, model: str) -> None:
         (Path(folder) / "test_steering.py").write_text(test, encoding="utf-8")
         words = ["-q", "-p", "no:cacheprovider", "--pluralism-answers=off", "--pluralism-report=r.json"]
         command = [sys.executable, "-m", "pytest", *words, f"--pluralism-model={model}"]
-        started = time.perf_counter()
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, cwd=folder, check=False, stdout=subprocess.DEVNULL)
-        seconds = time.perf_counter() - started
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         report = json.loads((Path(folder) / "r.json").read_text(encoding="utf-8"))
     verdicts = report["verdicts"]
     result = {
@@ -57,6 +58,8 @@ def run(name: str, test: str, model: str) -> None:
         "run": name,
         "model": model.partition(":")[2],
         "seconds": round(seconds, 1),
+        # With OMP_NUM_THREADS=1 this says what one free core would take, whatever else the machine does.
+        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         "asked": report["run"]["answers"]["computed"],
         "verdicts": len(verdicts),
         "errors": sum(verdict["outcome"] == "error" for verdict in verdicts),
