@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.records import FullAnswerPrompt, FullAnswerScores, Prompt, Survey, Turn
 
 __all__ = ["SCORINGS", "distributions", "whole_answer_requests"]
@@ -70,6 +71,11 @@ def distributions(found: Sequence[FullAnswerScores], scoring: str, /) -> np.ndar
     numpy.ndarray, shape (n_options,)
         Shares that sum to 1.
 
+    Raises
+    ------
+    InvalidParameterError
+        No answer is possible at all, or a likelihood is not a number.
+
     References
     ----------
     A. Holtzman et al., "Surface Form Competition", EMNLP 2021, arXiv:2104.08315 (``"pmi"``).
@@ -88,6 +94,11 @@ def distributions(found: Sequence[FullAnswerScores], scoring: str, /) -> np.ndar
             values = np.mean(one.n_bytes) * np.asarray(one.log_likelihoods_per_byte)
         else:
             values = np.asarray(one.pointwise_mutual_information)
+        if np.isnan(values).any() or not np.isfinite(values.max()):
+            raise InvalidParameterError(
+                "The answers to a question are all impossible for the model, or have no likelihood, so nothing can be "
+                "compared. Inspect the model's logits."
+            )
         weights = np.exp(values - values.max())
         rows.append(weights / weights.sum())
     return np.asarray(np.mean(rows, axis=0))
