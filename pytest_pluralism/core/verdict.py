@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import bound_p_value, interval_at
+from pytest_pluralism.core.estimation.intervals import bound_p_value, interval_at, interval_spread
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
 from pytest_pluralism.core.estimation.shares import is_share, share_ends
 from pytest_pluralism.core.parameters import real_number, same_length
@@ -525,8 +525,11 @@ def _more_units(estimate: Estimate, bound: float) -> int | None:
         growth = clusters / n_clusters
         if is_share(estimate):
             # Divided first, so that as many units as clusters stay exactly as many.
-            n, error = estimate.n / n_clusters * clusters, estimate.standard_error / math.sqrt(growth)
-            low, high, _ = share_ends(estimate.value, error, n, clusters, level=level, method=estimate.method)
+            n, error = estimate.n / n_clusters * clusters, interval_spread(estimate) / math.sqrt(clusters)
+            left = max(1.0, freedom * (clusters - 1))
+            low, high, _ = share_ends(
+                estimate.value, error, n, clusters, level=level, method=estimate.method, freedom=left
+            )
             return high - estimate.value if upper else estimate.value - low
         quantile = float(special.stdtrit(max(1.0, freedom * (clusters - 1)), tail))
         return half / math.sqrt(growth) * quantile / now

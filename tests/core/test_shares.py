@@ -69,11 +69,11 @@ def test_wilson_is_there_by_name():
     values = yes_and_no(5, 8)
     alone = estimate_mean(values, method="wilson")
     assert (alone.low, alone.high, alone.method) == (*wilson_interval(5, 8), "wilson")
-    clusters = [0, 0, 1, 2, 1, 1, 2, 2]
+    clusters = [0, 0, 1, 1, 2, 2, 3, 3]
     clustered = estimate_mean(values, clusters=clusters, method="wilson")
     error = clustered_standard_error(values, clusters=clusters)
     effective = (5 / 8 * 3 / 8) / error**2
-    z = stats.t.ppf(0.975, 2)
+    z = stats.t.ppf(0.975, 3)
     middle = (5 / 8 + z**2 / 2 / effective) / (1 + z**2 / effective)
     assert (clustered.low + clustered.high) / 2 == pytest.approx(middle, rel=1e-9)
     assert interval_at(clustered, 0.9).method == "wilson, clustered, from the units"
@@ -244,7 +244,7 @@ def test_errors(arguments, keywords, message):
 
 @pytest.mark.parametrize("method", ["auto", "wilson"])
 @pytest.mark.parametrize("n_yes", [0, 10, 12])
-@pytest.mark.parametrize("clusters", [None, [0, 0, 0, 1, 1, 2, 3, 4, 5, 5, 6, 7]])
+@pytest.mark.parametrize("clusters", [None, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]])
 def test_without_its_units_a_share_has_the_same_interval_at_another_level(method, n_yes, clusters):
     # Stretched as t's, that of 10 of 12 would end above 1 at 99 %, and contradict the p-value.
     estimate = estimate_mean(yes_and_no(n_yes, 12), clusters=clusters, method=method)
@@ -262,3 +262,21 @@ def test_plans_of_many_sizes_count_each_unit():
         least = power_of_gate(estimate, difference=0.15, n=n)
         exact = [float(stats.binom.sf(stats.binom.isf(0.025, n, one - 0.15), n, one)) for one in (16 / 49, 33 / 49)]
         assert least == pytest.approx(min(exact), abs=1e-12)
+
+
+def test_one_cluster_that_holds_most_units_makes_the_interval_wide_instead_of_wrong():
+    # Its residuals nearly balance themselves, so that the plain clustered error is far too small.
+    generator = np.random.default_rng(3)
+    sizes = [2] * 9 + [200]
+    clusters = np.repeat(np.arange(10), sizes)
+    wrong = 0
+    for _ in range(60):
+        shared, own = generator.normal(size=10)[clusters], generator.normal(size=218)
+        estimate = estimate_mean((0.55 * shared + 0.83 * own > 0).astype(float), clusters=clusters)
+        wrong += not estimate.low <= 0.5 <= estimate.high
+        for side, end in (("greater", estimate.low), ("less", estimate.high)):
+            # From one level to the other and back: the p-value of an end is its level.
+            if 1e-9 < end < 1 - 1e-9:
+                assert bound_p_value(estimate, end, alternative=side) == pytest.approx(0.025, rel=1e-3)
+    assert wrong <= 4
+    assert estimate.degrees_of_freedom < 2

@@ -348,7 +348,13 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     if is_share(estimate) and RESPONDENTS not in estimate.method and 0.0 <= estimate.value <= 1.0:
         # Counts and the error say all that an interval of a share is made of; a stretched one would leave [0, 1].
         low, high, how = share_ends(
-            estimate.value, error, estimate.n, estimate.n_clusters, level=level, method=estimate.method
+            estimate.value,
+            error,
+            estimate.n,
+            estimate.n_clusters,
+            level=level,
+            method=estimate.method,
+            freedom=_freedom(estimate),
         )
         return replace(estimate, low=low, high=high, confidence_level=level, method=f"{how}, from the standard error")
     freedom = _freedom(estimate)
@@ -368,7 +374,8 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
 def interval_spread(estimate: Estimate, /) -> float:
     """Return the standard deviation between clusters that an estimate's interval is made with."""
     error = estimate.standard_error
-    if _method_of(estimate) in ("skewness", "outer", "satterthwaite") and len(estimate.values) == estimate.n and error:
+    corrected = ("skewness", "outer", "satterthwaite", EXACT, WILSON)
+    if _method_of(estimate) in corrected and len(estimate.values) == estimate.n and error:
         error = _unequal(np.asarray(estimate.values), cluster_codes_of(estimate), None)[1]
     return error * math.sqrt(estimate.n_clusters)
 
@@ -437,7 +444,9 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
         return math.nan
     value, error, n_clusters = estimate.value, estimate.standard_error, estimate.n_clusters
     if is_share(estimate) and RESPONDENTS not in estimate.method:
-        return share_p_value(estimate, limit, side)
+        freedom = _freedom(estimate)
+        error = interval_spread(estimate) / math.sqrt(n_clusters)
+        return share_p_value(estimate, limit, side, error=error, freedom=freedom)
     if error == 0.0:
         return 0.0 if side * (value - limit) > 0 else 1.0
     how = _method_of(estimate)
@@ -558,7 +567,10 @@ def _ends(
         return math.nan, math.nan, "unknown: one cluster has all the weight", None
     two_way = others is not None
     if method in (EXACT, WILSON):
-        return *share_ends(value, error, len(array), n_clusters, level=level, method=method), None
+        # A cluster that holds most units makes the plain error too small, and unsure: nothing balances its residuals.
+        _, error, freedom = _unequal(array, codes, None)
+        ends = share_ends(value, error, len(array), n_clusters, level=level, method=method, freedom=freedom)
+        return *ends, None if freedom == n_clusters - 1 else freedom
     if method in _BOOTSTRAPS:
         low, high = bootstrap_interval(
             array, clusters=codes, confidence_level=level, method=method, n_resamples=n_resamples, rng=rng

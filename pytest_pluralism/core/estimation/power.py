@@ -205,7 +205,6 @@ class _Run:
     freedom_of_a_cluster: float
     method: str
     share: float | None
-    error: float
     n: int
     n_clusters: int
 
@@ -234,10 +233,10 @@ class _Run:
         if not 0.0 < share < 1.0 and clusters < _clusters_of_constant_share():
             return 0.0
         tail = 0.5 - level / 2
-        growth = clusters / self.n_clusters
         # Divided first, so that as many units as clusters stay exactly as many.
         n = self.n / self.n_clusters * clusters
-        units = exact_units(share, self.error / math.sqrt(growth), n, clusters, tail)
+        freedom = max(1.0, self.freedom_of_a_cluster * (clusters - 1))
+        units = exact_units(share, self.spread / math.sqrt(clusters), n, clusters, tail, freedom)
         whole = math.floor(units + 1e-9)
         if distance <= 0.0 or whole < 1:
             return 0.0
@@ -256,7 +255,6 @@ def _run(estimate: Estimate, function: str) -> _Run:
         freedom_of_a_cluster=1.0 if freedom is None else freedom / (estimate.n_clusters - 1),
         method=estimate.method,
         share=estimate.value if is_share(estimate) else None,
-        error=estimate.standard_error,
         n=estimate.n,
         n_clusters=estimate.n_clusters,
     )

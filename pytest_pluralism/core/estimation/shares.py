@@ -128,34 +128,37 @@ def effective_units(share: float, error: float, n: float, n_clusters: float) -> 
 
 
 def share_ends(
-    share: float, error: float, n: float, n_clusters: float, /, *, level: float, method: str
+    share: float, error: float, n: float, n_clusters: float, /, *, level: float, method: str, freedom: float
 ) -> tuple[float, float, str]:
-    """Return the ends of a share's interval and how they were made; ``error`` is its clustered standard error."""
+    """Return the ends of a share's interval and how they were made; ``error`` is its clustered standard error.
+
+    ``freedom`` are the degrees of freedom of that error: G - 1, or fewer where clusters are of unequal sizes.
+    """
     tail = 0.5 - level / 2
     clustered = n_clusters < n
     if method.startswith(WILSON):
-        quantile = -float(special.stdtrit(n_clusters - 1, tail)) if clustered else -float(special.ndtri(tail))
+        quantile = -float(special.stdtrit(freedom, tail)) if clustered else -float(special.ndtri(tail))
         units = effective_units(share, error, n, n_clusters) if clustered else float(n)
         return *_wilson(share, units, quantile), "wilson, clustered" if clustered else "wilson"
-    units = exact_units(share, error, n, n_clusters, tail)
+    units = exact_units(share, error, n, n_clusters, tail, freedom)
     return *_exact(share * units, units, tail, share), f"{EXACT}, clustered" if clustered else EXACT
 
 
-def exact_units(share: float, error: float, n: float, n_clusters: float, tail: float) -> float:
+def exact_units(share: float, error: float, n: float, n_clusters: float, tail: float, freedom: float) -> float:
     """Return how many units an exact interval may count on: all of them, or fewer when they come in clusters.
 
-    Korn and Graubard: the effective units, shortened by how much wider Student's t with the clusters' degrees of
-    freedom is. When all units agree there is no variance to be unsure of: then each cluster counts as one unit.
+    Korn and Graubard: the effective units, shortened by how much wider Student's t with the degrees of freedom of the
+    clustered error is. When all units agree there is no variance to be unsure of: then each cluster counts as one unit.
     """
     units = effective_units(share, error, n, n_clusters) if n_clusters < n else float(n)
     # At a level that rounds to 0 all quantiles are 0.
     if n_clusters >= n or not 0.0 < share < 1.0 or tail >= 0.5:
         return units
-    ratio = float(special.stdtrit(n - 1, tail)) / float(special.stdtrit(n_clusters - 1, tail))
+    ratio = float(special.stdtrit(n - 1, tail)) / float(special.stdtrit(freedom, tail))
     return units * ratio * ratio
 
 
-def share_p_value(estimate: Estimate, limit: float, side: float) -> float:
+def share_p_value(estimate: Estimate, limit: float, side: float, /, *, error: float, freedom: float) -> float:
     """Return the one-sided p-value that agrees with a share's interval; ``side`` is 1 for "greater", else -1.
 
     Exact intervals are inverted; in clusters a p-value above one half is given as 1. Wilson's interval holds the
@@ -167,9 +170,9 @@ def share_p_value(estimate: Estimate, limit: float, side: float) -> float:
         return 0.0 if side * (share - limit) > 0 else 1.0
     clustered = "clustered" in estimate.method
     if estimate.method.startswith(WILSON):
-        units = effective_units(share, estimate.standard_error, n, n_clusters) if clustered else float(n)
+        units = effective_units(share, error, n, n_clusters) if clustered else float(n)
         statistic = -(side * (share - limit) * math.sqrt(units) / math.sqrt(limit * (1.0 - limit)))
-        return float(special.stdtr(n_clusters - 1, statistic) if clustered else special.ndtr(statistic))
+        return float(special.stdtr(freedom, statistic) if clustered else special.ndtr(statistic))
     if side < 0:
         share, limit = 1.0 - share, 1.0 - limit
     if share == 0.0:
@@ -180,7 +183,7 @@ def share_p_value(estimate: Estimate, limit: float, side: float) -> float:
 
     def lower_end(log_tail: float) -> float:
         tail = math.exp(log_tail)
-        units = exact_units(share, estimate.standard_error, n, n_clusters, tail)
+        units = exact_units(share, error, n, n_clusters, tail, freedom)
         return _exact(share * units, units, tail, share)[0]
 
     low, high = _LEAST_LOG_TAIL, math.log(0.499)
