@@ -369,6 +369,11 @@ class Judge:
             if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
                 reason = "stored as the baseline"
                 return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=reason)
+            if named.is_reference:
+                raise BaselineError(
+                    "against='baseline' compares with stored results, and --pluralism-baseline=reference is a model. "
+                    "Leave against= out to compare with the reference model, or name a folder."
+                )
             file = baselines.file(named, model_name)
             entries = baselines.entries(named, model_name, update)
             about["file"] = str(file)

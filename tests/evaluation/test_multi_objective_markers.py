@@ -256,6 +256,15 @@ def test_an_improvement_on_a_stored_baseline(project):
     result.stdout.no_fnmatch_line("*unused in b.json*")
 
 
+def test_the_reference_model_is_no_stored_baseline(project):
+    write(project, 'pareto_improvement("objectives.json", candidate="new", against="baseline", at_least=0.0)')
+    models = ("--pluralism-model=skill:0.8", "--pluralism-reference-model=skill:0.5")
+    _, (verdict,) = report_of(project, *models, "--pluralism-baseline=reference")
+    assert verdict["outcome"] == "error"
+    assert "Leave against= out to compare with the reference model" in verdict["reason"]
+    assert "--pluralism-update-baseline" not in verdict["reason"]
+
+
 def test_a_baseline_of_other_objectives_is_not_compared(project):
     marker = 'pareto_improvement("objectives.json", candidate="old", against="baseline", at_least=0.0)'
     write(project, marker)
