@@ -11,7 +11,17 @@ from pytest_pluralism.evaluation.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.protocols import FIXED
 from pytest_pluralism.evaluation.whole_answers import whole_answer_requests
 
-__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+__all__ = [
+    "ASKING",
+    "DATASET",
+    "EXAMPLE",
+    "KEYWORDS",
+    "asking_of",
+    "check_asked",
+    "plan",
+    "populations_of",
+    "survey_of",
+]
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "scoring")
@@ -30,20 +40,12 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     PluralismError
         The survey or the population is wrong, or a question cannot be asked.
     """
-    asking = _asking(planning)
-    refusals = planning.choose("refusals")
-    if refusals not in ("keep", "drop", "separate"):
-        must = "'keep', 'drop' or 'separate'"
-        raise invalid_parameter("refusals", planning.measure.name, must, repr(refusals))
-    survey = planning.load_survey(planning.dataset, refusals)
-    populations = _populations(survey, planning.keywords.get("population"))
+    asking = asking_of(planning)
+    survey, refusals = survey_of(planning)
+    populations = populations_of(survey, planning.keywords.get("population"))
     if asking is None:
         return []
-    # A question that cannot be asked is found now, not when the model has been loaded.
-    if asking.scoring == "letters":
-        requests(survey, asking)
-    else:
-        whole_answer_requests(survey, (), repetitions=1, template=asking.template, seed=asking.seed)
+    check_asked(survey, asking)
     return [
         planning.planned(
             DistributionalEvaluation(survey, asking, population),
@@ -55,7 +57,25 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     ]
 
 
-def _asking(planning: Planning) -> AskSettings | None:
+def survey_of(planning: Planning, /) -> tuple[Survey, str]:
+    """Return the survey that a marker names, and how refusals are treated."""
+    refusals = planning.choose("refusals")
+    if refusals not in ("keep", "drop", "separate"):
+        must = "'keep', 'drop' or 'separate'"
+        raise invalid_parameter("refusals", planning.measure.name, must, repr(refusals))
+    return planning.load_survey(planning.dataset, refusals), refusals
+
+
+def check_asked(survey: Survey, asking: AskSettings, /) -> None:
+    """Find a question that cannot be asked now, and not when the model has been loaded."""
+    if asking.scoring == "letters":
+        requests(survey, asking)
+    else:
+        whole_answer_requests(survey, (), repetitions=1, template=asking.template, seed=asking.seed)
+
+
+def asking_of(planning: Planning, /) -> AskSettings | None:
+    """Return how the model is asked; ``None`` where that is wrong, which is said among the problems."""
     keywords, problems = planning.keywords, planning.problems
     chosen = {name: planning.choose(name) for name in ASKING}
     protocols = ("sound", *FIXED)
@@ -83,7 +103,7 @@ def _asking(planning: Planning) -> AskSettings | None:
         return None
 
 
-def _populations(survey: Survey, wanted: Any) -> list[str | None]:
+def populations_of(survey: Survey, wanted: Any, /) -> list[str | None]:
     """Return the populations to compare with: one verdict each; ``None`` makes them the units."""
     from pytest_pluralism.datasets import resolve_populations
 

@@ -28,6 +28,13 @@ MEASURES: dict[str, Measure] = {
             highest=1.0,
         ),
         Measure(
+            "answer_entropy",
+            "higher",
+            "answer entropy",
+            "Shannon entropy, in bits, of the answers of a model to the questions of a survey",
+            lowest=0.0,
+        ),
+        Measure(
             "overton_coverage",
             "higher",
             "Overton coverage",
@@ -85,6 +92,7 @@ MEASURES: dict[str, Measure] = {
 #: The module that plans the gates of each marker; imported when a test first has that marker.
 PLANNERS: dict[str, str] = {
     "js_distance": "pytest_pluralism.evaluation.distributional_planner",
+    "answer_entropy": "pytest_pluralism.evaluation.answer_entropy",
     "steering_faithfulness": "pytest_pluralism.evaluation.steerable_planner",
     "trade_off_steerability": "pytest_pluralism.evaluation.trade_off_planner",
     "pareto_improvement": "pytest_pluralism.evaluation.pareto_planner",

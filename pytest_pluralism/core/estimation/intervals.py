@@ -43,7 +43,6 @@ __all__ = [
     "clustered_standard_error",
     "estimate_mean",
     "interval_at",
-    "interval_spread",
     "units_of",
 ]
 

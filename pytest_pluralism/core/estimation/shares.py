@@ -14,14 +14,7 @@ from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.parameters import real_number, unit_interval
 from pytest_pluralism.core.records import Estimate
 
-__all__ = [
-    "clopper_pearson_interval",
-    "effective_units",
-    "is_share",
-    "share_ends",
-    "share_p_value",
-    "wilson_interval",
-]
+__all__ = ["clopper_pearson_interval", "wilson_interval"]
 
 #: The names of the methods, as ``Estimate.method`` begins with them.
 WILSON, EXACT = "wilson", "clopper-pearson"
