@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Provenance, ReportEntry, Scores
     from pytest_pluralism.evaluation.engine import Engine
     from pytest_pluralism.evaluation.planning import PlannedGate
+    from pytest_pluralism.evaluation.rounds import Evaluation
+    from pytest_pluralism.forecast import Forecast
     from pytest_pluralism.models.answers import AnswerStore
     from pytest_pluralism.models.protocol import LanguageModel, Progress
 
@@ -172,32 +174,41 @@ class PluralismSession:
     def forecast(self, items: Sequence[pytest.Item]) -> list[str]:
         """Return what the run would compute, in lines; no network is loaded, and nothing is asked."""
         from pytest_pluralism.core.messages import harmless
-        from pytest_pluralism.forecast import Forecast, forecast, forecast_lines
-        from pytest_pluralism.models.lazy import FILES, LazyModel
-        from pytest_pluralism.models.specification import parse_model_spec
+        from pytest_pluralism.forecast import forecast_lines
 
         found = []
         for spec in self.settings["model"]:
-            evaluations = [plan.evaluation for item in items for plan in plans_of(item, spec)]
-            model = None
-            notes = []
-            with contextlib.suppress(PluralismError):
-                if parse_model_spec(spec).kind in FILES:
-                    try:
-                        model = self.load_model(spec)
-                    except PluralismError as error:
-                        notes.append(f"ERROR {error}")
-            lazy = model if isinstance(model, LazyModel) and not model.is_loaded else None
-            try:
-                one = forecast(model_id(spec), evaluations, lazy, self.store)
-            except PluralismError as error:
-                one = Forecast(model_id(spec), len(evaluations), notes=[f"ERROR {error}"])
-            one.notes += notes
-            found.append(one)
-            if model is not None:
-                model.close()
+            plans = [plan for item in items for plan in plans_of(item, spec)]
+            found.append(self._forecast_of(spec, [plan.evaluation for plan in plans]))
+            if any(named.is_reference for named in self.baselines.named):
+                beside = [plan.evaluation for plan in plans if plan.gate is not None and plan.gate.needs_baseline]
+                found.append(self._forecast_of(self.settings["reference_model"], beside))
         lines = forecast_lines(found) or ["no model: name one with --pluralism-model SPEC"]
         return [harmless(line) for line in [*lines, *dict.fromkeys(self.notes)]]
+
+    def _forecast_of(self, spec: str, evaluations: Sequence[Evaluation]) -> Forecast:
+        """Return what the run would ask of one model, which is named by its files and not loaded."""
+        from pytest_pluralism.forecast import Forecast, forecast
+        from pytest_pluralism.models.lazy import FILES, LazyModel
+        from pytest_pluralism.models.specification import parse_model_spec
+
+        model = None
+        notes = []
+        with contextlib.suppress(PluralismError):
+            if parse_model_spec(spec).kind in FILES:
+                try:
+                    model = self.load_model(spec)
+                except PluralismError as error:
+                    notes.append(f"ERROR {error}")
+        lazy = model if isinstance(model, LazyModel) and not model.is_loaded else None
+        try:
+            one = forecast(model_id(spec), evaluations, lazy, self.store)
+        except PluralismError as error:
+            one = Forecast(model_id(spec), len(evaluations), notes=[f"ERROR {error}"])
+        one.notes += notes
+        if model is not None:
+            model.close()
+        return one
 
     def judge(self, plan: PlannedGate, model_of: ModelOf, nodeid: str, test: str) -> list[ReportEntry]:
         """Return the verdicts of a promise with what a report says about them: one, or one for each baseline."""

@@ -116,6 +116,9 @@ def decide(
     - ``max_increase`` or ``max_decrease`` without a ``change``, or with a change of other units than the estimate's:
       other names where both keep them, else another number of them (INCONCLUSIVE).
 
+    A bound that such a value breaks is INCONCLUSIVE, too: what is not believed is not believed either way, and an
+    inconclusive promise fails its test unless the run says otherwise.
+
     The rule on spread has one exception, the unchanged model. When no unit changed by more than the noise floor
     (with a noise floor of 0: every difference is 0 up to rounding, ``ROUNDING``), the change is not a quantity
     that happens to show no spread, it is the absence of one, and the promise not to change is kept whatever the margin.

@@ -414,7 +414,9 @@ def _kept(question: Question) -> list[int]:
     return [index for index in range(len(question.options)) if index not in question.refusals]
 
 
-def _over_kept(question: Question, probabilities: Sequence[float], kept: list[int]) -> tuple[np.ndarray, float]:
+def _over_kept(
+    question: Question, probabilities: Sequence[float], kept: list[int], who: str = "everybody"
+) -> tuple[np.ndarray, float]:
     """Return the distribution over the kept options, and the mass on the others."""
     values = np.asarray(probabilities, dtype=np.float64)
     if len(values) == len(kept):
@@ -423,7 +425,7 @@ def _over_kept(question: Question, probabilities: Sequence[float], kept: list[in
     total = float(inside.sum())
     if total <= 0.0:
         raise DatasetError(
-            f"Question {question.question_id!r}: everybody refused, so that no answer is left to compare. "
+            f"Question {question.question_id!r}: {who} refused, so that no answer is left to compare. "
             "Use refusals='keep' to compare the refusals too."
         )
     return inside / total, 1.0 - total
@@ -433,7 +435,7 @@ def _unit(
     question: Question, row: AnswerDistribution, model: ModelDistribution, by_population: bool, base: float
 ) -> UnitScore:
     kept = _kept(question)
-    ours, our_refusals = _over_kept(question, model.probabilities, kept)
+    ours, our_refusals = _over_kept(question, model.probabilities, kept, "the model")
     theirs, their_refusals = _over_kept(question, row.probabilities, kept)
     details: dict[str, Any] = {
         **({"top_token": model.top_token} if model.top_token else {}),

@@ -41,7 +41,7 @@ def whole_answer_requests(
     return tuple(
         tuple(
             FullAnswerPrompt(
-                Prompt(question.text, (), examples=turns, template=template),  # type: ignore[arg-type]
+                Prompt(question.text, (), examples=turns, template=template),
                 tuple(question.options),
             )
             for turns in shared
