@@ -17,7 +17,7 @@ from pytest_pluralism.report.forms import missing_extra
 from pytest_pluralism.run_baselines import REFERENCE, named_place
 from pytest_pluralism.settings import SETTINGS, Setting, Settings
 
-__all__ = ["SETTINGS", "Setting", "Settings", "add_options", "resolve", "tell_apart"]
+__all__ = ["SETTINGS", "Setting", "Settings", "add_options", "refuse_misspelt", "resolve", "tell_apart"]
 
 #: Options whose value may be left out, and what they mean then. What follows them is a test, never a value.
 ALONE = {"--pluralism-update-baseline": "all", "--pluralism-aa": "10"}
@@ -167,6 +167,30 @@ def _beside(folder: Path, text: str, *, named: bool = False) -> str:
         return text
     path = Path(text).expanduser()
     return text if path.is_absolute() else os.path.relpath(folder / path)
+
+
+def refuse_misspelt(config: pytest.Config, settings: Settings, /, *, known_kinds: bool) -> None:
+    """Stop the run where a name can be no model of ours, and no hook of the project can know it either."""
+    chosen = [name for name in ("model", "reference_model", "entailment_model") if settings[name]]
+    if not chosen:
+        return
+    from pytest_pluralism.core.errors import ModelError
+    from pytest_pluralism.models import specification
+
+    for name in chosen:
+        entails = name == "entailment_model"
+        parse = specification.parse_entailment_spec if entails else specification.parse_model_spec
+        hook = (
+            config.hook.pytest_pluralism_load_entailment_model if entails else config.hook.pytest_pluralism_load_model
+        )
+        value = settings[name]
+        for spec in value if isinstance(value, tuple) else (value,):
+            if len(hook.get_hookimpls()) > 1 or (known_kinds and spec.partition(":")[0] not in specification.KINDS):
+                continue
+            try:
+                parse(spec)
+            except ModelError as error:
+                raise pytest.UsageError(f"--pluralism-{name.replace('_', '-')}: {error}") from None
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     session = PluralismSession(config, options.resolve(config))
     # Other names may belong to a hook in a conftest.py that is read while tests are collected.
-    _refuse_misspelt(config, session.settings, known_kinds=True)
+    options.refuse_misspelt(config, session.settings, known_kinds=True)
     names = [model_id(spec) for spec in session.settings["model"]]
     for name in names:
         if names.count(name) > 1:
@@ -72,30 +72,6 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         config.pluginmanager.register(Worker(session), "pluralism-worker")
     surroundings.register(config, session)
-
-
-def _refuse_misspelt(config: pytest.Config, settings: options.Settings, *, known_kinds: bool) -> None:
-    """Stop the run where a name can be no model of ours, and no hook of the project can know it either."""
-    chosen = [name for name in ("model", "reference_model", "entailment_model") if settings[name]]
-    if not chosen:
-        return
-    from pytest_pluralism.core.errors import ModelError
-    from pytest_pluralism.models import specification
-
-    for name in chosen:
-        entails = name == "entailment_model"
-        parse = specification.parse_entailment_spec if entails else specification.parse_model_spec
-        hook = (
-            config.hook.pytest_pluralism_load_entailment_model if entails else config.hook.pytest_pluralism_load_model
-        )
-        value = settings[name]
-        for spec in value if isinstance(value, tuple) else (value,):
-            if len(hook.get_hookimpls()) > 1 or (known_kinds and spec.partition(":")[0] not in specification.KINDS):
-                continue
-            try:
-                parse(spec)
-            except ModelError as error:
-                raise pytest.UsageError(f"--pluralism-{name.replace('_', '-')}: {error}") from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -131,7 +107,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Read every marker, and let the tests whose markers are wrong report that before a model loads."""
     settings = config.stash[SESSION].settings
     if not hasattr(config, "workerinput"):
-        _refuse_misspelt(config, settings, known_kinds=False)
+        options.refuse_misspelt(config, settings, known_kinds=False)
     for item in items:
         if not any(mark.name in MEASURES for mark in item.iter_markers()):
             continue

@@ -60,7 +60,9 @@ def test_beside_a_stored_baseline(project: pytest.Pytester) -> None:
 def test_the_plan_counts_what_the_reference_model_is_asked(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=BODY)
     result = project.runpytest_inprocess("--pluralism-model=table:plain*8", *REFERENCE, "--pluralism-plan")
-    result.stdout.fnmatch_lines(["*: 2 gates", "  144 prompts asked, 72 *", "table:plain: 1 gate", "  72 prompts asked*"])
+    result.stdout.fnmatch_lines(
+        ["*: 2 gates", "  144 prompts asked, 72 *", "table:plain: 1 gate", "  72 prompts asked*"]
+    )
 
 
 @pytest.mark.parametrize(
