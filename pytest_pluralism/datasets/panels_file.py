@@ -126,6 +126,10 @@ def _from_entries(
             if lacking:
                 problems.add(where, f"lacks {lacking[0]!r} (it has {', '.join(map(repr, entry))})")
                 continue
+            about = next((name for name in JUROR_FIELDS if name != "juror" and name in entry), None)
+            if about is not None:
+                problems.add(where, f"{about!r} is about the juror: give it in a row of the juror, without 'utility'")
+                continue
             query, response = entry["query"], entry.get("response", ONLY)
             votes.append(ReadVote(entry["juror"], query, response, entry["utility"], where))
         elif "juror" in entry:

@@ -220,6 +220,7 @@ def cross_validate(
         raise invalid_parameter("held_out", "cross_validate", "'votes' or 'responses'", repr(held_out))
     if n_folds < 2:
         raise invalid_parameter("n_folds", "cross_validate", "an integer of at least 2", repr(n_folds))
+    _refuse_other_scale(panel)
     from pytest_pluralism.core.estimation import estimate_mean
 
     who, what, said = panel.vote_jurors, panel.vote_responses, panel.utilities
@@ -269,6 +270,16 @@ def cross_validate(
         "gain": {"value": gain.value, "low": gain.low, "high": gain.high},
         "residual": _parts(residual, who, what, group, len(embeddings)),
     }
+
+
+def _refuse_other_scale(panel: Panel) -> None:
+    """Refuse utilities that do not end at 1, which a fit would cut off there."""
+    scale = panel.scale
+    if not scale.mapped and (scale.lowest < 0.0 or scale.highest > 1.0):
+        raise DatasetError(
+            f"Panel {panel.name}: jurors are fitted to utilities in [0, 1], and its scale keeps "
+            f"[{scale.lowest:g}, {scale.highest:g}] as it is. Leave out 'mapped': false, so that it is mapped."
+        )
 
 
 def group_codes(panel: Panel, by: str | None = None, /) -> IntArray:
@@ -360,6 +371,7 @@ class FittedJurors:
             If the encoder is not installed.
         """
         yield from ()
+        _refuse_other_scale(panel)
         n_judged = len(np.unique(panel.vote_responses))
         if panel.n_votes < LEAST_VOTES or n_judged < LEAST_RESPONSES:
             raise DatasetError(

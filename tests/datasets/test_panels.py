@@ -255,6 +255,7 @@ def test_a_juror_with_a_statement_needs_no_vote(tmp_path: Path) -> None:
     [
         ({"juror": "x", "query": "q", "utilty": 1}, ["unknown field 'utilty'", "'utility'"]),
         ({"juror": "x", "utility": 1}, ["lacks 'query'"]),
+        ({"juror": "x", "query": "q", "utility": 1, "weight": 3}, ["'weight' is about the juror", "without 'utility'"]),
         ({"juror": 3, "query": "q", "utility": 1}, ["'juror' must be a non-empty string", "3"]),
         ({"juror": "x", "query": "q", "utility": True}, ["must be a finite number", "True"]),
         ({"juror": "x", "query": "q", "utility": "high"}, ["must be a finite number", "'high'"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def planted(seed: int = 0, *, n_jurors: int = 60, n_texts: int = 80, noise: floa
         values[who, what],
     )
     return panel, vectors, side[:, 0]
+
+
+def test_utilities_that_do_not_end_at_1_are_refused() -> None:
+    panel, vectors, _ = planted()
+    tens = dataclasses.replace(panel, scale=UtilityScale(0, 10, mapped=False))
+    with pytest.raises(DatasetError, match=r"utilities in \[0, 1\], and its scale keeps \[0, 10\] as it is. Leave out"):
+        cross_validate(tens, vectors)
 
 
 def embed_from(vectors: np.ndarray) -> Any:
