@@ -228,6 +228,7 @@ class Judge:
         result = []
         for place, beside in enumerate(compared):
             own = floors.at_least(beside.floor)
+            self._tell_wider_margin(key, gate, own)
             # The absolute part of a promise is judged once.
             part = gate if place == 0 else replace(gate, at_least=None, at_most=None)
             entry = ReportEntry(
@@ -287,7 +288,8 @@ class Judge:
             result.problem = str(error)
             return result
         stored: Mapping[str, Any] = entry or {}
-        result.floor = stored.get("noise_floor") or 0.0
+        # A file that anybody may edit cannot make the margin wider than rounding is known to be.
+        result.floor = min(stored.get("noise_floor") or 0.0, _usual_noise_floor(provenance))
         then = stored.get("groups")
         if isinstance(then, dict):
             now = measured.scores.details.get("by_group", {})
@@ -301,6 +303,16 @@ class Judge:
             result.about["differs"] = moved
             result.floor = max(result.floor, _usual_noise_floor(provenance))
         return result
+
+    def _tell_wider_margin(self, key: str, gate: Gate, floors: NoiseFloors) -> None:
+        """Say where numeric noise is above what was promised, so that the margin is not the promise."""
+        for name in ("max_increase", "max_decrease"):
+            promised = getattr(gate, name)
+            if promised is not None and 0.0 < promised < floors.mean:
+                self._session.notes.append(
+                    f"{key}: {name}={promised:g} is below the numeric noise of the model, so that its margin is "
+                    f"{floors.mean:.2g}"
+                )
 
     def _of_reference(self, measured: Measured, model_of: ModelOf) -> dict[str, Any]:
         """Measure the same of the reference model, in the form of a stored entry."""

@@ -62,7 +62,8 @@ def history_of(file: BaselineFile, /, *, most: int = 100) -> list[Revision]:
         "log", f"--max-count={most}", "--decorate-refs=refs/tags", f"--format={form}", "--", f"./{path.name}",
     )  # fmt: skip
     found = []
-    for line in reversed(log.splitlines()):
+    # Not splitlines: a subject may hold what it takes for an end of a line.
+    for line in reversed([line for line in log.split("\n") if line]):
         commit, date, refs, subject = line.split(_BETWEEN, 3)
         tags = tuple(one.strip().removeprefix("tag: ") for one in refs.split(",") if one.strip())
         found.append(_revision(path, commit, date, tags, subject))

@@ -43,7 +43,8 @@ def _revisions(file: str) -> Sequence[Revision]:
 
     try:
         found = history_of(LocalFile(Path(file)), most=MOST_REVISIONS)
-    except BaselineError:
+    except (BaselineError, ValueError, TypeError, ArithmeticError, OSError):
+        # An old file that cannot be read is no reason to lose the report of this run.
         return ()
     # Without a commit it is the file as it is, which is no release.
     return [one for one in found if one.commit]

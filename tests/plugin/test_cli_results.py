@@ -199,7 +199,8 @@ def test_history(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, values in enumerate((OLD, SAME, WORSE)):
         merge_entries(folder / "m.json", "m", {KEY: entry(values, sha256=f"{number}" * 64)})
         git(folder, "add", ".")
-        git(folder, "commit", "--message", f"release {number}")
+        # Whatever a subject holds, it is one line to git.
+        git(folder, "commit", "--message", f"release\u2028{number}\x0b\x85")
         git(folder, "tag", f"v{number}")
     merge_entries(folder / "m.json", "m", {KEY: entry(OLD)})
     code, out, err = command(capsys, "history", folder, "--key", "*North", "--json")
