@@ -202,7 +202,7 @@ def _check(values: Mapping[str, Any]) -> None:
     if twice is not None:
         raise pytest.UsageError(
             "--pluralism-baseline is there several times, so that each needs a name of its own, such as "
-            "--pluralism-baseline last=pluralism-baselines. Got {', '.join(values['baseline'])}."
+            f"--pluralism-baseline last={values['baseline'][0]}. Got {', '.join(values['baseline'])}."
         )
     places = [named_place(text) for text in values["baseline"]]
     if any(place.is_reference for place in places) and not values["reference_model"]:

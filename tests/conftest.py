@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 from pathlib import Path
 
 import pytest
+
+# pytester forgets what a run inside this process imported, and what has parts in C is broken when it is imported anew;
+# so it is imported before the first of these runs, where it is installed.
+for _name in ("matplotlib.figure", "matplotlib.backends.backend_svg", "jsonschema"):
+    with contextlib.suppress(ImportError):
+        importlib.import_module(_name)
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
