@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_pluralism.baselines import DEFAULT_PLACE
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.health import HEALTH_CHECKS
 from pytest_pluralism.report.forms import ENDINGS
@@ -153,7 +154,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "baseline",
-        ("pluralism-baselines",),
+        (DEFAULT_PLACE,),
         "a .json file or a folder with stored past results to compare with, here or at a URL, or reference for the "
         "reference model of the same run; given several times, as NAME=PATH, every promise about a change must hold "
         "against each, and updates are written to the first",

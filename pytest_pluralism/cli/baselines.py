@@ -7,6 +7,7 @@ import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_pluralism.baselines import DEFAULT_PLACE
 from pytest_pluralism.cli.results import refuse_missing
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
@@ -44,9 +45,9 @@ def add_baselines(commands: Any) -> None:
     common.add_argument(
         "place",
         nargs="?",
-        default="pluralism-baselines",
+        default=DEFAULT_PLACE,
         metavar="PATH",
-        help="a folder, a .json file or a URL (default: pluralism-baselines)",
+        help="a folder, a .json file or a URL (default: %(default)s)",
     )
     common.add_argument("--json", action="store_true", help="write JSON instead of text")
     listing = actions.add_parser(

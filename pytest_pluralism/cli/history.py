@@ -7,6 +7,7 @@ import fnmatch
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_pluralism.baselines import DEFAULT_PLACE
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_OK,
@@ -39,9 +40,9 @@ def add_history(commands: Any) -> None:
     history.add_argument(
         "place",
         nargs="?",
-        default="pluralism-baselines",
+        default=DEFAULT_PLACE,
         metavar="PATH",
-        help="a baseline or a folder of them (default: pluralism-baselines)",
+        help="a baseline or a folder of them (default: %(default)s)",
     )
     history.add_argument("--model", metavar="NAME", help="the model, where the folder has several baselines")
     history.add_argument("--key", metavar="PATTERN", help="only measures that match, such as '*Democrat*'")

@@ -16,10 +16,8 @@ from pytest_pluralism.core.records import Survey
 from pytest_pluralism.evaluation.distributional import AskSettings, DistributionalEvaluation
 from pytest_pluralism.evaluation.distributional_planner import (
     ASKING,
-    asking_of,
-    check_asked,
-    populations_of,
-    survey_of,
+    asked_survey,
+    source_of,
 )
 from pytest_pluralism.evaluation.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.rounds import Rounds
@@ -48,9 +46,8 @@ class AnswerEntropyEvaluation:
 
     def rounds(self) -> Rounds:
         """Ask as the distance does, and score the entropy."""
-        found = yield from DistributionalEvaluation(self.survey, self.settings, self.population).rounds()
+        found = yield from DistributionalEvaluation(self.survey, self.settings, self.population).alone()
         units = tuple(dataclasses.replace(unit, value=unit.details["model_entropy"]) for unit in found.units)
-        details = {name: value for name, value in found.details.items() if name not in {"sound", "protocol", "quirks"}}
         return dataclasses.replace(
             found,
             metric="answer_entropy",
@@ -60,7 +57,6 @@ class AnswerEntropyEvaluation:
                 "uniform": float(np.mean([math.log2(len(unit.options)) for unit in units])),
             },
             other_populations={},
-            details=details,
         )
 
 
@@ -72,9 +68,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     PluralismError
         The survey or the population is wrong, or a question cannot be asked.
     """
-    asking = asking_of(planning)
-    survey, refusals = survey_of(planning)
-    populations = populations_of(survey, planning.keywords.get("population"))
+    survey, populations, asking, settings = asked_survey(planning)
     if len(populations) != 1 or populations[0] is None:
         raise DatasetError(
             "answer_entropy is about the model alone and takes one population, whose questions are asked: "
@@ -83,11 +77,10 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         )
     if asking is None:
         return []
-    check_asked(survey, asking)
     return [
         planning.planned(
             AnswerEntropyEvaluation(survey, asking, populations[0]),
-            source={"name": survey.name, "sha256": survey.sha256, "source": survey.source},
-            settings={**asking.as_json(), "refusals": refusals, "people": populations[0]},
+            source=source_of(survey),
+            settings={**settings, "people": populations[0]},
         )
     ]

@@ -297,12 +297,9 @@ class DistributionalEvaluation:
 
     def rounds(self) -> Rounds:
         """Ask everything at once, and score it; under a published protocol the sound number stands beside."""
-        if self.settings.scoring != "letters":
-            return (yield from self._whole_answers())
-        asked = requests(self.survey, self.settings)
         if self.settings.protocol == "sound":
-            answers = yield Round("answers", asked.prompts)
-            return scores(asked, answers, population=self.population)
+            return (yield from self.alone())
+        asked = requests(self.survey, self.settings)
         sound = requests(self.survey, AskSettings(seed=self.settings.seed))
         answers = yield Round("answers", (*asked.prompts, *sound.prompts))
         published, beside = answers[: len(asked.items)], answers[len(asked.items) :]
@@ -313,6 +310,14 @@ class DistributionalEvaluation:
             "quirks": self._quirks(asked, published),
         }
         return replace(result, details={**result.details, **details})
+
+    def alone(self) -> Rounds:
+        """Ask as the settings say and score it, with nothing beside."""
+        if self.settings.scoring != "letters":
+            return (yield from self._whole_answers())
+        asked = requests(self.survey, self.settings)
+        answers = yield Round("answers", asked.prompts)
+        return scores(asked, answers, population=self.population)
 
     def _whole_answers(self) -> Rounds:
         how = self.settings

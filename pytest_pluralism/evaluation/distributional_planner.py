@@ -11,17 +11,7 @@ from pytest_pluralism.evaluation.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.protocols import FIXED
 from pytest_pluralism.evaluation.whole_answers import whole_answer_requests
 
-__all__ = [
-    "ASKING",
-    "DATASET",
-    "EXAMPLE",
-    "KEYWORDS",
-    "asking_of",
-    "check_asked",
-    "plan",
-    "populations_of",
-    "survey_of",
-]
+__all__ = ["ASKING", "DATASET", "EXAMPLE", "KEYWORDS", "asked_survey", "plan", "source_of"]
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "scoring")
@@ -40,42 +30,48 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     PluralismError
         The survey or the population is wrong, or a question cannot be asked.
     """
-    asking = asking_of(planning)
-    survey, refusals = survey_of(planning)
-    populations = populations_of(survey, planning.keywords.get("population"))
+    survey, populations, asking, settings = asked_survey(planning)
     if asking is None:
         return []
-    check_asked(survey, asking)
     return [
         planning.planned(
             DistributionalEvaluation(survey, asking, population),
-            source={"name": survey.name, "sha256": survey.sha256, "source": survey.source},
-            settings={**asking.as_json(), "refusals": refusals},
+            source=source_of(survey),
+            settings=settings,
             population=population,
         )
         for population in populations
     ]
 
 
-def survey_of(planning: Planning, /) -> tuple[Survey, str]:
-    """Return the survey that a marker names, and how refusals are treated."""
+def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSettings | None, dict[str, Any]]:
+    """Return the survey of a marker, its populations, how it is asked, and that as JSON with what becomes of refusals.
+
+    How it is asked is ``None`` where that is wrong, which is said among the problems. A question that cannot be asked
+    is found now, not when the model has been loaded.
+    """
+    asking = _asking(planning)
     refusals = planning.choose("refusals")
     if refusals not in ("keep", "drop", "separate"):
         must = "'keep', 'drop' or 'separate'"
         raise invalid_parameter("refusals", planning.measure.name, must, repr(refusals))
-    return planning.load_survey(planning.dataset, refusals), refusals
-
-
-def check_asked(survey: Survey, asking: AskSettings, /) -> None:
-    """Find a question that cannot be asked now, and not when the model has been loaded."""
+    survey = planning.load_survey(planning.dataset, refusals)
+    populations = _populations(survey, planning.keywords.get("population"))
+    if asking is None:
+        return survey, populations, None, {}
     if asking.scoring == "letters":
         requests(survey, asking)
     else:
         whole_answer_requests(survey, (), repetitions=1, template=asking.template, seed=asking.seed)
+    return survey, populations, asking, {**asking.as_json(), "refusals": refusals}
 
 
-def asking_of(planning: Planning, /) -> AskSettings | None:
-    """Return how the model is asked; ``None`` where that is wrong, which is said among the problems."""
+def source_of(survey: Survey, /) -> dict[str, Any]:
+    """Return what a report says of where a survey comes from."""
+    return {"name": survey.name, "sha256": survey.sha256, "source": survey.source}
+
+
+def _asking(planning: Planning) -> AskSettings | None:
     keywords, problems = planning.keywords, planning.problems
     chosen = {name: planning.choose(name) for name in ASKING}
     protocols = ("sound", *FIXED)
@@ -103,7 +99,7 @@ def asking_of(planning: Planning, /) -> AskSettings | None:
         return None
 
 
-def populations_of(survey: Survey, wanted: Any, /) -> list[str | None]:
+def _populations(survey: Survey, wanted: Any) -> list[str | None]:
     """Return the populations to compare with: one verdict each; ``None`` makes them the units."""
     from pytest_pluralism.datasets import resolve_populations
 

@@ -243,9 +243,7 @@ class LazyModel:
     def token_ids(self, prompt: Prompt, /) -> tuple[int, ...]:
         """Return the token ids that the model reads for a prompt; the tokenizer is enough for that."""
         if self._model is None and self._read is not None:
-            if self._reader is None:
-                self._reader = self._read()
-            reader = self._reader
+            reader = self._tokenizing(self._read)
             return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self._identity.name))
         ids: tuple[int, ...] = self._opened().token_ids(prompt)
         return ids
@@ -257,10 +255,15 @@ class LazyModel:
         """
         if self._read is None:
             return []
-        if self._reader is None:
-            self._reader = self._read()
+        reader = self._tokenizing(self._read)
         prompts = (asked.prompt, asked.neutral_prompt)
-        return [row for prompt in prompts for row in answer_rows(self._reader, prompt, asked.answers)[0]]
+        return [row for prompt in prompts for row in answer_rows(reader, prompt, asked.answers)[0]]
+
+    def _tokenizing(self, read: Callable[[], PromptReader]) -> PromptReader:
+        """Return what reads prompts, made when it is first needed."""
+        if self._reader is None:
+            self._reader = read()
+        return self._reader
 
     def answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
         """Answer each prompt with at most so many in one forward pass, as the model does."""
