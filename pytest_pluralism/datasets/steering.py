@@ -31,6 +31,7 @@ from pytest_pluralism.core.errors import (
 )
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
 from pytest_pluralism.datasets import steering_sources
+from pytest_pluralism.datasets.beside import file_beside
 from pytest_pluralism.datasets.loading import load_survey
 from pytest_pluralism.datasets.protocol import Problems, ReadDistribution, ReadQuestion, assemble_survey, survey_sha256
 from pytest_pluralism.datasets.steering_templates import TEMPLATES, Attribute, SteeringTemplate, join_attributes
@@ -436,9 +437,10 @@ def _named_survey(
     if not isinstance(name, str) or not name:
         problems.add(where, f"'survey' must be the name or file of a survey, not {name!r}")
         problems.raise_if_any()
-    if is_survey_path(name) and (path.parent / name).is_file():
-        name = str(path.parent / name)
     try:
+        # A file that does not lie here may lie under the root, where the loader looks; ".." is counted from here only.
+        if is_survey_path(name) and ((beside := file_beside(path, name)).is_file() or ".." in beside.parts):
+            name = str(beside)
         return load(name, refusals=refusals)
     except DatasetError as error:
         problems.add(where, str(error))

@@ -26,6 +26,7 @@ from pytest_pluralism.core.errors import (
     nearest_names,
 )
 from pytest_pluralism.core.measures import Measure
+from pytest_pluralism.datasets.beside import file_beside
 from pytest_pluralism.datasets.survey_file import read_text
 from pytest_pluralism.evaluation.objectives import (
     WRITING,
@@ -163,7 +164,7 @@ def _called(
 def _prompts(given: Any, where: str, path: Path) -> tuple[str, ...]:
     """Return prompts from a list, or from a text file with one a line."""
     if isinstance(given, str):
-        lines = read_text(path.parent / given, what="file of prompts", holds="prompt").splitlines()
+        lines = read_text(_beside(path, given, where), what="file of prompts", holds="prompt").splitlines()
         given = [line.strip() for line in lines if line.strip()]
     if not isinstance(given, list) or len(given) < 2 or not all(isinstance(one, str) and one.strip() for one in given):
         raise DatasetError(
@@ -171,6 +172,13 @@ def _prompts(given: Any, where: str, path: Path) -> tuple[str, ...]:
             f"{str(given)[:80]!r}."
         )
     return tuple(given)
+
+
+def _beside(path: Path, name: str, where: str) -> Path:
+    try:
+        return file_beside(path, name)
+    except DatasetError as error:
+        raise DatasetError(f"{where}: {error}") from error
 
 
 def _direction(entry: Mapping[str, Any], where: str) -> str:
@@ -233,7 +241,7 @@ def _external(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
     """Return an objective whose scores were computed elsewhere."""
     scores = entry["scores"]
     if isinstance(scores, str):
-        beside = path.parent / scores
+        beside = _beside(path, scores, where)
         try:
             scores = json.loads(read_text(beside))
         except ValueError as error:

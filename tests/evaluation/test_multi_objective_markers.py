@@ -222,6 +222,20 @@ def test_functions_of_the_project_are_objectives(project):
     assert verdict["details"]["functions"]["worst"]["candidate"] == pytest.approx(sure["candidate"])
 
 
+@pytest.mark.parametrize("field", ["prompts", "scores"])
+def test_objectives_read_no_file_outside_the_project(project, field):
+    other = {"prompts": {"callable": "words", "prompts": "../../secret.txt"}, "scores": {"scores": "/etc/passwd"}}[
+        field
+    ]
+    objectives = [{"name": "sure", "callable": "certainty"}, {"name": "other", **other}]
+    (project.path / "called.json").write_text(json.dumps({"objectives": objectives}), encoding="utf-8")
+    project.makepyfile(CALLABLES)
+    result, (verdict,) = report_of(project, "--pluralism-model=skill:0.9", "--pluralism-reference-model=skill:0.6")
+    result.assert_outcomes(failed=1, errors=1)
+    assert "objective 2" in verdict["reason"]
+    assert "leads out of the project" in verdict["reason"]
+
+
 def test_an_improvement_on_a_stored_baseline(project):
     marker = 'pareto_improvement("objectives.json", candidate="{}", against="baseline", at_least={})'
     base = ("--pluralism-baseline=b.json",)
