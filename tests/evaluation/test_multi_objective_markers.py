@@ -227,7 +227,7 @@ def test_objectives_read_no_file_outside_the_project(project, field):
     other = {"prompts": {"callable": "words", "prompts": "../../secret.txt"}, "scores": {"scores": "/etc/passwd"}}[
         field
     ]
-    objectives = [{"name": "sure", "callable": "certainty"}, {"name": "other", **other}]
+    objectives = [{"name": "sure", "callable": "certainty"}, {"name": "other", **outside[field]}]
     (project.path / "called.json").write_text(json.dumps({"objectives": objectives}), encoding="utf-8")
     project.makepyfile(CALLABLES)
     result, (verdict,) = report_of(project, "--pluralism-model=skill:0.9", "--pluralism-reference-model=skill:0.6")
