@@ -224,9 +224,7 @@ def test_functions_of_the_project_are_objectives(project):
 
 @pytest.mark.parametrize("field", ["prompts", "scores"])
 def test_objectives_read_no_file_outside_the_project(project, field):
-    other = {"prompts": {"callable": "words", "prompts": "../../secret.txt"}, "scores": {"scores": "/etc/passwd"}}[
-        field
-    ]
+    outside = {"prompts": {"callable": "words", "prompts": "../../secret.txt"}, "scores": {"scores": "/etc/passwd"}}
     objectives = [{"name": "sure", "callable": "certainty"}, {"name": "other", **outside[field]}]
     (project.path / "called.json").write_text(json.dumps({"objectives": objectives}), encoding="utf-8")
     project.makepyfile(CALLABLES)
