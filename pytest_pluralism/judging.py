@@ -17,15 +17,10 @@ if TYPE_CHECKING:
     from pytest_pluralism.evaluation.planning import PlannedGate
     from pytest_pluralism.session import PluralismSession
 
-__all__ = ["NUMERIC_NOISE_FLOOR", "Judge", "Judged", "Measured", "NoiseFloors", "reference_of"]
+__all__ = ["Judge", "Judged", "Measured", "NoiseFloors", "reference_of"]
 
 #: Returns the model of a role.
 ModelOf = Callable[[str], Any]
-
-#: How much the numbers of an unchanged model may move between runs, by dtype: batches of another shape round
-#: differently. For models of which it cannot be measured, for measures of texts, and for baselines from another device
-#: or other versions; see docs/explanation/engine.md.
-NUMERIC_NOISE_FLOOR = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
 
 #: A measured floor is not taken for less: the baseline may come from another machine.
 LEAST_NOISE_FLOOR = 1e-5
@@ -250,7 +245,7 @@ class Judge:
 
     def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str, model_of: ModelOf) -> _Beside:
         """Put a measurement beside one baseline."""
-        from pytest_pluralism.baselines.comparison import compare_with_baseline, moved_surroundings
+        from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside, moved_surroundings
         from pytest_pluralism.baselines.schema import is_number
         from pytest_pluralism.baselines.store import nearest_keys
 
@@ -288,20 +283,18 @@ class Judge:
             result.problem = str(error)
             return result
         stored: Mapping[str, Any] = entry or {}
-        # A file that anybody may edit cannot make the margin wider than rounding is known to be.
-        result.floor = min(stored.get("noise_floor") or 0.0, _usual_noise_floor(provenance))
+        now = {"model": provenance.model, "versions": provenance.versions}
+        result.floor, _ = floors_beside(now, stored)
         then = stored.get("groups")
         if isinstance(then, dict):
-            now = measured.scores.details.get("by_group", {})
+            groups = measured.scores.details.get("by_group", {})
             result.groups = {
-                name: now[name] - value for name, value in then.items() if name in now and is_number(value)
+                name: groups[name] - value for name, value in then.items() if name in groups and is_number(value)
             }
             result.about["change_by_group"] = result.groups
-        moved = moved_surroundings({"model": provenance.model, "versions": provenance.versions}, stored)
+        moved = moved_surroundings(now, stored)
         if moved:
-            # Elsewhere, or with other versions, sums are rounded in another way.
             result.about["differs"] = moved
-            result.floor = max(result.floor, _usual_noise_floor(provenance))
         return result
 
     def _tell_wider_margin(self, key: str, gate: Gate, floors: NoiseFloors) -> None:
@@ -431,10 +424,11 @@ class Judge:
 
     def _noise_floors(self, plan: PlannedGate, model: Any, provenance: Provenance) -> tuple[NoiseFloors, Provenance]:
         """Return how much an unchanged model may seem to move, and the provenance with what was measured of it."""
+        from pytest_pluralism.baselines.comparison import usual_noise_floor
         from pytest_pluralism.models.noise import noise_floor
 
         session = self._session
-        usual = NoiseFloors().at_least(_usual_noise_floor(provenance))
+        usual = NoiseFloors().at_least(usual_noise_floor(provenance.model))
         first = next(plan.evaluation.rounds(), None)
         # What it measures are distributions over the labels of closed questions.
         if first is None or first.work != "answers":
@@ -504,8 +498,3 @@ def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: 
         return scores.witness
     worst = pick(scores.units, key=lambda unit: unit.value)
     return Witness(worst.unit_id, worst.value, texts.get(worst.unit_id, ""))
-
-
-def _usual_noise_floor(provenance: Provenance) -> float:
-    """Return the noise floor of a number format, for want of a measured one."""
-    return NUMERIC_NOISE_FLOOR.get(str(provenance.model.get("dtype")), 0.02)

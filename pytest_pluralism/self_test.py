@@ -88,10 +88,10 @@ class SelfTest:
                 yield f"{test_of(item)} {plan.key}", plan
 
     def _floors(self, spec: str, plans: dict[str, Any]) -> dict[str, float]:
-        from pytest_pluralism.judging import NUMERIC_NOISE_FLOOR
+        from pytest_pluralism.baselines.comparison import usual_noise_floor
 
-        floor = NUMERIC_NOISE_FLOOR.get(self._model_of(spec)("language_model").identity.dtype, 0.02)
-        return dict.fromkeys(plans, floor)
+        identity = self._model_of(spec)("language_model").identity
+        return dict.fromkeys(plans, usual_noise_floor({"dtype": identity.dtype}))
 
     def _model_of(self, spec: str) -> Any:
         session = self._session

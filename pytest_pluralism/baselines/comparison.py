@@ -17,22 +17,31 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_pluralism.baselines.schema import variance_of
+from pytest_pluralism.baselines.schema import is_number, variance_of
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
 from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
 
 __all__ = [
+    "NUMERIC_NOISE_FLOOR",
     "compare_with_baseline",
     "differences",
     "entry_of",
+    "floors_beside",
     "gate_json",
+    "known_floors",
     "moved_surroundings",
     "paired_change",
     "prompts_hash",
     "unit_hash",
+    "usual_noise_floor",
 ]
+
+#: How much the numbers of an unchanged model may move between runs, by dtype: batches of another shape round
+#: differently. For models of which it cannot be measured, for measures of texts, and for baselines from another device
+#: or other versions; see docs/explanation/engine.md.
+NUMERIC_NOISE_FLOOR = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
 
 #: The settings that a file of version 1 holds: those that change what is asked.
 ASKING = (
@@ -233,6 +242,34 @@ def moved_surroundings(now: Mapping[str, Any], then: Mapping[str, Any], /) -> li
         if was != is_ and not (was is None and then.get("from_version") == 1):
             found.append(f"{name} was {was!r}, is {is_!r}")
     return found
+
+
+def usual_noise_floor(model: Mapping[str, Any], /) -> float:
+    """Return the noise floor of a model's number format, for want of a measured one."""
+    return NUMERIC_NOISE_FLOOR.get(str(model.get("dtype")), max(NUMERIC_NOISE_FLOOR.values()))
+
+
+def known_floors(entry: Mapping[str, Any], /) -> tuple[float, float]:
+    """Return how much an unchanged model may seem to move as a file says: in the mean over units, and in a single unit.
+
+    A baseline has the first beside the estimate, a report has both with the model. A file that anybody may edit cannot
+    say more than rounding is known to do.
+    """
+    measured = entry["model"].get("noise_floor")
+    measured = measured if isinstance(measured, Mapping) else {}
+    usual = usual_noise_floor(entry["model"])
+    mean, unit = entry.get("noise_floor") or measured.get("value"), measured.get("distribution")
+    mean, unit = (min(max(one, 0.0), usual) if is_number(one) else 0.0 for one in (mean, unit))
+    return mean, max(mean, unit)
+
+
+def floors_beside(now: Mapping[str, Any], then: Mapping[str, Any], /) -> tuple[float, float]:
+    """Return the noise floors of a comparison of two entries, as :func:`known_floors` does of one."""
+    floors = [known_floors(now), known_floors(then)]
+    if moved_surroundings(now, then):
+        # Elsewhere, or with other versions, sums are rounded in another way.
+        floors.append((usual_noise_floor(now["model"]),) * 2)
+    return max(mean for mean, _ in floors), max(unit for _, unit in floors)
 
 
 def _other_settings(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:

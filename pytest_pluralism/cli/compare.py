@@ -69,7 +69,12 @@ def show_comparison(arguments: argparse.Namespace) -> int:
 
 
 def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
-    from pytest_pluralism.baselines.comparison import differences, moved_surroundings, paired_change
+    from pytest_pluralism.baselines.comparison import (
+        differences,
+        floors_beside,
+        moved_surroundings,
+        paired_change,
+    )
     from pytest_pluralism.core.records import Estimate, Gate
     from pytest_pluralism.core.verdict import decide
     from pytest_pluralism.report.json_report import estimate_json
@@ -98,20 +103,14 @@ def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> dict
     row["outcome"] = "no promise"
     row["promise"] = {name: gate[name] for name in _CHANGES if name in gate}
     if row["promise"]:
-        floor = max(_noise_floor(now), _noise_floor(then))
+        floor, unit_floor = floors_beside(now, then)
         value = now["estimate"]["value"]
         # Of what is promised here, only whether there is a value counts.
         estimate = Estimate(value, value, value, 0.0, change.n, change.n_clusters, None)
-        verdict = decide(Gate(confidence_level=level, **row["promise"]), estimate, change=change, noise_floor=floor)
+        promised = Gate(confidence_level=level, **row["promise"])
+        verdict = decide(promised, estimate, change=change, noise_floor=floor, unit_noise_floor=unit_floor)
         row["outcome"], row["reason"] = verdict.outcome.value, verdict.reason
     return row
-
-
-def _noise_floor(entry: Mapping[str, Any]) -> float:
-    """Return what was measured of the noise: a baseline has it beside the estimate, a report with the model."""
-    measured = entry["model"].get("noise_floor")
-    floor = entry.get("noise_floor") or (measured.get("value") if isinstance(measured, dict) else 0.0)
-    return float(floor or 0.0)
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:

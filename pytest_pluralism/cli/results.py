@@ -19,11 +19,12 @@ _BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_incr
 
 @dataclass(frozen=True)
 class Results:
-    """The results of one model by key, and where they come from."""
+    """The results of one model by key, where they come from, and whether failures are adjusted for their number."""
 
     place: str
     model: str
     entries: Mapping[str, Mapping[str, Any]]
+    adjusted: bool = True
 
 
 def read_results(place: str, model: str | None, /) -> Results:
@@ -128,7 +129,15 @@ def _of_report(path: Path, model: str | None) -> Results:
     name = model if model is not None else next(iter(entries))
     if name not in entries:
         raise UsageError(unknown_name("model", name, sorted(entries)))
-    return Results(path.as_posix(), name, entries[name])
+    return Results(path.as_posix(), name, entries[name], adjusted=_is_adjusted(content.get("run")))
+
+
+def _is_adjusted(run: Any) -> bool:
+    """Return whether a run adjusted failures; a report that does not say so comes from one that did."""
+    try:
+        return bool(run["settings"]["multiplicity"]["value"] != "none")
+    except (KeyError, TypeError):
+        return True
 
 
 def _key(verdict: Mapping[str, Any], model: str) -> str:
@@ -144,6 +153,7 @@ def _key(verdict: Mapping[str, Any], model: str) -> str:
 
 def _unit(unit: Mapping[str, Any]) -> dict[str, Any]:
     from pytest_pluralism.baselines.comparison import unit_hash
+    from pytest_pluralism.baselines.schema import is_number
     from pytest_pluralism.core.records import UnitScore
 
     known = UnitScore(
@@ -155,4 +165,5 @@ def _unit(unit: Mapping[str, Any]) -> dict[str, Any]:
         options=tuple(unit.get("options", ())),
         reference_probabilities=tuple(unit.get("reference_probabilities", ())),
     )
-    return {"id": known.unit_id, "cluster": known.cluster, "value": known.value, "sha256": unit_hash(known)}
+    found = {"id": known.unit_id, "cluster": known.cluster, "value": known.value, "sha256": unit_hash(known)}
+    return {**found, "change": unit["change"]} if is_number(unit.get("change")) else found

@@ -17,7 +17,7 @@ from pytest_pluralism.baselines.store import merge_entries, read_baseline
 from pytest_pluralism.cli import main
 from pytest_pluralism.core.estimation import compare_paired, estimate_mean
 from pytest_pluralism.core.records import Gate, Outcome
-from pytest_pluralism.core.verdict import decide
+from pytest_pluralism.core.verdict import adjust_verdicts, decide
 
 KEY = "test_town.py::test_it js_distance town.jsonl North"
 
@@ -59,6 +59,16 @@ OLD = spread(1)
 WORSE = spread(2, mean=0.05, around=OLD, noise=0.02)
 
 SAME = spread(3, mean=0.0, around=OLD, noise=0.01)
+
+
+#: Joined from runs of the packaged models and of toy models.
+RECORDED = Path(__file__).parents[1] / "golden" / "report.json"
+
+
+@pytest.fixture
+def recorded() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return content
 
 
 @pytest.fixture
@@ -123,9 +133,7 @@ def test_compare_what_is_alike_and_what_cannot_be(
 def test_plan_of_a_value_and_of_a_change(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gate = {"at_most": 0.5, "max_increase": 0.02, "confidence_level": 0.95}
     merge_entries(tmp_path / "m.json", "m", {KEY: entry(SAME, gate=gate)})
-    code, out, err = command(capsys, "plan", tmp_path / "m.json", "--difference", "0.03", "--json")
-    assert (code, err) == (0, "")
-    value, unpaired = json.loads(out)["promises"]
+    value, unpaired = plan(capsys, tmp_path / "m.json", "--difference", "0.03")
     assert (value["bound"], unpaired["bound"]) == ("at_most", "max_increase")
     assert value["fails_from"] == pytest.approx(0.5 + value["detectable"])
     assert unpaired["spread"] == "unpaired"
@@ -143,9 +151,122 @@ def test_plan_of_a_value_and_of_a_change(folder: Path, tmp_path: Path, capsys: p
     assert "name another run with --against" in out
 
 
+def plan(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, Any]]:
+    code, out, err = command(capsys, "plan", *arguments, "--json")
+    assert (code, err) == (0, "")
+    promises: list[dict[str, Any]] = json.loads(out)["promises"]
+    return promises
+
+
+def test_promises_are_planned_as_many_as_a_run_judges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gate = {"at_most": 0.5, "confidence_level": 0.95}
+    place = tmp_path / "m.json"
+    merge_entries(place, "m", {f"test_x.py::test_{n} js_distance town North": entry(OLD, gate=gate) for n in range(9)})
+    row, *others = plan(capsys, place, "--difference", "0.03")
+    assert len(others) == 8
+    assert row["adjusted_level"] == pytest.approx(1 - 0.05 / 9)
+    (alone,) = plan(capsys, place, "--difference", "0.03", "--gates", "1")[:1]
+    assert alone["adjusted_level"] == alone["confidence_level"] == 0.95
+    assert alone["fails_from"] == row["alone"]["fails_from"] < row["fails_from"]
+    assert alone["units_needed"] < row["units_needed"]
+    # Two bounds in one gate are two tests, as the verdict has it.
+    merge_entries(place, "m", {KEY: entry(OLD, gate={**gate, "max_increase": 0.02})})
+    assert {one["adjusted_level"] for one in plan(capsys, place) if one["key"] == KEY} == {1 - 0.05 / 20}
+    code, out, _ = command(capsys, "plan", place)
+    assert code == 0
+    assert "adjusted for 10 promises about the model in one run" in out
+
+
+def test_the_planned_power_is_that_of_the_adjusted_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Among nine promises, of which eight are kept, the ninth fails as often as the plan says."""
+    gate = {"max_increase": 0.02, "confidence_level": 0.95}
+    merge_entries(tmp_path / "a.json", "m", {KEY: entry(OLD, gate=gate)})
+    merge_entries(tmp_path / "b.json", "m", {KEY: entry(SAME, gate=gate)})
+    (row,) = plan(capsys, tmp_path / "b.json", "--against", tmp_path / "a.json", "--gates", "9")
+    sigma = row["standard_error"] * row["n"] ** 0.5
+    generator = np.random.default_rng(9)
+    kept = decide(Gate(at_most=0.9), estimate_mean(OLD))
+    found = {"adjusted": 0, "alone": 0}
+    for _ in range(300):
+        change = compare_paired(generator.normal(row["fails_from"], sigma, row["n"]), np.zeros(row["n"]))
+        verdict = decide(Gate(max_increase=0.02), estimate_mean(OLD), change=change)
+        found["alone"] += verdict.outcome is Outcome.FAILED
+        found["adjusted"] += adjust_verdicts([verdict, *[kept] * 8])[0].outcome is Outcome.FAILED
+    # Two standard errors of 300 runs are 0.046.
+    assert found["adjusted"] / 300 == pytest.approx(0.8, abs=0.07)
+    assert found["alone"] > found["adjusted"]
+
+
+def test_a_plan_of_a_run_that_did_not_adjust(recorded: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
+    found = []
+    for number, method in enumerate(("none", "holm")):
+        recorded["run"]["settings"]["multiplicity"] = {"value": method, "origin": "command line"}
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(recorded), encoding="utf-8")
+        found.append(plan(capsys, path, "--model", recorded["verdicts"][0]["model"]["name"])[0])
+    assert found[0]["adjusted_level"] == 0.95 < found[1]["adjusted_level"]
+
+
+def test_nothing_is_planned_beyond_the_end_of_a_measure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gate = {"at_most": 0.97, "max_increase": 0.55, "confidence_level": 0.95}
+    merge_entries(tmp_path / "m.json", "m", {KEY: entry(spread(1, n=12, noise=0.4), gate=gate)})
+    rows = plan(capsys, tmp_path / "m.json")
+    for row in rows:
+        assert row["fails_from"] is row["detectable"] is None
+        assert row["beyond_range"] == 1.0
+        assert row["words"] == "beyond 1"
+    code, out, _ = command(capsys, "plan", tmp_path / "m.json")
+    assert code == 0
+    assert "beyond 1: at_most 0.97 would need a value past the end of the measure to fail with this power" in out
+
+
+def test_a_change_is_planned_with_the_margin_that_noise_makes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = {"name": "m", "sha256": "ab" * 32, "dtype": "bfloat16", "device": "cpu"}
+    gate = {"max_increase": 0.001, "confidence_level": 0.95}
+    merge_entries(tmp_path / "m.json", "m", {KEY: entry(OLD, gate=gate, noise_floor=0.01, model=model)})
+    (row,) = plan(capsys, tmp_path / "m.json")
+    assert (row["promise"], row["margin"]) == (0.001, 0.01)
+    assert row["fails_from"] == pytest.approx(0.01 + row["detectable"])
+    # Elsewhere sums are rounded in another way.
+    elsewhere = {**model, "device": "cuda:0"}
+    merge_entries(tmp_path / "b.json", "m", {KEY: entry(SAME, gate=gate, noise_floor=0.01, model=elsewhere)})
+    (row,) = plan(capsys, tmp_path / "b.json", "--against", tmp_path / "m.json")
+    assert row["margin"] == 0.02
+    _code, out, _ = command(capsys, "plan", tmp_path / "m.json")
+    assert "max_increase 0.001 is below the numeric noise of the model: planned with 0.01" in out
+
+
+def test_a_file_that_says_much_of_its_noise_widens_no_margin(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merge_entries(tmp_path / "b.json", "m", {KEY: entry(WORSE, noise_floor=0.9)})
+    code, out, _ = command(capsys, "compare", folder, tmp_path / "b.json", "--json")
+    assert (code, json.loads(out)["results"][0]["outcome"]) == (1, "failed")
+    assert plan(capsys, tmp_path / "b.json")[0]["margin"] == 0.02
+
+
+def test_a_guard_of_each_unit_is_planned(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gate = {"max_unit_increase": 0.015, "confidence_level": 0.95}
+    merge_entries(tmp_path / "m.json", "m", {KEY: entry(WORSE, gate=gate)})
+    (row,) = plan(capsys, tmp_path / "m.json")
+    assert (row["bound"], row["fails_from"], row["unchanged_passes"]) == ("max_unit_increase", 0.015, None)
+    assert row["words"] == "one unit's rise of 0.015"
+    (row,) = plan(capsys, tmp_path / "m.json", "--against", folder)
+    changes = np.array(WORSE) - np.array(OLD)
+    beyond = np.abs(changes - changes.mean()) > 0.015
+    assert row["largest_change"] == pytest.approx(np.abs(changes).max())
+    # Units that move as much, but neither way on the whole: signs are drawn.
+    drawn = np.random.default_rng(8).choice([False, True], size=(20_000, len(beyond)))
+    resampled = beyond[np.random.default_rng(9).integers(len(beyond), size=drawn.shape)]
+    assert row["unchanged_passes"] == pytest.approx((~(resampled & drawn)).all(axis=1).mean(), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (("--gates", "0"), "--gates must be a whole number of at least 1"),
         (("--power", "1"), "--power must be in (0, 1)"),
         (("--difference", "0"), "--difference must be a positive number"),
         (("--difference", "nan"), "--difference must be a positive number"),
