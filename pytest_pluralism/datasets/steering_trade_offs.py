@@ -17,9 +17,12 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 from pytest_pluralism.datasets.protocol import Problems
-from pytest_pluralism.datasets.survey_file import json_array, json_lines, read_text
+from pytest_pluralism.datasets.survey_file import FORMATS, format_of, json_array, json_lines, read_text
 
-__all__ = ["Scenario", "TradeOffSet", "load_trade_offs"]
+__all__ = ["EMBEDDED_TRADE_OFFS", "Scenario", "TradeOffSet", "load_trade_offs"]
+
+#: The packaged benchmark, by its name.
+EMBEDDED_TRADE_OFFS = {"trade_offs": "trade_offs.jsonl"}
 
 REMEDY = "The format of trade-off files is described in the reference, under 'Steering'."
 
@@ -69,13 +72,20 @@ class TradeOffSet:
 
 
 def load_trade_offs(path: Path, /) -> TradeOffSet:
-    """Read a trade-off benchmark.
+    """Read a trade-off benchmark: a file, or the packaged one by its name, ``Path("trade_offs")``.
 
     Raises
     ------
     DatasetError
         If it cannot be read or anything in it is wrong; up to ten problems are named, each with its line.
     """
+    name = str(path)
+    source = f"file {path.name}"
+    if name in EMBEDDED_TRADE_OFFS:
+        path, source = Path(__file__).parent / EMBEDDED_TRADE_OFFS[name], "pytest-pluralism's own scenarios"
+    elif len(path.parts) == 1 and format_of(path) is None and not path.exists():
+        known = unknown_name("trade-off benchmark", name, list(EMBEDDED_TRADE_OFFS))
+        raise DatasetError(f"{known} A file must end in {', '.join(FORMATS[:2])}.")
     text = read_text(path)
     problems = Problems(str(path), REMEDY)
     lines = path.name.removesuffix(".gz").endswith(".jsonl")
@@ -93,9 +103,7 @@ def load_trade_offs(path: Path, /) -> TradeOffSet:
     problems.raise_if_any()
     scenarios = tuple(scenario for _, scenario in found.values())
     encoded = json.dumps([asdict(one) for one in scenarios], sort_keys=True)
-    return TradeOffSet(
-        path.name, scenarios, hashlib.sha256(encoded.encode("utf-8")).hexdigest(), source=f"file {path.name}"
-    )
+    return TradeOffSet(path.name, scenarios, hashlib.sha256(encoded.encode("utf-8")).hexdigest(), source=source)
 
 
 def _scenario(where: str, entry: Any, problems: Problems) -> Scenario | None:

@@ -20,8 +20,8 @@ ASKING = ("template", "option_order", "repetitions", "examples", "seed")
 
 KEYWORDS = ("pair", "weights", "score", "reference_point", *ASKING)
 
-DATASET = "a file of scenarios in which two values pull apart"
-EXAMPLE = "trade_offs.jsonl"
+DATASET = "a file of scenarios in which two values pull apart, or the packaged 'trade_offs'"
+EXAMPLE = "trade_offs"
 
 
 def plan(planning: Planning, /) -> list[PlannedGate]:

@@ -114,7 +114,7 @@ def test_trade_offs_in_a_run(project):
         project,
         'trade_off_steerability("trade_offs.jsonl", at_least=0.05)',
         'trade_off_steerability("trade_offs.jsonl", pair="security-freedom", score="reward", at_least=0.5)',
-        'trade_off_steerability("trade_offs.jsonl", pair="all", weights=[0, 1], at_least=0.9)',
+        'trade_off_steerability("trade_offs", pair="all", weights=[0, 1], at_least=0.9)',
     )
     result, verdicts = report_of(project, "--pluralism-model=skill:0.8")
     result.assert_outcomes(passed=2, failed=1)
@@ -145,6 +145,7 @@ def test_an_improvement_on_the_reference_model(project):
     ("marker", "says"),
     [
         ('trade_off_steerability("trade_off.jsonl", at_least=0.1)', "*there is no such file*trade_offs.jsonl*"),
+        ('trade_off_steerability("trade_off", at_least=0.1)', "*unknown trade-off benchmark*'trade_offs'*must end in*"),
         ('trade_off_steerability("trade_offs.jsonl", pair="security", at_least=0.1)', "*unknown pair*"),
         ('trade_off_steerability("trade_offs.jsonl", weights=[1.0], at_least=0.1)', "*at least two different numbers*"),
         ('trade_off_steerability("trade_offs.jsonl", reference_point=[0.5, 0], at_least=0.1)', "*no greater than 0*"),
