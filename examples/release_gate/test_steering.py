@@ -11,6 +11,6 @@ import pytest
 def test_steered_to_a_party_it_is_not_far_from_it(): ...
 
 
-# Broken, and left here because it is what a team would want to promise: steering brings the model no closer.
-@pytest.mark.steering_faithfulness("parties.jsonl", over="unsteered", repetitions=1, at_least=0.0)
+# Broken, and left here because it is what a team would want to promise: steering brings the model closer by .02.
+@pytest.mark.steering_faithfulness("parties.jsonl", over="unsteered", repetitions=1, at_least=0.02)
 def test_steering_brings_it_closer(): ...

@@ -43,6 +43,8 @@ class PlannedGate:
         All that decides what is asked and how it is read, as plain JSON values: the ``settings`` of the provenance.
     population : str or None
         Whom the number is about: a population, an attribute, a jury. ``None`` where there is nothing to choose from.
+    over : str or None
+        What the number is a difference to, where it is one.
     """
 
     measure: Measure
@@ -53,6 +55,7 @@ class PlannedGate:
     source: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     population: str | None = None
+    over: str | None = None
 
     @property
     def parts(self) -> Mapping[str, PlannedGate]:
@@ -71,6 +74,8 @@ class PlannedGate:
         parts = [self.measure.name, self.dataset]
         if self.population is not None:
             parts.append(self.population)
+        if self.over is not None:
+            parts.append(f"over {self.over}")
         return " ".join(parts)
 
 
@@ -122,6 +127,7 @@ class Planning:
         source: Mapping[str, Any],
         settings: Mapping[str, Any],
         population: str | None = None,
+        over: str | None = None,
     ) -> PlannedGate:
         """Return a gate of this marker."""
         return PlannedGate(
@@ -133,6 +139,7 @@ class Planning:
             source=source,
             settings=settings,
             population=population,
+            over=over,
         )
 
 

@@ -73,6 +73,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 source=_source(steering),
                 settings={**asking.as_json(), "refusals": refusals, "steering": settings.as_json()},
                 population=name,
+                over=settings.over,
             )
         )
     return gates
@@ -142,6 +143,7 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
                 source=_source(steering),
                 settings={"refusals": refusals, "steering": text.as_json(), **_told(labels)},
                 population=name,
+                over=text.over,
             )
         )
     return gates

@@ -36,9 +36,14 @@ def summary_lines(
         if len(models) > 1:
             yield model
         yield from _table([row[:-1] for row in rows if row[-1] == model], rows, width, color)
-    for entry in entries:
+    # Two promises about the same thing are warned of once.
+    warned: dict[tuple[str, str], str] = {}
+    for entry, row in zip(entries, rows, strict=True):
         for warning in entry.get("warnings", ()):
-            yield f"warning: {printable(entry['key'], most=60)}: {printable(warning, most=200)}"
+            model = f"{row[-1]}: " if len(models) > 1 else ""
+            warned.setdefault((model, warning), printable(entry["key"], most=60))
+    for (model, warning), key in warned.items():
+        yield f"warning: {model}{key}: {printable(warning, most=200)}"
     for note in notes:
         yield printable(note, most=400)
 
@@ -50,7 +55,7 @@ def _row(entry: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
         interval_cell(entry),
         promise_cell(entry["gate"]),
         f"{references['uniform']:.2f}" if references.get("uniform") is not None else "-",
-        printable(entry["key"], most=48),
+        printable(entry["key"], most=60),
         printable(str(entry["model"].get("name", "")), most=32),
     )
 

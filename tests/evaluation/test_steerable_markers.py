@@ -134,6 +134,14 @@ def test_gains_and_all_attributes_at_once(project):
     assert first["estimate"]["n_clusters"] == 48
     assert first["witness"]["id"] == "Democrat"
     assert first["gate"]["at_least"] == 0.2
+    keys = [verdict["key"].removeprefix("steering_faithfulness party_values.jsonl") for verdict in verdicts]
+    assert keys == [
+        " over unsteered",
+        " Democrat",
+        " Republican",
+        " Republican over Democrat",
+        " Republican over placebo",
+    ]
 
 
 def test_a_survey_by_its_name(project):

@@ -133,6 +133,23 @@ def test_the_table_keeps_to_the_width_of_the_terminal(width: int) -> None:
     assert "FAILED" in joined
 
 
+def test_two_promises_about_the_same_thing_are_warned_of_once_a_model() -> None:
+    one = {**entry_json(entry()), "warnings": ["mind the gap"]}
+    two = {**one, "key": one["key"] + " over unsteered", "warnings": ["mind the gap", "and the step"]}
+    other = {**two, "model": {**one["model"], "name": "other"}}
+
+    def warnings(*entries):
+        return [line for line in summary_lines(entries, [], width=80) if line.startswith("warning")]
+
+    key = one["key"]
+    assert warnings(one, two) == [f"warning: {key}: mind the gap", f"warning: {key} over unsteered: and the step"]
+    assert warnings(one, other) == [
+        f"warning: {one['model']['name']}: {key}: mind the gap",
+        f"warning: other: {key} over unsteered: mind the gap",
+        f"warning: other: {key} over unsteered: and the step",
+    ]
+
+
 def test_markdown_shows_untrusted_text_as_text() -> None:
     text = report_markdown([entry_json(entry(text="a|b <script> [x](http://y) *z* `w`" + HOSTILE))], RUN)
     assert "<script>" not in text
