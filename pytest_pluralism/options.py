@@ -14,7 +14,7 @@ import pytest
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.files import check_writable
 from pytest_pluralism.report.forms import missing_extra
-from pytest_pluralism.run_baselines import REFERENCE, named_place
+from pytest_pluralism.run_baselines import REFERENCE, NamedBaseline, named_place
 from pytest_pluralism.settings import SETTINGS, Setting, Settings
 
 __all__ = ["SETTINGS", "Setting", "Settings", "add_options", "refuse_misspelt", "resolve", "tell_apart"]
@@ -98,6 +98,7 @@ def resolve(config: pytest.Config) -> Settings:
         except ValueError as error:
             raise pytest.UsageError(f"{name} {error} Got {raw!r}.") from None
     _check(values)
+    _check_update(values["update_baseline"], config.invocation_params.dir)
     if not config.getoption("collectonly") and not values["plan"]:
         _check_reports(values["report"])
     return Settings(values, origins)
@@ -205,6 +206,8 @@ def _check(values: Mapping[str, Any]) -> None:
             f"--pluralism-baseline last={values['baseline'][0]}. Got {', '.join(values['baseline'])}."
         )
     places = [named_place(text) for text in values["baseline"]]
+    for text, place in zip(values["baseline"], places, strict=True):
+        _check_baseline(text, place, values)
     if any(place.is_reference for place in places) and not values["reference_model"]:
         raise pytest.UsageError(
             f"--pluralism-baseline={REFERENCE} compares with the reference model, and there is none. Name it with "
@@ -215,6 +218,55 @@ def _check(values: Mapping[str, Any]) -> None:
             f"--pluralism-baseline={REFERENCE} is the first baseline, and nothing can be stored in a model. Name a "
             "folder first, such as --pluralism-baseline last=pluralism-baselines."
         )
+
+
+def _check_baseline(text: str, place: NamedBaseline, values: Mapping[str, Any]) -> None:
+    """Refuse a place that can hold no baseline."""
+    from pytest_pluralism.baselines.places import is_remote
+
+    if not text.strip() or (not place.name and text.endswith("=")):
+        raise pytest.UsageError(f"--pluralism-baseline must be a .json file, a folder or a URL. Got {text!r}.")
+    if place.is_reference or is_remote(place.place):
+        return
+    if place.name == REFERENCE:
+        raise pytest.UsageError(
+            f"--pluralism-baseline={text} names a place {REFERENCE!r}, which is what the reference model of the run is "
+            f"called. Write --pluralism-baseline={REFERENCE} for that model, or choose another name for {place.place}."
+        )
+    path = Path(place.place)
+    if path.suffix != ".json" and path.is_file():
+        raise pytest.UsageError(
+            f"--pluralism-baseline={text}: {place.place} is a file that does not end with .json. Name a .json file, or "
+            "a folder with one file a model."
+        )
+    is_mistyped = values["reference_model"] and not values["update_baseline"] and not path.exists()
+    if is_mistyped and not place.name and nearest_names(text, [REFERENCE], most=1):
+        raise pytest.UsageError(
+            f"--pluralism-baseline={text}: there is no such file or folder. Did you mean {REFERENCE}, the reference "
+            "model of this run?"
+        )
+
+
+def _check_update(value: str | None, start: Path) -> None:
+    """Refuse an update of what is neither a way to update nor a test: it would store nothing, and say nothing."""
+    from pytest_pluralism.baselines import UPDATES
+
+    if value is None or value in UPDATES:
+        return
+    path = start / value.partition("::")[0]
+    try:
+        if path.exists():
+            return
+        beside = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
+    except (OSError, ValueError):
+        # Too long for a name, or with a character that none has.
+        beside = []
+    near = nearest_names(value if path.parent == start else path.name, [*UPDATES, *beside])
+    hint = f" Nearest: {', '.join(map(repr, near))}." if near else ""
+    raise pytest.UsageError(
+        f"--pluralism-update-baseline must be {', '.join(UPDATES)} or a test (tests/test_x.py::test_y).{hint} Got "
+        f"{value!r}, and there is no such file or folder."
+    )
 
 
 def _check_reports(paths: tuple[Path, ...]) -> None:

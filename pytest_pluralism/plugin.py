@@ -125,6 +125,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     collected.keys.update(
         f"{test_of(item)} {key}" for item, plan in plans for key in (plan.key, *plan.part_keys.values())
     )
+    wrong = session.baselines.collect([item.nodeid for item in items if item.stash.get(PLANS, ([], []))[0]])
+    if wrong and items and not (hasattr(config, "workerinput") or config.getoption("collectonly")):
+        raise pytest.UsageError(wrong)
     items.sort(key=lambda item: not item.stash.get(PLANS, ([], []))[1])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,16 +47,20 @@ class Collected:
     keys: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     narrowed: bool = False
+    #: Whether an update of one test found it.
+    matched: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON values, for the way from a worker to the controller."""
-        return {"keys": sorted(self.keys), "files": sorted(self.files), "narrowed": self.narrowed}
+        return {"keys": sorted(self.keys), "files": sorted(self.files), "narrowed": self.narrowed,
+                "matched": self.matched}  # fmt: skip
 
     def take_over(self, output: Mapping[str, Any]) -> None:
         """Take in what a worker collected."""
         self.keys.update(output["keys"])
         self.files.update(output["files"])
         self.narrowed |= output["narrowed"]
+        self.matched |= output["matched"]
 
 
 def named_place(text: str, /) -> NamedBaseline:
@@ -141,14 +145,36 @@ class RunBaselines:
 
     def writes(self, nodeid: str) -> bool:
         """Return whether this run may store the results of a test."""
-        from pytest_pluralism.baselines.store import UPDATES
+        from pytest_pluralism.baselines import UPDATES
 
         if self.mode is None or self.mode in UPDATES:
             return self.mode is not None
         file, separator, rest = self.mode.partition("::")
         path = os.path.relpath(self._start / file, self._root).replace(os.sep, "/")
+        if path == ".":
+            return True
         wanted = path + separator + rest
         return nodeid == wanted or nodeid.startswith((f"{wanted}[", f"{wanted}::", f"{wanted.rstrip('/')}/"))
+
+    def collect(self, nodeids: Sequence[str]) -> str | None:
+        """See which tests have promises; return what is wrong where an update names none of them."""
+        self.collected.matched |= any(map(self.writes, nodeids))
+        return self.unmatched(nodeids)
+
+    def unmatched(self, nodeids: Sequence[str] = ()) -> str | None:
+        """Return what is wrong with an update that names no test of the run, or ``None``."""
+        from pytest_pluralism.baselines import UPDATES
+        from pytest_pluralism.core.errors import nearest_names
+
+        if self.mode is None or self.mode in UPDATES or self.collected.matched:
+            return None
+        tests = dict.fromkeys(nodeid.partition("[")[0] for nodeid in nodeids)
+        near = nearest_names(self.mode, tests)
+        hint = f" Nearest: {', '.join(map(repr, near))}." if near else ""
+        return (
+            f"--pluralism-update-baseline={self.mode} names no test with a promise in this run, so that nothing would "
+            f"be stored.{hint} Name one of the tests that run, or leave the value out to store all of them."
+        )
 
     def stores(self, nodeid: str, key: str, model_name: str) -> bool:
         """Return whether the result of a promise is stored for the first time or anew, instead of being compared.
@@ -174,9 +200,10 @@ class RunBaselines:
         problems = (self.file(self.first, name).problem() for name in model_names)
         return next((problem for problem in problems if problem), None)
 
-    def store(self, entries: Iterable[Mapping[str, Any]]) -> tuple[list[str], bool]:
+    def store(self, entries: Collection[Mapping[str, Any]]) -> tuple[list[str], bool]:
         """Store the results that the verdicts of a run carry; return what to say, and whether all went well."""
-        from pytest_pluralism.baselines.store import UPDATES, merge_entries
+        from pytest_pluralism.baselines import UPDATES
+        from pytest_pluralism.baselines.store import merge_entries
         from pytest_pluralism.core.messages import printable
 
         by_model: dict[str, dict[str, Any]] = {}
@@ -190,6 +217,10 @@ class RunBaselines:
                     why = f"{seen[place]} and {entry['nodeid']} would be stored in one place"
                     return [f"ERROR no baseline written: {why}. Give the models different names."], False
                 by_model.setdefault(place[0], {})[key] = content
+        # Workers collect by themselves, so that this is known at the end.
+        unmatched = self.unmatched(list(dict.fromkeys(entry["nodeid"] for entry in entries)))
+        if unmatched:
+            return [f"ERROR {unmatched}"], False
         notes, well = [], True
         for name, new in by_model.items():
             file = self.file(self.first, name)

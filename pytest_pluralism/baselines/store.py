@@ -25,7 +25,6 @@ from pytest_pluralism.core.errors import BaselineError, nearest_names
 __all__ = [
     "SCHEMA",
     "SCHEMA_1",
-    "UPDATES",
     "baseline_file",
     "change_entries",
     "merge_entries",
@@ -34,9 +33,6 @@ __all__ = [
     "read_baseline",
     "remove_entries",
 ]
-
-#: How a baseline can be updated: every entry that was measured, only those that are not there, or those that improved.
-UPDATES = ("all", "new", "better")
 
 #: So often a pair of files that is being replaced is read again.
 _ATTEMPTS = 20

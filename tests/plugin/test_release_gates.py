@@ -73,6 +73,65 @@ def test_an_update_of_one_test_in_a_run_of_all(project: pytest.Pytester, run: Ru
     assert set(stored(project)) == {"north"}
 
 
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (
+            "nwe",
+            "must be all, new, better or a test (tests/test_x.py::test_y). Nearest: 'new'*Got 'nwe', and there is no",
+        ),
+        ("test_twon.py::test_north", "*Nearest: 'test_town.py'*Got 'test_twon.py::test_north'"),
+        ("no/where.py", "*Got 'no/where.py', and there is no such file or folder"),
+        ("x" * 5000, "*Got 'xxx"),
+        ("test_town.py::test_nroth", "names no test with a promise in this run*Nearest: 'test_town.py::test_north'"),
+        ("town.jsonl", "names no test with a promise in this run"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_an_update_of_what_is_not_there_stops_the_run(
+    project: pytest.Pytester, run: Run, value: str, says: str
+) -> None:
+    result = run(f"--pluralism-update-baseline={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--pluralism-update-baseline*{says}*"])
+    assert "LOADED" not in result.stdout.str()
+    assert not list(project.path.glob("pluralism-baselines/*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("reference=some",), "names a place 'reference', which is what the reference model of the run is called"),
+        (("",), "must be a .json file, a folder or a URL. Got ''"),
+        (("last=",), "must be a .json file, a folder or a URL. Got 'last='"),
+        (("town.jsonl",), "town.jsonl is a file that does not end with .json"),
+        (("last=town.jsonl",), "town.jsonl is a file that does not end with .json"),
+        (("refrence",), "Did you mean reference, the reference model of this run?"),
+    ],
+    ids=str,
+)
+def test_a_wrong_place_of_baselines_stops_the_run(
+    project: pytest.Pytester, run: Run, words: tuple[str, ...], says: str
+) -> None:
+    options = [f"--pluralism-baseline={word}" for word in words]
+    result = run(*options, "--pluralism-reference-model=table:other")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert says in result.stderr.str()
+
+
+def test_an_update_of_what_is_not_there_is_an_error_of_workers_too(project: pytest.Pytester, run: Run) -> None:
+    result = run("--pluralism-update-baseline=test_town.py::test_nroth", "-n", "2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*ERROR --pluralism-update-baseline=test_town.py::test_nroth names no test*north*"])
+    run("--pluralism-update-baseline=test_town.py::test_north", "-n", "2").assert_outcomes(passed=1, failed=1)
+    assert set(stored(project)) == {"north"}
+
+
+def test_an_update_of_this_folder_is_one_of_all_tests(project: pytest.Pytester, run: Run) -> None:
+    run("--pluralism-update-baseline=.").assert_outcomes(passed=2)
+    assert set(stored(project)) == {"north", "south"}
+
+
 def test_new_never_overwrites(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline", "test_town.py::test_north").assert_outcomes(passed=1)
     before = stored(project)
