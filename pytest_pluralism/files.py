@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
-__all__ = ["check_writable", "write_atomically"]
+__all__ = ["check_writable", "read_regular", "write_atomically"]
+
+
+def read_regular(path: Path, /, *, most: int) -> bytes:
+    """Return the bytes of a file, one more than ``most`` where it is longer.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, or it is a folder, a pipe or a device, of which nobody knows whether they ever end.
+    """
+    # A pipe without a writer would wait for one.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no file, but a folder, a pipe or a device", str(path))
+        # It may have grown since it was measured.
+        return file.read(most + 1)
 
 
 def write_atomically(path: Path, text: str, /) -> None:

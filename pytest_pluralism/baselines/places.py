@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError
-from pytest_pluralism.files import write_atomically
+from pytest_pluralism.files import read_regular, write_atomically
 
 __all__ = [
     "MOST_BYTES",
@@ -147,7 +147,12 @@ class LocalFile:
         path = self.path.with_name(companion_name(self.path.name)) if companion else self.path
         # A baseline may come from a stranger's pull request, and a link in it may point at anything.
         if path.is_symlink():
-            real, folder = path.resolve(), path.parent.resolve()
+            try:
+                real, folder = path.resolve(), path.parent.resolve()
+            except (OSError, RuntimeError):
+                raise BaselineError(
+                    f"baseline {path.as_posix()} is a symbolic link that leads back to itself. Replace it by a file."
+                ) from None
             if folder not in real.parents:
                 raise BaselineError(
                     f"baseline {path.as_posix()} is a symbolic link out of its folder, to {real.as_posix()}. "
@@ -163,9 +168,7 @@ class LocalFile:
             if not stat.S_ISREG(found.st_mode):
                 raise BaselineError(f"baseline {path.as_posix()} is no file. Name a .json file or a folder.")
             _refuse_large(path.as_posix(), found.st_size)
-            with path.open("rb") as file:
-                # It may have grown since it was measured.
-                content = file.read(MOST_BYTES + 1)
+            content = read_regular(path, most=MOST_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -191,6 +194,7 @@ class LocalFile:
         from filelock import FileLock, Timeout
 
         # The lock stands among the temporary files, so that nothing is left in a folder that is meant for git.
+        self._file(companion=False)
         digest = hashlib.sha256(str(self.path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
         lock = FileLock(Path(tempfile.gettempdir()) / f"pytest-pluralism-{digest[:24]}.lock", timeout=LOCK_SECONDS)
         try:

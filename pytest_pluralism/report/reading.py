@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
 from pytest_pluralism.core.messages import printable
+from pytest_pluralism.files import read_regular
 from pytest_pluralism.report.json_report import SCHEMA
 
 __all__ = ["load_report", "read_report"]
@@ -33,11 +34,13 @@ def load_report(path: Path, /) -> dict[str, Any]:
     """
     try:
         size = path.stat().st_size
-        if size > MOST_BYTES:
+        data = read_regular(path, most=MOST_BYTES) if size <= MOST_BYTES else b""
+        if max(size, len(data)) > MOST_BYTES:
             raise DatasetError(
-                f"{path}: has {size:,} bytes, and a report may have {MOST_BYTES:,}. Run fewer tests in one run."
+                f"{path}: has {max(size, len(data)):,} bytes, and a report may have {MOST_BYTES:,}. Run fewer tests in "
+                "one run."
             )
-        text = path.read_text(encoding="utf-8")
+        text = data.decode("utf-8")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:

@@ -394,6 +394,17 @@ def test_baselines_list_and_verify(folder: Path, capsys: pytest.CaptureFixture[s
         assert "corrupt baseline" in err
 
 
+def test_links_that_lead_back_to_themselves(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "a.json").symlink_to("b.json")
+    (folder / "b.json").symlink_to("a.json")
+    for action in ("list", "verify", "prune"):
+        code, out, err = command(capsys, "baselines", action, folder)
+        assert code == 1
+        assert f"{folder}/m.json" in out
+        assert f"{folder}/a.json is a symbolic link that leads back to itself. Replace it by a file." in err
+        assert err.count("pluralism:") == 2
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +125,39 @@ def test_a_broken_report_is_a_problem_and_writes_nothing(tmp_path: Path, capsys:
     assert main(["report", str(saved(tmp_path, "{}")), "-o", str(tmp_path / "page.html")]) == 1
     assert "is no report of this version" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """Stop a test that reads for ever."""
+
+    def stop(*_: object) -> None:
+        pytest.fail("it reads for ever")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize("command", ["report", "leaderboard", "compare", "plan", "history", "baselines list"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "pipe.json", "device.json", "folder.json"])
+def test_what_never_ends_is_not_read(
+    tmp_path: Path, command: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / kind
+    if kind.startswith("pipe"):
+        os.mkfifo(place)
+    elif kind.startswith("folder"):
+        place.mkdir()
+    else:
+        place.symlink_to("/dev/zero")
+    more = {"report": ["-o", str(tmp_path / "x.md")], "compare": [str(place)]}.get(command, [])
+    code = main([*command.split(), str(place), *more])
+    _, err = capsys.readouterr()
+    assert code in (1, 2)
+    assert err.startswith("pluralism: ")
+    assert tmp_path.name in err
