@@ -92,7 +92,7 @@ def units_chart(values: Sequence[float], /, *, name: str, title: str, lines: Map
                 _name(label), (at, height), xytext=(-4 if right else 4, 0), textcoords="offset points",
                 ha="right" if right else "left", va="center", fontsize=8,
             )  # fmt: skip
-        axes.set_xlabel(name)
+        axes.set_xlabel(_name(name, most=48))
         axes.set_ylabel("units")
         axes.grid(visible=False, axis="x")
 
@@ -206,7 +206,7 @@ def history_chart(
             axes.axhline(promise, color=_INK, linestyle="--", linewidth=1)
             axes.annotate("promise", (0, promise), xytext=(0, 3), textcoords="offset points", fontsize=8)
         axes.set_xticks(list(places), [_name(label, most=14) for label in labels], rotation=30, ha="right")
-        axes.set_ylabel(name)
+        axes.set_ylabel(_name(name, most=48))
         axes.margins(0.1)
 
     return _svg(draw, title=title, prefix=prefix)
@@ -245,6 +245,7 @@ def _svg(
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height))
@@ -253,6 +254,9 @@ def _svg(
             gridspec_kw=None if tight else {"left": 0.12, "right": 0.98, "bottom": 0.17, "top": 0.98}
         )
         draw(axes)
+        for text in figure.findobj(Text):
+            # Whatever a chart is made of: what a page or XML cannot hold is none of its words, and none is endless.
+            text.set_text(_name(text.get_text(), most=80))  # type: ignore[attr-defined]
         file = io.BytesIO()
         box = {"bbox_inches": "tight", "pad_inches": 0.05} if tight else {}
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None}, **box)

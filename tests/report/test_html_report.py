@@ -184,6 +184,28 @@ def test_hostile_text_is_text(hostile: dict[str, Any]) -> None:
     text.encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["<script>alert(1)</script>'{{ 7*7 }}$a$", "W" * 1_000_000, "\x00\x0b\ufffe\ud800\x1b[31m" * 9],
+    ids=["markup", "endless", "control"],
+)
+def test_the_name_of_a_measure_is_text_in_charts_too(recorded: dict[str, Any], words: str) -> None:
+    kept = [entry for entry in recorded["verdicts"] if entry["metric"] == "js_distance"][:2]
+    for entry in kept:
+        entry["metric"] += words
+        entry["history"] = [
+            {"commit": "ab" * 20, "date": "2026-01-01", "tags": [words], "value": 0.3, "low": 0.2, "high": 0.4}
+        ]
+        entry["direction"] = "lower"
+    text = report_html(kept, recorded["run"])
+    page = Page(text)
+    assert "cannot be shown" not in page.text
+    assert len([chart for chart in page.of("svg") if chart.get("class") == "chart"]) >= 4
+    assert not {"\x1b", "\x00", "\x0b", "\ufffe", "\ud800"} & set(text)
+    assert len(list(page.of("script"))) == 1
+    assert len(text) < 1_500_000
+
+
 def test_a_verdict_that_is_not_as_expected_does_not_take_the_others_with_it(recorded: dict[str, Any]) -> None:
     first, second, *others = recorded["verdicts"]
     steering = next(entry for entry in others if entry["metric"] == "steering_faithfulness")
