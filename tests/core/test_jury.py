@@ -608,6 +608,29 @@ def test_sampled_juries_are_the_same_for_a_seed_and_for_all_units():
     np.testing.assert_array_equal(propagated.median, [math.nan, 1.0])
 
 
+def test_the_seat_of_who_did_not_rate_goes_to_another_of_the_group():
+    nan = math.nan
+    ratings = read_only(
+        [[1, 10, 100, 1000, 10000], [1, nan, 100, 1000, 10000], [nan, nan, 100, 1000, 10000], [1, 10, 100, nan, 10000]]
+    )
+    settings_ = {"composition": {"a": 2, "b": 1}, "n_juries": 400, "rng": 5}
+    means = median_of_juries(ratings, "aaabb", missing="reseat", **settings_).jury_means
+    sums = np.round(3 * means)
+    whole = median_of_juries(ratings[:1], "aaabb", **settings_).jury_means
+    np.testing.assert_array_equal(means[0], whole[0])
+    assert set(sums[0]) == {pair + seat for pair in (11, 101, 110) for seat in (1000, 10000)}
+    assert set(sums[1]) == {101 + 1000, 101 + 10000}
+    # Who rated the unit keeps the seat.
+    kept = np.isin(sums[0], (101 + 1000, 101 + 10000))
+    np.testing.assert_array_equal(sums[1][kept], sums[0][kept])
+    # Nobody else of the group rated the third unit.
+    assert np.isnan(means[2]).all()
+    assert set(sums[3]) == {pair + 10000 for pair in (11, 101, 110)}
+    np.testing.assert_array_equal(sums[3] % 1000, sums[0] % 1000)
+    unseated = median_of_juries([[1, nan]], "ab", composition={"a": 1}, rng=0, missing="reseat")
+    np.testing.assert_array_equal(unseated.median, [1.0])
+
+
 def test_a_jury_of_everybody_is_the_mean():
     ratings = [0.3, 0.9, 0.1]
     verdict = median_of_juries(ratings, "aab", composition={"a": 2, "b": 1}, rng=0)

@@ -333,14 +333,15 @@ def median_of_juries(
     rng: np.random.Generator | int,
     n_juries: int = 100,
     axis: int = -1,
-    missing: Literal["refuse", "propagate"] = "refuse",
+    missing: Literal["refuse", "propagate", "reseat"] = "refuse",
 ) -> JuryVerdict:
     r"""Median verdict of juries sampled with a stated composition.
 
     .. math:: \operatorname{median}_{t} \frac1{|J_t|} \sum_{i \in J_t} r_i
 
     Each jury fills the seats of each group with different jurors of that group, drawn uniformly.
-    All units are judged by the same juries, so that two units can be compared in pairs.
+    All units are judged by the same juries, so that two units can be compared in pairs; ``missing="reseat"`` changes
+    the seats of jurors without a rating, and no others.
 
     Parameters
     ----------
@@ -356,8 +357,9 @@ def median_of_juries(
         How many juries are sampled.
     axis : int, default -1
         The axis of the jurors.
-    missing : {"refuse", "propagate"}, default "refuse"
-        What a NaN does: raise, or make the unit NaN.
+    missing : {"refuse", "propagate", "reseat"}, default "refuse"
+        What a NaN does: raise, make the unit NaN, or give the seat to another juror of the group who rated the unit (a
+        unit that fewer jurors of a group rated than it has seats is NaN).
         It cannot be omitted, since an empty seat would change the composition.
 
     Returns
@@ -394,7 +396,7 @@ def median_of_juries(
         name="ratings",
         function=function,
         missing=missing,
-        policies=("refuse", "propagate"),
+        policies=("refuse", "propagate", "reseat"),
         non_negative=False,
     )
     values = jurors_last(array, axis=axis, name="ratings", function=function)
@@ -405,6 +407,7 @@ def median_of_juries(
         raise invalid_parameter("composition", function, "a mapping from group to seats", repr(composition)[:80])
     generator = generator_of(rng, function=function)
     seats = np.zeros((int(n_juries), values.shape[-1]))
+    ranks: list[tuple[IntArray, int, FloatArray]] = []
     for label, wanted in composition.items():
         jurors = members.get(label)
         if jurors is None:
@@ -414,13 +417,33 @@ def median_of_juries(
             must = f"a number of seats in [0, {jurors.size}] for {label!r}, the jurors there are"
             raise invalid_parameter("composition", function, must, repr(wanted))
         # The places of the smallest of independent uniform numbers are a uniform sample without replacement.
-        chosen = np.argsort(generator.random((int(n_juries), jurors.size)), axis=-1)[:, :wanted]
-        np.put_along_axis(seats, jurors[chosen], 1.0, axis=-1)
+        drawn = generator.random((int(n_juries), jurors.size))
+        ranks.append((jurors, int(wanted), drawn))
+        np.put_along_axis(seats, jurors[np.argsort(drawn, axis=-1)[:, :wanted]], 1.0, axis=-1)
     n_seats = seats[0].sum()
     if n_seats == 0.0:
         raise invalid_parameter("composition", function, "a jury of at least one seat", dict(composition))
     absent = np.isnan(values)
     means = np.where(absent, 0.0, values) @ seats.T / n_seats
-    means = np.where(absent.any(axis=-1, keepdims=True), np.nan, means)
+    partial = absent.any(axis=-1)
+    means = np.where(partial[..., None], np.nan, means)
+    if missing == "reseat":
+        for unit in map(tuple, np.argwhere(partial).tolist()):
+            means[unit] = _reseated(values[unit], ranks, n_seats)
     # A unit that is NaN stays NaN: numpy's median hands a NaN on.
     return JuryVerdict(median=plain(np.asarray(np.median(means, axis=-1))), jury_means=means)
+
+
+def _reseated(ratings: FloatArray, ranks: Sequence[tuple[IntArray, int, FloatArray]], n_seats: float) -> FloatArray:
+    """Return the mean of each jury on one unit when the seats go to those of each group who rated it."""
+    total = np.zeros(len(ranks[0][2]))
+    for jurors, wanted, drawn in ranks:
+        there = np.flatnonzero(~np.isnan(ratings[jurors]))
+        if there.size < wanted:
+            return np.full_like(total, np.nan)
+        if wanted:
+            # The same random numbers as for everybody, so that who rated the unit keeps the seat.
+            chosen = np.argpartition(drawn[:, there], wanted - 1, axis=-1)[:, :wanted]
+            total += ratings[jurors[there[chosen]]].sum(axis=-1)
+    means: FloatArray = total / n_seats
+    return means
