@@ -21,7 +21,9 @@ from pytest_pluralism.baselines.schema import is_number, variance_of
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
+from pytest_pluralism.core.estimation.intervals import with_extra_variance
 from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
+from pytest_pluralism.core.verdict import ROUNDING
 
 __all__ = [
     "NUMERIC_NOISE_FLOOR",
@@ -179,6 +181,9 @@ def paired_change(now: Mapping[str, Any], then: Mapping[str, Any], /, *, confide
     units = now["units"]
     ours, theirs = [unit["value"] for unit in units], [stored[unit["id"]] for unit in units]
     ids = [unit["id"] for unit in units]
+    # A unit that did not change is the same text, of which jurors who are estimated think the same.
+    moved = sum(abs(one - other) > ROUNDING for one, other in zip(ours, theirs, strict=True)) / max(len(units), 1)
+    beside = moved * sum(side.get("extra_variance") or 0.0 for side in (now, then))
     if now.get("crossed") and confidence_level is not None:
         others = {unit["id"]: unit["value"] for unit in then["crossed"]}
         return compare_crossed(
@@ -186,12 +191,14 @@ def paired_change(now: Mapping[str, Any], then: Mapping[str, Any], /, *, confide
             theirs,
             [unit["value"] for unit in now["crossed"]],
             [others[unit["id"]] for unit in now["crossed"]],
+            extra_variance=beside,
             confidence_level=confidence_level,
             unit_ids=ids,
             crossed_ids=[unit["id"] for unit in now["crossed"]],
         )
     clusters = [unit.get("cluster", unit["id"]) for unit in units]
-    return compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
+    change = compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
+    return with_extra_variance(change, beside)
 
 
 def differences(now: Mapping[str, Any], then: Mapping[str, Any], /) -> Iterator[str]:
@@ -298,9 +305,11 @@ def _units_of(scores: Scores) -> dict[str, Any]:
         {"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value, "sha256": unit_hash(unit)}
         for unit in scores.units
     ]
+    beside = {"extra_variance": scores.extra_variance} if scores.extra_variance else {}
     if scores.crossed is None:
-        return {"units": units}
-    return {"units": units, "crossed": [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]}
+        return {"units": units, **beside}
+    crossed = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
+    return {"units": units, "crossed": crossed, **beside}
 
 
 def unit_hash(unit: UnitScore, /) -> str:

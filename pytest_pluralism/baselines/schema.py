@@ -281,6 +281,9 @@ def _outline_problem(entry: Any, schema: str) -> str | None:
     floor = entry.get("noise_floor")
     if floor is not None and (not is_number(floor) or floor < 0):
         return f"its noise floor is {str(floor)[:40]!r}"
+    extra = entry.get("extra_variance")
+    if extra is not None and (not is_number(extra) or extra < 0):
+        return f"its extra variance is {str(extra)[:40]!r}"
     return None
 
 

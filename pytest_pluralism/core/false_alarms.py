@@ -11,6 +11,7 @@ import numpy as np
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed, estimate_scores
+from pytest_pluralism.core.estimation.intervals import with_extra_variance
 from pytest_pluralism.core.estimation.shares import clopper_pearson_interval
 from pytest_pluralism.core.parameters import generator_of
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, Verdict
@@ -189,28 +190,38 @@ def _verdict(gate: Gate, now: Scores, then: Scores, floor: float) -> Verdict:
 def _change(now: Scores, then: Scores, level: float | None) -> Estimate:
     ids = [unit.unit_id for unit in now.units]
     ours, theirs = [unit.value for unit in now.units], [unit.value for unit in then.units]
+    beside = now.extra_variance + then.extra_variance
     if now.crossed is not None and then.crossed is not None and level is not None:
         return compare_crossed(
             ours,
             theirs,
             [unit.value for unit in now.crossed.units],
             [unit.value for unit in then.crossed.units],
+            extra_variance=beside,
             confidence_level=level,
             unit_ids=ids,
             crossed_ids=[unit.unit_id for unit in now.crossed.units],
         )
     clusters = [unit.cluster for unit in now.units]
-    return compare_paired(ours, theirs, clusters=clusters, confidence_level=level, unit_ids=ids)
+    change = compare_paired(ours, theirs, clusters=clusters, confidence_level=level, unit_ids=ids)
+    return with_extra_variance(change, beside)
 
 
 def _half(now: Scores, then: Scores, generator: np.random.Generator) -> tuple[Scores, Scores] | None:
     """Return two runs on a random half of their clusters; ``None`` where that is too little, or jurors judged them."""
     names = list(dict.fromkeys(unit.cluster for unit in now.units))
-    if now.crossed is not None or len(names) < 2 * _LEAST_CLUSTERS:
+    if now.crossed is not None or now.estimate is not None or len(names) < 2 * _LEAST_CLUSTERS:
         return None
     chosen = {names[place] for place in generator.permutation(len(names))[: len(names) // 2].tolist()}
     kept = [place for place, unit in enumerate(now.units) if unit.cluster in chosen]
-    return tuple(replace(one, units=tuple(one.units[place] for place in kept)) for one in (now, then))  # type: ignore[return-value]
+    return _part(now, kept), _part(then, kept)
+
+
+def _part(scores: Scores, kept: Sequence[int]) -> Scores:
+    # Half of the units carry twice the variance that none of them shows.
+    more = len(scores.units) / len(kept)
+    units = tuple(scores.units[place] for place in kept)
+    return replace(scores, units=units, extra_variance=more * scores.extra_variance)
 
 
 def _any_failed(verdicts: Mapping[str, Verdict], floors: Mapping[str, float], method: str) -> bool:

@@ -413,14 +413,12 @@ class Crossed:
 
     ``units`` holds one pseudo-value for each of the others, whose mean is that of the units of the scores;
     ``cell_variance`` is what both dimensions contain of the variance of the mean, ``bias`` how much too large the
-    mean is in expectation, and ``extra_variance`` what neither dimension shows (of jurors that are estimated): see
-    :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
+    mean is in expectation: see :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
     """
 
     units: tuple[UnitScore, ...]
     cell_variance: float = 0.0
     bias: float = 0.0
-    extra_variance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -432,6 +430,8 @@ class Scores:
     ``details`` holds JSON-able extras of the whole evaluation, such as a matrix of several scores.
     ``crossed`` is the second dimension of the units, where there is one; ``witness`` is what shows the outcome best
     where that is no unit (a group of jurors).
+    ``extra_variance`` is what no unit shows of the variance of their mean (of jurors that are estimated).
+    ``estimate`` stands where what is promised is no mean of the units (the least of several means).
     """
 
     metric: str
@@ -443,6 +443,8 @@ class Scores:
     details: Mapping[str, Any] = field(default_factory=dict)
     crossed: Crossed | None = None
     witness: Witness | None = None
+    extra_variance: float = 0.0
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -471,6 +473,8 @@ class Estimate:
     unit_ids, values, clusters : tuple
         The units themselves, kept so that two estimates can be paired: ``left - right`` is the mean of the differences
         by unit, with its own clustered interval.
+    extra_variance : float
+        What the units do not show of the squared standard error, which holds it (of jurors that are estimated).
     """
 
     value: float
@@ -488,6 +492,7 @@ class Estimate:
     degrees_of_freedom: float | None = field(default=None, repr=False, compare=False)
     crossed_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
     crossed_values: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    extra_variance: float = field(default=0.0, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"

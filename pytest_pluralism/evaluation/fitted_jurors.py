@@ -31,6 +31,9 @@ IntArray = npt.NDArray[np.intp]
 LEAST_VOTES = 50
 LEAST_RESPONSES = 10
 
+#: What is predicted is worth at least this, so that the welfare of every aversion is defined.
+LEAST_UTILITY = 0.01
+
 Embed = Callable[[Sequence[str]], FloatArray]
 
 
@@ -391,7 +394,7 @@ class FittedJurors:
         )
         new = self._vectors(tuple(one.text for one in candidates))
         predicted = fit.new(new)
-        utilities = self._drawn(panel, fit, predicted, report["residual"])
+        utilities = self._drawn(panel, fit, predicted, [one.text for one in candidates], report["residual"])
         accuracy = {
             "rmse": report["rmse"]["fitted"],
             "rmse of the group mean": report["rmse"]["group_mean"],
@@ -402,23 +405,33 @@ class FittedJurors:
         if report["gain"]["low"] <= 0.0:
             warnings = ("the fit does not surely beat the mean of the juror's group on responses it was not shown",)
         made = f"estimated from {panel.n_votes} votes on {n_judged} other responses and their texts"
-        return JurorUtilities(utilities, "estimated", made, accuracy, warnings)
+        return JurorUtilities(utilities, "estimated", made, accuracy, warnings, draws_by_text=True)
 
-    def _drawn(self, panel: Panel, fit: FactorFit, predicted: FloatArray, spread: Mapping[str, float]) -> FloatArray:
-        """Return draws of what the jurors may say: errors shared by all, by a group, and of a single vote."""
-        rng = np.random.default_rng([self.seed, 7])
-        n_jurors, n_texts = predicted.shape
-        n_groups = fit.group_response.shape[0]
-        shape = (self.n_draws, n_jurors, n_texts)
-        common = rng.normal(scale=spread["response"] or 1e-300, size=(self.n_draws, 1, n_texts))
-        by_group = rng.normal(scale=spread["group"] or 1e-300, size=(self.n_draws, n_groups, n_texts))[:, fit.group]
-        single = rng.normal(scale=spread["vote"] or 1e-300, size=shape)
-        drawn = predicted[None] + common + by_group + single
+    def _drawn(
+        self, panel: Panel, fit: FactorFit, predicted: FloatArray, texts: Sequence[str], spread: Mapping[str, float]
+    ) -> FloatArray:
+        """Return draws of what the jurors may say: errors shared by all, by a group, and of a single vote.
+
+        They depend on the text alone, so that equal texts have the same error in every call, and others their own.
+        """
+        n_jurors, n_groups = len(predicted), fit.group_response.shape[0]
+        errors: dict[str, FloatArray] = {}
+        for text in dict.fromkeys(texts):
+            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+            rng = np.random.default_rng([self.seed, 7, int.from_bytes(digest[:8], "big")])
+            common = rng.normal(scale=spread["response"] or 1e-300, size=(self.n_draws, 1))
+            by_group = rng.normal(scale=spread["group"] or 1e-300, size=(self.n_draws, n_groups))[:, fit.group]
+            errors[text] = common + by_group + rng.normal(scale=spread["vote"] or 1e-300, size=(self.n_draws, n_jurors))
+        drawn = predicted[None] + np.stack([errors[text] for text in texts], axis=2) if texts else predicted[None]
         lowest = panel.scale.worst_utility
         if panel.scale.levels is not None:
             step = (1.0 - lowest) / (panel.scale.levels - 1)
             drawn = lowest + step * np.round((drawn - lowest) / step)
-        return np.asarray(np.clip(drawn, max(lowest, 0.01), 1.0))
+        return np.asarray(np.clip(drawn, *self.utility_range(panel)))
+
+    def utility_range(self, panel: Panel, /) -> tuple[float, float]:
+        """Return the least and the greatest utility that a text can be worth."""
+        return max(panel.scale.worst_utility, LEAST_UTILITY), 1.0
 
     def _vectors(self, texts: tuple[str, ...]) -> FloatArray:
         embed = self.embed

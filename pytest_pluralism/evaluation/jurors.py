@@ -32,6 +32,7 @@ __all__ = [
     "ValueModelJurors",
     "check_against_votes",
     "recorded_candidates",
+    "scale_range",
     "scorer_of",
 ]
 
@@ -67,6 +68,9 @@ class JurorUtilities:
         How well the function predicts votes that it was not shown; empty where that is not known.
     warnings : tuple of str
         What should be said.
+    draws_by_text : bool
+        A text has the same draws whenever it is asked for, and other texts have draws of their own: what two models
+        gain on each other is then known draw by draw. Otherwise their errors are taken to be independent.
     """
 
     utilities: FloatArray
@@ -74,6 +78,7 @@ class JurorUtilities:
     made: str
     accuracy: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    draws_by_text: bool = False
 
 
 #: Yields rounds, is sent one result a request, returns the utilities.
@@ -81,7 +86,11 @@ UtilityRounds = Generator[Round, Sequence[Any], JurorUtilities]
 
 
 class JurorFunction(Protocol):
-    """Says what texts are worth to the jurors of a panel."""
+    """Says what texts are worth to the jurors of a panel.
+
+    A function may also have ``utility_range(panel)``, the least and the greatest utility that it can give: a promise
+    beyond them is then refused at collection.
+    """
 
     @property
     def name(self) -> str:
@@ -115,6 +124,10 @@ class RecordedJurors:
     def name(self) -> str:
         """The word for provenance."""
         return "recorded"
+
+    def utility_range(self, panel: Panel, /) -> tuple[float, float]:
+        """Return the least and the greatest utility that a text can be worth."""
+        return scale_range(panel)
 
     def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
         """Look the texts up; nothing is asked."""
@@ -162,6 +175,10 @@ class CallableJurors:
     def name(self) -> str:
         """The word for provenance."""
         return self.label or f"callable {getattr(self.function, '__qualname__', type(self.function).__name__)}"
+
+    def utility_range(self, panel: Panel, /) -> tuple[float, float]:
+        """Return the least and the greatest utility that a text can be worth."""
+        return scale_range(panel)
 
     def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
         """Call the function for each juror and text.
@@ -222,6 +239,10 @@ class EntailmentJurors:
     def name(self) -> str:
         """The word for provenance."""
         return f"entailment of the juror's statement by the {self.form} response, floor {self.floor:g}"
+
+    def utility_range(self, panel: Panel, /) -> tuple[float, float]:
+        """Return the least and the greatest utility that a text can be worth."""
+        return self.floor, 1.0
 
     def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
         """Ask whether each response entails each statement.
@@ -288,6 +309,10 @@ class RewardJurors:
         """The word for provenance."""
         return f"{self.label} for {', '.join(sorted(self.scorers))}"
 
+    def utility_range(self, panel: Panel, /) -> tuple[float, float]:
+        """Return the least and the greatest utility that a text can be worth."""
+        return rank_range(panel)
+
     def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
         """Score the texts and the recorded responses.
 
@@ -305,7 +330,8 @@ class RewardJurors:
             )
         lacking = [name for name in dict.fromkeys(names) if name not in self.scorers]
         if lacking:
-            raise invalid_parameter("scorers", "RewardJurors", "one for each group", f"none for {lacking[0]!r}")
+            each = "juror" if self.by == "juror" else "group"
+            raise invalid_parameter("scorers", "RewardJurors", f"one for each {each}", f"none for {lacking[0]!r}")
         recorded = recorded_candidates(panel)
         pairs = [(one.query, one.text) for one in (*candidates, *recorded)]
         result = _one_draw(panel, candidates)
@@ -361,6 +387,10 @@ class ValueModelJurors:
         """The word for provenance."""
         return f"rewards of the value model for each {self.by or 'group'}"
 
+    def utility_range(self, panel: Panel, /) -> tuple[float, float]:
+        """Return the least and the greatest utility that a text can be worth."""
+        return rank_range(panel)
+
     def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
         """Ask for the rewards of the texts and of the recorded responses.
 
@@ -386,6 +416,19 @@ class ValueModelJurors:
         result = ranks[[names.index(name) for name in groups]][None]
         made = f"estimated by {self.name}; utility: the rank among the recorded responses, ordinal"
         return JurorUtilities(result, "estimated", made)
+
+
+def scale_range(panel: Panel, /) -> tuple[float, float]:
+    """Return the utilities of the worst and of the best vote on the scale of a panel."""
+    return panel.scale.worst_utility, 1.0 if panel.scale.mapped else panel.scale.highest
+
+
+def rank_range(panel: Panel, /) -> tuple[float, float]:
+    """Return the utilities of the first and of the last rank among the recorded responses."""
+    # Without any recorded response the texts are ranked among themselves, however many these are.
+    n = len(panel.responses)
+    edge = 0.5 / (n + 1.0) if n else 0.0
+    return edge, 1.0 - edge
 
 
 def _ranks(own: FloatArray, reference: FloatArray) -> FloatArray:

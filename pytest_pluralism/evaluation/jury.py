@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.intervals import with_extra_variance
 from pytest_pluralism.core.records import Crossed, GenerationSettings, Prompt, Question, Scores, Survey, Witness
 from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.evaluation.distributional import model_distributions, requests
 from pytest_pluralism.evaluation.jurors import Candidate, JurorFunction, check_against_votes, recorded_candidates
+from pytest_pluralism.evaluation.jury_bands import Band, dominance_band, errors_of_difference
 from pytest_pluralism.evaluation.jury_scores import (
     JuryMeasured,
     JurySettings,
@@ -30,7 +33,7 @@ from pytest_pluralism.evaluation.jury_scores import (
     policy_scores,
     written_scores,
 )
-from pytest_pluralism.evaluation.jury_welfare import dominance_band
+from pytest_pluralism.evaluation.jury_welfare import WelfareRule
 from pytest_pluralism.evaluation.rounds import Round, Rounds, asked_of
 
 __all__ = [
@@ -192,17 +195,51 @@ class AgainstReference:
     ----------
     evaluation : ChoiceEvaluation or WrittenEvaluation
         What both models are put through.
+    alphas : tuple of float
+        Where there are some, the value is the least gain over these aversions to inequality, with an interval from the
+        band that holds all of them at once; the units are those of the aversion at which least is gained.
     """
 
     evaluation: ChoiceEvaluation | WrittenEvaluation
+    alphas: tuple[float, ...] = ()
 
     def rounds(self) -> Rounds:
         """Ask both models, and subtract."""
         ours = yield from self.evaluation.measured()
         theirs = yield from asked_of("reference_language_model", self.evaluation.measured())
-        return self._gain(ours, theirs)
+        if not self.alphas:
+            return self._gain(ours, theirs, self._band_of_report(ours, theirs))
+        band = self._band(ours, theirs, self.alphas)
+        decisive = WelfareRule(alpha=self.alphas[band.least_place])
+        found = self._gain(ours.under(decisive), theirs.under(decisive), band)
+        witness = found.witness
+        if witness is not None:
+            witness = replace(witness, text=f"{witness.text}, at alpha {decisive.alpha:g}, which decides")
+        else:
+            words = "the aversion to inequality at which least is gained"
+            witness = Witness(f"alpha {decisive.alpha:g}", band.values[band.least_place], words)
+        return replace(found, estimate=band.least(), witness=witness)
 
-    def _gain(self, ours: JuryMeasured, theirs: JuryMeasured) -> Scores:
+    def _band_of_report(self, ours: JuryMeasured, theirs: JuryMeasured) -> Band | None:
+        curves = [one.scores.details["curve"]["alphas"] for one in (ours, theirs)]
+        alphas = [alpha for alpha in curves[0] if isinstance(alpha, float)]
+        if self.evaluation.settings.composition is not None or alphas != curves[1]:
+            return None
+        return self._band(ours, theirs, alphas)
+
+    def _band(self, ours: JuryMeasured, theirs: JuryMeasured, alphas: Sequence[float]) -> Band:
+        settings = self.evaluation.settings
+        return dominance_band(
+            ours.table,
+            theirs.table,
+            alphas=alphas,
+            confidence_level=settings.confidence_level,
+            whole_jury=settings.whole_jury,
+            same_draws=ours.same_draws and theirs.same_draws,
+            seed=settings.seed,
+        )
+
+    def _gain(self, ours: JuryMeasured, theirs: JuryMeasured, band: Band | None) -> Scores:
         candidate, reference = ours.scores, theirs.scores
         there = {unit.unit_id: unit for unit in reference.units}
         units = tuple(
@@ -228,29 +265,38 @@ class AgainstReference:
             "reference_model": {name: reference.details[name] for name in ("curve", "by_group", "worst_off")},
             "gain_by_group": by_group,
         }
-        alphas = [alpha for alpha in candidate.details["curve"]["alphas"] if isinstance(alpha, float)]
-        if settings.composition is None and alphas == reference.details["curve"]["alphas"]:
-            band = dominance_band(
-                ours.table, theirs.table, alphas=alphas, whole_jury=settings.whole_jury, seed=settings.seed
-            )
+        if band is not None:
             details["dominance"] = {**band.as_json(), "dominates": band.dominates}
         witness = None
         if by_group and settings.group is None:
             worst = min(by_group, key=lambda name: by_group[name])
             witness = Witness(f"group {worst}", by_group[worst], "the group that gains least, or falls most")
-        means = [
-            float(np.nanmean([unit.value for unit in scores.units])) if scores.units else math.nan
-            for scores in (candidate, reference)
-        ]
+        errors = errors_of_difference(ours.welfare, theirs.welfare, same_draws=ours.same_draws and theirs.same_draws)
+        extra = float((errors**2).sum())
+        extra = extra if math.isfinite(extra) else 0.0
+        crossed = _crossed_gain(candidate.crossed, reference.crossed)
+        estimate = None
+        if crossed is None and units:
+            # A gain of 0 or 1 is no share.
+            estimate = compare_paired(
+                [unit.value for unit in units],
+                [0.0] * len(units),
+                clusters=[unit.cluster for unit in units],
+                unit_ids=[unit.unit_id for unit in units],
+                confidence_level=settings.confidence_level,
+            )
+            estimate = with_extra_variance(estimate, extra)
         return Scores(
             metric=candidate.metric,
             units=units,
-            references={"candidate": means[0], "reference_model": means[1]},
+            references={"candidate": _mean_of(candidate), "reference_model": _mean_of(reference)},
             other_populations=by_group,
             warnings=tuple(dict.fromkeys((*candidate.warnings, *reference.warnings))),
             details=details,
-            crossed=_crossed_gain(candidate.crossed, reference.crossed),
+            crossed=crossed,
             witness=witness,
+            extra_variance=extra,
+            estimate=estimate,
         )
 
 
@@ -261,7 +307,12 @@ def _crossed_gain(ours: Crossed | None, theirs: Crossed | None) -> Crossed | Non
     there = {unit.unit_id: unit.value for unit in theirs.units}
     units = tuple(replace(unit, value=unit.value - there[unit.unit_id]) for unit in ours.units if unit.unit_id in there)
     # The differences of the cells are not kept, so that nothing is taken out for them: the interval is rather too wide.
-    return Crossed(units, 0.0, ours.bias - theirs.bias, ours.extra_variance + theirs.extra_variance)
+    return Crossed(units, 0.0, ours.bias - theirs.bias)
+
+
+def _mean_of(scores: Scores) -> float:
+    known = [unit.value for unit in scores.units if math.isfinite(unit.value)]
+    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _number(value: float) -> float | None:

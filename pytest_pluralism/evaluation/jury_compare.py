@@ -17,14 +17,13 @@ from pytest_pluralism.core.metrics.voting import maximal_lottery, pairwise_prefe
 from pytest_pluralism.core.records import Estimate
 from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.evaluation.jurors import JurorUtilities
-from pytest_pluralism.evaluation.jury_welfare import JuryTable, WelfareRule, group_means, query_welfare
+from pytest_pluralism.evaluation.jury_welfare import JuryTable, WelfareRule, group_means, juror_means, query_welfare
 
 __all__ = [
     "Consensus",
     "bridging_of_responses",
     "compare_systems",
     "consensus",
-    "juror_means",
     "response_lottery",
     "system_lottery",
 ]
@@ -56,14 +55,6 @@ def bridging_of_responses(panel: Panel, /, **settings: Any) -> BridgingFit:
         share = 1.0 - share
     matrix[panel.vote_jurors, panel.vote_responses] = np.clip(share, 0.0, 1.0)
     return bridging_intercepts(matrix, **settings)
-
-
-def juror_means(table: JuryTable, /) -> FloatArray:
-    """Return the mean utility of each juror under the shares of the responses; NaN for one who judged nothing given."""
-    weight = table.share[table.response]
-    total = np.bincount(table.juror, weight, len(table.weights))
-    sums = np.bincount(table.juror, weight * table.utility, len(table.weights))
-    return np.where(total > 0.0, sums / np.where(total > 0.0, total, 1.0), np.nan)
 
 
 def _means_of(systems: Mapping[str, JuryTable], function: str) -> tuple[list[str], FloatArray]:

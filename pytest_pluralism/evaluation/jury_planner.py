@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import GenerationSettings
 from pytest_pluralism.datasets.panels import Panel
@@ -18,6 +20,7 @@ from pytest_pluralism.evaluation.jurors import (
     JurorFunction,
     RecordedJurors,
     ValueModelJurors,
+    scale_range,
 )
 from pytest_pluralism.evaluation.jury import (
     AgainstReference,
@@ -27,7 +30,7 @@ from pytest_pluralism.evaluation.jury import (
     choice_survey,
     jury_table,
 )
-from pytest_pluralism.evaluation.jury_welfare import WelfareRule, query_welfare
+from pytest_pluralism.evaluation.jury_welfare import NEEDS_GROUPS, WelfareRule, query_welfare, refuse_negative
 from pytest_pluralism.evaluation.planning import PlannedGate, Planning
 
 __all__ = ["DATASET", "EXAMPLE", "JURORS", "KEYWORDS", "plan"]
@@ -49,8 +52,16 @@ KEYWORDS = (*RULE, "by", "population", "jurors", "jury", "over", *PANEL, *WRITIN
 #: What the welfare must exceed, by name.
 OVER = "reference_model"
 
+DEFAULT_JURIES = 200
+DEFAULT_LEVEL = 0.95
+
 DATASET = "the name or file of a panel"
 EXAMPLE = "example_town"
+
+#: The word for every aversion to inequality, and those at which it is looked at. Beyond the last, and at infinity, what
+#: is measured is a handful of jurors.
+EVERY = "all"
+EVERY_ALPHA = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)
 
 #: The words for juror functions.
 JURORS = ("recorded", "choice", "entailment", "fitted", "rewards")
@@ -64,17 +75,14 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     PluralismError
         The panel, the rule, the groups or the jurors are wrong.
     """
+    over = _over(planning)
+    every = planning.keywords.get("alpha") == EVERY
     rules = _rules(planning)
     panel = _panel(planning)
     by = planning.keywords.get("by")
     groups = _groups(planning, panel, by)
     composition = _composition(planning, panel, by)
     asking = AskSettings(**{name: planning.choose(name) for name in ASKING})
-    over = planning.keywords.get("over")
-    if over not in (None, OVER):
-        raise invalid_parameter("over", "jury_welfare", repr(OVER), repr(over))
-    if over is None:
-        _bounds(planning, panel)
     _check_groups(panel, by)
     jury = planning.keywords.get("jury", "sample")
     if jury not in ("sample", "whole"):
@@ -88,20 +96,25 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 group=group,
                 whole_jury=jury == "whole",
                 composition=composition,
-                n_juries=planning.keywords.get("n_juries", 200),
+                n_juries=planning.keywords.get("n_juries", DEFAULT_JURIES),
                 asking=asking,
                 seed=int(planning.choose("seed")),
+                confidence_level=planning.confidence_level or DEFAULT_LEVEL,
             )
-            evaluation, made = _evaluation(planning, panel, settings)
-            title = settings.as_json()["rule"]
+            evaluation, made, inside = _evaluation(planning, panel, settings)
+            if over is None and inside is not None and not plans:
+                _bounds(planning, panel, inside)
+            title = "welfare, least over every alpha" if every else settings.as_json()["rule"]
             if over is not None:
-                evaluation = AgainstReference(evaluation)
+                evaluation = AgainstReference(evaluation, EVERY_ALPHA if every else ())
                 title = f"gain in {title}"
             # Measures other than the usual one are told apart, so that one test may promise several.
             others = any(word in planning.keywords for word in RULE if word not in ("alpha", "n_juries"))
             parts = [group] if group is not None else []
             if others:
                 parts.append(title)
+            elif every:
+                parts.append("every alpha")
             elif len(rules) > 1 or over is not None:
                 parts.append(f"alpha {rule.alpha:g}")
             if over is not None:
@@ -117,7 +130,12 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                     "source": panel.source,
                     "scale": panel.scale.mapping,
                 },
-                settings={**settings.as_json(), "jurors": made, **({"over": over} if over is not None else {})},
+                settings={
+                    **settings.as_json(),
+                    "jurors": made,
+                    **({"over": over} if over is not None else {}),
+                    **({"rule": title} if every else {}),
+                },
                 population=named,
             )
             if not others:
@@ -126,22 +144,50 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     return plans
 
 
-def _bounds(planning: Planning, panel: Panel) -> None:
+def _over(planning: Planning) -> str | None:
+    """Return what the welfare must exceed, if that is named, and refuse what then has no meaning."""
+    over: str | None = planning.keywords.get("over")
+    if over not in (None, OVER):
+        raise invalid_parameter("over", "jury_welfare", repr(OVER), repr(over)[:60])
+    if planning.keywords.get("alpha") != EVERY:
+        return over
+    if over is None:
+        raise InvalidParameterError(
+            f"alpha={EVERY!r} compares two models at every aversion to inequality. Add over={OVER!r}; or promise the "
+            "welfare at the largest alpha that matters to you: it never rises with alpha."
+        )
+    if "between_alpha" in planning.keywords:
+        raise InvalidParameterError(f"'between_alpha' has no part in alpha={EVERY!r}. Leave one of the two out.")
+    if planning.gate is not None and (planning.gate.at_least is None or planning.gate.needs_baseline):
+        raise InvalidParameterError(
+            f"alpha={EVERY!r} promises at_least alone: the gain at every aversion. Against a baseline, name a list "
+            "(alpha=[0, 1, 5], max_decrease=0.02): all must pass."
+        )
+    return over
+
+
+def _bounds(planning: Planning, panel: Panel, inside: tuple[float, float]) -> None:
     """Note a promise that no response could keep, or that every one keeps."""
+    lowest, highest = inside
+    words = f"utilities of {panel.name} by these jurors"
+    above = planning.keywords.get("satisfied_above")
+    if isinstance(above, (int, float)):
+        if not lowest <= above < highest:
+            planning.problems.append(
+                f"satisfied_above={above!r} says nothing: {words} lie in [{lowest:g}, {highest:g}] "
+                f"({panel.scale.mapping})."
+            )
+        lowest, highest, words = 0.0, 1.0, "shares of jurors"
     if planning.gate is None or planning.gate.at_least is None:
         return
     bound = planning.gate.at_least
-    share = "satisfied_above" in planning.keywords
-    highest = 1.0 if share or panel.scale.mapped else panel.scale.highest
-    lowest = 0.0 if share else panel.scale.worst_utility
     if bound > highest:
         planning.problems.append(
-            f"at_least={bound!r} cannot be reached: utilities of {panel.name} end at {highest:g} "
-            f"({panel.scale.mapping})."
+            f"at_least={bound!r} cannot be reached: {words} end at {highest:g} ({panel.scale.mapping})."
         )
     elif bound < lowest:
         planning.problems.append(
-            f"at_least={bound!r} says nothing: utilities of {panel.name} begin at {lowest:g} ({panel.scale.mapping})."
+            f"at_least={bound!r} says nothing: {words} begin at {lowest:g} ({panel.scale.mapping})."
         )
 
 
@@ -150,15 +196,28 @@ def _rules(planning: Planning) -> list[WelfareRule]:
     keywords = planning.keywords
     alphas = keywords.get("alpha", 1.0)
     several = isinstance(alphas, (list, tuple))
-    if several and (not alphas or len(set(alphas)) < len(alphas)):
-        raise invalid_parameter("alpha", "jury_welfare", "a float or a list of different floats", repr(alphas))
+    wrong = [one for one in (alphas if several else [alphas]) if isinstance(one, bool) or not _is_number(one)]
+    if alphas == EVERY:
+        # What can be computed at the largest aversion can be at the others.
+        alphas, several = EVERY_ALPHA[-1], False
+    elif wrong or (several and (not alphas or len(set(alphas)) < len(alphas))):
+        must = f"a float in [0, inf], a list of different ones, or {EVERY!r}"
+        raise invalid_parameter("alpha", "jury_welfare", must, repr(alphas)[:60])
     kept = {name: keywords[name] for name in ("satisfied_above", "worst_share", "between_alpha") if name in keywords}
     if "alpha" in keywords and ("satisfied_above" in kept or "worst_share" in kept or "composition" in keywords):
         other = next(iter(kept), "composition")
         raise InvalidParameterError(f"'alpha' has no part in {other!r}. Leave one of the two out, or write two tests.")
     if "composition" in keywords and kept:
         raise InvalidParameterError(f"'composition' and {next(iter(kept))!r} are different measures. Choose one.")
+    if "n_juries" in keywords and "composition" not in keywords:
+        raise InvalidParameterError(
+            "'n_juries' says how many juries of a 'composition' are drawn. Add one, or leave it out."
+        )
     return [WelfareRule(alpha=alpha, **kept) for alpha in (alphas if several else (alphas,))]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
 def _panel(planning: Planning) -> Panel:
@@ -235,8 +294,10 @@ def _composition(planning: Planning, panel: Panel, by: Any) -> Mapping[str, int]
     return dict(composition)
 
 
-def _evaluation(planning: Planning, panel: Panel, settings: JurySettings) -> tuple[Any, str]:
-    """Return the evaluation, and its jurors in a word."""
+def _evaluation(
+    planning: Planning, panel: Panel, settings: JurySettings
+) -> tuple[Any, str, tuple[float, float] | None]:
+    """Return the evaluation, its jurors in a word, and between what their utilities lie, if that is known."""
     chosen = planning.keywords.get("jurors", "auto")
     if chosen == "auto":
         chosen = _usual(panel)
@@ -254,8 +315,13 @@ def _evaluation(planning: Planning, panel: Panel, settings: JurySettings) -> tup
         even = [1.0 / len(query.responses) for query in kept.queries for _ in query.responses]
         if settings.composition is None:
             query_welfare(jury_table(kept, even, by=settings.by), settings.rule)
-        return ChoiceEvaluation(panel, settings), "recorded votes on the response that the model chooses"
+        made = "recorded votes on the response that the model chooses"
+        return ChoiceEvaluation(panel, settings), made, scale_range(panel)
     function = _function(chosen, panel, settings.by)
+    if isinstance(function, RecordedJurors):
+        refuse_negative(jury_table(panel, np.ones(len(panel.responses)), by=settings.by), settings.rule)
+    if settings.rule.between_alpha is not None and len(set(panel.groups(settings.by) or ())) < 2:
+        raise InvalidParameterError(NEEDS_GROUPS)
     generation = GenerationSettings(
         max_new_tokens=planning.keywords.get("max_new_tokens", 128),
         temperature=planning.keywords.get("temperature", 0.0 if planning.keywords.get("n_draws", 1) == 1 else 1.0),
@@ -269,11 +335,12 @@ def _evaluation(planning: Planning, panel: Panel, settings: JurySettings) -> tup
         raise invalid_parameter("system", "jury_welfare", "a str", repr(system))
     evaluation = WrittenEvaluation(panel, settings, function, generation, n_draws, system)
     made = f"{function.name}; {n_draws} response(s) of {generation.max_new_tokens} tokens at {generation.temperature:g}"
-    return evaluation, made + (f"; system {system!r}" if system else "")
+    inside = getattr(function, "utility_range", None)
+    return evaluation, made + (f"; system {system!r}" if system else ""), None if inside is None else inside(panel)
 
 
 def _usual(panel: Panel) -> str:
-    """Choose among what was recorded where that can be done; else read statements; else fit."""
+    """Choose among what was recorded where that can be done, else read statements; without any, say what is lacking."""
     try:
         choice_survey(panel)
     except PluralismError:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.metrics.jury import gini_coefficient
+from pytest_pluralism.core.metrics.jury import conditional_value_at_risk, gini_coefficient
 from pytest_pluralism.core.metrics.jury_groups import median_of_juries
+from pytest_pluralism.core.parameters import unit_interval
 from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
 from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.evaluation.agreement import MOST_CELLS, krippendorff_alpha
 from pytest_pluralism.evaluation.distributional import AskSettings, ModelDistribution
 from pytest_pluralism.evaluation.jurors import JurorUtilities
+from pytest_pluralism.evaluation.jury_bands import welfare_band
 from pytest_pluralism.evaluation.jury_welfare import (
     FloatArray,
     JuryTable,
     QueryWelfare,
     WelfareRule,
     group_means,
+    juror_means,
+    means_by_draw,
     query_welfare,
-    welfare_band,
 )
 
 __all__ = [
@@ -45,6 +48,12 @@ SWEEP = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 #: From here on the interval for the jurors rests on a handful of them.
 LARGE_ALPHA = 10.0
 
+#: More sampled juries than this change the median by less than anybody reads.
+MOST_JURIES = 100_000
+
+#: The share of the jury, by weight, that the views call the worst-off.
+WORST_SHARE = 0.1
+
 #: Below this probability on all responses together, what was read is mostly not what the model would say.
 LOW_OPTION_MASS = 0.5
 
@@ -64,13 +73,22 @@ class JurySettings:
     whole_jury : bool
         The jurors are all there are: the interval is over queries only. ``False`` takes them for a sample of more.
     composition : mapping or None
-        Seats by group: the value is the median over sampled juries of this composition of the mean utility.
+        Seats by group: the value is the median over sampled juries of this composition of the mean utility. A missing
+        vote is missing: its seat goes to another juror of the group who judged the response, and where too few of a
+        group did, the response has no value.
     n_juries : int
         How many juries are sampled.
     asking : AskSettings
         How a model is asked to choose.
     seed : int
         Of everything that is drawn here.
+    confidence_level : float
+        Of the bands in the report.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a number is out of its range, or one group alone is to be measured by a rule that compares groups.
     """
 
     rule: WelfareRule = field(default_factory=WelfareRule)
@@ -81,6 +99,20 @@ class JurySettings:
     n_juries: int = 200
     asking: AskSettings = field(default_factory=AskSettings)
     seed: int = 0
+    confidence_level: float = 0.95
+
+    def __post_init__(self) -> None:
+        n_juries = self.n_juries
+        if isinstance(n_juries, bool) or not isinstance(n_juries, int) or not 1 <= n_juries <= MOST_JURIES:
+            must = f"an integer in [1, {MOST_JURIES}]"
+            raise invalid_parameter("n_juries", "jury_welfare", must, repr(n_juries)[:60])
+        unit_interval(self.confidence_level, name="confidence_level", function="JurySettings")
+        several = "composition" if self.composition is not None else "between_alpha"
+        if self.group is not None and (self.composition is not None or self.rule.between_alpha is not None):
+            raise InvalidParameterError(
+                f"'population' measures one group alone (Got {self.group!r}), and {several!r} needs several groups. "
+                "Leave one of the two out, or write two tests."
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
@@ -123,15 +155,33 @@ def jury_table(panel: Panel, share: Sequence[float] | FloatArray, /, *, by: str 
         group=None if groups is None else np.array([names.index(name) for name in groups], dtype=np.intp),
         group_names=names,
         n_queries=len(panel.queries),
+        juror_ids=tuple(juror.juror_id for juror in panel.jurors),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class JuryMeasured:
-    """The scores of what a model gives, and the utilities that they were computed from."""
+    """The scores of what a model gives, and what they were computed from.
+
+    Attributes
+    ----------
+    scores : Scores
+        The scores.
+    table : JuryTable
+        The utilities of those who are measured.
+    welfare : QueryWelfare
+        Their welfare under the rule.
+    under : callable
+        ``under(rule)`` scores the same utilities by another rule.
+    same_draws : bool
+        Whether draws of estimated utilities are the same possible worlds for any two sets of texts.
+    """
 
     scores: Scores
     table: JuryTable
+    welfare: QueryWelfare
+    under: Callable[[WelfareRule], JuryMeasured]
+    same_draws: bool = False
 
 
 # ---------------------------------------------------------------------------------------------------------- scores
@@ -219,7 +269,12 @@ def measured_policy(
     if low:
         warnings.append(f"option mass under {LOW_OPTION_MASS} on {low} of {len(masses)} queries")
     made = {"kind": "recorded", "made": "recorded votes", "accuracy": {}}
-    return JuryMeasured(_assembled(panel, full, table, found, settings, units, references, warnings, made), table)
+    return JuryMeasured(
+        _assembled(panel, full, table, found, settings, units, references, warnings, made),
+        table,
+        found,
+        lambda rule: measured_policy(panel, share, settings=replace(settings, rule=rule), model=model),
+    )
 
 
 def written_scores(
@@ -282,16 +337,11 @@ def measured_texts(
         group=None if groups is None else np.array([names.index(name) for name in groups], dtype=np.intp),
         group_names=names,
         n_queries=len(panel.queries),
+        juror_ids=tuple(juror.juror_id for juror in panel.jurors),
+        n_draws=n_draws,
     )
     table = _of_group(full, settings)
     found = _measured(table, settings)
-    # The welfare under each draw of the estimated utilities: its spread is what the estimation adds.
-    by_draw = np.bincount(
-        np.repeat(np.arange(n_draws), n_texts),
-        np.nan_to_num(found.by_response) * np.tile(1.0 / counts[of], n_draws),
-        n_draws,
-    ) / max(len(panel.queries), 1)
-    extra = float(by_draw.var(ddof=1)) if n_draws > 1 else 0.0
     units = []
     for row, one in enumerate(panel.queries):
         mine = np.flatnonzero(of == row)
@@ -320,7 +370,11 @@ def measured_texts(
         warnings.append(f"{empty} of {len(texts)} responses are empty")
     made = {"kind": jurors.kind, "made": jurors.made, "accuracy": dict(jurors.accuracy)}
     return JuryMeasured(
-        _assembled(panel, full, table, found, settings, units, references, warnings, made, extra=extra), table
+        _assembled(panel, full, table, found, settings, units, references, warnings, made),
+        table,
+        found,
+        lambda rule: measured_texts(panel, jurors, texts, of, settings=replace(settings, rule=rule)),
+        jurors.draws_by_text,
     )
 
 
@@ -349,11 +403,14 @@ def _measured(table: JuryTable, settings: JurySettings) -> QueryWelfare:
         composition=settings.composition,
         rng=settings.seed,
         n_juries=settings.n_juries,
-        missing="propagate",
+        missing="reseat",
     )
     level = np.asarray(verdict.median, dtype=np.float64)
-    values = np.bincount(table.response_query, np.where(table.share > 0, table.share * level, 0.0), table.n_queries)
-    return QueryWelfare(values, level, np.full(len(table.weights), np.nan), 0.0, 0.0)
+    given = table.share > 0.0
+    values = np.bincount(table.response_query, np.where(given, table.share * level, 0.0), table.n_queries)
+    values = np.where(np.bincount(table.response_query[given], minlength=table.n_queries) > 0, values, np.nan)
+    draws = means_by_draw(table, level)
+    return QueryWelfare(values, level, np.full(len(table.weights), np.nan), 0.0, 0.0, draws)
 
 
 def _references(
@@ -397,8 +454,6 @@ def _assembled(
     references: dict[str, float],
     warnings: list[str],
     made: dict[str, Any],
-    *,
-    extra: float = 0.0,
 ) -> Scores:
     rule = settings.rule
     if settings.composition is not None:
@@ -427,7 +482,6 @@ def _assembled(
             ),
             cell_variance=found.cell_variance,
             bias=found.bias,
-            extra_variance=extra,
         )
     witness = None
     if by_group and settings.group is None:
@@ -445,6 +499,7 @@ def _assembled(
         details=_details(panel, full, table, settings, by_group, made),
         crossed=crossed,
         witness=witness,
+        extra_variance=found.extra_variance if math.isfinite(found.extra_variance) else 0.0,
     )
 
 
@@ -466,35 +521,34 @@ def _details(
         "scale": panel.scale.as_json(),
         "jurors": {**made, "n": len(panel.jurors), "votes": panel.n_votes},
         "by_group": dict(by_group),
-        "curve": welfare_band(table, alphas=alphas, whole_jury=settings.whole_jury, seed=settings.seed).as_json(),
+        "curve": welfare_band(
+            table,
+            alphas=alphas,
+            confidence_level=settings.confidence_level,
+            whole_jury=settings.whole_jury,
+            seed=settings.seed,
+        ).as_json(),
         "worst_off": _worst_off(panel, table),
     }
     if len(full.group_names) > 1 and settings.group is None:
         curves = [group_means(full, WelfareRule(alpha=alpha)) for alpha in alphas]
-        details["curve_by_group"] = {name: [curve[name] for curve in curves] for name in full.group_names}
-    means = _juror_means(table)
-    means = means[np.isfinite(means)]
-    if len(means) > 1 and means.min() >= 0.0:
-        details["gini"] = float(gini_coefficient(means))
-        details["worst_decile"] = float(np.sort(means)[: max(1, math.ceil(len(means) / 10))].mean())
+        details["curve_by_group"] = {name: [_number(curve[name]) for curve in curves] for name in full.group_names}
+    means = juror_means(table)
+    counted = np.isfinite(means) & (table.weights > 0.0)
+    if int(counted.sum()) > 1:
+        means, weights = means[counted], table.weights[counted]
+        if means.min() >= 0.0 and means.max() > 0.0:
+            details["gini"] = float(gini_coefficient(means, weights=weights))
+        details["worst_decile"] = float(conditional_value_at_risk(means, share=WORST_SHARE, weights=weights))
     found = agreement(panel)
     if found is not None:
         details["agreement"] = found
     return details
 
 
-def _juror_means(table: JuryTable) -> FloatArray:
-    """Return the mean utility of each juror under the shares of the responses."""
-    weight = table.share[table.response]
-    n = len(table.weights)
-    total = np.bincount(table.juror, weight, n)
-    sums = np.bincount(table.juror, weight * table.utility, n)
-    return np.where(total > 0.0, sums / np.where(total > 0.0, total, 1.0), np.nan)
-
-
 def _worst_off(panel: Panel, table: JuryTable, *, most: int = 5) -> list[dict[str, Any]]:
-    """Return the jurors who are served worst, and the query that serves each worst."""
-    means = _juror_means(table)
+    """Return the jurors who are served worst, and the query that serves each worst; those of weight 0 do not count."""
+    means = np.where(table.weights > 0.0, juror_means(table), np.nan)
     result = []
     for place in np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable")[:most].tolist():
         if not np.isfinite(means[place]):

@@ -1,4 +1,4 @@
-"""Welfare of responses over sparse votes: values by query, what each juror adds, and bands over the aversion.
+"""Welfare of responses over sparse votes: values by query, and what each juror and each draw adds.
 
 The measures are those of :mod:`pytest_pluralism.core.metrics`, computed on a list of votes instead of a full table, so
 that ten thousand jurors and ten thousand queries fit into memory.
@@ -7,29 +7,31 @@ that ten thousand jurors and ten thousand queries fit into memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.metrics.jury import power_mean
 
 __all__ = [
-    "Band",
     "JuryTable",
     "QueryWelfare",
     "WelfareRule",
-    "dominance_band",
     "group_means",
+    "juror_means",
+    "means_by_draw",
     "query_welfare",
-    "welfare_band",
+    "refuse_negative",
 ]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
+
+NEEDS_GROUPS = (
+    "Welfare between groups needs a panel with at least two groups. Give jurors a 'group' or name one with by=."
+)
 
 #: A juror who carries more than this share of a response's welfare is taken out exactly, not by subtraction.
 _CANCELS = 1e-3
@@ -119,6 +121,11 @@ class JuryTable:
         The groups.
     n_queries : int
         How many queries there are; one without responses has no value.
+    juror_ids : tuple of str
+        What the jurors are called in messages; empty where nothing is known.
+    n_draws : int
+        How often every response is there: estimated utilities have a response of its own for each draw of what a text
+        may be worth, all texts under the first draw before those under the second.
     """
 
     juror: IntArray
@@ -130,6 +137,12 @@ class JuryTable:
     group: IntArray | None
     group_names: tuple[str, ...]
     n_queries: int
+    juror_ids: tuple[str, ...] = ()
+    n_draws: int = 1
+
+    def name_of(self, place: int, /) -> str:
+        """Return what a juror is called in messages."""
+        return f"juror {self.juror_ids[place]!r}" if self.juror_ids else f"the juror at index {place}"
 
     def with_share(self, share: npt.ArrayLike, /) -> JuryTable:
         """Return the same utilities under other shares of the responses."""
@@ -157,6 +170,8 @@ class QueryWelfare:
         How much too large the mean is for the population of jurors, by the jackknife.
     cell_variance : float
         What jurors and queries contain together of the variance of the mean.
+    draws : numpy.ndarray, shape (n_draws,)
+        The mean of ``values`` under each draw of estimated utilities; a single one of recorded votes.
     """
 
     values: FloatArray
@@ -164,6 +179,12 @@ class QueryWelfare:
     pseudo_values: FloatArray
     bias: float
     cell_variance: float
+    draws: FloatArray
+
+    @property
+    def extra_variance(self) -> float:
+        """What the estimation of utilities adds to the variance of the mean."""
+        return float(self.draws.var(ddof=1)) if len(self.draws) > 1 else 0.0
 
     @property
     def mean(self) -> float:
@@ -179,10 +200,8 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
     over the jurors who judged response r; a missing vote is missing, never 0.
     """
     if rule.between_alpha is not None and (table.group is None or len(table.group_names) < 2):
-        raise InvalidParameterError(
-            "Welfare between groups needs a panel with at least two groups. Give jurors a 'group' or name one with by=."
-        )
-    _refuse_negative(table, rule)
+        raise InvalidParameterError(NEEDS_GROUPS)
+    refuse_negative(table, rule)
     if rule.satisfied_above is not None:
         satisfied = (table.utility > rule.satisfied_above).astype(np.float64)
         level, deviation, without = _power(satisfied, table, alpha=0.0)
@@ -200,7 +219,7 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
     n_known = int(known.sum())
     if not n_known:
         nothing = np.full(len(table.weights), np.nan)
-        return QueryWelfare(values, level, nothing, 0.0, 0.0)
+        return QueryWelfare(values, level, nothing, 0.0, 0.0, means_by_draw(table, level))
     mean = math.fsum(values[known]) / n_known
     query = table.response_query[table.response]
     use = known[query] & given[table.response]
@@ -220,7 +239,32 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
     cells = np.bincount(pairs, cells)
     n_cells = len(cells)
     common = float(np.sum(cells**2)) * n_cells / max(n_cells - 1, 1)
-    return QueryWelfare(values, level, pseudo + bias, bias, common)
+    return QueryWelfare(values, level, pseudo + bias, bias, common, means_by_draw(table, level))
+
+
+def means_by_draw(table: JuryTable, by_response: FloatArray, /) -> FloatArray:
+    """Return the mean over queries under each draw of estimated utilities; NaN where no query has a value.
+
+    Queries in which a response that is given has no value are left out, as they are of the mean over all draws.
+    """
+    n_texts = len(table.share) // table.n_draws
+    query, share = table.response_query[:n_texts], table.share.reshape(table.n_draws, n_texts) * table.n_draws
+    given = share > 0.0
+    parts = np.where(given, share * np.where(given, by_response.reshape(table.n_draws, n_texts), 0.0), 0.0)
+    values = np.stack([np.bincount(query, part, table.n_queries) for part in parts])
+    known = np.isfinite(values).all(axis=0) & (np.bincount(query[given[0]], minlength=table.n_queries) > 0)
+    if not known.any():
+        return np.full(table.n_draws, np.nan)
+    means: FloatArray = values[:, known].mean(axis=1)
+    return means
+
+
+def juror_means(table: JuryTable, /) -> FloatArray:
+    """Return the mean utility of each juror under the shares of the responses; NaN for one who judged nothing given."""
+    weight = table.share[table.response]
+    total = np.bincount(table.juror, weight, len(table.weights))
+    sums = np.bincount(table.juror, weight * table.utility, len(table.weights))
+    return np.where(total > 0.0, sums / np.where(total > 0.0, total, 1.0), np.nan)
 
 
 def group_means(table: JuryTable, rule: WelfareRule, /) -> dict[str, float]:
@@ -242,11 +286,18 @@ def group_means(table: JuryTable, rule: WelfareRule, /) -> dict[str, float]:
     return result
 
 
-def _refuse_negative(table: JuryTable, rule: WelfareRule) -> None:
+def refuse_negative(table: JuryTable, rule: WelfareRule, /) -> None:
+    """Refuse utilities that a rule gives no meaning.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a utility is negative, or is 0 where one such juror makes the welfare 0.
+    """
     if rule.satisfied_above is not None or rule.worst_share is not None or not len(table.utility):
         return
     lowest = float(table.utility.min())
-    where = f"juror {int(table.juror[table.utility.argmin()])}"
+    where = table.name_of(int(table.juror[table.utility.argmin()]))
     if lowest < 0.0 and (rule.alpha > 0.0 or rule.between_alpha):
         raise InvalidParameterError(
             f"{rule.words[0].upper()}{rule.words[1:]} needs utilities that are not negative: the lowest is {lowest:g} "
@@ -398,190 +449,4 @@ def _two_level(table: JuryTable, *, within: float, between: float) -> tuple[Floa
         np.where(silent, np.nan, result),
         np.where(unknown, 0.0, deviation),
         np.where(unknown, 0.0, left),
-    )
-
-
-# --------------------------------------------------------------------------------------------------------- bands
-
-
-@dataclass(frozen=True, eq=False)
-class Band:
-    """A curve over the aversion to inequality with pointwise and simultaneous bands.
-
-    Attributes
-    ----------
-    alphas, values : tuple of float
-        The curve.
-    low, high : tuple of float
-        The pointwise ends.
-    band_low, band_high : tuple of float
-        The ends of the band that holds the whole curve at once with the same confidence.
-    confidence_level : float
-        Of both.
-    """
-
-    alphas: tuple[float, ...]
-    values: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    band_low: tuple[float, ...]
-    band_high: tuple[float, ...]
-    confidence_level: float
-
-    @property
-    def dominates(self) -> bool:
-        """Whether the whole curve of differences is at least 0 with confidence."""
-        return min(self.band_low) >= 0.0
-
-    def as_json(self) -> dict[str, object]:
-        """Return the curve as plain JSON values; infinity is the word ``"inf"``."""
-        plain = [("inf" if math.isinf(alpha) else alpha) for alpha in self.alphas]
-        return {
-            "alphas": plain,
-            **{name: list(getattr(self, name)) for name in ("values", "low", "high", "band_low", "band_high")},
-            "confidence_level": self.confidence_level,
-        }
-
-
-def welfare_band(
-    table: JuryTable,
-    /,
-    *,
-    alphas: Sequence[float],
-    confidence_level: float = 0.95,
-    whole_jury: bool = False,
-    n_resamples: int = 999,
-    seed: int = 0,
-) -> Band:
-    """Return the welfare over a sweep of ``alpha`` with its bands.
-
-    The simultaneous band takes the quantile of the largest studentised deviation over the sweep, from multipliers on
-    jurors and on queries (a Gaussian approximation with the dependence between the values of ``alpha``).
-
-    Parameters
-    ----------
-    table : JuryTable
-        The utilities.
-    alphas : sequence of float
-        The sweep.
-    confidence_level : float
-        Of the bands.
-    whole_jury : bool
-        The jurors are all there are: only queries are a sample.
-    n_resamples : int
-        How many multipliers are drawn.
-    seed : int
-        Of the multipliers.
-    """
-    found = [query_welfare(table, WelfareRule(alpha=alpha)) for alpha in alphas]
-    return _band(
-        alphas,
-        [one.values for one in found],
-        [
-            None if whole_jury or math.isinf(alpha) else one.pseudo_values
-            for alpha, one in zip(alphas, found, strict=True)
-        ],
-        [0.0 if whole_jury or math.isinf(alpha) else one.bias for alpha, one in zip(alphas, found, strict=True)],
-        confidence_level,
-        n_resamples,
-        seed,
-    )
-
-
-def dominance_band(
-    candidate: JuryTable,
-    baseline: JuryTable,
-    /,
-    *,
-    alphas: Sequence[float],
-    confidence_level: float = 0.95,
-    whole_jury: bool = False,
-    n_resamples: int = 999,
-    seed: int = 0,
-) -> Band:
-    """Return the difference candidate - baseline over a sweep of ``alpha``: at least 0 throughout is dominance.
-
-    Parameters
-    ----------
-    candidate, baseline : JuryTable
-        Utilities of the same jurors on the same queries.
-    alphas, confidence_level, whole_jury, n_resamples, seed
-        As in :func:`welfare_band`.
-
-    Raises
-    ------
-    InvalidParameterError
-        If the two are not about as many jurors and queries.
-    """
-    if (candidate.n_queries, len(candidate.weights)) != (baseline.n_queries, len(baseline.weights)):
-        must = f"of the same jurors and queries ({len(candidate.weights)} and {candidate.n_queries})"
-        got = f"{len(baseline.weights)} and {baseline.n_queries}"
-        raise invalid_parameter("baseline", "dominance_band", must, got)
-    pairs = [
-        (query_welfare(candidate, WelfareRule(alpha=alpha)), query_welfare(baseline, WelfareRule(alpha=alpha)))
-        for alpha in alphas
-    ]
-    return _band(
-        alphas,
-        [ours.values - theirs.values for ours, theirs in pairs],
-        [
-            None if whole_jury or math.isinf(alpha) else ours.pseudo_values - theirs.pseudo_values
-            for alpha, (ours, theirs) in zip(alphas, pairs, strict=True)
-        ],
-        [
-            0.0 if whole_jury or math.isinf(alpha) else ours.bias - theirs.bias
-            for alpha, (ours, theirs) in zip(alphas, pairs, strict=True)
-        ],
-        confidence_level,
-        n_resamples,
-        seed,
-    )
-
-
-def _band(
-    alphas: Sequence[float],
-    by_query: Sequence[FloatArray],
-    by_juror: Sequence[FloatArray | None],
-    biases: Sequence[float],
-    level: float,
-    n_resamples: int,
-    seed: int,
-) -> Band:
-    if not len(alphas):
-        raise invalid_parameter("alphas", "welfare_band", "at least one float in [0, inf]", "none")
-    rng = np.random.default_rng(seed)
-    queries = np.stack(by_query)
-    known = np.isfinite(queries).all(axis=0)
-    queries = queries[:, known]
-    values = queries.mean(axis=1)
-    n = queries.shape[1]
-    # Each row sums to 0 and has the squared sum V of its dimension, so that standard normal multipliers make the error.
-    centred = (queries - values[:, None]) / math.sqrt(max(n * (n - 1), 1))
-    one = next((part for part in by_juror if part is not None), None)
-    seated = np.isfinite(one) if one is not None else np.zeros(0, dtype=bool)
-    m = int(seated.sum())
-    jurors = np.zeros((len(alphas), m))
-    for row, part in enumerate(by_juror):
-        if part is not None:
-            jurors[row] = (part[seated] - part[seated].mean()) / math.sqrt(max(m * (m - 1), 1))
-    error = np.sqrt((centred**2).sum(axis=1) + (jurors**2).sum(axis=1))
-    noise = rng.standard_normal((n_resamples, n)) @ centred.T
-    if m:
-        noise += rng.standard_normal((n_resamples, m)) @ jurors.T
-    safe = np.where(error > 0.0, error, 1.0)
-    largest = np.abs(noise / safe).max(axis=1)
-    freedom = max(min(n, m) if m else n, 2) - 1
-    tail = 0.5 + level / 2
-    t = float(special.stdtrit(freedom, tail))
-    # Few units: the normal critical value is stretched as Student's is.
-    wide = max(float(np.quantile(largest, level)) * t / float(special.ndtri(tail)), t)
-    centre = values - np.asarray(biases)
-    return Band(
-        tuple(float(alpha) for alpha in alphas),
-        tuple(values.tolist()),
-        tuple(np.minimum(centre - t * error, values).tolist()),
-        tuple(np.maximum(centre + t * error, values).tolist()),
-        tuple(np.minimum(centre - wide * error, values).tolist()),
-        tuple(np.maximum(centre + wide * error, values).tolist()),
-        level,
     )

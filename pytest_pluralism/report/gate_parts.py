@@ -291,6 +291,7 @@ def _responses(unit: Mapping[str, Any], answers: Sequence[Mapping[str, Any]]) ->
 def _jury(entry: Mapping[str, Any], title: str, charts: Charts) -> str:
     details = entry["details"]
     curve, groups = details["curve"], details.get("curve_by_group") or {}
+    drawn = {name: values for name, values in groups.items() if None not in values}
     return render(
         "jury.html.jinja",
         details=details,
@@ -298,8 +299,11 @@ def _jury(entry: Mapping[str, Any], title: str, charts: Charts) -> str:
         groups=groups,
         level=f"{100 * curve['confidence_level']:g} %",
         made=made_words(details["jurors"], details),
-        svg=charts.draw(
-            lambda prefix: plots.welfare_chart(curve, groups, title=f"Welfare over alpha: {title}", prefix=prefix)
+        # Without a value there is no curve.
+        svg=None
+        if None in curve["values"]
+        else charts.draw(
+            lambda prefix: plots.welfare_chart(curve, drawn, title=f"Welfare over alpha: {title}", prefix=prefix)
         ),
     )
 

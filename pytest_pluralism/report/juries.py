@@ -38,7 +38,7 @@ def jury_lines(entry: Mapping[str, Any], /) -> Iterator[str]:
     yield "|---|---|---|---|" + "---|" * len(groups)
     for place, alpha in enumerate(curve["alphas"]):
         cells = [
-            f"{alpha:g}" if isinstance(alpha, (int, float)) else str(alpha),
+            _alpha(alpha),
             _number(curve["values"][place]),
             f"[{_number(curve['low'][place])}, {_number(curve['high'][place])}]",
             f"[{_number(curve['band_low'][place])}, {_number(curve['band_high'][place])}]",
@@ -51,8 +51,8 @@ def jury_lines(entry: Mapping[str, Any], /) -> Iterator[str]:
         yield "| alpha | gain over the reference model | band over all alpha |"
         yield "|---|---|---|"
         for place, alpha in enumerate(gain["alphas"]):
-            low, high = gain["band_low"][place], gain["band_high"][place]
-            yield f"| {alpha:g} | {gain['values'][place]:+.3f} | [{low:+.3f}, {high:+.3f}] |"
+            value, low, high = (_signed(gain[name][place]) for name in ("values", "band_low", "band_high"))
+            yield f"| {_alpha(alpha)} | {value} | [{low}, {high}] |"
         yield ""
     worst = details.get("worst_off") or []
     if worst:
@@ -81,6 +81,14 @@ def made_words(
         if details.get(name) is not None:
             words += f" {told} {_number(details[name])}."
     return words
+
+
+def _alpha(value: float | str) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
 
 
 def _number(value: float | None) -> str:

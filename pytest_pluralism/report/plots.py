@@ -122,8 +122,9 @@ def welfare_chart(
 
     def draw(axes: Axes) -> None:
         places = range(len(curve["alphas"]))
-        axes.fill_between(places, curve["band_low"], curve["band_high"], color=_MODEL, alpha=0.15, linewidth=0)
-        axes.fill_between(places, curve["low"], curve["high"], color=_MODEL, alpha=0.3, linewidth=0)
+        for low, high, shade in (("band_low", "band_high", 0.15), ("low", "high", 0.3)):
+            if None not in (*curve[low], *curve[high]):
+                axes.fill_between(places, curve[low], curve[high], color=_MODEL, alpha=shade, linewidth=0)
         axes.plot(places, curve["values"], color=_MODEL, marker="o", markersize=4)
         named = [("everybody", curve["values"][-1], _MODEL)]
         for place, (name, values) in enumerate(list(groups.items())[:MOST_LINES]):

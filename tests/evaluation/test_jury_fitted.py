@@ -147,7 +147,7 @@ def test_the_uncertainty_of_fitted_jurors_is_in_the_interval_and_their_making_in
         rounds.send([(Response("new 0.5", 3, "eos"),) for _ in asked.requests])
     scores = end.value.value
     assert scores.crossed is not None
-    assert scores.crossed.extra_variance > 0.0
+    assert scores.extra_variance > 0.0
     told = " ".join(scores.warnings)
     assert "jurors are estimated from" in told
     assert "not people; on votes they were not shown: rmse" in told
@@ -158,7 +158,7 @@ def test_the_uncertainty_of_fitted_jurors_is_in_the_interval_and_their_making_in
         cell_variance=scores.crossed.cell_variance,
         bias=scores.crossed.bias,
     )
-    assert estimate.standard_error**2 == pytest.approx(alone.standard_error**2 + scores.crossed.extra_variance)
+    assert estimate.standard_error**2 == pytest.approx(alone.standard_error**2 + scores.extra_variance)
 
 
 def test_too_few_votes_are_refused() -> None:

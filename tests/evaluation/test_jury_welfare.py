@@ -21,14 +21,8 @@ from pytest_pluralism.core.metrics import (
     welfare,
 )
 from pytest_pluralism.core.records import Estimate
-from pytest_pluralism.evaluation.jury_welfare import (
-    JuryTable,
-    WelfareRule,
-    dominance_band,
-    group_means,
-    query_welfare,
-    welfare_band,
-)
+from pytest_pluralism.evaluation.jury_bands import dominance_band, welfare_band
+from pytest_pluralism.evaluation.jury_welfare import JuryTable, WelfareRule, group_means, query_welfare
 
 ALPHAS = (0.0, 0.5, 1.0, 1.0 + 1e-9, 2.0, 5.0, 20.0, 1e6, math.inf)
 

@@ -12,7 +12,13 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.intervals import bound_p_value, checked_estimate, estimate_units, units_of
+from pytest_pluralism.core.estimation.intervals import (
+    bound_p_value,
+    checked_estimate,
+    estimate_units,
+    units_of,
+    with_extra_variance,
+)
 from pytest_pluralism.core.estimation.shares import EXACT, WILSON
 from pytest_pluralism.core.parameters import (
     FloatArray,
@@ -202,6 +208,8 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
         unit_ids=[left.unit_ids[i] for i in here],
         **left_units,
     )
+    # What is not seen in the units may differ between the two sides.
+    change = with_extra_variance(change, left.extra_variance + right.extra_variance)
     return replace(change, n_missing=n_asked - n_common)
 
 

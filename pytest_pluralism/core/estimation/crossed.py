@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.intervals import estimate_mean
+from pytest_pluralism.core.estimation.intervals import estimate_mean, interval_at, with_extra_variance
 from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, same_length, unit_interval
 from pytest_pluralism.core.records import Estimate, Scores
 
@@ -124,6 +124,7 @@ def estimate_crossed(
         clusters=ids,
         crossed_ids=tuple(map(str, crossed_ids)) if named else (),
         crossed_values=tuple(second.tolist()) if named else (),
+        extra_variance=beside,
     )
 
 
@@ -134,13 +135,14 @@ def compare_crossed(
     baseline_crossed: npt.ArrayLike,
     /,
     *,
+    extra_variance: float = 0.0,
     confidence_level: float | None = 0.95,
     unit_ids: Sequence[str] = (),
     crossed_ids: Sequence[str] = (),
 ) -> Estimate:
     r"""Estimate the paired difference of two crossed means over the same units in both dimensions.
 
-    .. math:: \widehat{SE}^2 = V_1(c - b) + V_2(c - b)
+    .. math:: \widehat{SE}^2 = V_1(c - b) + V_2(c - b) + V_0
 
     The cells' own part, which both margins contain, is not taken out, since the differences of the cells are not kept:
     the interval is somewhat too wide when single cells vary more than whole jurors and whole queries.
@@ -151,7 +153,7 @@ def compare_crossed(
         The values of the first dimension in the same order.
     candidate_crossed, baseline_crossed : array_like of float, shape (m,)
         The pseudo-values of the second dimension in the same order.
-    confidence_level, unit_ids, crossed_ids
+    extra_variance, confidence_level, unit_ids, crossed_ids
         As in :func:`estimate_crossed`.
 
     Returns
@@ -188,6 +190,7 @@ def compare_crossed(
     return estimate_crossed(
         sides[0] - sides[1],
         sides[2] - sides[3],
+        extra_variance=extra_variance,
         confidence_level=confidence_level,
         unit_ids=unit_ids,
         crossed_ids=crossed_ids,
@@ -202,12 +205,20 @@ def subtract_crossed(left: Estimate, right: Estimate, here: list[int], order: li
     first = np.array([left.values[i] for i in here]) - np.array([right.values[i] for i in order])
     ours, theirs = set(left.crossed_ids), set(right.crossed_ids)
     level, ids = left.confidence_level, [left.unit_ids[i] for i in here]
+    beside = left.extra_variance + right.extra_variance
     if ours == theirs:
         place = {name: i for i, name in enumerate(right.crossed_ids)}
         second = np.array(left.crossed_values) - np.array(
             [right.crossed_values[place[one]] for one in left.crossed_ids]
         )
-        return estimate_crossed(first, second, confidence_level=level, unit_ids=ids, crossed_ids=left.crossed_ids)
+        return estimate_crossed(
+            first,
+            second,
+            extra_variance=beside,
+            confidence_level=level,
+            unit_ids=ids,
+            crossed_ids=left.crossed_ids,
+        )
     if ours & theirs:
         raise InvalidParameterError(
             "Two crossed estimates can only be subtracted when they are about the same others (jurors) or about none "
@@ -219,7 +230,7 @@ def subtract_crossed(left: Estimate, right: Estimate, here: list[int], order: li
     # The part with fewer others stands for both, with the other's variance beside it.
     small = min(parts, key=len)
     extra = sum(_variance(part) for part in parts if part is not small)
-    return estimate_crossed(first, small, extra_variance=extra, confidence_level=level)
+    return estimate_crossed(first, small, extra_variance=beside + extra, confidence_level=level)
 
 
 def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95) -> Estimate:
@@ -235,8 +246,8 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
     Returns
     -------
     Estimate
-        Of :func:`estimate_crossed` where ``scores.crossed`` is set, else of
-        :func:`~pytest_pluralism.core.estimation.estimate_mean`.
+        ``scores.estimate`` where that is set, of :func:`estimate_crossed` where ``scores.crossed`` is, else of
+        :func:`~pytest_pluralism.core.estimation.estimate_mean`; with ``scores.extra_variance`` in its interval.
 
     Raises
     ------
@@ -250,15 +261,19 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
     >>> round(estimate_scores(Scores("js_distance", units)).value, 6)
     0.3
     """
+    if scores.estimate is not None:
+        return interval_at(scores.estimate, confidence_level)
     values = [unit.value for unit in scores.units]
     crossed = scores.crossed
+    beside = _variance_of(scores.extra_variance, "extra_variance", "estimate_scores")
     if crossed is None or confidence_level is None:
-        return estimate_mean(
+        whole = estimate_mean(
             values,
             clusters=[unit.cluster for unit in scores.units],
             unit_ids=[unit.unit_id for unit in scores.units],
             confidence_level=confidence_level,
         )
+        return with_extra_variance(whole, beside)
     kept = [unit for unit in scores.units if not math.isnan(unit.value)]
     if not kept:
         raise InvalidParameterError("No unit of the scores has a value, so that nothing can be estimated.")
@@ -267,7 +282,7 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
         [unit.value for unit in crossed.units],
         cell_variance=crossed.cell_variance,
         bias=crossed.bias,
-        extra_variance=crossed.extra_variance,
+        extra_variance=beside,
         confidence_level=confidence_level,
         n_missing=len(values) - len(kept),
         unit_ids=[unit.unit_id for unit in kept],

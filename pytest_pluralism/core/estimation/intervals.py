@@ -44,6 +44,7 @@ __all__ = [
     "estimate_mean",
     "interval_at",
     "units_of",
+    "with_extra_variance",
 ]
 
 IntArray = npt.NDArray[np.intp]
@@ -340,11 +341,12 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
             function="interval_at",
             **units,
         )
+        again = with_extra_variance(again, estimate.extra_variance)
         return replace(again, n_missing=estimate.n_missing, method=f"{again.method}, from the units")
     error = estimate.standard_error
     if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
         return replace(estimate, low=math.nan, high=math.nan, confidence_level=level, method="unknown")
-    if is_share(estimate) and RESPONDENTS not in estimate.method and 0.0 <= estimate.value <= 1.0:
+    if _is_plain_share(estimate) and 0.0 <= estimate.value <= 1.0:
         # Counts and the error say all that an interval of a share is made of; a stretched one would leave [0, 1].
         low, high, how = share_ends(
             estimate.value,
@@ -368,6 +370,29 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
         confidence_level=level,
         method=f"{'t' if kind in ('', 'clustered t') else kind}, from the standard error",
     )
+
+
+def with_extra_variance(estimate: Estimate, variance: float, /) -> Estimate:
+    """Return an estimate whose interval also holds a variance of its value that the units do not show.
+
+    Each side grows in quadrature, so that an asymmetric interval keeps its shape; that of a whole set stays as it is.
+    """
+    if not variance or estimate.confidence_level is None:
+        return estimate
+    added = _quantile(_freedom(estimate), estimate.confidence_level) * math.sqrt(variance)
+    value = estimate.value
+    return replace(
+        estimate,
+        low=value - math.hypot(value - estimate.low, added),
+        high=value + math.hypot(estimate.high - value, added),
+        standard_error=math.hypot(estimate.standard_error, math.sqrt(variance)),
+        extra_variance=estimate.extra_variance + variance,
+    )
+
+
+def _is_plain_share(estimate: Estimate) -> bool:
+    """Whether the interval of a share was made from its counts alone."""
+    return is_share(estimate) and RESPONDENTS not in estimate.method and not estimate.extra_variance
 
 
 def interval_spread(estimate: Estimate, /) -> float:
@@ -442,14 +467,15 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     if estimate.confidence_level is None or estimate.n_clusters < 2 or any(map(math.isnan, unknown)):
         return math.nan
     value, error, n_clusters = estimate.value, estimate.standard_error, estimate.n_clusters
-    if is_share(estimate) and RESPONDENTS not in estimate.method:
+    if _is_plain_share(estimate):
         freedom = _freedom(estimate)
         error = interval_spread(estimate) / math.sqrt(n_clusters)
         return share_p_value(estimate, limit, side, error=error, freedom=freedom)
     if error == 0.0:
         return 0.0 if side * (value - limit) > 0 else 1.0
     how = _method_of(estimate)
-    if how in ("skewness", "outer", "satterthwaite") and len(estimate.values) == estimate.n:
+    by_units = len(estimate.values) == estimate.n and not estimate.extra_variance
+    if how in ("skewness", "outer", "satterthwaite") and by_units:
         scores, error, freedom = _unequal(np.asarray(estimate.values), cluster_codes_of(estimate), None)
         statistic = (value - limit) / error
         plain = float(special.stdtr(freedom, -(side * statistic)))
