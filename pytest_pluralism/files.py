@@ -51,18 +51,20 @@ def write_atomically(path: Path, text: str, /) -> None:
 
 def check_writable(path: Path, /) -> str | None:
     """Return why ``path`` cannot be written, or ``None`` when it can; missing parent folders are made."""
-    if path.is_dir():
-        return f"{path} is a folder"
     try:
+        if path.is_dir():
+            return f"{path} is a folder"
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
         return f"{error.strerror or error}: {error.filename or path.parent}"
     os.close(descriptor)
     Path(temporary).unlink()
-    if path.exists() and not os.access(path, os.W_OK):
-        return f"{path} is read-only"
-    return None
+    try:
+        is_read_only = path.exists() and not os.access(path, os.W_OK)
+    except OSError as error:
+        return f"{error.strerror or error}: {path}"
+    return f"{path} is read-only" if is_read_only else None
 
 
 def _umask() -> int:

@@ -234,6 +234,13 @@ def _check_baseline(text: str, place: NamedBaseline, values: Mapping[str, Any]) 
             f"called. Write --pluralism-baseline={REFERENCE} for that model, or choose another name for {place.place}."
         )
     path = Path(place.place)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise pytest.UsageError(f"--pluralism-baseline cannot be used: {why}. Got {text[:200]!r}.") from None
     if path.suffix != ".json" and path.is_file():
         raise pytest.UsageError(
             f"--pluralism-baseline={text}: {place.place} is a file that does not end with .json. Name a .json file, or "

@@ -38,6 +38,12 @@ PACKAGES = {
 #: Where a new object takes the place of the old one at once; elsewhere it is written beside it and renamed.
 WRITES_AT_ONCE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory"}
 
+#: Longer names of models are cut: with its companion and what is written beside it, a file has less than 255 bytes.
+MOST_CHARACTERS = 120
+
+#: What a name of a model may be, or its two parts, to be the name of a file as it is.
+_PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
+
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
@@ -82,12 +88,68 @@ def place_of(place: str | Path, model_name: str, /) -> BaselineFile:
     The name of a model can lead nowhere else, whatever stands in it.
     """
     text = str(place)
+    if text.endswith(".json"):
+        return _file_of(text)
+    file = _file_of(text, file_name(model_name))
+    before = _earlier_name(model_name)
+    if before == file_name(model_name):
+        return file
+    # Earlier versions gave several models one name; what is theirs is still found.
+    earlier = _file_of(text, before)
+    return earlier if _holds(earlier, model_name) and not _exists(file) else file
+
+
+def file_name(model_name: str, /) -> str:
+    """Return the name of the file for a model: its own where it can be one, else cut, and followed by its hash.
+
+    No two models share one: the hash follows a sign that no other name has.
+
+    Examples
+    --------
+    >>> file_name("smollm2-135m-instruct"), file_name("org/name")
+    ('smollm2-135m-instruct.json', 'org--name.json')
+    >>> file_name("org--name")
+    'org--name~276f0be646db.json'
+    """
+    parts = model_name.split("/")
+    plain = all(_PLAIN.fullmatch(part) and "--" not in part for part in parts)
+    # Only the ends of the whole name were cut ever, so that only they must not be cut now.
+    if len(parts) <= 2 and plain and len(model_name) <= MOST_CHARACTERS:
+        return f"{'--'.join(parts)}.json"
+    import hashlib
+
+    digest = hashlib.sha256(model_name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{_earlier_name(model_name).removesuffix('.json')[:MOST_CHARACTERS]}~{digest[:12]}.json"
+
+
+def _earlier_name(model_name: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "--", model_name).strip(".-") or "model"
-    name = None if text.endswith(".json") else f"{safe}.json"
-    if is_remote(text):
-        return RemoteFile(text if name is None else f"{text.rstrip('/')}/{name}")
-    path = Path(text)
-    return LocalFile(path if name is None else path / name)
+    return f"{safe}.json"
+
+
+def _file_of(place: str, name: str | None = None) -> BaselineFile:
+    if is_remote(place):
+        return RemoteFile(place if name is None else f"{place.rstrip('/')}/{name}")
+    return LocalFile(Path(place) if name is None else Path(place) / name)
+
+
+def _holds(file: BaselineFile, model_name: str) -> bool:
+    """Return whether a baseline is there and holds the results of a model."""
+    from pytest_pluralism.baselines.schema import parse_summary
+
+    try:
+        text = file.read()
+        return text is not None and bool(parse_summary(text, name=str(file), update="")["model"] == model_name)
+    except (BaselineError, MissingExtraError):
+        return False
+
+
+def _exists(file: BaselineFile) -> bool:
+    try:
+        return file.read() is not None
+    except (BaselineError, MissingExtraError):
+        # Something is there, and its error is told where it is used.
+        return True
 
 
 def files_in(place: str | Path, /) -> list[BaselineFile]:
@@ -146,7 +208,11 @@ class LocalFile:
     def _file(self, *, companion: bool) -> Path:
         path = self.path.with_name(companion_name(self.path.name)) if companion else self.path
         # A baseline may come from a stranger's pull request, and a link in it may point at anything.
-        if path.is_symlink():
+        try:
+            is_link = path.is_symlink()
+        except OSError as error:
+            raise BaselineError(f"baseline {path.as_posix()[:200]} cannot be read: {error.strerror}.") from None
+        if is_link:
             try:
                 real, folder = path.resolve(), path.parent.resolve()
             except (OSError, RuntimeError):

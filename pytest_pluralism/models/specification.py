@@ -88,7 +88,7 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
         raise ModelError(f"A model needs a name: {GRAMMAR}. Got {spec!r} instead.")
     text = spec.strip()
     match = _SCHEME.fullmatch(text)
-    if match is None or Path(text).exists():
+    if match is None or _is_there(text):
         return _local(text)
     kind, rest = match[1], match[2].strip()
     reader = _READERS.get(kind)
@@ -139,7 +139,7 @@ def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | No
     bare = labelled[1].strip() if labelled else text
     labels = tuple(labelled[2].split(",")) if labelled else None
     match = _SCHEME.fullmatch(bare)
-    if match is not None and match[1] == "embedded" and not Path(bare).exists():
+    if match is not None and match[1] == "embedded" and not _is_there(bare):
         name = match[2].strip()
         if name not in EMBEDDED_ENTAILMENT_MODELS:
             why = unknown_name("embedded entailment model", name, EMBEDDED_ENTAILMENT_MODELS)
@@ -150,7 +150,7 @@ def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | No
                 )
             raise ModelError(f"{why} Got {text!r}.")
         return ModelSpec("embedded", text, name, name), labels
-    if match is None and bare in EMBEDDED_ENTAILMENT_MODELS and not Path(bare).exists():
+    if match is None and bare in EMBEDDED_ENTAILMENT_MODELS and not _is_there(bare):
         raise ModelError(f"There is no folder {bare!r}. Did you mean embedded:{bare}?")
     named = parse_model_spec(bare)
     if named.kind == "gguf":
@@ -199,6 +199,13 @@ def _local(text: str) -> ModelSpec:
     """Read a path, and say at once what it lacks."""
     # A Windows path that is read elsewhere: its last part still names the model.
     path = Path(text).expanduser()
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ModelError(f"The model {text[:200]!r} cannot be looked at: {why}. Name a model as {GRAMMAR}.") from None
     name = path.resolve().name or text
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
@@ -219,6 +226,14 @@ def _local(text: str) -> ModelSpec:
             remedy = " It holds an adapter: merge it into its base model, and save that."
         raise ModelError(f"The folder {text!r} holds no config.json.{remedy}")
     return ModelSpec("folder", text, name, str(path))
+
+
+def _is_there(text: str) -> bool:
+    """Return whether a path exists; what can be no path does not."""
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _meant(text: str) -> str:

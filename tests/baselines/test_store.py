@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pytest_pluralism.baselines.places import LocalFile, RemoteFile, companion_name, place_of
+from pytest_pluralism.baselines.places import LocalFile, RemoteFile, companion_name, file_name, place_of
 from pytest_pluralism.baselines.schema import SCHEMA, SCHEMA_1, baseline_texts
 from pytest_pluralism.baselines.store import (
     change_entries,
@@ -292,7 +294,45 @@ def test_the_name_of_a_model_leads_nowhere_else(tmp_path: Path, name: str) -> No
     found = place_of(tmp_path, name)
     assert isinstance(found, LocalFile)
     assert found.path.parent == tmp_path
-    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.json", found.path.name)
+    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._~-]*\.json", found.path.name)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a/b", "a--b", "a-/-b", "a/b/", "a//b", "/a/b", "a.b", "a b"),
+        ("模型", "модель", "", ".", "..", "model", "é", "è", "\ud800"),
+        ("x" * 300, "x" * 301, "x" * 120, "x" * 121, "x" * 119 + "/" + "y" * 200),
+    ],
+    ids=["separators", "letters", "long"],
+)
+def test_each_model_has_a_file_of_its_own(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for number, name in enumerate(names):
+        merge_entries(place_of(tmp_path, name), name, {"k": entry(0.1 * number, 0.2)})
+    for number, name in enumerate(names):
+        found = read_baseline(place_of(tmp_path, name), name, update=UPDATE)
+        assert found["k"]["units"][0]["value"] == 0.1 * number
+    assert len(list(tmp_path.glob("*.json"))) == len(names)
+
+
+@given(st.lists(st.text(max_size=8), min_size=2, max_size=2, unique=True))
+def test_no_two_names_of_models_are_one_file(names: list[str]) -> None:
+    assert len({file_name(name) for name in names}) == 2
+
+
+@pytest.mark.parametrize("name", ["smollm2-135m-instruct", "Org/Name_1.5", "a.b-c", "x" * 120])
+def test_ordinary_names_stay_what_they_were(name: str) -> None:
+    assert file_name(name) == name.replace("/", "--") + ".json"
+
+
+def test_what_was_stored_under_an_earlier_name_is_found(tmp_path: Path) -> None:
+    merge_entries(tmp_path / "model.json", "模型", {"k": entry(0.5, 0.7)})
+    assert set(read_baseline(place_of(tmp_path, "模型"), "模型", update=UPDATE)) == {"k"}
+    # Another model that had the same name then gets a file of its own.
+    merge_entries(place_of(tmp_path, "модель"), "модель", {"k": entry(0.1, 0.2)})
+    assert len(list(tmp_path.glob("*.json"))) == 2
+    merge_entries(place_of(tmp_path, "模型"), "模型", {"l": entry(0.5, 0.7)})
+    assert set(read_baseline(tmp_path / "model.json", "模型", update=UPDATE)) == {"k", "l"}
 
 
 def test_names_with_anything_in_them(tmp_path: Path) -> None:

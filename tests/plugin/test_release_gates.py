@@ -119,6 +119,20 @@ def test_a_wrong_place_of_baselines_stops_the_run(
     assert says in result.stderr.str()
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "модель", "a--b"], ids=["long", "letters", "dashes"])
+def test_a_model_of_any_name_has_a_baseline(project: pytest.Pytester, run: Run, name: str) -> None:
+    run("--pluralism-update-baseline", model=f"table:{name}").assert_outcomes(passed=2)
+    run(model=f"table:{name}").assert_outcomes(passed=2)
+    assert len(list(project.path.glob("pluralism-baselines/*.json"))) == 1
+
+
+@pytest.mark.parametrize("option", ["--pluralism-baseline", "--pluralism-report"])
+def test_a_path_that_is_too_long_stops_the_run(project: pytest.Pytester, run: Run, option: str) -> None:
+    result = run(f"{option}={'x' * 300}.json", "--pluralism-update-baseline")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{option} cannot be *: File name too long*"])
+
+
 def test_an_update_of_what_is_not_there_is_an_error_of_workers_too(project: pytest.Pytester, run: Run) -> None:
     result = run("--pluralism-update-baseline=test_town.py::test_nroth", "-n", "2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
