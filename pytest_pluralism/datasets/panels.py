@@ -20,6 +20,7 @@ from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, in
 from pytest_pluralism.datasets.protocol import Problems
 
 __all__ = [
+    "KINDS",
     "MOST_VOTES",
     "Juror",
     "Panel",
@@ -28,6 +29,7 @@ __all__ = [
     "ReadVote",
     "UtilityScale",
     "assemble_panel",
+    "is_finite_number",
     "reversed_jurors",
 ]
 
@@ -93,8 +95,8 @@ class UtilityScale:
     def __post_init__(self) -> None:
         for name in ("lowest", "highest"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise invalid_parameter(name, "UtilityScale", "a finite number", repr(value))
+            if not is_finite_number(value):
+                raise invalid_parameter(name, "UtilityScale", "a finite number", _shown(value))
             object.__setattr__(self, name, float(value))
         if self.lowest >= self.highest:
             raise invalid_parameter("highest", "UtilityScale", f"above lowest ({self.lowest:g})", f"{self.highest:g}")
@@ -479,7 +481,7 @@ def assemble_panel(
         value = vote.value
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_finite_number(value):
             problems.add(vote.where, f"the vote must be a finite number, not {_shown(value)}; leave a missing vote out")
             continue
         if not scale.contains(float(value)):
@@ -537,11 +539,21 @@ def assemble_panel(
 def _check_jurors(jurors: Sequence[Juror], problems: Problems) -> None:
     for juror in jurors:
         weight = juror.weight
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight) or weight < 0:
+        if not is_finite_number(weight) or weight < 0:
             problems.add("", f"juror {juror.juror_id!r}: the weight must be a number in [0, inf), not {_shown(weight)}")
             return
     if jurors and not any(juror.weight for juror in jurors):
         problems.add("", "every juror has the weight 0; give at least one a positive weight")
+
+
+def is_finite_number(value: Any, /) -> bool:
+    """Whether a value from a file is a number that a float64 can hold; ``True`` and ``False`` are none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def reversed_jurors(panel: Panel, /) -> dict[str, float]:

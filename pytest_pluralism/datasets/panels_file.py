@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, nearest_names
 from pytest_pluralism.datasets.panels import (
+    KINDS,
     Juror,
     Panel,
     PanelQuery,
@@ -20,6 +21,7 @@ from pytest_pluralism.datasets.panels import (
     ReadVote,
     UtilityScale,
     assemble_panel,
+    is_finite_number,
 )
 from pytest_pluralism.datasets.protocol import Problems
 from pytest_pluralism.datasets.survey_file import format_of, json_array, json_lines, read_text
@@ -204,10 +206,17 @@ def _juror(entry: Mapping[str, Any], where: str, problems: Problems) -> Juror | 
     if not isinstance(statement, str):
         problems.add(where, f"'statement' of juror {juror_id!r} must be a string")
         return None
-    if kind not in ("recorded", "estimated", "made up"):
-        problems.add(where, f"'kind' of juror {juror_id!r} must be 'recorded', 'estimated' or 'made up', not {kind!r}")
+    if not _is_kind(kind, juror_id, where, problems):
         return None
     return Juror(juror_id, dict(attributes), entry.get("weight", 1.0), statement, kind)
+
+
+def _is_kind(kind: Any, juror_id: str, where: str, problems: Problems) -> bool:
+    if kind in KINDS:
+        return True
+    known = f"{', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}"
+    problems.add(where, f"'kind' of juror {juror_id!r} must be {known}, not {str(kind)[:40]!r}")
+    return False
 
 
 # ----------------------------------------------------------------------------------------------------------- tables
@@ -331,6 +340,7 @@ def _described(jurors: Mapping[str, tuple[str, Mapping[str, str]]], problems: Pr
             problems.add(where, f"'weight' of juror {juror_id!r} must be a number, not {described['weight']!r}")
             weight = 1.0
         statement, kind = described.get("statement", ""), described.get("kind", "recorded") or "recorded"
+        _is_kind(kind, juror_id, where, problems)
         groups = {
             name: value for name, value in described.items() if name not in ("weight", "statement", "kind") and value
         }
@@ -345,6 +355,13 @@ def _number(cell: str) -> float | str | None:
         return float(cell)
     except ValueError:
         return cell
+
+
+def _name(value: Any) -> str | None:
+    """Return what a cell calls somebody or something; numbers are names, too."""
+    if isinstance(value, str):
+        return value.strip() or None
+    return str(value) if is_finite_number(value) else None
 
 
 def read_ratings(
@@ -387,17 +404,26 @@ def read_ratings(
         If the file cannot be read, lacks a column, or anything in it is wrong.
     """
     known = ("juror", "query", "utility", "response", "query_text", "response_text", "weight", "groups")
+    for parameter, mapping in (("columns", columns), ("values", {} if values is None else values)):
+        if not isinstance(mapping, Mapping):
+            raise invalid_parameter(parameter, "read_ratings", "a mapping", repr(mapping)[:60])
     for name in columns:
         if name not in known:
             raise invalid_parameter("columns", "read_ratings", f"made of {', '.join(known)}", repr(name))
     for name in known[:3]:
         if name not in columns:
             raise invalid_parameter("columns", "read_ratings", f"a mapping that names {name!r}", repr(dict(columns)))
+    groups = columns.get("groups", ())
+    if isinstance(groups, str) or not isinstance(groups, Sequence):
+        raise invalid_parameter("columns", "read_ratings", "a mapping with 'groups' as a list of names", repr(groups))
     problems = Problems(str(path), REMEDY)
     text = read_text(path)
     kind = format_of(path, FORMATS)
     if kind == ".jsonl":
         entries = json_lines(text, problems)
+        for where, entry in entries:
+            if not isinstance(entry, dict):
+                problems.add(where, f"must be an object with one rating, not {str(entry)[:40]!r}")
         rows: Iterator[tuple[str, dict[str, Any]]] = iter(
             [(where, entry) for where, entry in entries if isinstance(entry, dict)]
         )
@@ -409,7 +435,6 @@ def read_ratings(
         rows = table
     else:
         raise DatasetError(f"{path}: a table of ratings must end in .csv, .tsv or .jsonl, not {path.suffix!r}.")
-    groups = list(columns.get("groups", ()))
     for name in [*(columns[part] for part in columns if part != "groups"), *groups]:
         if name not in found:
             near = nearest_names(str(name), found, most=1)
@@ -420,14 +445,22 @@ def read_ratings(
     jurors: dict[str, tuple[str, Juror]] = {}
     texts: dict[str, str] = {}
     responses: dict[str, dict[str, PanelResponse]] = {}
+    named = [part for part in ("juror", "query", "response", "query_text", "response_text") if part in columns]
     for where, cells in rows:
-        juror, query = str(cells.get(columns["juror"], "")), str(cells.get(columns["query"], ""))
-        response = str(cells[columns["response"]]) if "response" in columns else ONLY
-        own = {name: str(cells.get(name) or "unknown") for name in groups}
-        weight = _number(str(cells[columns["weight"]])) if "weight" in columns else 1.0
-        record = Juror(juror, own, weight if isinstance(weight, float) else 1.0)
-        if not isinstance(weight, float):
-            problems.add(where, f"{columns['weight']!r} must be a number, not {cells[columns['weight']]!r}")
+        parts = {part: _name(cells.get(columns[part])) for part in named}
+        lacking = next((part for part, name in parts.items() if name is None), None)
+        if lacking is not None:
+            column = columns[lacking]
+            problems.add(where, f"{column!r} must hold a text or a number, not {str(cells.get(column))[:40]!r}")
+            continue
+        juror, query, response = (str(parts.get(part, ONLY)) for part in ("juror", "query", "response"))
+        own = {name: _name(cells.get(name)) or "unknown" for name in groups}
+        raw = cells.get(columns["weight"]) if "weight" in columns else 1.0
+        weight = _number(raw) if isinstance(raw, str) else raw
+        if not is_finite_number(weight):
+            problems.add(where, f"{columns['weight']!r} must be a number, not {str(raw)[:40]!r}")
+            weight = 1.0
+        record = Juror(juror, own, float(weight))
         first, before = jurors.setdefault(juror, (where, record))
         if before != record:
             problems.add(where, f"juror {juror!r} has other groups or another weight than at {first}")
@@ -435,8 +468,8 @@ def read_ratings(
         value: Any = raw
         if isinstance(raw, str):
             value = (values or {}).get(raw, _number(raw)) if raw.casefold() not in MISSING else None
-        texts.setdefault(query, str(cells[columns["query_text"]]) if "query_text" in columns else query)
-        written = str(cells[columns["response_text"]]) if "response_text" in columns else response
+        texts.setdefault(query, parts.get("query_text") or query)
+        written = parts.get("response_text") or response
         responses.setdefault(query, {}).setdefault(response, PanelResponse(response, written))
         votes.append(ReadVote(juror, query, response, value, where))
     return assemble_panel(

@@ -82,6 +82,10 @@ def load_panel(
             raise invalid_parameter("scale", "load_panel", "a UtilityScale or its fields", repr(scale)) from error
     if scale is not None and not isinstance(scale, UtilityScale):
         raise invalid_parameter("scale", "load_panel", "a UtilityScale or its fields", repr(scale))
+    if leave_out_empty is not None and not isinstance(leave_out_empty, bool):
+        raise invalid_parameter("leave_out_empty", "load_panel", "True, False or None", repr(leave_out_empty)[:60])
+    if values is not None and columns is None:
+        raise invalid_parameter("values", "load_panel", "given together with 'columns'", repr(values)[:60])
     name = os.fspath(name_or_path)
     if isinstance(name_or_path, str):
         source, colon, rest = name.partition(":")

@@ -106,6 +106,9 @@ def _limits(
         raise invalid_parameter("quotas", "select_jury", "a mapping from kinds of groups to seats", repr(quotas))
     limits: dict[str, dict[str, tuple[int, int]]] = {}
     for by, wanted in quotas.items():
+        if not isinstance(wanted, Mapping):
+            must = f"a mapping from the groups of {by!r} to seats"
+            raise invalid_parameter("quotas", "select_jury", must, repr(wanted)[:60])
         groups = list(panel.groups(by) or ())
         there = {group: groups.count(group) for group in dict.fromkeys(groups)}
         for group in wanted:
@@ -114,7 +117,11 @@ def _limits(
         limits[by] = {}
         for group, number in there.items():
             seats: Any = wanted.get(group, (0, size))
-            least, most = (seats, seats) if isinstance(seats, int) and not isinstance(seats, bool) else seats
+            ends = tuple(seats) if isinstance(seats, (tuple, list)) else (seats, seats)
+            if len(ends) != 2 or not all(isinstance(end, int) and not isinstance(end, bool) for end in ends):
+                must = f"an integer, or a pair (least, most) of integers, for {by} {group!r}"
+                raise invalid_parameter("quotas", "select_jury", must, repr(seats)[:60])
+            least, most = ends
             if not 0 <= least <= most:
                 raise invalid_parameter("quotas", "select_jury", f"0 <= least <= most for {by} {group!r}", seats)
             if least > number:

@@ -266,6 +266,9 @@ def test_a_juror_with_a_statement_needs_no_vote(tmp_path: Path) -> None:
         ({"scale": {"lowest": 2, "highest": 1}}, ["'highest'", "above lowest"]),
         ({"colour": "red"}, ["holds neither a vote"]),
         ([1, 2], ["must be an object"]),
+        ({"juror": "x", "query": "q", "utility": 10**400}, ["must be a finite number"]),
+        ({"juror": "x", "weight": 10**400}, ["the weight must be a number"]),
+        ({"scale": {"lowest": 0, "highest": 10**400}}, ["'highest'", "a finite number"]),
     ],
 )
 def test_a_wrong_line_is_refused_with_its_number_and_the_remedy(tmp_path: Path, row: Any, words: list[str]) -> None:
@@ -283,6 +286,7 @@ def test_a_wrong_line_is_refused_with_its_number_and_the_remedy(tmp_path: Path, 
         ("juror,weight,a\nx,heavy,0.5\n", ["'weight' of juror 'x'", "'heavy'"]),
         ("juror,group,query,utility\nx,n,a,1\nx,s,b,1\n", ["line 3", "'group' of juror 'x' differs"]),
         ("juror\nx\n", ["has no column with votes"]),
+        ("juror,kind,query,utility\nx,robot,a,1\n", ["line 2", "'kind' of juror 'x'", "'made up', not 'robot'"]),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -370,6 +374,46 @@ def test_written_ratings_and_several_responses_are_read_too(tmp_path: Path) -> N
 )
 def test_wrong_columns_are_refused(tmp_path: Path, columns: dict[str, str], words: str) -> None:
     refused(written(tmp_path, "user,prompt,star\na,b,1\n"), words, columns=columns, scale=UtilityScale(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"user": None, "prompt": "p", "stars": 1}, ["line 2", "'user' must hold a text or a number, not 'None'"]),
+        ({"prompt": "p", "stars": 1}, ["line 2", "'user' must hold"]),
+        ({"user": "b", "prompt": ["p"], "stars": 1}, ["line 2", "'prompt' must hold", "['p']"]),
+        ({"user": "b", "prompt": "p", "stars": 1, "reply": None}, ["line 2", "'reply' must hold"]),
+        ({"user": "b", "prompt": "p", "stars": 1, "reply": "r", "mass": None}, ["'mass' must be a number, not 'None'"]),
+        ([1, 2], ["line 2", "must be an object with one rating, not '[1, 2]'"]),
+    ],
+)
+def test_a_wrong_row_of_a_table_in_json_is_refused(tmp_path: Path, row: Any, words: list[str]) -> None:
+    columns = {"juror": "user", "query": "prompt", "utility": "stars", "response": "reply", "weight": "mass"}
+    first = {"user": "a", "prompt": "p", "stars": 1, "reply": "r", "mass": 1}
+    row = {"reply": "r", "mass": 1} | row if isinstance(row, dict) else row
+    refused(lines(tmp_path, [first, row]), *words, columns=columns, scale=UtilityScale(0, 1))
+
+
+def test_numbers_are_names_and_a_group_called_0_is_known(tmp_path: Path) -> None:
+    rows = [{"user": 7, "prompt": 1, "stars": 1, "side": 0}, {"user": 8, "prompt": 1, "stars": 0, "side": None}]
+    columns = {"juror": "user", "query": "prompt", "utility": "stars", "groups": ["side"]}
+    panel = load_panel(lines(tmp_path, rows), columns=columns, scale=UtilityScale(0, 1, levels=2))
+    assert [juror.juror_id for juror in panel.jurors] == ["7", "8"]
+    assert panel.groups("side") == ("0", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"columns": ["juror", "query", "utility"], "scale": UtilityScale(0, 1)}, "'columns'"),
+        ({"columns": {"juror": "a", "query": "b", "utility": "c", "groups": "d"}, "scale": UtilityScale(0, 1)}, "list"),
+        ({"values": {"Yes": 1}}, "given together with 'columns'"),
+        ({"leave_out_empty": "yes"}, "'leave_out_empty'"),
+    ],
+)
+def test_wrong_ways_to_read_a_table_are_refused(tmp_path: Path, keywords: Any, words: str) -> None:
+    with pytest.raises(InvalidParameterError, match=words):
+        load_panel(written(tmp_path, "juror,query,utility\na,b,1\n"), **keywords)
 
 
 # -------------------------------------------------------------------------------------------------- known sources

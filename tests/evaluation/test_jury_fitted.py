@@ -271,6 +271,11 @@ def test_a_jury_is_drawn_that_meets_its_quotas() -> None:
         ({"group": {"center": (5, 4)}}, 20, "least <= most"),
         ({"group": {"center": 3}}, 99, "'size'"),
         ({}, 10, "'quotas'"),
+        ({"group": 4}, 10, "a mapping from the groups of 'group' to seats"),
+        ({"group": {"river": "4"}}, 10, "an integer, or a pair"),
+        ({"group": {"river": (1, 2, 3)}}, 10, "an integer, or a pair"),
+        ({"group": {"river": (1.5, 2)}}, 10, "an integer, or a pair"),
+        ({"group": {"river": None}}, 10, "an integer, or a pair"),
     ],
 )
 def test_quotas_that_cannot_be_filled_are_refused_by_name(quotas: Any, size: int, words: str) -> None:
