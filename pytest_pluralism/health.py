@@ -13,9 +13,11 @@ __all__ = ["FEWEST_CLUSTERS", "HEALTH_CHECKS", "LEAST_OPTION_MASS", "health_prob
 #: The checks by name, and what each looks at.
 HEALTH_CHECKS: Mapping[str, str] = {
     "promise_below_floor": "the promise is tighter than what a sample of people would score against the others",
+    "promise_below_noise": "the promise about a change is tighter than the numeric noise of the model, its margin",
     "low_option_mass": "the model puts little probability on the options that it may choose from",
     "too_few_units": "an interval comes from few clusters",
     "baseline_size": "the baseline holds another number of units",
+    "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
     "seed_unset": "a result is stored that was measured under the seed of the defaults",
 }
 
@@ -33,6 +35,8 @@ def health_problems(
     /,
     *,
     baseline_entry: Mapping[str, Any] | None = None,
+    noise_floors: tuple[float, float] = (0.0, 0.0),
+    is_old: bool = False,
     seed_origin: str = "",
     suppressed: Collection[str] = (),
 ) -> list[tuple[str, str]]:
@@ -44,12 +48,19 @@ def health_problems(
         The promise, and what was measured for it.
     baseline_entry : mapping, optional
         What the baseline holds for it.
+    noise_floors : tuple of float
+        How much an unchanged model may seem to move: in the mean, and in a single unit.
+    is_old : bool
+        Whether the baseline is of an older version than this one writes.
     seed_origin : str
         Where the seed comes from; ``"default"`` where nobody chose it.
     suppressed : collection of str
         Checks that were accepted by name.
     """
-    found = _problems(gate, scores, estimate, baseline_entry, seed_origin)
+    found = [
+        *_problems(gate, scores, estimate, baseline_entry, seed_origin),
+        *_baseline_problems(gate, noise_floors, is_old=is_old),
+    ]
     return [(name, text) for name, text in found if name not in suppressed]
 
 
@@ -71,3 +82,18 @@ def _problems(
         yield "baseline_size", f"the baseline has {len(entry['units'])} units, this run {len(scores.units)}"
     if seed_origin == "default":
         yield "seed_unset", "the seed is the default; write it down (pluralism_seed = 0 in the ini file)"
+
+
+def _baseline_problems(gate: Gate, floors: tuple[float, float], *, is_old: bool) -> Iterator[tuple[str, str]]:
+    mean, unit = floors
+    for name in ("max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease"):
+        promised, floor = getattr(gate, name), unit if "unit" in name else mean
+        # A promise of 0 asks for no more than noise, and says so.
+        if promised is not None and 0.0 < promised < floor:
+            yield (
+                "promise_below_noise",
+                f"{name}={promised:g} is below the numeric noise of the model, so that its margin is {floor:.2g}",
+            )
+    if is_old:
+        kept = "kept neither what was asked nor what the units are, so that these are not compared"
+        yield "old_baseline", f"the baseline is of version 1, which {kept}; store it anew (--pluralism-update-baseline)"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.health import health_problems
-from pytest_pluralism.run_baselines import NamedBaseline
+from pytest_pluralism.run_baselines import UNREADABLE, NamedBaseline
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
@@ -173,6 +173,8 @@ class Judge:
             measured.scores,
             measured.estimate,
             baseline_entry=self._entry_beside(measured, f"{test} {plan.key}"),
+            noise_floors=(max(one.floors.mean for one in judged), max(one.floors.unit for one in judged)),
+            is_old=any("from_version" in (one.entry.baseline or {}) for one in judged),
             seed_origin=settings.origins["seed"] if keeps and not chosen else "",
             suppressed=settings["suppress_health_check"],
         )
@@ -196,7 +198,7 @@ class Judge:
         if _gate_of(measured.plan).needs_baseline:
             # A comparison is refused where the units are others.
             return None
-        with contextlib.suppress(BaselineError, MissingExtraError):
+        with contextlib.suppress(*UNREADABLE):
             name = str(measured.provenance.model["name"])
             found: Mapping[str, Any] | None = baselines.entries(baselines.first, name, "").get(key)
             return found
@@ -223,7 +225,6 @@ class Judge:
         result = []
         for place, beside in enumerate(compared):
             own = floors.at_least(beside.floor)
-            self._tell_wider_margin(key, gate, own)
             # The absolute part of a promise is judged once.
             part = gate if place == 0 else replace(gate, at_least=None, at_most=None)
             entry = ReportEntry(
@@ -269,6 +270,8 @@ class Judge:
                 result.about["file"] = str(file)
             if entry is not None:
                 result.about["estimate"] = entry["estimate"]
+                if "from_version" in entry:
+                    result.about["from_version"] = entry["from_version"]
                 result.about["model_sha256"] = entry["model"].get("sha256")
             result.change = compare_with_baseline(
                 measured.scores,
@@ -296,16 +299,6 @@ class Judge:
         if moved:
             result.about["differs"] = moved
         return result
-
-    def _tell_wider_margin(self, key: str, gate: Gate, floors: NoiseFloors) -> None:
-        """Say where numeric noise is above what was promised, so that the margin is not the promise."""
-        for name in ("max_increase", "max_decrease"):
-            promised = getattr(gate, name)
-            if promised is not None and 0.0 < promised < floors.mean:
-                self._session.notes.append(
-                    f"{key}: {name}={promised:g} is below the numeric noise of the model, so that its margin is "
-                    f"{floors.mean:.2g}"
-                )
 
     def _of_reference(self, measured: Measured, model_of: ModelOf) -> dict[str, Any]:
         """Measure the same of the reference model, in the form of a stored entry."""
@@ -393,6 +386,8 @@ class Judge:
                     update=update,
                     prompts_sha256=part.prompts_sha256,
                 )
+                if "from_version" in (entry or {}):
+                    about["from_version"] = 1
                 stored[name] = {unit["id"]: unit["value"] for unit in (entry or {})["units"]}
         except (BaselineError, MissingExtraError) as error:
             return measured.scores, Verdict(Outcome.ERROR, gate, measured.estimate, reason=str(error))

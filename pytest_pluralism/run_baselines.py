@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_pluralism.core.errors import BaselineError, MissingExtraError
+from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 
 if TYPE_CHECKING:
     from pytest_pluralism.baselines.places import BaselineFile
@@ -22,6 +22,9 @@ _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)", flags=re.DOTALL)
 
 #: The place of what the reference model of the same run says; a folder of that name is written ``./reference``.
 REFERENCE = "reference"
+
+#: What a baseline may meet that is only looked at beside the promises: none of it is a reason to lose their verdicts.
+UNREADABLE = (PluralismError, OSError, ValueError, RuntimeError)
 
 #: So many unused entries are named; the rest is counted.
 MOST_NAMED = 3
@@ -249,13 +252,13 @@ class RunBaselines:
         if self.collected.narrowed or not self.collected.keys:
             return found
         for name in model_names:
-            file = self.file(self.first, name)
-            name = self._models.get(self.first.name, name)
             try:
+                file = self.file(self.first, name)
+                name = self._models.get(self.first.name, name)
                 if file.read() is None:
                     continue
                 keys = read_baseline(file, name, update="")
-            except (BaselineError, MissingExtraError):
+            except UNREADABLE:
                 # Whoever compared with it has said so.
                 continue
             files = {_test_file(key) for key in keys}

@@ -169,10 +169,20 @@ def compare_with_baseline(
         "versions": dict(provenance.versions),
         **_units_of(scores),
     }
-    found = list(differences(now, entry))
+    found = [*differences(now, entry), *_unknown(now, entry)]
     if found:
         raise BaselineError(f"baseline not comparable: {'; '.join(found)}. To store a new one: {update}")
     return paired_change(now, entry, confidence_level=confidence_level)
+
+
+def _unknown(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a stored entry does not say and must: only version 1, which is told as such, did not know it."""
+    if then.get("from_version") == 1:
+        return
+    if now["prompts_sha256"] is not None and then.get("prompts_sha256") is None:
+        yield "it does not say what was asked (prompts_sha256)"
+    if any(unit["sha256"] is None for unit in then["units"]):
+        yield "it does not say what its units are (sha256s)"
 
 
 def paired_change(now: Mapping[str, Any], then: Mapping[str, Any], /, *, confidence_level: float | None) -> Estimate:

@@ -386,9 +386,11 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
 def _refuse_large(name: str, size: int) -> None:
     if size > MOST_BYTES:
+        from pytest_pluralism.baselines.schema import checkout
+
         raise BaselineError(
             f"baseline {name} has {size} bytes, more than the {MOST_BYTES} that are read. "
-            f"It is hardly a baseline: restore it (git checkout -- {name}), or delete it and store a new one."
+            f"It is hardly a baseline: restore it ({checkout(name)}), or delete it and store a new one."
         )
 
 

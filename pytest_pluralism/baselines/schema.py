@@ -22,6 +22,7 @@ __all__ = [
     "SCHEMA",
     "SCHEMA_1",
     "baseline_texts",
+    "checkout",
     "is_number",
     "parse_baseline",
     "parse_summary",
@@ -168,7 +169,12 @@ def summary_model(content: Mapping[str, Any], model_name: str, /, *, name: str, 
 
 def restore(name: str, /) -> str:
     """Return what to do about a damaged file."""
-    return f"Restore it (git checkout -- {name}), or delete it and store a new one."
+    return f"Restore it ({checkout(name)}), or delete it and store a new one."
+
+
+def checkout(*names: str) -> str:
+    """Return the command that restores files from git, as a shell takes it."""
+    return f"git checkout -- {shlex.join(names)}"
 
 
 # ------------------------------------------------------------------------------------------------------ companions
@@ -213,7 +219,7 @@ def _lines(
             return {}
         raise BaselineError(
             f"corrupt baseline: {companion_name} is missing, which holds the values by unit of {name}. "
-            f"Restore it (git checkout -- {companion_name}), or delete both and store a new one: {update}"
+            f"Restore it ({checkout(companion_name)}), or delete both and store a new one: {update}"
         )
     _refuse_conflict(companion, companion_name, update)
     # Git may have given the file the line ends of another system.
@@ -229,7 +235,7 @@ def _with_units(
         raise BaselineError(
             f"corrupt baseline: {companion_name} does not hold the units of entry {shown!r} that {name} was written "
             f"with (sha256 {printable(str(entry['units']['sha256']))[:16]}...): one of the two was edited, cut off, or "
-            f"comes from another time. Restore both (git checkout -- {name} {companion_name}), or delete both and "
+            f"comes from another time. Restore both ({checkout(name, companion_name)}), or delete both and "
             "store a new one."
         )
     try:
@@ -295,6 +301,9 @@ def _entry_problem(entry: Mapping[str, Any]) -> str | None:
         return problem
     if not units:
         return "it has no units"
+    problem = _claim_problem(entry)
+    if problem:
+        return problem
     estimate = entry["estimate"]
     stored, mean = estimate.get("value"), math.fsum(unit["value"] for unit in units) / len(units)
     if not is_number(stored) or abs(stored - mean) > _ROUNDING:
@@ -309,6 +318,22 @@ def _entry_problem(entry: Mapping[str, Any]) -> str | None:
         known = variance_of(units)
         if not is_number(variance) or known is None or abs(variance - known) > _ROUNDING:
             return f"its variance {str(variance)[:40]} is not that of its units; was it edited by hand?"
+    return None
+
+
+def _claim_problem(entry: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with an entry that says it is an older one, of which less is compared."""
+    version = entry.get("from_version")
+    if version is None:
+        return None
+    if type(version) is not int or version != 1:
+        return (
+            f"it says that it is of version {str(version)[:40]!r}, and only 1 is an older one; was it edited by hand?"
+        )
+    kept = [name for name in _ADDED if entry.get(name)]
+    kept += ["sha256s"] if any(unit.get("sha256") for unit in entry["units"]) else []
+    if kept:
+        return f"it says that it is of version 1, which did not keep {', '.join(kept)}; was it edited by hand?"
     return None
 
 
@@ -346,8 +371,8 @@ def is_number(value: Any, /) -> bool:
 def _refuse_conflict(text: str, name: str, update: str) -> None:
     if _CONFLICT.search(text):
         raise BaselineError(
-            f"corrupt baseline: {name} has merge conflict markers. Take one side whole (git checkout --ours or "
-            f"--theirs) or store it anew: {update}"
+            f"corrupt baseline: {name} has merge conflict markers. Take one side whole, with its companion (git "
+            f"checkout --ours or --theirs -- {shlex.quote(name)}) or store it anew: {update}"
         )
 
 

@@ -160,6 +160,17 @@ def test_version_1_is_compared_by_what_it_kept() -> None:
         compare(SCORES, changed(settings={"seed": 1}), entry=entry)
 
 
+def test_nobody_is_compared_by_less_without_saying_so() -> None:
+    """Whoever takes out of an entry what must agree has no entry that can be compared."""
+    bare = {**stored(), "prompts_sha256": None}
+    with pytest.raises(BaselineError, match=r"it does not say what was asked \(prompts_sha256\)"):
+        compare(SCORES, PROVENANCE, entry=bare)
+    bare = stored()
+    bare["units"][3]["sha256"] = None
+    with pytest.raises(BaselineError, match=r"it does not say what its units are \(sha256s\)"):
+        compare(SCORES, PROVENANCE, entry=bare)
+
+
 def test_the_revision_of_a_hub_model_is_kept() -> None:
     assert stored()["model"]["revision"] == "v1"
     assert "revision" not in stored(provenance=changed(model={"spec": "./m@v1"}))["model"]

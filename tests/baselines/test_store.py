@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -162,6 +163,41 @@ def test_an_update_makes_version_2_of_it(tmp_path: Path) -> None:
     for key, one in old.items():
         assert there[key]["units"] == one["units"]
         assert there[key]["from_version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"from_version": 1}, "it says that it is of version 1, which did not keep"),
+        ({"from_version": 1, "prompts_sha256": None}, "which did not keep noise_floor, gate, sha256s"),
+        ({"from_version": True}, "it says that it is of version 'True', and only 1 is an older one"),
+        ({"from_version": 0}, "it says that it is of version '0'"),
+        ({"from_version": "1"}, "it says that it is of version '1', and only 1"),
+    ],
+)
+def test_an_entry_cannot_claim_to_be_older_than_it_is(file: Path, changes: dict[str, Any], says: str) -> None:
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["entries"]["a"] |= changes
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(BaselineError, match="corrupt baseline") as found:
+        read_baseline(file, "m", update=UPDATE)
+    assert says in str(found.value)
+
+
+def test_what_to_type_is_quoted_for_a_shell(tmp_path: Path) -> None:
+    file = tmp_path / "it's $(here)" / "a b.json"
+    merge_entries(file, "m", {"a": entry(0.1, 0.2)})
+    for damaged in (file, companion_of(file)):
+        before = damaged.read_text(encoding="utf-8")
+        for text in (before[:20], "<<<<<<< HEAD\n" + before):
+            damaged.write_text(text, encoding="utf-8")
+            with pytest.raises(BaselineError) as found:
+                read_baseline(file, "m", update=UPDATE)
+            command = re.search(r"\((git checkout .*?)\)[.,]? ", str(found.value).replace("$(here)", "$[here]"))
+            assert command is not None
+            words = shlex.split(command[1].replace("$[here]", "$(here)"))
+            assert {words[-1], *words[words.index("--") + 1 :]} <= {str(file), str(companion_of(file))}
+        damaged.write_text(before, encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------------ damage

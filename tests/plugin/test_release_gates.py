@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pytest_pluralism.baselines.store import change_entries, read_baseline
+
 BODY = """
 import pytest
 
@@ -330,6 +332,68 @@ def test_health_checks_are_named_and_can_be_accepted(project: pytest.Pytester, r
     (project.path / "town.jsonl").write_text("\n".join(lines[:4]) + "\n", encoding="utf-8")
     project.makepyfile(test_town=GUARDED.format(promise="at_most=0.9"))
     assert "health baseline_size: the baseline has 5 units, this run 4" in " ".join(run().stdout.str().split())
+
+
+def test_a_promise_below_the_numeric_noise_is_a_health_check(project: pytest.Pytester, run: Run) -> None:
+    project.makepyfile(test_town=BODY.replace("max_increase=0.02", "max_increase=1e-7, max_unit_increase=1e-8"))
+    run("--pluralism-update-baseline").assert_outcomes(passed=2)
+    result = run()
+    result.assert_outcomes(passed=2)
+    for name in ("max_increase", "max_unit_increase"):
+        result.stdout.fnmatch_lines([f"*health promise_below_noise: {name}=1e-0* is below the numeric noise*1e-05*"])
+    assert "promise_below_noise" in json.dumps(verdicts(project)[0]["warnings"])
+    # Nobody can check what is promised, so that it is not kept where health counts.
+    run("--pluralism-health=fail").assert_outcomes(failed=2)
+    accepted = run("--pluralism-health=fail", "--pluralism-suppress-health-check=promise_below_noise")
+    accepted.assert_outcomes(passed=2)
+    assert "promise_below_noise:" not in accepted.stdout.str()
+
+
+def as_version_1(project: pytest.Pytester, *, keeps_schema: bool) -> None:
+    """Make a baseline what version 1 would have stored, or what somebody who claims that makes of it."""
+    path = project.path / "pluralism-baselines" / "plain.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    entries = read_baseline(path, "plain", update="")
+    names = ("metric", "population", "estimate", "model", "dataset", "settings", "versions")
+    old = {
+        key: {
+            **{name: one[name] for name in names},
+            "units": [{"id": u["id"], "value": u["value"]} for u in one["units"]],
+        }
+        for key, one in entries.items()
+    }
+    content = {"schema": "pytest-pluralism/baseline/1", "model": "plain", "entries": old}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    if not keeps_schema:
+        # An update of nothing makes it version 2, with entries that say where they are from.
+        change_entries(path, "plain", dict)
+
+
+@pytest.mark.parametrize("keeps_schema", [True, False], ids=["version 1", "claimed in version 2"])
+def test_an_old_baseline_is_compared_and_told(project: pytest.Pytester, run: Run, keeps_schema: bool) -> None:
+    run("--pluralism-update-baseline").assert_outcomes(passed=2)
+    as_version_1(project, keeps_schema=keeps_schema)
+    result = run()
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*health old_baseline: the baseline is of version 1, which kept neither what was*"])
+    # A release is not let through on it.
+    run("--pluralism-profile=release", "--pluralism-seed=0").assert_outcomes(failed=2)
+    run("--pluralism-update-baseline").assert_outcomes(passed=2)
+    result = run("--pluralism-profile=release")
+    result.assert_outcomes(passed=2)
+    assert "health old_baseline" not in result.stdout.str()
+
+
+def test_a_baseline_that_cannot_be_reached_costs_no_verdict_that_does_not_need_it(
+    project: pytest.Pytester, run: Run
+) -> None:
+    project.makepyfile(test_town=BODY.replace("max_increase=0.02", "at_most=0.9"))
+    loop = project.path / "loop.json"
+    loop.symlink_to(loop)
+    for place in ("s3://bucket/x", "nothing://x", str(loop)):
+        result = run(f"--pluralism-baseline={place}")
+        result.assert_outcomes(passed=2)
+        assert "INTERNALERROR" not in result.stdout.str()
 
 
 def test_profiles(project: pytest.Pytester, run: Run) -> None:
