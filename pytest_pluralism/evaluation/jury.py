@@ -214,7 +214,7 @@ class AgainstReference:
         found = self._gain(ours.under(decisive), theirs.under(decisive), band)
         witness = found.witness
         if witness is not None:
-            witness = replace(witness, text=f"{witness.text}, at alpha {decisive.alpha:g}, which decides")
+            witness = replace(witness, text=f"gains least at alpha {decisive.alpha:g}, which decides")
         else:
             words = "the aversion to inequality at which least is gained"
             witness = Witness(f"alpha {decisive.alpha:g}", band.values[band.least_place], words)

@@ -104,10 +104,10 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             evaluation, made, inside = _evaluation(planning, panel, settings)
             if over is None and inside is not None and not plans:
                 _bounds(planning, panel, inside)
-            title = "welfare, least over every alpha" if every else settings.as_json()["rule"]
+            title = settings.as_json()["rule"]
             if over is not None:
                 evaluation = AgainstReference(evaluation, EVERY_ALPHA if every else ())
-                title = f"gain in {title}"
+                title = "least gain in welfare" if every else f"gain in {title}"
             # Measures other than the usual one are told apart, so that one test may promise several.
             others = any(word in planning.keywords for word in RULE if word not in ("alpha", "n_juries"))
             parts = [group] if group is not None else []
@@ -134,7 +134,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                     **settings.as_json(),
                     "jurors": made,
                     **({"over": over} if over is not None else {}),
-                    **({"rule": title} if every else {}),
+                    **({"rule": f"{title} over alpha {', '.join(f'{a:g}' for a in EVERY_ALPHA)}"} if every else {}),
                 },
                 population=named,
             )
@@ -211,7 +211,7 @@ def _rules(planning: Planning) -> list[WelfareRule]:
         raise InvalidParameterError(f"'composition' and {next(iter(kept))!r} are different measures. Choose one.")
     if "n_juries" in keywords and "composition" not in keywords:
         raise InvalidParameterError(
-            "'n_juries' says how many juries of a 'composition' are drawn. Add one, or leave it out."
+            "'n_juries' says how many juries of a 'composition' are drawn. Name a composition, or leave it out."
         )
     return [WelfareRule(alpha=alpha, **kept) for alpha in (alphas if several else (alphas,))]
 

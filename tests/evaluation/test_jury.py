@@ -259,6 +259,48 @@ def test_details_hold_what_the_views_show() -> None:
     assert 0.1 < details["gini"] < 0.3
 
 
+def test_inequality_and_the_worst_off_tenth_go_by_weight(tmp_path: Path) -> None:
+    worth = {"a": 0.1, "b": 0.5, "c": 0.7, "d": 0.9, "nobody": 0.01}
+    weight = {"a": 1, "b": 10, "c": 4, "d": 5, "nobody": 0}
+    rows = [{"juror": name, "weight": weight[name]} for name in worth]
+    rows += [{"juror": name, "query": f"q{n}", "utility": value} for name, value in worth.items() for n in (1, 2)]
+    details = policy_scores(panel_file(tmp_path, rows), np.ones(2), settings=JurySettings()).details
+    # A tenth of the weight of 20 is 2: all of a, and a tenth of b.
+    assert details["worst_decile"] == pytest.approx((0.1 + 0.5) / 2)
+    spread = sum(weight[i] * weight[k] * abs(worth[i] - worth[k]) for i in worth for k in worth)
+    mean = sum(weight[name] * worth[name] for name in worth) / 20
+    assert details["gini"] == pytest.approx(spread / (2 * 20**2 * mean))
+    assert [one["juror"] for one in details["worst_off"]] == ["a", "b", "c", "d"]
+
+
+def test_the_worst_off_tenth_of_fifteen_is_one_and_a_half(tmp_path: Path) -> None:
+    rows = [{"juror": f"j{n}", "query": "q", "utility": (n + 1) / 20} for n in range(15)]
+    rows += [{**row, "query": "r"} for row in rows]
+    details = policy_scores(panel_file(tmp_path, rows), np.ones(2), settings=JurySettings()).details
+    assert details["worst_decile"] == pytest.approx((0.05 + 0.5 * 0.1) / 1.5)
+
+
+def test_a_utility_of_nothing_is_told_with_the_juror(tmp_path: Path) -> None:
+    rows = [{"juror": name, "query": "q", "utility": value} for name, value in (("ana", 0.5), ("bo", 0.0))]
+    with pytest.raises(InvalidParameterError, match=r"one juror with 0 \(juror 'bo'\)"):
+        policy_scores(panel_file(tmp_path, rows), np.ones(1), settings=JurySettings(rule=WelfareRule(alpha=1.0)))
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"n_juries": "x"}, "'n_juries'"),
+        ({"n_juries": 0}, "'n_juries'"),
+        ({"confidence_level": 95}, "'confidence_level'"),
+        ({"group": "river", "composition": {"river": 3}}, "'composition' needs several groups"),
+        ({"group": "river", "rule": WelfareRule(alpha=0.0, between_alpha=1.0)}, "'between_alpha' needs several groups"),
+    ],
+)
+def test_wrong_settings_are_refused(keywords: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidParameterError, match=words):
+        JurySettings(**keywords)
+
+
 # ------------------------------------------------------------------------------------------------- kinds of jurors
 
 
@@ -378,8 +420,8 @@ def test_the_value_model_of_the_run_is_asked_for_each_group() -> None:
     assert "correlation" in scores.details["jurors"]["accuracy"]
 
 
-@pytest.mark.model
-def test_a_real_reward_model_speaks_for_a_group(tmp_path: Path) -> None:
+def tiny_reward_model(folder: Path, *, seed: int = 0) -> Any:
+    """Make a network with one output and random weights, and load it as a user would."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")
@@ -391,14 +433,19 @@ def test_a_real_reward_model_speaks_for_a_group(tmp_path: Path) -> None:
     inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(known, marks["unk_token"]))
     inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, **marks)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = transformers.BertConfig(
         vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
         max_position_embeddings=64, num_labels=1, pad_token_id=0,
     )  # fmt: skip
-    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path / "reward")
-    tokenizer.save_pretrained(tmp_path / "reward")
-    model = load_value_model(str(tmp_path / "reward"), device="cpu")
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return load_value_model(str(folder), device="cpu")
+
+
+@pytest.mark.model
+def test_a_real_reward_model_speaks_for_a_group(tmp_path: Path) -> None:
+    model = tiny_reward_model(tmp_path / "reward")
     panel = load_panel("example_town").select(queries=["bus"])
     jurors = RewardJurors({"center": scorer_of(model), "river": scorer_of(model, attribute="river")}, by="group")
     found = utilities_of(jurors, panel, {"bus": "along the river"})
@@ -406,11 +453,37 @@ def test_a_real_reward_model_speaks_for_a_group(tmp_path: Path) -> None:
     values = found.utilities[0, :, 0]
     assert len(set(values[:40])) == len(set(values[40:])) == 1
     assert ((values > 0.0) & (values < 1.0)).all()
-    own = model.reward([RewardRequest(panel.queries[0].text, "along the river", "")])[0]
-    others = model.reward([RewardRequest(panel.queries[0].text, one.text, "") for one in panel.queries[0].responses])
-    below = sum(one < own for one in others) + 0.5 * sum(one == own for one in others)
-    assert values[0] == pytest.approx((below + 0.5) / 4)
+    assert values[0] == pytest.approx(rank_by_hand(model, panel, "along the river"))
     model.close()
+
+
+def rank_by_hand(model: Any, panel: Panel, text: str) -> float:
+    """The share of the recorded responses to the first query that a model rewards less."""
+    query = panel.queries[0]
+    own = model.reward([RewardRequest(query.text, text, "")])[0]
+    others = model.reward([RewardRequest(query.text, one.text, "") for one in query.responses])
+    below = sum(one < own for one in others) + 0.5 * sum(one == own for one in others)
+    return float((below + 0.5) / (len(others) + 1))
+
+
+@pytest.mark.model
+def test_every_juror_may_have_a_reward_model_of_their_own(tmp_path: Path) -> None:
+    models = [tiny_reward_model(tmp_path / str(seed), seed=seed) for seed in range(2)]
+    town = load_panel("example_town")
+    names = [town.jurors[place].juror_id for place in (0, 1, 49)]
+    panel = town.select(jurors=names, queries=["bus"])
+    jurors = RewardJurors({name: scorer_of(models[place % 2]) for place, name in enumerate(names)}, by="juror")
+    found = utilities_of(jurors, panel, {"bus": "along the river"})
+    wanted = [rank_by_hand(models[place % 2], panel, "along the river") for place in range(3)]
+    np.testing.assert_allclose(found.utilities[0, :, 0], wanted)
+    assert found.kind == "estimated"
+    assert all(name in found.made for name in names)
+    lowest, highest = jurors.utility_range(panel)
+    assert lowest <= min(wanted) <= max(wanted) <= highest
+    with pytest.raises(InvalidParameterError, match=f"one for each juror. Got none for '{names[1]}'"):
+        utilities_of(RewardJurors({names[0]: scorer_of(models[0])}, by="juror"), panel, {"bus": "x"})
+    for model in models:
+        model.close()
 
 
 def test_estimated_jurors_are_checked_against_recorded_votes() -> None:

@@ -148,6 +148,14 @@ def test_a_model_is_compared_with_the_reference_model(town: pytest.Pytester) -> 
     without.stdout.fnmatch_lines(["*no reference model*--pluralism-reference-model SPEC*"])
 
 
+#: Two jurors with statements on a scale of two levels, whose worst vote would be worth 1/2.
+WRITTEN = [
+    {"scale": {"lowest": 0, "highest": 1, "levels": 2}},
+    {"juror": "ana", "group": "north", "statement": "Build the railway."},
+    {"juror": "bo", "group": "south", "statement": "Mend the roads."},
+    {"query": "q1", "text": "What first?"},
+]
+
 #: A marker, and what is said of it.
 WRONG = [
     ('"example_town", alpha=1', "no promise"),
@@ -171,6 +179,32 @@ WRONG = [
     ('"single.jsonl", alpha=1, at_least=0.4', "no query has two responses"),
     ('"double.jsonl", alpha=1, at_least=0.4', "votes a second time"),
     ('"alone.jsonl", alpha=1, at_least=0.4', "every group is one juror"),
+    ('"example_town", alpha=[1, [2]], at_least=0.4', "'alpha' parameter of jury_welfare must be"),
+    ('"example_town", alpha="most", at_least=0.4', "or 'all'. Got 'most'"),
+    ('"example_town", alpha=True, at_least=0.4', "'alpha' parameter of jury_welfare must be"),
+    ('"example_town", population="river", alpha=0, between_alpha=1, at_least=0.4', "measures one group alone"),
+    (
+        '"example_town", population="river", composition={"river": 3}, at_least=0.4',
+        "'composition' needs several groups",
+    ),
+    (
+        '"example_town", composition={"river": 3}, n_juries="x", at_least=0.4',
+        "'n_juries' parameter of jury_welfare must",
+    ),
+    ('"example_town", composition={"river": 3}, n_juries=0, at_least=0.4', "an integer in [1, 100000]. Got 0"),
+    ('"example_town", n_juries=30, at_least=0.4', "Name a composition"),
+    ('"example_town", satisfied_above=1.0, at_least=0.4', "satisfied_above=1.0 says nothing"),
+    ('"example_town", values={"Yes": 1}, at_least=0.4', "'columns'"),
+    ('"example_town", alpha="all", at_least=0.4', "Add over='reference_model'"),
+    ('"example_town", alpha="all", over="reference_model", max_decrease=0.1', "promises at_least alone"),
+    ('"example_town", alpha="all", between_alpha=1, over="reference_model", at_least=0.0', "has no part"),
+    ('"panel.jsonl", alpha="all", over="reference_model", at_least=0.0', "needs positive utilities"),
+    (
+        '"panel.jsonl", alpha=1, jurors="recorded", at_least=0.4',
+        "needs positive utilities: one juror with 0 (juror 'a')",
+    ),
+    ('"single.jsonl", alpha=0, jurors="recorded", between_alpha=1, at_least=0.4', "at least two groups"),
+    ('"written.jsonl", at_least=1.5', "cannot be reached: utilities of written.jsonl by these jurors end at 1"),
 ]
 
 
@@ -183,6 +217,7 @@ def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester
     alone += [{"juror": "c", "query": "q", "response": "x", "utility": 0.5}]
     alone += [{**vote, "utility": 0.5} for vote in votes]
     (town.path / "alone.jsonl").write_text("\n".join(map(json.dumps, alone)), encoding="utf-8")
+    (town.path / "written.jsonl").write_text("\n".join(map(json.dumps, WRITTEN)), encoding="utf-8")
     for name, rows in (("panel", votes), ("single", votes[1::2]), ("double", [*votes, votes[0]])):
         (town.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     lines = ["import pytest"]
@@ -232,3 +267,97 @@ def test_other_measures_of_the_same_panel_can_be_promised(town: pytest.Pytester)
     )
     result = town.runpytest_inprocess("--pluralism-model=town:bridge")
     result.assert_outcomes(passed=5)
+
+
+def test_estimated_jurors_have_a_range_of_their_own(town: pytest.Pytester) -> None:
+    (town.path / "written.jsonl").write_text("\n".join(map(json.dumps, WRITTEN)), encoding="utf-8")
+    town.makepyfile(
+        """
+        import pytest
+
+        # A vote is worth at least 1/2, but what a statement is worth by entailment begins at 0.01.
+        @pytest.mark.jury_welfare("written.jsonl", alpha=1.0, at_least=0.3)
+        def test_low_but_something(): ...
+        """
+    )
+    result = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-plan")
+    result.stdout.no_fnmatch_line("*says nothing*")
+    assert result.ret == 0
+
+
+def test_missing_votes_leave_a_stated_jury_as_it_is(town: pytest.Pytester) -> None:
+    panel = [{"juror": f"{group}{n}", "group": group} for group in "ab" for n in range(6)]
+    panel += [
+        {"juror": f"{group}{n}", "query": f"q{q}", "response": name, "utility": worth}
+        for group in "ab"
+        for n in range(6)
+        for q in range(12)
+        for name, worth in (("x", 0.9 if group == "a" else 0.5), ("y", 0.3))
+        if (n + q) % 6
+    ]
+    (town.path / "gaps.jsonl").write_text("\n".join(map(json.dumps, panel)), encoding="utf-8")
+    town.makeconftest(
+        """
+        from pytest_pluralism.core.records import Answer
+        from pytest_pluralism.models.protocol import ModelIdentity
+
+        class First:
+            identity = ModelIdentity(spec="first:x", name="x", sha256="0" * 64, dtype="float32", device="cpu")
+
+            def answer(self, prompts, /, *, progress=None):
+                found = []
+                for prompt in prompts:
+                    options = prompt.question.splitlines()[-len(prompt.labels) :]
+                    found.append(Answer(tuple(0.0 if one.endswith("x") else -50.0 for one in options), 1.0, "A", 1.0))
+                return found
+
+            def close(self):
+                pass
+
+        def pytest_pluralism_load_model(spec, settings):
+            return First() if spec.startswith("first:") else None
+        """
+    )
+    town.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.jury_welfare("gaps.jsonl", composition={"a": 3, "b": 3}, confidence_level=None, at_least=0.69)
+        def test_half_and_half(): ...
+
+        @pytest.mark.jury_welfare("gaps.jsonl", composition={"a": 6, "b": 3}, confidence_level=None, at_least=0.5)
+        def test_more_seats_than_votes(): ...
+        """
+    )
+    result = town.runpytest_inprocess("--pluralism-model=first:x", "--pluralism-report=report.json")
+    result.assert_outcomes(passed=1, failed=1)
+    verdicts = json.loads((town.path / "report.json").read_text(encoding="utf-8"))["verdicts"]
+    assert verdicts[0]["estimate"]["value"] == pytest.approx(0.7)
+    assert verdicts[1]["outcome"] == "error"
+    assert "12 of 12 queries have no value" in " ".join(verdicts[1]["warnings"])
+
+
+def test_at_least_as_good_for_every_aversion_is_one_gate(town: pytest.Pytester) -> None:
+    town.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.jury_welfare("example_town", alpha="all", over="reference_model", at_least=-0.02)
+        def test_at_least_as_good_for_every_aversion(): ...
+        """
+    )
+    run = ("--pluralism-report=report.json", "--pluralism-report=report.md", "--pluralism-report=report.html")
+    worse = town.runpytest_inprocess("--pluralism-model=town:pleaser", "--pluralism-reference-model=town:bridge", *run)
+    worse.assert_outcomes(failed=1)
+    worse.stdout.fnmatch_lines(
+        ["*least gain in welfare for everyone, every alpha*", "*worst*group river*at alpha *which decides*"]
+    )
+    (verdict,) = json.loads((town.path / "report.json").read_text(encoding="utf-8"))["verdicts"]
+    assert verdict["outcome"] == "failed"
+    assert verdict["population"] == "everyone, every alpha, over the reference model"
+    assert verdict["witness"]["id"] == "group river"
+    band = verdict["details"]["dominance"]
+    assert len(band["alphas"]) == 12
+    assert verdict["estimate"]["high"] == min(band["band_high"]) < -0.02
+    better = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-reference-model=town:bridge", *run)
+    better.assert_outcomes(passed=1)

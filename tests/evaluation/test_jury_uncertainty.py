@@ -243,7 +243,7 @@ def test_the_least_gain_over_every_aversion_is_judged_by_the_band() -> None:
     assert worse.witness is not None
     assert worse.witness.unit_id == "group river"
     deciding = ALPHAS[int(np.argmin(band["values"]))]
-    assert f"at alpha {deciding:g}, which decides" in worse.witness.text
+    assert worse.witness.text == f"gains least at alpha {deciding:g}, which decides"
     # The units and the groups are those of the aversion that decides.
     direct = drive(
         AgainstReference(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=deciding)))),
