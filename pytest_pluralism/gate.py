@@ -147,7 +147,15 @@ def load_survey(dataset: str, refusals: str, folder: Path, config: pytest.Config
     # A file has an ending; a name without one is a survey's, whatever lies beside the test.
     if ":" not in dataset and Path(dataset).suffix:
         dataset = str(find_file(dataset, folder, config))
-    survey = config.hook.pytest_pluralism_load_survey(name=dataset, refusals=refusals)
+    try:
+        survey = config.hook.pytest_pluralism_load_survey(name=dataset, refusals=refusals)
+    except DatasetError as error:
+        from pytest_pluralism.datasets.survey_file import files_like
+
+        near = [] if ":" in dataset or Path(dataset).suffix else files_like(folder / dataset)
+        if not near:
+            raise
+        raise DatasetError(f"{error} Files beside the test: {', '.join(map(repr, near))}.") from None
     if not isinstance(survey, Survey):
         raise DatasetError(
             f"A hook pytest_pluralism_load_survey gave a {type(survey).__name__} for {dataset!r}. "

@@ -22,6 +22,7 @@ __all__ = [
     "FORMATS",
     "MAXIMUM_BYTES",
     "csv_objects",
+    "files_like",
     "format_of",
     "is_survey_path",
     "json_array",
@@ -169,11 +170,26 @@ def format_of(path: Path, formats: Sequence[str] = FORMATS, /) -> str | None:
     return suffixes[-1] if suffixes and suffixes[-1] in formats else None
 
 
+def files_like(path: Path, /) -> list[str]:
+    """Return the names of the files of data beside a path whose names look most like its own, best first."""
+    try:
+        found = sorted(one.name for one in path.parent.iterdir() if format_of(one) is not None)
+    except OSError:
+        return []
+    if path.suffix:
+        return nearest_names(path.name, found)
+    # A name without an ending is near to one that has any.
+    by_stem: dict[str, list[str]] = {}
+    for name in found:
+        by_stem.setdefault(name.partition(".")[0], []).append(name)
+    return [name for stem in nearest_names(path.name, by_stem) for name in by_stem[stem]]
+
+
 def _neighbours(path: Path) -> str:
     """Name the files beside a missing one that look like it."""
     if not path.parent.is_dir():
         return f" The folder {path.parent} does not exist either."
-    near = nearest_names(path.name, sorted(p.name for p in path.parent.iterdir() if format_of(p) is not None))
+    near = files_like(path)
     return f" Nearest: {', '.join(repr(name) for name in near)}." if near else ""
 
 

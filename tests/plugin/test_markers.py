@@ -325,3 +325,20 @@ def test_it(): ...
     )
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*template='chat' cannot be chosen under the protocol 'sorensen2024'*"])
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("tonw.jsonl", "there is no such file. Nearest: 'town.jsonl'."),
+        ("tonw", "unknown survey 'tonw' * Files beside the test: 'town.jsonl'."),
+        ("town", "unknown survey 'town' * Files beside the test: 'town.jsonl'."),
+    ],
+)
+def test_a_misspelt_file_is_told_with_the_nearest_one(project: pytest.Pytester, name: str, says: str) -> None:
+    project.makepyfile(
+        f"import pytest\n@pytest.mark.js_distance({name!r}, population='North', at_most=1.0)\ndef test_it(): ...\n"
+    )
+    result = project.runpytest_inprocess("--pluralism-model=table:plain")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*{says}*"])
