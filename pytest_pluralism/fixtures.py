@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.errors import InvalidParameterError, PluralismError
 from pytest_pluralism.session import ENTRIES, PLANS, SESSION, PluralismSession, message_of, test_of
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
+    from pytest_pluralism.evaluation.seated_jury import Jury
     from pytest_pluralism.models.protocol import LanguageModel
 
-__all__ = ["Pluralism", "entailment_model", "language_model", "pluralism", "reference_language_model", "value_model"]
+__all__ = [
+    "Pluralism",
+    "entailment_model",
+    "jury",
+    "language_model",
+    "pluralism",
+    "reference_language_model",
+    "value_model",
+]
 
 NO_MODEL = (
     "no language model to test. Name one with --pluralism-model SPEC (for example "
@@ -102,6 +111,41 @@ def pluralism(request: pytest.FixtureRequest) -> Pluralism:
         if callspec is not None and "language_model" in callspec.params:
             handle.session.ask_for_all(callspec.params["language_model"], handle.model_of, request.session.items)
     return handle
+
+
+@pytest.fixture
+def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
+    """Seat a jury: ``jury(panel, **keywords)``, or ``jury()`` for that of the test's marker ``jury_welfare``."""
+    session = request.config.stash[SESSION]
+
+    def seated(panel: str | None = None, /, **keywords: Any) -> Jury:
+        from pytest_pluralism.evaluation.seated_jury import seat
+        from pytest_pluralism.gate import plan_measurement
+
+        folder, config = request.node.path.parent, request.node.config
+        try:
+            if panel is not None:
+                plans = plan_measurement(
+                    "jury_welfare", panel, keywords, session.settings, folder=folder, config=config, promise=False
+                )
+            elif keywords:
+                raise InvalidParameterError("jury takes keywords with the name or file of a panel alone. Add one.")
+            else:
+                plans = [
+                    plan for plan in request.node.stash.get(PLANS, ([], []))[0] if plan.measure.name == "jury_welfare"
+                ]
+        except PluralismError as error:
+            raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
+        if len(plans) != 1:
+            wanted = "one rule and one group" if plans else "a panel"
+            pytest.fail(f"jury needs {wanted}, not {len(plans)}. Name them: jury(panel, alpha=1.0).", pytrace=False)
+
+        def answered(asked: Any) -> list[Any]:
+            return session.engine.answered(asked, request.getfixturevalue(asked.role))
+
+        return seat(plans[0].evaluation, plans[0].confidence_level, answered)
+
+    return seated
 
 
 def harmless(text: str) -> str:
@@ -195,7 +239,6 @@ class Pluralism:
 
     def require(self, estimate: Estimate, /, **promise: Any) -> Verdict:
         """Promise something of an estimate, such as a difference of two; fail the test when it does not hold."""
-        from pytest_pluralism.core.errors import InvalidParameterError
         from pytest_pluralism.core.messages import gate_words, interval_words
         from pytest_pluralism.core.records import Estimate as EstimateRecord
         from pytest_pluralism.core.records import Gate

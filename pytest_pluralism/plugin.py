@@ -15,6 +15,7 @@ from pytest_pluralism.fixtures import (
     Pluralism,
     entailment_model,
     failure_of,
+    jury,
     language_model,
     pluralism,
     reference_language_model,
@@ -22,7 +23,7 @@ from pytest_pluralism.fixtures import (
 )
 from pytest_pluralism.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id, test_of
 
-__all__ = ["entailment_model", "language_model", "pluralism", "reference_language_model", "value_model"]
+__all__ = ["entailment_model", "jury", "language_model", "pluralism", "reference_language_model", "value_model"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

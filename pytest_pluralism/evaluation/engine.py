@@ -349,6 +349,11 @@ class Engine:
             self._advance(run, model_of)
         return run.scores, frozenset(run.roles)
 
+    def answered(self, asked: Round, model: Any, /) -> list[Any]:
+        """Return the results of one round by itself, asking the model what is not known yet."""
+        self._fill(model, asked.work, cells_of(asked))
+        return self._results(model, asked)
+
     def is_scored(self, evaluation: Evaluation, model: Any, /) -> bool:
         """Return whether :meth:`gather` came to the scores of an evaluation of a language model."""
         return (id(evaluation), model.identity.sha256) in self._scored

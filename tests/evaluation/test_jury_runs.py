@@ -359,5 +359,121 @@ def test_at_least_as_good_for_every_aversion_is_one_gate(town: pytest.Pytester) 
     band = verdict["details"]["dominance"]
     assert len(band["alphas"]) == 12
     assert verdict["estimate"]["high"] == min(band["band_high"]) < -0.02
-    better = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-reference-model=town:bridge", *run)
+    with_third = (EXAMPLE / "conftest.py").read_text(encoding="utf-8")
+    even = '"even": {"for the center": 0.1, "for both": 0.8, "for the river": 0.1},'
+    town.makeconftest(with_third.replace("SYSTEMS = {", "SYSTEMS = {" + even))
+    better = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-reference-model=town:even", *run)
     better.assert_outcomes(passed=1)
+
+
+def test_the_fixture_jury_says_what_any_texts_are_worth(town: pytest.Pytester) -> None:
+    (town.path / "written.jsonl").write_text("\n".join(map(json.dumps, WRITTEN)), encoding="utf-8")
+    town.makepyfile(
+        """
+        import pytest
+
+        from pytest_pluralism.core.records import EntailmentScores
+        from pytest_pluralism.models.protocol import ModelIdentity
+
+        def both(panel):
+            return {query.query_id: query.responses[1].text for query in panel.queries}
+
+        def test_recorded_texts_are_worth_their_votes(jury):
+            town = jury("example_town", alpha=5.0)
+            assert len(town.panel.jurors) == 50
+            estimate = town.welfare(both(town.panel))
+            assert 0.5 < estimate.low < estimate.value < estimate.high < 0.7
+            assert estimate.n == 12
+            river = jury("example_town", alpha=5.0, population="river")
+            assert river.welfare(both(town.panel)).value > estimate.value - 0.05
+            assert town.scores(both(town.panel)).witness.unit_id.startswith("group ")
+
+        def test_texts_of_two_queries_in_any_order(jury):
+            town = jury("example_town", alpha=0.0)
+            responses = both(town.panel)
+            some = {name: [responses[name], "nobody knows this"] for name in ("park", "bus")}
+            found = town.utilities(some)
+            assert found.utilities.shape == (1, 50, 4)
+            assert found.kind == "recorded"
+            one = {name: responses[name] for name in ("park", "bus")}
+            assert town.welfare(one).n == 2
+            assert town.welfare(one).value == pytest.approx(float(found.utilities[0][:, [0, 2]].mean()))
+
+        def test_a_function_of_the_test_judges_new_texts(jury):
+            town = jury("example_town", jurors=lambda juror, query, response: len(response) / 100, alpha=1.0)
+            assert town.welfare({"bus": "x" * 40, "park": "x" * 40}).value == pytest.approx(0.4)
+
+        @pytest.mark.jury_welfare("example_town", population="river", alpha=1.0, at_least=0.4)
+        def test_the_jury_of_the_marker(jury, pluralism):
+            river = jury()
+            assert river.settings.group == "river"
+            pluralism.require(river.welfare(both(river.panel)), at_least=0.5)
+
+        @pytest.fixture
+        def entailment_model():
+            class Knows:
+                identity = ModelIdentity(spec="knows", name="knows", sha256="1" * 64, dtype="float32", device="cpu")
+
+                def entail(self, pairs, /, *, progress=None):
+                    return [EntailmentScores(0.9 if "railway" in one.hypothesis else 0.1) for one in pairs]
+
+            return Knows()
+
+        def test_jurors_who_wrote_statements(jury):
+            panel = jury("written.jsonl", alpha=0.0)
+            found = panel.scores({"q1": "A railway first."})
+            assert found.units[0].value == pytest.approx(0.01 + 0.99 * 0.5)
+            assert found.other_populations["north"] > found.other_populations["south"]
+        """
+    )
+    result = town.runpytest_inprocess("--pluralism-model=town:bridge")
+    result.assert_outcomes(passed=5)
+
+
+def test_what_is_wrong_with_a_jury_is_told(town: pytest.Pytester) -> None:
+    town.makepyfile(
+        """
+        import pytest
+
+        from pytest_pluralism.core.errors import InvalidParameterError
+
+        def test_no_panel(jury):
+            jury()
+
+        def test_keywords_alone(jury):
+            jury(alpha=1.0)
+
+        def test_unknown_panel(jury):
+            jury("example_twon")
+
+        def test_a_promise(jury):
+            jury("example_town", at_least=0.3)
+
+        def test_several(jury):
+            jury("example_town", population="all")
+
+        @pytest.mark.parametrize(
+            ("responses", "words"),
+            [
+                ({}, "'responses' parameter of jury must be a mapping"),
+                ("bus", "'responses' parameter of jury must be a mapping"),
+                ({"bsu": "x"}, "Nearest: 'bus'"),
+                ({"bus": 3}, "or to lists of texts. Got 3"),
+                ({"bus": []}, "or to lists of texts"),
+            ],
+        )
+        def test_responses(jury, responses, words):
+            with pytest.raises(InvalidParameterError, match=words):
+                jury("example_town").welfare(responses)
+        """
+    )
+    result = town.runpytest_inprocess()
+    result.assert_outcomes(passed=5, failed=5)
+    for words in (
+        "*jury needs a panel, not 0*",
+        "*with the name or file of a panel alone*",
+        "*Nearest: 'example_town'*",
+        "*unknown keyword 'at_least'*",
+        "*jury needs one rule and one group, not 2*",
+    ):
+        result.stdout.fnmatch_lines([words])
