@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,3 +30,88 @@ def shared_data() -> Path:
     if os.environ.get("PLURALISM_REQUIRE_SHARED") == "1":
         pytest.fail(f"{reason}, and PLURALISM_REQUIRE_SHARED=1 asks for it")
     pytest.skip(reason)
+
+
+#: The browser that opens reports: the one that ``PLURALISM_CHROMIUM`` names, or the first of these on the path.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return Chromium."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = os.environ.get("PLURALISM_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser: neither PLURALISM_CHROMIUM nor any of {', '.join(BROWSERS)}")
+    with api.sync_playwright() as playwright:
+        # Chromium has no sandbox for root, as in most containers; what it opens here is ours.
+        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Opened:
+    """A page of the report, and everything it complained of or asked for."""
+
+    def __init__(self, page: Any, path: Path, fragment: str = "") -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}") or dialog.dismiss())
+        page.goto(path.as_uri() + fragment)
+
+    def check(self) -> None:
+        """Fail where the page complained, or asked for anything beside itself."""
+        assert self.complaints == []
+        # An empty icon inside the page is asked of nobody.
+        assert [url for url in self.requests[1:] if not url.startswith("data:")] == []
+
+
+@pytest.fixture
+def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Return what opens a page in the browser, without a network."""
+    contexts = []
+
+    def open_page(text: str, *, width: int = 1200, scheme: str = "light", fragment: str = "", **more: Any) -> Opened:
+        path = tmp_path / "report.html"
+        path.write_text(text, encoding="utf-8")
+        contexts.append(
+            browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, **more)
+        )
+        return Opened(contexts[-1].new_page(), path, fragment)
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def check_witness() -> Callable[[Opened, dict[str, Any]], None]:
+    """Return what looks on an open page for the question that broke a promise."""
+    return look_for_witness
+
+
+def look_for_witness(opened: Opened, entry: dict[str, Any]) -> None:
+    """Look for the question that broke a promise where a reader does: under the verdict, and among the questions."""
+    witness, (unit,) = entry["witness"], [one for one in entry["units"] if one["id"] == entry["witness"]["id"]]
+    gate = opened.page.locator("details.gate[open]").filter(has_text=entry["population"]).first
+    assert gate.get_by_text("failed").first.is_visible()
+    worst = gate.locator("p", has_text="Worst:")
+    assert worst.is_visible()
+    words = " ".join(worst.inner_text().split())
+    assert witness["id"] in words
+    assert " ".join(witness["text"].split())[:200] in words
+    assert f"changed by {witness['value']:+.3f}" in words
+    # Its answers stand in the list of questions, with what the people said.
+    units = gate.locator("details.units")
+    if not units.evaluate("one => one.open"):
+        units.locator("> summary").click()
+    row = units.locator("tbody details", has_text=" ".join(unit["text"].split())[:40]).first
+    row.locator("summary").click()
+    for option in unit["options"]:
+        assert row.get_by_text(option, exact=True).first.is_visible()
+    opened.check()

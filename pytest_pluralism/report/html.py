@@ -171,6 +171,7 @@ def _whole_gate(
         change=changed,
         level=f"{100 * level:g} % interval" if level is not None else "",
         facts=_facts(entry),
+        witness=_witness_number(entry),
         parts=parts,
         opened=entry["outcome"] != "passed",
         origins=list(_origins(entry)),
@@ -216,6 +217,16 @@ def _facts(entry: Mapping[str, Any]) -> str:
     if masses:
         words.append(f"option mass {sum(masses) / len(masses):.2f} (lowest {min(masses):.2f})")
     return "; ".join(words)
+
+
+def _witness_number(entry: Mapping[str, Any]) -> str:
+    """Return the number of the witness: its value, or its change where that is what broke the promise."""
+    witness = entry["witness"] or {}
+    value = witness.get("value")
+    if value is None:
+        return "without a value"
+    unit = next((one for one in entry["units"] if one["id"] == witness["id"]), {})
+    return f"changed by {value:+.3f}" if unit.get("change") == value else f"{value:.3f}"
 
 
 def _origins(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,3 +101,16 @@ def test_a_collapsed_model_fails_what_the_original_passes(stored: pytest.Pyteste
     for key, entry in after.items():
         assert entry["estimate"]["value"] > before[key]["estimate"]["value"] + 0.05
         assert entry["witness"]["text"]
+
+
+@pytest.mark.browser
+def test_the_page_of_a_collapsed_model_shows_the_question_that_got_most_worse(
+    stored: pytest.Pytester, collapsed: Path, show: Callable[..., Any], check_witness: Callable[..., None]
+) -> None:
+    options = (f"--pluralism-baseline-model={SPEC.partition(':')[2]}", "--pluralism-report=out.html", *COMMON)
+    stored.runpytest_subprocess(f"--pluralism-model={collapsed}", *options).assert_outcomes(failed=2)
+    text = (stored.path / "out.html").read_text(encoding="utf-8")
+    compared = [entry for entry in verdicts(stored).values() if "change" in entry]
+    assert len(compared) == 2
+    for entry in compared:
+        check_witness(show(text), entry)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -98,3 +100,22 @@ def test_a_run_shows_the_releases_of_its_baseline(project: pytest.Pytester) -> N
     # What was read again keeps the schema.
     command = (sys.executable, "-m", "pytest_pluralism.cli", "report", "out.json", "-o", "again.html")
     assert project.run(*command).ret == 0
+
+
+@pytest.mark.browser
+def test_a_sharpened_model_is_caught_and_the_page_shows_by_which_question(
+    project: pytest.Pytester, show: Callable[..., Any], check_witness: Callable[..., None]
+) -> None:
+    project.makepyfile(BODY.replace("at_most=0.9", "max_increase=0.02"))
+    project.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(
+        passed=1
+    )
+    result = project.runpytest_subprocess(
+        "--pluralism-model=table:plain*40",
+        "--pluralism-baseline-model=plain",
+        "--pluralism-report=out.html",
+        "--pluralism-report=out.json",
+    )
+    result.assert_outcomes(failed=1)
+    (entry,) = json.loads((project.path / "out.json").read_text(encoding="utf-8"))["verdicts"]
+    check_witness(show((project.path / "out.html").read_text(encoding="utf-8")), entry)

@@ -1,75 +1,22 @@
 """The HTML report in a real browser: Chromium, without a network.
 
-The browser is the one that ``PLURALISM_CHROMIUM`` names, or the first of ``chromium``, ``chromium-browser`` and
-``google-chrome`` on the path.
+The fixture ``show`` of ``tests/conftest.py`` says which browser that is.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_pluralism.report.html import report_html
 
+if TYPE_CHECKING:
+    # Importing it would make a second module of the same name.
+    Opened = Any
+
 pytestmark = pytest.mark.browser
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = os.environ.get("PLURALISM_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        pytest.skip(f"no browser: neither PLURALISM_CHROMIUM nor any of {', '.join(NAMES)}")
-    with api.sync_playwright() as playwright:
-        # Chromium has no sandbox for root, as in most containers; what it opens here is ours.
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-class Opened:
-    """A page of the report, and everything it complained of or asked for."""
-
-    def __init__(self, page: Any, path: Path, fragment: str = "") -> None:
-        self.page = page
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        page.set_default_timeout(60_000)
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-        page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}") or dialog.dismiss())
-        page.goto(path.as_uri() + fragment)
-
-    def check(self) -> None:
-        """Fail where the page complained, or asked for anything beside itself."""
-        assert self.complaints == []
-        # An empty icon inside the page is asked of nobody.
-        assert [url for url in self.requests[1:] if not url.startswith("data:")] == []
-
-
-@pytest.fixture
-def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
-    contexts = []
-
-    def open_page(text: str, *, width: int = 1200, scheme: str = "light", fragment: str = "", **more: Any) -> Opened:
-        path = tmp_path / "report.html"
-        path.write_text(text, encoding="utf-8")
-        contexts.append(
-            browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, **more)
-        )
-        return Opened(contexts[-1].new_page(), path, fragment)
-
-    yield open_page
-    for context in contexts:
-        context.close()
 
 
 def rendered(content: dict[str, Any]) -> str:
