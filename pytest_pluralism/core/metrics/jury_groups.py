@@ -425,7 +425,7 @@ def median_of_juries(
         raise invalid_parameter("composition", function, "a jury of at least one seat", dict(composition))
     absent = np.isnan(values)
     means = np.where(absent, 0.0, values) @ seats.T / n_seats
-    partial = absent.any(axis=-1)
+    partial = np.asarray(absent.any(axis=-1))
     means = np.where(partial[..., None], np.nan, means)
     if missing == "reseat":
         for unit in map(tuple, np.argwhere(partial).tolist()):
