@@ -44,7 +44,6 @@ __all__ = [
     "estimate_mean",
     "interval_at",
     "units_of",
-    "with_extra_variance",
 ]
 
 IntArray = npt.NDArray[np.intp]
