@@ -53,7 +53,7 @@ class SelfTest:
                 lines.append(f"{name}: no promises")
                 continue
             level = _level(items, spec)
-            self._session.false_alarms.append({"model": name, "level": level, **_as_json(found)})
+            self._session.false_alarms.append({"model": name, "level": level, **_as_json(found, level)})
             alarmed |= found.low > level
             lines += _lines(name, found, level)
         return [harmless(line) for line in lines or ["no model: name one with --pluralism-model SPEC"]], alarmed
@@ -137,8 +137,36 @@ def _level(items: Sequence[pytest.Item], spec: str) -> float:
     return (1.0 - min(known)) / 2.0 if known else 0.0
 
 
-def _as_json(found: FalseAlarms) -> dict[str, Any]:
-    return {**dataclasses.asdict(found), "rate": found.rate}
+def _as_json(found: FalseAlarms, level: float) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(found),
+        "rate": found.rate,
+        "shows_level": bool(found.high <= level),
+        "pairs_needed": _pairs_needed(level),
+    }
+
+
+def _pairs_needed(level: float) -> int | None:
+    from pytest_pluralism.core.false_alarms import pairs_needed
+
+    # A suite that is decided on values alone may raise none, which no number of pairs shows.
+    return pairs_needed(level) if level > 0 else None
+
+
+def _conclusion(found: FalseAlarms, level: float) -> str:
+    """Say whether the runs show that the suite keeps its level, and what it takes where they do not."""
+    if found.high <= level:
+        return f"  which shows that it is at most {100 * level:.3g} %"
+    if found.low > level:
+        return f"  which shows that it is more than {100 * level:.3g} %: these gates are tighter than what seeds do"
+    needed = _pairs_needed(level)
+    if needed is None:
+        return "  which shows nothing: a suite without intervals may raise no false alarm at all"
+    if needed <= found.n_independent:
+        return f"  which does not show that it is at most {100 * level:.3g} %; more runs decide"
+    pairs = "pair is" if found.n_independent == 1 else "pairs are"
+    takes = f"it takes {needed} without an alarm (--pluralism-aa={2 * needed})"
+    return f"  {found.n_independent} such {pairs} too few to show that it is at most {100 * level:.3g} %: {takes}"
 
 
 def _lines(name: str, found: FalseAlarms, level: float) -> Iterator[str]:
@@ -150,8 +178,9 @@ def _lines(name: str, found: FalseAlarms, level: float) -> Iterator[str]:
         f"  {found.independent_alarms} of {found.n_independent} comparisons that share no run: between "
         f"{100 * found.low:.1f} and {100 * found.high:.1f} % (95 % interval)"
     )
+    yield _conclusion(found, level)
     if found.n_half:
-        yield f"  {found.half_alarms} of {found.n_half} on half of the units"
+        yield f"  {found.half_alarms} of {found.n_half} on half of the units, of pairs that share runs"
     for gate in found.gates:
         words = f"{gate.alarms} alarms and {gate.undecided} undecided in {gate.n}"
         words += f", runs differ by up to {gate.largest_change:.4f}"

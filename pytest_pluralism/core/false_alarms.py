@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,11 +14,11 @@ from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed, estimate_scores
 from pytest_pluralism.core.estimation.intervals import with_extra_variance
 from pytest_pluralism.core.estimation.shares import clopper_pearson_interval
-from pytest_pluralism.core.parameters import generator_of
+from pytest_pluralism.core.parameters import generator_of, unit_interval
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, Verdict
 from pytest_pluralism.core.verdict import adjust_verdicts, decide
 
-__all__ = ["FalseAlarms", "GateAlarms", "false_alarms"]
+__all__ = ["FalseAlarms", "GateAlarms", "false_alarms", "pairs_needed"]
 
 #: A half of fewer clusters decides nothing.
 _LEAST_CLUSTERS = 4
@@ -75,6 +76,37 @@ class FalseAlarms:
     def rate(self) -> float:
         """The share of all pairs with an alarm, in [0, 1]."""
         return self.alarms / self.n
+
+
+def pairs_needed(level: float, /) -> int:
+    r"""Return how many pairs of runs that share none show a rate of at most ``level``, when none of them alarms.
+
+    .. math:: 1 - 0.025^{1/n} \le level
+
+    which is the upper end of the exact 95 % interval of no alarm in n pairs (Clopper and Pearson).
+
+    Parameters
+    ----------
+    level : float in (0, 1)
+        How often a suite may raise a false alarm.
+
+    Returns
+    -------
+    int
+        The smallest such n, at least 1.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the level is not in (0, 1).
+
+    Examples
+    --------
+    >>> pairs_needed(0.025)
+    146
+    """
+    rate = unit_interval(level, name="level", function="pairs_needed")
+    return max(1, math.ceil(math.log(0.025) / math.log1p(-rate)))
 
 
 def false_alarms(

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from pytest_pluralism.core.errors import InvalidParameterError
-from pytest_pluralism.core.false_alarms import false_alarms
+from pytest_pluralism.core.false_alarms import false_alarms, pairs_needed
 from pytest_pluralism.core.records import Gate, Scores, UnitScore
 
 
@@ -108,3 +108,17 @@ def test_what_cannot_be_compared() -> None:
         false_alarms({}, runs)
     with pytest.raises(InvalidParameterError, match="same units"):
         false_alarms({"a": Gate(max_increase=0.0)}, [runs[0], {"a": scores([0.1, 0.2])}])
+
+
+@pytest.mark.parametrize("level", [0.001, 0.025, 0.05, 0.3, 0.9, 0.99])
+def test_so_many_pairs_are_the_fewest_that_show_a_level(level: float) -> None:
+    n = pairs_needed(level)
+    ends = [stats.binomtest(0, pairs).proportion_ci(0.95, "exact").high for pairs in (n, max(n - 1, 1))]
+    assert ends[0] <= level
+    assert n == 1 or ends[1] > level
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.1, float("nan"), "a"])
+def test_a_level_that_is_none(level: object) -> None:
+    with pytest.raises(InvalidParameterError, match="level"):
+        pairs_needed(level)  # type: ignore[arg-type]

@@ -455,10 +455,13 @@ def test_broken(): ...
     text = result.stdout.str()
     assert "plain: 0 of 30 comparisons with itself raise a false alarm (0.0 %); it may be 2.5 %" in text
     assert "0 of 3 comparisons that share no run: between 0.0 and" in text
+    assert "3 such pairs are too few to show that it is at most 2.5 %: it takes 146 without an alarm" in text
+    assert "(--pluralism-aa=292)" in text
     assert "its bound is broken on the mean of all runs" in text
     (found,) = json.loads((project.path / "out.json").read_text())["run"]["false_alarms"]
     assert (found["n"], found["n_independent"], found["model"]) == (30, 3, "plain")
     assert found["high"] == pytest.approx(1 - 0.025 ** (1 / 3))
+    assert (found["shows_level"], found["pairs_needed"]) == (False, 146)
     gates = {gate["key"].split()[0]: gate for gate in found["gates"]}
     assert gates["test_town.py::test_north"]["largest_change"] > 0
     assert gates["test_town.py::test_broken"]["is_broken"]
@@ -474,3 +477,4 @@ def test_a_suite_that_cannot_keep_its_promise_is_told(project: pytest.Pytester, 
     found = re.search(r"plain: (\d+) of 90 comparisons with itself raise a false alarm", result.stdout.str())
     assert found is not None
     assert int(found[1]) > 80
+    assert "which shows that it is more than 2.5 %: these gates are tighter than what seeds do" in result.stdout.str()
