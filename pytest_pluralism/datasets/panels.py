@@ -486,7 +486,8 @@ def assemble_panel(
             continue
         if not scale.contains(float(value)):
             on = f"[{scale.lowest:g}, {scale.highest:g}]" + (f" in {scale.levels} levels" if scale.levels else "")
-            remedy = "correct it or the scale" if declared else "declare the scale: its lowest and highest value"
+            how = 'declare the scale: scale={"lowest": ..., "highest": ...}, or such a row of a JSON file'
+            remedy = "correct it or the scale" if declared else how
             problems.add(vote.where, f"the vote {value:g} of juror {vote.juror!r} is not on the scale {on}; {remedy}")
             continue
         if len(values) >= MOST_VOTES:

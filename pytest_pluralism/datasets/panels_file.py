@@ -431,6 +431,8 @@ def read_ratings(
     elif kind in (".csv", ".tsv"):
         table = _rows(text, "\t" if kind == ".tsv" else ",", problems)
         header = next(table, None)
+        # Without a header every column would be missing.
+        problems.raise_if_any()
         found = list(header[1]) if header else []
         rows = table
     else:

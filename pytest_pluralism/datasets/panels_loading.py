@@ -10,7 +10,7 @@ from typing import Any
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, unknown_name
 from pytest_pluralism.datasets import panels_sources
 from pytest_pluralism.datasets.panels import Panel, UtilityScale
-from pytest_pluralism.datasets.panels_file import FORMATS, read_panel_file, read_ratings
+from pytest_pluralism.datasets.panels_file import FORMATS, SCALE_FIELDS, read_panel_file, read_ratings
 
 __all__ = ["EMBEDDED_PANELS", "load_panel"]
 
@@ -19,6 +19,9 @@ EMBEDDED_PANELS: dict[str, Callable[[], Panel]] = {
     "example_town": panels_sources.read_example_town,
     "gss_spending": panels_sources.read_gss_spending,
 }
+
+#: What a scale may be.
+_SCALE = f"a UtilityScale, or a mapping of its fields ({', '.join(SCALE_FIELDS)})"
 
 #: Word before a colon -> reader of a source with a form of its own.
 SOURCES: dict[str, Callable[[Path], Panel]] = {
@@ -79,9 +82,9 @@ def load_panel(
         try:
             scale = UtilityScale(**scale)
         except TypeError as error:
-            raise invalid_parameter("scale", "load_panel", "a UtilityScale or its fields", repr(scale)) from error
+            raise invalid_parameter("scale", "load_panel", _SCALE, repr(scale)[:60]) from error
     if scale is not None and not isinstance(scale, UtilityScale):
-        raise invalid_parameter("scale", "load_panel", "a UtilityScale or its fields", repr(scale))
+        raise invalid_parameter("scale", "load_panel", _SCALE, repr(scale)[:60])
     if leave_out_empty is not None and not isinstance(leave_out_empty, bool):
         raise invalid_parameter("leave_out_empty", "load_panel", "True, False or None", repr(leave_out_empty)[:60])
     if values is not None and columns is None:

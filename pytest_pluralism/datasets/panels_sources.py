@@ -82,6 +82,8 @@ def read_dices(path: Path, /, *, responses: str = "recorded") -> Panel:
         content = json.loads(read_text(path))
         instances = content["instances"]
         ratings = [one["annotations"]["safety"]["individual_human_scores"] for one in instances]
+        if not all(isinstance(row, list) for row in ratings):
+            raise TypeError("'individual_human_scores' must be a list")
         names = [str(one["id"]) for one in instances]
         texts = [str(one["instance"]["user_prompt"]) for one in instances]
         replies = [str(one["instance"]["response"]) for one in instances]
@@ -96,7 +98,7 @@ def read_dices(path: Path, /, *, responses: str = "recorded") -> Panel:
         if len(row) != n_raters:
             problems.add(f"conversation {name!r}", f"has {len(row)} ratings, others have {n_raters}")
         for answer in row:
-            if answer not in DICES_ANSWERS:
+            if not isinstance(answer, str) or answer not in DICES_ANSWERS:
                 problems.add(f"conversation {name!r}", f"has the rating {answer!r}; known: {', '.join(DICES_ANSWERS)}")
     problems.raise_if_any()
     unsafe = np.array([[DICES_ANSWERS[answer] for answer in row] for row in ratings])

@@ -363,6 +363,26 @@ class FittedJurors:
         """The word for provenance."""
         return f"fitted to votes and texts, {self.settings}, {self.n_draws} draws, seed {self.seed}"
 
+    def check(self, panel: Panel, /) -> None:
+        """Refuse a panel that no jurors can be fitted to.
+
+        Raises
+        ------
+        DatasetError
+            If the panel holds too few votes, or its utilities do not end at 1.
+        MissingExtraError
+            If the encoder is not installed.
+        """
+        _refuse_other_scale(panel)
+        n_judged = len(np.unique(panel.vote_responses))
+        if panel.n_votes < LEAST_VOTES or n_judged < LEAST_RESPONSES:
+            raise DatasetError(
+                f"Panel {panel.name}: {panel.n_votes} votes on {n_judged} responses are too few to fit jurors to (at "
+                f"least {LEAST_VOTES} on {LEAST_RESPONSES}). Add votes, or choose other jurors=."
+            )
+        if self.embed is None:
+            _encoder().require_encoder()
+
     def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
         """Fit, validate and predict; nothing is asked of a model of the run.
 
@@ -374,13 +394,8 @@ class FittedJurors:
             If the encoder is not installed.
         """
         yield from ()
-        _refuse_other_scale(panel)
+        self.check(panel)
         n_judged = len(np.unique(panel.vote_responses))
-        if panel.n_votes < LEAST_VOTES or n_judged < LEAST_RESPONSES:
-            raise DatasetError(
-                f"Panel {panel.name}: {panel.n_votes} votes on {n_judged} responses are too few to fit jurors to (at "
-                f"least {LEAST_VOTES} on {LEAST_RESPONSES}). Add votes, or choose other jurors=."
-            )
         recorded = [one.text for one in recorded_candidates(panel)]
         vectors = self._vectors(tuple(recorded))
         report = self._validated(panel, vectors)
@@ -436,8 +451,7 @@ class FittedJurors:
     def _vectors(self, texts: tuple[str, ...]) -> FloatArray:
         embed = self.embed
         if embed is None:
-            # By its name, so that nothing but the models imports torch.
-            embed = importlib.import_module("pytest_pluralism.models.embeddings").embed_texts
+            embed = _encoder().embed_texts
         return np.asarray(embed(list(texts)), dtype=np.float64)
 
     def _validated(self, panel: Panel, vectors: FloatArray) -> dict[str, Any]:
@@ -446,6 +460,11 @@ class FittedJurors:
             _Key(panel, vectors, f"{panel.sha256} {digest} {self.by}"), self.by, self.seed, self.settings
         )
         return found
+
+
+def _encoder() -> Any:
+    # By its name, so that nothing but the models imports torch.
+    return importlib.import_module("pytest_pluralism.models.embeddings")
 
 
 class _Key:

@@ -88,8 +88,9 @@ UtilityRounds = Generator[Round, Sequence[Any], JurorUtilities]
 class JurorFunction(Protocol):
     """Says what texts are worth to the jurors of a panel.
 
-    A function may also have ``utility_range(panel)``, the least and the greatest utility that it can give: a promise
-    beyond them is then refused at collection.
+    A function may also have ``check(panel)``, which refuses a panel that it cannot be used with, and
+    ``utility_range(panel)``, the least and the greatest utility that it can give: both are asked at collection, before
+    a model has written anything.
     """
 
     @property
@@ -244,6 +245,20 @@ class EntailmentJurors:
         """Return the least and the greatest utility that a text can be worth."""
         return self.floor, 1.0
 
+    def check(self, panel: Panel, /) -> None:
+        """Refuse a panel without statements.
+
+        Raises
+        ------
+        DatasetError
+            If no juror of the panel wrote a statement.
+        """
+        if not any(juror.statement.strip() for juror in panel.jurors):
+            raise DatasetError(
+                f"Panel {panel.name}: no juror wrote a statement, so that entailment has nothing to compare with. Give "
+                "jurors a 'statement', or choose other jurors=."
+            )
+
     def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
         """Ask whether each response entails each statement.
 
@@ -252,12 +267,8 @@ class EntailmentJurors:
         DatasetError
             If no juror of the panel wrote a statement.
         """
+        self.check(panel)
         writers = [row for row, juror in enumerate(panel.jurors) if juror.statement.strip()]
-        if not writers:
-            raise DatasetError(
-                f"Panel {panel.name}: no juror wrote a statement, so that entailment has nothing to compare with. Give "
-                "jurors a 'statement', or choose other jurors=."
-            )
         parts = [premises(one.text, form=self.form) if one.text.strip() else () for one in candidates]
         pairs = [
             EntailmentPair(premise, panel.jurors[row].statement)
@@ -313,15 +324,18 @@ class RewardJurors:
         """Return the least and the greatest utility that a text can be worth."""
         return rank_range(panel)
 
-    def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
-        """Score the texts and the recorded responses.
+    def check(self, panel: Panel, /) -> None:
+        """Refuse a panel with a group or a juror without a reward model.
 
         Raises
         ------
         InvalidParameterError
-            If a group of the panel has no reward model, or one gives other than one finite score a pair.
+            If the panel knows no groups, or one of them (or a juror) has no reward model.
         """
-        yield from ()
+        self._names(panel)
+
+    def _names(self, panel: Panel) -> Sequence[str]:
+        """Return whose reward model speaks for each juror."""
         names = [one.juror_id for one in panel.jurors] if self.by == "juror" else panel.groups(self.by)
         if names is None:
             raise InvalidParameterError(
@@ -332,6 +346,18 @@ class RewardJurors:
         if lacking:
             each = "juror" if self.by == "juror" else "group"
             raise invalid_parameter("scorers", "RewardJurors", f"one for each {each}", f"none for {lacking[0]!r}")
+        return names
+
+    def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
+        """Score the texts and the recorded responses.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a group of the panel has no reward model, or one gives other than one finite score a pair.
+        """
+        yield from ()
+        names = self._names(panel)
         recorded = recorded_candidates(panel)
         pairs = [(one.query, one.text) for one in (*candidates, *recorded)]
         result = _one_draw(panel, candidates)
@@ -391,6 +417,24 @@ class ValueModelJurors:
         """Return the least and the greatest utility that a text can be worth."""
         return rank_range(panel)
 
+    def check(self, panel: Panel, /) -> None:
+        """Refuse a panel without groups.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the panel knows no groups.
+        """
+        self._groups(panel)
+
+    def _groups(self, panel: Panel) -> Sequence[str]:
+        groups = panel.groups(self.by)
+        if groups is None:
+            raise InvalidParameterError(
+                f"Panel {panel.name} knows no groups that a value model could be asked about. Give jurors a 'group'."
+            )
+        return groups
+
     def rounds(self, panel: Panel, candidates: Sequence[Candidate], /) -> UtilityRounds:
         """Ask for the rewards of the texts and of the recorded responses.
 
@@ -399,11 +443,7 @@ class ValueModelJurors:
         InvalidParameterError
             If the panel knows no groups.
         """
-        groups = panel.groups(self.by)
-        if groups is None:
-            raise InvalidParameterError(
-                f"Panel {panel.name} knows no groups that a value model could be asked about. Give jurors a 'group'."
-            )
+        groups = self._groups(panel)
         names = list(dict.fromkeys(groups))
         texts = [*candidates, *recorded_candidates(panel)]
         rewards = yield Round(

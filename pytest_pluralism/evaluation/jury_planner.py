@@ -317,7 +317,9 @@ def _evaluation(
             query_welfare(jury_table(kept, even, by=settings.by), settings.rule)
         made = "recorded votes on the response that the model chooses"
         return ChoiceEvaluation(panel, settings), made, scale_range(panel)
-    function = _function(chosen, panel, settings.by)
+    function = _function(chosen, settings.by)
+    # What cannot be judged is found now, not when the model has written it.
+    getattr(function, "check", lambda panel: None)(panel)
     if isinstance(function, RecordedJurors):
         refuse_negative(jury_table(panel, np.ones(len(panel.responses)), by=settings.by), settings.rule)
     if settings.rule.between_alpha is not None and len(set(panel.groups(settings.by) or ())) < 2:
@@ -348,25 +350,16 @@ def _usual(panel: Panel) -> str:
     return "choice"
 
 
-def _function(chosen: Any, panel: Panel, by: str | None) -> JurorFunction:
+def _function(chosen: Any, by: str | None) -> JurorFunction:
     if chosen == "recorded":
         return RecordedJurors()
     if chosen == "entailment":
-        if not any(juror.statement.strip() for juror in panel.jurors):
-            raise InvalidParameterError(
-                f"Panel {panel.name}: no juror wrote a statement, so jurors='entailment' has nothing to compare with. "
-                "Give jurors a 'statement'."
-            )
         return EntailmentJurors()
     if chosen == "fitted":
         from pytest_pluralism.evaluation.fitted_jurors import FittedJurors
 
         return FittedJurors(by=by)
     if chosen == "rewards":
-        if panel.groups(by) is None:
-            raise InvalidParameterError(
-                f"Panel {panel.name} knows no groups, so jurors='rewards' can ask about nobody. Give jurors a 'group'."
-            )
         return ValueModelJurors(by)
     if isinstance(chosen, str):
         raise InvalidParameterError(unknown_name("kind of jurors", chosen, JURORS))

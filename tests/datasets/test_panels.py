@@ -402,6 +402,14 @@ def test_numbers_are_names_and_a_group_called_0_is_known(tmp_path: Path) -> None
     assert panel.groups("side") == ("0", "unknown")
 
 
+def test_a_table_with_semicolons_is_told_once(tmp_path: Path) -> None:
+    columns = {"juror": "user", "query": "prompt", "utility": "stars"}
+    with pytest.raises(DatasetError) as caught:
+        load_panel(written(tmp_path, "user;prompt;stars\na;b;1\n"), columns=columns, scale=UtilityScale(0, 1))
+    assert "separate columns with commas" in str(caught.value)
+    assert "lacks" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
@@ -492,6 +500,11 @@ def test_polis_conversations_are_read_whole(
 def test_a_source_of_another_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not a file of DICES ratings"):
         read_dices(written(tmp_path, '{"a": 1}', "d.json"))
+    one = {"id": "1", "instance": {"user_prompt": "Hi", "response": "Hello"}}
+    for scores, words in ((None, "is not a file of DICES ratings"), ([["No"]], "has the rating"), (["Maybe"], "Maybe")):
+        content = {"instances": [{**one, "annotations": {"safety": {"individual_human_scores": scores}}}]}
+        with pytest.raises(DatasetError, match=words):
+            read_dices(written(tmp_path, json.dumps(content), "d.json"))
     written(tmp_path, "timestamp,comment-id\n1,2\n", "comments.csv")
     with pytest.raises(DatasetError, match="comment-body"):
         read_polis(tmp_path)

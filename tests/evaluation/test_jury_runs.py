@@ -204,6 +204,11 @@ WRONG = [
         "needs positive utilities: one juror with 0 (juror 'a')",
     ),
     ('"single.jsonl", alpha=0, jurors="recorded", between_alpha=1, at_least=0.4', "at least two groups"),
+    ('"panel.jsonl", alpha=0, jurors="fitted", at_least=0.4', "4 votes on 2 responses are too few to fit"),
+    ('"panel.jsonl", alpha=0, jurors="entailment", at_least=0.4', "no juror wrote a statement"),
+    ('"panel.jsonl", alpha=0, jurors="rewards", at_least=0.4', "knows no groups"),
+    ('"panel.jsonl", alpha=0, jurors=RewardJurors({"a": len}, by="juror"), at_least=0.4', "Got none for 'b'"),
+    ('"panel.jsonl", scale="five", at_least=0.4', "a mapping of its fields (lowest, highest"),
     ('"written.jsonl", at_least=1.5', "cannot be reached: utilities of written.jsonl by these jurors end at 1"),
 ]
 
@@ -220,7 +225,7 @@ def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester
     (town.path / "written.jsonl").write_text("\n".join(map(json.dumps, WRITTEN)), encoding="utf-8")
     for name, rows in (("panel", votes), ("single", votes[1::2]), ("double", [*votes, votes[0]])):
         (town.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    lines = ["import pytest"]
+    lines = ["import pytest", "from pytest_pluralism.evaluation.jurors import RewardJurors"]
     for place, (marker, _) in enumerate(WRONG):
         lines += [f"@pytest.mark.jury_welfare({marker})", f"def test_{place}(): ..."]
     town.makepyfile("\n".join(lines))
