@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from pytest_pluralism.baselines.comparison import entry_of, paired_change
+from pytest_pluralism.baselines.schema import baseline_texts, parse_baseline
+from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation import estimate_mean, estimate_scores, interval_at
 from pytest_pluralism.core.estimation.intervals import bound_p_value, with_extra_variance
 from pytest_pluralism.core.false_alarms import false_alarms
@@ -194,6 +196,20 @@ def test_a_change_against_a_baseline_holds_the_error_of_both_sides() -> None:
     sampled = measured(guessed(6, level=0.6)).scores, measured(guessed(7, level=0.5)).scores
     crossed = [entry_of(one, estimate_scores(one), PROVENANCE, None) for one in sampled]
     assert paired_change(*crossed, confidence_level=0.95).extra_variance == pytest.approx(extra, rel=0.2)
+
+
+def test_a_stored_baseline_keeps_what_estimation_adds() -> None:
+    scores = measured(guessed(6)).scores
+    entry = entry_of(scores, estimate_scores(scores), PROVENANCE, None, direction="higher")
+
+    def read(text: str, lines: dict[str, str]) -> dict[str, Any]:
+        return parse_baseline(text, "\n".join(lines.values()), name="b", companion_name="b.units", update="pytest")
+
+    text, lines = baseline_texts("m", {"t k": entry})
+    assert read(text, lines)["t k"]["extra_variance"] == scores.extra_variance > 0.0
+    text, lines = baseline_texts("m", {"t k": {**entry, "extra_variance": -1.0}})
+    with pytest.raises(BaselineError, match="its extra variance is"):
+        read(text, lines)
 
 
 def test_a_suite_against_itself_knows_the_error_of_estimated_jurors() -> None:
