@@ -36,7 +36,7 @@ def votes(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def in_memory() -> dict[str, object]:
     """Measure the sweep on votes that are there."""
     from pytest_pluralism.evaluation.jury_bands import welfare_band
-    from pytest_pluralism.evaluation.jury_scores import SWEEP
+    from pytest_pluralism.evaluation.jury_views import SWEEP
     from pytest_pluralism.evaluation.jury_welfare import JuryTable
 
     who, what, utility = votes()

@@ -18,11 +18,10 @@ from pytest_pluralism.datasets.panels import (
     Panel,
     PanelQuery,
     PanelResponse,
-    ReadVote,
     UtilityScale,
-    assemble_panel,
     is_finite_number,
 )
+from pytest_pluralism.datasets.panels_assembly import ReadVote, assemble_panel
 from pytest_pluralism.datasets.protocol import Problems
 from pytest_pluralism.datasets.survey_file import format_of, json_array, json_lines, read_text
 

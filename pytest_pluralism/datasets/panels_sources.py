@@ -18,11 +18,10 @@ from pytest_pluralism.datasets.panels import (
     Panel,
     PanelQuery,
     PanelResponse,
-    ReadVote,
     UtilityScale,
-    assemble_panel,
     make_panel,
 )
+from pytest_pluralism.datasets.panels_assembly import ReadVote, assemble_panel
 from pytest_pluralism.datasets.protocol import Problems
 from pytest_pluralism.datasets.survey_file import read_text
 

@@ -25,14 +25,14 @@ from pytest_pluralism.evaluation.jurors import Candidate, JurorFunction, check_a
 from pytest_pluralism.evaluation.jury_bands import Band, dominance_band, errors_of_difference
 from pytest_pluralism.evaluation.jury_scores import (
     JuryMeasured,
-    JurySettings,
-    agreement,
     jury_table,
     measured_policy,
     measured_texts,
     policy_scores,
     written_scores,
 )
+from pytest_pluralism.evaluation.jury_settings import JurySettings
+from pytest_pluralism.evaluation.jury_views import agreement, known_number
 from pytest_pluralism.evaluation.jury_welfare import WelfareRule
 from pytest_pluralism.evaluation.rounds import Round, Rounds, asked_of
 
@@ -248,8 +248,8 @@ class AgainstReference:
                 value=unit.value - there[unit.unit_id].value,
                 details={
                     **unit.details,
-                    "welfare": _number(unit.value),
-                    "welfare_of_reference": _number(there[unit.unit_id].value),
+                    "welfare": known_number(unit.value),
+                    "welfare_of_reference": known_number(there[unit.unit_id].value),
                 },
             )
             for unit in candidate.units
@@ -313,7 +313,3 @@ def _crossed_gain(ours: Crossed | None, theirs: Crossed | None) -> Crossed | Non
 def _mean_of(scores: Scores) -> float:
     known = [unit.value for unit in scores.units if math.isfinite(unit.value)]
     return math.fsum(known) / len(known) if known else math.nan
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

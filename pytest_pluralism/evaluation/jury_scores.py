@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.metrics.jury import conditional_value_at_risk, gini_coefficient
 from pytest_pluralism.core.metrics.jury_groups import median_of_juries
-from pytest_pluralism.core.parameters import unit_interval
 from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
 from pytest_pluralism.datasets.panels import Panel
-from pytest_pluralism.evaluation.agreement import MOST_CELLS, krippendorff_alpha
-from pytest_pluralism.evaluation.distributional import AskSettings, ModelDistribution
+from pytest_pluralism.evaluation.distributional import ModelDistribution
 from pytest_pluralism.evaluation.jurors import JurorUtilities
-from pytest_pluralism.evaluation.jury_bands import welfare_band
+from pytest_pluralism.evaluation.jury_settings import JurySettings
+from pytest_pluralism.evaluation.jury_views import jury_details, known_number
 from pytest_pluralism.evaluation.jury_welfare import (
     FloatArray,
     JuryTable,
     QueryWelfare,
     WelfareRule,
     group_means,
-    juror_means,
     means_by_draw,
     query_welfare,
 )
 
 __all__ = [
-    "SWEEP",
     "JuryMeasured",
-    "JurySettings",
-    "agreement",
     "jury_table",
     "measured_policy",
     "measured_texts",
@@ -42,90 +36,11 @@ __all__ = [
     "written_scores",
 ]
 
-#: The aversions of the curve in the report.
-SWEEP = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
-
 #: From here on the interval for the jurors rests on a handful of them.
 LARGE_ALPHA = 10.0
 
-#: More sampled juries than this change the median by less than anybody reads.
-MOST_JURIES = 100_000
-
-#: The share of the jury, by weight, that the views call the worst-off.
-WORST_SHARE = 0.1
-
 #: Below this probability on all responses together, what was read is mostly not what the model would say.
 LOW_OPTION_MASS = 0.5
-
-
-@dataclass(frozen=True)
-class JurySettings:
-    """What is measured and on whom.
-
-    Attributes
-    ----------
-    rule : WelfareRule
-        How utilities become one number.
-    by : str or None
-        The kind of group; by default ``"group"``, or the first kind that every juror has.
-    group : str or None
-        Measure the welfare of this group alone.
-    whole_jury : bool
-        The jurors are all there are: the interval is over queries only. ``False`` takes them for a sample of more.
-    composition : mapping or None
-        Seats by group: the value is the median over sampled juries of this composition of the mean utility. A missing
-        vote is missing: its seat goes to another juror of the group who judged the response, and where too few of a
-        group did, the response has no value.
-    n_juries : int
-        How many juries are sampled.
-    asking : AskSettings
-        How a model is asked to choose.
-    seed : int
-        Of everything that is drawn here.
-    confidence_level : float
-        Of the bands in the report.
-
-    Raises
-    ------
-    InvalidParameterError
-        If a number is out of its range, or one group alone is to be measured by a rule that compares groups.
-    """
-
-    rule: WelfareRule = field(default_factory=WelfareRule)
-    by: str | None = None
-    group: str | None = None
-    whole_jury: bool = False
-    composition: Mapping[str, int] | None = None
-    n_juries: int = 200
-    asking: AskSettings = field(default_factory=AskSettings)
-    seed: int = 0
-    confidence_level: float = 0.95
-
-    def __post_init__(self) -> None:
-        n_juries = self.n_juries
-        if isinstance(n_juries, bool) or not isinstance(n_juries, int) or not 1 <= n_juries <= MOST_JURIES:
-            must = f"an integer in [1, {MOST_JURIES}]"
-            raise invalid_parameter("n_juries", "jury_welfare", must, repr(n_juries)[:60])
-        unit_interval(self.confidence_level, name="confidence_level", function="JurySettings")
-        several = "composition" if self.composition is not None else "between_alpha"
-        if self.group is not None and (self.composition is not None or self.rule.between_alpha is not None):
-            raise InvalidParameterError(
-                f"'population' measures one group alone (Got {self.group!r}), and {several!r} needs several groups. "
-                "Leave one of the two out, or write two tests."
-            )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON values."""
-        words = self.rule.words
-        if self.composition is not None:
-            seats = ", ".join(f"{seat} {name}" for name, seat in self.composition.items())
-            words = f"median over {self.n_juries} juries of {seats} of the mean utility"
-        return {
-            **self.asking.as_json(),
-            "rule": words,
-            "by": self.by,
-            "jury": "whole" if self.whole_jury else "sample",
-        }
 
 
 # ------------------------------------------------------------------------------------------------------- tables
@@ -244,7 +159,7 @@ def measured_policy(
         place += len(query.responses)
         answered = model.get(query.query_id) if model is not None else None
         details: dict[str, Any] = {
-            "welfare_by_response": [_number(value) for value in found.by_response[here]],
+            "welfare_by_response": [known_number(value) for value in found.by_response[here]],
             "best_response": query.responses[best[row]].response_id if best[row] >= 0 else None,
         }
         if answered is not None:
@@ -496,106 +411,8 @@ def _assembled(
         references=references,
         other_populations=by_group,
         warnings=tuple(dict.fromkeys(warnings)),
-        details=_details(panel, full, table, settings, by_group, made),
+        details=jury_details(panel, full, table, settings, by_group, made),
         crossed=crossed,
         witness=witness,
         extra_variance=found.extra_variance if math.isfinite(found.extra_variance) else 0.0,
     )
-
-
-def _details(
-    panel: Panel,
-    full: JuryTable,
-    table: JuryTable,
-    settings: JurySettings,
-    by_group: Mapping[str, float],
-    made: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return what the views of a report are made from."""
-    positive = not len(table.utility) or float(table.utility.min()) > 0.0
-    alphas = [alpha for alpha in SWEEP if positive or alpha < 1.0]
-    if len(table.utility) and float(table.utility.min()) < 0.0:
-        alphas = [0.0]
-    details: dict[str, Any] = {
-        "rule": settings.rule.words,
-        "scale": panel.scale.as_json(),
-        "jurors": {**made, "n": len(panel.jurors), "votes": panel.n_votes},
-        "by_group": dict(by_group),
-        "curve": welfare_band(
-            table,
-            alphas=alphas,
-            confidence_level=settings.confidence_level,
-            whole_jury=settings.whole_jury,
-            seed=settings.seed,
-        ).as_json(),
-        "worst_off": _worst_off(panel, table),
-    }
-    if len(full.group_names) > 1 and settings.group is None:
-        curves = [group_means(full, WelfareRule(alpha=alpha)) for alpha in alphas]
-        details["curve_by_group"] = {name: [_number(curve[name]) for curve in curves] for name in full.group_names}
-    means = juror_means(table)
-    counted = np.isfinite(means) & (table.weights > 0.0)
-    if int(counted.sum()) > 1:
-        means, weights = means[counted], table.weights[counted]
-        if means.min() >= 0.0 and means.max() > 0.0:
-            details["gini"] = float(gini_coefficient(means, weights=weights))
-        details["worst_decile"] = float(conditional_value_at_risk(means, share=WORST_SHARE, weights=weights))
-    found = agreement(panel)
-    if found is not None:
-        details["agreement"] = found
-    return details
-
-
-def _worst_off(panel: Panel, table: JuryTable, *, most: int = 5) -> list[dict[str, Any]]:
-    """Return the jurors who are served worst, and the query that serves each worst; those of weight 0 do not count."""
-    means = np.where(table.weights > 0.0, juror_means(table), np.nan)
-    result = []
-    for place in np.argsort(np.where(np.isfinite(means), means, np.inf), kind="stable")[:most].tolist():
-        if not np.isfinite(means[place]):
-            break
-        mine = np.flatnonzero(table.juror == place)
-        query = table.response_query[table.response[mine]]
-        share = table.share[table.response[mine]]
-        total = np.bincount(query, share, table.n_queries)
-        sums = np.bincount(query, share * table.utility[mine], table.n_queries)
-        by_query = np.where(total > 0.0, sums / np.where(total > 0.0, total, 1.0), np.inf)
-        juror = panel.jurors[place]
-        result.append(
-            {
-                "juror": juror.juror_id,
-                "kind": juror.kind,
-                "attributes": dict(juror.attributes),
-                "mean": float(means[place]),
-                "worst_query": panel.queries[int(by_query.argmin())].query_id,
-                "worst_value": float(by_query.min()),
-            }
-        )
-    return result
-
-
-def agreement(panel: Panel, /) -> float | None:
-    """Return Krippendorff's alpha of the votes, ordinal or interval as the scale is; ``None`` where it is not known.
-
-    It needs the package ``krippendorff``, two jurors and votes that differ. Votes with more than 40 different values
-    are rounded to a fortieth of the scale first, since the work grows with the square of their number.
-    """
-    if panel.sha256 not in _AGREEMENTS:
-        _AGREEMENTS[panel.sha256] = _agreement(panel)
-    return _AGREEMENTS[panel.sha256]
-
-
-#: By the hash of the panel: every gate on a panel shows the same one.
-_AGREEMENTS: dict[str, float | None] = {}
-
-
-def _agreement(panel: Panel) -> float | None:
-    if len(panel.jurors) * len(panel.responses) > MOST_CELLS:
-        return None
-    table = np.full((len(panel.jurors), len(panel.responses)), np.nan)
-    table[panel.vote_jurors, panel.vote_responses] = panel.vote_values
-    level = "ordinal" if panel.scale.measurement == "ordinal" else "interval"
-    return krippendorff_alpha(table, level=level, lowest=panel.scale.lowest, highest=panel.scale.highest)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, PluralismError
-from pytest_pluralism.datasets.panels import Panel, UtilityScale, reversed_jurors
+from pytest_pluralism.datasets.panels import Panel, UtilityScale
+from pytest_pluralism.datasets.panels_assembly import reversed_jurors
 from pytest_pluralism.datasets.panels_loading import load_panel
 from pytest_pluralism.datasets.panels_sources import EXAMPLE_GROUPS, EXAMPLE_UTILITIES, read_dices, read_polis
 
