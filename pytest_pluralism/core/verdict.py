@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import bound_p_value, interval_at, interval_spread
+from pytest_pluralism.core.estimation.intervals import DIFFERENCES, bound_p_value, interval_at, interval_spread
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
 from pytest_pluralism.core.estimation.shares import is_share, share_ends
 from pytest_pluralism.core.parameters import real_number, same_length
@@ -122,7 +122,8 @@ def decide(
     The rule on spread has one exception, the unchanged model. When no unit changed by more than the noise floor
     (with a noise floor of 0: every difference is 0 up to rounding, ``ROUNDING``), the change is not a quantity
     that happens to show no spread, it is the absence of one, and the promise not to change is kept whatever the margin.
-    So a model passes its own baseline, every time.
+    So a model passes its own baseline, every time. The same holds for an estimate that is itself a difference (its
+    ``method`` says so) and is 0 with an interval of [0, 0]: a model gains nothing on itself.
 
     Examples
     --------
@@ -390,6 +391,9 @@ def _too_certain(estimate: Estimate) -> bool:
     smallest = ROUNDING * max(1.0, abs(estimate.value))
     spread = estimate.standard_error * math.sqrt(estimate.n_clusters)
     if spread > smallest and estimate.high - estimate.low > smallest:
+        return False
+    if DIFFERENCES in estimate.method and estimate.low == estimate.high == 0.0:
+        # Two that are alike in every unit: not a value without a spread, but the absence of one.
         return False
     return estimate.n_clusters < _clusters_needed(estimate)
 

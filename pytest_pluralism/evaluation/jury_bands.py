@@ -13,7 +13,7 @@ from scipy import special
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import estimate_crossed
-from pytest_pluralism.core.estimation.intervals import estimate_mean, with_extra_variance
+from pytest_pluralism.core.estimation.intervals import DIFFERENCES, estimate_mean, with_extra_variance
 from pytest_pluralism.core.records import Estimate
 from pytest_pluralism.evaluation.jury_welfare import JuryTable, QueryWelfare, WelfareRule, query_welfare
 
@@ -22,7 +22,7 @@ __all__ = ["Band", "dominance_band", "welfare_band"]
 FloatArray = npt.NDArray[np.float64]
 
 #: How the interval of the least of a curve is made.
-LEAST = "least of the curve, simultaneous band"
+LEAST = f"least of the curve, simultaneous band{DIFFERENCES}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +64,13 @@ class Band:
         """The place of the aversion at which the curve is lowest."""
         return int(np.argmin(self.values))
 
-    def least(self, *, infer: bool = True) -> Estimate:
-        """Return the lowest value of the curve, with an interval that the band gives.
+    def least(self) -> Estimate:
+        """Return the lowest value of a curve of differences, with an interval that the band gives.
 
         The band holds the whole curve at once, so that the least of the true curve lies between the least of its lower
         and the least of its upper ends, whichever aversion these are at.
-
-        Parameters
-        ----------
-        infer : bool
-            ``False`` takes jurors and queries for whole sets, about which there is nothing to infer.
         """
         value = self.values[self.least_place]
-        if not infer:
-            return Estimate(value, value, value, 0.0, self.n, self.n_clusters, None, LEAST, self.n_missing)
         low, high = (math.nan, math.nan)
         if all(map(math.isfinite, (*self.band_low, *self.band_high))):
             low, high = min(self.band_low), min(self.band_high)

@@ -99,7 +99,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 n_juries=planning.keywords.get("n_juries", DEFAULT_JURIES),
                 asking=asking,
                 seed=int(planning.choose("seed")),
-                confidence_level=planning.confidence_level or DEFAULT_LEVEL,
+                confidence_level=_level(planning),
             )
             evaluation, made, inside = _evaluation(planning, panel, settings)
             if over is None and inside is not None and not plans:
@@ -142,6 +142,12 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 planned = dataclasses.replace(planned, measure=dataclasses.replace(planned.measure, title=title))
             plans.append(planned)
     return plans
+
+
+def _level(planning: Planning) -> float:
+    """Return the level of the bands; what is wrong with a promise is said where that is checked."""
+    level = planning.confidence_level
+    return level if isinstance(level, float) and 0.0 < level < 1.0 else DEFAULT_LEVEL
 
 
 def _over(planning: Planning) -> str | None:

@@ -364,6 +364,8 @@ def test_at_least_as_good_for_every_aversion_is_one_gate(town: pytest.Pytester) 
     band = verdict["details"]["dominance"]
     assert len(band["alphas"]) == 12
     assert verdict["estimate"]["high"] == min(band["band_high"]) < -0.02
+    same = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-reference-model=town:bridge")
+    same.assert_outcomes(passed=1)
     with_third = (EXAMPLE / "conftest.py").read_text(encoding="utf-8")
     even = '"even": {"for the center": 0.1, "for both": 0.8, "for the river": 0.1},'
     town.makeconftest(with_third.replace("SYSTEMS = {", "SYSTEMS = {" + even))

@@ -276,6 +276,20 @@ def test_the_least_gain_over_every_aversion_is_judged_by_the_band() -> None:
     assert bound_p_value(estimate, estimate.high, alternative="less") == pytest.approx(0.025)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["sample", "whole"])
+@pytest.mark.parametrize("alphas", [(), ALPHAS], ids=["one", "every"])
+def test_a_model_loses_nothing_against_itself(whole: bool, alphas: tuple[float, ...]) -> None:
+    panel = load_panel("example_town")
+    settings = JurySettings(rule=WelfareRule(alpha=1.0), whole_jury=whole)
+    same = drive(AgainstReference(ChoiceEvaluation(panel, settings), alphas), choosing(panel, BRIDGE, BRIDGE))
+    assert decide(Gate(at_least=0.0), estimate_scores(same)).outcome is Outcome.PASSED
+    assert decide(Gate(at_least=0.0, confidence_level=0.99), estimate_scores(same)).outcome is Outcome.PASSED
+    assert decide(Gate(at_least=0.01), estimate_scores(same)).outcome is Outcome.FAILED
+    # Values without a spread that are no differences are believed as little as ever.
+    flat = Estimate(0.0, 0.0, 0.0, 0.0, 12, 12, method="clustered t")
+    assert decide(Gate(at_least=0.0), flat).outcome is Outcome.INCONCLUSIVE
+
+
 def test_without_groups_the_aversion_itself_is_the_witness() -> None:
     panel = load_panel("example_town")
     settings = JurySettings(rule=WelfareRule(alpha=10.0), group="river")

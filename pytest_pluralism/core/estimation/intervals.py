@@ -51,6 +51,9 @@ IntArray = npt.NDArray[np.intp]
 #: What the method of an interval says that holds the sampling error of the people.
 RESPONDENTS = "respondents resampled"
 
+#: What the method of an interval says whose value is a difference, and no share even where it is 0 or 1.
+DIFFERENCES = " of differences"
+
 #: The methods that ``estimate_mean`` knows.
 METHODS = ("auto", "t", "satterthwaite", "skewness", "outer", "clopper-pearson", "wilson", "bca", "bootstrap_t")
 
@@ -243,7 +246,7 @@ def estimate_units(
         low = high = value
         error, how = 0.0, "whole set" if others is None else "two-way, whole set"
         if not maybe_shares:
-            how += " of differences"
+            how += DIFFERENCES
     else:
         error = _standard_error(array, codes, others, masses)
         low, high, how, freedom = _ends(
@@ -251,7 +254,7 @@ def estimate_units(
         )
         if chosen in _BOOTSTRAPS and not maybe_shares:
             # Without its seed it is made anew by another method, which must not take differences for shares.
-            how += " of differences"
+            how += DIFFERENCES
     return Estimate(
         value=value,
         # At low levels a corrected interval may lie beside the value; NaN stays NaN.
@@ -336,11 +339,13 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
             weights=None,
             n_resamples=9999,
             rng=0,
-            maybe_shares="of differences" not in estimate.method,
+            maybe_shares=DIFFERENCES not in estimate.method,
             function="interval_at",
             **units,
         )
         again = with_extra_variance(again, estimate.extra_variance)
+        if DIFFERENCES in estimate.method:
+            again = as_difference(again)
         return replace(again, n_missing=estimate.n_missing, method=f"{again.method}, from the units")
     error = estimate.standard_error
     if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
@@ -387,6 +392,11 @@ def with_extra_variance(estimate: Estimate, variance: float, /) -> Estimate:
         standard_error=math.hypot(estimate.standard_error, math.sqrt(variance)),
         extra_variance=estimate.extra_variance + variance,
     )
+
+
+def as_difference(estimate: Estimate, /) -> Estimate:
+    """Return an estimate whose method says that it is about differences."""
+    return estimate if DIFFERENCES in estimate.method else replace(estimate, method=estimate.method + DIFFERENCES)
 
 
 def _is_plain_share(estimate: Estimate) -> bool:
