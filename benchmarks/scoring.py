@@ -37,7 +37,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-PARTS = ("ways", "memory", "growth", "suite", "budget")
+PARTS = ("ways", "memory", "growth", "suite", "budget", "compile")
 PEER = Path(__file__).with_name("lm_eval_peer.py")
 
 TOPICS = (
@@ -586,6 +586,40 @@ def part_budget(options: argparse.Namespace) -> list[dict[str, Any]]:
     return results
 
 
+# ------------------------------------------------------------------------------------------------------------ compile
+
+
+def part_compile(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Ask a model as it is and compiled, in turn; the processor time counts, the wall time is told."""
+    from pytest_pluralism.models import load_model
+
+    prompts = of_gss()[:75]
+    models = {name: load_model(options.model, compiled=name == "compiled") for name in ("eager", "compiled")}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
+    answers = {}
+    for number in range(options.rounds + 1):
+        for name, model in models.items():
+            cpu, wall = time.process_time(), time.perf_counter()
+            answers[name] = model.answer(prompts)
+            seconds = time.process_time() - cpu, time.perf_counter() - wall
+            print(f"{name} round {number}: {seconds[0]:.1f} s of processor time, {seconds[1]:.1f} s", flush=True)
+            if number:
+                taken[name].append(seconds)
+    pairs = zip(answers["eager"], answers["compiled"], strict=True)
+    difference = max(
+        abs(one - other) for a, b in pairs for one, other in zip(a.log_probabilities, b.log_probabilities, strict=True)
+    )
+    return [
+        {
+            "part": "compile",
+            "model": options.model.partition(":")[2],
+            "prompts": len(prompts),
+            "largest_difference": difference,
+            **{f"{name}_seconds": [round(cpu, 2) for cpu, _ in rows] for name, rows in taken.items()},
+        }
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be given several times")
@@ -605,7 +639,7 @@ def main() -> None:
     import torch
     import transformers
 
-    chosen = options.part or [part for part in PARTS if part != "budget"]
+    chosen = options.part or [part for part in PARTS if part not in {"budget", "compile"}]
     report = {
         "threads": torch.get_num_threads(),
         "cpus": os.cpu_count(),

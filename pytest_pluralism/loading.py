@@ -32,6 +32,7 @@ def pytest_pluralism_load_model(spec: str, settings: Settings) -> LanguageModel 
         "dtype": settings["dtype"],
         "trust_remote_code": spec in settings["trust_remote_code"],
         "allow_pickle": spec in settings["allow_pickled_weights"],
+        "compiled": settings["compile"],
     }
     load = functools.partial(load_model, spec, batch_size=settings["batch_size"], **arguments)
     # Without stored answers every model is asked, so that nothing is gained by knowing it before.

@@ -146,6 +146,13 @@ SETTINGS: tuple[Setting, ...] = (
         "batch_size", "auto", "prompts in one forward pass: a whole number, or auto", _batch_size, metavar="N|auto"
     ),
     Setting(
+        "compile",
+        False,
+        "put the layers of the models under test through torch.compile when they are first used",
+        _flag,
+        flag=True,
+    ),
+    Setting(
         "answers",
         None,
         "a folder in which answers are kept, so that nothing is asked twice, or off; by default in the user cache",

@@ -19,6 +19,7 @@ def load_model(
     batch_size: int | str = "auto",
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
+    compiled: bool = False,
 ) -> LanguageModel:
     """Load a model; see :func:`pytest_pluralism.models.huggingface.load_model`."""
     # The name is read first: a typing error should not wait for torch.
@@ -34,6 +35,7 @@ def load_model(
         batch_size=batch_size,
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
+        compiled=compiled,
     )
 
 

@@ -27,6 +27,7 @@ from pytest_pluralism.core.records import (
     Prompt,
     Response,
 )
+from pytest_pluralism.models.compiling import compile_layers
 from pytest_pluralism.models.embedded import EMBEDDED_COMMAND, GgufSource, find_embedded
 from pytest_pluralism.models.full_answers import answer_rows
 from pytest_pluralism.models.measured import MeasuredFile, package_version
@@ -41,6 +42,9 @@ from pytest_pluralism.models.protocol import (
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
 
 __all__ = ["HuggingFaceModel", "load_model", "quiet_transformers", "require_packages"]
+
+#: The part of an identity that says which torch compiled it.
+COMPILED = "compiled"
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -123,6 +127,7 @@ def load_model(
     batch_size: int | str = "auto",
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
+    compiled: bool = False,
 ) -> HuggingFaceModel:
     r"""Load a model into this process.
 
@@ -143,6 +148,9 @@ def load_model(
         Whether Python code that comes with the model may run.
     allow_pickle : bool
         Whether weights in pickle files may be read where there are no others.
+    compiled : bool
+        Whether the feed-forward parts of the layers go through ``torch.compile`` when they are first used. It is part
+        of the identity, because rounding may differ.
 
     Returns
     -------
@@ -178,7 +186,9 @@ def load_model(
             allow_pickle=allow_pickle,
             spread=device == "sharded" or (device == "auto" and _too_large_for_one(found.folder, place, dtype)),
         )
-    identity = identity_of(named, found.parts, tokenizer, network, place)
+        if compiled:
+            compile_layers(network, named.name)
+    identity = identity_of(named, found.parts, tokenizer, network, place, compiled=compiled)
     return HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=found.add_bos)
 
 
@@ -201,9 +211,18 @@ def described_folder(named: ModelSpec, /, *, trust_remote_code: bool, allow_pick
 
 
 def identity_of(
-    named: ModelSpec, parts: Mapping[str, str], tokenizer: Any, network: Any, device: str, /
+    named: ModelSpec,
+    parts: Mapping[str, str],
+    tokenizer: Any,
+    network: Any,
+    device: str,
+    /,
+    *,
+    compiled: bool = False,
 ) -> ModelIdentity:
     """Return the identity of a network, with weights or without, and its tokenizer."""
+    if compiled:
+        parts = {**parts, COMPILED: f"torch {package_version('torch')}"}
     template = _sha256_of_text(str(getattr(tokenizer, "chat_template", None) or ""))
     return network_identity(named, {**parts, "chat_template": template}, network, device)
 

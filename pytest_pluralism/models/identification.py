@@ -19,7 +19,9 @@ from pytest_pluralism.models.specification import ModelSpec
 __all__ = ["identify", "prompt_reader"]
 
 
-def identify(named: ModelSpec, /, *, device: str, dtype: str, allow_pickle: bool = False) -> ModelIdentity | None:
+def identify(
+    named: ModelSpec, /, *, device: str, dtype: str, allow_pickle: bool = False, compiled: bool = False
+) -> ModelIdentity | None:
     """Return the identity that a model has when it is loaded.
 
     Its files are hashed; tokenizer and configuration are read; the network is built without any numbers in it.
@@ -28,7 +30,7 @@ def identify(named: ModelSpec, /, *, device: str, dtype: str, allow_pickle: bool
     ----------
     named : ModelSpec
         Which model.
-    device, dtype, allow_pickle
+    device, dtype, allow_pickle, compiled
         As for :func:`pytest_pluralism.models.load_model`.
 
     Returns
@@ -52,7 +54,7 @@ def identify(named: ModelSpec, /, *, device: str, dtype: str, allow_pickle: bool
         if getattr(config, "quantization_config", None):
             return None
         network = _without_weights(config, auto, "float32" if dtype == "auto" else dtype)
-    return None if network is None else identity_of(named, found.parts, tokenizer, network, place)
+    return None if network is None else identity_of(named, found.parts, tokenizer, network, place, compiled=compiled)
 
 
 def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False) -> PromptReader:

@@ -58,6 +58,7 @@ def lazy_model(
     dtype: str = "auto",
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
+    compiled: bool = False,
 ) -> LanguageModel:
     """Return a model that is loaded when it is first asked, if its identity can be known before that.
 
@@ -67,7 +68,7 @@ def lazy_model(
         Which model; see :func:`pytest_pluralism.models.specification.parse_model_spec`.
     load : callable
         Loads it.
-    device, dtype, trust_remote_code, allow_pickle
+    device, dtype, trust_remote_code, allow_pickle, compiled
         As for :func:`pytest_pluralism.models.load_model`.
 
     Returns
@@ -88,7 +89,7 @@ def lazy_model(
     def identify(place: str) -> ModelIdentity | None:
         from pytest_pluralism.models.identification import identify
 
-        return identify(named, device=place, dtype=dtype, allow_pickle=allow_pickle)
+        return identify(named, device=place, dtype=dtype, allow_pickle=allow_pickle, compiled=compiled)
 
     def read() -> PromptReader:
         from pytest_pluralism.models.identification import prompt_reader
@@ -98,7 +99,7 @@ def lazy_model(
     if named.kind not in FILES or trust_remote_code:
         return load()
     files = find_embedded(named.target).parts if named.kind == "embedded" else None
-    key = {"allow_pickle": int(allow_pickle)}
+    key = {"allow_pickle": int(allow_pickle), "compiled": int(compiled)}
     return lazily(named, load, device=device, dtype=dtype, files=files, key=key, identify=identify, read=read)
 
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
-from pytest_pluralism.models.huggingface import HuggingFaceModel, _sha256_of_files, _sha256_of_text, quiet_transformers
+from pytest_pluralism.models.huggingface import (
+    COMPILED,
+    HuggingFaceModel,
+    _sha256_of_files,
+    _sha256_of_text,
+    quiet_transformers,
+)
 
 __all__ = ["ADAPTER", "adapted_model", "adapter_files", "load_steered_model"]
 
@@ -88,7 +94,9 @@ def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
             "Train it on this model, or test the model that it belongs to."
         ) from error
     identity = opened.identity
-    parts = {**identity.parts, "adapter": _sha256_of_files(files)}
+    # A copy of a compiled network is not compiled.
+    parts = {key: value for key, value in identity.parts.items() if key != COMPILED}
+    parts["adapter"] = _sha256_of_files(files)
     result = HuggingFaceModel(
         network.eval(),
         reader.tokenizer,
