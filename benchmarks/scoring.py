@@ -609,6 +609,7 @@ def part_compile(options: argparse.Namespace) -> list[dict[str, Any]]:
     difference = max(
         abs(one - other) for a, b in pairs for one, other in zip(a.log_probabilities, b.log_probabilities, strict=True)
     )
+    print(f"largest difference of a log-probability: {difference:.1e}")
     return [
         {
             "part": "compile",
