@@ -22,11 +22,12 @@ from pytest_pluralism.core.records import GenerationSettings, Prompt
 from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.datasets.panels_sources import read_dices, read_polis
 from pytest_pluralism.evaluation.fitted_jurors import FittedJurors, cross_validate
-from pytest_pluralism.evaluation.jurors import Candidate, JurorUtilities
+from pytest_pluralism.evaluation.jurors import Candidate
 from pytest_pluralism.evaluation.jury import JurySettings, jury_table, policy_scores
 from pytest_pluralism.evaluation.jury_bands import dominance_band
 from pytest_pluralism.evaluation.jury_compare import consensus
 from pytest_pluralism.evaluation.jury_welfare import WelfareRule
+from pytest_pluralism.evaluation.rounds import drive
 
 ALPHAS = (0.0, 1.0, 2.0, 5.0, 10.0)
 
@@ -113,22 +114,14 @@ def statement_of(panel: Panel, topic: str) -> tuple[str, str]:
     return question, response.text.strip()
 
 
-def judged(panel: Panel, question: str, statement: str) -> JurorUtilities:
-    """Return what fitted jurors make of a statement."""
-    rounds = FittedJurors(n_draws=N_DRAWS).rounds(panel, [Candidate(panel.queries[0].query_id, question, statement)])
-    try:
-        next(rounds)
-    except StopIteration as end:
-        found: JurorUtilities = end.value
-        return found
-    raise AssertionError("fitted jurors ask nothing")
-
-
 def compared(folder: Path, topic: str) -> Iterator[str]:
     """Yield the welfare of the model's statement beside that of the best human one."""
     panel = read_polis(folder, ballots="conversation")
     question, statement = statement_of(panel, topic)
-    found = consensus(panel, statement, judged(panel, question, statement))
+    candidate = Candidate(panel.queries[0].query_id, question, statement)
+    # Fitted jurors ask nothing.
+    jurors = drive(FittedJurors(n_draws=N_DRAWS).rounds(panel, [candidate]), lambda asked: [])
+    found = consensus(panel, statement, jurors)
     welfare, agree = found.welfare, found.satisfied
     cells = [
         f"{short(welfare.value)} [{short(welfare.low)}, {short(welfare.high)}]",

@@ -7,13 +7,13 @@ all gates of a run can be gathered before the first of them is answered, and a r
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from pytest_pluralism.core.records import GenerationSettings, Scores
 
-__all__ = ["ROLES", "Evaluation", "Round", "Rounds", "asked_of"]
+__all__ = ["ROLES", "Evaluation", "Round", "Rounds", "asked_of", "drive"]
 
 #: What can be asked for, and the model of a run that answers it.
 ROLES = {
@@ -75,6 +75,17 @@ def asked_of(
         while True:
             results = yield replace(asked, named=role) if asked.role == "language_model" else asked
             asked = rounds.send(results)
+    except StopIteration as stop:
+        found: _Result = stop.value
+        return found
+
+
+def drive(rounds: Generator[Round, Sequence[Any], _Result], answered: Callable[[Round], Sequence[Any]], /) -> _Result:
+    """Answer rounds one by one, and return what they come to."""
+    try:
+        asked = next(rounds)
+        while True:
+            asked = rounds.send(answered(asked))
     except StopIteration as stop:
         found: _Result = stop.value
         return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.evaluation.jurors import Candidate, JurorFunction, JurorUtilities, RecordedJurors
 from pytest_pluralism.evaluation.jury import AgainstReference, ChoiceEvaluation, JurySettings, WrittenEvaluation
 from pytest_pluralism.evaluation.jury_scores import written_scores
-from pytest_pluralism.evaluation.rounds import Round
+from pytest_pluralism.evaluation.rounds import Round, drive
 
 __all__ = ["Jury", "seat"]
 
@@ -24,8 +24,6 @@ Answered = Callable[[Round], Sequence[Any]]
 
 #: What is to be judged: for the id of a query a text, or several.
 Responses = Mapping[str, str | Sequence[str]]
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class Jury:
 
     def _judged(self, responses: Responses) -> tuple[list[Candidate], JurorUtilities]:
         candidates = self._candidates(responses)
-        return candidates, _driven(self.jurors.rounds(self.panel, candidates), self.answered)
+        return candidates, drive(self.jurors.rounds(self.panel, candidates), self.answered)
 
     def _candidates(self, responses: Responses) -> list[Candidate]:
         must = "a mapping from ids of queries to texts"
@@ -132,13 +130,3 @@ def seat(evaluation: Any, confidence_level: float | None, answered: Answered, /)
     assert isinstance(evaluation, (ChoiceEvaluation, WrittenEvaluation))  # noqa: S101 - the planner makes no others
     jurors = evaluation.jurors if isinstance(evaluation, WrittenEvaluation) else RecordedJurors()
     return Jury(evaluation.panel, evaluation.settings, jurors, confidence_level, answered)
-
-
-def _driven(rounds: Generator[Round, Sequence[Any], _Result], answered: Answered) -> _Result:
-    try:
-        asked = next(rounds)
-        while True:
-            asked = rounds.send(answered(asked))
-    except StopIteration as stop:
-        found: _Result = stop.value
-        return found

@@ -53,22 +53,17 @@ from pytest_pluralism.evaluation.jury_compare import (
     system_lottery,
 )
 from pytest_pluralism.evaluation.jury_welfare import WelfareRule
+from pytest_pluralism.evaluation.rounds import drive
 
 WRITING = GenerationSettings(max_new_tokens=8, temperature=0.0)
 
 Ask = Callable[[Any], list[Any]]
 
 
-def drive(evaluation: Any, ask: Ask) -> Scores:
+def driven(evaluation: Any, ask: Ask) -> Scores:
     """Answer the rounds of an evaluation one by one."""
-    rounds = evaluation.rounds()
-    try:
-        asked = next(rounds)
-        while True:
-            asked = rounds.send(ask(asked))
-    except StopIteration as end:
-        scores: Scores = end.value
-        return scores
+    scores: Scores = drive(evaluation.rounds(), ask)
+    return scores
 
 
 def chooser(shares: dict[str, float], panel: Panel) -> Ask:
@@ -121,7 +116,7 @@ TRAINS = [
 def test_what_a_model_chooses_is_worth_what_the_jurors_said() -> None:
     panel = load_panel("example_town")
     shares = {"for the center": 0.2, "for both": 0.7, "for the river": 0.1}
-    scores = drive(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=2.0))), chooser(shares, panel))
+    scores = driven(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=2.0))), chooser(shares, panel))
     matrix = panel.matrix().reshape(50, 12, 3)
     by_response = np.asarray(welfare(matrix, alpha=2.0, axis=0))
     wanted = by_response @ np.array(list(shares.values()))
@@ -140,7 +135,7 @@ def test_pleasing_the_majority_is_good_on_average_and_bad_for_those_who_are_serv
     panel = load_panel("example_town")
     shares = {"for the center": 0.94, "for both": 0.04, "for the river": 0.02}
     found = {
-        alpha: drive(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=alpha))), chooser(shares, panel))
+        alpha: driven(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=alpha))), chooser(shares, panel))
         for alpha in (0.0, 5.0)
     }
     mean, worst = (estimate_scores(scores) for scores in found.values())
@@ -160,8 +155,8 @@ def test_a_gain_on_another_model_is_paired_by_query_and_juror() -> None:
         return chooser(bridge if asked.role == "reference_language_model" else pleaser, panel)(asked)
 
     alone = ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=1.0)))
-    scores = drive(AgainstReference(alone), ask)
-    ours, theirs = (drive(alone, chooser(shares, panel)) for shares in (pleaser, bridge))
+    scores = driven(AgainstReference(alone), ask)
+    ours, theirs = (driven(alone, chooser(shares, panel)) for shares in (pleaser, bridge))
     wanted = [one.value - two.value for one, two in zip(ours.units, theirs.units, strict=True)]
     assert [unit.value for unit in scores.units] == wanted
     assert scores.witness is not None
@@ -176,9 +171,9 @@ def test_a_gain_on_another_model_is_paired_by_query_and_juror() -> None:
     assert band["values"][0] > 0 > band["values"][-1]
     assert not band["dominates"]
     assert band["values"][2] == pytest.approx(direct.value)
-    same = drive(AgainstReference(alone), chooser(bridge, panel))
+    same = driven(AgainstReference(alone), chooser(bridge, panel))
     assert estimate_scores(same).value == 0.0
-    swapped = drive(
+    swapped = driven(
         AgainstReference(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=1.0), group="river"))), ask
     )
     assert swapped.witness is None
@@ -307,14 +302,7 @@ def test_wrong_settings_are_refused(keywords: dict[str, Any], words: str) -> Non
 def utilities_of(function: JurorFunction, panel: Panel, texts: dict[str, str], ask: Ask | None = None) -> Any:
     queries = {query.query_id: query.text for query in panel.queries}
     candidates = [Candidate(query, queries[query], text) for query, text in texts.items()]
-    rounds = function.rounds(panel, candidates)
-    try:
-        asked = next(rounds)
-        while True:
-            assert ask is not None
-            asked = rounds.send(ask(asked))
-    except StopIteration as end:
-        return end.value
+    return drive(function.rounds(panel, candidates), ask or (lambda asked: []))
 
 
 def test_recorded_votes_belong_to_the_same_text_alone() -> None:
@@ -349,7 +337,7 @@ def test_entailment_asks_whether_the_response_entails_what_each_juror_wrote(tmp_
 
     texts = {"What first?": ["We want the railway."], "What then?": [""]}
     evaluation = WrittenEvaluation(panel, JurySettings(rule=WelfareRule(alpha=0.0)), EntailmentJurors(), WRITING)
-    scores = drive(evaluation, writer(texts, entails))
+    scores = driven(evaluation, writer(texts, entails))
     first, second = scores.units
     assert first.value == pytest.approx(0.01 + 0.99 * (0.9 + 0.1) / 2)
     # A response that says nothing entails nothing.
@@ -371,7 +359,7 @@ def test_several_premises_count_by_the_best(tmp_path: Path) -> None:
     evaluation = WrittenEvaluation(
         panel, JurySettings(rule=WelfareRule(alpha=0.0)), EntailmentJurors(form="sentences"), WRITING
     )
-    scores = drive(evaluation, writer(texts, lambda premise, hypothesis: float(premise == hypothesis)))
+    scores = driven(evaluation, writer(texts, lambda premise, hypothesis: float(premise == hypothesis)))
     assert scores.units[0].value == pytest.approx(1.0)
 
 
@@ -413,7 +401,7 @@ def test_the_value_model_of_the_run_is_asked_for_each_group() -> None:
         return [float(one.attribute in one.response.lower()) for one in asked.requests]
 
     settings = JurySettings(rule=WelfareRule(alpha=1.0))
-    scores = drive(WrittenEvaluation(panel, settings, ValueModelJurors(), WRITING), ask)
+    scores = driven(WrittenEvaluation(panel, settings, ValueModelJurors(), WRITING), ask)
     assert scores.other_populations["river"] > scores.other_populations["center"]
     assert scores.witness is not None
     assert scores.witness.unit_id == "group center"
@@ -499,7 +487,7 @@ def test_estimated_jurors_are_checked_against_recorded_votes() -> None:
     evaluation = WrittenEvaluation(
         panel, JurySettings(rule=WelfareRule(alpha=1.0)), CallableJurors(knows, label="knows"), WRITING, n_draws=2
     )
-    scores = drive(evaluation, writer(texts))
+    scores = driven(evaluation, writer(texts))
     accuracy = scores.details["jurors"]["accuracy"]
     assert accuracy["correlation"] > 0.95
     assert accuracy["within_juror"] > 0.9
@@ -540,7 +528,7 @@ def test_draws_of_what_is_uncertain_widen_the_interval() -> None:
 
     settings = JurySettings(rule=WelfareRule(alpha=0.0))
     sure, unsure = (
-        estimate_scores(drive(WrittenEvaluation(panel, settings, Unsure(spread), WRITING), writer(texts)))
+        estimate_scores(driven(WrittenEvaluation(panel, settings, Unsure(spread), WRITING), writer(texts)))
         for spread in (0.0, 0.2)
     )
     assert sure.value == pytest.approx(0.5, abs=0.01)

@@ -36,6 +36,7 @@ from pytest_pluralism.evaluation.jury import AgainstReference, ChoiceEvaluation,
 from pytest_pluralism.evaluation.jury_bands import dominance_band
 from pytest_pluralism.evaluation.jury_scores import JuryMeasured, measured_texts, policy_scores
 from pytest_pluralism.evaluation.jury_welfare import JuryTable, WelfareRule, query_welfare
+from pytest_pluralism.evaluation.rounds import drive
 
 WRITING = GenerationSettings(max_new_tokens=8, temperature=0.0)
 
@@ -55,15 +56,9 @@ def measured(found: JurorUtilities, **settings: Any) -> JuryMeasured:
     return measured_texts(panel, found, ["new"] * 12, np.arange(12), settings=JurySettings(**settings))
 
 
-def drive(evaluation: Any, ask: Callable[[Any], list[Any]]) -> Scores:
-    rounds = evaluation.rounds()
-    try:
-        asked = next(rounds)
-        while True:
-            asked = rounds.send(ask(asked))
-    except StopIteration as end:
-        scores: Scores = end.value
-        return scores
+def driven(evaluation: Any, ask: Callable[[Any], list[Any]]) -> Scores:
+    scores: Scores = drive(evaluation.rounds(), ask)
+    return scores
 
 
 # ------------------------------------------------------------------------------------------------------------ bands
@@ -177,7 +172,7 @@ def test_a_text_has_the_same_error_wherever_it_is_written() -> None:
 
         return answer
 
-    alike, half, all_other = (drive(AgainstReference(evaluation), ask(changed)) for changed in (0, 6, 12))
+    alike, half, all_other = (driven(AgainstReference(evaluation), ask(changed)) for changed in (0, 6, 12))
     assert alike.extra_variance == 0.0
     assert estimate_scores(alike).low == estimate_scores(alike).high == 0.0
     assert 0.0 < half.extra_variance < all_other.extra_variance
@@ -246,7 +241,7 @@ ALPHAS = (0.0, 1.0, 2.0, 5.0, 10.0)
 def test_the_least_gain_over_every_aversion_is_judged_by_the_band() -> None:
     panel = load_panel("example_town")
     evaluation = AgainstReference(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=10.0))), ALPHAS)
-    worse = drive(evaluation, choosing(panel, PLEASER, BRIDGE))
+    worse = driven(evaluation, choosing(panel, PLEASER, BRIDGE))
     estimate = estimate_scores(worse)
     band = worse.details["dominance"]
     assert band["values"][0] > 0.0
@@ -261,15 +256,15 @@ def test_the_least_gain_over_every_aversion_is_judged_by_the_band() -> None:
     deciding = ALPHAS[int(np.argmin(band["values"]))]
     assert worse.witness.text == f"gains least at alpha {deciding:g}, which decides"
     # The units and the groups are those of the aversion that decides.
-    direct = drive(
+    direct = driven(
         AgainstReference(ChoiceEvaluation(panel, JurySettings(rule=WelfareRule(alpha=deciding)))),
         choosing(panel, PLEASER, BRIDGE),
     )
     assert [unit.value for unit in worse.units] == [unit.value for unit in direct.units]
     assert worse.witness.value == direct.details["gain_by_group"]["river"]
-    better = estimate_scores(drive(evaluation, choosing(panel, BRIDGE, EVEN)))
+    better = estimate_scores(driven(evaluation, choosing(panel, BRIDGE, EVEN)))
     assert decide(Gate(at_least=0.0), better).outcome is Outcome.PASSED
-    same = estimate_scores(drive(evaluation, choosing(panel, BRIDGE, BRIDGE)))
+    same = estimate_scores(driven(evaluation, choosing(panel, BRIDGE, BRIDGE)))
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
     assert estimate_scores(worse, confidence_level=None).low == estimate.value
     assert interval_at(estimate, 0.99).low < estimate.low
@@ -281,7 +276,7 @@ def test_the_least_gain_over_every_aversion_is_judged_by_the_band() -> None:
 def test_a_model_loses_nothing_against_itself(whole: bool, alphas: tuple[float, ...]) -> None:
     panel = load_panel("example_town")
     settings = JurySettings(rule=WelfareRule(alpha=1.0), whole_jury=whole)
-    same = drive(AgainstReference(ChoiceEvaluation(panel, settings), alphas), choosing(panel, BRIDGE, BRIDGE))
+    same = driven(AgainstReference(ChoiceEvaluation(panel, settings), alphas), choosing(panel, BRIDGE, BRIDGE))
     assert decide(Gate(at_least=0.0), estimate_scores(same)).outcome is Outcome.PASSED
     assert decide(Gate(at_least=0.0, confidence_level=0.99), estimate_scores(same)).outcome is Outcome.PASSED
     assert decide(Gate(at_least=0.01), estimate_scores(same)).outcome is Outcome.FAILED
@@ -293,7 +288,7 @@ def test_a_model_loses_nothing_against_itself(whole: bool, alphas: tuple[float, 
 def test_without_groups_the_aversion_itself_is_the_witness() -> None:
     panel = load_panel("example_town")
     settings = JurySettings(rule=WelfareRule(alpha=10.0), group="river")
-    found = drive(AgainstReference(ChoiceEvaluation(panel, settings), ALPHAS), choosing(panel, PLEASER, BRIDGE))
+    found = driven(AgainstReference(ChoiceEvaluation(panel, settings), ALPHAS), choosing(panel, PLEASER, BRIDGE))
     assert found.witness is not None
     assert found.witness.unit_id.startswith("alpha ")
     assert found.witness.value == estimate_scores(found).value < -0.3
@@ -302,7 +297,7 @@ def test_without_groups_the_aversion_itself_is_the_witness() -> None:
 def test_a_gain_of_a_whole_jury_is_no_share() -> None:
     panel = load_panel("example_town")
     settings = JurySettings(rule=WelfareRule(alpha=1.0), whole_jury=True)
-    same = drive(AgainstReference(ChoiceEvaluation(panel, settings)), choosing(panel, BRIDGE, BRIDGE))
+    same = driven(AgainstReference(ChoiceEvaluation(panel, settings)), choosing(panel, BRIDGE, BRIDGE))
     # A share of 0 among 12 would have an upper end of .26.
     assert (estimate_scores(same).low, estimate_scores(same).high) == (0.0, 0.0)
 
