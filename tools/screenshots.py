@@ -74,11 +74,12 @@ def windows(page: Page) -> None:
 
 
 SHOTS = (
-    ("report-verdicts", verdicts, 1000, 640, "light"),
-    ("report-gate", gate, 1000, 730, "light"),
+    # Wide enough for all columns of the table, which scrolls where it is not.
+    ("report-verdicts", verdicts, 1320, 640, "light"),
+    ("report-gate", gate, 1000, 812, "light"),
     ("report-questions", questions, 1000, 600, "light"),
     ("report-windows", windows, 1000, 800, "light"),
-    ("report-jury", jury, 1000, 480, "light"),
+    ("report-jury", jury, 1320, 480, "light"),
     ("report-steering", steering, 1000, 760, "dark"),
     ("report-narrow", verdicts, 360, 640, "dark"),
 )

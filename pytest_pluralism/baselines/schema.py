@@ -281,6 +281,8 @@ def _outline_problem(entry: Any, schema: str) -> str | None:
     for name, number in entry["estimate"].items():
         if number is not None and name != "method" and not is_number(number):
             return f"its estimate has {name} {str(number)[:40]!r}"
+    if not is_number(entry["estimate"].get("value")):
+        return "its estimate has no value"
     for name, kind in (("versions", dict), ("origins", dict), ("gate", dict), ("prompts_sha256", str)):
         if entry.get(name) is not None and not isinstance(entry[name], kind):
             return f"{name!r} is of the wrong type"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.baselines import DEFAULT_PLACE
@@ -28,6 +29,9 @@ __all__ = ["add_history"]
 
 SCHEMA = "pytest-pluralism/history/1"
 
+#: The files that a history can be drawn into.
+_ENDINGS = (".svg", ".html")
+
 
 def add_history(commands: Any) -> None:
     """Add ``pluralism history``."""
@@ -47,6 +51,13 @@ def add_history(commands: Any) -> None:
     history.add_argument("--model", metavar="NAME", help="the model, where the folder has several baselines")
     history.add_argument("--key", metavar="PATTERN", help="only measures that match, such as '*Democrat*'")
     history.add_argument("--most", type=int, default=100, metavar="N", help="so many commits at most (default: 100)")
+    history.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="draw it into a .svg or .html file that opens offline, instead of text",
+    )
     history.add_argument("--json", action="store_true", help="write JSON instead of text")
     history.set_defaults(run=show_history)
 
@@ -57,7 +68,9 @@ def show_history(arguments: argparse.Namespace) -> int:
     from pytest_pluralism.baselines.places import place_of
     from pytest_pluralism.cli.results import models_in, refuse_missing
 
-    place, model = arguments.place, arguments.model
+    place, model, output = arguments.place, arguments.model, arguments.output
+    if output is not None:
+        _check_output(output)
     if not place.endswith(".json") and model is None:
         refuse_missing(place)
         names = models_in(place)
@@ -71,7 +84,13 @@ def show_history(arguments: argparse.Namespace) -> int:
         keys = [key for key in keys if fnmatch.fnmatchcase(key, arguments.key)]
         if not keys:
             raise UsageError(f"no measure of {file} matches {arguments.key!r}. Leave out --key to see all.")
-    if arguments.json:
+    if output is not None:
+        _write(output, [_measure_json(key, revisions) for key in keys], model or Path(place).stem, str(file))
+        if arguments.json:
+            say_json({"schema": SCHEMA, "file": str(file), "written": str(output), "measures": len(keys)})
+        else:
+            say(f"history written: {shown(output)}")
+    elif arguments.json:
         say_json({"schema": SCHEMA, "file": str(file), "measures": [_measure_json(key, revisions) for key in keys]})
     else:
         say(f"{shown(file)}: {len(keys)} measures, {len(revisions)} revisions")
@@ -84,11 +103,45 @@ def show_history(arguments: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if damaged else EXIT_OK
 
 
+def _check_output(output: Path) -> None:
+    """Refuse a file that cannot be written, before anything is read."""
+    from pytest_pluralism.files import check_writable
+    from pytest_pluralism.report.templates import check_extra
+
+    if output.suffix not in _ENDINGS:
+        raise UsageError(
+            f"--output must end with {' or '.join(_ENDINGS)}, because the ending chooses the form. Got {output}."
+        )
+    problem = check_writable(output)
+    if problem:
+        raise UsageError(f"{output} cannot be written: {problem}")
+    check_extra()
+
+
+def _write(output: Path, measures: Sequence[dict[str, Any]], model: str, file: str) -> None:
+    from pytest_pluralism.files import write_atomically
+    from pytest_pluralism.report.history_page import MOST_CHARTS, history_html, history_picture
+
+    if output.suffix == ".html":
+        write_atomically(output, history_html(measures, model=model, file=file))
+        return
+    if len(measures) > MOST_CHARTS:
+        raise UsageError(
+            f"a picture holds {MOST_CHARTS} measures, and {file} has {len(measures)}. Choose: --key PATTERN"
+        )
+    write_atomically(output, history_picture(measures))
+
+
 def _measure_json(key: str, revisions: Sequence[Revision]) -> dict[str, Any]:
     known = [one for one in revisions if key in one.entries]
+    last = known[-1].entries[key]
     return {
         "key": key,
-        "direction": known[-1].entries[key].get("direction") or None,
+        "metric": last["metric"],
+        "population": last.get("population"),
+        "dataset": last["dataset"].get("name"),
+        "direction": last.get("direction") or None,
+        "gate": last.get("gate") or {},
         "revisions": [
             {
                 "commit": one.commit or None,

@@ -80,17 +80,25 @@ def refuse_missing(place: str, /) -> None:
 
 
 def models_in(place: str, /) -> list[str]:
-    """Return the models whose baselines lie in a folder, here or elsewhere; files that cannot be read are left out."""
+    """Return the models whose baselines lie in a folder, here or elsewhere; files that cannot be read are left out.
+
+    Raises
+    ------
+    BaselineError
+        None of those that are there can be read.
+    """
     from pytest_pluralism.baselines.places import files_in
     from pytest_pluralism.baselines.store import model_of
     from pytest_pluralism.core.errors import BaselineError
 
-    found = []
+    found, problems = [], []
     for file in files_in(place):
         try:
             found.append(model_of(file))
-        except BaselineError:
-            continue
+        except BaselineError as error:
+            problems.append(error)
+    if problems and not found:
+        raise problems[0]
     return found
 
 

@@ -16,7 +16,7 @@ from pytest_pluralism.report.steering import CHECKS
 from pytest_pluralism.report.templates import render
 from pytest_pluralism.report.windows import MOST_CHARACTERS, marked_segments
 
-__all__ = ["Charts", "parts_of"]
+__all__ = ["Charts", "history_svg", "history_view", "parts_of", "title_of"]
 
 #: With fewer units a chart of how they are spread shows nothing that the table does not.
 LEAST_UNITS = 8
@@ -97,7 +97,8 @@ def parts_of(
         yield "The list of units", lambda: _units(entry, title)
 
 
-def _title_of(metric: str) -> str:
+def title_of(metric: str, /) -> str:
+    """Return the name of a measure for people."""
     return MEASURES[metric].title if metric in MEASURES else metric.replace("_", " ")
 
 
@@ -134,7 +135,7 @@ def _references(entry: Mapping[str, Any], title: str, domain: tuple[float, float
         "references.html.jinja",
         rows=rows,
         left=max(len(others) - MOST_POPULATIONS, 0),
-        measure=_title_of(entry["metric"]),
+        measure=title_of(entry["metric"]),
         direction=entry.get("direction"),
         ends=(f"{domain[0]:g}", f"{domain[1]:g}"),
         charts=list(_spread(entry, title, charts)),
@@ -155,7 +156,7 @@ def _spread(entry: Mapping[str, Any], title: str, charts: Charts) -> Iterator[di
         if references.get(name) is not None
     }
     lines = {name: value for name, value in lines.items() if value is not None}
-    measure = _title_of(entry["metric"])
+    measure = title_of(entry["metric"])
     svg = charts.draw(
         lambda prefix: plots.units_chart(
             values, name=measure, title=f"Spread of the units of {title}", lines=lines, prefix=prefix
@@ -191,7 +192,7 @@ def _units(entry: Mapping[str, Any], title: str) -> str:
     noun, nouns = _nouns(entry)
     people = str(entry.get("population") or "people")
     mirrored = any(unit.get("reference_probabilities") for unit in units)
-    columns = [{"name": "value", "title": _title_of(entry["metric"])}]
+    columns = [{"name": "value", "title": title_of(entry["metric"])}]
     columns += [
         {"name": name, "title": heading}
         for name, heading in _COLUMNS.items()
@@ -367,20 +368,39 @@ def _history(entry: Mapping[str, Any], title: str, charts: Charts) -> str:
         now = {name: estimate[name] for name in ("value", "low", "high")}
         points.append({"when": "this run", "tags": "", "commit": "", **now})
     gate = entry["gate"]
-    measure = _title_of(entry["metric"])
-    svg = charts.draw(
-        lambda prefix: plots.history_chart(
-            [point["tags"] or point["when"] for point in points],
-            [point["value"] for point in points],
-            [point["value"] if point["low"] is None else point["low"] for point in points],
-            [point["value"] if point["high"] is None else point["high"] for point in points],
-            promise=gate.get("at_most", gate.get("at_least")),
-            name=measure,
-            title=f"History: {title}",
-            prefix=prefix,
-        )
+    return history_view(
+        points,
+        promise=gate.get("at_most", gate.get("at_least")),
+        measure=title_of(entry["metric"]),
+        title=f"History: {title}",
+        caption="Each commit that changed the baseline, and this run.",
+        charts=charts,
     )
-    return render("history.html.jinja", points=points, measure=measure, svg=svg)
+
+
+def history_view(
+    points: Sequence[Mapping[str, Any]], /, *, promise: float | None, measure: str, title: str, caption: str,
+    charts: Charts,
+) -> str:  # fmt: skip
+    """Return a measure over past results as a chart and as a table."""
+    svg = charts.draw(lambda prefix: history_svg(points, promise=promise, measure=measure, title=title, prefix=prefix))
+    return render("history.html.jinja", points=points, measure=measure, svg=svg, caption=caption)
+
+
+def history_svg(
+    points: Sequence[Mapping[str, Any]], /, *, promise: float | None, measure: str, title: str, prefix: str
+) -> str:
+    """Return the chart of a measure over past results."""
+    return plots.history_chart(
+        [point["tags"] or point["when"] for point in points],
+        [point["value"] for point in points],
+        [point["value"] if point["low"] is None else point["low"] for point in points],
+        [point["value"] if point["high"] is None else point["high"] for point in points],
+        promise=promise,
+        name=measure,
+        title=title,
+        prefix=prefix,
+    )
 
 
 def _shade(value: float, line: Sequence[float]) -> int:

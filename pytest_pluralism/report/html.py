@@ -25,7 +25,7 @@ from pytest_pluralism.report.json_report import report_content
 from pytest_pluralism.report.marks import domain_of, track
 from pytest_pluralism.report.templates import SIGNS, UNEXPECTED, check_extra, guarded, left_out, render, resource
 
-__all__ = ["report_html", "verdicts_html"]
+__all__ = ["hash_of", "report_html", "verdicts_html"]
 
 
 def report_html(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
@@ -61,7 +61,7 @@ def report_html(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /)
     counts = [(name, outcomes.count(name)) for name in SIGNS if name in outcomes]
     css, script = resource("page.css"), resource("page.js")
     policy = (
-        f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(script)}'; img-src data:; "
+        f"default-src 'none'; style-src '{hash_of(css)}'; script-src '{hash_of(script)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     from markupsafe import Markup
@@ -342,5 +342,6 @@ def _run(run: Mapping[str, Any]) -> str:
     return render("run.html.jinja", run=run, settings=settings)
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str, /) -> str:
+    """Return the hash by which a page allows its own script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

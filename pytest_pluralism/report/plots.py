@@ -45,6 +45,9 @@ _DASHES = ("--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))
 #: More groups than these would be a thicket; the table beside a chart has all of them.
 MOST_LINES = 12
 
+#: More names than these below a chart would cover each other.
+MOST_TICKS = 14
+
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "pluralism",
@@ -206,7 +209,9 @@ def history_chart(
         if promise is not None:
             axes.axhline(promise, color=_INK, linestyle="--", linewidth=1)
             axes.annotate("promise", (0, promise), xytext=(0, 3), textcoords="offset points", fontsize=8)
-        axes.set_xticks(list(places), [_name(label, most=14) for label in labels], rotation=30, ha="right")
+        # Of many releases every so many are named; the table beside has all of them.
+        named = places[:: -(-len(labels) // MOST_TICKS)]
+        axes.set_xticks(list(named), [_name(labels[place], most=14) for place in named], rotation=30, ha="right")
         axes.set_ylabel(_name(name, most=48))
         axes.margins(0.1)
 

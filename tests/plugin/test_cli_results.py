@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -369,6 +371,90 @@ def test_history(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         2,
         f"pluralism: no measure of {folder}/m.json matches 'nothing*'. Leave out --key to see all.\n",
     )
+
+
+@pytest.fixture
+def releases(folder: Path) -> Path:
+    """A baseline in git, of three releases and one that is not committed; one measure has a name that is no name."""
+    git(folder, "init", "--initial-branch=main")
+    for number, values in enumerate((OLD, SAME, WORSE, OLD)):
+        gate = {"at_most": 0.45, "confidence_level": 0.95}
+        hostile = {"metric": "<script>alert(1)</script>\x1b\x00", "population": "A & \u202eB", "gate": gate}
+        merge_entries(
+            folder / "m.json",
+            "m",
+            {KEY: entry(values, gate=gate), "]]><script>x</script>\x0b": entry(values, **hostile)},
+        )
+        if number < 3:
+            git(folder, "add", ".")
+            git(folder, "commit", "--message", f"release {number}")
+            git(folder, "tag", f"v{number}")
+    return folder
+
+
+def test_a_history_is_drawn_as_a_picture(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "history.svg"
+    code, out, err = command(capsys, "history", releases, "-o", path)
+    assert (code, out, err) == (0, f"history written: {path}\n", "")
+    root = ET.fromstring(path.read_text(encoding="utf-8"))  # noqa: S314 - ours
+    charts = [one for one in root if one.get("class") == "chart"]
+    assert len(charts) == 3
+    words = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    for tag in ("v0", "v1", "v2", "now", "promise", "JS distance"):
+        assert tag in words
+    assert any(KEY in word for word in words)
+    # A name is text, and nothing else of a page is in the picture.
+    assert any("<script>" in word for word in words)
+    assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
+    assert not {"\x1b", "\x00", "\x0b", "\u202e"} & set("".join(words))
+    # Nothing is drawn over anything else: each chart begins below the one before.
+    places = [(float(one.get("y", "")), float(one.get("height", ""))) for one in charts]
+    assert all(below >= y + size for (y, size), (below, _) in itertools.pairwise(places))
+    assert float(root.get("height", "")) >= sum(places[-1]) - 1
+
+
+def test_a_history_is_drawn_as_a_page(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "history.html"
+    code, out, err = command(capsys, "history", releases, "-o", path, "--json", "--key", "*North*")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["written"] == str(path)
+    command(capsys, "history", releases, "-o", path)
+    text = path.read_text(encoding="utf-8")
+    assert text.count('class="chart"') == 3
+    assert "JS distance to North (town.jsonl)" in text
+    assert "<script" not in text
+    assert "default-src &#39;none&#39;" in text
+    assert not {"\x1b", "\x00", "\x0b", "\u202e"} & set(text)
+    for values in (OLD, SAME, WORSE):
+        assert f"{sum(values) / len(values):.3f} [" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("history.png", "--output must end with .svg or .html"), ("no/\0/x.svg", "cannot be written"), (".", "must end")],
+)
+def test_a_history_that_cannot_be_written(
+    releases: Path, tmp_path: Path, name: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no").touch()
+    code, out, err = command(capsys, "history", releases, "-o", tmp_path / name.replace("\0", "x"))
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+def test_a_baseline_without_a_value_is_damaged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git(folder, "init", "--initial-branch=main")
+    content = json.loads((folder / "m.json").read_text(encoding="utf-8"))
+    del content["entries"][KEY]["estimate"]["value"]
+    (folder / "m.json").write_text(json.dumps(content), encoding="utf-8")
+    git(folder, "add", ".")
+    git(folder, "commit", "--message", "x")
+    code, _, err = command(capsys, "history", folder)
+    assert code == 1
+    assert "its estimate has no value" in err
 
 
 def test_history_of_a_file_that_was_damaged_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
