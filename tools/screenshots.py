@@ -98,7 +98,7 @@ def main(folder: Path) -> int:
             page = browser.new_page(
                 viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
             )
-            page.goto(path.as_uri())
+            page.goto(path.as_uri(), timeout=120_000)
             prepare(page)
             target = folder / f"{name}.png"
             page.screenshot(path=target)
