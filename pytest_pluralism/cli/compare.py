@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.cli.results import read_results
 from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, EXIT_PROBLEMS, UsageError, say, say_json, shown, table
 from pytest_pluralism.core.messages import printable
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Verdict
 
 __all__ = ["add_compare"]
 
 SCHEMA = "pytest-pluralism/comparison/1"
 
 _CHANGES = ("max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A row, the verdict on what was promised of it, and the noise floors of that."""
+
+    row: dict[str, Any]
+    verdict: Verdict | None = None
+    floors: tuple[float, float] = (0.0, 0.0)
 
 
 def add_compare(commands: Any) -> None:
@@ -41,7 +54,7 @@ def show_comparison(arguments: argparse.Namespace) -> int:
     shared = [key for key in now.entries if key in then.entries]
     if not shared:
         raise UsageError(f"{then.place} and {now.place} share no result: their tests or promises have other names.")
-    rows = [_compared(key, now.entries[key], then.entries[key]) for key in shared]
+    rows = _adjusted([_compared(key, now.entries[key], then.entries[key]) for key in shared], is_adjusted=now.adjusted)
     only = {
         "before": [key for key in then.entries if key not in now.entries],
         "after": [key for key in now.entries if key not in then.entries],
@@ -62,13 +75,34 @@ def show_comparison(arguments: argparse.Namespace) -> int:
     for row in rows:
         for why in row["differences"]:
             say(f"not comparable: {printable(row['key'], most=120)}: {printable(why, most=300)}")
+        if row["from_version"] == 1:
+            what = "neither what was asked nor what the units are is compared: it was stored by version 1"
+            say(f"{printable(row['key'], most=120)}: {what}")
+        if "among" in row.get("reason", ""):
+            say(f"{printable(row['key'], most=120)}: {printable(row['reason'], most=300)}")
     for side, keys in only.items():
         for key in keys:
             say(f"only {side}: {printable(key, most=200)}")
     return EXIT_PROBLEMS if broken else EXIT_OK
 
 
-def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+def _adjusted(found: Sequence[_Compared], *, is_adjusted: bool) -> list[dict[str, Any]]:
+    """Return the rows with the outcomes that a run gives to so many promises: adjusted for their number."""
+    from pytest_pluralism.core.verdict import adjust_verdicts
+
+    judged = [one for one in found if one.verdict is not None]
+    verdicts = adjust_verdicts(
+        [one.verdict for one in judged if one.verdict is not None],
+        method="holm" if is_adjusted else "none",
+        noise_floors=[one.floors[0] for one in judged],
+        unit_noise_floors=[one.floors[1] for one in judged],
+    )
+    for one, verdict in zip(judged, verdicts, strict=True):
+        one.row["outcome"], one.row["reason"] = verdict.outcome.value, verdict.reason
+    return [one.row for one in found]
+
+
+def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> _Compared:
     from pytest_pluralism.baselines.comparison import (
         differences,
         floors_beside,
@@ -90,9 +124,10 @@ def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> dict
         "outcome": "not comparable",
         "differences": list(differences(now, then)),
         "surroundings": moved_surroundings(now, then),
+        "from_version": min(side.get("from_version", 2) for side in (now, then)),
     }
     if row["differences"]:
-        return row
+        return _Compared(row)
     gate = now.get("gate") or then.get("gate") or {}
     level = gate.get("confidence_level", 0.95)
     change = paired_change(now, then, confidence_level=level)
@@ -109,8 +144,8 @@ def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> dict
         estimate = Estimate(value, value, value, 0.0, change.n, change.n_clusters, None)
         promised = Gate(confidence_level=level, **row["promise"])
         verdict = decide(promised, estimate, change=change, noise_floor=floor, unit_noise_floor=unit_floor)
-        row["outcome"], row["reason"] = verdict.outcome.value, verdict.reason
-    return row
+        return _Compared(row, verdict, (floor, unit_floor))
+    return _Compared(row)
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:

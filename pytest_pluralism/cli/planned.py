@@ -180,7 +180,8 @@ class _Tests:
         self.beyond = smallest_detectable_difference(judged, confidence_level=adjusted, power=power)
         self.alone = smallest_detectable_difference(estimate, confidence_level=level, power=power)
         self.ends: RedrawnEnds | None = None
-        keeps = len(estimate.values) == estimate.n and "corrected for skewness" in estimate.method
+        # Of many units the shape does not matter, and drawing them takes long.
+        keeps = len(estimate.values) == estimate.n <= MOST_REDRAWN and "corrected for skewness" in estimate.method
         if keeps and math.isfinite(self.beyond):
             rises = bound.verb == "rise"
             self.ends = redraw_ends(estimate, confidence_level=level, is_change=bound.is_change)

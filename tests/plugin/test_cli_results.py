@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,35 @@ def test_compare_what_is_alike_and_what_cannot_be(
     code, _, err = command(capsys, "compare", folder, tmp_path / "c.json")
     assert code == 2
     assert "share no result" in err
+
+
+def test_what_many_promises_explain_is_undecided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a run: one promise that is narrowly broken fails alone, and not among nine."""
+    sigma = statistics.stdev(b - a for a, b in zip(OLD, SAME, strict=True)) / len(OLD) ** 0.5
+    moved = [value + 0.02 + 2.4 * sigma for value in SAME]
+    mean = sum(b - a for a, b in zip(OLD, moved, strict=True)) / len(OLD)
+    moved = [value - mean + 0.02 + 2.4 * sigma for value in moved]
+    keys = [KEY, *(f"test_x.py::test_{number} js_distance town.jsonl North" for number in range(8))]
+    merge_entries(tmp_path / "a.json", "m", {key: entry(OLD) for key in keys})
+    merge_entries(tmp_path / "b.json", "m", {key: entry(moved if key == KEY else OLD) for key in keys})
+    merge_entries(tmp_path / "c.json", "m", {KEY: entry(moved)})
+    code, out, _ = command(capsys, "compare", tmp_path / "a.json", tmp_path / "c.json", "--json")
+    assert (code, json.loads(out)["results"][0]["outcome"]) == (1, "failed")
+    code, out, _ = command(capsys, "compare", tmp_path / "a.json", tmp_path / "b.json")
+    assert code == 0
+    assert "inconclusive" in out
+    assert "among 9 gates this may be chance" in out
+
+
+def test_an_entry_of_version_1_is_compared_and_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((folder / "m.json").read_text(encoding="utf-8"))
+    content["entries"][KEY] |= {"from_version": 1, "prompts_sha256": None, "noise_floor": None, "gate": {}}
+    old = folder.parent / "old.json"
+    old.write_text(json.dumps(content), encoding="utf-8")
+    shutil.copy(folder / "m.units.jsonl", folder.parent / "old.units.jsonl")
+    code, out, _ = command(capsys, "compare", old, folder)
+    assert code == 0
+    assert f"{KEY}: neither what was asked nor what the units are is compared: it was stored by version 1" in out
 
 
 # -------------------------------------------------------------------------------------------------------------- plan
