@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from pytest_pluralism.core.estimation.multiplicity import adjust_p_values, benjamini_hochberg, bonferroni, holm
     from pytest_pluralism.core.estimation.power import power_of_gate, smallest_detectable_difference, units_needed
+    from pytest_pluralism.core.estimation.redrawn import RedrawnEnds, redraw_ends
     from pytest_pluralism.core.estimation.resampling import bootstrap_interval, bootstrap_means
     from pytest_pluralism.core.estimation.shares import clopper_pearson_interval, wilson_interval
     from pytest_pluralism.core.estimation.survey import (
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _HOME = {
     "HumanSampling": "survey",
     "HypothesisTest": "comparison",
+    "RedrawnEnds": "redrawn",
     "adjust_p_values": "multiplicity",
     "benjamini_hochberg": "multiplicity",
     "bonferroni": "multiplicity",
@@ -61,6 +63,7 @@ _HOME = {
     "mcnemar": "comparison",
     "non_inferiority": "comparison",
     "power_of_gate": "power",
+    "redraw_ends": "redrawn",
     "resample_human_distributions": "survey",
     "sampling_error_of_distance": "survey",
     "sign_flip": "comparison",
@@ -74,6 +77,7 @@ _HOME = {
 __all__ = [
     "HumanSampling",
     "HypothesisTest",
+    "RedrawnEnds",
     "adjust_p_values",
     "benjamini_hochberg",
     "bonferroni",
@@ -95,6 +99,7 @@ __all__ = [
     "mcnemar",
     "non_inferiority",
     "power_of_gate",
+    "redraw_ends",
     "resample_human_distributions",
     "sampling_error_of_distance",
     "sign_flip",
