@@ -126,6 +126,11 @@ def plan_measurement(
         plans = planner.plan(planning)
     except PluralismError as error:
         problems.append(str(error))
+    problems += _beyond(plans[0].measure if plans else measure, keywords)
+    if not plans and not problems:
+        problems.append(
+            "measures nothing: a keyword holds an empty list. Name at least one, or leave the keyword out."
+        )
     if problems:
         raise InvalidParameterError("\n\n".join(problems))
     return plans
@@ -164,6 +169,15 @@ def load_survey(dataset: str, refusals: str, folder: Path, config: pytest.Config
     return survey
 
 
+def _beyond(measure: Measure, keywords: Mapping[str, Any]) -> list[str]:
+    """Return the bounds that no value reaches; the planner knows the ends where they depend on what is measured."""
+    return [
+        f"{word}={bound!r} says nothing: {measure.title} lies in [{measure.lowest:g}, {measure.highest:g}]."
+        for word in ("at_least", "at_most")
+        if isinstance(bound := keywords.get(word), (int, float)) and (bound < measure.lowest or bound > measure.highest)
+    ]
+
+
 def _gate(
     measure: Measure, keywords: Mapping[str, Any], own: tuple[str, ...], problems: list[str], *, promise: bool
 ) -> Gate | None:
@@ -181,12 +195,6 @@ def _gate(
     ]
     level = keywords.get("confidence_level", DEFAULT_CONFIDENCE_LEVEL)
     bounds = {word: keywords[word] for word in BOUNDS if word in keywords and keywords[word] is not None}
-    for word in ("at_least", "at_most"):
-        bound = bounds.get(word)
-        if isinstance(bound, (int, float)) and (bound < measure.lowest or bound > measure.highest):
-            problems.append(
-                f"{word}={bound!r} says nothing: {measure.title} lies in [{measure.lowest:g}, {measure.highest:g}]."
-            )
     if not promise or wrong:
         bounds = bounds or {"at_most": 0.0}
     if not bounds:

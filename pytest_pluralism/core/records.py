@@ -432,6 +432,8 @@ class Scores:
     where that is no unit (a group of jurors).
     ``extra_variance`` is what no unit shows of the variance of their mean (of jurors that are estimated).
     ``estimate`` stands where what is promised is no mean of the units (the least of several means).
+    ``differences`` says that each value is a difference: gains of 0 and 1 are no shares, and no gain in any unit is no
+    lack of a spread.
     """
 
     metric: str
@@ -445,6 +447,7 @@ class Scores:
     witness: Witness | None = None
     extra_variance: float = 0.0
     estimate: Estimate | None = None
+    differences: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,8 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.estimation.crossed import estimate_scores
-from pytest_pluralism.core.estimation.intervals import as_difference, with_extra_variance
 from pytest_pluralism.core.records import (
     Crossed,
-    Estimate,
     GenerationSettings,
     Prompt,
     Question,
@@ -284,7 +280,7 @@ class AgainstReference:
         errors = errors_of_difference(ours.welfare, theirs.welfare, same_draws=ours.same_draws and theirs.same_draws)
         extra = float((errors**2).sum())
         extra = extra if math.isfinite(extra) else 0.0
-        scores = Scores(
+        return Scores(
             metric=candidate.metric,
             units=units,
             references={"candidate": _mean_of(candidate), "reference_model": _mean_of(reference)},
@@ -294,24 +290,8 @@ class AgainstReference:
             crossed=_crossed_gain(candidate.crossed, reference.crossed),
             witness=witness,
             extra_variance=extra,
+            differences=True,
         )
-        return replace(scores, estimate=_estimate_of(scores, settings.confidence_level))
-
-
-def _estimate_of(scores: Scores, level: float) -> Estimate | None:
-    """Return the mean of differences by unit: a gain of 0 or 1 is no share, and none at all is no lack of a spread."""
-    if not any(math.isfinite(unit.value) for unit in scores.units):
-        return None
-    if scores.crossed is not None:
-        return as_difference(estimate_scores(scores, confidence_level=level))
-    alone = compare_paired(
-        [unit.value for unit in scores.units],
-        [0.0] * len(scores.units),
-        clusters=[unit.cluster for unit in scores.units],
-        unit_ids=[unit.unit_id for unit in scores.units],
-        confidence_level=level,
-    )
-    return as_difference(with_extra_variance(alone, scores.extra_variance))
 
 
 def _crossed_gain(ours: Crossed | None, theirs: Crossed | None) -> Crossed | None:

@@ -343,6 +343,7 @@ class SteerableEvaluation:
             warnings=tuple(self._warnings(units, details)),
             witness=self._witness(names, units) if self.attribute is None else None,
             details=details,
+            differences=over is not None,
         )
 
     def _references(

@@ -383,6 +383,7 @@ class TextSteering:
             if self.attribute is None
             else None,
             details=details,
+            differences=self.settings.over is not None,
         )
 
     def _against_itself(self) -> bool:

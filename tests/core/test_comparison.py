@@ -21,7 +21,9 @@ from pytest_pluralism.core.estimation import (
     sign_flip,
     subtract_estimates,
 )
+from pytest_pluralism.core.estimation.crossed import estimate_scores
 from pytest_pluralism.core.estimation.intervals import ALLOWANCE_OF_CHANGES, ALLOWANCE_OF_VALUES, allowance_of
+from pytest_pluralism.core.records import Scores, UnitScore
 
 #: Fisher 1935, "The Design of Experiments", section 17: Darwin's maize, crossed minus self-fertilised, in inches / 8.
 DARWIN = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -347,3 +349,27 @@ def test_differences_of_a_whole_set_are_no_shares_at_another_level_either():
     direct = compare_paired([1.0, 1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0])
     at = interval_at(change, 0.95)
     assert (at.low, at.high) == (direct.low, direct.high)
+
+
+def gains(*values, **more):
+    units = tuple(UnitScore(f"q{n}", f"q{n}", value) for n, value in enumerate(values))
+    return estimate_scores(Scores("steering_faithfulness", units, differences=True, **more))
+
+
+def test_gains_of_0_and_1_are_no_shares():
+    # As shares, these would have the exact interval of 10 of 40; as differences, they have that of their mean.
+    values = [1.0] * 10 + [0.0] * 30
+    estimate = gains(*values)
+    assert estimate.value == 0.25
+    paired = compare_paired(values, [0.0] * 40, unit_ids=[f"q{n}" for n in range(40)])
+    assert (estimate.low, estimate.high) == (paired.low, paired.high)
+    assert "differences" in estimate.method
+    assert interval_at(estimate, 0.9).low > estimate.low
+
+
+def test_a_model_that_gains_nothing_anywhere_gains_nothing():
+    # As a share, nothing in 25 units would reach up to 0.137, and a promise of a gain of 0.02 would be undecided.
+    nothing = gains(*[0.0] * 25)
+    assert (nothing.low, nothing.value, nothing.high) == (0.0, 0.0, 0.0)
+    assert decide(Gate(at_least=0.02), nothing).outcome is Outcome.FAILED
+    assert decide(Gate(at_least=0.0), nothing).outcome is Outcome.PASSED

@@ -147,6 +147,7 @@ def test_an_improvement_on_the_reference_model(project):
         ('trade_off_steerability("trade_off.jsonl", at_least=0.1)', "*there is no such file*trade_offs.jsonl*"),
         ('trade_off_steerability("trade_off", at_least=0.1)', "*unknown trade-off benchmark*'trade_offs'*must end in*"),
         ('trade_off_steerability("trade_offs.jsonl", pair="security", at_least=0.1)', "*unknown pair*"),
+        ('trade_off_steerability("trade_offs.jsonl", pair=[], at_least=0.1)', "*measures nothing*empty list*"),
         ('trade_off_steerability("trade_offs.jsonl", weights=[1.0], at_least=0.1)', "*at least two different numbers*"),
         ('trade_off_steerability("trade_offs.jsonl", reference_point=[0.5, 0], at_least=0.1)', "*no greater than 0*"),
         ('trade_off_steerability("trade_offs.jsonl", at_most=0.1)', "*wrong direction*"),

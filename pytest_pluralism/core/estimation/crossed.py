@@ -10,7 +10,8 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.intervals import estimate_mean, interval_at, with_extra_variance
+from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.intervals import as_difference, estimate_mean, interval_at, with_extra_variance
 from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, same_length, unit_interval
 from pytest_pluralism.core.records import Estimate, Scores
 
@@ -247,7 +248,9 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
     -------
     Estimate
         ``scores.estimate`` where that is set, of :func:`estimate_crossed` where ``scores.crossed`` is, else of
-        :func:`~pytest_pluralism.core.estimation.estimate_mean`; with ``scores.extra_variance`` in its interval.
+        :func:`~pytest_pluralism.core.estimation.estimate_mean`, or of
+        :func:`~pytest_pluralism.core.estimation.compare_paired` where the values are differences; with
+        ``scores.extra_variance`` in its interval.
 
     Raises
     ------
@@ -267,17 +270,17 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
     crossed = scores.crossed
     beside = _variance_of(scores.extra_variance, "extra_variance", "estimate_scores")
     if crossed is None or confidence_level is None:
-        whole = estimate_mean(
-            values,
-            clusters=[unit.cluster for unit in scores.units],
-            unit_ids=[unit.unit_id for unit in scores.units],
-            confidence_level=confidence_level,
-        )
+        ids, clusters = [unit.unit_id for unit in scores.units], [unit.cluster for unit in scores.units]
+        if scores.differences:
+            nothing = np.zeros(len(values))
+            whole = compare_paired(values, nothing, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
+            return as_difference(with_extra_variance(whole, beside))
+        whole = estimate_mean(values, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
         return with_extra_variance(whole, beside)
     kept = [unit for unit in scores.units if not math.isnan(unit.value)]
     if not kept:
         raise InvalidParameterError("No unit of the scores has a value, so that nothing can be estimated.")
-    return estimate_crossed(
+    both = estimate_crossed(
         [unit.value for unit in kept],
         [unit.value for unit in crossed.units],
         cell_variance=crossed.cell_variance,
@@ -288,6 +291,7 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
         unit_ids=[unit.unit_id for unit in kept],
         crossed_ids=[unit.unit_id for unit in crossed.units],
     )
+    return as_difference(both) if scores.differences else both
 
 
 def _margin(values: npt.ArrayLike | Sequence[float], name: str, function: str) -> FloatArray:
