@@ -300,7 +300,9 @@ def _end(entry: Mapping[str, Any], verb: str) -> float:
     from pytest_pluralism.evaluation.registry import MEASURES
 
     measure = MEASURES.get(str(entry.get("metric")))
-    if measure is None:
+    value = entry["estimate"]["value"]
+    # Rewards are in the units of their model.
+    if measure is None or not measure.lowest <= value <= measure.highest:
         return math.inf if verb == "rise" else -math.inf
     return measure.highest if verb == "rise" else measure.lowest
 

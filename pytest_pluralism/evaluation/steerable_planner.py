@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
@@ -127,6 +129,9 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
         n_draws=keywords.get("draws", 1),
         template=asking.template,
     )
+    if text.score == "reward":
+        # A reward is in the units of its model, which need not end at 1.
+        planning.measure = dataclasses.replace(planning.measure, lowest=-math.inf, highest=math.inf)
     known = [one.name for one in TextSteering(steering, text, labels=labels).targets()]
     wanted = keywords.get("attribute")
     names = [None] if wanted is None else known if wanted == "all" else [wanted] if isinstance(wanted, str) else wanted

@@ -265,6 +265,9 @@ def _domains(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, fl
     for name, values in found.items():
         measure = MEASURES.get(name)
         low, high = (measure.lowest, measure.highest) if measure is not None else (-math.inf, math.inf)
+        # Rewards are in the units of their model.
+        if not all(low <= value <= high for value in values):
+            low, high = -math.inf, math.inf
         result[name] = domain_of(values, lowest=low, highest=high)
     return result
 

@@ -265,6 +265,26 @@ def test_rewards_and_entailment_in_runs(writers):
     assert verdicts[1]["settings"]["value_model"]["name"] == "r"
 
 
+def test_rewards_are_in_the_units_of_their_model(writers):
+    conftest = writers.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8")
+    text = text.replace("float(request.attribute in", "3.0 + 0.1 * (len(request.prompt) % 7) + (request.attribute in")
+    conftest.write_text(text, encoding="utf-8")
+    write(
+        writers,
+        '"party_values.jsonl", attribute="Democrat", score="reward", at_least=2.5',
+        '"party_values.jsonl", attribute="Democrat", score="reward", over="unsteered", at_least=-3.0',
+        '"party_values.jsonl", attribute="Democrat", score="probability", at_least=2.5',
+    )
+    result, verdicts = report_of(
+        writers, "--pluralism-model=voter:0.9", "--pluralism-value-model=r", "--pluralism-report=r.html"
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*at_least=2.5 says nothing: steering faithfulness lies in*"])
+    estimate = next(one["estimate"] for one in verdicts if one["outcome"] == "passed" and one["gate"]["at_least"] > 0)
+    assert 4.0 <= estimate["low"] <= estimate["value"] <= estimate["high"]
+
+
 def test_without_a_value_model_the_test_says_which_option_names_it(writers):
     write(writers, '"party_values.jsonl", attribute="Democrat", score="reward", at_least=0.8')
     result = writers.runpytest_inprocess("--pluralism-model=voter:0.9")
