@@ -76,19 +76,26 @@ def main() -> None:
     parser.add_argument("--kaleidoscope", type=Path, help="value_kaleidoscope_small.json.gz of Modular Pluralism")
     parser.add_argument("--model", action="append", help="by default both packaged ones")
     parser.add_argument("--checks", action="store_true", help="with placebos, unrelated questions and other groups too")
+    parser.add_argument("--only-kaleidoscope", action="store_true", help="leave gss out")
     arguments = parser.parse_args()
     for model in arguments.model or MODELS:
         checks = ["unsteered", "family", "placebo", "unrelated"] if arguments.checks else ["unsteered"]
-        run(
-            f"gss, 12 groups x 25 questions x 2 contexts, {', '.join(checks)}",
-            GSS.format(groups=list(GROUPS), checks=checks),
-            model,
-        )
+        if not arguments.only_kaleidoscope:
+            run(
+                f"gss, 12 groups x 25 questions x 2 contexts, {', '.join(checks)}",
+                GSS.format(groups=list(GROUPS), checks=checks),
+                model,
+            )
         if arguments.kaleidoscope:
             file = str(arguments.kaleidoscope.resolve())
-            for protocol, more in (("sound", "repetitions=1, "), ("modular_pluralism", "")):
+            ways = (
+                ("sound", "repetitions=1, "),
+                ("sound", "repetitions=1, option_order='none', "),
+                ("modular_pluralism", ""),
+            )
+            for protocol, more in ways:
                 test = KALEIDOSCOPE.format(file=file, protocol=protocol, more=more)
-                run(f"Value Kaleidoscope, 500 rows, {protocol}", test, model)
+                run(f"Value Kaleidoscope, 500 rows, {protocol} {more.strip(', ')}".strip(), test, model)
 
 
 if __name__ == "__main__":
