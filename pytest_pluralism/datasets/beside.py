@@ -25,10 +25,18 @@ def file_beside(path: Path, name: str, /) -> Path:
     Raises
     ------
     DatasetError
-        If that lies elsewhere.
+        If that lies elsewhere, or cannot be the name of a file.
     """
     named = path.parent / name
-    real = named.resolve()
+    try:
+        real = named.resolve()
+        named.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        # A NUL, half of a character, more than 255 letters, or links that lead round in a circle.
+        why = getattr(error, "strerror", None) or error
+        raise DatasetError(
+            f"{name[:80]!r} cannot be the name of a file: {why}. Name a file beside this one."
+        ) from error
     if not any(real.is_relative_to(folder.resolve()) for folder in (path.parent, Path.cwd())):
         raise DatasetError(
             f"{name!r} leads out of the project, to {real.as_posix()}. A file may name files in its own folder, below "

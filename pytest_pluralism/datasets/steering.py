@@ -40,6 +40,9 @@ from pytest_pluralism.datasets.survey_file import is_survey_path, json_array, js
 
 __all__ = ["Statement", "SteeringSet", "load_steering", "steering_of_survey"]
 
+#: What a model begins with that is an adapter of the tested one.
+ADAPTER = "lora:"
+
 REMEDY = "The format of steering files is described in the reference, under 'Steering'."
 
 ATTRIBUTE_FIELDS = tuple(field.name for field in fields(Attribute) if field.name != "name")
@@ -47,6 +50,9 @@ TEMPLATE_FIELDS = tuple(field.name for field in fields(SteeringTemplate) if fiel
 QUESTION_FIELDS = (
     "question_id", "question", "options", "answers", "distributions", "statements", "cluster", "positions", "refusals",
 )  # fmt: skip
+
+#: Names of what is asked beside the attributes; a name that begins with the second is one too.
+RESERVED = ("unsteered", "placebo")
 
 #: What the lines of a steering file begin with.
 LINE_KINDS = ("attribute", "template", "survey", "question_id")
@@ -252,6 +258,7 @@ def _read_lines(
     load: Callable[..., Survey],
 ) -> SteeringSet:
     attributes: dict[str, tuple[str, Attribute]] = {}
+    written: dict[str, dict[str, Any]] = {}
     templates: dict[str, SteeringTemplate] = {}
     surveys: list[tuple[str, str]] = []
     questions: list[tuple[str, dict[str, Any]]] = []
@@ -265,14 +272,14 @@ def _read_lines(
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.add(where, f"has none of the fields {', '.join(map(repr, LINE_KINDS))}{hint}")
         elif kind == "attribute":
-            _read_attribute(where, entry, attributes, path.parent, problems)
+            _read_attribute(where, entry, attributes, written, path, problems)
         elif kind == "template":
             _read_template(where, entry, templates, problems)
         elif kind == "survey":
             surveys.append((where, entry["survey"]))
         elif _fields_fit(where, entry, QUESTION_FIELDS, problems):
             questions.append((where, entry))
-    _check_attributes(attributes, problems)
+    _check_attributes(attributes, written, problems)
     kinds = {
         kind
         for _, entry in questions
@@ -318,7 +325,9 @@ def _read_lines(
     return _finished(
         SteeringSet(
             path.name, kind, survey, known, tuple(templates.values()), tuple(statements), source=f"file {path.name}"
-        )
+        ),
+        # Wherever the file lies, it is the same one.
+        models={name: given["model"] for name, given in written.items() if "model" in given},
     )
 
 
@@ -343,16 +352,18 @@ def _read_attribute(
     where: str,
     entry: Mapping[str, Any],
     attributes: dict[str, tuple[str, Attribute]],
-    folder: Path,
+    written: dict[str, dict[str, Any]],
+    path: Path,
     problems: Problems,
 ) -> None:
+    """Take in an attribute, and what was written of it."""
     if not _fields_fit(where, entry, ("attribute", *ATTRIBUTE_FIELDS), problems):
         return
     name = entry["attribute"]
     if not isinstance(name, str) or not name.strip():
         problems.add(where, f"'attribute' must be a text that is not empty, not {name!r}")
         return
-    if name == "all" or name.startswith("placebo"):
+    if name == "all" or _is_reserved(name):
         problems.add(where, f"{name!r} is a word of ours; give this attribute another name")
         return
     if name in attributes:
@@ -368,19 +379,31 @@ def _read_attribute(
         problems.add(where, f"'parts' must be a list of names of attributes, not {parts!r}")
         return
     base = known_attribute(name)
-    if given.get("model", "").startswith("lora:"):
-        # A folder is meant beside the file, wherever the run was started.
-        given["model"] = "lora:" + str(folder / given["model"].removeprefix("lora:"))
     if parts:
         # Resolved when all attributes have been read.
         given["parts"] = tuple(parts)
     elif "who" not in given and base.category:
         given = {"who": base.who, "label": base.label, "category": base.category, "opposite": base.opposite} | given
+    written[name] = dict(given)
+    if given.get("model", "").startswith(ADAPTER):
+        # A folder is meant beside the file, wherever the run was started.
+        try:
+            given["model"] = ADAPTER + str(file_beside(path, given["model"].removeprefix(ADAPTER)))
+        except DatasetError as error:
+            problems.add(where, f"'model': {error}")
+            return
     attributes[name] = (where, Attribute(name=name, **given))
 
 
-def _check_attributes(attributes: dict[str, tuple[str, Attribute]], problems: Problems) -> None:
+def _is_reserved(name: str) -> bool:
+    return name == RESERVED[0] or name.startswith(RESERVED[1])
+
+
+def _check_attributes(
+    attributes: dict[str, tuple[str, Attribute]], written: Mapping[str, Mapping[str, Any]], problems: Problems
+) -> None:
     """Look for what attributes say of each other, and put intersections into words."""
+    whole = set()
     for name, (where, attribute) in list(attributes.items()):
         known = [other for other in attributes if other != name]
         named = [*attribute.parts, *([attribute.opposite] if attribute.opposite else [])]
@@ -391,20 +414,46 @@ def _check_attributes(attributes: dict[str, tuple[str, Attribute]], problems: Pr
             missing.remove(attribute.opposite)
         for one in missing:
             problems.add(where, f"attribute {name!r}: {unknown_name('attribute', one, known)}")
-        if attribute.parts and not missing:
-            try:
-                joined = join_attributes(tuple(attributes[part][1] for part in attribute.parts), name=name)
-            except PluralismError as error:
-                problems.add(where, str(error))
-                continue
-            own = {
-                field: value
-                for field in ("category", "opposite")
-                if (value := getattr(attribute, field))
-            }  # fmt: skip
-            if attribute.population != name:
-                own["population"] = attribute.population
-            attributes[name] = (where, dataclasses.replace(joined, **own))
+        if not missing:
+            whole.add(name)
+    done: set[str] = set()
+    for name in attributes:
+        _put_together(name, attributes, written, whole, done, (), problems)
+
+
+def _put_together(
+    name: str,
+    attributes: dict[str, tuple[str, Attribute]],
+    written: Mapping[str, Mapping[str, Any]],
+    whole: set[str],
+    done: set[str],
+    above: tuple[str, ...],
+    problems: Problems,
+) -> None:
+    """Put an intersection into words, its parts first; what its author wrote of it stays."""
+    where, attribute = attributes[name]
+    if name in above:
+        problems.add(where, f"the parts of {name!r} lead back to it: {' > '.join((*above[above.index(name) :], name))}")
+        done |= set(above)
+    if name in done or name not in whole or not attribute.parts:
+        return
+    for part in attribute.parts:
+        _put_together(part, attributes, written, whole, done, (*above, name), problems)
+    if name in done:
+        return
+    done.add(name)
+    try:
+        joined = join_attributes(tuple(attributes[part][1] for part in attribute.parts), name=name)
+    except PluralismError as error:
+        problems.add(where, str(error))
+        return
+    own = {field: getattr(attribute, field) for field in (*written[name], "opposite")}
+    if "who" in own:
+        # Who that is says what they are, too.
+        own |= {field: getattr(attribute, field) for field in ("you", "i", "biography")}
+    elif "i" in own:
+        own["biography"] = attribute.biography
+    attributes[name] = (where, dataclasses.replace(joined, **own))
 
 
 def _read_template(
@@ -552,7 +601,11 @@ def _read_statements(
             if identifier in found:
                 problems.add(where, f"the question_id {identifier!r} is already used by {found[identifier][0]}")
                 continue
-            found[identifier] = (where, Question(identifier, text.strip(), (), entry.get("cluster")))
+            cluster = entry.get("cluster")
+            if cluster is not None and (not isinstance(cluster, str) or not cluster.strip()):
+                problems.add(where, f"'cluster' must be a text that is not empty, not {cluster!r}")
+                cluster = None
+            found[identifier] = (where, Question(identifier, text.strip(), (), cluster))
             given = entry.get("statements")
             if given is None and "statements" not in entry and not any("statements" in one for _, one in questions):
                 continue
@@ -569,12 +622,26 @@ def _read_statements(
     return survey, statements
 
 
-def _finished(steering: SteeringSet) -> SteeringSet:
-    """Write the hash of all that decides what is asked and compared."""
+def _finished(steering: SteeringSet, *, models: Mapping[str, str] | None = None) -> SteeringSet:
+    """Write the hash of all that decides what is asked and compared; ``models`` are those of attributes, as written.
+
+    Raises
+    ------
+    DatasetError
+        If an attribute has the name of what is asked beside attributes.
+    """
+    for name in filter(_is_reserved, steering.names):
+        raise DatasetError(
+            f"{steering.name}: the population {name!r} has the name of what is asked beside attributes. Give it "
+            f"another name there, or write a steering file whose attribute has 'population': {name!r}."
+        )
+    written = models or {}
     content = {
         "kind": steering.kind,
         "survey": steering.survey.sha256,
-        "attributes": [dataclasses.asdict(one) for one in steering.attributes],
+        "attributes": [
+            dataclasses.asdict(one) | {"model": written.get(one.name, one.model)} for one in steering.attributes
+        ],
         "templates": [dataclasses.asdict(one) for one in steering.templates],
         "statements": [dataclasses.asdict(one) for one in steering.statements],
     }

@@ -153,11 +153,19 @@ def _braced(names: Iterable[str]) -> str:
 
 def _placeholders(text: str, name: str) -> set[str]:
     try:
-        fields = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+        parsed = [parts for parts in string.Formatter().parse(text) if parts[1] is not None]
     except ValueError as error:
         raise InvalidParameterError(
             f"The template {name!r} cannot be read: {error}. Write {{{{ and }}}} for braces that are meant as such."
         ) from error
+    fields = {str(field) for _, field, _, _ in parsed}
+    for _, field, form, conversion in parsed:
+        if form or conversion:
+            how = f"!{conversion}" * bool(conversion) + f":{form}" * bool(form)
+            raise InvalidParameterError(
+                f"The template {name!r} has the placeholder {{{field}{how[:40]}}}, and placeholders have no format. "
+                f"Write {{{field}}}."
+            )
     for field in sorted(fields):
         if field not in PLACEHOLDERS:
             near = nearest_names(field, PLACEHOLDERS, most=1)

@@ -40,6 +40,26 @@ def test_nothing_outside_the_project_may_be_named(project, tmp_path, name):
     assert "put a copy there" in str(found.value)
 
 
+@pytest.mark.parametrize("name", ["a\0b.jsonl", "\ud800.jsonl", "loop.jsonl", "x" * 300 + ".jsonl"])
+def test_what_is_no_name_of_a_file_is_said_so(project, name):
+    (project / "loop.jsonl").symlink_to(project / "pool.jsonl")
+    (project / "pool.jsonl").symlink_to(project / "loop.jsonl")
+    if name != "loop.jsonl":
+        with pytest.raises(DatasetError, match="cannot be the name of a file"):
+            file_beside(project / "objectives.json", name)
+    file = project / "values.jsonl"
+    file.write_text(json.dumps({"survey": name}) + "\n")
+    with pytest.raises(DatasetError, match="values"):
+        load_steering(str(file))
+
+
+def test_a_steering_file_names_no_adapter_outside(project, tmp_path):
+    file = project / "values.jsonl"
+    file.write_text(json.dumps({"attribute": "A", "model": "lora:../../../etc"}) + "\n")
+    with pytest.raises(DatasetError, match=r"line 1.*'model'.*leads out of the project"):
+        load_steering(str(file))
+
+
 def test_a_steering_file_names_no_survey_outside(project, tmp_path):
     (tmp_path / "survey.jsonl").write_text("{}\n")
     file = project / "values.jsonl"

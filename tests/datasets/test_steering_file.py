@@ -100,6 +100,50 @@ def test_intersections_by_file_and_on_the_fly(write):
         steering.rows(on_the_fly)
 
 
+def test_an_intersection_keeps_what_its_author_wrote(write):
+    women = {"attribute": "Women", "who": "a woman"}
+    later = {"attribute": "union women", "parts": ["Democratic women", "Union"], "i": "I vote and organise"}
+    both = {"attribute": "Democratic women", "parts": ["Democrat", "Women"], "who": "a woman of the party",
+            "label": "party women", "model": "lora:adapters/women", "biography": "I joined at 18."}  # fmt: skip
+    union = {"attribute": "Union", "who": "a union member"}
+    answers = dict.fromkeys(("Democrat", "Republican", "Democratic women", "union women"), "Yes")
+    rows = [DEMOCRAT, REPUBLICAN, later, women, both, union, GUNS | {"answers": answers}]
+    steering = load_steering(write(*rows))
+    found = steering.attribute("Democratic women")
+    assert (found.who, found.label, found.biography) == ("a woman of the party", "party women", "I joined at 18.")
+    assert found.you == "you are a woman of the party"
+    assert found.model.endswith("women")
+    assert found.parts == ("Democrat", "Women")
+    # A part may stand later in the file, and be an intersection itself.
+    nested = steering.attribute("union women")
+    assert nested.who == "a woman of the party and a union member"
+    assert (nested.i, nested.biography) == ("I vote and organise", "I vote and organise.")
+
+
+def test_the_hash_does_not_know_where_the_file_lies(write, tmp_path, monkeypatch):
+    rows = [DEMOCRAT | {"model": "lora:adapters/democrat"}, REPUBLICAN, GUNS]
+    (tmp_path / "other").mkdir()
+    here = load_steering(write(*rows))
+    there = load_steering(write(*rows, name="other/party.jsonl"))
+    assert here.attribute("Democrat").model != there.attribute("Democrat").model
+    assert here.sha256 == there.sha256
+    monkeypatch.chdir(tmp_path)
+    assert load_steering("party.jsonl").sha256 == here.sha256
+    other = [DEMOCRAT | {"model": "lora:adapters/another"}, REPUBLICAN, GUNS]
+    assert load_steering(write(*other)).sha256 != here.sha256
+
+
+@pytest.mark.parametrize("name", ["unsteered", "placebo", "placebo color"])
+def test_the_names_of_what_is_asked_beside_are_no_attributes(write, name):
+    assert "give this attribute another name" in problem(write({"attribute": name}, GUNS))
+    answered = GUNS | {"answers": {name: "Yes", "Democrat": "No"}}
+    assert f"another name there, or write a steering file whose attribute has 'population': '{name}'" in problem(
+        write(answered)
+    )
+    renamed = {"attribute": "nobody", "population": name}
+    assert load_steering(write(renamed, {"attribute": "Democrat"}, answered)).names == ("nobody", "Democrat")
+
+
 def test_the_groups_of_a_survey_are_attributes():
     survey = load_survey("gss")
     steering = steering_of_survey(survey)
@@ -134,11 +178,19 @@ def test_the_hash_knows_words_and_answers(write):
         ([{"attribute": "all"}, GUNS], ["line 1", "give this attribute another name"]),
         ([{"attribute": "Democrat", "hwo": "x"}, GUNS], ["line 1", "did you mean 'who'?"]),
         ([{"attribute": "Both", "parts": ["Democrat", "Femal"]}, DEMOCRAT, REPUBLICAN, GUNS], ["line 1", "'Femal'"]),
+        ([{"attribute": "X", "parts": ["Y", "Democrat"]}, {"attribute": "Y", "parts": ["X", "Democrat"]}, DEMOCRAT,
+          REPUBLICAN, GUNS], ["line 1", "the parts of 'X' lead back to it: X > Y > X"]),
+        ([{"question_id": "s", "question": "?", "statements": {"Democrat": "x"}, "cluster": ["z"]}],
+         ["line 1", "'cluster' must be a text"]),
         ([{"attribute": "One", "parts": ["Democrat"]}, DEMOCRAT, REPUBLICAN, GUNS], ["line 1", "at least two"]),
         ([{"template": "mine", "place": "before", "text": "Hello."}, GUNS], ["line 1", "which attribute is meant"]),
         ([{"template": "mine", "place": "before", "text": "{woh}"}, GUNS], ["line 1", "Did you mean {who}?"]),
         ([{"template": "mine", "place": "before", "text": "{who"}, GUNS], ["line 1", "cannot be read"]),
         ([{"template": "mine", "place": "behind", "text": "{who}"}, GUNS], ["line 1", "'place'", "'behind'"]),
+        ([{"template": "mine", "place": "before", "text": "{who:d}"}, GUNS], ["line 1", "{who:d}", "Write {who}."]),
+        ([{"template": "mine", "place": "before", "text": "{who:>99999999}"}, GUNS], ["line 1", "have no format"]),
+        ([{"template": "mine", "place": "before", "text": "{who!r}"}, GUNS], ["line 1", "{who!r}"]),
+        ([{"template": "mine", "place": "before", "text": "{who:{name}}"}, GUNS], ["line 1", "have no format"]),
         ([{"template": "mine", "text": "{who}"}, GUNS], ["line 1", "lacks 'place'"]),
         ([{"template": "mine", "place": "exchange", "text": "{who}"}, GUNS], ["line 1", "'answer'"]),
         ([{"template": "portrait", "place": "before", "text": "{who}"}, GUNS], ["line 1", "another name"]),
