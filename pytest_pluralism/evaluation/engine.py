@@ -425,6 +425,8 @@ class Engine:
                 started = time.perf_counter()
                 work.ask(model, missing, progress, keep)
                 seconds = time.perf_counter() - started
+            for note in getattr(model, "take_notes", list)():
+                self._note(note)
             if self._measured is not None:
                 self._measured(model, Measured(identity, name, tuple(missing), seconds))
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import RewardRequest
+from pytest_pluralism.models.entailment import _max_tokens
 from pytest_pluralism.models.huggingface import (
     _device,
     _folder_of,
@@ -226,8 +227,9 @@ def load_value_model(
         A folder, or ``hf:ORG/NAME[@REVISION]``: a Kaleido model, or a reward model for sequence classification with
         one output.
     mode : {"sound", "compat"}
-        How Kaleido reads: with an attention mask, in batches; or one text at a time, as published, where no mask is
-        needed because nothing is filled up.
+        How Kaleido reads: with an attention mask, in batches, and a response that is too long is shortened; or one
+        text at a time, as published, where no mask is needed because nothing is filled up, and where a long response
+        pushes the value out of what is read.
     device, dtype, batch_size, trust_remote_code, allow_pickle
         As in :func:`pytest_pluralism.models.load_model`.
 
@@ -261,10 +263,13 @@ def load_value_model(
         tokenizer, network = _load_network(
             folder, named, is_reward=is_reward, device=chosen, dtype=dtype, trust_remote_code=trust_remote_code
         )
-    identity = network_identity(named, {**parts, "mode": "" if is_reward else mode}, network, chosen)
+    # Named by how it reads, because rewards are stored.
+    reading = "" if is_reward else "sound, the value never cut off" if mode == "sound" else mode
+    identity = network_identity(named, {**parts, "mode": reading}, network, chosen)
     rows = batch_size if isinstance(batch_size, int) else 2**31
     if is_reward:
-        return RewardModel(network, tokenizer, identity, most_rows=rows)
+        most = _max_tokens(config, network, tokenizer, named)
+        return RewardModel(network, tokenizer, identity, most_rows=rows, most_tokens=most)
     thresholds = config.get("system_params")
     return KaleidoModel(
         network,
@@ -286,6 +291,12 @@ class _Loaded:
         self._identity = identity
         self._most_rows = most_rows
         self._torch_device = next(network.parameters()).device
+        self._notes: list[str] = []
+
+    def take_notes(self) -> list[str]:
+        """Return what is to be said of the texts that were read since the last call."""
+        notes, self._notes = self._notes, []
+        return notes
 
     @property
     def identity(self) -> ModelIdentity:
@@ -358,10 +369,12 @@ class KaleidoModel(_Loaded):
 
     def judge(self, requests: Sequence[ValueRequest], /, *, progress: Progress | None = None) -> list[ValueJudgement]:
         """Return how each value bears on its situation, in the order of the requests; equal ones are computed once."""
+        self._open()
         distinct = list(dict.fromkeys(requests))
+        read = self._shortened(distinct) if self._masked else distinct
         found = {}
         for task in ("relevance", "valence"):
-            texts = [self._tasks[task].render((one.situation, one.kind, one.value)) for one in distinct]
+            texts = [self._rendered(task, one) for one in read]
             found[task] = self._probabilities(texts, self._answers[task])
             if progress is not None:
                 progress(len(requests) // (2 if task == "relevance" else 1), len(requests))
@@ -371,8 +384,47 @@ class KaleidoModel(_Loaded):
         }
         return [judged[one] for one in requests]
 
+    def _rendered(self, task: str, request: ValueRequest) -> str:
+        return self._tasks[task].render((request.situation, request.kind, request.value))
+
+    def _n_tokens(self, request: ValueRequest) -> int:
+        texts = [self._rendered(task, request) for task in ("relevance", "valence")]
+        return max(len(row) for row in self._tokenizer(texts, truncation=False, verbose=False).input_ids)
+
+    def _shortened(self, requests: Sequence[ValueRequest]) -> list[ValueRequest]:
+        """Return the requests with situations so short that the value, which stands behind them, is read too."""
+        result = []
+        for one in requests:
+            if self._n_tokens(one) <= MOST_TOKENS:
+                result.append(one)
+                continue
+            if self._n_tokens(replace(one, situation="")) > MOST_TOKENS:
+                raise ModelError(
+                    f"{one.kind} {one.value[:60]!r} leaves no room for a response in the {MOST_TOKENS} tokens that "
+                    f"{self._identity.name} reads. Name it in fewer words, in the field 'label'."
+                )
+            # The longest beginning that fits.
+            fits, too_long = 0, len(one.situation)
+            while too_long - fits > 1:
+                middle = (fits + too_long) // 2
+                if self._n_tokens(replace(one, situation=one.situation[:middle])) <= MOST_TOKENS:
+                    fits = middle
+                else:
+                    too_long = middle
+            result.append(replace(one, situation=one.situation[:fits]))
+        cut = sum(one != other for one, other in zip(requests, result, strict=True))
+        if cut:
+            self._notes.append(
+                f"{self._identity.name} reads {MOST_TOKENS} tokens: {cut} of {len(requests)} responses were judged by "
+                "their beginning; fewer max_new_tokens write shorter ones"
+            )
+        return result
+
     def reward(self, requests: Sequence[RewardRequest], /, *, progress: Progress | None = None) -> list[float]:
-        """Return how far each response is one that the value bears on and supports, in [0, 1]."""
+        """Return how far each response is one that the value bears on and supports, in [0, 1].
+
+        A response is judged by itself, as a situation; the prompt that it answers is not read.
+        """
         asked = [ValueRequest(one.response, one.attribute, kind_of_value(one.attribute)) for one in requests]
         return [judgement.reward for judgement in self.judge(asked, progress=progress)]
 
@@ -467,6 +519,12 @@ class RewardModel(_Loaded):
     It is steered by words: the attribute stands in the prompt.
     """
 
+    def __init__(
+        self, network: Any, tokenizer: Any, identity: ModelIdentity, *, most_rows: int, most_tokens: int | None = None
+    ) -> None:
+        super().__init__(network, tokenizer, identity, most_rows=most_rows)
+        self._most_tokens = most_tokens
+
     def reward(
         self,
         requests: Sequence[RewardRequest],
@@ -512,8 +570,16 @@ class RewardModel(_Loaded):
         if getattr(self._tokenizer, "chat_template", None):
             messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": request.response}]
             text = self._tokenizer.apply_chat_template(messages, tokenize=False)
-            return list(self._tokenizer(text, add_special_tokens=False).input_ids)
-        return list(self._tokenizer(prompt, request.response).input_ids)
+            row = list(self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
+        else:
+            row = list(self._tokenizer(prompt, request.response, verbose=False).input_ids)
+        if self._most_tokens is not None and len(row) > self._most_tokens:
+            raise ModelError(
+                f"The response {request.response[:60]!r} has {len(row)} tokens with its prompt, and "
+                f"{self._identity.name} reads at most {self._most_tokens}. Write shorter responses with "
+                "max_new_tokens, or name a reward model that reads more; nothing is cut off in silence."
+            )
+        return row
 
 
 def _check_head(config: Mapping[str, Any], named: ModelSpec) -> None:

@@ -180,6 +180,51 @@ def test_reward_is_relevance_times_support(kaleido):
     assert ValueJudgement(0.5, 0.5, 0.25, 0.25).reward == 0.25
 
 
+def test_a_long_response_never_pushes_the_value_out(kaleido, kaleido_folder):
+    tokenizer = make_tokenizer()
+    for n in (20, 110, 120, 300):
+        long = " ".join(["walk", "dog"] * (n // 2))
+        kaleido.take_notes()
+        health, honesty = kaleido.reward([RewardRequest("?", long, value) for value in ("Health", "Honesty")])
+        assert abs(health - honesty) > 1e-4
+        # What is read is the longest beginning of the response that leaves room for the value.
+        template = len(tokenizer("[Relevance]:\tSituation: \tValue: Health").input_ids)
+        room = 128 - template
+        (beginning,) = kaleido.reward([RewardRequest("?", " ".join(long.split()[:room]), "Health")])
+        assert beginning == pytest.approx(health, abs=1e-5)
+        notes = kaleido.take_notes()
+        assert bool(notes) == (n > room)
+        assert not notes or "reads 128 tokens: 2 of 2 responses were judged by their beginning" in notes[0]
+    with pytest.raises(ModelError, match="leaves no room for a response"):
+        kaleido.reward([RewardRequest("?", "Yes", "Honesty " * 130)])
+    # As published, what stands last is cut off.
+    compat = load_value_model(str(kaleido_folder), mode="compat")
+    first, second = compat.reward([RewardRequest("?", "walk " * 300, value) for value in ("Health", "Honesty")])
+    assert first == second
+
+
+def test_a_text_beyond_the_positions_of_a_reward_model_is_refused(tmp_path):
+    model = load_value_model(reward_folder(tmp_path / "reward"))
+    with pytest.raises(ModelError, match=r"reads at most 128\. Write shorter responses with max_new_tokens"):
+        model.reward([RewardRequest("Do a pushup", "walk " * 200, "Health")])
+    assert len(model.reward([RewardRequest("Do a pushup", "walk " * 100, "Health")])) == 1
+
+
+def test_the_notes_of_a_model_are_those_of_the_run(kaleido):
+    from contextlib import nullcontext
+
+    from pytest_pluralism.evaluation.engine import Engine
+    from pytest_pluralism.evaluation.rounds import Round
+
+    kaleido.take_notes()
+    notes = []
+    engine = Engine(store=lambda: None, note=notes.append, progress=lambda text: nullcontext())
+    asked = Round("rewards", (RewardRequest("?", "walk " * 200, "Health"),))
+    assert engine.answered(asked, kaleido) == engine.answered(asked, kaleido)
+    (note,) = notes
+    assert "judged by their beginning" in note
+
+
 def test_values_are_written_by_beams_filtered_and_rid_of_repetitions(kaleido_folder, tmp_path, monkeypatch):
     model = load_value_model(str(kaleido_folder))
     # A random network writes no "Value: ..."; what follows the writing is tested on written texts.
