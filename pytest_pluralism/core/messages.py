@@ -100,12 +100,23 @@ def gate_words(gate: Gate, /) -> str:
     return " and ".join(words)
 
 
-def subject(measure: Measure, population: str | None, dataset: str, /) -> str:
-    """Return what was measured, ``JS distance to Democrat (gss)``; what is no distance is to nobody."""
+def subject(measure: Measure, population: str | None, dataset: str, /, *, over: str | None = None) -> str:
+    """Return what was measured, ``JS distance to Democrat (gss)``; what is no distance is to nobody.
+
+    ``over`` names what a gain is over.
+    """
+    title = measure.title if over is None else f"{measure.title} over {over}"
     if population is None and not measure.name.endswith("_distance"):
-        return f"{measure.title} ({dataset})"
+        return f"{title} ({dataset})"
     towards = "for" if measure.name == "jury_welfare" else "to"
-    return f"{measure.title} {towards} {population if population is not None else 'every population'} ({dataset})"
+    return f"{title} {towards} {population if population is not None else 'every population'} ({dataset})"
+
+
+def gained_over(settings: Mapping[str, Any], /) -> str | None:
+    """Return what a gain in steering is over, by the settings that a report keeps; ``None`` where it is none."""
+    steering = settings.get("steering")
+    over = steering.get("over") if isinstance(steering, Mapping) else None
+    return over if isinstance(over, str) else None
 
 
 def headline(entry: ReportEntry, /) -> str:
@@ -113,7 +124,8 @@ def headline(entry: ReportEntry, /) -> str:
     verdict = entry.verdict
     gate, estimate, change = verdict.gate, verdict.estimate, verdict.change
     level = "" if gate.confidence_level is None else f", {100 * gate.confidence_level:g} % interval"
-    what = f"{subject(entry.measure, entry.population, entry.dataset)}{level}"
+    over = gained_over(entry.provenance.settings)
+    what = f"{subject(entry.measure, entry.population, entry.dataset, over=over)}{level}"
     if estimate is None:
         return f"nothing measured, {gate_words(gate)}: {what}"
     if gate.needs_baseline and gate.at_least is None and gate.at_most is None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.measures import Measure
-from pytest_pluralism.core.messages import reference_name, subject
+from pytest_pluralism.core.messages import gained_over, reference_name, subject
 from pytest_pluralism.evaluation.registry import MEASURES
 from pytest_pluralism.report.cells import interval_cell, promise_cell
 from pytest_pluralism.report.gate_parts import Charts, parts_of
@@ -200,7 +200,8 @@ def _title(entry: Mapping[str, Any]) -> str:
         test = str(entry["nodeid"]).rpartition("::")[2].partition("[")[0]
         return f"{test}: {entry.get('key', '')}"
     measure = MEASURES.get(name, Measure(name, entry.get("direction", "higher"), name.replace("_", " ")))
-    title = subject(measure, entry.get("population"), str(dataset.get("name", "")))
+    over = gained_over(entry.get("settings") or {})
+    title = subject(measure, entry.get("population"), str(dataset.get("name", "")), over=over)
     return title[:1].upper() + title[1:]
 
 

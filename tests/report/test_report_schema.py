@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -24,6 +25,7 @@ from pytest_pluralism.core.records import (
     Verdict,
     Witness,
 )
+from pytest_pluralism.report.html import report_html
 from pytest_pluralism.report.json_report import entry_json, report_json
 from pytest_pluralism.report.markdown import report_markdown
 from pytest_pluralism.report.terminal import summary_lines
@@ -169,3 +171,12 @@ def test_a_terminal_gets_colours_for_the_outcomes_and_nothing_else() -> None:
     assert "\x1b[1;31m" in escapes
     assert set(escapes) <= {"\x1b[1;31m", "\x1b[1m", "\x1b[0m"}
     assert [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in coloured] == plain
+
+
+def test_a_gain_says_what_it_is_over() -> None:
+    plain = entry()
+    settings = {**plain.provenance.settings, "steering": {"over": "unsteered"}}
+    gain = dataclasses.replace(plain, provenance=dataclasses.replace(plain.provenance, settings=settings))
+    assert f"{plain.measure.title} over unsteered to" in verdict_message(gain).splitlines()[0]
+    assert "over" not in verdict_message(plain).splitlines()[0]
+    assert "JS distance over unsteered to" in report_html([entry_json(gain)], RUN)
