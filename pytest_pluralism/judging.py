@@ -362,7 +362,7 @@ class Judge:
 
         plan, baselines, gate = measured.plan, self._session.baselines, _gate_of(measured.plan)
         model_name, update = str(measured.provenance.model["name"]), self._update_command(nodeid)
-        stored: dict[str, dict[str, float]] = {}
+        stored: dict[str, Mapping[str, Any]] = {}
         try:
             if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
                 reason = "stored as the baseline"
@@ -388,7 +388,7 @@ class Judge:
                 )
                 if "from_version" in (entry or {}):
                     about["from_version"] = 1
-                stored[name] = {unit["id"]: unit["value"] for unit in (entry or {})["units"]}
+                stored[name] = entry or {}
         except (BaselineError, MissingExtraError) as error:
             return measured.scores, Verdict(Outcome.ERROR, gate, measured.estimate, reason=str(error))
         evaluation: Any = plan.evaluation

@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_pluralism.core.errors import DatasetError, invalid_parameter
-from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, is_pareto_improvement
-from pytest_pluralism.core.records import Estimate, Scores, UnitScore, Witness
+from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, UnitScore, Witness
+from pytest_pluralism.core.verdict import decide
+from pytest_pluralism.evaluation.pareto_gains import (
+    PairedObjective,
+    adjusted_for,
+    pair_objective,
+    stored_scores,
+    worse_p_values,
+)
 from pytest_pluralism.evaluation.rounds import Evaluation, Rounds, asked_of
 
 __all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_functions"]
@@ -27,8 +34,8 @@ AGAINST = ("reference_model", "baseline")
 #: A model that is like another in every objective is no improvement, though no gain is below 0.
 NO_GAIN = -1e-12
 
-#: Stored scores that differ by less are equal: batches of another shape round differently.
-ROUNDING = 1e-5
+#: From the best outcome to the worst.
+SEVERITY = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED, Outcome.ERROR)
 
 #: So many draws of the bootstrap are computed at a time.
 CHUNK = 250
@@ -53,6 +60,8 @@ class Objective:
         External scores by unit.
     part : PlannedGate or None
         The measurement of the candidate, as a baseline stores it.
+    least : float
+        What is promised of its gain beyond what is promised of every gain, in its own units: -0.02 bears a loss.
     """
 
     name: str
@@ -61,24 +70,18 @@ class Objective:
     candidate: Mapping[str, float] = dataclasses.field(default_factory=dict)
     reference: Mapping[str, float] = dataclasses.field(default_factory=dict)
     part: Any = None
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """Scores of the candidate and of the reference by unit, and the cluster of each unit."""
-
-    candidate: Mapping[str, float]
-    reference: Mapping[str, float]
-    clusters: Mapping[str, str]
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
 class ParetoEvaluation:
     """Whether a model is at least as good as another in every objective, and better in some.
 
-    Its units are those of the objective that decides: where the whole interval of some gain is below what is promised,
-    the lowest of these; else the one with the lowest lower end. So a promise passes only when every gain has its whole
-    interval at what is promised or above (an intersection-union test), and fails when some gain has it below.
+    Each gain is judged by itself, and the worst outcome decides. A promise passes only when every gain has its whole
+    interval at what is promised or above (an intersection-union test, which needs no adjustment). It fails when some
+    gain has it below even at the level that is left to each objective, 1 - (1 - level) / k with k objectives: a model
+    that is worse in none is called worse no more often than with one objective. The value is that of the objective that
+    decides, less its own ``least``; the units are its units.
 
     Attributes
     ----------
@@ -89,8 +92,8 @@ class ParetoEvaluation:
         own units. They are reported and decide nothing.
     least : float
         What is promised of every gain.
-    confidence_level : float
-        Of the interval of each gain.
+    confidence_level : float or None
+        Of the interval of each gain; ``None`` decides by the values alone.
     n_resamples : int
         Of the bootstrap that says how probable dominance is.
     seed : int
@@ -102,7 +105,7 @@ class ParetoEvaluation:
     objectives: tuple[Objective, ...]
     functions: Mapping[str, Commensuration] = dataclasses.field(default_factory=dict)
     least: float = 0.0
-    confidence_level: float = 0.95
+    confidence_level: float | None = 0.95
     n_resamples: int = 2000
     seed: int = 0
     against: str = "reference_model"
@@ -131,115 +134,116 @@ class ParetoEvaluation:
 
     def rounds(self) -> Rounds:
         """Measure every objective of both models; against a baseline of the candidate, beside itself."""
-        sides: dict[str, _Sides] = {}
+        sides: dict[str, tuple[Scores, Scores]] = {}
         for objective in self.objectives:
             if objective.evaluation is None:
-                clusters = {unit: unit for unit in objective.candidate}
-                sides[objective.name] = _Sides(objective.candidate, objective.reference, clusters)
+                sides[objective.name] = (_external(objective.candidate), _external(objective.reference))
                 continue
             candidate = yield from objective.evaluation.rounds()
             reference = candidate
             if self.against == "reference_model":
                 reference = yield from asked_of("reference_language_model", objective.evaluation.rounds())
-            sides[objective.name] = _sides(candidate, {unit.unit_id: unit.value for unit in reference.units})
+            sides[objective.name] = (candidate, reference)
         return self._scores(sides)
 
-    def beside(self, candidate: Mapping[str, Scores], stored: Mapping[str, Mapping[str, float]], /) -> Scores:
+    def beside(self, candidate: Mapping[str, Scores], stored: Mapping[str, Mapping[str, Any]], /) -> Scores:
         """Compare the measured objectives with stored ones.
 
         Parameters
         ----------
         candidate : mapping of str to Scores
             By objective.
-        stored : mapping of str to mapping of str to float
-            By objective, the values by unit.
+        stored : mapping of str to mapping
+            By objective, its entry in the baseline.
         """
-        sides = {}
-        for name, scores in candidate.items():
-            now = {unit.unit_id: unit.value for unit in scores.units}
-            then = {
-                unit: now[unit] if unit in now and abs(now[unit] - value) <= ROUNDING else value
-                for unit, value in stored[name].items()
-            }
-            sides[name] = _sides(scores, then)
-        return self._scores(sides)
+        return self._scores({name: (scores, stored_scores(scores, stored[name])) for name, scores in candidate.items()})
 
-    def _scores(self, sides: Mapping[str, _Sides]) -> Scores:
-        gains: dict[str, Estimate] = {}
-        means = np.empty((2, len(self.objectives)))
-        for index, objective in enumerate(self.objectives):
-            one = sides[objective.name]
-            _check_units(objective, one)
-            sign = _sign(objective)
-            ids = list(one.candidate)
-            ours, other = (np.array([sign * side[unit] for unit in ids]) for side in (one.candidate, one.reference))
-            means[:, index] = ours.mean(), other.mean()
-            gains[objective.name] = compare_paired(
-                ours, other, clusters=[one.clusters[unit] for unit in ids], confidence_level=self.confidence_level
-            )
-        names = list(gains)
-        worse = [name for name in names if gains[name].high < self.least]
-        deciding = min(worse, key=lambda name: gains[name].high) if worse else min(names, key=lambda n: gains[n].low)
-        shift = 0.0
-        if self.least >= 0 and not worse and not any(gain.value > 0 for gain in gains.values()):
-            shift = NO_GAIN
-        decisive = next(one for one in self.objectives if one.name == deciding)
-        one = sides[deciding]
+    def _scores(self, sides: Mapping[str, tuple[Scores, Scores]]) -> Scores:
+        level, names = self.confidence_level, [one.name for one in self.objectives]
+        pairs = [
+            pair_objective(one.name, _sign(one), *sides[one.name], confidence_level=level) for one in self.objectives
+        ]
+        bounds = [self.least + one.least for one in self.objectives]
+        p_values = worse_p_values([pair.gain for pair in pairs], bounds)
+        tested = [
+            _shifted(adjusted_for(pair.gain, len(pairs)), -one.least)
+            for one, pair in zip(self.objectives, pairs, strict=True)
+        ]
+        gate = Gate(at_least=self.least, confidence_level=level)
+        outcomes = [decide(gate, one).outcome for one in tested]
+        place = _deciding(outcomes, tested, p_values)
+        deciding, decisive = self.objectives[place], pairs[place]
+        means = np.array([pair.values for pair in pairs]).T
+        is_better = bool(is_pareto_improvement(means[0], means[1]))
+        alike = self.least >= 0 and all(pair.gain.value == 0.0 for pair in pairs)
+        shift = NO_GAIN if alike else 0.0
+        warnings = []
+        if alike:
+            warnings.append("no objective is better than the reference's: the two are alike")
+        elif outcomes[place] is Outcome.PASSED and not is_better:
+            worse = [
+                f"{name} by {-pair.gain.value:.3g}"
+                for name, pair in zip(names, pairs, strict=True)
+                if pair.gain.value < 0
+            ]
+            said = f"worse in {', '.join(worse)}" if worse else "better in nothing"
+            warnings.append(f"the promise bears it, but this is no Pareto improvement: {said}")
+        there = {unit.unit_id: unit for unit in sides[deciding.name][0].units}
         units = tuple(
             UnitScore(
-                unit,
-                one.clusters[unit],
-                _sign(decisive) * (value - one.reference[unit]) + shift,
-                details={"objective": deciding},
+                unit, cluster, float(gain) - deciding.least + shift, text=there[unit].text,
+                details={"objective": deciding.name},
             )
-            for unit, value in one.candidate.items()
-        )
-        drawn = self._resampled(sides)
+            for unit, cluster, gain in zip(
+                decisive.unit_ids, decisive.clusters, decisive.ours - decisive.theirs, strict=True
+            )
+        )  # fmt: skip
+        drawn = self._resampled(pairs)
         differences = drawn[0] - drawn[1]
         dominates = (differences >= 0).all(axis=1) & (differences > 0).any(axis=1)
         details = {
             "against": self.against,
             "objectives": [
-                {"name": one.name, "direction": one.direction, "candidate": _sign(one) * float(means[0, i]),
-                 "reference": _sign(one) * float(means[1, i]), "gain": gains[one.name].value,
-                 "low": gains[one.name].low, "high": gains[one.name].high, "n": gains[one.name].n}
-                for i, one in enumerate(self.objectives)
+                {"name": one.name, "direction": one.direction, "candidate": _sign(one) * pair.values[0],
+                 "reference": _sign(one) * pair.values[1], "gain": pair.gain.value, "low": _known(pair.gain.low),
+                 "high": _known(pair.gain.high), "n": pair.gain.n, "n_missing": pair.gain.n_missing,
+                 "least": one.least, "p_worse": None if level is None else p_value, "outcome": outcome.value}
+                for one, pair, p_value, outcome in zip(self.objectives, pairs, p_values, outcomes, strict=True)
             ],
-            "deciding": deciding,
-            "is_pareto_improvement": bool(is_pareto_improvement(means[0], means[1])),
-            "probability_of_dominance": float(dominates.mean()),
+            "deciding": deciding.name,
+            "is_pareto_improvement": is_better,
+            "probability_of_dominance": float(is_better if level is None else dominates.mean()),
             "functions": dict(self._commensurated(means, drawn)),
         }  # fmt: skip
-        warnings = ("no objective is better than the reference's: the two are alike",) if shift else ()
         return Scores(
             "pareto_improvement",
             units,
-            warnings=warnings,
-            witness=Witness(deciding, gains[deciding].value, "the objective that decides"),
+            warnings=tuple(warnings),
+            witness=Witness(deciding.name, decisive.gain.value, "the objective that decides"),
             details=details,
+            estimate=_shifted(tested[place], shift),
+            differences=True,
         )
 
-    def _resampled(self, sides: Mapping[str, _Sides]) -> FloatArray:
-        """Return the means under a paired cluster bootstrap, shape (2, n_resamples, n_objectives); more is better.
+    def _resampled(self, pairs: Sequence[PairedObjective]) -> FloatArray:
+        """Return the values under a paired cluster bootstrap, shape (2, n_resamples, n_objectives); more is better.
 
-        What several objectives share, such as the questions, is drawn for all of them at once.
+        What several objectives share, such as the questions, is drawn for all of them at once. What units do not show
+        of a gain is drawn beside them, from a normal distribution.
         """
         rng = np.random.default_rng(self.seed)
         known = {
-            cluster: place
-            for place, cluster in enumerate(dict.fromkeys(c for one in sides.values() for c in one.clusters.values()))
+            cluster: place for place, cluster in enumerate(dict.fromkeys(c for pair in pairs for c in pair.clusters))
         }
         n = len(known)
-        sums = np.zeros((2, len(self.objectives), n))
-        counts = np.zeros((len(self.objectives), n))
-        for row, objective in enumerate(self.objectives):
-            one, sign = sides[objective.name], _sign(objective)
-            for unit, cluster in one.clusters.items():
-                place = known[cluster]
-                sums[0, row, place] += sign * one.candidate[unit]
-                sums[1, row, place] += sign * one.reference[unit]
-                counts[row, place] += 1
-        result = np.empty((2, self.n_resamples, len(self.objectives)))
+        sums = np.zeros((2, len(pairs), n))
+        counts = np.zeros((len(pairs), n))
+        for row, pair in enumerate(pairs):
+            places = np.array([known[cluster] for cluster in pair.clusters])[pair.known]
+            np.add.at(sums[0, row], places, pair.ours[pair.known])
+            np.add.at(sums[1, row], places, pair.theirs[pair.known])
+            np.add.at(counts[row], places, 1)
+        result = np.empty((2, self.n_resamples, len(pairs)))
         for start in range(0, self.n_resamples, CHUNK):
             stop = min(start + CHUNK, self.n_resamples)
             drawn = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(start, stop)])
@@ -248,16 +252,26 @@ class ParetoEvaluation:
             result[:, start:stop] = np.divide(
                 drawn @ sums.transpose(0, 2, 1), size, out=np.zeros((2, *size.shape)), where=size > 0
             )
+        for row, pair in enumerate(pairs):
+            error = math.sqrt(pair.beyond)
+            if not pair.is_mean:
+                # No mean of units, so that drawing units says nothing of it.
+                result[:, :, row] = np.array(pair.values)[:, None]
+                error = pair.gain.standard_error
+            if error > 0:
+                result[0, :, row] += rng.normal(scale=error, size=self.n_resamples)
         return result
 
     def _commensurated(self, means: FloatArray, drawn: FloatArray) -> Iterator[tuple[str, dict[str, float]]]:
         """Yield each function with its value for both models, and the gain with its interval."""
-        tail = 0.5 - self.confidence_level / 2
+        level = self.confidence_level
         for name, function in self.functions.items():
             value = self._function(name, function)
             ours, other = (float(value(row)) for row in means)
-            gains = np.array([value(one) - value(two) for one, two in zip(drawn[0], drawn[1], strict=True)])
-            low, high = np.quantile(gains, [tail, 1.0 - tail])
+            low = high = ours - other
+            if level is not None:
+                gains = np.array([value(one) - value(two) for one, two in zip(drawn[0], drawn[1], strict=True)])
+                low, high = np.quantile(gains, [0.5 - level / 2, 0.5 + level / 2])
             yield (
                 name,
                 {
@@ -287,23 +301,30 @@ class ParetoEvaluation:
         return of
 
 
-def _sides(candidate: Scores, reference: Mapping[str, float]) -> _Sides:
-    return _Sides(
-        {unit.unit_id: unit.value for unit in candidate.units},
-        reference,
-        {unit.unit_id: unit.cluster for unit in candidate.units},
+def _external(scores: Mapping[str, float]) -> Scores:
+    return Scores("objective", tuple(UnitScore(unit, unit, value) for unit, value in scores.items()))
+
+
+def _deciding(outcomes: Sequence[Outcome], tested: Sequence[Estimate], p_values: Sequence[float]) -> int:
+    """Return the place of the objective that decides: of those with the worst outcome, the one that is surest of it."""
+    worst = max(outcomes, key=SEVERITY.index)
+    places = [place for place, outcome in enumerate(outcomes) if outcome is worst]
+    if worst is Outcome.FAILED:
+        return min(places, key=lambda place: (p_values[place], tested[place].high))
+    return min(places, key=lambda place: -math.inf if math.isnan(tested[place].low) else tested[place].low)
+
+
+def _shifted(estimate: Estimate, by: float, /) -> Estimate:
+    """Return an estimate of a value that is another by so much."""
+    return (
+        dataclasses.replace(estimate, value=estimate.value + by, low=estimate.low + by, high=estimate.high + by)
+        if by
+        else estimate
     )
 
 
-def _check_units(objective: Objective, one: _Sides) -> None:
-    if set(one.candidate) == set(one.reference) and one.candidate:
-        return
-    only = sorted(set(one.candidate) ^ set(one.reference))
-    raise DatasetError(
-        f"The objective {objective.name!r} has other units for the model than for the reference"
-        f"{f' ({only[0]!r} and {len(only) - 1} more)' if only else ''}: they cannot be paired. "
-        "Give scores of the same units for both."
-    )
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _sign(objective: Objective) -> float:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
-from pytest_pluralism.core.estimation.crossed import estimate_scores
+from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.crossed import compare_crossed, estimate_scores
+from pytest_pluralism.core.estimation.intervals import DIFFERENCES
 from pytest_pluralism.core.metrics import hypervolume
-from pytest_pluralism.core.records import Answer, Gate, Outcome, Scores, UnitScore
-from pytest_pluralism.core.verdict import decide
+from pytest_pluralism.core.records import Answer, Crossed, Estimate, Gate, Outcome, Scores, UnitScore
+from pytest_pluralism.core.verdict import decide, failure_p_value
 from pytest_pluralism.datasets.steering_trade_offs import load_trade_offs
 from pytest_pluralism.evaluation.distributional import AskSettings
 from pytest_pluralism.evaluation.multi_objective import (
@@ -334,6 +336,182 @@ def test_dominance_against_a_normal_approximation():
     scores, _ = pareto(first, second)
     expected = math.prod(norm.cdf(x.mean() / (x.std(ddof=1) / 20)) for x in (one, two))
     assert scores.details["probability_of_dominance"] == pytest.approx(expected, abs=0.04)
+
+
+def test_no_objective_is_called_worse_by_chance_more_often_with_ten_than_with_one():
+    """With all true gains 0, unadjusted intervals fail one promise in five (measured); adjusted ones 2.5 % at most."""
+    rng, n, zeros = np.random.default_rng(3), 60, np.zeros(60)
+    names = [f"o{k}" for k in range(10)]
+    found = [
+        pareto(*(external(name, rng.normal(size=n), zeros) for name in names), n_resamples=2)[1] for _ in range(100)
+    ]
+    assert found.count(Outcome.FAILED) <= 8
+    assert found.count(Outcome.PASSED) == 0
+
+
+def test_failures_are_adjusted_for_the_number_of_objectives_and_passes_are_not():
+    rng = np.random.default_rng(9)
+    noise = rng.normal(size=60)
+    noise = (noise - noise.mean()) / noise.std(ddof=1) * math.sqrt(60)
+    # Two and a quarter standard errors below 0, and many objectives that gain.
+    below, above = external("below", noise - 2.25, np.zeros(60)), external("above", noise + 2.25, np.zeros(60))
+    good = [external(f"good{k}", BASE + 0.5 + 0.01 * noise, BASE) for k in range(4)]
+    scores, outcome = pareto(below, good[0])
+    assert outcome is Outcome.INCONCLUSIVE
+    assert scores.details["deciding"] == "below"
+    assert scores.details["objectives"][0]["high"] < 0
+    assert scores.details["objectives"][0]["p_worse"] == pytest.approx(2 * 0.02, abs=0.012)
+    assert pareto(above, *good)[1] is Outcome.PASSED
+    # What the gates of a run are adjusted by is the p-value of the objective times their number, or more.
+    worse = external("worse", noise - 4.0, np.zeros(60))
+    scores, outcome = pareto(worse, *good)
+    assert outcome is Outcome.FAILED
+    p_value = failure_p_value(Gate(at_least=0.0), estimate_scores(scores))
+    assert 5e-4 < scores.details["objectives"][0]["p_worse"] <= p_value < 0.025
+
+
+def test_of_several_that_are_worse_the_surest_decides():
+    sure, unsure = external("sure", BASE - 0.1 + NOISE[0], BASE), external("unsure", BASE - 0.4 + 20 * NOISE[1], BASE)
+    scores, outcome = pareto(unsure, sure)
+    assert outcome is Outcome.FAILED
+    assert scores.details["deciding"] == "sure"
+
+
+def test_by_values_alone_a_loss_is_no_improvement():
+    scores, _ = pareto(external("a", [0.0, -0.008], [0, 0]), external("b", [0.05, 0.05], [0, 0]), confidence_level=None)
+    gate = Gate(at_least=0.0, confidence_level=None)
+    assert decide(gate, estimate_scores(scores, confidence_level=None)).outcome is Outcome.FAILED
+    assert scores.details["deciding"] == "a"
+    assert scores.details["probability_of_dominance"] == 0.0
+    scores, _ = pareto(external("a", [0.1, 0.0], [0, 0]), external("b", [0.1, 0.1], [0, 0]), confidence_level=None)
+    assert decide(gate, estimate_scores(scores, confidence_level=None)).outcome is Outcome.PASSED
+
+
+def test_gains_of_nought_and_one_are_no_shares():
+    """An objective that gains 1 in one unit of 40 and loses in none: the exact interval of a share starts above 0."""
+    gains = np.zeros(40)
+    gains[0] = 1.0
+    scores, outcome = pareto(external("one", gains, np.zeros(40)), external("two", BASE[:40] + 0.1, BASE[:40]))
+    estimate = estimate_scores(scores)
+    assert DIFFERENCES in estimate.method
+    assert estimate.low == compare_paired(gains, np.zeros(40)).low < 0
+    assert outcome is Outcome.INCONCLUSIVE
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """An evaluation whose scores of either model are known: first the tested one's, then the reference's."""
+
+    ours: Scores
+    theirs: Scores
+
+    def rounds(self):
+        (which,) = yield Round("answers", ("which",))
+        return self.ours if which == 0 else self.theirs
+
+
+def pareto_of(*objectives, **keywords):
+    rounds = ParetoEvaluation(objectives, n_resamples=200, **keywords).rounds()
+    asked = next(rounds)
+    try:
+        while True:
+            asked = rounds.send([0 if asked.role == "language_model" else 1])
+    except StopIteration as stop:
+        return stop.value
+
+
+def judged(values, jurors=None, **keywords):
+    units = tuple(UnitScore(f"q{i}", f"q{i}", float(v)) for i, v in enumerate(values))
+    others = tuple(UnitScore(f"j{i}", f"j{i}", float(v)) for i, v in enumerate(jurors if jurors is not None else ()))
+    return Scores("jury_welfare", units, crossed=Crossed(others) if jurors is not None else None, **keywords)
+
+
+OTHER = external("other", BASE + 0.1, BASE)
+
+
+def test_jurors_are_in_the_interval_of_their_objective():
+    """Queries agree that the model gains, jurors do not: an interval over queries alone would pass."""
+    jurors = np.array([0.9, -0.5, 0.7, -0.6, 0.4, -0.3])
+    ours, theirs = judged(BASE + 0.1 + NOISE[0], jurors), judged(BASE, np.zeros(6))
+    scores = pareto_of(Objective("jury", "higher", Known(ours, theirs)), OTHER)
+    row = scores.details["objectives"][0]
+    expected = compare_crossed(BASE + 0.1 + NOISE[0], BASE, jurors, np.zeros(6))
+    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+    assert decide(Gate(at_least=0.0), estimate_scores(scores)).outcome is Outcome.INCONCLUSIVE
+    # The bootstrap draws jurors, too: 0.1 with a standard error of 0.26 is above 0 two times in three.
+    assert scores.details["probability_of_dominance"] == pytest.approx(0.65, abs=0.1)
+    lower = pareto_of(Objective("jury", "lower", Known(theirs, ours)), OTHER).details["objectives"][0]
+    assert (lower["low"], lower["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_what_units_do_not_show_is_in_the_interval():
+    ours, theirs = judged(BASE + 0.1 + NOISE[0], extra_variance=0.03), judged(BASE, extra_variance=0.01)
+    row = pareto_of(Objective("jury", "higher", Known(ours, theirs)), OTHER).details["objectives"][0]
+    assert row["high"] - row["low"] == pytest.approx(2 * 2.0 * math.sqrt(0.04), rel=0.02)
+
+
+def test_a_value_that_is_no_mean_of_units_keeps_its_own_interval():
+    least = Estimate(0.30, 0.26, 0.36, 0.02, n=60, n_clusters=60)
+    other = Estimate(0.25, 0.22, 0.27, 0.02, n=60, n_clusters=60)
+    ours, theirs = judged(BASE + 0.1, estimate=least), judged(BASE, estimate=other)
+    row = pareto_of(Objective("jury", "higher", Known(ours, theirs)), OTHER).details["objectives"][0]
+    assert row["gain"] == pytest.approx(0.05)
+    assert row["low"] == pytest.approx(0.05 - math.hypot(0.04, 0.02))
+    assert row["high"] == pytest.approx(0.05 + math.hypot(0.06, 0.03))
+
+
+def test_the_same_estimated_jurors_on_the_same_texts_are_no_uncertainty():
+    same = judged(BASE, np.linspace(0, 1, 6), extra_variance=0.1)
+    scores = pareto_of(Objective("jury", "higher", Known(same, same)), OTHER)
+    assert decide(Gate(at_least=0.0), estimate_scores(scores)).outcome is Outcome.PASSED
+
+
+def test_units_without_a_score_leave_a_promise_open():
+    values = np.where(np.arange(60) == 7, np.nan, BASE + 0.1 + NOISE[0])
+    objective = Objective("jury", "higher", Known(judged(values), judged(BASE)))
+    scores = pareto_of(objective, external("other", BASE + 0.01, BASE))
+    verdict = decide(Gate(at_least=0.0), estimate_scores(scores))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reason == "1 of 60 units have no score"
+    assert (scores.details["deciding"], scores.details["objectives"][0]["n_missing"]) == ("jury", 1)
+    nothing = Objective("jury", "higher", Known(judged(BASE * np.nan), judged(BASE)))
+    with pytest.raises(DatasetError, match="'jury' has no unit with a score of both models"):
+        pareto_of(nothing, OTHER)
+
+
+def test_a_constant_gain_in_few_units_is_not_believed_beside_others():
+    """The gain of "few" has the higher lower end, so that it would never decide by that."""
+    few = external("few", [0.6] * 5, [0.5] * 5)
+    scores, outcome = pareto(few, external("many", BASE + 0.05 + NOISE[0], BASE))
+    assert outcome is Outcome.INCONCLUSIVE
+    assert scores.details["deciding"] == "few"
+
+
+def test_each_objective_may_have_a_promise_of_its_own():
+    loss = external("loss", BASE - 0.015 + NOISE[0] / 4, BASE)
+    gain = external("gain", BASE + 0.1 + NOISE[1], BASE)
+    assert pareto(loss, gain)[1] is Outcome.FAILED
+    borne = dataclasses.replace(loss, least=-0.05)
+    scores, outcome = pareto(borne, gain)
+    assert outcome is Outcome.PASSED
+    assert scores.details["objectives"][0]["least"] == -0.05
+    assert "no Pareto improvement: worse in loss by 0.01" in scores.warnings[0]
+    # The value is what is left of the bound; the table has the gain itself.
+    assert estimate_scores(scores).value == pytest.approx(scores.details["objectives"][0]["gain"] + 0.05)
+    assert np.mean([unit.value for unit in scores.units]) == pytest.approx(estimate_scores(scores).value)
+    assert pareto(loss, dataclasses.replace(gain, least=0.2), least=-0.1)[1] is Outcome.INCONCLUSIVE
+    assert pareto(loss, dataclasses.replace(gain, least=0.3), least=-0.1)[1] is Outcome.FAILED
+
+
+def test_a_pass_that_is_no_pareto_improvement_is_told():
+    worse = [external(name, BASE - 0.015 + NOISE[0] / 20, BASE) for name in ("one", "two")]
+    scores, outcome = pareto(*worse, least=-0.02)
+    assert outcome is Outcome.PASSED
+    assert re.search("no Pareto improvement: worse in one by 0.01.*, two by 0.01", scores.warnings[0])
+    same = [external(name, BASE, BASE) for name in ("one", "two")]
+    scores, outcome = pareto(*same, least=-0.02)
+    assert outcome is Outcome.PASSED
+    assert "better in nothing" in scores.warnings[0]
 
 
 def test_mistakes():
