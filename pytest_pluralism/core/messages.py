@@ -11,6 +11,7 @@ from typing import Any
 from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore, Verdict
 
 __all__ = [
+    "gained_over",
     "gate_words",
     "harmless",
     "headline",
