@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -80,6 +81,42 @@ STEERED = "steered:"
 MANY_ATTRIBUTES = 24
 
 
+def check_steering(contexts: Any, over: Any, checks: Any, /, *, known_checks: Sequence[str]) -> None:
+    """Refuse contexts, a comparison or checks that are none.
+
+    Raises
+    ------
+    InvalidParameterError
+        If one of them is wrong.
+    """
+    function = "steering_faithfulness"
+    if not isinstance(contexts, (list, tuple)) or not contexts or not all(isinstance(name, str) for name in contexts):
+        raise invalid_parameter("context", function, "the name of a context, or several", repr(contexts))
+    if len(set(contexts)) < len(contexts):
+        raise invalid_parameter("context", function, "without repetitions", repr(contexts))
+    if over is not None and not isinstance(over, str):
+        must = f"'{UNSTEERED}', '{PLACEBO}' or the name of an attribute"
+        raise invalid_parameter("over", function, must, repr(over))
+    must = "some of " + ", ".join(map(repr, known_checks))
+    if not isinstance(checks, (list, tuple)):
+        raise invalid_parameter("checks", function, must, repr(checks))
+    for check in checks:
+        if check not in known_checks:
+            raise invalid_parameter("checks", function, must, repr(check))
+
+
+def check_most_units(most: Any, /) -> None:
+    """Refuse what is no number of units.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is neither a whole number from 2 nor ``None``.
+    """
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 2):
+        raise invalid_parameter("most_units", "steering_faithfulness", "a whole number from 2, or None", repr(most))
+
+
 @dataclass(frozen=True)
 class SteeringSettings:
     """How a model is steered, and what its answers are scored and compared by.
@@ -113,18 +150,8 @@ class SteeringSettings:
         for name, value, known in (("across", self.across, ACROSS), ("score", self.score, SCORES)):
             if value not in known:
                 raise invalid_parameter(name, function, "one of " + ", ".join(map(repr, known)), repr(value))
-        if not self.contexts or not all(isinstance(name, str) for name in self.contexts):
-            raise invalid_parameter("context", function, "the name of a context, or several", repr(self.contexts))
-        if len(set(self.contexts)) < len(self.contexts):
-            raise invalid_parameter("context", function, "without repetitions", repr(self.contexts))
-        for check in self.checks:
-            if check not in CHECKS:
-                must = "some of " + ", ".join(map(repr, CHECKS))
-                raise invalid_parameter("checks", function, must, repr(check))
-        if self.most_units is not None and (
-            isinstance(self.most_units, bool) or not isinstance(self.most_units, int) or self.most_units < 2
-        ):
-            raise invalid_parameter("most_units", function, "a whole number from 2, or None", repr(self.most_units))
+        check_steering(self.contexts, self.over, self.checks, known_checks=CHECKS)
+        check_most_units(self.most_units)
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
@@ -172,10 +199,28 @@ class SteerableEvaluation:
             raise InvalidParameterError(f"{self.steering.name} holds {holds}, and no answers to choose from.")
         for name in self.settings.contexts:
             self.steering.template(name)
-        if self.settings.over not in (None, UNSTEERED, PLACEBO):
-            self.steering.attribute(str(self.settings.over))
+        other = other_attribute(self.steering, self.settings.over, self.attribute)
         if self.settings.over == PLACEBO and not self._has_words():
             raise InvalidParameterError("over='placebo' needs a context in words: there is no model of a placebo.")
+        self._refuse_unlike_contexts()
+        if other is not None and self._shows_any():
+            # Found now, not when the model has been loaded.
+            self.steering.rows(other)
+
+    def _refuse_unlike_contexts(self) -> None:
+        """Refuse the best of several contexts over what has fewer: it gains where nothing steers."""
+        settings = self.settings
+        if settings.across == "mean" or len(settings.contexts) < 2 or settings.over not in (UNSTEERED, PLACEBO):
+            return
+        words = sum(self.steering.template(name).place != "model" for name in settings.contexts)
+        if settings.over == PLACEBO and words == len(settings.contexts):
+            return
+        has = "one answer" if settings.over == UNSTEERED else f"{words} context{'s' * (words != 1)}"
+        raise InvalidParameterError(
+            f"across={settings.across!r} takes the best of {len(settings.contexts)} contexts, and what over="
+            f"{settings.over!r} compares it with has {has}: it would gain where nothing steers. Use across='mean', or "
+            "over='placebo' with contexts in words, which the placebos have too."
+        )
 
     def rounds(self) -> Rounds:
         """Ask from all sides at once, and score it."""
@@ -207,7 +252,10 @@ class SteerableEvaluation:
             self.steering.rows(found)
             return (found,)
         known = set(self.steering.survey.populations)
-        return tuple(one for one in self.steering.attributes if one.population in known)
+        # What the others must exceed is not compared with itself.
+        return tuple(
+            one for one in self.steering.attributes if one.population in known and one.name != self.settings.over
+        )
 
     def units(self) -> dict[str, tuple[AnswerDistribution, ...]]:
         """Return for each attribute the answers that it is compared with."""
@@ -253,6 +301,9 @@ class SteerableEvaluation:
         if attribute.opposite and attribute.opposite in self.steering.names:
             opposite = self.steering.attribute(attribute.opposite)
             others += [opposite] if opposite not in others else []
+        if self._shows_any():
+            # A mere part of intersections has no answers to show.
+            others = [one for one in others if one.population in self.steering.survey.populations]
         return others
 
     def _side(self, side: str) -> Attribute | None:
@@ -283,6 +334,9 @@ class SteerableEvaluation:
         """Whether some context puts the attribute into words, as there is no model of a placebo."""
         return any(self.steering.template(name).place != "model" for name in self.settings.contexts)
 
+    def _shows_any(self) -> bool:
+        return any(self._shows_answers(name) for name in self.settings.contexts)
+
     def _shows_answers(self, context: str) -> bool:
         return bool(context) and self.steering.template(context).place == "examples"
 
@@ -311,8 +365,18 @@ class SteerableEvaluation:
         if attribute not in PLACEBOS:
             return self.steering.rows(attribute)
         survey = self.steering.survey
-        name = survey.default_population or survey.populations[0]
-        return tuple(row for row in survey.distributions if row.population == name)
+        if survey.default_population is not None:
+            return tuple(row for row in survey.distributions if row.population == survey.default_population)
+        # Nobody says who everybody is, so each attribute counts alike.
+        known = dict.fromkeys(one.population for one in self.steering.attributes)
+        by_question: dict[str, list[tuple[float, ...]]] = {}
+        for row in survey.distributions:
+            if row.population in known:
+                by_question.setdefault(row.question_id, []).append(row.probabilities)
+        return tuple(
+            AnswerDistribution(name, "everybody", tuple(float(p) for p in np.mean(each, axis=0)))
+            for name, each in by_question.items()
+        )
 
     # ---------------------------------------------------------------------------------------------- what it means
 
@@ -444,12 +508,12 @@ class SteerableEvaluation:
                 f"({movement['steered']:.3f}): what moves them is being addressed, not who is named"
             )
         for family in details.get("confusion", ()):
-            if family["diagonal_dominance"] < 1.0:
-                lost = [
-                    f"{name} (better: {family['attributes'][int(np.argmax(row))]})"
-                    for name, row, regret in zip(family["groups"], family["scores"], family["regret"], strict=True)
-                    if regret > 0
-                ]
+            lost = [
+                f"{name} (better: {family['attributes'][int(np.argmax(row))]})"
+                for name, row, ends in zip(family["groups"], family["scores"], family["regret_interval"], strict=True)
+                if ends is not None and ends[0] > 0
+            ]
+            if lost:
                 yield f"another steering fits better than their own: {', '.join(lost[:4])}"
         for pair in details.get("opposite", ()):
             if pair["contrast"] <= 0:
@@ -637,12 +701,10 @@ class _Board:
             ]
             if not shared:
                 continue
-            scores = np.array(
-                [
-                    [self.of(side.name, [rows[group.name][q] for q in shared]).mean() for side in family]
-                    for group in groups
-                ]
+            each = np.array(
+                [[self.of(side.name, [rows[group.name][q] for q in shared]) for side in family] for group in groups]
             )
+            scores = each.mean(axis=2)
             table = {
                 "category": attribute.category,
                 "groups": [one.name for one in groups],
@@ -650,7 +712,10 @@ class _Board:
                 "n_questions": len(shared),
                 "scores": scores.tolist(),
             }
-            own = np.array([scores[i, family.index(group)] for i, group in enumerate(groups)])
+            own_places = [family.index(group) for group in groups]
+            own = np.array([scores[i, place] for i, place in enumerate(own_places)])
+            clusters = [self.questions[q].cluster or q for q in shared]
+            table["regret_interval"] = regret_intervals(each, own_places, clusters)
             if len(groups) == len(family):
                 table["diagonal_dominance"] = float(diagonal_dominance(scores))
                 table["regret"] = trade_off_regret(scores).tolist()
@@ -805,6 +870,49 @@ class _Board:
 
     def _same_options(self) -> bool:
         return len({question.options for question in self.questions.values()}) == 1
+
+
+def other_attribute(steering: SteeringSet, over: str | None, attribute: str | None, /) -> Attribute | None:
+    """Return the attribute that ``over`` names, if it names one.
+
+    Raises
+    ------
+    DatasetError
+        If it is unknown.
+    InvalidParameterError
+        If it is the attribute itself.
+    """
+    if over in (None, UNSTEERED, PLACEBO):
+        return None
+    if over == attribute:
+        raise InvalidParameterError(
+            f"over={over!r} is the attribute itself, and the difference always 0. Name another attribute, "
+            f"'{UNSTEERED}' or '{PLACEBO}'."
+        )
+    return steering.attribute(str(over))
+
+
+def regret_intervals(each: np.ndarray, own: Sequence[int], clusters: Sequence[str], /) -> list[list[float] | None]:
+    """Return for each group the paired interval of what its best steering has over its own; ``None`` if that is best.
+
+    Parameters
+    ----------
+    each : ndarray, shape (n_groups, n_steerings, n_questions)
+        Scores, higher is better.
+    own : sequence of int, shape (n_groups,)
+        Which steering is the group's own.
+    clusters : sequence of str, shape (n_questions,)
+        What makes questions dependent.
+    """
+    result: list[list[float] | None] = []
+    for scores, place in zip(each, own, strict=True):
+        best = int(scores.mean(axis=1).argmax())
+        interval = None
+        if scores[best].mean() > scores[place].mean() and len(set(clusters)) > 1:
+            found = compare_paired(scores[best], scores[place], clusters=clusters)
+            interval = [found.low, found.high] if math.isfinite(found.low) and math.isfinite(found.high) else None
+        result.append(interval)
+    return result
 
 
 def steered_role(attribute: Attribute, /) -> str:

@@ -18,7 +18,6 @@ from pytest_pluralism.evaluation.protocols import FIXED
 from pytest_pluralism.evaluation.steerable import (
     CHECKS,
     MANY_ATTRIBUTES,
-    PLACEBO,
     UNSTEERED,
     SteerableEvaluation,
     SteeringSettings,
@@ -65,7 +64,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     # A question that cannot be asked is found now, not when the model has been loaded.
     requests(steering.survey, asking)
     gates = []
-    for name in _attributes(steering, planning.keywords.get("attribute")):
+    for name in _attributes(steering, planning.keywords.get("attribute"), over=settings.over):
         evaluation = SteerableEvaluation(steering, asking, settings, name)
         if not evaluation.targets():
             raise InvalidParameterError(f"{steering.name}: nobody says how any of its attributes answers.")
@@ -119,12 +118,12 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
     checks = keywords.get("checks", () if labels else (UNSTEERED, "family"))
     contexts = keywords.get("context", "instruction")
     text = TextSettings(
-        contexts=(contexts,) if isinstance(contexts, str) else tuple(contexts),
+        contexts=_several(contexts),
         score=keywords.get("score", default),
         threshold=keywords.get("threshold", 0.5),
         premise=keywords.get("premise", "whole"),
         over=keywords.get("over"),
-        checks=(checks,) if isinstance(checks, str) else tuple(checks),
+        checks=_several(checks),
         writing=writing,
         n_draws=keywords.get("draws", 1),
         template=asking.template,
@@ -134,12 +133,12 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
         planning.measure = dataclasses.replace(planning.measure, lowest=-math.inf, highest=math.inf)
     known = [one.name for one in TextSteering(steering, text, labels=labels).targets()]
     wanted = keywords.get("attribute")
-    names = [None] if wanted is None else known if wanted == "all" else [wanted] if isinstance(wanted, str) else wanted
+    names: list[str | None] = [None] if wanted is None else [*known] if wanted == "all" else [*_named(wanted)]
     gates = []
     for name in names:
         if name is not None:
             steering.attribute(name)
-            if name not in known:
+            if name not in known and name != text.over:
                 lacking = "label is about a response for" if labels else "statement says what is held by"
                 raise InvalidParameterError(f"{steering.name}: no {lacking} {name!r}.")
         gates.append(
@@ -212,53 +211,52 @@ def _settings(planning: Planning, steering: SteeringSet, protocol: str) -> Steer
     if protocol == "modular_pluralism":
         default = "modular_pluralism"
     contexts = keywords.get("context", default)
-    contexts = (contexts,) if isinstance(contexts, str) else contexts
-    if not isinstance(contexts, (list, tuple)):
-        raise invalid_parameter("context", planning.measure.name, "the name of a context, or several", repr(contexts))
     checks = keywords.get("checks")
     if checks is None:
         # With thousands of values, the other sides would be asked more than the values themselves.
         checks = CHECKS if len(steering.attributes) <= MANY_ATTRIBUTES else (UNSTEERED,)
         if protocol != "sound":
             checks = (UNSTEERED,)
-    checks = (checks,) if isinstance(checks, str) else checks
-    if not isinstance(checks, (list, tuple)):
-        raise invalid_parameter("checks", planning.measure.name, "some of " + ", ".join(CHECKS), repr(checks))
-    over = keywords.get("over")
-    if over is not None and not isinstance(over, str):
-        must = f"'{UNSTEERED}', '{PLACEBO}' or the name of an attribute"
-        raise invalid_parameter("over", planning.measure.name, must, repr(over))
     score = keywords.get("score", "mode" if steering.kind == "choice" or protocol != "sound" else "js")
     if steering.kind == "choice" and score in ("js", "wasserstein"):
         raise InvalidParameterError(
             f"score={score!r} compares distributions, and {steering.name} has one right answer each. "
             "Use score='mode' (whether the likeliest answer is right) or 'probability'."
         )
-    try:
-        return SteeringSettings(
-            contexts=tuple(contexts),
-            across=keywords.get("across", "mean"),
-            score=score,
-            over=over,
-            checks=tuple(checks),
-            most_units=keywords.get("most_units"),
-        )
-    except TypeError as error:
-        raise invalid_parameter("context", planning.measure.name, "the name of a context", repr(contexts)) from error
+    return SteeringSettings(
+        contexts=_several(contexts),
+        across=keywords.get("across", "mean"),
+        score=score,
+        over=keywords.get("over"),
+        checks=_several(checks),
+        most_units=keywords.get("most_units"),
+    )
 
 
-def _attributes(steering: SteeringSet, wanted: Any) -> list[str | None]:
-    if wanted is None:
-        return [None]
-    if wanted == "all":
-        known = set(steering.survey.populations)
-        return [one.name for one in steering.attributes if one.population in known]
+def _several(given: Any) -> Any:
+    """Return one name as several; what is no list of names is refused by the settings."""
+    return (given,) if isinstance(given, str) else tuple(given) if isinstance(given, (list, tuple)) else given
+
+
+def _named(wanted: Any) -> list[str]:
+    """Return the attributes that a marker names."""
     names = [wanted] if isinstance(wanted, str) else wanted
     must = "an attribute's name, a list of names, or 'all'"
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
         raise invalid_parameter("attribute", "steering_faithfulness", must, repr(wanted))
     if len(set(names)) < len(names):
         raise invalid_parameter("attribute", "steering_faithfulness", "without repetitions", repr(wanted))
+    return list(names)
+
+
+def _attributes(steering: SteeringSet, wanted: Any, *, over: str | None) -> list[str | None]:
+    if wanted is None:
+        return [None]
+    if wanted == "all":
+        known = set(steering.survey.populations)
+        # What the others must exceed is not compared with itself.
+        return [one.name for one in steering.attributes if one.population in known and one.name != over]
+    names = _named(wanted)
     problems = []
     for name in names:
         try:
@@ -267,4 +265,4 @@ def _attributes(steering: SteeringSet, wanted: Any) -> list[str | None]:
             problems.append(str(error))
     if problems:
         raise InvalidParameterError("\n\n".join(problems))
-    return list(names)
+    return [*names]

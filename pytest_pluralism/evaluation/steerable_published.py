@@ -18,6 +18,7 @@ from pytest_pluralism.datasets.steering import SteeringSet
 from pytest_pluralism.datasets.steering_sources import VALUE_KALEIDOSCOPE
 from pytest_pluralism.datasets.steering_templates import Attribute
 from pytest_pluralism.evaluation.rounds import Round, Rounds
+from pytest_pluralism.evaluation.steerable import check_most_units
 
 __all__ = ["KALEIDOSCOPE_LEAD", "PublishedKaleidoscope"]
 
@@ -52,6 +53,7 @@ class PublishedKaleidoscope:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_most_units(self.most_units)
         if not self.steering.source.startswith(VALUE_KALEIDOSCOPE):
             raise InvalidParameterError(
                 f"The protocol 'modular_pluralism' steers on files of Value Kaleidoscope, and {self.steering.name} is "

@@ -30,12 +30,22 @@ from pytest_pluralism.evaluation.agreement import krippendorff_alpha
 from pytest_pluralism.evaluation.contexts import steer_prompt
 from pytest_pluralism.evaluation.premises import PREMISE_FORMS, premises
 from pytest_pluralism.evaluation.rounds import Round, Rounds
-from pytest_pluralism.evaluation.steerable import MANY_ATTRIBUTES, PLACEBO, UNSTEERED
+from pytest_pluralism.evaluation.steerable import (
+    MANY_ATTRIBUTES,
+    PLACEBO,
+    UNSTEERED,
+    check_steering,
+    other_attribute,
+    regret_intervals,
+)
 
 __all__ = ["TEXT_SCORES", "TextSettings", "TextSteering"]
 
 #: How a response is scored, by name.
 TEXT_SCORES = ("entailment", "reward", "preferred", "human")
+
+#: What can be written beside the attribute, for comparison.
+TEXT_CHECKS = (UNSTEERED, "family", PLACEBO)
 
 #: How responses are written by default.
 WRITING = GenerationSettings(max_new_tokens=120, temperature=0.7)
@@ -88,10 +98,7 @@ class TextSettings:
             raise invalid_parameter("threshold", function, "a float in (0, 1)", repr(self.threshold))
         if isinstance(self.n_draws, bool) or not isinstance(self.n_draws, int) or self.n_draws < 1:
             raise invalid_parameter("draws", function, "a whole number from 1", repr(self.n_draws))
-        for check in self.checks:
-            if check not in (UNSTEERED, "family", PLACEBO):
-                must = "some of 'unsteered', 'family', 'placebo'"
-                raise invalid_parameter("checks", function, must, repr(check))
+        check_steering(self.contexts, self.over, self.checks, known_checks=TEXT_CHECKS)
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
@@ -151,8 +158,7 @@ class TextSteering:
                     f"The context {name!r} shows answers to closed questions, and these questions are open. "
                     "Use another context."
                 )
-        if self.settings.over not in (None, UNSTEERED, PLACEBO):
-            self.steering.attribute(str(self.settings.over))
+        other_attribute(self.steering, self.settings.over, self.attribute)
 
     # ------------------------------------------------------------------------------------------------ what is asked
 
@@ -160,6 +166,11 @@ class TextSteering:
         """Return the attributes that are evaluated."""
         if self.attribute is not None:
             return (self.steering.attribute(self.attribute),)
+        # What the others must exceed is not compared with itself.
+        return tuple(one for one in self._spoken_for() if one.name != self.settings.over)
+
+    def _spoken_for(self) -> tuple[Attribute, ...]:
+        """Return the attributes that something says how to judge."""
         if self.labels is not None:
             return tuple(one for one in self.steering.attributes if self.labels.questions(one.name))
         if self.steering.kind == "entailment":
@@ -169,13 +180,17 @@ class TextSteering:
 
     def statements(self) -> dict[tuple[str, str], str]:
         """Return the statement of each attribute to each question; its label where there are none."""
-        names = {one.population: one.name for one in self.steering.attributes}
+        names: dict[str, list[str]] = {}
+        for attribute in self.steering.attributes:
+            names.setdefault(attribute.population, []).append(attribute.name)
         if self.labels is not None:
             named = {one.name: one.label for one in (*self.steering.attributes, *self.targets())}
             return {(name, q): label for name, label in named.items() for q in self.labels.questions(name)}
         if self.steering.kind == "entailment":
             return {
-                (names.get(one.attribute, one.attribute), one.question_id): one.text for one in self.steering.statements
+                (name, one.question_id): one.text
+                for one in self.steering.statements
+                for name in names.get(one.attribute, [one.attribute])
             }
         questions = [question.question_id for question in self.steering.survey.questions]
         asked = {one.name: one for one in (*self.steering.attributes, *self.targets())}
@@ -242,7 +257,7 @@ class TextSteering:
         statements = self.statements()
         # Every side's responses are judged for the attributes that are evaluated.
         judged: list[tuple[tuple[str, str, str], int, str]] = []
-        named = [target.name for target in self.targets()]
+        named = [target.name for target in (self.targets() if self.attribute is not None else self._spoken_for())]
         for key, draws in texts.items():
             judged += [
                 (key, draw, name) for draw in range(len(draws)) for name in named if (name, key[2]) in statements
@@ -408,8 +423,11 @@ class TextSteering:
             ]
             if not ids:
                 continue
-            scores = np.array([[np.mean([of(s.name, g.name, q) for q in ids]) for s in family] for g in groups])
-            own = np.array([scores[row, family.index(group)] for row, group in enumerate(groups)])
+            each = np.array([[[of(s.name, g.name, q) for q in ids] for s in family] for g in groups])
+            scores = each.mean(axis=2)
+            places = [family.index(group) for group in groups]
+            own = np.array([scores[row, place] for row, place in enumerate(places)])
+            clusters = {one.question_id: one.cluster or one.question_id for one in self.steering.survey.questions}
             square = len(groups) == len(family)
             tables.append(
                 {
@@ -422,6 +440,7 @@ class TextSteering:
                         diagonal_dominance(scores) if square else (own >= scores.max(axis=1)).mean()
                     ),
                     "regret": (trade_off_regret(scores) if square else scores.max(axis=1) - own).tolist(),
+                    "regret_interval": regret_intervals(each, places, [clusters[q] for q in ids]),
                 }
             )
         return {"confusion": tables} if tables else {}

@@ -211,6 +211,43 @@ def test_a_model_that_reacts_to_being_addressed_at_all_is_told_apart_by_placebos
     assert np.mean([unit.value for unit in gain.units]) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_an_attribute_is_not_compared_with_itself(gss):
+    scores = run(gss, perfect(gss), over="Republican")
+    assert "Republican" not in {unit.details["attribute"] for unit in scores.units}
+    assert len(scores.units) == 25 * (len(gss.names) - 1)
+    assert min(unit.value for unit in scores.units) > 0
+    # It keeps its row among the groups.
+    table = next(one for one in scores.details["confusion"] if one["category"] == "political party")
+    assert table["groups"] == list(PARTIES)
+    with pytest.raises(InvalidParameterError, match="over='Democrat' is the attribute itself"):
+        SteerableEvaluation(gss, ASKING, SteeringSettings(over="Democrat"), "Democrat")
+
+
+def test_a_loss_that_chance_explains_is_no_warning(gss):
+    def almost(side, question):
+        # Both parties answer as Democrats do, but for noise: one of them is a hair better by chance.
+        answers = np.array(perfect(gss)("Democrat" if side == "Republican" else side, question))
+        if side in ("Democrat", "Republican"):
+            noise = 0.02 * np.random.default_rng([0, len(side), *question.question_id.encode()]).random()
+            answers = (1 - noise) * answers + noise / len(answers)
+        return list(answers)
+
+    scores = run(gss, almost, "Democrat")
+    (table,) = scores.details["confusion"]
+    (ends,), (regret,) = table["regret_interval"], table["regret"]
+    assert regret > 0 > ends[0]
+    assert not any("another steering" in text for text in scores.warnings)
+
+    def swapped(side, question):
+        return perfect(gss)({"Democrat": "Republican", "Republican": "Democrat"}.get(side, side), question)
+
+    scores = run(gss, swapped, "Democrat")
+    (table,) = scores.details["confusion"]
+    (ends,), (regret,) = table["regret_interval"], table["regret"]
+    assert 0 < ends[0] <= regret <= ends[1]
+    assert run(gss, perfect(gss), "Democrat").details["confusion"][0]["regret_interval"] == [None]
+
+
 def test_parties_that_are_swapped_lose_the_diagonal(gss):
     swapped = {"Democrat": "Republican", "Republican": "Democrat"}
 
@@ -317,6 +354,39 @@ def test_several_contexts_are_put_together_as_asked(gss):
     assert not any("maximum of noisy numbers" in warning for warning in mean.warnings)
 
 
+@pytest.mark.parametrize("across", ["best_per_question", "best_per_group"])
+def test_the_best_of_several_contexts_is_compared_with_as_many(gss, across):
+    several = {"contexts": ("instruction", "portrait"), "across": across}
+    with pytest.raises(InvalidParameterError, match="one answer: it would gain where nothing steers"):
+        SteerableEvaluation(gss, ASKING, SteeringSettings(**several, over="unsteered"))
+    for over in (None, "placebo", "Democrat"):
+        SteerableEvaluation(gss, ASKING, SteeringSettings(**several, over=over))
+    SteerableEvaluation(gss, ASKING, SteeringSettings(contexts=("portrait",), across=across, over="unsteered"))
+    mixed = {"contexts": ("instruction", "model"), "across": across}
+    with pytest.raises(InvalidParameterError, match="over='placebo' compares it with has 1 context:"):
+        SteerableEvaluation(gss, ASKING, SteeringSettings(**mixed, over="placebo"))
+
+
+def test_the_examples_of_a_placebo_are_everybodys(tmp_path):
+    rows = [{"attribute": name, "category": "part"} for name in ("North", "South", "Hills")]
+    rows.append({"attribute": "North Hills", "parts": ["North", "Hills"], "category": "part"})
+    for n in range(8):
+        shares = {"North": [0.9, 0.1], "South": [0.1, 0.9], "North Hills": [0.5, 0.5]}
+        given = [{"population": name, "probabilities": shares[name]} for name in shares]
+        rows.append({"question_id": f"q{n}", "question": f"Law {n}?", "options": ["Yes", "No"], "distributions": given})
+    path = tmp_path / "parts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    steering = load_steering(str(path))
+    evaluation = SteerableEvaluation(steering, ASKING, SteeringSettings(contexts=("examples",)), "North")
+    shown = evaluation._shown_rows(PLACEBOS[0])
+    assert [row.question_id for row in shown] == [f"q{n}" for n in range(8)]
+    assert all(row.probabilities == pytest.approx((0.5, 0.5)) for row in shown)
+    # The hills are a mere part, and have no answers that could be shown.
+    assert len(next(evaluation.rounds()).requests) > 0
+    with pytest.raises(DatasetError, match="nobody says how 'Hills' answers"):
+        SteerableEvaluation(steering, ASKING, SteeringSettings(contexts=("examples",), over="Hills"), "North")
+
+
 def test_every_named_context_asks(gss):
     for name in ("question_answer", "biography", "system", "examples", "opinionqa:qa", "opinionqa:bio"):
         evaluation = SteerableEvaluation(gss, ASKING, SteeringSettings(contexts=(name,)), "Democrat")
@@ -403,6 +473,9 @@ def test_choices_are_classified(choices):
         ({"contexts": ()}, "'context'"),
         ({"contexts": ("portrait", "portrait")}, "without repetitions"),
         ({"checks": ("placebos",)}, "'checks'"),
+        ({"checks": 5}, "'checks'"),
+        ({"contexts": 5}, "'context'"),
+        ({"over": 5}, "'over'"),
         ({"most_units": 1}, "'most_units'"),
         ({"most_units": True}, "'most_units'"),
     ],

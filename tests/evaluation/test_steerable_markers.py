@@ -304,6 +304,13 @@ def test_the_fixture_gives_the_model(writers):
         ('"statements.jsonl", attribute="Demcrat", at_least=0.1', "*Nearest: 'Democrat'*"),
         ('"party_values.jsonl", score="entailment", at_least=0.1', "*no statements that a response could entail*"),
         ('"statements.jsonl", max_new_tokens=0, at_least=0.1', "*'max_new_tokens'*"),
+        ('"statements.jsonl", context=[], at_least=0.1', "*'context'*"),
+        ('"statements.jsonl", context=5, at_least=0.1', "*'context'*"),
+        ('"statements.jsonl", checks=5, at_least=0.1', "*'checks'*"),
+        ('"statements.jsonl", attribute=5, at_least=0.1', "*'attribute'*"),
+        ('"statements.jsonl", attribute="Democrat", over="Democrat", at_least=0.1', "*is the attribute itself*"),
+        ('"party_values.jsonl", attribute="Democrat", over="Democrat", at_least=0.0', "*is the attribute itself*"),
+        ('"party_values.jsonl", attribute=5, at_least=0.1', "*'attribute'*"),
     ],
 )
 def test_wrong_markers_of_texts(writers, marker, says):

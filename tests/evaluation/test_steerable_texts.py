@@ -119,6 +119,31 @@ def test_over_another_attribute(statements):
     assert scores.references["steered"] == 1.0
 
 
+def test_an_attribute_is_not_compared_with_itself(statements):
+    scores = drive(TextSteering(statements, TextSettings(over="Republican")), speak, entails)
+    assert {unit.details["attribute"] for unit in scores.units} == {"Democrat"}
+    (table,) = scores.details["confusion"]
+    assert table["groups"] == ["Democrat", "Republican"]
+    assert table["regret_interval"] == [None, None]
+    with pytest.raises(InvalidParameterError, match="is the attribute itself"):
+        TextSteering(statements, TextSettings(over="Republican"), "Republican")
+
+
+def test_two_attributes_may_speak_for_one_population(tmp_path):
+    rows = [
+        {"attribute": "members", "population": "Democrat", "who": "a Democrat"},
+        {"attribute": "voters", "population": "Democrat", "who": "a Democrat who votes"},
+        *(
+            {"question_id": f"q{n}", "question": f"What of law {n}?", "statements": {"Democrat": "It"}}
+            for n in range(3)
+        ),
+    ]
+    path = tmp_path / "two.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    scores = drive(TextSteering(load_steering(str(path))), lambda prompt, draw: "It", entails)
+    assert [unit.details["attribute"] for unit in scores.units] == ["members"] * 3 + ["voters"] * 3
+
+
 def test_two_way_models_know_no_contradiction(statements):
     scores = drive(
         TextSteering(statements, TextSettings(), "Democrat"),
@@ -212,6 +237,12 @@ def test_other_sets_have_no_published_steering(statements):
         PublishedKaleidoscope(statements)
 
 
+@pytest.mark.parametrize("most", ["abc", -5, 0, True])
+def test_a_wrong_number_of_published_rows(kaleidoscope, most):
+    with pytest.raises(InvalidParameterError, match="'most_units'"):
+        PublishedKaleidoscope(kaleidoscope, most_units=most)
+
+
 # ----------------------------------------------------------------------------------------------------------- mistakes
 
 
@@ -224,6 +255,11 @@ def test_other_sets_have_no_published_steering(statements):
         ({"threshold": 1}, "'threshold'"),
         ({"n_draws": 0}, "'draws'"),
         ({"checks": ("unrelated",)}, "'checks'"),
+        ({"checks": 5}, "'checks'"),
+        ({"contexts": ()}, "'context'"),
+        ({"contexts": 5}, "'context'"),
+        ({"contexts": ("portrait", "portrait")}, "without repetitions"),
+        ({"over": 5}, "'over'"),
     ],
 )
 def test_wrong_settings(settings, says):
