@@ -34,10 +34,15 @@ def show_leaderboard(arguments: argparse.Namespace) -> int:
     """Show a leaderboard as Markdown, or as JSON."""
     from pytest_pluralism.report.leaderboard import leaderboard_json, leaderboard_lines, read_leaderboard
 
-    functions = {}
+    functions: dict[str, tuple[float, ...]] = {}
     for text in arguments.function:
         name, _, weights = text.partition("=")
+        name = name.strip()
+        if name in functions:
+            raise UsageError(f"--function names {name!r} twice. Give each function a name of its own.")
         try:
+            if not name:
+                raise ValueError
             functions[name] = tuple(float(weight) for weight in weights.split(","))
         except ValueError:
             raise UsageError(f"--function must be NAME=WEIGHT,WEIGHT, such as equal=0.5,0.5. Got {text!r}.") from None

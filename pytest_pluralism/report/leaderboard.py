@@ -12,9 +12,13 @@ from typing import Any
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
+from pytest_pluralism.datasets.panels import is_finite_number
 from pytest_pluralism.report.reading import load_report
 
 __all__ = ["Leaderboard", "leaderboard_json", "leaderboard_lines", "leaderboard_of", "read_leaderboard"]
+
+#: The measure whose value is that of one of several objectives.
+IMPROVEMENT = "pareto_improvement"
 
 LEADERBOARD_SCHEMA = "pytest-pluralism/leaderboard/1"
 
@@ -61,35 +65,27 @@ def leaderboard_of(entries: Iterable[tuple[str, Mapping[str, Any]]], /) -> Leade
     Raises
     ------
     DatasetError
-        If fewer than two models were measured, they share no objective, or one model has two results.
+        If fewer than two models were measured, they share no objective, one model has two results for one, or a
+        verdict has another form than ours.
     """
-    found: dict[str, dict[str, tuple[float, str, str]]] = {}
+    found: dict[str, dict[_Way, float]] = {}
     for path, entry in entries:
-        estimate = entry.get("estimate")
-        if entry.get("direction") not in ("higher", "lower") or not estimate or estimate.get("value") is None:
+        read = _read(path, entry)
+        if read is None:
             continue
-        beside = (entry.get("baseline") or {}).get("name")
-        if beside and entry["key"].endswith(f" against {beside}"):
-            # The same measurement, judged against one more baseline.
-            continue
-        model = str(entry["model"].get("name"))
-        # Only what was measured on the same data in the same way can be put side by side.
-        way = json.dumps([(entry.get("dataset") or {}).get("sha256"), entry.get("settings")], sort_keys=True)
-        mine = found.setdefault(model, {})
-        new = (float(estimate["value"]), entry["direction"], way)
-        if mine.setdefault(entry["key"], new) != new:
+        model, way, value = read
+        if found.setdefault(model, {}).setdefault(way, value) != value:
             raise DatasetError(
-                f"{path}: the model {model!r} has two different results for {entry['key']!r} in these reports. "
-                "Name each run once, or give the models different names."
+                f"{path}: the model {printable(model)!r} has two different results for {printable(way.key)!r} in these "
+                "reports, measured in the same way. Name each run once, or give the models different names."
             )
     if len(found) < 2:
         raise DatasetError(
             f"These reports hold results of {len(found)} model(s), and a leaderboard needs two. Name more reports."
         )
     models = tuple(found)
-    every = dict.fromkeys(key for mine in found.values() for key in mine)
-    shared = [key for key in every if all(key in mine for mine in found.values())]
-    alike = [key for key in shared if len({found[model][key][1:] for model in models}) == 1]
+    every = dict.fromkeys(way for mine in found.values() for way in mine)
+    alike = [way for way in every if all(way in mine for mine in found.values())]
     if not alike:
         raise DatasetError(
             "These reports share no objective that was measured on the same data with the same settings. "
@@ -97,11 +93,87 @@ def leaderboard_of(entries: Iterable[tuple[str, Mapping[str, Any]]], /) -> Leade
         )
     return Leaderboard(
         models,
-        tuple(alike),
-        tuple(found[models[0]][key][1] for key in alike),
-        tuple(tuple(found[model][key][0] for key in alike) for model in models),
-        tuple(key for key in every if key not in alike),
+        tuple(_names(alike)),
+        tuple(way.direction for way in alike),
+        tuple(tuple(found[model][way] for way in alike) for model in models),
+        tuple(dict.fromkeys(way.key for way in every if way not in alike)),
     )
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What was measured and how: only what was measured on the same data in the same way can be put side by side."""
+
+    key: str
+    direction: str
+    settings: str
+
+
+def _read(path: str, entry: Any) -> tuple[str, _Way, float] | None:
+    """Return the model, what was measured of it, and the value; nothing where there is nothing to compare.
+
+    Raises
+    ------
+    DatasetError
+        If the verdict has another form than ours.
+    """
+    if not isinstance(entry, Mapping):
+        raise _wrong(path, "each verdict", "an object", entry)
+    estimate, direction = entry.get("estimate"), entry.get("direction")
+    # A promise of improvement has the value of whichever objective decided it: no measurement of its own.
+    if estimate is None or direction is None or entry.get("metric") == IMPROVEMENT:
+        return None
+    if not isinstance(estimate, Mapping):
+        raise _wrong(path, "'estimate' of a verdict", "an object", estimate)
+    if direction not in ("higher", "lower"):
+        raise _wrong(path, "'direction' of a verdict", "'higher' or 'lower'", direction)
+    key, value = entry.get("key"), estimate.get("value")
+    if not isinstance(key, str):
+        raise _wrong(path, "'key' of a verdict", "a text", key)
+    parts: dict[str, Mapping[str, Any]] = {}
+    for name in ("model", "dataset", "baseline"):
+        part = entry.get(name)
+        if part is not None and not isinstance(part, Mapping):
+            raise _wrong(path, f"{name!r} of the verdict {printable(key)!r}", "an object", part)
+        parts[name] = part or {}
+    model, beside = parts["model"].get("name"), parts["baseline"].get("name")
+    if not isinstance(model, str):
+        raise _wrong(path, f"the name of the 'model' of the verdict {printable(key)!r}", "a text", model)
+    if value is None or (beside and key.endswith(f" against {beside}")):
+        # No value, or the same measurement, judged against one more baseline.
+        return None
+    if not is_finite_number(value):
+        raise _wrong(path, f"the value of the verdict {printable(key)!r}", "a finite number", value)
+    way = {"data": parts["dataset"].get("sha256"), "settings": entry.get("settings")}
+    return model, _Way(key, direction, json.dumps(way, sort_keys=True)), float(value)
+
+
+def _wrong(path: str, what: str, must: str, got: object) -> DatasetError:
+    return DatasetError(
+        f"{path}: {what} must be {must}. Got {printable(repr(got)[:200], most=80)}. "
+        "Write the report again with --pluralism-report=run.json."
+    )
+
+
+def _names(ways: Sequence[_Way]) -> Iterator[str]:
+    """Yield a name for each objective: its key, with the settings that tell it from others of the same key."""
+    flat = [dict(_leaves(json.loads(way.settings))) for way in ways]
+    for way, mine in zip(ways, flat, strict=True):
+        others = [other for one, other in zip(ways, flat, strict=True) if one.key == way.key and one != way]
+        told = [
+            f"{place.rpartition('.')[2]}={value}"
+            for place, value in mine.items()
+            if any(other.get(place) != value for other in others)
+        ]
+        yield f"{way.key} ({', '.join(told) or way.direction})" if others else way.key
+
+
+def _leaves(content: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(content, Mapping) and content:
+        for name, part in content.items():
+            yield from _leaves(part, f"{place}.{name}")
+    else:
+        yield place, content if isinstance(content, str) else json.dumps(content)
 
 
 def leaderboard_lines(
@@ -178,6 +250,12 @@ def _ranked(
     """Return who is on the front, in which front each model is, and its rank under each function."""
     signs = [1.0 if direction == "higher" else -1.0 for direction in board.directions]
     points = [[sign * value for sign, value in zip(signs, row, strict=True)] for row in board.values]
+    for name in functions:
+        if name in board.objectives:
+            raise InvalidParameterError(
+                f"The function {printable(name)!r} has the name of an objective, by which models are ranked anyway. "
+                "Give it another name."
+            )
     named = {name: _checked(name, weights, len(board.objectives)) for name, weights in functions.items()}
     for index, objective in enumerate(board.objectives):
         named[objective] = tuple(float(index == other) for other in range(len(board.objectives)))

@@ -55,6 +55,57 @@ def test_reports_are_gathered_and_what_differs_is_left_out(report):
     assert "Left out" in list(leaderboard_lines(board))[-1]
 
 
+def test_the_same_measure_with_other_settings_is_another_objective(report):
+    """Two tests of one file may measure the same promise by instruction and by portrait."""
+    runs = []
+    for name, one, two in (("m", 0.5, 0.3), ("n", 0.6, 0.2)):
+        entries = [verdict(name, "gss Democrat", one), verdict(name, "gss Democrat", two)]
+        for entry, context in zip(entries, ("instruction", "portrait"), strict=True):
+            entry["settings"] = {"seed": 0, "steering": {"context": context}}
+        runs.append(report(f"{name}.json", *entries, verdict(name, "other", 0.1)))
+    board = read_leaderboard(runs)
+    assert board.objectives == ("gss Democrat (context=instruction)", "gss Democrat (context=portrait)", "other")
+    assert board.values == ((0.5, 0.3, 0.1), (0.6, 0.2, 0.1))
+    assert board.left_out == ()
+
+
+def test_an_improvement_is_no_objective(report):
+    entries = [verdict(name, "pareto_improvement o.json", 0.1) | {"metric": "pareto_improvement"} for name in "mn"]
+    board = read_leaderboard(
+        [report(f"{name}.json", verdict(name, "one", 0.5), entry) for name, entry in zip("mn", entries, strict=True)]
+    )
+    assert board.objectives == ("one",)
+    assert board.left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model": None}, "the name of the 'model' of the verdict 'two' must be a text. Got None"),
+        ({"model": "x"}, "'model' of the verdict 'two' must be an object. Got 'x'"),
+        ({"model": {"name": ["x"]}}, "must be a text"),
+        ({"key": None}, "'key' of a verdict must be a text"),
+        ({"key": ["x"]}, "'key' of a verdict must be a text"),
+        ({"estimate": [1]}, "'estimate' of a verdict must be an object"),
+        ({"estimate": {"value": "x"}}, "the value of the verdict 'two' must be a finite number. Got 'x'"),
+        ({"estimate": {"value": True}}, "must be a finite number"),
+        ({"dataset": "s"}, "'dataset' of the verdict 'two' must be an object"),
+        ({"baseline": "x"}, "'baseline' of the verdict 'two' must be an object"),
+        ({"direction": ["higher"]}, "'direction' of a verdict must be 'higher' or 'lower'"),
+        (None, "each verdict must be an object"),
+    ],
+)
+def test_a_hostile_report_is_one_sentence(report, capsys, change, says):
+    first = report("a.json", verdict("m", "one", 0.5), verdict("m", "two", 0.3))
+    broken = [] if change is None else verdict("n", "two", 0.2) | change
+    second = report("b.json", verdict("n", "one", 0.6), broken)
+    assert main(["leaderboard", str(first), str(second)]) != 0
+    told = capsys.readouterr().err
+    assert says in told
+    assert "b.json" in told
+    assert "--pluralism-report=run.json" in told
+
+
 def test_the_command(report, capsys):
     first = report("a.json", verdict("m", "one", 0.5), verdict("m", "two", 0.3))
     second = report("b.json", verdict("n", "one", 0.6), verdict("n", "two", 0.2))
@@ -67,13 +118,19 @@ def test_the_command(report, capsys):
 @pytest.mark.parametrize(
     ("function", "says"),
     [("equal", "NAME=WEIGHT,WEIGHT"), ("equal=a,b", "NAME=WEIGHT,WEIGHT"), ("equal=1", "each of the 2 objectives"),
-     ("none=0,0", "not all 0")],
+     ("none=0,0", "not all 0"), ("=1,1", "NAME=WEIGHT,WEIGHT"), ("one=1,1", "has the name of an objective")],
 )  # fmt: skip
 def test_wrong_functions(report, capsys, function, says):
     first = report("a.json", verdict("m", "one", 0.5), verdict("m", "two", 0.3))
     second = report("b.json", verdict("n", "one", 0.6), verdict("n", "two", 0.2))
     assert main(["leaderboard", str(first), str(second), "--function", function]) != 0
     assert says in capsys.readouterr().err
+
+
+def test_a_function_is_named_once(report, capsys):
+    first, second = report("a.json", verdict("m", "one", 0.5)), report("b.json", verdict("n", "one", 0.6))
+    assert main(["leaderboard", str(first), str(second), "--function", "a=1", "--function", "a=2"]) != 0
+    assert "names 'a' twice" in capsys.readouterr().err
 
 
 def test_what_is_no_leaderboard(report, tmp_path):
