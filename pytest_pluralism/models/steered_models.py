@@ -85,9 +85,9 @@ def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
             warnings.simplefilter("error", UserWarning)
             adapted = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(folder), is_trainable=False)
             network = adapted.merge_and_unload()
-    except (ValueError, RuntimeError, KeyError, UserWarning) as error:
-        words = " ".join(str(error).split())
-        given = json.loads(files[0].read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except Exception as error:  # noqa: BLE001 - files from elsewhere make peft and safetensors raise anything.
+        words = " ".join(str(error).split()) or type(error).__name__
+        given = _made_for(files[0])
         made_for = f" It says it was made for {given!r}." if given else ""
         raise ModelError(
             f"The adapter in {folder} does not fit {opened.identity.name}: {words[:200]}.{made_for} "
@@ -112,6 +112,15 @@ def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
     result_reader, _ = result._open()
     result_reader.opening = reader.opening
     return result
+
+
+def _made_for(config: Path) -> str:
+    """Return the model that the configuration of an adapter names."""
+    try:
+        given = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(given.get("base_model_name_or_path") or "")[:200] if isinstance(given, dict) else ""
 
 
 def load_steered_model(

@@ -605,10 +605,12 @@ def _load_network(
     wanted = dtype
     if dtype == "auto":
         wanted = "float32" if device == "cpu" else "auto"
+    from safetensors import SafetensorError
+
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **arguments)
         network = kind.from_pretrained(folder, dtype=getattr(torch, wanted, wanted), **arguments)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         words = str(error).strip().splitlines()
         raise ModelError(f"{named.text} cannot be loaded: {words[0] if words else type(error).__name__}") from error
     if tokenizer.pad_token_id is None:

@@ -204,6 +204,16 @@ def test_what_is_no_adapter_is_refused(tiny_folder, tmp_path):
         adapted_model(Remote(), tmp_path)
 
 
+@pytest.mark.parametrize("config", ['{"peft_type": "LORA", "base_model_name_or_path": "theirs"}', "{}", "[1]", "{"])
+def test_a_broken_adapter_is_one_clear_error(tiny_folder, tmp_path, config):
+    model = load_model(str(tiny_folder("llama")))
+    (tmp_path / "adapter_config.json").write_text(config)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match=r"The adapter in .* does not fit") as found:
+        adapted_model(model, tmp_path)
+    assert ("made for 'theirs'" in str(found.value)) == ("theirs" in config)
+
+
 def test_a_checkpoint_is_a_model_too(tiny_folder, town):
     model = load_model(str(tiny_folder("llama", name="base")))
     steering = town(South=str(tiny_folder("qwen2", name="south")))

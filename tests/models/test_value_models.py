@@ -321,6 +321,13 @@ def test_a_t5_without_the_tasks_is_no_kaleido_model(kaleido_folder, tmp_path):
             load_value_model(str(folder))
 
 
+def test_broken_weights_are_one_clear_error(tmp_path):
+    folder = reward_folder(tmp_path / "reward")
+    (tmp_path / "reward" / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_value_model(folder)
+
+
 def test_wrong_parameters(kaleido_folder):
     with pytest.raises(InvalidParameterError, match="'mode'"):
         load_value_model(str(kaleido_folder), mode="published")
