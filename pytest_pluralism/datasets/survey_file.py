@@ -26,6 +26,7 @@ __all__ = [
     "format_of",
     "is_survey_path",
     "json_array",
+    "json_document",
     "json_lines",
     "read_survey_file",
     "read_text",
@@ -262,16 +263,16 @@ def csv_objects(text: str, problems: Problems, /, *, numbers: Sequence[str] = ()
     return entries
 
 
-def json_array(text: str, path: Path, /, *, holds: str = "question", remedy: str = REMEDY) -> list[tuple[str, Any]]:
-    """Return the place and the content of each entry of an array.
+def json_document(text: str, path: Path, /) -> Any:
+    """Return the content of a JSON file.
 
     Raises
     ------
     DatasetError
-        If the text is no JSON, or no array.
+        If the text is no JSON, is nested too deeply or names a field twice in one object.
     """
     try:
-        content = _parse_json(text)
+        return _parse_json(text)
     except json.JSONDecodeError as error:
         hint = " One object a line belongs in a .jsonl file." if error.msg == "Extra data" else ""
         raise DatasetError(
@@ -281,6 +282,17 @@ def json_array(text: str, path: Path, /, *, holds: str = "question", remedy: str
         raise DatasetError(f"{path}: is nested too deeply.") from error
     except ValueError as error:
         raise DatasetError(f"{path}: {error}.") from error
+
+
+def json_array(text: str, path: Path, /, *, holds: str = "question", remedy: str = REMEDY) -> list[tuple[str, Any]]:
+    """Return the place and the content of each entry of an array.
+
+    Raises
+    ------
+    DatasetError
+        If the text is no JSON, or no array.
+    """
+    content = json_document(text, path)
     if not isinstance(content, list):
         raise DatasetError(f"{path}: must hold an array of {holds}s, not {_kind(content)}. {remedy}")
     return [(f"entry {number}", entry) for number, entry in enumerate(content, start=1)]

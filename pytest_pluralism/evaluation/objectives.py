@@ -123,7 +123,7 @@ class ExternalObjective:
 def _number(value: Any, must: str, where: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, (bool, str)) or not math.isfinite(number):
         raise InvalidParameterError(f"{must}Got {value!r} for {where} instead."[:300])

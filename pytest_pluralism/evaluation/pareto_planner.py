@@ -13,8 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ from pytest_pluralism.core.errors import (
 )
 from pytest_pluralism.core.measures import Measure
 from pytest_pluralism.datasets.beside import file_beside
-from pytest_pluralism.datasets.survey_file import read_text
+from pytest_pluralism.datasets.panels import is_finite_number, shown
+from pytest_pluralism.datasets.survey_file import json_document, read_text
 from pytest_pluralism.evaluation.objectives import (
     WRITING,
     CallableObjective,
@@ -50,8 +50,12 @@ REMEDY = "The format of objectives is described in the reference, under 'Steerin
 #: What an objective is made of; one of them.
 KINDS = ("measure", "scores", "callable")
 
-#: The fields of an objective that is a function.
-CALLABLE_FIELDS = ("name", "callable", "direction", "prompts", "max_new_tokens", "temperature")
+#: The fields of an objective, whatever it is made of.
+COMMON_FIELDS = ("name", "least")
+
+#: The fields of an objective that is a function, and of one that was scored elsewhere.
+CALLABLE_FIELDS = (*COMMON_FIELDS, "callable", "direction", "prompts", "max_new_tokens", "temperature")
+EXTERNAL_FIELDS = (*COMMON_FIELDS, "scores", "direction")
 
 #: The measure that promises itself cannot be one of its own objectives.
 ITSELF = "pareto_improvement"
@@ -66,11 +70,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         The file or an objective is wrong.
     """
     path = planning.find_file(planning.dataset)
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise DatasetError(f"{path}: is not JSON: {error}. {REMEDY}") from error
+    text = read_text(path, what="file of objectives", holds="objective")
+    content = json_document(text, path)
     entries = content.get("objectives") if isinstance(content, Mapping) else None
     if not isinstance(entries, list) or len(entries) < 2:
         raise DatasetError(f"{path}: must hold a field 'objectives' with at least two of them. {REMEDY}")
@@ -86,12 +87,16 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         given = [kind for kind in KINDS if kind in entry]
         if len(given) != 1:
             raise DatasetError(f"{where}: must have one of {', '.join(map(repr, KINDS))}. {REMEDY}")
+        least = entry.get("least", 0.0)
+        if not is_finite_number(least):
+            raise DatasetError(f"{where}: 'least' must be a number, what its gain must be, not {shown(least)}.")
         if given == ["callable"]:
-            objectives.append(_called(planning, entry, where, path, callables))
+            objective = _called(planning, entry, where, path, callables)
         else:
             read = _measured if given == ["measure"] else _external
-            objectives.append(read(planning, entry, where, path))
-    unused = [name for name in callables if name not in {entry.get("callable") for entry in entries}]
+            objective = read(planning, entry, where, path)
+        objectives.append(dataclasses.replace(objective, least=float(least)))
+    unused = [name for name in callables if name not in [entry.get("callable") for entry in entries]]
     if unused:
         raise InvalidParameterError(f"{path}: no objective has 'callable': {unused[0]!r}, which callables= names.")
     functions = planning.keywords.get("functions", {})
@@ -100,7 +105,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         tuple(objectives),
         check_functions(functions, [one.name for one in objectives]),
         least=(planning.gate.at_least if planning.gate is not None else None) or 0.0,
-        confidence_level=planning.confidence_level or 0.95,
+        confidence_level=planning.confidence_level,
         seed=seed,
         against=against,
     )
@@ -126,12 +131,10 @@ def _called(
     planning: Planning, entry: Mapping[str, Any], where: str, path: Path, callables: Mapping[str, Callable[..., Any]]
 ) -> Objective:
     """Return an objective that is a function of the project."""
-    for field in entry:
-        if field not in CALLABLE_FIELDS:
-            near = nearest_names(str(field), CALLABLE_FIELDS, most=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise DatasetError(f"{where}: unknown field {field!r}{hint}")
+    _check_fields(entry, CALLABLE_FIELDS, where)
     name = entry["callable"]
+    if not isinstance(name, str):
+        raise DatasetError(f"{where}: 'callable' must be the name of a function in callables=, not {shown(name)}.")
     if name not in callables:
         near = nearest_names(str(name), callables, most=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -159,6 +162,14 @@ def _called(
         content = [entry["name"], str(name), *prompts]
     part = _part(planning, entry["name"], direction, evaluation, _sha256(json.dumps(content)))
     return Objective(entry["name"], direction, evaluation, part=part)
+
+
+def _check_fields(entry: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for field in entry:
+        if field not in known:
+            near = nearest_names(str(field), known, most=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise DatasetError(f"{where}: unknown field {field!r}.{hint} Known: {', '.join(known)}.")
 
 
 def _prompts(given: Any, where: str, path: Path) -> tuple[str, ...]:
@@ -213,7 +224,7 @@ def _measured(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DatasetError(f"{where}: unknown measure {name!r}.{hint} Known: {', '.join(known)}.")
     measure, planner = MEASURES[name], planner_of(name)
-    keywords = {word: value for word, value in entry.items() if word not in ("name", "measure", "dataset")}
+    keywords = {word: value for word, value in entry.items() if word not in (*COMMON_FIELDS, "measure", "dataset")}
     unknown = [word for word in keywords if word not in planner.KEYWORDS]
     if unknown:
         near = nearest_names(unknown[0], planner.KEYWORDS, most=1)
@@ -239,13 +250,11 @@ def _measured(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
 
 def _external(planning: Planning, entry: Mapping[str, Any], where: str, path: Path) -> Objective:
     """Return an objective whose scores were computed elsewhere."""
+    _check_fields(entry, EXTERNAL_FIELDS, where)
     scores = entry["scores"]
     if isinstance(scores, str):
         beside = _beside(path, scores, where)
-        try:
-            scores = json.loads(read_text(beside))
-        except ValueError as error:
-            raise DatasetError(f"{where}: {beside} is not JSON: {error}.") from error
+        scores = json_document(read_text(beside, what="file of scores", holds="score"), beside)
     if not isinstance(scores, Mapping) or not all(isinstance(rows, Mapping) and rows for rows in scores.values()):
         raise DatasetError(f"{where}: 'scores' must give for each model an object of units and numbers. {REMEDY}")
     direction = _direction(entry, where)
@@ -265,9 +274,9 @@ def _external(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise DatasetError(f"{where}: has no scores of {model!r}.{hint} It has {', '.join(map(repr, scores))}.")
         for unit, value in scores[model].items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if not is_finite_number(value):
                 raise DatasetError(
-                    f"{where}: the score of {model!r} for {unit!r} must be a finite number, not {value!r}."
+                    f"{where}: the score of {model!r} for {unit!r} must be a finite number, not {shown(value)}."
                 )
         sides.append({str(unit): float(value) for unit, value in scores[model].items()})
     if stored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.datasets.panels import is_finite_number
 from pytest_pluralism.datasets.steering_trade_offs import load_trade_offs
 from pytest_pluralism.evaluation.distributional import AskSettings
 from pytest_pluralism.evaluation.multi_objective import (
@@ -43,8 +44,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     for word, value in (("weights", weights), ("reference_point", corner)):
         if not isinstance(value, (list, tuple)):
             raise invalid_parameter(word, name, "a list of numbers", repr(value))
-    if len(corner) != 2 or not all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in corner):
-        raise invalid_parameter("reference_point", name, "two numbers, one a value", repr(corner))
+    if len(corner) != 2 or not all(map(is_finite_number, corner)):
+        raise invalid_parameter("reference_point", name, "two finite numbers, one a value", repr(corner)[:200])
     if max(corner) > 0:
         raise invalid_parameter(
             "reference_point", name, "no greater than 0, the worst that a value can be served", repr(corner)
@@ -53,8 +54,13 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     wanted = keywords.get("pair")
     if wanted == "all":
         pairs: list[str | None] = ["-".join(pair) for pair in benchmark.pairs]
+    elif wanted is None or isinstance(wanted, str):
+        pairs = [wanted]
+    elif isinstance(wanted, (list, tuple)) and all(isinstance(one, str) for one in wanted):
+        pairs = list(wanted)
     else:
-        pairs = [wanted] if wanted is None or isinstance(wanted, str) else list(wanted)
+        must = "a pair such as 'security-freedom', a list of them, or 'all'"
+        raise invalid_parameter("pair", name, must, repr(wanted)[:200])
     gates = []
     for pair in pairs:
         evaluation = TradeOffEvaluation(benchmark, asking, settings, pair)

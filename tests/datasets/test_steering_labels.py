@@ -72,6 +72,7 @@ def test_tables_arrays_and_compressed_files_say_the_same(write, tmp_path):
         ([LINE | {"label": 4}], ["line 1", "true, false or a number in [0, 1]", "not 4"]),
         ([LINE | {"label": "maybe"}], ["line 1", "not 'maybe'"]),
         ([LINE | {"label": float("nan")}], ["line 1"]),
+        ([LINE | {"label": 10**400}], ["line 1", "true, false or a number in [0, 1]"]),
         ([{"scale": {"lowest": 5, "highest": 1}}, LINE], ["line 1", "'lowest' below 'highest'"]),
         ([{"scale": {"lowest": 1, "highest": 5}}, LINE | {"label": 0}], ["line 2", "[1, 5]", "not 0"]),
         ([{"scale": {"lowest": 1, "highest": 5}}] * 2, ["line 2", "a second time"]),

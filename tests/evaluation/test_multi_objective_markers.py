@@ -150,6 +150,12 @@ def test_an_improvement_on_the_reference_model(project):
         ('trade_off_steerability("trade_offs.jsonl", pair=[], at_least=0.1)', "*measures nothing*empty list*"),
         ('trade_off_steerability("trade_offs.jsonl", weights=[1.0], at_least=0.1)', "*at least two different numbers*"),
         ('trade_off_steerability("trade_offs.jsonl", reference_point=[0.5, 0], at_least=0.1)', "*no greater than 0*"),
+        ('trade_off_steerability("trade_offs.jsonl", reference_point=[float("nan"), 0], at_least=0.1)',
+         "*two finite numbers*"),
+        ('trade_off_steerability("trade_offs.jsonl", reference_point=[-float("inf"), 0], at_least=0.1)',
+         "*two finite numbers*"),
+        ('trade_off_steerability("trade_offs.jsonl", pair=5, at_least=0.1)', "*'pair' parameter*a list of them*"),
+        ('trade_off_steerability("trade_offs.jsonl", pair=[["a"]], at_least=0.1)', "*'pair' parameter*a list of them*"),
         ('trade_off_steerability("trade_offs.jsonl", at_most=0.1)', "*wrong direction*"),
         ('pareto_improvement("objectives.json", at_least=0)', "*add candidate=*'new', 'old'*"),
         ('pareto_improvement("objectives.json", candidate="nwe", reference="old", at_least=0)', "*Did you mean 'new'*"),
@@ -207,7 +213,7 @@ def test_functions_of_the_project_are_objectives(project):
 
     def close(self):"""
     project.makeconftest(CONFTEST.replace("\n    def close(self):", writes))
-    (project.path / "prompts.txt").write_text("".join(f"What is {'x' * n}?\n\n" for n in range(20)), encoding="utf-8")
+    (project.path / "prompts.txt").write_text("".join(f"What is {'x' * n}?\n\n" for n in range(30)), encoding="utf-8")
     objectives = [
         {"name": "sure", "callable": "certainty"},
         {"name": "wordy", "callable": "words", "direction": "lower", "prompts": "prompts.txt", "max_new_tokens": 9},
@@ -217,9 +223,9 @@ def test_functions_of_the_project_are_objectives(project):
     result, (verdict,) = report_of(project, "--pluralism-model=skill:0.9", "--pluralism-reference-model=skill:0.6")
     result.assert_outcomes(passed=2)
     sure, wordy = verdict["details"]["objectives"]
-    assert wordy["candidate"] == pytest.approx(4 + sum(len(f"What is {'x' * n}?") for n in range(20)) / 2000)
+    assert wordy["candidate"] == pytest.approx(4 + sum(len(f"What is {'x' * n}?") for n in range(30)) / 3000)
     assert wordy["gain"] == pytest.approx(4.0)
-    assert (sure["n"], wordy["n"]) == (40, 20)
+    assert (sure["n"], wordy["n"]) == (40, 30)
     assert set(verdict["details"]["functions"]) == {"worst", "equal"}
     assert verdict["details"]["functions"]["worst"]["candidate"] == pytest.approx(sure["candidate"])
 
@@ -234,6 +240,44 @@ def test_objectives_read_no_file_outside_the_project(project, field):
     result.assert_outcomes(failed=1, errors=1)
     assert "objective 2" in verdict["reason"]
     assert "leads out of the project" in verdict["reason"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"objectives": [{"name": "a", "direction": "lower", "direction": "higher"}]}', "*'direction' appears twice*"),
+        ("[" * 100_000, "*is nested too deeply*"),
+        ('{"objectives": [1]}', "*at least two*"),
+        ('{"objectives": [' + "9" * 5000 + ", 1]}", "*objectives.json*"),
+    ],
+)
+def test_files_of_objectives_that_say_two_things_or_nothing(project, text, says):
+    (project.path / "objectives.json").write_text(text, encoding="utf-8")
+    write(project, 'pareto_improvement("objectives.json", at_least=0)')
+    result = project.runpytest_inprocess("--pluralism-model=skill:0.8")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([says])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_an_objective_may_bear_a_loss_and_values_alone_may_decide(project):
+    path = project.path / "objectives.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["objectives"][1]["least"] = -0.2
+    path.write_text(json.dumps(content), encoding="utf-8")
+    marker = 'pareto_improvement("objectives.json", candidate="old", reference="new", at_least=0.0{})'
+    write(project, marker.format(""), marker.format(", confidence_level=None"))
+    models = ("--pluralism-model=skill:0.8", "--pluralism-reference-model=skill:0.5")
+    result, verdicts = report_of(project, *models)
+    result.assert_outcomes(passed=2)
+    assert all("no Pareto improvement: worse in helpful by 0.1" in verdict["warnings"][0] for verdict in verdicts)
+    assert verdicts[1]["details"]["objectives"][0]["p_worse"] is None
+    del content["objectives"][1]["least"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    result, verdicts = report_of(project, *models)
+    result.assert_outcomes(failed=2)
+    assert [verdict["outcome"] for verdict in verdicts] == ["failed", "failed"]
+    assert all(verdict["details"]["deciding"] == "helpful" for verdict in verdicts)
 
 
 def test_an_improvement_on_a_stored_baseline(project):
@@ -311,7 +355,8 @@ def test_a_baseline_of_other_objectives_is_not_compared(project):
         ),
         ({"callable": "brevity"}, "callables=[len]", "*'callables' parameter*dict of names to functions*"),
         ({"callable": "a"}, "callables={'a': len, 'b': len}", "*no objective has 'callable': 'b'*"),
-        ({"callable": "a", "promts": []}, "callables={'a': len}", "*unknown field 'promts'; did you mean 'prompts'*"),
+        ({"callable": "a", "promts": []}, "callables={'a': len}", "*unknown field 'promts'. Did you mean 'prompts'*"),
+        ({"callable": []}, "callables={'a': len}", "*'callable' must be the name of a function*not [[]]*"),
         ({"callable": "a", "prompts": ["one"]}, "callables={'a': len}", "*'prompts' must be a list of at least two*"),
         ({"callable": "a", "temperature": 1}, "callables={'a': len}", "*add 'prompts', or leave it out*"),
         ({"callable": "a", "prompts": ["x", "y"], "temperature": -1}, "callables={'a': len}", "*'temperature'*"),
@@ -361,7 +406,14 @@ def test_what_a_function_returns_is_checked(project, function, says):
         ({"scores": {"new": {}}}, "*an object of units and numbers*"),
         ({"scores": {"new": {"a": 1}, "old": {"b": 1}}}, "*different units*"),
         ({"scores": {"new": {"a": "x"}, "old": {"a": 1}}}, "*must be a finite number*"),
+        ({"scores": {"new": {"a": 10**400}, "old": {"a": 1}}}, "*must be a finite number, not 1000*"),
         ({"scores": {"new": {"a": 1}, "old": {"a": 1}}, "direction": "up"}, "*'direction'*"),
+        (
+            {"scores": {"new": {"a": 1}, "old": {"a": 1}}, "directon": "lower"},
+            "*unknown field 'directon'. Did you mean 'direction'*",
+        ),
+        ({"scores": {"new": {"a": 1}, "old": {"a": 1}}, "least": "0"}, "*'least' must be a number*not '0'*"),
+        ({"measure": "js_distance", "dataset": "town.jsonl", "direction": "lower"}, "*no keyword 'direction'*"),
     ],
 )
 def test_wrong_objectives(project, objective, says):
