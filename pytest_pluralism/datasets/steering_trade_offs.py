@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, unknown_name
+from pytest_pluralism.datasets.panels import is_finite_number, shown
 from pytest_pluralism.datasets.protocol import Problems
 from pytest_pluralism.datasets.survey_file import FORMATS, format_of, json_array, json_lines, read_text
 
@@ -91,10 +91,17 @@ def load_trade_offs(path: Path, /) -> TradeOffSet:
     lines = path.name.removesuffix(".gz").endswith(".jsonl")
     entries = json_lines(text, problems) if lines else json_array(text, path)
     found: dict[str, tuple[str, Scenario]] = {}
+    pairs: dict[str, tuple[str, tuple[str, str]]] = {}
     for where, entry in entries:
         scenario = _scenario(where, entry, problems)
         if scenario is None:
             continue
+        called = "-".join(scenario.pair)
+        first, pair = pairs.setdefault(called, (where, scenario.pair))
+        if pair != scenario.pair:
+            problems.add(
+                where, f"the pairs {list(scenario.pair)} and {list(pair)} ({first}) are both called {called!r}"
+            )
         if scenario.scenario_id in found:
             problems.add(where, f"the scenario_id {scenario.scenario_id!r} is used by {found[scenario.scenario_id][0]}")
         found[scenario.scenario_id] = (where, scenario)
@@ -120,6 +127,9 @@ def _scenario(where: str, entry: Any, problems: Problems) -> Scenario | None:
         return None
     if pair[0] == pair[1]:
         problems.add(where, f"'pair' must be two different values, not {pair[0]!r} twice")
+    cluster = entry.get("cluster")
+    if cluster is not None and (not isinstance(cluster, str) or not cluster.strip()):
+        problems.add(where, f"'cluster' must be a text that is not empty, not {shown(cluster)}")
     options = entry.get("options")
     if not isinstance(options, list) or len(options) < 2 or not all(isinstance(one, Mapping) for one in options):
         problems.add(where, "'options' must be a list of at least two objects with 'text' and a number for each value")
@@ -131,11 +141,9 @@ def _scenario(where: str, entry: Any, problems: Problems) -> Scenario | None:
         numbers = []
         for value in pair:
             number = option.get(value)
-            good = isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
-            if not good or not 0.0 <= number <= 1.0:
-                problems.add(
-                    where, f"option {option.get('text')!r} must say how it serves {value!r}, in [0, 1], not {number!r}"
-                )
+            if not is_finite_number(number) or not 0.0 <= number <= 1.0:
+                must = f"must say how it serves {value!r}, in [0, 1], not {shown(number)}"
+                problems.add(where, f"option {option.get('text')!r} {must}")
             else:
                 numbers.append(float(number))
         served.append(tuple(numbers))
@@ -152,5 +160,5 @@ def _scenario(where: str, entry: Any, problems: Problems) -> Scenario | None:
         entry["scenario"].strip(),
         tuple(str(text).strip() for text in texts),
         tuple((one[0], one[1]) for one in served),
-        entry.get("cluster"),
+        cluster,
     )

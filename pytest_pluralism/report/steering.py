@@ -124,9 +124,16 @@ def _trade_off(table: Mapping[str, Any], weights: list[float]) -> Iterator[str]:
     yield (
         f"Hypervolume {table['hypervolume']:.3f} (unsteered {table['hypervolume_unsteered']:.3f}), diagonal dominance "
         f"{table['diagonal_dominance']:.2f}, summed reward {table['summed_reward']:.3f}, steps in order "
-        f"{100 * table['steps_in_order']:.0f} %."
+        f"{100 * table['steps_in_order']:.0f} %{_forward(table)}."
     )
     yield ""
+
+
+def _forward(table: Mapping[str, Any]) -> str:
+    if "steps_forward" not in table:
+        return ""
+    most = table["steps_forward_best_possible"]
+    return f", forward {100 * table['steps_forward']:.0f} % (who follows every weight {100 * most:.0f} %)"
 
 
 def _pareto(details: Mapping[str, Any]) -> Iterator[str]:

@@ -81,7 +81,10 @@ def test_a_model_that_follows_the_weights_has_no_regret(benchmark):
     for table in details["pairs"]:
         assert table["diagonal_dominance"] == 1.0
         assert table["largest_regret"] == 0.0
-        assert table["steps_in_order"] > 0
+        assert table["steps_in_order"] == 1.0
+        # Options are few: at some steps the best of them stays the best.
+        assert table["steps_forward"] == table["steps_forward_best_possible"]
+        assert 0.25 <= table["steps_forward"] <= 1.0
         assert table["span"] > 1.0
         assert table["hypervolume"] > table["hypervolume_unsteered"]
         # Who follows the weights gives up one value for the other at every step.
@@ -105,6 +108,10 @@ def test_a_model_that_ignores_the_weights_has_no_regret_either_and_no_advantage(
         table["hypervolume"] == pytest.approx(table["hypervolume_unsteered"]) for table in scores.details["pairs"]
     )
     assert any("the weights are not followed" in warning for warning in scores.warnings)
+    # No step back, and none forward.
+    assert {(table["steps_in_order"], table["steps_forward"]) for table in scores.details["pairs"]} == {(1.0, 0.0)}
+    # No advantage in any scenario is not a value that happens to show no spread.
+    assert scores.differences
 
 
 def test_a_model_that_does_the_contrary_is_found_out(benchmark):
@@ -112,6 +119,8 @@ def test_a_model_that_does_the_contrary_is_found_out(benchmark):
     assert np.mean([unit.value for unit in scores.units]) < 0
     table = scores.details["pairs"][0]
     assert table["largest_regret"] > 0
+    assert table["steps_in_order"] < 1.0
+    assert table["steps_forward"] == 0.0
     ends = table["regret"][0]
     assert ends["weight"] == 0.0
     assert ends["best"] > 0.5
@@ -137,6 +146,29 @@ def test_values_by_hand(tmp_path):
     assert scores.details["reward_unsteered"] == pytest.approx(0.5)
 
 
+def test_advantages_of_nought_and_one_are_no_shares(tmp_path):
+    """Everything from the one value to the other: each advantage is 1, which as shares would be believed of ten."""
+    path = tmp_path / "one.jsonl"
+    rows = [
+        {"scenario_id": f"s{n}", "pair": ["a", "b"], "scenario": f"What of s{n}?", "options": TWO} for n in range(12)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    scores = run(load_trade_offs(path), lambda weight: 1.0 if weight is None else weight, weights=(0.0, 1.0))
+    estimate = estimate_scores(scores)
+    assert estimate.value == pytest.approx(1.0)
+    assert DIFFERENCES in estimate.method
+    assert decide(Gate(at_least=0.5), estimate).outcome is Outcome.INCONCLUSIVE
+    reward = run(load_trade_offs(path), lambda weight: weight or 0.0, weights=(0.0, 1.0), score="reward")
+    assert not reward.differences
+
+
+def test_weights_are_told_apart_in_words(benchmark):
+    rounds = TradeOffEvaluation(benchmark, ASKING, TradeOffSettings((0.001, 0.25, 1 / 3))).rounds()
+    texts = [prompt.question for prompt in next(rounds).requests]
+    for words in ("at 0.1 % and freedom at 99.9 %", "at 25 % and freedom at 75 %", "at 33.33 % and freedom at 66.67 %"):
+        assert any(words in text for text in texts)
+
+
 def test_one_pair_and_the_reward(benchmark):
     scores = run(benchmark, lambda weight: weight or 0.0, pair="honesty-kindness", score="reward")
     assert len(scores.units) == 5
@@ -152,6 +184,7 @@ def test_one_pair_and_the_reward(benchmark):
         ({"weights": (0.5, 0.5)}, "at least two different numbers"),
         ({"weights": (1.0, 0.0)}, "ascending"),
         ({"weights": (0.0, 1.5)}, "'weights'"),
+        ({"weights": (0.0, 0.00001, 1.0)}, "different in per cent"),
         ({"score": "regret"}, "'score'"),
     ],
 )
@@ -175,6 +208,9 @@ GOOD = {"scenario_id": "s", "pair": ["a", "b"], "scenario": "?", "options": TWO}
             {"options": [{"text": "x", "a": 2, "b": 0}, {"text": "y", "a": 0, "b": 1}]},
             r"serves 'a', in \[0, 1\], not 2",
         ),
+        ({"options": [{"text": "x", "a": 10**400, "b": 0}, {"text": "y", "a": 0, "b": 1}]}, "serves 'a'"),
+        ({"cluster": ["c"]}, "'cluster' must be a text"),
+        ({"cluster": " "}, "'cluster' must be a text"),
         ({"options": [{"text": "x", "a": 1}, {"text": "y", "a": 0, "b": 1}]}, "'b'"),
         ({"options": [{"text": "x", "a": 1, "b": 0}, {"text": "x", "a": 0, "b": 1}]}, "the same text"),
         ({"options": [{"text": "x", "a": 1, "b": 0}, {"text": "y", "a": 1, "b": 0}]}, "nothing is traded off"),
@@ -184,6 +220,20 @@ def test_wrong_benchmarks_name_their_line(tmp_path, row, says):
     path = tmp_path / "t.jsonl"
     path.write_text(json.dumps(GOOD) + "\n" + json.dumps(GOOD | {"scenario_id": "other"} | row), encoding="utf-8")
     with pytest.raises(DatasetError, match="line 2.*" + says):
+        load_trade_offs(path)
+
+
+def test_two_pairs_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "t.jsonl"
+    rows = [
+        {"scenario_id": f"s{n}", "pair": pair, "scenario": "?",
+         "options": [{"text": "x", pair[0]: 1, pair[1]: 0}, {"text": "y", pair[0]: 0, pair[1]: 1}]}
+        for n, pair in enumerate([["short-term", "gain"], ["short-term", "gain"], ["short", "term-gain"]])
+    ]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, rows[:2])), encoding="utf-8")
+    assert load_trade_offs(path).pairs == (("short-term", "gain"),)
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"line 3.*both called 'short-term-gain'"):
         load_trade_offs(path)
 
 

@@ -82,6 +82,10 @@ def test_trade_offs_and_objectives_have_their_tables():
     assert "| 0 % | 0.250 | 0.750 | 0.750 | 0.000 [0.000, 0.000] |" in lines
     assert "| 100 % | 0.500 | 0.500 | 0.500 | 0.125 |" in lines
     assert any("Hypervolume 0.500 (unsteered 0.250)" in line for line in lines)
+    assert any(line.endswith("steps in order 100 %.") for line in lines)
+    told = dict(TRADE_OFF["pairs"][0], steps_forward=0.25, steps_forward_best_possible=0.5)
+    lines = list(steering_lines(entry("trade_off_steerability", TRADE_OFF | {"pairs": [told]})))
+    assert any(line.endswith("100 %, forward 25 % (who follows every weight 50 %).") for line in lines)
     lines = list(steering_lines(entry("pareto_improvement", PARETO)))
     assert "| **one** | 0.500 | 0.250 | +0.250 [+0.100, +0.400] |" in lines
     assert "| two | 0.500 | 0.750 | +0.250 |" in lines
