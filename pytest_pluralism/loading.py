@@ -55,7 +55,9 @@ def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any:
     """Load a value model of our own kinds."""
     from pytest_pluralism.models.value_models import load_value_model
 
-    mode = "sound" if settings["protocol"] == "sound" else "compat"
+    mode = settings["value_mode"]
+    if mode == "auto":
+        mode = "sound" if settings["protocol"] == "sound" else "compat"
     return load_value_model(
         spec, mode=mode, device=settings["device"], dtype=settings["dtype"], batch_size=settings["batch_size"]
     )

@@ -135,6 +135,13 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SPEC",
         is_path=True,
     ),
+    Setting(
+        "value_mode",
+        "auto",
+        "how Kaleido reads: sound (with an attention mask, the value never cut off), compat (one text at a time, as "
+        "published), or auto (compat under a published protocol)",
+        read=_choice("auto", "sound", "compat"),
+    ),
     Setting("device", "auto", "where models run: auto (cuda when there is one), cpu, cuda, cuda:1, sharded, mps"),
     Setting(
         "dtype",

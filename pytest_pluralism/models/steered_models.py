@@ -85,7 +85,8 @@ def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
             warnings.simplefilter("error", UserWarning)
             adapted = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(folder), is_trainable=False)
             network = adapted.merge_and_unload()
-    except Exception as error:  # noqa: BLE001 - files from elsewhere make peft and safetensors raise anything.
+    except Exception as error:
+        # Files from elsewhere make peft and safetensors raise anything.
         words = " ".join(str(error).split()) or type(error).__name__
         given = _made_for(files[0])
         made_for = f" It says it was made for {given!r}." if given else ""

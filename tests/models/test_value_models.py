@@ -151,6 +151,24 @@ def test_sound_scores_do_not_depend_on_the_batch_and_equal_those_one_at_a_time(k
     assert compat.identity.sha256 != kaleido.identity.sha256
 
 
+@pytest.mark.parametrize(
+    ("protocol", "value_mode", "mode"),
+    [
+        ("sound", "auto", "sound"),
+        ("modular_pluralism", "auto", "compat"),
+        ("sound", "compat", "compat"),
+        ("modular_pluralism", "sound", "sound"),
+    ],
+)
+def test_how_a_run_reads(kaleido_folder, protocol, value_mode, mode):
+    from pytest_pluralism.loading import pytest_pluralism_load_value_model
+
+    settings = dict.fromkeys(("device", "dtype", "batch_size"), "auto")
+    settings |= {"protocol": protocol, "value_mode": value_mode}
+    found = pytest_pluralism_load_value_model(str(kaleido_folder), settings)
+    assert found.identity.sha256 == load_value_model(str(kaleido_folder), mode=mode).identity.sha256
+
+
 def test_without_a_mask_padding_would_change_the_scores(kaleido_folder):
     """Why the sound mode has a mask, and the compatible one no batches."""
     import torch
