@@ -128,9 +128,7 @@ def plan_measurement(
         problems.append(str(error))
     problems += _beyond(plans[0].measure if plans else measure, keywords)
     if not plans and not problems:
-        problems.append(
-            "measures nothing: a keyword holds an empty list. Name at least one, or leave the keyword out."
-        )
+        problems.append("measures nothing: a keyword holds an empty list. Name at least one, or leave the keyword out.")
     if problems:
         raise InvalidParameterError("\n\n".join(problems))
     return plans
