@@ -180,7 +180,8 @@ def worse_p_values(gains: list[Estimate], bounds: list[float], /) -> list[float]
         failure_p_value(Gate(at_least=bound, confidence_level=gain.confidence_level), gain)
         for gain, bound in zip(gains, bounds, strict=True)
     ]
-    return adjust_p_values([1.0 if math.isnan(one) else one for one in alone], method="holm").tolist()
+    adjusted = adjust_p_values([1.0 if math.isnan(one) else one for one in alone], method="holm")
+    return [float(one) for one in adjusted]
 
 
 def stored_scores(candidate: Scores, entry: Mapping[str, Any], /) -> Scores:
@@ -208,9 +209,15 @@ def stored_scores(candidate: Scores, entry: Mapping[str, Any], /) -> Scores:
 
 
 def _stored_estimate(stored: Mapping[str, Any]) -> Estimate:
-    numbers = {name: _number(stored.get(name)) for name in ("value", "low", "high", "standard_error")}
-    counts = {name: int(stored.get(name) or 0) for name in ("n", "n_clusters", "n_missing")}
-    return Estimate(**numbers, **counts, confidence_level=stored.get("confidence_level"))
+    return Estimate(
+        value=_number(stored.get("value")),
+        low=_number(stored.get("low")),
+        high=_number(stored.get("high")),
+        standard_error=_number(stored.get("standard_error")),
+        n=int(stored.get("n") or 0),
+        n_clusters=int(stored.get("n_clusters") or 0),
+        confidence_level=stored.get("confidence_level"),
+    )
 
 
 def _number(value: Any) -> float:

@@ -516,6 +516,33 @@ def test_the_same_estimated_jurors_on_the_same_texts_are_no_uncertainty():
     assert decide(Gate(at_least=0.0), estimate_scores(scores)).outcome is Outcome.PASSED
 
 
+def test_what_a_baseline_holds_of_jurors_is_compared_with_them():
+    """A stored entry gives the gain that the reference model would give, and rounding is no change."""
+    jurors = np.array([0.9, -0.5, 0.7, -0.6, 0.4, -0.3])
+    ours = judged(BASE + 0.1 + NOISE[0], jurors, extra_variance=0.001)
+    theirs = judged(BASE, np.zeros(6), extra_variance=0.002)
+    other = judged(BASE + 0.1)
+    entry = {
+        "units": [{"id": unit.unit_id, "value": unit.value} for unit in theirs.units],
+        "crossed": [{"id": unit.unit_id, "value": unit.value} for unit in theirs.crossed.units],
+        "extra_variance": 0.002,
+    }
+    same = {"units": [{"id": unit.unit_id, "value": unit.value + 4e-6} for unit in other.units]}
+    evaluation = ParetoEvaluation(
+        (Objective("jury", "higher", Known(ours, ours)), Objective("other", "higher", Known(other, other))),
+        against="baseline",
+        n_resamples=10,
+    )
+    scores = evaluation.beside({"jury": ours, "other": other}, {"jury": entry, "other": same})
+    beside = pareto_of(Objective("jury", "higher", Known(ours, theirs)), OTHER)
+    assert scores.details["objectives"][0] == beside.details["objectives"][0]
+    assert [scores.details["objectives"][1][name] for name in ("gain", "low", "high")] == [0.0, 0.0, 0.0]
+    # A unit that was stored without a score is missing today, too.
+    entry["units"][3]["value"] = None
+    scores = evaluation.beside({"jury": ours, "other": other}, {"jury": entry, "other": same})
+    assert scores.details["objectives"][0]["n_missing"] == 1
+
+
 def test_units_without_a_score_leave_a_promise_open():
     values = np.where(np.arange(60) == 7, np.nan, BASE + 0.1 + NOISE[0])
     objective = Objective("jury", "higher", Known(judged(values), judged(BASE)))
