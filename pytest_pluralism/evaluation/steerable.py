@@ -257,6 +257,24 @@ class SteerableEvaluation:
             one for one in self.steering.attributes if one.population in known and one.name != self.settings.over
         )
 
+    def try_contexts(self) -> None:
+        """Put one question in every context, so that what cannot be asked is found before a model is loaded.
+
+        Raises
+        ------
+        DatasetError
+            If there are no answers to other questions that could be shown as examples.
+        InvalidParameterError
+            If a context does not fit into the prompts of the protocol.
+        """
+        units = list(self.units().items())
+        # Words fit for all attributes or for none.
+        for name, rows in units if self._shows_any() else units[:1]:
+            one = {rows[0].question_id: None}
+            plain = _Index(self.steering.survey, [one], self.asking).part(one)
+            for context in self.settings.contexts:
+                self._asked(name, context, plain, self.steering.attribute(name))
+
     def units(self) -> dict[str, tuple[AnswerDistribution, ...]]:
         """Return for each attribute the answers that it is compared with."""
         by_population: dict[str, list[AnswerDistribution]] = {}

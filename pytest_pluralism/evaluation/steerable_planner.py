@@ -68,6 +68,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         evaluation = SteerableEvaluation(steering, asking, settings, name)
         if not evaluation.targets():
             raise InvalidParameterError(f"{steering.name}: nobody says how any of its attributes answers.")
+        evaluation.try_contexts()
         gates.append(
             planning.planned(
                 evaluation,

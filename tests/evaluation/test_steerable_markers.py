@@ -311,9 +311,16 @@ def test_the_fixture_gives_the_model(writers):
         ('"statements.jsonl", attribute="Democrat", over="Democrat", at_least=0.1', "*is the attribute itself*"),
         ('"party_values.jsonl", attribute="Democrat", over="Democrat", at_least=0.0', "*is the attribute itself*"),
         ('"party_values.jsonl", attribute=5, at_least=0.1', "*'attribute'*"),
+        (
+            '"party_values.jsonl", protocol="modular_pluralism", context="instruction", at_least=0.1',
+            "*does not fit into the fixed prompts*",
+        ),
+        ('"one_topic.jsonl", context="examples", at_least=0.1', "*no answers to other questions that could be shown*"),
     ],
 )
 def test_wrong_markers_of_texts(writers, marker, says):
+    rows = (writers.path / "party_values.jsonl").read_text(encoding="utf-8")
+    (writers.path / "one_topic.jsonl").write_text(rows.replace('"options"', '"cluster": "laws", "options"'))
     write(writers, marker)
     result = writers.runpytest_inprocess("--pluralism-model=voter:0.9")
     result.assert_outcomes(errors=1)
