@@ -153,7 +153,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         result = yield
     except PluralismError as error:
-        if "pluralism" not in getattr(item, "fixturenames", ()):
+        if {"pluralism", "jury"}.isdisjoint(getattr(item, "fixturenames", ())):
             raise
         # The sentence says what is wrong; the frames of ours between it and the test do not.
         pytest.fail(failure_of(item, error), pytrace=False)

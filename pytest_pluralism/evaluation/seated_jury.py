@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,8 +88,35 @@ class Jury:
         ----------
         responses : mapping from str to str or sequence of str
             As for :meth:`scores`.
+
+        Raises
+        ------
+        InvalidParameterError
+            If what is given for a query has no value, because nobody judged it: :meth:`scores` leaves such queries out.
         """
-        return estimate_scores(self.scores(responses), confidence_level=self.confidence_level)
+        scores = self.scores(responses)
+        for unit in scores.units:
+            if math.isnan(unit.value):
+                raise InvalidParameterError(self._unjudged(unit.unit_id, responses[unit.unit_id]))
+        return estimate_scores(scores, confidence_level=self.confidence_level)
+
+    def _unjudged(self, query_id: str, given: str | Sequence[str]) -> str:
+        """Say why what is given for a query has no value."""
+        if not isinstance(self.jurors, RecordedJurors):
+            return (
+                f"What is given for query {query_id!r} has no value: {self.jurors.name} gave too few of the jurors one."
+            )
+        known = [one.text for query in self.panel.queries if query.query_id == query_id for one in query.responses]
+        texts = [given] if isinstance(given, str) else given
+        unknown = next((text for text in texts if text.strip() not in {one.strip() for one in known}), None)
+        if unknown is None:
+            who = "jurors" if self.settings.group is None else f"jurors of group {self.settings.group!r}"
+            return f"Too few {who} voted on what is given for query {query_id!r}. Leave the query out."
+        shown = ", ".join(repr(text[:60]) for text in known[:5]) + (", ..." if len(known) > 5 else "")
+        return (
+            f"No juror voted on {unknown[:60]!r} for query {query_id!r}. Recorded: {shown or 'nothing'}. Give one of "
+            "these, or name jurors= that judge new texts."
+        )
 
     def _judged(self, responses: Responses) -> tuple[list[Candidate], JurorUtilities]:
         candidates = self._candidates(responses)

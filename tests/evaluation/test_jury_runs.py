@@ -459,6 +459,9 @@ def test_what_is_wrong_with_a_jury_is_told(town: pytest.Pytester) -> None:
         def test_several(jury):
             jury("example_town", population="all")
 
+        def test_a_wrong_response(jury):
+            jury("example_town").welfare({"bus": 3})
+
         @pytest.mark.parametrize(
             ("responses", "words"),
             [
@@ -475,12 +478,47 @@ def test_what_is_wrong_with_a_jury_is_told(town: pytest.Pytester) -> None:
         """
     )
     result = town.runpytest_inprocess()
-    result.assert_outcomes(passed=5, failed=5)
+    result.assert_outcomes(passed=5, failed=6)
+    # A sentence with the line of the test, not our own frames.
+    assert "def invalid_parameter" not in result.stdout.str()
+    assert "seated_jury.py" not in result.stdout.str()
     for words in (
         "*jury needs a panel, not 0*",
         "*with the name or file of a panel alone*",
         "*Nearest: 'example_town'*",
         "*unknown keyword 'at_least'*",
         "*jury needs one rule and one group, not 2*",
+        "*test_what_is_wrong_with_a_jury_is_told.py:*or to lists of texts. Got 3 instead.*",
     ):
         result.stdout.fnmatch_lines([words])
+
+
+def test_a_text_without_a_vote_is_told_with_those_that_have_some(town: pytest.Pytester) -> None:
+    town.makepyfile(
+        """
+        import pytest
+
+        from pytest_pluralism.core.errors import InvalidParameterError
+
+        @pytest.mark.parametrize("park", ["On the moon.", ["The one behind the town hall.", "On the moon."]])
+        @pytest.mark.parametrize("bus", ["Through the center.", "Under the river."])
+        def test_unknown_texts(jury, bus, park):
+            words = "No juror voted on .* for query '(bus|park)'. Recorded: '.*Give one of these, or name jurors="
+            with pytest.raises(InvalidParameterError, match=words):
+                jury("example_town").welfare({"park": park, "bus": bus})
+
+        def test_jurors_without_an_opinion(jury):
+            town = jury("example_town", jurors=lambda juror, query, response: None)
+            with pytest.raises(InvalidParameterError, match="for query 'bus' has no value"):
+                town.welfare({"bus": "a", "park": "b"})
+            assert town.scores({"bus": "a", "park": "b"}).warnings
+        """
+    )
+    town.runpytest_inprocess().assert_outcomes(passed=5)
+
+
+def test_the_snippet_of_the_guide_passes_as_printed(town: pytest.Pytester) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "jury.md").read_text(encoding="utf-8")
+    snippet = next(part for part in guide.split("```python\n") if part.startswith("def test_the_leaflet"))
+    town.makepyfile(snippet.split("```")[0])
+    town.runpytest_inprocess().assert_outcomes(passed=1)
