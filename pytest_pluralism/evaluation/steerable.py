@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -525,14 +525,7 @@ class SteerableEvaluation:
                 f"irrelevant attributes move the answers as far ({movement['placebo']:.3f}) as the attribute itself "
                 f"({movement['steered']:.3f}): what moves them is being addressed, not who is named"
             )
-        for family in details.get("confusion", ()):
-            lost = [
-                f"{name} (better: {family['attributes'][int(np.argmax(row))]})"
-                for name, row, ends in zip(family["groups"], family["scores"], family["regret_interval"], strict=True)
-                if ends is not None and ends[0] > 0
-            ]
-            if lost:
-                yield f"another steering fits better than their own: {', '.join(lost[:4])}"
+        yield from lost_groups(details.get("confusion", ()))
         for pair in details.get("opposite", ()):
             if pair["contrast"] <= 0:
                 yield (
@@ -931,6 +924,18 @@ def regret_intervals(each: np.ndarray, own: Sequence[int], clusters: Sequence[st
             interval = [found.low, found.high] if math.isfinite(found.low) and math.isfinite(found.high) else None
         result.append(interval)
     return result
+
+
+def lost_groups(tables: Iterable[Mapping[str, Any]], /) -> Iterator[str]:
+    """Yield for each category which groups another steering fits better than their own, beyond chance."""
+    for family in tables:
+        lost = [
+            f"{name} (better: {family['attributes'][int(np.argmax(row))]})"
+            for name, row, ends in zip(family["groups"], family["scores"], family["regret_interval"], strict=True)
+            if ends is not None and ends[0] > 0
+        ]
+        if lost:
+            yield f"another steering fits better than their own: {', '.join(lost[:4])}"
 
 
 def steered_role(attribute: Attribute, /) -> str:

@@ -35,6 +35,7 @@ from pytest_pluralism.evaluation.steerable import (
     PLACEBO,
     UNSTEERED,
     check_steering,
+    lost_groups,
     other_attribute,
     regret_intervals,
 )
@@ -380,14 +381,15 @@ class TextSteering:
             if math.isfinite(math.fsum(placebo)):
                 references["placebo"] = float(np.mean(placebo))
         details |= self._confusions(of, contexts, statements)
-        warnings: tuple[str, ...] = ()
+        details |= self._opposites(of, contexts, texts, units)
+        warnings = tuple(lost_groups(details.get("confusion", ())))
         if self.labels is not None:
             missing = [
                 {"attribute": name, "question_id": key[2], "response": texts[key][draw]}
                 for (key, draw, name), value in values.items()
                 if math.isnan(value)
             ]
-            warnings = _said_of_labels(self.labels, len(values), missing)
+            warnings += _said_of_labels(self.labels, len(values), missing)
             details |= {"labels": _labels_json(self.labels), "unlabelled": missing}
         return Scores(
             "steering_faithfulness",
@@ -403,6 +405,35 @@ class TextSteering:
 
     def _against_itself(self) -> bool:
         return self.settings.score == "preferred" and self.settings.over == UNSTEERED
+
+    def _opposites(
+        self,
+        of: Any,
+        contexts: Mapping[str, Any],
+        texts: Mapping[tuple[str, str, str], Any],
+        units: Sequence[UnitScore],
+    ) -> dict[str, Any]:
+        """Return by how much responses reflect an attribute better when steered to it than to its opposite."""
+        found = []
+        for target in self.targets():
+            opposite = target.opposite
+            if opposite not in contexts:
+                continue
+            mine = [unit for unit in units if unit.details["attribute"] == target.name]
+            pairs = [
+                (unit.details["steered"], of(opposite, target.name, _id(unit)), unit.cluster)
+                for unit in mine
+                # Without the check, the opposite answers its own questions only.
+                if all((opposite, context, _id(unit)) in texts for context in contexts[opposite])
+            ]  # fmt: skip
+            pairs = [pair for pair in pairs if math.isfinite(pair[0]) and math.isfinite(pair[1])]
+            if len({cluster for _, _, cluster in pairs}) < 2:
+                continue
+            own, other, clusters = zip(*pairs, strict=True)
+            gain = compare_paired(own, other, clusters=clusters)
+            numbers = {"value": gain.value, "low": gain.low, "high": gain.high, "n": gain.n}
+            found.append({"attribute": target.name, "opposite": opposite, **numbers})
+        return {"gain_over_opposite": found} if found else {}
 
     def _confusions(
         self, of: Any, contexts: Mapping[str, Any], statements: Mapping[tuple[str, str], str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -127,6 +128,32 @@ def test_an_attribute_is_not_compared_with_itself(statements):
     assert table["regret_interval"] == [None, None]
     with pytest.raises(InvalidParameterError, match="is the attribute itself"):
         TextSteering(statements, TextSettings(over="Republican"), "Republican")
+
+
+def test_steering_to_the_opposite_is_told_beside(statements):
+    scores = drive(TextSteering(statements), speak, entails)
+    pairs = scores.details["gain_over_opposite"]
+    assert [(pair["attribute"], pair["opposite"], pair["value"], pair["n"]) for pair in pairs] == [
+        ("Democrat", "Republican", 1.0, 6),
+        ("Republican", "Democrat", 1.0, 6),
+    ]
+    assert scores.warnings == ()
+
+    def swapped(prompt, draw):
+        return {"Democrat": HOLDS["Republican"], "Republican": HOLDS["Democrat"]}.get(side_of(prompt), "It depends.")
+
+    scores = drive(TextSteering(statements, attribute="Democrat"), swapped, entails)
+    (pair,) = scores.details["gain_over_opposite"]
+    assert pair["value"] == -1.0
+    (warning,) = scores.warnings
+    assert warning == "another steering fits better than their own: Democrat (better: Republican)"
+    alone = drive(TextSteering(statements, TextSettings(checks=()), "Democrat"), speak, entails)
+    assert "gain_over_opposite" not in alone.details
+    # Only what both were asked can be compared.
+    fewer = tuple(one for one in statements.statements if (one.attribute, one.question_id) != ("Republican", "q5"))
+    steering = dataclasses.replace(statements, statements=fewer)
+    scores = drive(TextSteering(steering, TextSettings(checks=())), speak, entails)
+    assert [pair["n"] for pair in scores.details["gain_over_opposite"]] == [5, 5]
 
 
 def test_two_attributes_may_speak_for_one_population(tmp_path):
