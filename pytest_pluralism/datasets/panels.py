@@ -37,6 +37,9 @@ IntArray = npt.NDArray[np.intp]
 #: The most votes of one panel: they fit into 300 MB.
 MOST_VOTES = 5_000_000
 
+#: The most levels of a scale; with more it is a continuous one.
+MOST_LEVELS = 1_000_000
+
 #: The utility of the lowest value of a scale without levels.
 DEFAULT_FLOOR = 0.01
 
@@ -99,13 +102,16 @@ class UtilityScale:
         if self.measurement not in ("cardinal", "ordinal"):
             raise invalid_parameter("measurement", "UtilityScale", "'cardinal' or 'ordinal'", repr(self.measurement))
         levels = self.levels
-        if levels is not None and (isinstance(levels, bool) or not isinstance(levels, int) or levels < 2):
-            raise invalid_parameter("levels", "UtilityScale", "an integer of at least 2, or None", repr(levels))
+        if levels is not None and (
+            isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= MOST_LEVELS
+        ):
+            must = f"an integer in [2, {MOST_LEVELS}], or None"
+            raise invalid_parameter("levels", "UtilityScale", must, shown(levels))
         floor = self.floor
         if floor is not None and (
             isinstance(floor, bool) or not isinstance(floor, (int, float)) or not 0.0 <= floor < 1.0
         ):
-            raise invalid_parameter("floor", "UtilityScale", "a float in [0, 1), or None", repr(floor))
+            raise invalid_parameter("floor", "UtilityScale", "a float in [0, 1), or None", shown(floor))
         if not self.mapped and not self.higher_is_better:
             raise invalid_parameter("mapped", "UtilityScale", "True on a scale where lower is better", "False")
 
@@ -265,21 +271,27 @@ class Panel:
         Parameters
         ----------
         by : str or None
-            The kind of group; by default ``"group"``, or the only kind there is.
+            The kind of group; by default ``"group"``, or the first kind in which not every juror is alone.
 
         Raises
         ------
         InvalidParameterError
-            If the panel has no such kind of group, or several and none is named.
+            If the panel has no such kind of group.
         """
         known = self.attributes
         if by is None:
             if not known:
                 return None
-            by = "group" if "group" in known else known[0]
-        if by not in known:
+            by = "group" if "group" in known else next((name for name in known if self._tells_groups(name)), None)
+            if by is None:
+                return None
+        if not isinstance(by, str) or by not in known:
             raise InvalidParameterError(unknown_name(f"kind of group of panel {self.name}", str(by), known))
         return tuple(juror.attributes[by] for juror in self.jurors)
+
+    def _tells_groups(self, by: str) -> bool:
+        """Whether some group has two jurors: what differs for every juror, such as an address, is no group."""
+        return len({juror.attributes[by] for juror in self.jurors}) < len(self.jurors)
 
     def matrix(self) -> FloatArray:
         """Return the utilities as a matrix, shape (n_jurors, n_responses), NaN where nobody voted."""
@@ -324,9 +336,11 @@ class Panel:
 def _places(wanted: Iterable[str] | None, known: Mapping[str, int], kind: str, panel: str) -> list[int]:
     if wanted is None:
         return list(range(len(known)))
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        raise invalid_parameter(f"{kind} ids", "select", "a list of them", shown(wanted))
     wanted = list(wanted)
     for name in wanted:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise InvalidParameterError(unknown_name(f"{kind} of panel {panel}", str(name), list(known)))
     return sorted({known[name] for name in wanted})
 

@@ -72,7 +72,7 @@ def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_o
         raise DatasetError(
             f"{path}: a panel file must end in {', '.join(FORMATS)} (or one of these and .gz), not {path.suffix!r}."
         )
-    text = read_text(path)
+    text = read_text(path, what="panel file", holds="vote")
     problems = Problems(str(path), REMEDY)
     if kind in (".csv", ".tsv"):
         votes, jurors, queries = _from_table(text, "\t" if kind == ".tsv" else ",", problems)
@@ -166,7 +166,8 @@ def _from_entries(
         ]
         if not query_texts:
             # Only responses were given texts: queries without any stay what the votes call them.
-            others = dict.fromkeys(str(vote.query) for vote in votes if vote.query not in names)
+            called = [vote.query for vote in votes if isinstance(vote.query, str)]
+            others = dict.fromkeys(name for name in called if name not in names)
             queries += [PanelQuery(name, name) for name in others]
     return votes, jurors or None, queries, scale
 
@@ -416,7 +417,7 @@ def read_ratings(
     if isinstance(groups, str) or not isinstance(groups, Sequence):
         raise invalid_parameter("columns", "read_ratings", "a mapping with 'groups' as a list of names", repr(groups))
     problems = Problems(str(path), REMEDY)
-    text = read_text(path)
+    text = read_text(path, what="table", holds="rating")
     kind = format_of(path, FORMATS)
     if kind == ".jsonl":
         entries = json_lines(text, problems)

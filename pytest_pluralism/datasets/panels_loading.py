@@ -100,6 +100,8 @@ def load_panel(
         if name in EMBEDDED_PANELS:
             return EMBEDDED_PANELS[name]()
         if colon and source in SOURCES:
+            if not rest.strip():
+                raise invalid_parameter("name_or_path", "load_panel", f"'{source}:' and a path", repr(name))
             return SOURCES[source](Path(rest))
     path = Path(name)
     if columns is not None:

@@ -78,7 +78,7 @@ def read_dices(path: Path, /, *, responses: str = "recorded") -> Panel:
     if responses not in ("recorded", "choices"):
         raise invalid_parameter("responses", "read_dices", "'recorded' or 'choices'", repr(responses))
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(read_text(path, what="file of DICES", holds="rating"))
         instances = content["instances"]
         ratings = [one["annotations"]["safety"]["individual_human_scores"] for one in instances]
         if not all(isinstance(row, list) for row in ratings):
@@ -162,7 +162,7 @@ def read_polis(folder: Path, /, *, ballots: str = "statements") -> Panel:
     file = folder / "participants-votes.csv"
     problems = Problems(str(file))
     comments = _polis_comments(folder / "comments.csv")
-    reader = csv.reader(io.StringIO(read_text(file), newline=""))
+    reader = csv.reader(io.StringIO(read_text(file, what="file of votes", holds="vote"), newline=""))
     header = next(reader)
     if header[: len(POLIS_COLUMNS)] != list(POLIS_COLUMNS):
         raise DatasetError(f"{file}, line 1: must begin with the columns {', '.join(POLIS_COLUMNS)}.")
@@ -201,7 +201,7 @@ def read_polis(folder: Path, /, *, ballots: str = "statements") -> Panel:
 
 
 def _polis_comments(file: Path) -> dict[str, str]:
-    reader = csv.DictReader(io.StringIO(read_text(file), newline=""))
+    reader = csv.DictReader(io.StringIO(read_text(file, what="file of comments", holds="comment"), newline=""))
     columns = reader.fieldnames or []
     for name in ("comment-id", "comment-body"):
         if name not in columns:

@@ -6,7 +6,6 @@ Nothing but a recorded vote is a person's: the others are estimates, and are cal
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.records import EntailmentPair, RewardRequest
-from pytest_pluralism.datasets.panels import Juror, Panel
+from pytest_pluralism.datasets.panels import Juror, Panel, is_finite_number, shown
 from pytest_pluralism.evaluation.premises import premises
 from pytest_pluralism.evaluation.rounds import Round
 
@@ -196,11 +195,12 @@ class CallableJurors:
                 vote = self.function(juror, one.query, one.text)
                 if vote is None:
                     continue
-                wrong = isinstance(vote, bool) or not isinstance(vote, (int, float, np.floating, np.integer))
-                if wrong or not math.isfinite(vote) or not _on_range(panel, float(vote)):
-                    must = f"return a number in [{panel.scale.lowest:g}, {panel.scale.highest:g}] or None"
-                    raise invalid_parameter("function", "CallableJurors", must, f"{vote!r} for {juror.juror_id!r}")
-                votes[0, row, column] = float(vote)
+                number = float(vote) if isinstance(vote, (np.floating, np.integer)) else vote
+                if not is_finite_number(number) or not _on_range(panel, float(number)):
+                    inside = f"[{panel.scale.lowest:g}, {panel.scale.highest:g}]"
+                    must = f"a function that returns a number in {inside} or None"
+                    raise invalid_parameter("function", "CallableJurors", must, f"{shown(vote)} for {juror.juror_id!r}")
+                votes[0, row, column] = float(number)
         return JurorUtilities(panel.scale.utilities(votes), "estimated", f"predictions of {self.name}")
 
 

@@ -57,17 +57,21 @@ def bridging_of_responses(panel: Panel, /, **settings: Any) -> BridgingFit:
     return bridging_intercepts(matrix, **settings)
 
 
-def _means_of(systems: Mapping[str, JuryTable], function: str) -> tuple[list[str], FloatArray]:
+def _means_of(systems: Mapping[str, JuryTable], function: str) -> tuple[FloatArray, FloatArray]:
+    """Return the means of the jurors who count and judged what every system gives, and their weights."""
+    if not isinstance(systems, Mapping) or not all(isinstance(table, JuryTable) for table in systems.values()):
+        raise invalid_parameter("systems", function, "a mapping from names to tables of a jury", repr(systems)[:60])
     if len(systems) < 2:
         raise invalid_parameter("systems", function, "a mapping of at least two systems", repr(list(systems)))
     sizes = {(len(table.weights), table.n_queries) for table in systems.values()}
     if len(sizes) > 1:
         raise invalid_parameter("systems", function, "tables of the same jurors and queries", f"{sorted(sizes)}")
     means = np.stack([juror_means(table) for table in systems.values()])
-    everywhere = np.isfinite(means).all(axis=0)
-    if not everywhere.any():
+    weights = next(iter(systems.values())).weights
+    kept = np.isfinite(means).all(axis=0) & (weights > 0.0)
+    if not kept.any():
         raise InvalidParameterError("No juror judged what every system gives, so that nothing can be compared.")
-    return list(systems), means[:, everywhere]
+    return means[:, kept], weights[kept]
 
 
 def system_lottery(systems: Mapping[str, JuryTable], /) -> dict[str, float]:
@@ -90,16 +94,15 @@ def system_lottery(systems: Mapping[str, JuryTable], /) -> dict[str, float]:
     ----------
     Fishburn 1984, doi:10.2307/2297786; Swamy et al. 2024, arXiv:2401.04056.
     """
-    names, means = _means_of(systems, "system_lottery")
-    weights = next(iter(systems.values())).weights
-    kept = np.isfinite(np.stack([juror_means(table) for table in systems.values()])).all(axis=0)
-    mass = weights[kept] / weights[kept].sum()
+    means, weights = _means_of(systems, "system_lottery")
+    mass = weights / weights.sum()
     above = (means[:, None, :] > means[None, :, :]).astype(np.float64) @ mass
     tied = (means[:, None, :] == means[None, :, :]).astype(np.float64) @ mass
     preferences = above + 0.5 * tied
-    preferences = 0.5 + 0.5 * (preferences - preferences.T)
+    # Shares that sum to 1 up to rounding may leave [0, 1] by as much.
+    preferences = np.clip(0.5 + 0.5 * (preferences - preferences.T), 0.0, 1.0)
     lottery = maximal_lottery(preferences)
-    return {name: float(share) for name, share in zip(names, lottery, strict=True)}
+    return {name: float(share) for name, share in zip(systems, lottery, strict=True)}
 
 
 def response_lottery(panel: Panel, query_id: str, /) -> dict[str, float]:
@@ -141,9 +144,10 @@ def response_lottery(panel: Panel, query_id: str, /) -> dict[str, float]:
 def compare_systems(first: JuryTable, second: JuryTable, /) -> int:
     """Return which of two systems leximin prefers: 1 the first, -1 the second, 0 neither.
 
-    The worst-off juror decides, among equals the next; by the jurors' mean utilities over all queries.
+    The worst-off juror decides, among equals the next; by the jurors' mean utilities over all queries. A juror of
+    weight 0 has no voice; among the others each is one, whatever the weight, since leximin asks who, and not how many.
     """
-    _, means = _means_of({"first": first, "second": second}, "compare_systems")
+    means, _ = _means_of({"first": first, "second": second}, "compare_systems")
     found = leximin_compare(means[0], means[1])
     return int(found)
 

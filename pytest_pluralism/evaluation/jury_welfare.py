@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.metrics.jury import power_mean
+from pytest_pluralism.core.parameters import real_number
 
 __all__ = [
     "JuryTable",
@@ -63,15 +64,17 @@ class WelfareRule:
             value = getattr(self, name)
             if value is None and name != "alpha":
                 continue
-            wrong = isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)
-            if wrong or (name != "satisfied_above" and value < 0.0):
+            aversion = name != "satisfied_above"
+            number = real_number(value, name=name, function="WelfareRule", allow_infinite=aversion)
+            if aversion and number < 0.0:
                 raise invalid_parameter(name, "WelfareRule", f"a float in {inside}", repr(value))
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, number)
         share = self.worst_share
         if share is not None:
-            if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share <= 1.0:
+            number = real_number(share, name="worst_share", function="WelfareRule")
+            if not 0.0 < number <= 1.0:
                 raise invalid_parameter("worst_share", "WelfareRule", "a float in (0, 1]", repr(share))
-            object.__setattr__(self, "worst_share", float(share))
+            object.__setattr__(self, "worst_share", number)
         chosen = [
             name for name in ("satisfied_above", "worst_share", "between_alpha") if getattr(self, name) is not None
         ]

@@ -270,6 +270,7 @@ def test_a_juror_with_a_statement_needs_no_vote(tmp_path: Path) -> None:
         ({"juror": "x", "query": "q", "utility": 10**400}, ["must be a finite number"]),
         ({"juror": "x", "weight": 10**400}, ["the weight must be a number"]),
         ({"scale": {"lowest": 0, "highest": 10**400}}, ["'highest'", "a finite number"]),
+        ({"scale": {"levels": 10**400}}, ["'levels'", "an integer in [2, 1000000]"]),
     ],
 )
 def test_a_wrong_line_is_refused_with_its_number_and_the_remedy(tmp_path: Path, row: Any, words: list[str]) -> None:
@@ -292,6 +293,40 @@ def test_a_wrong_line_is_refused_with_its_number_and_the_remedy(tmp_path: Path, 
 )
 def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path, text: str, words: list[str]) -> None:
     refused(written(tmp_path, text), *words)
+
+
+@pytest.mark.parametrize("query", [["q"], {}, 3, None])
+def test_a_query_without_a_name_is_refused_beside_texts_of_responses_alone(tmp_path: Path, query: Any) -> None:
+    rows = [
+        {"query": "q", "response": "r", "text": "Yes."},
+        {"juror": "a", "query": "q", "response": "r", "utility": 0.5},
+        {"juror": "a", "query": query, "response": "r", "utility": 0.5},
+    ]
+    refused(lines(tmp_path, rows), "line 3", "'query' must be a non-empty string")
+
+
+def test_an_empty_file_and_a_source_without_a_path_are_called_by_their_names(tmp_path: Path) -> None:
+    assert "A panel file holds at least one vote." in refused(written(tmp_path, ""), "is empty")
+    for source in ("dices:", "polis: "):
+        with pytest.raises(InvalidParameterError, match=f"must be '{source.strip()}' and a path"):
+            load_panel(source)
+    with pytest.raises(DatasetError, match="file of DICES"):
+        load_panel(f"dices:{tmp_path}")
+
+
+def test_what_differs_for_every_juror_is_no_group_unless_it_is_asked_for(tmp_path: Path) -> None:
+    text = "juror,email,ward,query,response,utility\na,a@x,n,q,r,0.5\nb,b@x,n,q,r,0.5\nc,c@x,s,q,r,0.5\n"
+    panel = load_panel(written(tmp_path, text))
+    assert panel.groups() == ("n", "n", "s")
+    assert panel.groups("email") == ("a@x", "b@x", "c@x")
+    alone = "juror,email,query,utility\na,a@x,q,0.5\nb,b@x,q,0.5\n"
+    assert load_panel(written(tmp_path, alone)).groups() is None
+
+
+@pytest.mark.parametrize("wanted", ["tax", 3, [["tax"]]])
+def test_a_selection_that_is_no_list_of_ids_is_refused(wanted: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="query"):
+        load_panel("example_town").select(queries=wanted)
 
 
 def test_an_unknown_panel_names_those_that_there_are() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,19 @@ def test_a_utility_of_nothing_is_told_with_the_juror(tmp_path: Path) -> None:
         policy_scores(panel_file(tmp_path, rows), np.ones(1), settings=JurySettings(rule=WelfareRule(alpha=1.0)))
 
 
+@pytest.mark.parametrize("name", ["alpha", "between_alpha", "satisfied_above", "worst_share"])
+@pytest.mark.parametrize("value", [10**400, [1.0], "1", True, math.nan])
+def test_a_number_of_a_rule_that_is_none_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidParameterError, match=f"'{name}' parameter of WelfareRule") as error:
+        WelfareRule(**{name: value})
+    assert len(str(error.value)) < 200
+
+
+def test_numbers_of_numpy_make_a_rule() -> None:
+    assert WelfareRule(alpha=np.int64(1)) == WelfareRule(alpha=1.0)  # type: ignore[arg-type]
+    assert WelfareRule(worst_share=np.float32(0.5)).worst_share == 0.5  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [
@@ -327,6 +341,11 @@ def test_a_function_of_yours_votes_on_the_scale_of_the_panel(tmp_path: Path) -> 
     assert found.kind == "estimated"
     with pytest.raises(InvalidParameterError, match=r"\[1, 5\]"):
         utilities_of(CallableJurors(lambda juror, query, response: 6), panel, {"q1": "x"})
+    with pytest.raises(InvalidParameterError, match="must be a function that returns a number in") as error:
+        utilities_of(CallableJurors(lambda juror, query, response: 10**400), panel, {"q1": "x"})
+    assert len(str(error.value)) < 250
+    given = utilities_of(CallableJurors(lambda juror, query, response: np.float32(5)), panel, {"q1": "x"})
+    assert given.utilities.max() == 1.0
 
 
 def test_entailment_asks_whether_the_response_entails_what_each_juror_wrote(tmp_path: Path) -> None:
@@ -547,6 +566,34 @@ def test_a_lottery_over_systems_needs_only_orders() -> None:
     assert compare_systems(systems["bridge"], systems["bridge"]) == 0
     with pytest.raises(InvalidParameterError, match="at least two systems"):
         system_lottery({"alone": systems["bridge"]})
+
+
+def test_who_has_no_weight_has_no_voice_in_a_comparison() -> None:
+    panel = load_panel("example_town")
+    systems = {
+        name: jury_table(panel, np.tile(share, 12))
+        for name, share in (("pleaser", [1.0, 0.0, 0.0]), ("bridge", [0.0, 1.0, 0.0]))
+    }
+    center = np.array([float(group == "center") for group in panel.groups() or ()])
+    without = {name: replace(table, weights=center) for name, table in systems.items()}
+    assert compare_systems(systems["pleaser"], systems["bridge"]) == -1
+    assert compare_systems(without["pleaser"], without["bridge"]) == 1
+    assert system_lottery(without)["pleaser"] == pytest.approx(1.0)
+    nobody = {name: replace(table, weights=0.0 * center) for name, table in systems.items()}
+    with pytest.raises(InvalidParameterError, match="No juror judged"):
+        system_lottery(nobody)
+
+
+@pytest.mark.parametrize("systems", [{"a": 1, "b": 2}, [1, 2], {}])
+def test_what_is_no_system_is_refused(systems: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="'systems' parameter of system_lottery must be a mapping"):
+        system_lottery(systems)
+
+
+@pytest.mark.parametrize("query", [["bus"], {}, 3, "bsu"])
+def test_a_lottery_over_the_responses_to_no_query_is_refused(query: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="unknown query of panel"):
+        response_lottery(load_panel("example_town"), query)
 
 
 def test_a_lottery_over_responses_solves_a_cycle_of_majorities(tmp_path: Path) -> None:
