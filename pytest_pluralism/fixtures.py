@@ -120,10 +120,16 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
 
     def seated(panel: str | None = None, /, **keywords: Any) -> Jury:
         from pytest_pluralism.evaluation.seated_jury import seat
-        from pytest_pluralism.gate import plan_measurement
+        from pytest_pluralism.gate import BOUNDS, plan_measurement
 
         folder, config = request.node.path.parent, request.node.config
+        promised = next((word for word in BOUNDS if word in keywords), None)
         try:
+            if promised is not None:
+                raise InvalidParameterError(
+                    f"the fixture jury makes no promise, so that {promised!r} has no part in it. Assert on the "
+                    "estimate, use pluralism.require, or promise it in the marker jury_welfare."
+                )
             if panel is not None:
                 plans = plan_measurement(
                     "jury_welfare", panel, keywords, session.settings, folder=folder, config=config, promise=False
@@ -136,9 +142,15 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
                 ]
         except PluralismError as error:
             raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
+        if not plans:
+            pytest.fail(
+                "jury needs a panel: this test has no marker jury_welfare. Name one: jury(panel).", pytrace=False
+            )
         if len(plans) != 1:
-            wanted = "one rule and one group" if plans else "a panel"
-            pytest.fail(f"jury needs {wanted}, not {len(plans)}. Name them: jury(panel, alpha=1.0).", pytrace=False)
+            pytest.fail(
+                f"jury needs one rule and one group, not {len(plans)}. Name them: jury(panel, alpha=1.0).",
+                pytrace=False,
+            )
 
         def answered(asked: Any) -> list[Any]:
             return session.engine.answered(asked, request.getfixturevalue(asked.role))

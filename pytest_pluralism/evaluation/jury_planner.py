@@ -41,6 +41,9 @@ ASKING = ("template", "option_order", "repetitions", "examples", "seed")
 #: Keywords of what is measured.
 RULE = ("alpha", "satisfied_above", "worst_share", "between_alpha", "composition", "n_juries")
 
+#: Keywords of what is measured by groups.
+GROUPS = ("by", "population", "between_alpha", "composition")
+
 #: Keywords of the panel.
 PANEL = ("scale", "columns", "values", "leave_out_empty")
 
@@ -76,17 +79,17 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         The panel, the rule, the groups or the jurors are wrong.
     """
     over = _over(planning)
-    every = planning.keywords.get("alpha") == EVERY
+    every = _says(planning.keywords.get("alpha"), EVERY)
     rules = _rules(planning)
     panel = _panel(planning)
     by = planning.keywords.get("by")
+    _check_groups(planning, panel, by)
     groups = _groups(planning, panel, by)
     composition = _composition(planning, panel, by)
     asking = AskSettings(**{name: planning.choose(name) for name in ASKING})
-    _check_groups(panel, by)
     jury = planning.keywords.get("jury", "sample")
-    if jury not in ("sample", "whole"):
-        raise invalid_parameter("jury", "jury_welfare", "'sample' or 'whole'", repr(jury))
+    if not _says(jury, "sample", "whole"):
+        raise invalid_parameter("jury", "jury_welfare", "'sample' or 'whole'", repr(jury)[:60])
     plans = []
     for rule in rules:
         for group in groups:
@@ -102,8 +105,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 confidence_level=_level(planning),
             )
             evaluation, made, inside = _evaluation(planning, panel, settings)
-            if over is None and inside is not None and not plans:
-                _bounds(planning, panel, inside)
+            if inside is not None and not plans:
+                _bounds(planning, panel, inside, rule, gain=over is not None)
             title = settings.as_json()["rule"]
             if over is not None:
                 evaluation = AgainstReference(evaluation, EVERY_ALPHA if every else ())
@@ -153,9 +156,9 @@ def _level(planning: Planning) -> float:
 def _over(planning: Planning) -> str | None:
     """Return what the welfare must exceed, if that is named, and refuse what then has no meaning."""
     over: str | None = planning.keywords.get("over")
-    if over not in (None, OVER):
+    if over is not None and not _says(over, OVER):
         raise invalid_parameter("over", "jury_welfare", repr(OVER), repr(over)[:60])
-    if planning.keywords.get("alpha") != EVERY:
+    if not _says(planning.keywords.get("alpha"), EVERY):
         return over
     if over is None:
         raise InvalidParameterError(
@@ -172,18 +175,20 @@ def _over(planning: Planning) -> str | None:
     return over
 
 
-def _bounds(planning: Planning, panel: Panel, inside: tuple[float, float]) -> None:
+def _bounds(planning: Planning, panel: Panel, inside: tuple[float, float], rule: WelfareRule, *, gain: bool) -> None:
     """Note a promise that no response could keep, or that every one keeps."""
     lowest, highest = inside
     words = f"utilities of {panel.name} by these jurors"
-    above = planning.keywords.get("satisfied_above")
-    if isinstance(above, (int, float)):
+    above = rule.satisfied_above
+    if above is not None:
         if not lowest <= above < highest:
             planning.problems.append(
                 f"satisfied_above={above!r} says nothing: {words} lie in [{lowest:g}, {highest:g}] "
                 f"({panel.scale.mapping})."
             )
         lowest, highest, words = 0.0, 1.0, "shares of jurors"
+    if gain:
+        lowest, highest, words = lowest - highest, highest - lowest, f"gains in {words}"
     if planning.gate is None or planning.gate.at_least is None:
         return
     bound = planning.gate.at_least
@@ -200,10 +205,10 @@ def _bounds(planning: Planning, panel: Panel, inside: tuple[float, float]) -> No
 def _rules(planning: Planning) -> list[WelfareRule]:
     """Return a rule for each aversion that is named; one when none is."""
     keywords = planning.keywords
-    alphas = keywords.get("alpha", 1.0)
+    alphas = _plain(keywords.get("alpha", 1.0))
     several = isinstance(alphas, (list, tuple))
     wrong = [one for one in (alphas if several else [alphas]) if isinstance(one, bool) or not _is_number(one)]
-    if alphas == EVERY:
+    if _says(alphas, EVERY):
         # What can be computed at the largest aversion can be at the others.
         alphas, several = EVERY_ALPHA[-1], False
     elif wrong or (several and (not alphas or len(set(alphas)) < len(alphas))):
@@ -223,7 +228,17 @@ def _rules(planning: Planning) -> list[WelfareRule]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float))
+    return isinstance(value, (int, float, np.integer, np.floating))
+
+
+def _plain(value: Any) -> Any:
+    """Return an array as a list, and everything else as it is."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _says(value: Any, /, *words: str) -> bool:
+    """Whether a keyword is one of some words; an array, which compares with each, is none."""
+    return isinstance(value, str) and value in words
 
 
 def _panel(planning: Planning) -> Panel:
@@ -231,7 +246,7 @@ def _panel(planning: Planning) -> Panel:
     if not isinstance(name, str) or not name:
         raise invalid_parameter("dataset", planning.measure.name, "the name or file of a panel, a str", repr(name))
     source, colon, rest = name.partition(":")
-    if colon and source in SOURCES:
+    if colon and source in SOURCES and rest.strip():
         # A folder is found by a file that it must hold.
         votes = planning.find_file(f"{rest}/participants-votes.csv")
         found = votes.parent if votes.is_file() else planning.find_file(rest)
@@ -244,7 +259,7 @@ def _panel(planning: Planning) -> Panel:
 
 
 def _groups(planning: Planning, panel: Panel, by: Any) -> list[str | None]:
-    wanted = planning.keywords.get("population")
+    wanted = _plain(planning.keywords.get("population"))
     if wanted is None:
         if by is not None:
             panel.groups(by)
@@ -255,31 +270,34 @@ def _groups(planning: Planning, panel: Panel, by: Any) -> list[str | None]:
             f"Panel {panel.name} knows no groups, so population={wanted!r} names nobody. Give jurors a 'group', or "
             "leave 'population' out."
         )
-    if wanted == "all":
+    if _says(wanted, "all"):
         return list(known)
     names = [wanted] if isinstance(wanted, str) else wanted
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
-        raise invalid_parameter("population", "jury_welfare", "a group, a list of groups or 'all'", repr(wanted))
+        raise invalid_parameter("population", "jury_welfare", "a group, a list of groups or 'all'", repr(wanted)[:60])
     for name in names:
         if name not in known:
             raise InvalidParameterError(unknown_name(f"group of panel {panel.name}", name, known))
     return list(dict.fromkeys(names))
 
 
-def _check_groups(panel: Panel, by: Any) -> None:
-    """Refuse groups that are single jurors: nothing is known of others like them.
+def _check_groups(planning: Planning, panel: Panel, by: Any) -> None:
+    """Refuse a measure of groups that are single jurors: nothing is known of others like them.
 
     Raises
     ------
     InvalidParameterError
-        If there are not more jurors than groups.
+        If groups are asked for, and there are not more jurors than groups.
     """
-    groups = panel.groups(by) or ()
-    n_groups = len(set(groups))
-    if n_groups > 2 and n_groups >= len(groups):
+    if all(planning.keywords.get(word) is None for word in GROUPS) or not panel.attributes:
+        return
+    # Without a usable kind the panel names none by itself.
+    groups = panel.groups(by) or panel.groups(panel.attributes[0]) or ()
+    if len(set(groups)) >= len(groups):
         raise InvalidParameterError(
-            f"Panel {panel.name} has {len(groups)} jurors in {n_groups} groups, so that every group is one juror. Name "
-            f"a coarser kind with by= (there are {', '.join(map(repr, panel.attributes))}), or leave groups out."
+            f"Panel {panel.name} has {len(groups)} jurors in {len(set(groups))} groups, so that every group is one "
+            f"juror. Name a coarser kind with by= (there are {', '.join(map(repr, panel.attributes))}), or leave "
+            "groups out."
         )
 
 
@@ -288,16 +306,16 @@ def _composition(planning: Planning, panel: Panel, by: Any) -> Mapping[str, int]
     if composition is None:
         return None
     if not isinstance(composition, Mapping) or not composition:
-        raise invalid_parameter("composition", "jury_welfare", "a mapping from group to seats", repr(composition))
+        raise invalid_parameter("composition", "jury_welfare", "a mapping from group to seats", repr(composition)[:60])
     groups = list(panel.groups(by) or ())
     for name, seats in composition.items():
         there = groups.count(name)
-        if isinstance(seats, bool) or not isinstance(seats, int) or not 1 <= seats <= there:
+        if isinstance(seats, bool) or not isinstance(seats, (int, np.integer)) or not 1 <= seats <= there:
             must = f"seats in [1, {there}] for {name!r}: so many jurors of this group are there"
             if not there:
                 must = f"made of groups of the panel ({', '.join(dict.fromkeys(groups)) or 'it has none'})"
-            raise invalid_parameter("composition", "jury_welfare", must, f"{name!r}: {seats!r}")
-    return dict(composition)
+            raise invalid_parameter("composition", "jury_welfare", must, f"{name!r}: {seats!r}"[:60])
+    return {name: int(seats) for name, seats in composition.items()}
 
 
 def _evaluation(
@@ -305,10 +323,10 @@ def _evaluation(
 ) -> tuple[Any, str, tuple[float, float] | None]:
     """Return the evaluation, its jurors in a word, and between what their utilities lie, if that is known."""
     chosen = planning.keywords.get("jurors", "auto")
-    if chosen == "auto":
+    if _says(chosen, "auto"):
         chosen = _usual(panel)
     writing = [name for name in WRITING if name in planning.keywords]
-    if chosen == "choice":
+    if _says(chosen, "choice"):
         if writing:
             raise InvalidParameterError(
                 f"{writing[0]!r} says how a model writes, but here it chooses among recorded responses. Leave it out, "
@@ -357,15 +375,15 @@ def _usual(panel: Panel) -> str:
 
 
 def _function(chosen: Any, by: str | None) -> JurorFunction:
-    if chosen == "recorded":
+    if _says(chosen, "recorded"):
         return RecordedJurors()
-    if chosen == "entailment":
+    if _says(chosen, "entailment"):
         return EntailmentJurors()
-    if chosen == "fitted":
+    if _says(chosen, "fitted"):
         from pytest_pluralism.evaluation.fitted_jurors import FittedJurors
 
         return FittedJurors(by=by)
-    if chosen == "rewards":
+    if _says(chosen, "rewards"):
         return ValueModelJurors(by)
     if isinstance(chosen, str):
         raise InvalidParameterError(unknown_name("kind of jurors", chosen, JURORS))

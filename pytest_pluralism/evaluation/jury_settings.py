@@ -26,7 +26,7 @@ class JurySettings:
     rule : WelfareRule
         How utilities become one number.
     by : str or None
-        The kind of group; by default ``"group"``, or the first kind that every juror has.
+        The kind of group; by default ``"group"``, or the first kind that every juror has and not everyone alone.
     group : str or None
         Measure the welfare of this group alone.
     whole_jury : bool

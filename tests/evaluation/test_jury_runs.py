@@ -178,7 +178,26 @@ WRONG = [
     ('"panel.jsonl", alpha=1, at_least=0.4', "needs positive utilities"),
     ('"single.jsonl", alpha=1, at_least=0.4', "no query has two responses"),
     ('"double.jsonl", alpha=1, at_least=0.4', "votes a second time"),
-    ('"alone.jsonl", alpha=1, at_least=0.4', "every group is one juror"),
+    ('"alone.jsonl", alpha=1, by="group", at_least=0.4', "every group is one juror"),
+    ('"alone.jsonl", alpha=1, population="only a", at_least=0.4', "every group is one juror"),
+    ('"two.jsonl", alpha=0, between_alpha=1, at_least=0.4', "2 jurors in 2 groups, so that every group is one juror"),
+    ('"two.jsonl", composition={"a": 1}, at_least=0.4', "every group is one juror"),
+    ('"mail.csv", composition={"j1@x": 1}, at_least=0.4', "every group is one juror"),
+    ('"example_town", alpha=np.array([1.0, -1.0]), at_least=0.4', "'alpha' parameter of WelfareRule"),
+    ('"example_town", alpha=10**400, at_least=0.4', "'alpha' parameter of WelfareRule"),
+    ('"example_town", satisfied_above=10**400, at_least=0.4', "'satisfied_above' parameter of WelfareRule"),
+    ('"example_town", worst_share=10**400, at_least=0.4', "Got a larger one instead."),
+    (
+        '"example_town", population=np.array([1]), at_least=0.4',
+        "'population' parameter of jury_welfare must be a group",
+    ),
+    ('"example_town", over=np.zeros(2), at_least=0.4', "'over' parameter of jury_welfare"),
+    ('"example_town", jury=np.zeros(2), at_least=0.4', "'jury' parameter of jury_welfare"),
+    ('"example_town", jurors=np.zeros(2), at_least=0.4', "'jurors' parameter of jury_welfare"),
+    ('"example_town", by=np.zeros(2), at_least=0.4', "kind of group"),
+    ('"example_town", over="reference_model", at_least=1.5', "gains in utilities of example_town by these jurors end"),
+    ('"example_town", over="reference_model", at_least=-5.0', "says nothing: gains"),
+    ('"dices:", alpha=1, at_least=0.4', "must be 'dices:' and a path"),
     ('"example_town", alpha=[1, [2]], at_least=0.4', "'alpha' parameter of jury_welfare must be"),
     ('"example_town", alpha="most", at_least=0.4', "or 'all'. Got 'most'"),
     ('"example_town", alpha=True, at_least=0.4', "'alpha' parameter of jury_welfare must be"),
@@ -213,6 +232,51 @@ WRONG = [
 ]
 
 
+def mail_table() -> str:
+    """Return votes with a column that is another for every juror."""
+    rows = [
+        f"j{juror},j{juror}@x,q{query},{response},0.{3 + (juror + query) % 5}"
+        for juror in range(12)
+        for query in range(12)
+        for response in "mn"
+    ]
+    return "\n".join(["juror,email,query,response,utility", *rows])
+
+
+def test_a_column_that_is_another_for_every_juror_is_no_group(town: pytest.Pytester) -> None:
+    (town.path / "mail.csv").write_text(mail_table(), encoding="utf-8")
+    town.makepyfile(
+        """
+        import numpy as np
+        import pytest
+
+        from pytest_pluralism.core.records import Answer
+        from pytest_pluralism.models.protocol import ModelIdentity
+
+        @pytest.fixture
+        def language_model():
+            class Even:
+                identity = ModelIdentity(spec="even", name="even", sha256="2" * 64, dtype="float32", device="cpu")
+
+                def answer(self, prompts, /, *, progress=None):
+                    return [Answer((np.log(0.5), np.log(0.5)), 1.0, one.labels[0], 0.5) for one in prompts]
+
+            return Even()
+
+        @pytest.mark.jury_welfare("mail.csv", alpha=np.linspace(0.0, 2.0, 3), at_least=0.2)
+        def test_everybody(pluralism):
+            assert [verdict.estimate.n for verdict in pluralism.verdicts] == [12, 12, 12]
+
+        def test_numbers_of_numpy(jury):
+            seats = {"center": np.int64(3), "river": np.int64(2)}
+            assert jury("example_town", composition=seats).settings.composition == {"center": 3, "river": 2}
+            assert jury("example_town", alpha=np.int64(1)).settings.rule.alpha == 1.0
+            assert jury("example_town", population=np.array(["river"])).settings.group == "river"
+        """
+    )
+    town.runpytest_inprocess().assert_outcomes(passed=2)
+
+
 def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester) -> None:
     votes = [
         {"juror": juror, "query": "q", "response": response, "utility": value}
@@ -225,7 +289,10 @@ def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester
     (town.path / "written.jsonl").write_text("\n".join(map(json.dumps, WRITTEN)), encoding="utf-8")
     for name, rows in (("panel", votes), ("single", votes[1::2]), ("double", [*votes, votes[0]])):
         (town.path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    lines = ["import pytest", "from pytest_pluralism.evaluation.jurors import RewardJurors"]
+    two = [{**vote, "utility": 0.5} for vote in votes] + [{"juror": name, "group": name} for name in "ab"]
+    (town.path / "two.jsonl").write_text("\n".join(map(json.dumps, two)), encoding="utf-8")
+    (town.path / "mail.csv").write_text(mail_table(), encoding="utf-8")
+    lines = ["import numpy as np", "import pytest", "from pytest_pluralism.evaluation.jurors import RewardJurors"]
     for place, (marker, _) in enumerate(WRONG):
         lines += [f"@pytest.mark.jury_welfare({marker})", f"def test_{place}(): ..."]
     town.makepyfile("\n".join(lines))
@@ -483,10 +550,10 @@ def test_what_is_wrong_with_a_jury_is_told(town: pytest.Pytester) -> None:
     assert "def invalid_parameter" not in result.stdout.str()
     assert "seated_jury.py" not in result.stdout.str()
     for words in (
-        "*jury needs a panel, not 0*",
+        "*jury needs a panel: this test has no marker*",
         "*with the name or file of a panel alone*",
         "*Nearest: 'example_town'*",
-        "*unknown keyword 'at_least'*",
+        "*the fixture jury makes no promise, so that 'at_least' has no part in it*",
         "*jury needs one rule and one group, not 2*",
         "*test_what_is_wrong_with_a_jury_is_told.py:*or to lists of texts. Got 3 instead.*",
     ):
