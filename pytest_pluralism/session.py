@@ -115,7 +115,7 @@ class PluralismSession:
         """Return the model that is steered to an attribute by its weights; only the last one stays in memory."""
         import json
 
-        from pytest_pluralism.evaluation.steerable import STEERED
+        from pytest_pluralism.evaluation.steerable_settings import STEERED
 
         key = (role, model.identity.sha256)
         if self._steered is None or self._steered[0] != key:

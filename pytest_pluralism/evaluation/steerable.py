@@ -7,38 +7,25 @@ A score belongs to an attribute and a question; higher is better.
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.metrics.distributional import (
-    entropy,
-    jensen_shannon_distance,
-    mode_agreement,
-    population_fidelity_score,
     sampling_floor,
-    wasserstein_distance,
 )
-from pytest_pluralism.core.metrics.multi_objective import diagonal_dominance, trade_off_regret
 from pytest_pluralism.core.metrics.steerable import (
     attribute_faithfulness,
-    best_of_contexts,
-    classification_scores,
-    goal_space_steering,
-    prompt_steerability_index,
     steering_gain,
 )
 from pytest_pluralism.core.records import (
     AnswerDistribution,
     Prompt,
-    Question,
     Scores,
     Survey,
     UnitScore,
@@ -58,104 +45,25 @@ from pytest_pluralism.evaluation.distributional import (
     requests,
 )
 from pytest_pluralism.evaluation.rounds import Round, Rounds
+from pytest_pluralism.evaluation.steerable_board import Board
+from pytest_pluralism.evaluation.steerable_settings import (
+    ACROSS,
+    CHECKS,
+    MANY_ATTRIBUTES,
+    PLACEBO,
+    SCORES,
+    STEERED,
+    UNSTEERED,
+    SteeringSettings,
+    lost_groups,
+    other_attribute,
+    steered_role,
+)
 
 __all__ = ["ACROSS", "CHECKS", "SCORES", "STEERED", "SteerableEvaluation", "SteeringSettings", "steered_role"]
 
-#: How an answer is scored against that of an attribute, by name.
-SCORES = ("js", "wasserstein", "mode", "probability")
-
-#: What several contexts are put together by.
-ACROSS = ("mean", "best_per_question", "best_per_group")
-
-#: What is asked beside the attribute, for comparison.
-CHECKS = ("unsteered", "family", "placebo", "unrelated")
-
-#: The sides that are no attribute.
-UNSTEERED = "unsteered"
-PLACEBO = "placebo"
-
-#: What the name of a model begins with that is steered to an attribute by its weights.
-STEERED = "steered:"
-
-#: With more attributes than this, the checks are not asked by themselves, and the report lists the worst ones only.
-MANY_ATTRIBUTES = 24
-
-
-def check_steering(contexts: Any, over: Any, checks: Any, /, *, known_checks: Sequence[str]) -> None:
-    """Refuse contexts, a comparison or checks that are none.
-
-    Raises
-    ------
-    InvalidParameterError
-        If one of them is wrong.
-    """
-    function = "steering_faithfulness"
-    if not isinstance(contexts, (list, tuple)) or not contexts or not all(isinstance(name, str) for name in contexts):
-        raise invalid_parameter("context", function, "the name of a context, or several", repr(contexts))
-    if len(set(contexts)) < len(contexts):
-        raise invalid_parameter("context", function, "without repetitions", repr(contexts))
-    if over is not None and not isinstance(over, str):
-        must = f"'{UNSTEERED}', '{PLACEBO}' or the name of an attribute"
-        raise invalid_parameter("over", function, must, repr(over))
-    must = "some of " + ", ".join(map(repr, known_checks))
-    if not isinstance(checks, (list, tuple)):
-        raise invalid_parameter("checks", function, must, repr(checks))
-    for check in checks:
-        if check not in known_checks:
-            raise invalid_parameter("checks", function, must, repr(check))
-
-
-def check_most_units(most: Any, /) -> None:
-    """Refuse what is no number of units.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is neither a whole number from 2 nor ``None``.
-    """
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 2):
-        raise invalid_parameter("most_units", "steering_faithfulness", "a whole number from 2, or None", repr(most))
-
-
-@dataclass(frozen=True)
-class SteeringSettings:
-    """How a model is steered, and what its answers are scored and compared by.
-
-    Attributes
-    ----------
-    contexts : tuple of str
-        The ways of naming the attribute.
-    across : {"mean", "best_per_question", "best_per_group"}
-        The mean of the contexts' scores, or the best context for each question or for the attribute as a whole.
-    score : {"js", "wasserstein", "mode", "probability"}
-        One minus the Jensen-Shannon distance; one minus the Wasserstein distance over the length of the scale; whether
-        the likeliest options agree; the probability of the right answer.
-    over : str or None
-        What the score must exceed: ``"unsteered"``, ``"placebo"`` or another attribute. Units are then differences.
-    checks : tuple of str
-        What is asked beside the attribute, for comparison.
-    most_units : int or None
-        At most so many answers of attributes, drawn with the seed.
-    """
-
-    contexts: tuple[str, ...] = ("instruction",)
-    across: str = "mean"
-    score: str = "js"
-    over: str | None = None
-    checks: tuple[str, ...] = (UNSTEERED, "family", PLACEBO, "unrelated")
-    most_units: int | None = None
-
-    def __post_init__(self) -> None:
-        function = "steering_faithfulness"
-        for name, value, known in (("across", self.across, ACROSS), ("score", self.score, SCORES)):
-            if value not in known:
-                raise invalid_parameter(name, function, "one of " + ", ".join(map(repr, known)), repr(value))
-        check_steering(self.contexts, self.over, self.checks, known_checks=CHECKS)
-        check_most_units(self.most_units)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the settings as plain JSON values."""
-        return {**asdict(self), "contexts": list(self.contexts), "checks": list(self.checks)}
+#: How a model is steered where nothing else is said.
+BY_INSTRUCTION = SteeringSettings()
 
 
 @dataclass(frozen=True)
@@ -188,7 +96,7 @@ class SteerableEvaluation:
 
     steering: SteeringSet
     asking: AskSettings
-    settings: SteeringSettings = SteeringSettings()
+    settings: SteeringSettings = BY_INSTRUCTION
     attribute: str | None = None
 
     def __post_init__(self) -> None:
@@ -399,7 +307,7 @@ class SteerableEvaluation:
     # ---------------------------------------------------------------------------------------------- what it means
 
     def _scores(self, found: Mapping[tuple[str, str], Mapping[str, ModelDistribution]]) -> Scores:
-        board = _Board(self, found)
+        board = Board(self, found)
         over = self.settings.over
         units, steered, unsteered = [], [], []
         names = []
@@ -429,7 +337,7 @@ class SteerableEvaluation:
         )
 
     def _references(
-        self, board: _Board, steered: Sequence[float], unsteered: Sequence[float], details: Mapping[str, Any]
+        self, board: Board, steered: Sequence[float], unsteered: Sequence[float], details: Mapping[str, Any]
     ) -> dict[str, float]:
         """Return what would be scored without steering, by placebos, and by answers that know nothing."""
         result: dict[str, float] = {}
@@ -456,7 +364,7 @@ class SteerableEvaluation:
                 )
         return result
 
-    def _other_sides(self, board: _Board) -> dict[str, float]:
+    def _other_sides(self, board: Board) -> dict[str, float]:
         """Return how the model steered to each other attribute of the category answers for this one."""
         if self.attribute is None or "family" not in self.settings.checks:
             return {}
@@ -466,7 +374,7 @@ class SteerableEvaluation:
 
     def _details(
         self,
-        board: _Board,
+        board: Board,
         names: Sequence[str],
         steered: Sequence[float],
         unsteered: Sequence[float],
@@ -544,421 +452,6 @@ class SteerableEvaluation:
             return None
         each = attribute_faithfulness([unit.value for unit in units], names)
         return Witness(str(each.worst_attribute), float(np.min(each.values)), "the attribute that fares worst")
-
-
-class _Board:
-    """The scores of every side on every answer, and what they say together."""
-
-    def __init__(
-        self, evaluation: SteerableEvaluation, found: Mapping[tuple[str, str], Mapping[str, ModelDistribution]]
-    ) -> None:
-        self.evaluation = evaluation
-        self.steering = evaluation.steering
-        self.settings = evaluation.settings
-        self.found = found
-        self.units = evaluation.units()
-        self.questions = {question.question_id: question for question in self.steering.survey.questions}
-        self._matrices: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
-        self._common: int | None = None
-
-    # ------------------------------------------------------------------------------------------- one answer
-
-    def has(self, side: str) -> bool:
-        """Say whether a side was asked."""
-        return any(name == side for name, _ in self.found)
-
-    def contexts(self, side: str) -> list[str]:
-        """Return the contexts of a side."""
-        return [context for name, context in self.found if name == side]
-
-    def reference(self, row: AnswerDistribution) -> np.ndarray:
-        """Return how people answer, without the refusals that are kept apart."""
-        return _substantive(self.questions[row.question_id], row.probabilities)
-
-    def answer(self, side: str, context: str, question_id: str) -> np.ndarray:
-        """Return how the model answers, without the refusals that are kept apart."""
-        found = self.found[side, context][question_id].probabilities
-        question = self.questions.get(question_id)
-        return np.asarray(found) if question is None else _substantive(question, found)
-
-    def mean_answer(self, side: str, question_id: str) -> np.ndarray:
-        """Return how the model answers in the mean over contexts."""
-        each = [self.answer(side, context, question_id) for context in self.contexts(side)]
-        return np.asarray(np.mean(each, axis=0))
-
-    def even(self, row: AnswerDistribution) -> np.ndarray:
-        """Return the answer that prefers nothing."""
-        n_options = len(self.reference(row))
-        return np.full(n_options, 1.0 / n_options)
-
-    def commonest(self, row: AnswerDistribution) -> np.ndarray:
-        """Return the answer that always says what most say: of a choice, the commonest right answer."""
-        people = self.reference(row)
-        mode = int(people.argmax())
-        if self.steering.kind == "choice" and self._same_options():
-            if self._common is None:
-                right = [int(self.reference(one).argmax()) for mine in self.units.values() for one in mine]
-                self._common = int(np.bincount(right).argmax())
-            mode = self._common
-        result = np.zeros(len(people))
-        result[mode] = 1.0
-        return result
-
-    def score(self, row: AnswerDistribution, answer: np.ndarray) -> float:
-        """Return how faithful an answer is."""
-        people = self.reference(row)
-        if self.settings.score == "js":
-            return 1.0 - float(jensen_shannon_distance(answer, people))
-        if self.settings.score == "wasserstein":
-            question = self.questions[row.question_id]
-            kept = _kept(question)
-            places = np.arange(len(kept)) if question.positions is None else np.asarray(question.positions)[kept]
-            length = float(places.max() - places.min())
-            if length <= 0:
-                raise DatasetError(f"The options of {question.question_id!r} have one place, so no distance exists.")
-            return 1.0 - float(wasserstein_distance(answer, people, positions=places)) / length
-        if self.settings.score == "mode":
-            published = self.evaluation.asking.protocol == "modular_pluralism"
-            return float(mode_agreement(answer, people, ties="first" if published else "share"))
-        return float(answer @ people)
-
-    # ------------------------------------------------------------------------------------------ many answers
-
-    def matrix(self, side: str, rows: Sequence[AnswerDistribution]) -> np.ndarray:
-        """Return the scores of one side, shape (n_contexts, n_rows)."""
-        key = (side, tuple(f"{row.population}\0{row.question_id}" for row in rows))
-        if key not in self._matrices:
-            self._matrices[key] = np.array(
-                [
-                    [self.score(row, self.answer(side, context, row.question_id)) for row in rows]
-                    for context in self.contexts(side)
-                ]
-            )
-        return self._matrices[key]
-
-    def of(self, side: str, rows: Sequence[AnswerDistribution]) -> np.ndarray:
-        """Return the scores of one side over its contexts, shape (n_rows,)."""
-        scores = self.matrix(side, rows)
-        if self.settings.across == "best_per_question":
-            return np.asarray(scores.max(axis=0))
-        if self.settings.across == "best_per_group":
-            return np.asarray(scores[int(scores.mean(axis=1).argmax())])
-        return np.asarray(scores.mean(axis=0))
-
-    def of_placebo(self, rows: Sequence[AnswerDistribution]) -> np.ndarray:
-        """Return the mean scores of the placebos, shape (n_rows,)."""
-        return np.asarray(np.mean([self.of(placebo.name, rows) for placebo in PLACEBOS], axis=0))
-
-    def unit(self, name: str, row: AnswerDistribution, value: float, details: dict[str, Any]) -> UnitScore:
-        """Return the unit of one attribute and question."""
-        question = self.questions[row.question_id]
-        ours, theirs = self.mean_answer(name, row.question_id), self.reference(row)
-        given = [self.found[name, context][row.question_id] for context in self.contexts(name)]
-        alone = self.evaluation.attribute is not None
-        return UnitScore(
-            unit_id=row.question_id if alone else f"{name}: {row.question_id}",
-            cluster=question.cluster or question.question_id,
-            value=value,
-            population=name if alone else None,
-            text=question.text,
-            options=tuple(question.options[index] for index in _kept(question)),
-            model_probabilities=tuple(float(p) for p in ours),
-            reference_probabilities=tuple(float(p) for p in theirs),
-            option_mass=float(np.mean([one.option_mass for one in given])),
-            n_respondents=row.n_respondents,
-            details={
-                "top_token": given[0].top_token,
-                "model_entropy": float(entropy(ours)),
-                "reference_entropy": float(entropy(theirs)),
-                **details,
-            },
-        )
-
-    # ------------------------------------------------------------------------------------------------- checks
-
-    def by_context(self) -> dict[str, float]:
-        """Return the mean score of each context, and of the best in both published readings."""
-        whole = np.concatenate([self.matrix(name, rows) for name, rows in self.units.items()], axis=1)
-        each = {name: float(value) for name, value in zip(self.settings.contexts, whole.mean(axis=1), strict=True)}
-        for reading in ("per_question", "per_group"):
-            best = [best_of_contexts(self.matrix(name, rows), reading=reading) for name, rows in self.units.items()]
-            sizes = [len(rows) for rows in self.units.values()]
-            each[f"best {reading.replace('_', ' ')}"] = float(np.average(np.array(best), weights=sizes))
-        return each
-
-    def confusions(self) -> list[dict[str, Any]]:
-        """Return for each category how every steering does for every group: rows groups, columns steerings."""
-        if "family" not in self.settings.checks:
-            return []
-        result, seen = [], set()
-        for name in self.units:
-            attribute = self.steering.attribute(name)
-            family = [one for one in self.steering.family(attribute) if self.has(one.name)]
-            if attribute.category in seen or len(family) < 2:
-                continue
-            seen.add(attribute.category)
-            groups = family if self.evaluation.attribute is None else [attribute]
-            # Only what every side was asked, and every group answered, fills the matrix evenly.
-            rows = {one.name: {row.question_id: row for row in self._rows(one)} for one in family}
-            shared = [
-                question_id
-                for question_id in self.questions
-                if all(question_id in rows[one.name] for one in groups)
-                and all(
-                    question_id in self.found[one.name, context]
-                    for one in family
-                    for context in self.contexts(one.name)
-                )
-            ]
-            if not shared:
-                continue
-            each = np.array(
-                [[self.of(side.name, [rows[group.name][q] for q in shared]) for side in family] for group in groups]
-            )
-            scores = each.mean(axis=2)
-            table = {
-                "category": attribute.category,
-                "groups": [one.name for one in groups],
-                "attributes": [one.name for one in family],
-                "n_questions": len(shared),
-                "scores": scores.tolist(),
-            }
-            own_places = [family.index(group) for group in groups]
-            own = np.array([scores[i, place] for i, place in enumerate(own_places)])
-            clusters = [self.questions[q].cluster or q for q in shared]
-            table["regret_interval"] = regret_intervals(each, own_places, clusters)
-            if len(groups) == len(family):
-                table["diagonal_dominance"] = float(diagonal_dominance(scores))
-                table["regret"] = trade_off_regret(scores).tolist()
-            else:
-                table["diagonal_dominance"] = float((own >= scores.max(axis=1)).mean())
-                table["regret"] = (scores.max(axis=1) - own).tolist()
-            if self.has(UNSTEERED):
-                plain = [self.of(UNSTEERED, [rows[group.name][q] for q in shared]).mean() for group in groups]
-                table["unsteered"] = [float(value) for value in plain]
-            result.append(table)
-        return result
-
-    def _rows(self, attribute: Attribute) -> Sequence[AnswerDistribution]:
-        if attribute.name in self.units:
-            return self.units[attribute.name]
-        if attribute.population in self.steering.survey.populations:
-            return self.steering.rows(attribute)
-        return ()
-
-    def movement(self) -> dict[str, Any]:
-        """Return how far the answers are moved: by the attributes, by placebos, and on questions of something else.
-
-        A length is the mean Jensen-Shannon distance from the unsteered answers. Along the way from those answers to the
-        people's, ``progress`` 1 is exact, 0 nothing; what is off that way is the share of side effects.
-        """
-        if not self.has(UNSTEERED):
-            return {}
-
-        def moved(side: str, ids: Iterable[str]) -> list[float]:
-            _, _, unrelated = side.partition("\0")
-            start = f"{UNSTEERED}\0{unrelated}" if unrelated else UNSTEERED
-            return [
-                float(jensen_shannon_distance(self.mean_answer(side, q), self.mean_answer(start, q)))
-                for q in ids
-            ]  # fmt: skip
-
-        ids = {name: [row.question_id for row in rows] for name, rows in self.units.items()}
-        result: dict[str, Any] = {"steered": float(np.mean([m for name in ids for m in moved(name, ids[name])]))}
-        if self.has(PLACEBOS[0].name):
-            result["placebo"] = float(
-                np.mean([m for one in PLACEBOS for name in ids for m in moved(one.name, ids[name])])
-            )
-        asked = [f"{name}\0unrelated" for name in ids if self.has(f"{name}\0unrelated")]
-        if asked and self.has(f"{UNSTEERED}\0unrelated"):
-            others = [question.question_id for question in UNRELATED]
-            result["unrelated"] = float(np.mean([m for side in asked for m in moved(side, others)]))
-        if self.steering.kind == "distribution":
-            source, output, goal = (
-                np.concatenate([each(name, row) for name, rows in self.units.items() for row in rows])
-                for each in (
-                    lambda _, row: self.mean_answer(UNSTEERED, row.question_id),
-                    lambda name, row: self.mean_answer(name, row.question_id),
-                    lambda _, row: self.reference(row),
-                )
-            )
-            if not np.array_equal(source, goal):
-                way = goal_space_steering(source, output, goal)
-                for name in ("progress", "overshoot", "undershoot", "side_effect_share"):
-                    result[name] = float(getattr(way, name))
-        return result
-
-    def opposites(self) -> list[dict[str, Any]]:
-        """Return for each attribute and its opposite how far steering parts the answers, where the people are 1 apart.
-
-        Above 1 steering exaggerates the difference between the groups; below 0 it turns it round.
-        """
-        result: list[dict[str, Any]] = []
-        for name in self.units:
-            opposite = self.steering.attribute(name).opposite
-            if opposite is None or opposite not in self.steering.names or not self.has(opposite):
-                continue
-            if any(pair["attribute"] == opposite for pair in result):
-                continue
-            theirs = {row.question_id: row for row in self._rows(self.steering.attribute(opposite))}
-            mine = [row for row in self.units[name] if row.question_id in theirs]
-            mine = [row for row in mine if row.question_id in self.found[opposite, self.contexts(opposite)[0]]]
-            if not mine:
-                continue
-            people = [self.reference(row) - self.reference(theirs[row.question_id]) for row in mine]
-            model = [self.mean_answer(name, r.question_id) - self.mean_answer(opposite, r.question_id) for r in mine]
-            length = sum(float(p @ p) for p in people)
-            if length > 0:
-                contrast = sum(float(m @ p) for m, p in zip(model, people, strict=True)) / length
-                pair = {"attribute": name, "opposite": opposite, "contrast": contrast, "n_questions": len(mine)}
-                if self.has(UNSTEERED):
-                    start = [self.mean_answer(UNSTEERED, row.question_id) for row in mine]
-                    for key, side in (("moves", name), ("opposite_moves", opposite)):
-                        steps = [self.mean_answer(side, r.question_id) - s for r, s in zip(mine, start, strict=True)]
-                        pair[key] = sum(float(d @ p) for d, p in zip(steps, people, strict=True)) / length
-                    pair["steerability_index"] = self._steerability_index(name, mine, people)
-                result.append(pair)
-        return result
-
-    def _steerability_index(self, name: str, rows: Sequence[AnswerDistribution], people: Sequence[np.ndarray]) -> float:
-        """Return the prompt steerability index towards what an attribute answers more often than its opposite."""
-
-        def counts(side: str) -> list[float]:
-            towards = [
-                float(self.mean_answer(side, row.question_id)[gap > 0].sum())
-                for row, gap in zip(rows, people, strict=True)
-            ]
-            return [sum(towards), len(rows) - sum(towards)]
-
-        return float(prompt_steerability_index(counts(UNSTEERED), counts(name)))
-
-    def flattening(self) -> dict[str, float]:
-        """Return the mean entropies (bits): of the people within a group, of the model steered and unsteered."""
-        if self.steering.kind != "distribution":
-            return {}
-        rows = [(name, row) for name, mine in self.units.items() for row in mine]
-        people = float(np.mean([entropy(self.reference(row)) for _, row in rows]))
-        model = float(np.mean([entropy(self.mean_answer(name, row.question_id)) for name, row in rows]))
-        result = {"people": people, "steered": model}
-        if people > 0:
-            result["ratio"] = model / people
-        if self.has(UNSTEERED):
-            plain = [entropy(self.mean_answer(UNSTEERED, row.question_id)) for _, row in rows]
-            result["unsteered"] = float(np.mean(np.array(plain)))
-        return result
-
-    def fidelity(self) -> dict[str, float]:
-        """Return the Population Fidelity Score of all groups on the questions that all of them answered."""
-        if self.steering.kind != "distribution" or len(self.units) < 3:
-            return {}
-        rows = {name: {row.question_id: row for row in mine} for name, mine in self.units.items()}
-        shared = [q for q in self.questions if all(q in mine for mine in rows.values())]
-        if not shared:
-            return {}
-        model = [np.array([self.mean_answer(name, q) for name in rows]) for q in shared]
-        people = [np.array([self.reference(rows[name][q]) for name in rows]) for q in shared]
-        positions = [q.positions if not q.refusals else None for q in (self.questions[one] for one in shared)]
-        found = population_fidelity_score(model, people, positions=positions)
-        return {name: float(getattr(found, name)) for name in ("score", "accuracy", "adaptability", "structure")}
-
-    def classification(self) -> dict[str, Any]:
-        """Return accuracy, balanced accuracy and macro-F1, with all classes, and without a last class "either"."""
-        if not self._same_options():
-            return {}
-        labels = next(iter(self.questions.values())).options
-        rows = [(name, row) for name, mine in self.units.items() for row in mine]
-        actual = [labels[int(self.reference(row).argmax())] for _, row in rows]
-        predicted = [labels[int(self.mean_answer(name, row.question_id).argmax())] for name, row in rows]
-        whole = classification_scores(predicted, actual, labels=labels)
-        result: dict[str, Any] = {"labels": list(labels)}
-        numbers = ("accuracy", "balanced_accuracy", "macro_f1", "n")
-        result["all"] = {name: float(getattr(whole, name)) for name in numbers}
-        result["confusion"] = whole.confusion[:, :-1].tolist()
-        if len(labels) == 3 and labels[-1].casefold() == "either":
-            two = classification_scores(predicted, actual, labels=labels, drop=labels[-1])
-            result["binary"] = {name: float(getattr(two, name)) for name in (*numbers, "n_dropped")}
-        return result
-
-    def _same_options(self) -> bool:
-        return len({question.options for question in self.questions.values()}) == 1
-
-
-def other_attribute(steering: SteeringSet, over: str | None, attribute: str | None, /) -> Attribute | None:
-    """Return the attribute that ``over`` names, if it names one.
-
-    Raises
-    ------
-    DatasetError
-        If it is unknown.
-    InvalidParameterError
-        If it is the attribute itself.
-    """
-    if over in (None, UNSTEERED, PLACEBO):
-        return None
-    if over == attribute:
-        raise InvalidParameterError(
-            f"over={over!r} is the attribute itself, and the difference always 0. Name another attribute, "
-            f"'{UNSTEERED}' or '{PLACEBO}'."
-        )
-    return steering.attribute(str(over))
-
-
-def regret_intervals(each: np.ndarray, own: Sequence[int], clusters: Sequence[str], /) -> list[list[float] | None]:
-    """Return for each group the paired interval of what its best steering has over its own; ``None`` if that is best.
-
-    Parameters
-    ----------
-    each : ndarray, shape (n_groups, n_steerings, n_questions)
-        Scores, higher is better.
-    own : sequence of int, shape (n_groups,)
-        Which steering is the group's own.
-    clusters : sequence of str, shape (n_questions,)
-        What makes questions dependent.
-    """
-    result: list[list[float] | None] = []
-    for scores, place in zip(each, own, strict=True):
-        best = int(scores.mean(axis=1).argmax())
-        interval = None
-        if scores[best].mean() > scores[place].mean() and len(set(clusters)) > 1:
-            found = compare_paired(scores[best], scores[place], clusters=clusters)
-            interval = [found.low, found.high] if math.isfinite(found.low) and math.isfinite(found.high) else None
-        result.append(interval)
-    return result
-
-
-def lost_groups(tables: Iterable[Mapping[str, Any]], /) -> Iterator[str]:
-    """Yield for each category which groups another steering fits better than their own, beyond chance."""
-    for family in tables:
-        lost = [
-            f"{name} (better: {family['attributes'][int(np.argmax(row))]})"
-            for name, row, ends in zip(family["groups"], family["scores"], family["regret_interval"], strict=True)
-            if ends is not None and ends[0] > 0
-        ]
-        if lost:
-            yield f"another steering fits better than their own: {', '.join(lost[:4])}"
-
-
-def steered_role(attribute: Attribute, /) -> str:
-    """Return the name under which a run finds the model that is steered to an attribute."""
-    return f"{STEERED}{json.dumps([attribute.name, attribute.model], ensure_ascii=False)}"
-
-
-def _kept(question: Question) -> list[int]:
-    return [index for index in range(len(question.options)) if index not in question.refusals]
-
-
-def _substantive(question: Question, probabilities: Sequence[float]) -> np.ndarray:
-    """Return a distribution without the refusals that are kept apart."""
-    values = np.asarray(probabilities, dtype=np.float64)
-    if not question.refusals or len(values) != len(question.options):
-        return values
-    inside = values[_kept(question)]
-    if inside.sum() <= 0.0:
-        raise DatasetError(
-            f"Question {question.question_id!r}: everybody refused, so that no answer is left to compare. "
-            "Use refusals='keep' to compare the refusals too."
-        )
-    return np.asarray(inside / inside.sum())
 
 
 class _Index:

@@ -15,14 +15,14 @@ from pytest_pluralism.datasets.survey_file import is_survey_path
 from pytest_pluralism.evaluation.distributional import AskSettings, requests
 from pytest_pluralism.evaluation.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.protocols import FIXED
-from pytest_pluralism.evaluation.steerable import (
+from pytest_pluralism.evaluation.steerable import SteerableEvaluation
+from pytest_pluralism.evaluation.steerable_published import PublishedKaleidoscope
+from pytest_pluralism.evaluation.steerable_settings import (
     CHECKS,
     MANY_ATTRIBUTES,
     UNSTEERED,
-    SteerableEvaluation,
     SteeringSettings,
 )
-from pytest_pluralism.evaluation.steerable_published import PublishedKaleidoscope
 from pytest_pluralism.evaluation.steerable_texts import TEXT_SCORES, TextSettings, TextSteering
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]

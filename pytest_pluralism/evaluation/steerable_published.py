@@ -18,7 +18,7 @@ from pytest_pluralism.datasets.steering import SteeringSet
 from pytest_pluralism.datasets.steering_sources import VALUE_KALEIDOSCOPE
 from pytest_pluralism.datasets.steering_templates import Attribute
 from pytest_pluralism.evaluation.rounds import Round, Rounds
-from pytest_pluralism.evaluation.steerable import check_most_units
+from pytest_pluralism.evaluation.steerable_settings import check_most_units
 
 __all__ = ["KALEIDOSCOPE_LEAD", "PublishedKaleidoscope"]
 

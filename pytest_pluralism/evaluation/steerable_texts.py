@@ -30,7 +30,7 @@ from pytest_pluralism.evaluation.agreement import krippendorff_alpha
 from pytest_pluralism.evaluation.contexts import steer_prompt
 from pytest_pluralism.evaluation.premises import PREMISE_FORMS, premises
 from pytest_pluralism.evaluation.rounds import Round, Rounds
-from pytest_pluralism.evaluation.steerable import (
+from pytest_pluralism.evaluation.steerable_settings import (
     MANY_ATTRIBUTES,
     PLACEBO,
     UNSTEERED,
