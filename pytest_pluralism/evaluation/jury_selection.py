@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,9 +92,9 @@ def select_jury(
         pool, _ = read_in_people(list(people[0]), people, features, settings)
         success, drawn, report = run_stratification(features, pool, size, settings)
     except SortitionBaseError as error:
-        raise InvalidParameterError(_unfilled(size, str(error))) from error
+        raise InvalidParameterError(_unfilled(size, str(error), limits)) from error
     if not success or not drawn:
-        raise InvalidParameterError(_unfilled(size, _first_line(report)))
+        raise InvalidParameterError(_unfilled(size, _first_line(report), limits))
     places = sorted(int(one[1:]) for one in drawn[0])
     return panel.select(jurors=[panel.jurors[place].juror_id for place in places])
 
@@ -139,7 +140,15 @@ def _limits(
     return limits
 
 
-def _unfilled(size: int, why: str) -> str:
+def _unfilled(size: int, why: str, limits: Mapping[str, Mapping[str, tuple[int, int]]]) -> str:
+    """Say that the quotas exclude each other, with the names of groups for the numbers that the library was given."""
+    kinds = list(limits)
+
+    def named(found: re.Match[str]) -> str:
+        kind = kinds[int(found[1])]
+        return kind if found[2] is None else f"{kind} {list(limits[kind])[int(found[2])]!r}"
+
+    why = re.sub(r"\bk(\d+)(?::g(\d+))?\b", named, why)
     return (
         f"No jury of {size} meets all quotas at once, though the pool can fill each of them alone: "
         f"{' '.join(why.split())[:300]} Widen the quotas to ranges (least, most)."

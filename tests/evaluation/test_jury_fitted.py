@@ -261,6 +261,19 @@ def test_a_jury_is_drawn_that_meets_its_quotas() -> None:
     assert len(others) > 1
 
 
+def test_quotas_that_exclude_each_other_are_called_by_their_names(tmp_path: Path) -> None:
+    pytest.importorskip("sortition_algorithms")
+    from pytest_pluralism.evaluation.jury_selection import select_jury
+
+    rows = [f"j{place},{'DR'[place % 2]},{('old', 'young', 'mid')[place % 3]},q,0.5" for place in range(12)]
+    (tmp_path / "pool.csv").write_text("\n".join(["juror,party,age,query,utility", *rows]), encoding="utf-8")
+    pool = load_panel(tmp_path / "pool.csv")
+    quotas = {"party": {"D": 5, "R": 1}, "age": {"old": 4, "young": 1, "mid": 1}}
+    with pytest.raises(InvalidParameterError, match=r"No jury of 6 .*party 'R' maximum target") as error:
+        select_jury(pool, quotas, size=6)
+    assert "k0" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("quotas", "size", "words"),
     [
