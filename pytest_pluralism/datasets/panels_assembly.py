@@ -171,6 +171,7 @@ def assemble_panel(
                 more = f" and {len(names) - 1} more" if len(names) > 1 else ""
                 problems.add("", f"{kind} {names[0]!r}{more} has no vote at all; remove it, or add its votes")
     problems.raise_if_any()
+    members = _of_a_size_that_adds_up(members)
     if leave_out_empty and (empty or blank):
         gone = {place for place, one in enumerate(members) if one.juror_id in set(empty)}
         new = np.cumsum([place not in gone for place in range(len(members))]) - 1
@@ -205,6 +206,14 @@ def _check_jurors(jurors: Sequence[Juror], problems: Problems) -> None:
             return
     if jurors and not any(juror.weight for juror in jurors):
         problems.add("", "every juror has the weight 0; give at least one a positive weight")
+
+
+def _of_a_size_that_adds_up(jurors: list[Juror]) -> list[Juror]:
+    """Return jurors whose weights can be summed: only their ratios count, so that huge or tiny ones are scaled."""
+    largest = max((float(juror.weight) for juror in jurors), default=1.0)
+    if 1e-150 <= largest <= 1e150:
+        return jurors
+    return [replace(juror, weight=float(juror.weight) / largest) for juror in jurors]
 
 
 def reversed_jurors(panel: Panel, /) -> dict[str, float]:

@@ -546,3 +546,13 @@ def test_a_source_of_another_form_is_refused(tmp_path: Path) -> None:
         read_polis(tmp_path)
     with pytest.raises(InvalidParameterError, match="'ballots'"):
         read_polis(tmp_path, ballots="all")
+
+
+@pytest.mark.parametrize("size", [1e308, 5e-324])
+def test_weights_of_any_size_count_by_their_ratios(tmp_path: Path, size: float) -> None:
+    weights = {"ana": size, "bo": size, "cleo": 0.0}
+    jurors = [{"juror": name, "weight": weight} for name, weight in weights.items()]
+    votes = [{"juror": name, "query": "tax", "response": "more", "utility": 0.5} for name in weights]
+    panel = load_panel(lines(tmp_path, [*jurors, *votes]))
+    np.testing.assert_array_equal(panel.weights, [1.0, 1.0, 0.0])
+    assert np.isfinite(panel.weights.sum())
