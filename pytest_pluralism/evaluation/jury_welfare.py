@@ -231,7 +231,7 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
     n_jurors = len(table.weights)
     counted = np.bincount(who, table.weights[who], n_jurors) > 0.0
     m = int(counted.sum())
-    left = np.bincount(who, share * without[use], n_jurors)
+    left = _left_out(table, values, who, query, share, without[use])
     pseudo = np.where(counted, mean - (m - 1) * left, np.nan)
     bias = mean - float(np.nanmean(pseudo))
     totals = np.bincount(table.response, table.weights[table.juror], len(table.share))
@@ -243,6 +243,31 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
     n_cells = len(cells)
     common = float(np.sum(cells**2)) * n_cells / max(n_cells - 1, 1)
     return QueryWelfare(values, level, pseudo + bias, bias, common, means_by_draw(table, level))
+
+
+def _left_out(
+    table: JuryTable, values: FloatArray, who: IntArray, query: IntArray, share: FloatArray, without: FloatArray
+) -> FloatArray:
+    """Return how the mean over queries changes when each juror is left out.
+
+    A query with a response that nobody else judged (NaN) is not part of the mean without that juror. Where no query is
+    left nothing is known of the change, which is 0.
+    """
+    n_jurors = len(table.weights)
+    lost = np.isnan(without)
+    if not lost.any():
+        return np.bincount(who, share * without, n_jurors)
+    pairs = who * np.intp(table.n_queries) + query
+    gone, first = np.unique(pairs[lost], return_index=True)
+    stays = ~np.isin(pairs, gone)
+    known = values[np.isfinite(values)]
+    n_known, mean = len(known), math.fsum(known) / len(known)
+    # Without anything to count, bincount returns integers.
+    change = n_known * np.bincount(who[stays], share[stays] * without[stays], n_jurors).astype(np.float64)
+    owner = who[lost][first]
+    change -= np.bincount(owner, values[query[lost][first]] - mean, n_jurors)
+    n_left = n_known - np.bincount(owner, minlength=n_jurors)
+    return np.where(n_left > 0, change / np.maximum(n_left, 1), 0.0)
 
 
 def means_by_draw(table: JuryTable, by_response: FloatArray, /) -> FloatArray:
@@ -317,7 +342,10 @@ def refuse_negative(table: JuryTable, rule: WelfareRule, /) -> None:
 
 
 def _power(values: FloatArray, table: JuryTable, *, alpha: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the power mean of each response, the influence of each cell, and the change when the juror is left out."""
+    """Return the power mean of each response, the influence of each cell, and the change when the juror is left out.
+
+    The change is NaN where nobody else judged the response.
+    """
     return _power_by(values, table.response, table.weights[table.juror], len(table.share), alpha=alpha)
 
 
@@ -337,7 +365,7 @@ def _power_by(
         level = np.where(some, sums / safe, np.nan)
         deviation = own * (values - np.where(some, level, 0.0)[code])
         if leave_out:
-            without = np.where(alone, 0.0, -weight * (values - np.where(some, level, 0.0)[code]) / rest)
+            without = np.where(alone, np.nan, -weight * (values - np.where(some, level, 0.0)[code]) / rest)
         return level, deviation, without
     low, high = np.full(n, np.inf), np.full(n, -np.inf)
     np.minimum.at(low, code[counted], values[counted])
@@ -391,12 +419,13 @@ def _power_by(
                     without[first] = again[code[first]] - now[first]
                     heavy = np.setdiff1d(heavy, first)
                     first = heavy[np.unique(code[heavy], return_index=True)[1]] if len(heavy) else heavy
-        without = np.where(alone | zero[code] | ~counted, 0.0, without)
+        without = np.where(zero[code] | ~counted, 0.0, without)
+        without = np.where(alone, np.nan, without)
     return level, deviation, without
 
 
 def _worst_off(table: JuryTable, *, share: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the mean of the worst-off share of each response's jury; who is left out moves it to first order."""
+    """Return the mean of the worst-off share of each response's jury, the influence of each cell, and the change."""
     n = len(table.share)
     weight = table.weights[table.juror]
     total = np.bincount(table.response, weight, n)
@@ -404,9 +433,10 @@ def _worst_off(table: JuryTable, *, share: float) -> tuple[FloatArray, FloatArra
     safe = np.where(some, total, 1.0)
     order = np.lexsort((table.utility, table.response))
     code, values, own = table.response[order], table.utility[order], (weight / safe[table.response])[order]
-    cumulated = np.cumsum(own)
+    cumulated, sums = np.cumsum(own), np.cumsum(own * values)
     first = np.searchsorted(code, np.arange(n))
-    start = np.where(first < len(code), np.append(np.concatenate([[0.0], cumulated[:-1]]), 0.0)[first], 0.0)
+    last = np.searchsorted(code, np.arange(n), side="right") - 1
+    start, base = (np.concatenate([[0.0], one])[first] for one in (cumulated, sums))
     upto = cumulated - start[code]
     counted = np.clip(np.minimum(upto, share) - np.minimum(upto - own, share), 0.0, None)
     mass = np.bincount(code, counted, n)
@@ -416,9 +446,17 @@ def _worst_off(table: JuryTable, *, share: float) -> tuple[FloatArray, FloatArra
     influence = (np.minimum(values, border[code]) - border[code]) / share + border[code] - level[code]
     deviation = np.empty_like(values)
     deviation[order] = own * influence
-    everybody = (weight / safe[table.response]) > 1.0 - 1e-12
-    rest = np.where(everybody, 1.0, 1.0 - weight / safe[table.response])
-    return level, deviation, np.where(everybody, 0.0, -deviation / rest)
+    # Without a juror the worst-off share of the rest reaches less far; past the juror's own place it starts later.
+    alone = own > 1.0 - 1e-12
+    upper = share * np.where(alone, 1.0, 1.0 - own)
+    passed = upto - own < upper
+    reach = np.where(passed, upper + own, upper)
+    place = np.clip(np.searchsorted(cumulated, start[code] + reach), first[code], last[code])
+    below = sums[place] - own[place] * values[place] - base[code]
+    area = below + (reach - (upto[place] - own[place])) * values[place] - np.where(passed, own * values, 0.0)
+    without = np.empty_like(values)
+    without[order] = np.where(alone, np.nan, np.where(own > 0.0, area / upper - level[code], 0.0))
+    return level, deviation, without
 
 
 def _two_level(table: JuryTable, *, within: float, between: float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -444,9 +482,11 @@ def _two_level(table: JuryTable, *, within: float, between: float) -> tuple[Floa
     for one in range(k):
         cells = np.flatnonzero(table.group[table.juror] == one)
         changed = filled[table.response[cells]]
-        changed[:, one] = np.maximum(changed[:, one] + without[cells], 0.0)
+        gone = np.isnan(without[cells])
+        changed[:, one] = np.maximum(changed[:, one] + np.where(gone, 0.0, without[cells]), 0.0)
         moved = power_mean(changed, np.ones_like(changed), alpha=between)
-        left[cells] = moved - result[table.response[cells]]
+        # A group without a voter leaves the response without a value.
+        left[cells] = np.where(gone, np.nan, moved - result[table.response[cells]])
     unknown = silent[table.response]
     return (
         np.where(silent, np.nan, result),

@@ -125,6 +125,73 @@ def test_pseudo_values_between_groups_are_those_done_by_hand(within: float, betw
     np.testing.assert_allclose(found.pseudo_values - found.bias, by_hand, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.45, 1.0])
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+def test_pseudo_values_of_the_worst_off_are_those_done_by_hand(share: float, weighted: bool) -> None:
+    matrix = panel(7, n_jurors=9, n_queries=6)
+    weights = np.linspace(0.5, 2.0, 9) if weighted else np.ones(9)
+    found = query_welfare(table_of(matrix, weights=weights), WelfareRule(worst_share=share))
+
+    def value(kept: np.ndarray) -> float:
+        part = conditional_value_at_risk(matrix[kept].T, share=share, weights=weights[kept], missing="omit")
+        return float(np.mean(part))
+
+    whole = value(np.arange(9))
+    by_hand = [9 * whole - 8 * value(np.flatnonzero(np.arange(9) != juror)) for juror in range(9)]
+    np.testing.assert_allclose(found.pseudo_values - found.bias, by_hand, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [WelfareRule(alpha=0.0), WelfareRule(alpha=2.0), WelfareRule(worst_share=0.4), WelfareRule(satisfied_above=0.5)],
+    ids=lambda rule: rule.words,
+)
+def test_without_the_only_juror_of_a_response_its_query_is_not_part_of_the_mean(rule: WelfareRule) -> None:
+    matrix = panel(3, n_jurors=6, n_queries=5, missing=0.0)
+    matrix[:, 1] = [np.nan, np.nan, 0.3, np.nan, np.nan, np.nan]
+    matrix[:, 4] = [np.nan, np.nan, 0.8, np.nan, np.nan, np.nan]
+    whole = query_welfare(table_of(matrix), rule)
+    by_hand = []
+    for juror in range(6):
+        rest = matrix[np.arange(6) != juror]
+        by_hand.append(6 * whole.mean - 5 * query_welfare(table_of(rest.copy()), rule).mean)
+    np.testing.assert_allclose(whole.pseudo_values - whole.bias, by_hand, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("between", [0.0, 2.0, math.inf])
+def test_a_group_without_its_only_voter_leaves_the_response_out(between: float) -> None:
+    matrix = panel(5, n_jurors=8, n_queries=6, missing=0.0)
+    groups = np.array([0, 0, 0, 0, 0, 1, 1, 1])
+    # One of the small group a query.
+    for query in range(6):
+        matrix[[juror for juror in (5, 6, 7) if juror != 5 + query % 3], query] = np.nan
+    rule = WelfareRule(alpha=1.0, between_alpha=between)
+    whole = query_welfare(table_of(matrix, groups=groups), rule)
+    by_hand = []
+    for juror in range(8):
+        kept = np.arange(8) != juror
+        without = query_welfare(table_of(matrix[kept].copy(), groups=groups[kept]), rule)
+        assert np.isnan(without.values).sum() == (2 if juror >= 5 else 0)
+        by_hand.append(8 * whole.mean - 7 * without.mean)
+    np.testing.assert_allclose(whole.pseudo_values - whole.bias, by_hand, rtol=0, atol=1e-9)
+
+
+def test_the_intervals_hold_where_a_few_of_a_group_judge_in_turns() -> None:
+    rng = np.random.default_rng(0)
+    covered, n_runs = 0, 60
+    groups = np.repeat([0, 1], [20, 4])
+    for _ in range(n_runs):
+        jurors, queries = rng.normal(scale=0.2, size=(24, 1)), rng.normal(scale=0.05, size=(1, 24))
+        matrix = 5.0 + jurors + queries + rng.normal(scale=0.05, size=(24, 24))
+        matrix[20:][np.arange(4)[:, None] != np.arange(24) % 4] = np.nan
+        found = query_welfare(table_of(matrix, groups=groups), WelfareRule(alpha=0.0, between_alpha=0.0))
+        estimate = estimate_crossed(
+            found.values, found.pseudo_values, cell_variance=found.cell_variance, bias=found.bias
+        )
+        covered += estimate.low <= 5.0 <= estimate.high
+    assert covered / n_runs >= 0.85
+
+
 def test_a_mean_with_all_cells_has_the_two_way_error_of_the_core() -> None:
     # Whole jurors and queries differ here, so that neither part alone is the larger error.
     matrix = drawn(np.random.default_rng(3), 15, 10)
