@@ -15,6 +15,7 @@ from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
 from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.evaluation.distributional import ModelDistribution
 from pytest_pluralism.evaluation.jurors import JurorUtilities
+from pytest_pluralism.evaluation.jury_carriers import doubts
 from pytest_pluralism.evaluation.jury_settings import JurySettings
 from pytest_pluralism.evaluation.jury_views import jury_details, known_number
 from pytest_pluralism.evaluation.jury_welfare import (
@@ -35,9 +36,6 @@ __all__ = [
     "policy_scores",
     "written_scores",
 ]
-
-#: From here on the interval for the jurors rests on a handful of them.
-LARGE_ALPHA = 10.0
 
 #: Below this probability on all responses together, what was read is mostly not what the model would say.
 LOW_OPTION_MASS = 0.5
@@ -378,14 +376,15 @@ def _assembled(
     by_group = {name: value for name, value in by_group.items() if math.isfinite(value)}
     seated = np.isfinite(found.pseudo_values)
     fixed = settings.whole_jury or settings.composition is not None
-    if not fixed and math.isinf(rule.alpha if rule.between_alpha is None else 0.0):
+    by_power = rule.satisfied_above is None and rule.worst_share is None
+    if not fixed and by_power and math.isinf(rule.alpha):
         warnings.append("the worst-off juror of a sample says little of others: the interval is over queries alone")
         fixed = True
-    elif not fixed and rule.satisfied_above is None and rule.worst_share is None and rule.alpha > LARGE_ALPHA:
-        warnings.append(f"at alpha {rule.alpha:g} the interval rests on the few worst-off jurors of the panel")
     if not fixed and int(seated.sum()) < 2:
         warnings.append("a single juror says nothing of others: the interval is over queries alone")
         fixed = True
+    if not fixed:
+        warnings.extend(doubts(table, rule))
     if panel.scale.measurement == "ordinal" and rule.satisfied_above is None:
         warnings.append("the scale is ordinal: welfare takes its steps to be equal (satisfied_above does not)")
     crossed = None
