@@ -389,4 +389,9 @@ def is_finite_number(value: Any, /) -> bool:
 
 def shown(value: Any, /) -> str:
     """Return how a value from a file is shown in a message."""
-    return repr(value)[:60]
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no integer of more than some thousand digits.
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -344,6 +344,8 @@ def test_a_function_of_yours_votes_on_the_scale_of_the_panel(tmp_path: Path) -> 
     with pytest.raises(InvalidParameterError, match="must be a function that returns a number in") as error:
         utilities_of(CallableJurors(lambda juror, query, response: 10**400), panel, {"q1": "x"})
     assert len(str(error.value)) < 250
+    with pytest.raises(InvalidParameterError, match="Got a number of thousands of digits for 'ana'"):
+        utilities_of(CallableJurors(lambda juror, query, response: 10**5000), panel, {"q1": "x"})
     given = utilities_of(CallableJurors(lambda juror, query, response: np.float32(5)), panel, {"q1": "x"})
     assert given.utilities.max() == 1.0
 
