@@ -283,7 +283,7 @@ def test_a_utility_of_nothing_is_told_with_the_juror(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["alpha", "between_alpha", "satisfied_above", "worst_share"])
-@pytest.mark.parametrize("value", [10**400, [1.0], "1", True, math.nan])
+@pytest.mark.parametrize("value", [pytest.param(10**400, id="huge"), [1.0], "1", True, math.nan])
 def test_a_number_of_a_rule_that_is_none_is_refused(name: str, value: Any) -> None:
     with pytest.raises(InvalidParameterError, match=f"'{name}' parameter of WelfareRule") as error:
         WelfareRule(**{name: value})
