@@ -29,6 +29,7 @@ from pytest_pluralism.datasets.panels import Panel
 from pytest_pluralism.evaluation.distributional import model_distributions, requests
 from pytest_pluralism.evaluation.jurors import Candidate, JurorFunction, check_against_votes, recorded_candidates
 from pytest_pluralism.evaluation.jury_bands import Band, dominance_band, errors_of_difference
+from pytest_pluralism.evaluation.jury_carriers import doubts
 from pytest_pluralism.evaluation.jury_scores import (
     JuryMeasured,
     jury_table,
@@ -224,7 +225,16 @@ class AgainstReference:
         else:
             words = "the aversion to inequality at which least is gained"
             witness = Witness(f"alpha {decisive.alpha:g}", band.values[band.least_place], words)
-        return replace(found, estimate=band.least(), witness=witness)
+        warnings = tuple(dict.fromkeys((*found.warnings, *self._doubts_of_band(ours, theirs))))
+        return replace(found, estimate=band.least(), witness=witness, warnings=warnings)
+
+    def _doubts_of_band(self, ours: JuryMeasured, theirs: JuryMeasured) -> list[str]:
+        """Return what is to be said of the band where fewest jurors carry the welfare: at its largest aversion."""
+        if self.evaluation.settings.whole_jury:
+            return []
+        largest = max(self.alphas)
+        tables = (ours.table, theirs.table)
+        return [f"at alpha {largest:g} {words}" for one in tables for words in doubts(one, WelfareRule(alpha=largest))]
 
     def _band_of_report(self, ours: JuryMeasured, theirs: JuryMeasured) -> Band | None:
         curves = [one.scores.details["curve"]["alphas"] for one in (ours, theirs)]

@@ -7,12 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from pytest_pluralism.core.estimation import estimate_crossed
 from pytest_pluralism.core.metrics import two_level_welfare, welfare
 from pytest_pluralism.datasets.panels_loading import load_panel
+from pytest_pluralism.evaluation.jury import AgainstReference, ChoiceEvaluation
 from pytest_pluralism.evaluation.jury_carriers import LEAST_CARRIERS, carriers, doubts
-from pytest_pluralism.evaluation.jury_scores import policy_scores
+from pytest_pluralism.evaluation.jury_scores import measured_policy, policy_scores
 from pytest_pluralism.evaluation.jury_settings import JurySettings
-from pytest_pluralism.evaluation.jury_welfare import JuryTable, WelfareRule
+from pytest_pluralism.evaluation.jury_welfare import JuryTable, WelfareRule, query_welfare
 
 
 def table_of(matrix: np.ndarray, *, weights: np.ndarray | None = None, groups: np.ndarray | None = None) -> JuryTable:
@@ -113,3 +115,53 @@ def test_reports_say_where_few_decide() -> None:
     assert any("about 1.0 jurors" in words for words in few.warnings)
     many = policy_scores(panel, share, settings=JurySettings(rule=WelfareRule(alpha=2.0)))
     assert not any("jurors carry" in words for words in many.warnings)
+
+
+def on_five_levels(rng: np.random.Generator, n_jurors: int, n_queries: int) -> np.ndarray:
+    """The lowest of five levels is worth 0.2."""
+    latent = rng.normal(size=(n_jurors, 1)) + rng.normal(size=(1, n_queries)) + rng.normal(size=(n_jurors, n_queries))
+    return 0.2 + 0.8 * np.round(4.0 / (1.0 + np.exp(-0.5 - latent))) / 4.0
+
+
+def on_a_line(rng: np.random.Generator, n_jurors: int, n_queries: int) -> np.ndarray:
+    """A continuous scale with the floor 0.01."""
+    jurors, queries = rng.normal(scale=0.7, size=(n_jurors, 1)), rng.normal(scale=0.5, size=(1, n_queries))
+    latent = jurors + queries + rng.normal(scale=0.8, size=(n_jurors, n_queries))
+    return 0.01 + 0.98 / (1.0 + np.exp(-latent))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(20, 20), (100, 50)], ids=["20x20", "100x50"])
+@pytest.mark.parametrize("drawn", [on_five_levels, on_a_line])
+def test_intervals_without_a_doubt_cover_what_they_say(drawn: object, shape: tuple[int, int]) -> None:
+    rng, n_runs = np.random.default_rng(20240514), 400
+    rules = [*(WelfareRule(alpha=alpha) for alpha in (2.0, 5.0, 10.0)), WelfareRule(worst_share=0.25)]
+    population = [table_of(drawn(rng, 3000, 100)) for _ in range(20)]  # type: ignore[operator]
+    truths = [float(np.mean([query_welfare(one, rule).mean for one in population])) for rule in rules]
+    covered, numbers = np.zeros(len(rules)), np.zeros(len(rules))
+    for _ in range(n_runs):
+        table = table_of(drawn(rng, *shape))  # type: ignore[operator]
+        for place, rule in enumerate(rules):
+            found = query_welfare(table, rule)
+            estimate = estimate_crossed(
+                found.values, found.pseudo_values, cell_variance=found.cell_variance, bias=found.bias
+            )
+            covered[place] += estimate.low <= truths[place] <= estimate.high
+            numbers[place] += carriers(table, rule)
+    for rule, share, number in zip(rules, covered / n_runs, numbers / n_runs, strict=True):
+        print(f"{rule.words}, {shape}: carried by {number:.1f}, covered {share:.3f}")
+        if number >= LEAST_CARRIERS:
+            assert share >= 0.9
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_promise_for_every_aversion_says_where_few_decide(whole: bool) -> None:
+    panel = load_panel("example_town")
+    measured = [
+        measured_policy(panel, np.tile(share, 12), settings=JurySettings(whole_jury=whole))
+        for share in ([0.0, 0.0, 1.0], [0.94, 0.04, 0.02])
+    ]
+    settings = JurySettings(whole_jury=whole)
+    found = AgainstReference(ChoiceEvaluation(panel, settings), (0.0, 200.0))._doubts_of_band(*measured)
+    assert bool(found) is not whole
+    assert all(words.startswith("at alpha 200 about ") for words in found)
