@@ -18,6 +18,13 @@ for _name in ("matplotlib.figure", "matplotlib.backends.backend_svg", "jsonschem
     with contextlib.suppress(ImportError):
         importlib.import_module(_name)
 
+# On a busy machine, that examples are made slowly says nothing about what is tested.
+with contextlib.suppress(ImportError):
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
+
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
