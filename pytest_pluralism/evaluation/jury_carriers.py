@@ -119,7 +119,8 @@ def doubts(table: JuryTable, rule: WelfareRule, /) -> Iterator[str]:
             if size == 1:
                 yield f"group {name!r} is a single juror: the interval says nothing of others in that group"
     number = carriers(table, rule)
-    if number < LEAST_CARRIERS:
+    # Rounding must not decide: a tenth of fifty is five.
+    if number < LEAST_CARRIERS - 1e-9:
         yield (
             f"about {number:.1f} jurors carry the {'share' if rule.satisfied_above is not None else 'welfare'}: with "
             f"fewer than {LEAST_CARRIERS:g} the interval is too narrow; ask more jurors, or count the worst-off less"
