@@ -247,8 +247,8 @@ class Judge:
     def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str, model_of: ModelOf) -> _Beside:
         """Put a measurement beside one baseline."""
         from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside, moved_surroundings
-        from pytest_pluralism.baselines.schema import is_number
         from pytest_pluralism.baselines.store import nearest_keys
+        from pytest_pluralism.core.finite import is_number
 
         baselines, provenance = self._session.baselines, measured.provenance
         result = _Beside(named, {"key": key, **({"name": named.name} if named.name else {})})

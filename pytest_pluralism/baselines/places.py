@@ -90,9 +90,9 @@ def place_of(place: str | Path, model_name: str, /) -> BaselineFile:
     text = str(place)
     if text.endswith(".json"):
         return _file_of(text)
-    file = _file_of(text, file_name(model_name))
-    before = _earlier_name(model_name)
-    if before == file_name(model_name):
+    name, before = file_name(model_name), _earlier_name(model_name)
+    file = _file_of(text, name)
+    if before == name:
         return file
     # Earlier versions gave several models one name; what is theirs is still found.
     earlier = _file_of(text, before)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_pluralism.core.errors import BaselineError
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.messages import printable
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "SCHEMA_1",
     "baseline_texts",
     "checkout",
-    "is_number",
     "parse_baseline",
     "parse_summary",
     "restore",
@@ -358,16 +358,6 @@ def _units_problem(units: list[Any]) -> str | None:
             return f"unit {unit['id']!r} stands there twice"
         seen.add(unit["id"])
     return None
-
-
-def is_number(value: Any, /) -> bool:
-    """Return whether a value of a JSON file is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def _refuse_conflict(text: str, name: str, update: str) -> None:

@@ -161,7 +161,7 @@ def _key(verdict: Mapping[str, Any], model: str) -> str:
 
 def _unit(unit: Mapping[str, Any]) -> dict[str, Any]:
     from pytest_pluralism.baselines.comparison import unit_hash
-    from pytest_pluralism.baselines.schema import is_number
+    from pytest_pluralism.core.finite import is_number
     from pytest_pluralism.core.records import UnitScore
 
     known = UnitScore(

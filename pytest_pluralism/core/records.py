@@ -7,13 +7,13 @@ Live objects (models, pytest items, arrays on a device) never go into a record.
 from __future__ import annotations
 
 import enum
-import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.finite import is_finite, is_number
 from pytest_pluralism.core.measures import Measure
 
 __all__ = [
@@ -322,7 +322,7 @@ class GenerationSettings:
                 raise refuse(name, f"a whole number from {least}{' or None' if name == 'top_k' else ''}")
         for name, inside in (("temperature", "[0, inf)"), ("top_p", "(0, 1]")):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+            if not is_number(value):
                 raise refuse(name, f"a float in {inside}")
         if self.temperature < 0:
             raise refuse("temperature", "a float in [0, inf)")
@@ -547,7 +547,7 @@ class Gate:
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not is_finite(value):
                 raise invalid_parameter(name, "Gate", "a finite number", repr(value)[:80])
             if not isinstance(value, int):
                 # Numbers of other libraries become plain ones, which a report can hold.
@@ -656,11 +656,3 @@ class ReportEntry:
     baseline: Mapping[str, Any] | None = None
     options: str = ""
     path: str = ""
-
-
-def _is_finite(value: Any) -> bool:
-    """Whether a number is finite as a float64: a whole number may be too large for one."""
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False

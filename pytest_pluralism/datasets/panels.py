@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, unknown_name
+from pytest_pluralism.core.finite import is_number
 
 __all__ = [
     "KINDS",
@@ -26,7 +26,6 @@ __all__ = [
     "PanelQuery",
     "PanelResponse",
     "UtilityScale",
-    "is_finite_number",
     "make_panel",
     "shown",
 ]
@@ -91,7 +90,7 @@ class UtilityScale:
     def __post_init__(self) -> None:
         for name in ("lowest", "highest"):
             value = getattr(self, name)
-            if not is_finite_number(value):
+            if not is_number(value):
                 raise invalid_parameter(name, "UtilityScale", "a finite number", shown(value))
             object.__setattr__(self, name, float(value))
         if self.lowest >= self.highest:
@@ -375,16 +374,6 @@ def make_panel(
     for array in (who, what, values):
         array.setflags(write=False)
     return Panel(name, jurors, queries, scale, who, what, values, digest.hexdigest(), source, warnings)
-
-
-def is_finite_number(value: Any, /) -> bool:
-    """Whether a value from a file is a number that a float64 can hold; ``True`` and ``False`` are none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
 
 
 def shown(value: Any, /) -> str:

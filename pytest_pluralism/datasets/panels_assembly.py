@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import unknown_name
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.panels import (
     MOST_VOTES,
     Juror,
@@ -16,7 +17,6 @@ from pytest_pluralism.datasets.panels import (
     PanelQuery,
     PanelResponse,
     UtilityScale,
-    is_finite_number,
     make_panel,
     shown,
 )
@@ -141,7 +141,7 @@ def assemble_panel(
         value = vote.value
         if value is None:
             continue
-        if not is_finite_number(value):
+        if not is_number(value):
             problems.add(vote.where, f"the vote must be a finite number, not {shown(value)}; leave a missing vote out")
             continue
         if not scale.contains(float(value)):
@@ -201,7 +201,7 @@ def assemble_panel(
 def _check_jurors(jurors: Sequence[Juror], problems: Problems) -> None:
     for juror in jurors:
         weight = juror.weight
-        if not is_finite_number(weight) or weight < 0:
+        if not is_number(weight) or weight < 0:
             problems.add("", f"juror {juror.juror_id!r}: the weight must be a number in [0, inf), not {shown(weight)}")
             return
     if jurors and not any(juror.weight for juror in jurors):

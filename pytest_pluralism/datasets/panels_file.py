@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, nearest_names
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.panels import (
     KINDS,
     Juror,
@@ -19,7 +20,6 @@ from pytest_pluralism.datasets.panels import (
     PanelQuery,
     PanelResponse,
     UtilityScale,
-    is_finite_number,
 )
 from pytest_pluralism.datasets.panels_assembly import ReadVote, assemble_panel
 from pytest_pluralism.datasets.protocol import Problems
@@ -361,7 +361,7 @@ def _name(value: Any) -> str | None:
     """Return what a cell calls somebody or something; numbers are names, too."""
     if isinstance(value, str):
         return value.strip() or None
-    return str(value) if is_finite_number(value) else None
+    return str(value) if is_number(value) else None
 
 
 def read_ratings(
@@ -459,7 +459,7 @@ def read_ratings(
         own = {name: _name(cells.get(name)) or "unknown" for name in groups}
         raw = cells.get(columns["weight"]) if "weight" in columns else 1.0
         weight = _number(raw) if isinstance(raw, str) else raw
-        if not is_finite_number(weight):
+        if not is_number(weight):
             problems.add(where, f"{columns['weight']!r} must be a number, not {str(raw)[:40]!r}")
             weight = 1.0
         record = Juror(juror, own, float(weight))

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.protocol import Problems
 from pytest_pluralism.datasets.survey_file import csv_objects, json_array, json_lines, read_text
 from pytest_pluralism.datasets.windows import check_fields
@@ -110,9 +110,9 @@ def _row(
         if not isinstance(entry[name], str) or not entry[name].strip():
             problems.add(where, f"'{name}' must be a non-empty string, not {entry[name]!r}"[:200])
     rating, weight = entry["rating"], entry.get("sampling_weight")
-    if not _is_number(rating):
+    if not is_number(rating):
         problems.add(where, f"'rating' must be a number, not {rating!r}"[:200])
-    if weight is not None and (not _is_number(weight) or weight <= 0):
+    if weight is not None and (not is_number(weight) or weight <= 0):
         problems.add(where, f"'sampling_weight' must be a number greater than 0, not {weight!r}"[:200])
     if len(problems.found) > before:
         return None
@@ -123,7 +123,3 @@ def _row(
             return None
         seen[key] = where
     return entry["question_id"], entry["cluster"], float(rating), None if weight is None else float(weight)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

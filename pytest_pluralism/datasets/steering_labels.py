@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, unknown_name
-from pytest_pluralism.datasets.panels import is_finite_number
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.protocol import Problems
 from pytest_pluralism.datasets.survey_file import csv_objects, format_of, json_array, json_lines, read_text
 from pytest_pluralism.datasets.windows import check_fields
@@ -160,7 +160,7 @@ def _scale(entries: Iterable[tuple[str, Any]], problems: Problems) -> tuple[floa
         problems.add(declared[1][0], "declares the scale a second time")
     where, scale = declared[0]
     ends = [scale.get(name) for name in ("lowest", "highest")] if isinstance(scale, dict) else []
-    if len(ends) != 2 or not all(map(is_finite_number, ends)) or not ends[0] < ends[1]:
+    if len(ends) != 2 or not all(map(is_number, ends)) or not ends[0] < ends[1]:
         problems.add(where, f"'scale' must be an object with 'lowest' below 'highest', not {scale!r}"[:200])
         return 0.0, 1.0
     return float(ends[0]), float(ends[1])
@@ -197,7 +197,7 @@ def _read(
     value = math.nan
     if isinstance(label, bool):
         value = float(label)
-    elif is_finite_number(label) and lowest <= label <= highest:
+    elif is_number(label) and lowest <= label <= highest:
         value = (float(label) - lowest) / (highest - lowest)
     else:
         must = f"true, false or a number in [{lowest:g}, {highest:g}]"

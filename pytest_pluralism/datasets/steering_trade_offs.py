@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, unknown_name
-from pytest_pluralism.datasets.panels import is_finite_number, shown
+from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.datasets.panels import shown
 from pytest_pluralism.datasets.protocol import Problems
 from pytest_pluralism.datasets.survey_file import FORMATS, format_of, json_array, json_lines, read_text
 
@@ -141,7 +142,7 @@ def _scenario(where: str, entry: Any, problems: Problems) -> Scenario | None:
         numbers = []
         for value in pair:
             number = option.get(value)
-            if not is_finite_number(number) or not 0.0 <= number <= 1.0:
+            if not is_number(number) or not 0.0 <= number <= 1.0:
                 must = f"must say how it serves {value!r}, in [0, 1], not {shown(number)}"
                 problems.add(where, f"option {option.get('text')!r} {must}")
             else:

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import EntailmentPair, RewardRequest
-from pytest_pluralism.datasets.panels import Juror, Panel, is_finite_number, shown
+from pytest_pluralism.datasets.panels import Juror, Panel, shown
 from pytest_pluralism.evaluation.premises import premises
 from pytest_pluralism.evaluation.rounds import Round
 
@@ -196,7 +197,7 @@ class CallableJurors:
                 if vote is None:
                     continue
                 number = float(vote) if isinstance(vote, (np.floating, np.integer)) else vote
-                if not is_finite_number(number) or not _on_range(panel, float(number)):
+                if not is_number(number) or not _on_range(panel, float(number)):
                     inside = f"[{panel.scale.lowest:g}, {panel.scale.highest:g}]"
                     must = f"a function that returns a number in {inside} or None"
                     raise invalid_parameter("function", "CallableJurors", must, f"{shown(vote)} for {juror.juror_id!r}")

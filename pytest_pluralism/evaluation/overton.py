@@ -42,7 +42,7 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.evaluation.extraction import match_claims
 from pytest_pluralism.evaluation.languages import detect_language
 from pytest_pluralism.evaluation.premises import PREMISE_FORMS, premises
-from pytest_pluralism.evaluation.rounds import Round, Rounds
+from pytest_pluralism.evaluation.rounds import Round, Rounds, drive
 
 __all__ = [
     "MEASURED",
@@ -607,18 +607,15 @@ def score_responses(
     if evaluation.responses is None:
         must = "an evaluation with recorded responses"
         raise invalid_parameter("evaluation", "score_responses", must, f"{type(evaluation).__name__} without them")
-    running = evaluation.rounds()
-    results: Sequence[EntailmentScores] | None = None
-    while True:
-        try:
-            asked = running.send(results)  # type: ignore[arg-type]
-        except StopIteration as stop:
-            scores: Scores = stop.value
-            return scores
+
+    def answered(asked: Round) -> list[EntailmentScores]:
         results = list(entail(asked.requests))
         if len(results) != len(asked.requests):
             must = f"a callable that gives one score a pair ({len(asked.requests)})"
             raise invalid_parameter("entail", "score_responses", must, f"{len(results)} scores")
+        return results
+
+    return drive(evaluation.rounds(), answered)
 
 
 def overton_prompt(window: Window, settings: OvertonSettings, /) -> Prompt:

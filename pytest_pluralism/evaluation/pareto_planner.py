@@ -24,9 +24,10 @@ from pytest_pluralism.core.errors import (
     invalid_parameter,
     nearest_names,
 )
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.measures import Measure
 from pytest_pluralism.datasets.beside import file_beside
-from pytest_pluralism.datasets.panels import is_finite_number, shown
+from pytest_pluralism.datasets.panels import shown
 from pytest_pluralism.datasets.survey_file import json_document, read_text
 from pytest_pluralism.evaluation.objectives import (
     WRITING,
@@ -88,7 +89,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         if len(given) != 1:
             raise DatasetError(f"{where}: must have one of {', '.join(map(repr, KINDS))}. {REMEDY}")
         least = entry.get("least", 0.0)
-        if not is_finite_number(least):
+        if not is_number(least):
             raise DatasetError(f"{where}: 'least' must be a number, what its gain must be, not {shown(least)}.")
         if given == ["callable"]:
             objective = _called(planning, entry, where, path, callables)
@@ -274,7 +275,7 @@ def _external(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise DatasetError(f"{where}: has no scores of {model!r}.{hint} It has {', '.join(map(repr, scores))}.")
         for unit, value in scores[model].items():
-            if not is_finite_number(value):
+            if not is_number(value):
                 raise DatasetError(
                     f"{where}: the score of {model!r} for {unit!r} must be a finite number, not {shown(value)}."
                 )

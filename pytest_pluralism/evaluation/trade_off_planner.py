@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.datasets.panels import is_finite_number
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.steering_trade_offs import load_trade_offs
 from pytest_pluralism.evaluation.distributional import AskSettings
 from pytest_pluralism.evaluation.multi_objective import (
@@ -44,7 +44,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     for word, value in (("weights", weights), ("reference_point", corner)):
         if not isinstance(value, (list, tuple)):
             raise invalid_parameter(word, name, "a list of numbers", repr(value))
-    if len(corner) != 2 or not all(map(is_finite_number, corner)):
+    if len(corner) != 2 or not all(map(is_number, corner)):
         raise invalid_parameter("reference_point", name, "two finite numbers, one a value", repr(corner)[:200])
     if max(corner) > 0:
         raise invalid_parameter(

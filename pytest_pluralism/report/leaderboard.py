@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
-from pytest_pluralism.datasets.panels import is_finite_number
 from pytest_pluralism.report.reading import load_report
 
 __all__ = ["Leaderboard", "leaderboard_json", "leaderboard_lines", "leaderboard_of", "read_leaderboard"]
@@ -142,7 +142,7 @@ def _read(path: str, entry: Any) -> tuple[str, _Way, float] | None:
     if value is None or (beside and key.endswith(f" against {beside}")):
         # No value, or the same measurement, judged against one more baseline.
         return None
-    if not is_finite_number(value):
+    if not is_number(value):
         raise _wrong(path, f"the value of the verdict {printable(key)!r}", "a finite number", value)
     way = {"data": parts["dataset"].get("sha256"), "settings": entry.get("settings")}
     return model, _Way(key, direction, json.dumps(way, sort_keys=True)), float(value)

@@ -7,7 +7,6 @@ takes out what a page or a terminal would obey, cuts what is endless, and leaves
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from functools import cache, partial
 from importlib.resources import files
@@ -15,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import MissingExtraError, PluralismError
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.messages import harmless
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def _templates() -> Environment:
         "alpha": lambda value: f"{value:g}" if isinstance(value, (int, float)) else str(value),
         "count": _count,
         "long": partial(_cut, most=MOST_LONG_TEXT),
-        "percent": lambda value: f"{100 * value:.0f} %" if _is_number(value) else "–",
-        "raw": lambda value: f"{value:.6g}" if _is_number(value) else "",
-        "signed": lambda value: f"{value:+.3f}" if _is_number(value) else "–",
+        "percent": lambda value: f"{100 * value:.0f} %" if is_number(value) else "–",
+        "raw": lambda value: f"{value:.6g}" if is_number(value) else "",
+        "signed": lambda value: f"{value:+.3f}" if is_number(value) else "–",
         "whole": partial(_cut, most=None),
     }
     environment.globals["signs"] = SIGNS
@@ -136,11 +136,7 @@ def _cut(text: str, /, *, most: int | None) -> Any:
 
 
 def _count(value: Any) -> str:
-    return f"{value:,.0f}" if _is_number(value) else "–"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return f"{value:,.0f}" if is_number(value) else "–"
 
 
 @cache

@@ -1,0 +1,21 @@
+"""What counts as a number in files, reports and records: one answer for all of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+__all__ = ["is_finite", "is_number"]
+
+
+def is_finite(value: Any, /) -> bool:
+    """Whether a number is finite as a float64: a whole number may be too large for one."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_number(value: Any, /) -> bool:
+    """Whether a value is a number that a float64 can hold; ``True`` and ``False`` are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)
