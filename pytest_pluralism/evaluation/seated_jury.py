@@ -107,7 +107,7 @@ class Jury:
                 f"What is given for query {query_id!r} has no value: {self.jurors.name} gave too few of the jurors one."
             )
         known = [one.text for query in self.panel.queries if query.query_id == query_id for one in query.responses]
-        texts = [given] if isinstance(given, str) else given
+        texts = _texts(given)
         unknown = next((text for text in texts if text.strip() not in {one.strip() for one in known}), None)
         if unknown is None:
             who = "jurors" if self.settings.group is None else f"jurors of group {self.settings.group!r}"
@@ -130,15 +130,18 @@ class Jury:
         for name, given in responses.items():
             if name not in queries:
                 raise InvalidParameterError(unknown_name(f"query of panel {self.panel.name}", str(name), list(queries)))
-            texts = [given] if isinstance(given, str) else given
+            texts = _texts(given)
             if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
                 raise invalid_parameter("responses", "jury", f"{must}, or to lists of texts", repr(given)[:60])
         found = []
         for name in sorted(responses, key=list(queries).index):
-            given = responses[name]
-            texts = [given] if isinstance(given, str) else given
-            found += [Candidate(name, queries[name].text, text) for text in texts]
+            found += [Candidate(name, queries[name].text, text) for text in _texts(responses[name])]
         return found
+
+
+def _texts(given: str | Sequence[str]) -> Sequence[str]:
+    """Return what is given for a query as texts."""
+    return [given] if isinstance(given, str) else given
 
 
 def seat(evaluation: Any, confidence_level: float | None, answered: Answered, /) -> Jury:
