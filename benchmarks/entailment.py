@@ -69,7 +69,7 @@ def main() -> None:
     import transformers
 
     from pytest_pluralism.core.records import EntailmentPair
-    from pytest_pluralism.models.entailment import load_entailment_model
+    from pytest_pluralism.models.local.entailment import load_entailment_model
 
     model = load_entailment_model(options.model, dtype=options.dtype, device=options.device)
     network, tokenizer, device = model._network, model._tokenizer, model._device

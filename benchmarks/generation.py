@@ -47,7 +47,7 @@ def main() -> None:
 
     from pytest_pluralism.core.records import GenerationSettings, Prompt
     from pytest_pluralism.models import load_model
-    from pytest_pluralism.models.generation import GenerationRequest, Generator, draw_key
+    from pytest_pluralism.models.local.generation import GenerationRequest, Generator, draw_key
 
     model = load_model(options.model, dtype=options.dtype, device=options.device)
     network = model._scorer.model

@@ -35,9 +35,9 @@ def votes(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def in_memory() -> dict[str, object]:
     """Measure the sweep on votes that are there."""
-    from pytest_pluralism.evaluation.jury_bands import welfare_band
-    from pytest_pluralism.evaluation.jury_views import SWEEP
-    from pytest_pluralism.evaluation.jury_welfare import JuryTable
+    from pytest_pluralism.core.estimation.welfare_bands import welfare_band
+    from pytest_pluralism.core.metrics.sparse_welfare import JuryTable
+    from pytest_pluralism.evaluation.jury.views import SWEEP
 
     who, what, utility = votes()
     table = JuryTable(
@@ -65,7 +65,7 @@ def whole(path: str) -> dict[str, object]:
     """Measure reading a panel, and all that a gate computes of recorded responses, views included."""
     from pytest_pluralism.core.estimation import estimate_scores
     from pytest_pluralism.datasets import load_panel
-    from pytest_pluralism.evaluation.jury import JurySettings, policy_scores
+    from pytest_pluralism.evaluation.jury.evaluations import JurySettings, policy_scores
 
     started, busy = time.perf_counter(), time.process_time()
     panel = load_panel(path)

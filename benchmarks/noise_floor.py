@@ -14,7 +14,7 @@ import numpy as np
 
 from pytest_pluralism.core.records import Answer
 from pytest_pluralism.datasets import load_survey
-from pytest_pluralism.evaluation.distributional import AskSettings, Requests, requests, scores
+from pytest_pluralism.evaluation.surveys.distance import AskSettings, Requests, requests, scores
 from pytest_pluralism.models import load_model
 
 WAYS: tuple[tuple[str, str, int | str], ...] = (

@@ -32,7 +32,7 @@ COMMAND = (
 
 
 def windows_file(path: Path, n_windows: int) -> None:
-    from pytest_pluralism.datasets.windows import load_windows
+    from pytest_pluralism.datasets.windows.loading import load_windows
 
     rows = []
     for window in load_windows("contested").windows[:n_windows]:

@@ -95,7 +95,7 @@ def unrelated(n_questions: int, n_prefixes: int, orders: Sequence[Sequence[str]]
 def of_gss() -> list[Any]:
     """Return the prompts that a gate over `gss` asks."""
     from pytest_pluralism.datasets import load_survey
-    from pytest_pluralism.evaluation.distributional import AskSettings, requests
+    from pytest_pluralism.evaluation.surveys.distance import AskSettings, requests
 
     return list(dict.fromkeys(requests(load_survey("gss"), AskSettings()).prompts))
 
@@ -138,7 +138,7 @@ class LmEval:
 
 def folder_of(spec: str) -> Path:
     """Return the folder that a model is loaded from."""
-    from pytest_pluralism.models.huggingface import _folder_of
+    from pytest_pluralism.models.local.language_model import _folder_of
     from pytest_pluralism.models.specification import parse_model_spec
 
     return _folder_of(parse_model_spec(spec), trust_remote_code=False, allow_pickle=False)[0]
@@ -183,7 +183,7 @@ class Bench:
         ]
 
     def engine(self, places: Sequence[int], share: bool) -> list[list[float]]:
-        from pytest_pluralism.models.scoring import Scorer, ScoreRequest
+        from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest
 
         scorer = Scorer(self.network, share_prefixes=share)
         scores = scorer.score([ScoreRequest(self.rows[place], self.labels[place]) for place in places])
@@ -365,10 +365,10 @@ def part_memory(options: argparse.Namespace) -> list[dict[str, Any]]:
 def part_growth(options: argparse.Namespace) -> list[dict[str, Any]]:
     import torch
 
-    from pytest_pluralism.evaluation.distributional import AskSettings, DistributionalEvaluation
-    from pytest_pluralism.evaluation.engine import Engine
+    from pytest_pluralism.evaluation.asking.engine import Engine
+    from pytest_pluralism.evaluation.surveys.distance import AskSettings, DistributionalEvaluation
     from pytest_pluralism.models import load_model
-    from pytest_pluralism.models.scoring import Scorer, ScoreRequest
+    from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest
 
     model = load_model(options.model, dtype=options.dtypes[0])
     survey = _many_populations(100)
@@ -457,7 +457,7 @@ import time
 
 import pytest
 
-from pytest_pluralism.models import scoring
+from pytest_pluralism.models.local import scoring
 
 record = {"tokens": 0, "model_seconds": 0.0, "calls": 0, "rows": 0}
 real = scoring.Scorer.score
@@ -561,7 +561,7 @@ def part_budget(options: argparse.Namespace) -> list[dict[str, Any]]:
     import torch
 
     from pytest_pluralism.models import load_model
-    from pytest_pluralism.models.scoring import Scorer
+    from pytest_pluralism.models.local.scoring import Scorer
 
     results = []
     for dtype in options.dtypes:

@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from pytest_pluralism.core import estimation, measures, metrics, protocols, records, verdict
+from pytest_pluralism.core import estimation, metrics, protocols, records, verdict
+from pytest_pluralism.core.records import measures
 from pytest_pluralism.models import protocol
 
 REFERENCE = Path(__file__).parent / "reference"

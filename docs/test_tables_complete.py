@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pluralism import options
-from pytest_pluralism.evaluation import distributional_planner
+from pytest_pluralism.evaluation.surveys import planner as distributional_planner
 from pytest_pluralism.report import json_report
+from pytest_pluralism.settings import resolving as options
 
 REFERENCE = Path(__file__).parent / "reference"
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError
-from pytest_pluralism.session import ENTRIES, PLANS, SESSION, PluralismSession, message_of, test_of
+from pytest_pluralism.run.session import ENTRIES, PLANS, SESSION, PluralismSession, message_of, test_of
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
-    from pytest_pluralism.evaluation.seated_jury import Jury
+    from pytest_pluralism.evaluation.jury.seated import Jury
     from pytest_pluralism.models.protocol import LanguageModel
 
 __all__ = [
@@ -119,7 +119,7 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
     session = request.config.stash[SESSION]
 
     def seated(panel: str | None = None, /, **keywords: Any) -> Jury:
-        from pytest_pluralism.evaluation.seated_jury import seat
+        from pytest_pluralism.evaluation.jury.seated import seat
         from pytest_pluralism.gate import BOUNDS, plan_measurement
 
         folder, config = request.node.path.parent, request.node.config

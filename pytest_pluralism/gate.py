@@ -19,11 +19,11 @@ from pytest_pluralism.core.errors import (
     nearest_names,
 )
 from pytest_pluralism.core.records import Gate, Measure, Survey
-from pytest_pluralism.evaluation.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.registry import MEASURES, planner_of
+from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.measures.registry import MEASURES, planner_of
 
 if TYPE_CHECKING:
-    from pytest_pluralism.options import Settings
+    from pytest_pluralism.settings.resolving import Settings
 
 __all__ = ["plan_gates", "plan_measurement"]
 
@@ -153,7 +153,7 @@ def load_survey(dataset: str, refusals: str, folder: Path, config: pytest.Config
     try:
         survey = config.hook.pytest_pluralism_load_survey(name=dataset, refusals=refusals)
     except DatasetError as error:
-        from pytest_pluralism.datasets.survey_file import files_like
+        from pytest_pluralism.datasets.surveys.file import files_like
 
         near = [] if ":" in dataset or Path(dataset).suffix else files_like(folder / dataset)
         if not near:

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey
     from pytest_pluralism.models.protocol import LanguageModel
-    from pytest_pluralism.options import Settings
+    from pytest_pluralism.settings.resolving import Settings
 
 
 @pytest.hookspec(firstresult=True)

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey
     from pytest_pluralism.models.protocol import LanguageModel
-    from pytest_pluralism.options import Settings
+    from pytest_pluralism.settings.resolving import Settings
 
 __all__ = [
     "pytest_pluralism_load_entailment_model",
@@ -42,8 +42,8 @@ def pytest_pluralism_load_model(spec: str, settings: Settings) -> LanguageModel 
 @pytest.hookimpl(trylast=True)
 def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> Any:
     """Load an entailment model of our own kinds."""
-    from pytest_pluralism.models.entailment import load_entailment_model
     from pytest_pluralism.models.lazy import lazy_entailment_model
+    from pytest_pluralism.models.local.entailment import load_entailment_model
 
     arguments = {"device": settings["device"], "dtype": settings["dtype"]}
     load = functools.partial(load_entailment_model, spec, batch_size=settings["batch_size"], **arguments)
@@ -53,7 +53,7 @@ def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> Any
 @pytest.hookimpl(trylast=True)
 def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any:
     """Load a value model of our own kinds."""
-    from pytest_pluralism.models.value_models import load_value_model
+    from pytest_pluralism.models.local.value_models import load_value_model
 
     mode = settings["value_mode"]
     if mode == "auto":
@@ -66,7 +66,7 @@ def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any:
 @pytest.hookimpl(trylast=True)
 def pytest_pluralism_load_steered_model(attribute: str, spec: str, model: Any, settings: Settings) -> Any:
     """Load an adapter or a checkpoint."""
-    from pytest_pluralism.models.steered_models import load_steered_model
+    from pytest_pluralism.models.local.steered import load_steered_model
 
     return load_steered_model(spec, model, attribute=attribute, device=settings["device"], dtype=settings["dtype"])
 

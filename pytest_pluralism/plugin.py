@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from pytest_pluralism import hookspecs, loading, options, surroundings
-from pytest_pluralism.controller import Controller, Worker
+from pytest_pluralism import hookspecs, loading
 from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.evaluation.registry import MEASURES
+from pytest_pluralism.evaluation.measures.registry import MEASURES
 from pytest_pluralism.fixtures import (
     Pluralism,
     entailment_model,
@@ -21,7 +20,10 @@ from pytest_pluralism.fixtures import (
     reference_language_model,
     value_model,
 )
-from pytest_pluralism.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id, test_of
+from pytest_pluralism.run import surroundings
+from pytest_pluralism.run.controller import Controller, Worker
+from pytest_pluralism.run.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id, test_of
+from pytest_pluralism.settings import resolving as options
 
 __all__ = ["entailment_model", "jury", "language_model", "pluralism", "reference_language_model", "value_model"]
 

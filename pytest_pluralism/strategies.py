@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pytest_pluralism.core.errors import MissingExtraError, invalid_parameter
 from pytest_pluralism.core.parameters import real_number
 from pytest_pluralism.core.records import AnswerDistribution, Prompt, Question, Scores, Survey, Turn
-from pytest_pluralism.datasets.protocol import survey_sha256
+from pytest_pluralism.datasets.surveys.assembly import survey_sha256
 
 try:
     from hypothesis import strategies as st

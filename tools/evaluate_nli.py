@@ -42,7 +42,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from pytest_pluralism.core.records import EntailmentPair
-from pytest_pluralism.evaluation.premises import premises
+from pytest_pluralism.evaluation.overton.premises import premises
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -63,7 +63,7 @@ Asker = Callable[[Sequence[tuple[str, str]]], np.ndarray]
 
 def asker(folder: str) -> tuple[Asker, Any]:
     """Return a function that gives the probabilities [pairs, labels], and the model's own facts."""
-    from pytest_pluralism.models.entailment import load_entailment_model
+    from pytest_pluralism.models.local.entailment import load_entailment_model
 
     model = load_entailment_model(folder)
 

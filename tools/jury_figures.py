@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 
 from pytest_pluralism.core.estimation import estimate_scores
+from pytest_pluralism.core.estimation.welfare_bands import dominance_band
+from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule
 from pytest_pluralism.core.records import GenerationSettings, Prompt
-from pytest_pluralism.datasets.panels import Panel
-from pytest_pluralism.datasets.panels_sources import read_dices, read_polis
-from pytest_pluralism.evaluation.fitted_jurors import FittedJurors, cross_validate
-from pytest_pluralism.evaluation.jurors import Candidate
-from pytest_pluralism.evaluation.jury import JurySettings, jury_table, policy_scores
-from pytest_pluralism.evaluation.jury_bands import dominance_band
-from pytest_pluralism.evaluation.jury_compare import consensus
-from pytest_pluralism.evaluation.jury_welfare import WelfareRule
-from pytest_pluralism.evaluation.rounds import drive
+from pytest_pluralism.datasets.panels.records import Panel
+from pytest_pluralism.datasets.panels.sources import read_dices, read_polis
+from pytest_pluralism.evaluation.asking.rounds import drive
+from pytest_pluralism.evaluation.jury.evaluations import JurySettings, jury_table, policy_scores
+from pytest_pluralism.evaluation.jury.fitted import FittedJurors, cross_validate
+from pytest_pluralism.evaluation.jury.jurors import Candidate
+from pytest_pluralism.evaluation.jury.systems import consensus
 
 ALPHAS = (0.0, 1.0, 2.0, 5.0, 10.0)
 
@@ -80,7 +80,7 @@ def dices(file: Path) -> Iterator[str]:
 
 def polis(folders: list[Path]) -> Iterator[str]:
     """Yield how well fitted jurors predict held-out votes and votes on held-out statements."""
-    from pytest_pluralism.models.embeddings import embed_texts
+    from pytest_pluralism.models.local.embeddings import embed_texts
 
     parts = ("votes", "responses")
     heads = (f"fitted, held-out {part} | group mean | gain" for part in parts)

@@ -9,7 +9,7 @@ import hashlib
 import math
 
 from pytest_pluralism.core.records import Answer
-from pytest_pluralism.datasets.panels_loading import load_panel
+from pytest_pluralism.datasets.panels.loading import load_panel
 from pytest_pluralism.models.protocol import ModelIdentity
 
 #: How often each kind of response is given.

@@ -27,7 +27,7 @@ from pytest_pluralism.core.errors import unknown_name
 from pytest_pluralism.core.messages import printable
 
 if TYPE_CHECKING:
-    from pytest_pluralism.models.answers import AnswerStore, StoreCheck, StoredModel
+    from pytest_pluralism.models.answers.store import AnswerStore, StoreCheck, StoredModel
 
 __all__ = ["add_answers"]
 
@@ -133,7 +133,7 @@ def list_answers(arguments: argparse.Namespace) -> int:
 
 def verify_answers(arguments: argparse.Namespace) -> int:
     """Check the file, and every answer against its checksum."""
-    from pytest_pluralism.models.answers import StoreCheck
+    from pytest_pluralism.models.answers.store import StoreCheck
 
     with _looked_at(arguments) as (store, models):
         if store is None:
@@ -162,7 +162,7 @@ def verify_answers(arguments: argparse.Namespace) -> int:
 
 def prune_answers(arguments: argparse.Namespace) -> int:
     """Remove answers of a model, old ones, or as many as are too many."""
-    from pytest_pluralism.models.answers import AnswerStore
+    from pytest_pluralism.models.answers.store import AnswerStore
 
     if arguments.model is None and arguments.older_than is None and arguments.most_bytes is None:
         arguments.parser.error("say what to remove: --model NAME, --older-than DAYS or --most-bytes N")
@@ -194,7 +194,7 @@ def prune_answers(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _looked_at(arguments: argparse.Namespace) -> Iterator[tuple[AnswerStore | None, list[StoredModel]]]:
     """Open the store as it is, with the models that were asked for; ``None`` where nothing was ever stored."""
-    from pytest_pluralism.models.answers import FILE_NAME, AnswerStore
+    from pytest_pluralism.models.answers.store import FILE_NAME, AnswerStore
 
     folder = _folder(arguments)
     try:
@@ -220,13 +220,13 @@ def _chosen(models: list[StoredModel], name: str | None) -> list[StoredModel]:
 
 
 def _folder(arguments: argparse.Namespace) -> Path:
-    from pytest_pluralism.models.answers import default_answers_folder
+    from pytest_pluralism.models.answers.store import default_answers_folder
 
     return arguments.folder if arguments.folder is not None else default_answers_folder()
 
 
 def _set_aside(arguments: argparse.Namespace) -> list[str]:
-    from pytest_pluralism.models.answers import FILE_NAME
+    from pytest_pluralism.models.answers.store import FILE_NAME
 
     pattern = re.compile(re.escape(FILE_NAME) + r"\.damaged-\d+")
     return sorted(

@@ -297,7 +297,7 @@ def _unit_changes(entry: Mapping[str, Any], other: Mapping[str, Any] | None) -> 
 
 def _end(entry: Mapping[str, Any], verb: str) -> float:
     """Return the last value of the measure on its worse side."""
-    from pytest_pluralism.evaluation.registry import MEASURES
+    from pytest_pluralism.evaluation.measures.registry import MEASURES
 
     measure = MEASURES.get(str(entry.get("metric")))
     value = entry["estimate"]["value"]

@@ -1,11 +1,11 @@
 """Surveys of real populations and windows of reasonable answers: reading and checking them, and nothing else."""
 
-from pytest_pluralism.datasets.loading import EMBEDDED_SURVEYS, load_survey
-from pytest_pluralism.datasets.panels import Juror, Panel, UtilityScale
-from pytest_pluralism.datasets.panels_loading import EMBEDDED_PANELS, load_panel
-from pytest_pluralism.datasets.refusals import RefusalPolicy, detect_refusals
-from pytest_pluralism.datasets.selection import resolve_populations, survey_distributions
-from pytest_pluralism.datasets.windows import EMBEDDED_WINDOWS, load_windows
+from pytest_pluralism.datasets.panels.loading import EMBEDDED_PANELS, load_panel
+from pytest_pluralism.datasets.panels.records import Juror, Panel, UtilityScale
+from pytest_pluralism.datasets.surveys.loading import EMBEDDED_SURVEYS, load_survey
+from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy, detect_refusals
+from pytest_pluralism.datasets.surveys.selection import resolve_populations, survey_distributions
+from pytest_pluralism.datasets.windows.loading import EMBEDDED_WINDOWS, load_windows
 
 __all__ = [
     "EMBEDDED_PANELS",

@@ -21,12 +21,12 @@ def load_model(
     allow_pickle: bool = False,
     compiled: bool = False,
 ) -> LanguageModel:
-    """Load a model; see :func:`pytest_pluralism.models.huggingface.load_model`."""
+    """Load a model; see :func:`pytest_pluralism.models.local.language_model.load_model`."""
     # The name is read first: a typing error should not wait for torch.
     from pytest_pluralism.models.specification import parse_model_spec
 
     parse_model_spec(spec)
-    from pytest_pluralism.models.huggingface import load_model as load
+    from pytest_pluralism.models.local.language_model import load_model as load
 
     return load(
         spec,
@@ -49,11 +49,11 @@ def load_entailment_model(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
 ) -> EntailmentModel:
-    """Load an entailment model; see :func:`pytest_pluralism.models.entailment.load_entailment_model`."""
+    """Load an entailment model; see :func:`pytest_pluralism.models.local.entailment.load_entailment_model`."""
     from pytest_pluralism.models.specification import parse_entailment_spec
 
     parse_entailment_spec(spec)
-    from pytest_pluralism.models.entailment import load_entailment_model as load
+    from pytest_pluralism.models.local.entailment import load_entailment_model as load
 
     return load(
         spec,

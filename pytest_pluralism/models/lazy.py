@@ -27,7 +27,7 @@ from pytest_pluralism.core.records import (
     Response,
 )
 from pytest_pluralism.models.embedded import find_embedded, find_embedded_entailment
-from pytest_pluralism.models.full_answers import answer_rows
+from pytest_pluralism.models.local.full_answers import answer_rows
 from pytest_pluralism.models.measured import MeasuredFile, package_version
 from pytest_pluralism.models.prompts import PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
@@ -87,12 +87,12 @@ def lazy_model(
     named = parse_model_spec(spec)
 
     def identify(place: str) -> ModelIdentity | None:
-        from pytest_pluralism.models.identification import identify
+        from pytest_pluralism.models.local.identification import identify
 
         return identify(named, device=place, dtype=dtype, allow_pickle=allow_pickle, compiled=compiled)
 
     def read() -> PromptReader:
-        from pytest_pluralism.models.identification import prompt_reader
+        from pytest_pluralism.models.local.identification import prompt_reader
 
         return prompt_reader(named, allow_pickle=allow_pickle)
 
@@ -115,7 +115,7 @@ def lazy_entailment_model(spec: str, /, load: Callable[[], Any], *, device: str 
     load : callable
         Loads it.
     device, dtype
-        As for :func:`pytest_pluralism.models.entailment.load_entailment_model`.
+        As for :func:`pytest_pluralism.models.local.entailment.load_entailment_model`.
     """
     named, labels = parse_entailment_spec(spec)
     if named.kind not in FILES:
@@ -346,7 +346,7 @@ def resolved_device(device: str, /) -> str:
     """
     if device == "cpu" or (device == "auto" and not _built_for_accelerators()):
         return "cpu"
-    from pytest_pluralism.models.huggingface import _device
+    from pytest_pluralism.models.local.language_model import _device
 
     return _device(device)
 
@@ -362,7 +362,7 @@ def _built_for_accelerators() -> bool:
 
 
 def _folder_on_disk(named: ModelSpec, *, allow_pickle: bool) -> Path:
-    from pytest_pluralism.models.huggingface import _fetched
+    from pytest_pluralism.models.local.language_model import _fetched
 
     return _fetched(named, trust_remote_code=False, allow_pickle=allow_pickle)
 

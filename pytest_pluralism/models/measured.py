@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.files import write_atomically
-from pytest_pluralism.models.answers import default_answers_folder
+from pytest_pluralism.models.answers.store import default_answers_folder
 
 __all__ = ["MeasuredFile", "measured_folder", "package_version", "threads_offered"]
 

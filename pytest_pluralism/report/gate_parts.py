@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_pluralism.core.messages import reference_name
-from pytest_pluralism.evaluation.registry import MEASURES
+from pytest_pluralism.evaluation.measures.registry import MEASURES
 from pytest_pluralism.report import plots
 from pytest_pluralism.report.juries import made_words
 from pytest_pluralism.report.marks import bars, mirror, track

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from pytest_pluralism.core.measures import Measure
 from pytest_pluralism.core.messages import printable, subject
-from pytest_pluralism.evaluation.registry import MEASURES
+from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.evaluation.measures.registry import MEASURES
 from pytest_pluralism.report.gate_parts import MOST_CHARTS, Charts, history_svg, history_view, title_of
 from pytest_pluralism.report.html import hash_of
 from pytest_pluralism.report.templates import check_extra, guarded, render, resource

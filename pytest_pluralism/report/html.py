@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.measures import Measure
 from pytest_pluralism.core.messages import gained_over, reference_name, subject
-from pytest_pluralism.evaluation.registry import MEASURES
+from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.evaluation.measures.registry import MEASURES
 from pytest_pluralism.report.cells import interval_cell, promise_cell
 from pytest_pluralism.report.gate_parts import Charts, parts_of
 from pytest_pluralism.report.json_report import report_content

@@ -12,8 +12,13 @@ import pytest
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.estimation import estimate_mean
 from pytest_pluralism.core.records import Estimate, WindowSet
-from pytest_pluralism.datasets.windows import load_windows, windows_sha256
-from pytest_pluralism.evaluation.overton import OvertonEvaluation, OvertonSettings, overton_prompt, score_responses
+from pytest_pluralism.datasets.windows.loading import load_windows, windows_sha256
+from pytest_pluralism.evaluation.overton.coverage import (
+    OvertonEvaluation,
+    OvertonSettings,
+    overton_prompt,
+    score_responses,
+)
 
 pytestmark = pytest.mark.model
 

@@ -35,7 +35,7 @@ def collapsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import AutoModelForCausalLM
 
     from pytest_pluralism.models.embedded import find_embedded
-    from pytest_pluralism.models.gguf import converted
+    from pytest_pluralism.models.local.gguf import converted
 
     original = converted(find_embedded("smollm2-135m-instruct")).folder
     folder = tmp_path_factory.mktemp("models") / "collapsed"

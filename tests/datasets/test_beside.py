@@ -6,7 +6,7 @@ import pytest
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.datasets.beside import file_beside
-from pytest_pluralism.datasets.steering import load_steering
+from pytest_pluralism.datasets.steering.file import load_steering
 
 
 @pytest.fixture

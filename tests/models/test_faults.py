@@ -11,8 +11,9 @@ pytest.importorskip("transformers")
 
 from pytest_pluralism.core.errors import ModelError  # noqa: E402
 from pytest_pluralism.core.records import FullAnswerPrompt, GenerationSettings, Prompt, Turn  # noqa: E402
-from pytest_pluralism.models import huggingface, load_model  # noqa: E402
-from pytest_pluralism.models.scoring import Scorer  # noqa: E402
+from pytest_pluralism.models import load_model  # noqa: E402
+from pytest_pluralism.models.local import language_model as huggingface  # noqa: E402
+from pytest_pluralism.models.local.scoring import Scorer  # noqa: E402
 
 EXAMPLES = (Turn("one two three four five six seven", "A"), Turn("You are from Japan", "C"))
 PROMPTS = [
@@ -87,7 +88,7 @@ def test_no_memory_for_a_single_row_is_an_error_with_a_remedy(tiny_folder, monke
 
 
 def test_no_memory_for_a_long_answer_computed_in_pieces(tiny_folder, monkeypatch):
-    from pytest_pluralism.models import scoring
+    from pytest_pluralism.models.local import scoring
 
     model = load_model(str(tiny_folder()))
     monkeypatch.setattr(scoring, "MOST_LOGITS", 300)

@@ -12,8 +12,9 @@ import pytest
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Prompt
-from pytest_pluralism.models import identification, lazy, load_model
+from pytest_pluralism.models import lazy, load_model
 from pytest_pluralism.models.lazy import LazyModel, lazy_entailment_model, lazy_model, resolved_device
+from pytest_pluralism.models.local import identification
 from pytest_pluralism.models.specification import parse_model_spec
 
 PROMPT = Prompt("What do you think about taxes ?", ("A", "B"))
@@ -155,7 +156,7 @@ def test_an_entailment_model_is_remembered_once_it_was_loaded(tmp_path, tiny, mo
     from transformers import BertConfig, BertForSequenceClassification
 
     from pytest_pluralism.core.records import EntailmentPair
-    from pytest_pluralism.models.entailment import load_entailment_model
+    from pytest_pluralism.models.local.entailment import load_entailment_model
 
     monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
     make_tokenizer, _ = tiny

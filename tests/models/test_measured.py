@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_pluralism.models import budget as budgets
-from pytest_pluralism.models.budget import TokenBudget
+from pytest_pluralism.models.local import budget as budgets
+from pytest_pluralism.models.local.budget import TokenBudget
 from pytest_pluralism.models.measured import MOST_AGE, MeasuredFile, measured_folder, threads_offered
 
 KEY = {"model": "abc", "device": "cpu", "threads": 2}
@@ -108,9 +108,8 @@ def test_threads(monkeypatch):
 
 
 def test_no_torch_is_imported():
-    program = (
-        "import sys, pytest_pluralism.models.budget, pytest_pluralism.models.noise\nsys.exit('torch' in sys.modules)"
-    )
+    modules = "pytest_pluralism.models.local.budget, pytest_pluralism.models.noise"
+    program = f"import sys, {modules}\nsys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
@@ -225,7 +224,7 @@ def test_whatever_is_measured_the_budget_is_a_size_that_was_tried_or_the_default
 
 def test_a_network_is_timed_only_when_that_pays_off(tiny, kept, monkeypatch):
     pytest.importorskip("torch")
-    from pytest_pluralism.models.scoring import Scorer, ScoreRequest
+    from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest
 
     make_tokenizer, make_network = tiny
     network = make_network("llama", len(make_tokenizer()))
@@ -257,7 +256,7 @@ def test_a_network_is_timed_only_when_that_pays_off(tiny, kept, monkeypatch):
 
 def test_no_memory_while_a_network_is_timed_or_works(tiny, kept, monkeypatch):
     torch = pytest.importorskip("torch")
-    from pytest_pluralism.models.scoring import Scorer, ScoreRequest
+    from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest
 
     make_tokenizer, make_network = tiny
     network = make_network("llama", len(make_tokenizer()))

@@ -200,7 +200,7 @@ def test_of_a_network(tiny_folder, dtype, most):
 def test_batches_of_a_network(tiny_folder, monkeypatch):
     pytest.importorskip("torch")
     from pytest_pluralism.models import load_model
-    from pytest_pluralism.models.scoring import Scorer
+    from pytest_pluralism.models.local.scoring import Scorer
 
     model = load_model(str(tiny_folder()))
     sizes, real = [], Scorer._forward

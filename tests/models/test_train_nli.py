@@ -104,7 +104,7 @@ def test_a_run_that_is_stopped_goes_on_as_if_nothing_had_been(tmp_path: Path, en
     assert (after[f"bert.{layer}"].float() - before[layer]).abs().max() > 1e-3
 
     from pytest_pluralism.core.records import EntailmentPair
-    from pytest_pluralism.models.entailment import load_entailment_model
+    from pytest_pluralism.models.local.entailment import load_entailment_model
 
     model = load_entailment_model(str(straight / "export"))
     assert model.temperature == facts["temperature"]

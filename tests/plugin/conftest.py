@@ -16,7 +16,7 @@ for _name in (
     "pytest_pluralism.baselines.comparison",
     "pytest_pluralism.baselines.store",
     "pytest_pluralism.datasets",
-    "pytest_pluralism.evaluation.distributional",
+    "pytest_pluralism.evaluation.surveys.distance",
     "pytest_pluralism.models.specification",
     "pytest_pluralism.report.json_report",
     "pytest_pluralism.report.junit_xml",

@@ -29,7 +29,7 @@ from pytest_pluralism.core.records import (
     Response,
     RewardRequest,
 )
-from pytest_pluralism.models.answers import FILE_NAME, AnswerStore
+from pytest_pluralism.models.answers.store import FILE_NAME, AnswerStore
 from pytest_pluralism.models.protocol import ModelIdentity
 
 SMALL = ModelIdentity(spec="./small", name="small", sha256="ab" * 32, dtype="float32", device="cpu")

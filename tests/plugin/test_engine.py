@@ -24,9 +24,9 @@ from pytest_pluralism.core.records import (
     Scores,
     UnitScore,
 )
-from pytest_pluralism.evaluation.engine import Engine
-from pytest_pluralism.evaluation.rounds import Round, Rounds
-from pytest_pluralism.models.answers import AnswerStore
+from pytest_pluralism.evaluation.asking.engine import Engine
+from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.models.answers.store import AnswerStore
 from pytest_pluralism.models.protocol import ModelIdentity
 
 SETTINGS = GenerationSettings(max_new_tokens=5, seed=3)

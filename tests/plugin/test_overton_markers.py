@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 for _name in (
-    "pytest_pluralism.evaluation.overton_planner",
-    "pytest_pluralism.evaluation.overton",
-    "pytest_pluralism.evaluation.modular_overton",
-    "pytest_pluralism.evaluation.pairwise_planner",
-    "pytest_pluralism.evaluation.languages",
+    "pytest_pluralism.evaluation.overton.planner",
+    "pytest_pluralism.evaluation.overton.coverage",
+    "pytest_pluralism.evaluation.overton.published",
+    "pytest_pluralism.evaluation.overton.pairwise_planner",
+    "pytest_pluralism.evaluation.overton.languages",
     "sentencex",
 ):
     importlib.import_module(_name)

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_pluralism.core.records import Answer, FullAnswerPrompt, GenerationSettings, Prompt
-from pytest_pluralism.evaluation.engine import Measured
-from pytest_pluralism.evaluation.rounds import Round, Rounds
-from pytest_pluralism.forecast import forecast, forecast_lines, remember_speed
-from pytest_pluralism.models.answers import AnswerStore
+from pytest_pluralism.evaluation.asking.engine import Measured
+from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.models.answers.store import AnswerStore
 from pytest_pluralism.models.lazy import LazyModel
 from pytest_pluralism.models.protocol import ModelIdentity
+from pytest_pluralism.run.forecast import forecast, forecast_lines, remember_speed
 
 BODY = """
 import pytest

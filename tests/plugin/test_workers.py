@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pytest_pluralism.workers import group_of
+from pytest_pluralism.run.workers import group_of
 
 BODY = """
 import pytest

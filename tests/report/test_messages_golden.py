@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pytest_pluralism.core.estimation import compare_paired, estimate_mean
-from pytest_pluralism.core.measures import Measure
 from pytest_pluralism.core.messages import verdict_message
 from pytest_pluralism.core.records import (
     Gate,
@@ -20,6 +19,7 @@ from pytest_pluralism.core.records import (
     Verdict,
     Witness,
 )
+from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.verdict import decide
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -1,0 +1,279 @@
+"""Welfare over the aversion to inequality, with bands that hold the whole curve at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.crossed import estimate_crossed
+from pytest_pluralism.core.estimation.intervals import DIFFERENCES, estimate_mean, with_extra_variance
+from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, QueryWelfare, WelfareRule, query_welfare
+from pytest_pluralism.core.records import Estimate
+
+__all__ = ["Band", "dominance_band", "welfare_band"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: How the interval of the least of a curve is made.
+LEAST = f"least of the curve, simultaneous band{DIFFERENCES}"
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A curve over the aversion to inequality with pointwise and simultaneous bands.
+
+    Attributes
+    ----------
+    alphas, values : tuple of float
+        The curve.
+    low, high : tuple of float
+        The pointwise ends, which are those of a gate at the same aversion; NaN where nothing is known.
+    band_low, band_high : tuple of float
+        The ends of the band that holds the whole curve at once with the same confidence, never inside the former.
+    confidence_level : float
+        Of both.
+    n, n_clusters, n_missing : int
+        The queries with a value, the smaller number of queries and jurors, and the queries without a value.
+    """
+
+    alphas: tuple[float, ...]
+    values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    band_low: tuple[float, ...]
+    band_high: tuple[float, ...]
+    confidence_level: float
+    n: int = 0
+    n_clusters: int = 0
+    n_missing: int = 0
+
+    @property
+    def dominates(self) -> bool:
+        """Whether the whole curve of differences is at least 0 with confidence."""
+        return all(low >= 0.0 for low in self.band_low)
+
+    @property
+    def least_place(self) -> int:
+        """The place of the aversion at which the curve is lowest."""
+        return int(np.argmin(self.values))
+
+    def least(self) -> Estimate:
+        """Return the lowest value of a curve of differences, with an interval that the band gives.
+
+        The band holds the whole curve at once, so that the least of the true curve lies between the least of its lower
+        and the least of its upper ends, whichever aversion these are at.
+        """
+        value = self.values[self.least_place]
+        low, high = (math.nan, math.nan)
+        if all(map(math.isfinite, (*self.band_low, *self.band_high))):
+            low, high = min(self.band_low), min(self.band_high)
+        quantile = float(special.stdtrit(max(self.n_clusters - 1, 1), 0.5 + self.confidence_level / 2))
+        error = max(value - low, high - value) / quantile
+        return Estimate(value, low, high, error, self.n, self.n_clusters, self.confidence_level, LEAST, self.n_missing)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the curve as plain JSON values; infinity is the word ``"inf"``, and what is not known ``None``."""
+        names = ("values", "low", "high", "band_low", "band_high")
+        return {
+            "alphas": [("inf" if math.isinf(alpha) else alpha) for alpha in self.alphas],
+            **{name: [value if math.isfinite(value) else None for value in getattr(self, name)] for name in names},
+            "confidence_level": self.confidence_level,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """What is known of one place of a curve: by query, by juror (``None``: over queries alone), and by draw."""
+
+    by_query: FloatArray
+    by_juror: FloatArray | None
+    bias: float
+    cell_variance: float
+    draws: FloatArray
+
+    @property
+    def extra_variance(self) -> float:
+        return float((self.draws**2).sum())
+
+
+def welfare_band(
+    table: JuryTable,
+    /,
+    *,
+    alphas: Sequence[float],
+    confidence_level: float = 0.95,
+    whole_jury: bool = False,
+    n_resamples: int = 999,
+    seed: int = 0,
+) -> Band:
+    """Return the welfare over a sweep of ``alpha`` with its bands.
+
+    The simultaneous band takes the quantile of the largest studentised deviation over the sweep, from multipliers on
+    jurors, on queries and on the draws of estimated utilities (a Gaussian approximation with the dependence between the
+    values of ``alpha``).
+
+    Parameters
+    ----------
+    table : JuryTable
+        The utilities.
+    alphas : sequence of float
+        The sweep.
+    confidence_level : float
+        Of the bands.
+    whole_jury : bool
+        The jurors are all there are: only queries are a sample.
+    n_resamples : int
+        How many multipliers are drawn.
+    seed : int
+        Of the multipliers.
+    """
+    points = []
+    for alpha in alphas:
+        found = query_welfare(table, WelfareRule(alpha=alpha))
+        by_juror = None if whole_jury or math.isinf(alpha) else found.pseudo_values
+        points.append(_Point(found.values, by_juror, found.bias, found.cell_variance, _errors(found.draws)))
+    return _band(alphas, points, False, confidence_level, n_resamples, seed)
+
+
+def dominance_band(
+    candidate: JuryTable,
+    baseline: JuryTable,
+    /,
+    *,
+    alphas: Sequence[float],
+    confidence_level: float = 0.95,
+    whole_jury: bool = False,
+    same_draws: bool = False,
+    n_resamples: int = 999,
+    seed: int = 0,
+) -> Band:
+    """Return the difference candidate - baseline over a sweep of ``alpha``: at least 0 throughout is dominance.
+
+    Parameters
+    ----------
+    candidate, baseline : JuryTable
+        Utilities of the same jurors on the same queries.
+    alphas, confidence_level, whole_jury, n_resamples, seed
+        As in :func:`welfare_band`.
+    same_draws : bool
+        A draw of estimated utilities is the same possible world in both tables, so that draws are subtracted one by
+        one; else the errors of the two are taken to be independent.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the two are not about as many jurors and queries.
+    """
+    if (candidate.n_queries, len(candidate.weights)) != (baseline.n_queries, len(baseline.weights)):
+        must = f"of the same jurors and queries ({len(candidate.weights)} and {candidate.n_queries})"
+        got = f"{len(baseline.weights)} and {baseline.n_queries}"
+        raise invalid_parameter("baseline", "dominance_band", must, got)
+    points = []
+    for alpha in alphas:
+        ours, theirs = (query_welfare(table, WelfareRule(alpha=alpha)) for table in (candidate, baseline))
+        alone = whole_jury or math.isinf(alpha)
+        points.append(
+            _Point(
+                ours.values - theirs.values,
+                None if alone else ours.pseudo_values - theirs.pseudo_values,
+                ours.bias - theirs.bias,
+                # The differences of the cells are not kept.
+                0.0,
+                errors_of_difference(ours, theirs, same_draws=same_draws),
+            )
+        )
+    return _band(alphas, points, True, confidence_level, n_resamples, seed)
+
+
+def errors_of_difference(ours: QueryWelfare, theirs: QueryWelfare, /, *, same_draws: bool) -> FloatArray:
+    """Return numbers whose squares sum to the variance that estimated utilities add to a difference of means."""
+    if same_draws and len(ours.draws) == len(theirs.draws):
+        return _errors(ours.draws - theirs.draws)
+    return np.concatenate([_errors(ours.draws), _errors(theirs.draws)])
+
+
+def _errors(draws: FloatArray) -> FloatArray:
+    """Return the deviations of draws, scaled so that their squares sum to their variance."""
+    return (draws - draws.mean()) / math.sqrt(max(len(draws) - 1, 1))
+
+
+def _band(
+    alphas: Sequence[float], points: Sequence[_Point], is_difference: bool, level: float, n_resamples: int, seed: int
+) -> Band:
+    if not len(alphas):
+        raise invalid_parameter("alphas", "welfare_band", "at least one float in [0, inf]", "none")
+    queries = np.stack([point.by_query for point in points])
+    known = np.isfinite(queries).all(axis=0)
+    queries = queries[:, known]
+    n, n_missing = queries.shape[1], int((~known).sum())
+    places = tuple(float(alpha) for alpha in alphas)
+    if not n:
+        nothing = (math.nan,) * len(places)
+        return Band(places, nothing, nothing, nothing, nothing, nothing, level, 0, 0, n_missing)
+    values = queries.mean(axis=1)
+    # Each row sums to 0 and has the squared sum V of its dimension, so that standard normal multipliers make the error.
+    rows = [(queries - values[:, None]) / math.sqrt(max(n * (n - 1), 1))]
+    one = next((point.by_juror for point in points if point.by_juror is not None), None)
+    seated = np.isfinite(one) if one is not None else np.zeros(0, dtype=bool)
+    m = int(seated.sum())
+    if m > 1:
+        jurors = np.zeros((len(points), m))
+        for row, point in enumerate(points):
+            if point.by_juror is not None:
+                part = point.by_juror[seated]
+                jurors[row] = (part - part.mean()) / math.sqrt(m * (m - 1))
+        rows.append(jurors)
+    rows.append(np.stack([point.draws for point in points]))
+    error = np.sqrt(sum((part**2).sum(axis=1) for part in rows))
+    rng = np.random.default_rng(seed)
+    noise = sum(rng.standard_normal((n_resamples, part.shape[1])) @ part.T for part in rows)
+    safe = np.where(error > 0.0, error, 1.0)
+    largest = np.abs(noise / safe).max(axis=1)
+    n_clusters = min(n, m) if m > 1 else n
+    tail = 0.5 + level / 2
+    t = float(special.stdtrit(max(n_clusters, 2) - 1, tail))
+    # Few units: the normal critical value is stretched as Student's is.
+    wide = max(float(np.quantile(largest, level)) * t / float(special.ndtri(tail)), t)
+    inner = [_pointwise(point, known, is_difference, level) for point in points]
+    low, high = (np.array([getattr(one, end) for one in inner]) for end in ("low", "high"))
+    centre = values - np.array([0.0 if point.by_juror is None or m < 2 else point.bias for point in points])
+    return Band(
+        places,
+        tuple(values.tolist()),
+        tuple(low.tolist()),
+        tuple(high.tolist()),
+        # NaN, where nothing is known of others, stays NaN.
+        tuple(np.minimum(centre - wide * error, low).tolist()),
+        tuple(np.maximum(centre + wide * error, high).tolist()),
+        level,
+        n,
+        n_clusters,
+        n_missing,
+    )
+
+
+def _pointwise(point: _Point, known: npt.NDArray[np.bool_], is_difference: bool, level: float) -> Estimate:
+    """Return the estimate of a gate at one place of the curve."""
+    values = point.by_query[known]
+    jurors = None if point.by_juror is None else point.by_juror[np.isfinite(point.by_juror)]
+    if jurors is None or len(jurors) < 2:
+        if is_difference:
+            alone = compare_paired(values, np.zeros_like(values), confidence_level=level)
+        else:
+            alone = estimate_mean(values, confidence_level=level)
+        return with_extra_variance(alone, point.extra_variance)
+    return estimate_crossed(
+        values,
+        jurors,
+        cell_variance=point.cell_variance,
+        bias=point.bias,
+        extra_variance=point.extra_variance,
+        confidence_level=level,
+    )

@@ -1,0 +1,127 @@
+"""How many jurors carry a welfare: where only a few do, an interval over jurors says more than it knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from pytest_pluralism.core.metrics.sparse_welfare import FloatArray, JuryTable, WelfareRule, query_welfare
+
+__all__ = ["LEAST_CARRIERS", "carriers", "doubts"]
+
+#: With fewer jurors than these behind a welfare, its interval held the truth clearly less often than it says.
+LEAST_CARRIERS = 5.0
+
+
+def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
+    r"""Return the effective number of jurors that carry a welfare.
+
+    .. math:: n_r = \frac{(\sum_i d_i)^2}{\sum_i d_i^2}, \qquad d_i = \frac{\partial w_r}{\partial u_i}
+
+    It is the number of those who judged a response where all count the same, and falls to 1 as one alone decides.
+
+    Parameters
+    ----------
+    table : JuryTable
+        The utilities.
+    rule : WelfareRule
+        How they become one number, at a finite aversion between jurors.
+
+    Returns
+    -------
+    float
+        In [1, inf), or NaN where nothing was judged: the smaller one of the number behind the mean over all queries
+        and, where the worst-off count for more (an ``alpha`` above 1, or ``worst_share``), the mean over the responses
+        given of the number behind each.
+    """
+    shift = _shares_of_a_voice(table, rule)
+    given = (table.share > 0.0)[table.response] & np.isfinite(shift)
+    response, shift = table.response[given], shift[given]
+    if not shift.sum() > 0.0:
+        return math.nan
+    share = table.share[response]
+    by_juror = np.bincount(table.juror[given], share * shift, len(table.weights))
+    overall = float(by_juror.sum() ** 2 / np.sum(by_juror**2))
+    if rule.satisfied_above is not None or (rule.worst_share is None and rule.alpha <= 1.0):
+        return overall
+    squares = np.bincount(response, shift**2, len(table.share))
+    known = squares > 0.0
+    each = np.average(1.0 / squares[known], weights=table.share[known])
+    return min(overall, float(each))
+
+
+def _shares_of_a_voice(table: JuryTable, rule: WelfareRule) -> FloatArray:
+    """Return the slope of each response's welfare in each cell, as shares that sum to 1 over a response."""
+    n = len(table.share)
+    weight = table.weights[table.juror]
+    if rule.worst_share is not None:
+        part = _worst_off_parts(table, rule.worst_share)
+    elif rule.satisfied_above is not None or (rule.alpha == 0.0 and rule.between_alpha is None):
+        part = weight
+    elif rule.between_alpha is None:
+        part = weight * _steepness(table.utility, query_welfare(table, rule).by_response[table.response], rule.alpha)
+    else:
+        assert table.group is not None  # noqa: S101 - the welfare was computed
+        between = query_welfare(table, rule).by_response
+        part = np.zeros(len(weight))
+        for code in range(len(table.group_names)):
+            mine = table.group == code
+            cells = mine[table.juror]
+            within = query_welfare(table.of_jurors(mine), WelfareRule(alpha=rule.alpha)).by_response
+            own = weight[cells] * _steepness(table.utility[cells], within[table.response[cells]], rule.alpha)
+            total = np.bincount(table.response[cells], weight[cells], n)[table.response[cells]]
+            slope = (
+                (within == between).astype(np.float64)
+                if math.isinf(rule.between_alpha)
+                else _steepness(within, between, rule.between_alpha)
+            )
+            own = np.divide(own, total, out=np.zeros_like(own), where=total > 0.0)
+            part[cells] = own * slope[table.response[cells]]
+    total = np.bincount(table.response, part, n)[table.response]
+    return np.divide(part, total, out=np.full(len(part), np.nan), where=total > 0.0)
+
+
+def _steepness(values: FloatArray, level: FloatArray, alpha: float) -> FloatArray:
+    """Return (value / level) to the power of -alpha: how much more those below the level count."""
+    if alpha == 0.0:
+        return np.ones_like(values)
+    good = (values > 0.0) & (level > 0.0)
+    distance = np.log(np.where(good, values, 1.0)) - np.log(np.where(good, level, 1.0))
+    # No exponent overflows; beyond this bound a juror decides alone anyway.
+    return np.where(good, np.exp(np.clip(-alpha * distance, -300.0, 300.0)), 0.0)
+
+
+def _worst_off_parts(table: JuryTable, share: float) -> FloatArray:
+    """Return how much of each juror lies in the worst-off share of a response's jury."""
+    order = np.lexsort((table.utility, table.response))
+    code = table.response[order]
+    weight = table.weights[table.juror]
+    total = np.bincount(table.response, weight, len(table.share))
+    own = (weight / np.where(total > 0.0, total, 1.0)[table.response])[order]
+    upto = np.cumsum(own)
+    first = np.searchsorted(code, np.arange(len(table.share)))
+    upto -= np.concatenate([[0.0], upto])[first][code]
+    part = np.empty_like(own)
+    part[order] = np.clip(np.minimum(upto, share) - np.minimum(upto - own, share), 0.0, None)
+    return part
+
+
+def doubts(table: JuryTable, rule: WelfareRule, /) -> Iterator[str]:
+    """Yield what is to be said of an interval over jurors, for readers of a report."""
+    if rule.between_alpha is not None and table.group is not None:
+        counted = np.zeros(len(table.weights), dtype=bool)
+        counted[table.juror[(table.share > 0.0)[table.response]]] = True
+        counted &= table.weights > 0.0
+        sizes = np.bincount(table.group[counted], minlength=len(table.group_names))
+        for name, size in zip(table.group_names, sizes.tolist(), strict=True):
+            if size == 1:
+                yield f"group {name!r} is a single juror: the interval says nothing of others in that group"
+    number = carriers(table, rule)
+    # Rounding must not decide: a tenth of fifty is five.
+    if number < LEAST_CARRIERS - 1e-9:
+        yield (
+            f"about {number:.1f} jurors carry the {'share' if rule.satisfied_above is not None else 'welfare'}: with "
+            f"fewer than {LEAST_CARRIERS:g} the interval is too narrow; ask more jurors, or count the worst-off less"
+        )

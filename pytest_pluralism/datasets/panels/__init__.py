@@ -1,0 +1,1 @@
+"""Panels: jurors, and what they said of responses."""

@@ -1,0 +1,1 @@
+"""Steering sets: values and groups, and the answers that represent them."""

@@ -1,0 +1,1 @@
+"""Surveys: questions, and how real populations answered them."""

@@ -1,0 +1,146 @@
+r"""The files of questions and gold distributions that come with the Modular Pluralism benchmark.
+
+A JSON array with one row for each question and attribute (a country, a party, ...):
+``{"question": "Question: ...\nOptions: A. ... B. ...\nAnswer:", "options": [...], "attribute": "Japan",
+"gold_distribution": [...]}``.
+Rows with the same text and options are one question.
+
+Nobody but the benchmark's authors can correct these files, so what cannot be compared is left out, and
+``Survey.source`` says how much: questions with fewer than two options or with the same option twice (their options were
+damaged), and rows that give one population different answers to one question.
+
+What cannot be told by a machine is read as it is. The benchmark merged questions that named each country's own
+politicians and parties, so that answers of Spain stand under the name of a politician of India; ``Survey.source`` says
+how many questions are of this kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import string
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_pluralism.datasets.surveys.assembly import Problems, ReadDistribution, ReadQuestion
+
+__all__ = ["SOURCE", "is_modular_pluralism", "plain_question", "question_hash", "read_rows"]
+
+SOURCE = "questions and gold distributions in the format of the Modular Pluralism benchmark (arXiv:2406.15951)"
+
+REQUIRED = ("question", "options", "attribute", "gold_distribution")
+
+# What the surveys said before the name of a politician or party of the country where the question was asked.
+OWN_POLITICIANS = re.compile(r"political leaders (?:and organizations )?in our country|opinion of ____")
+
+
+def is_modular_pluralism(entries: Sequence[Any], /) -> bool:
+    """Return whether rows are in this format, as their first one shows."""
+    return bool(entries) and isinstance(entries[0], dict) and {"attribute", "gold_distribution"} <= entries[0].keys()
+
+
+def read_rows(entries: Sequence[tuple[str, Any]], problems: Problems, /) -> tuple[list[ReadQuestion], str]:
+    """Return the questions of rows in this format, and what must be said about them.
+
+    Parameters
+    ----------
+    entries : sequence of (str, object)
+        The place of each row, and the row.
+    problems : Problems
+        Where to note what is wrong.
+
+    Returns
+    -------
+    questions : list of ReadQuestion
+        In order of first appearance.
+    note : str
+        An addition to ``Survey.source``; may be empty.
+    """
+    grouped: dict[tuple[str, tuple[str, ...]], tuple[str, list[ReadDistribution]]] = {}
+    for where, row in entries:
+        if not isinstance(row, dict):
+            problems.add(where, f"must be an object, not {type(row).__name__}")
+            continue
+        missing = [name for name in REQUIRED if name not in row]
+        if missing:
+            problems.add(where, "lacks " + ", ".join(repr(name) for name in missing))
+            continue
+        options = row["options"]
+        if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
+            problems.add(where, "'options' must be a list of strings")
+            continue
+        if not isinstance(row["question"], str):
+            problems.add(where, "'question' must be a string")
+            continue
+        text = plain_question(row["question"], options)
+        if text is None:
+            problems.add(
+                where, "the options in 'question' differ from those in 'options', or 'Answer:' does not follow them"
+            )
+            continue
+        _, rows = grouped.setdefault((text, tuple(options)), (where, []))
+        rows.append(ReadDistribution(row["attribute"], row["gold_distribution"]))
+    damaged = contradictory = 0
+    questions = []
+    for (text, options), (where, rows) in grouped.items():
+        if len(options) > 1 and len({option.strip() for option in options}) < len(options):
+            damaged += 1
+            continue
+        consistent = _consistent(rows)
+        contradictory += len({str(row.population) for row in rows}) - len(consistent)
+        if consistent:
+            questions.append(ReadQuestion(question_hash(text, options), text, options, consistent, where=where))
+    merged = sum(OWN_POLITICIANS.search(question.text) is not None for question in questions)
+    notes = {
+        f"left out: {damaged} question(s) with the same option twice": damaged,
+        f"left out: {contradictory} population(s) with different answers to one question": contradictory,
+        f"{merged} question(s) name a politician or party of one country and may hold answers of others": merged,
+    }
+    return questions, "".join(f"; {note}" for note, count in notes.items() if count)
+
+
+def _consistent(rows: list[ReadDistribution]) -> list[ReadDistribution]:
+    """Return one row for each population whose rows agree."""
+    by_population: dict[str, list[ReadDistribution]] = {}
+    for row in rows:
+        by_population.setdefault(str(row.population), []).append(row)
+    return [same[0] for same in by_population.values() if all(row == same[0] for row in same)]
+
+
+def plain_question(prompt: str, options: Sequence[str], /) -> str | None:
+    r"""Return the text of a question without its frame, or ``None`` if the frame is not as expected.
+
+    Parameters
+    ----------
+    prompt : str
+        ``Question: <text>\nOptions: A. <option> B. <option>\nAnswer:``.
+    options : sequence of str
+        The options, which the frame must repeat.
+
+    Returns
+    -------
+    str or None
+        The text.
+
+    Examples
+    --------
+    >>> plain_question("Question: Is it so?\nOptions: A. Yes B. No\nAnswer:", ["Yes", "No"])
+    'Is it so?'
+    >>> plain_question("Question: Is it so?\nOptions: A. No B. Yes\nAnswer:", ["Yes", "No"]) is None
+    True
+    """
+    labelled = zip(string.ascii_uppercase, options, strict=False)
+    expected = " ".join(f"{letter}. {option}" for letter, option in labelled)
+    head, found, tail = prompt.rpartition("\nOptions:")
+    if not found or not head.startswith("Question:") or len(options) > len(string.ascii_uppercase):
+        return None
+    # Only spaces may differ: the benchmark strips them at the end of the list.
+    if tail.split() != f"{expected} Answer:".split():
+        return None
+    return head.removeprefix("Question:").strip()
+
+
+def question_hash(*parts: str | Sequence[str]) -> str:
+    """Return a short identifier that depends on the text and options of a question, not on its place in a file."""
+    encoded = "\x1f".join(part if isinstance(part, str) else "\x1e".join(part) for part in parts)
+    return "q-" + hashlib.sha256(encoded.encode("utf-8", "surrogatepass")).hexdigest()[:12]

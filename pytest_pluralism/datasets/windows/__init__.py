@@ -1,0 +1,1 @@
+"""Overton windows: queries, and the reasonable answers to each."""

@@ -1,0 +1,150 @@
+"""Windows from the rows of other projects: Value Kaleidoscope and ValuePrism, and Perspectrum.
+
+Their authors wrote the answers; nothing is added to them.
+What cannot be a window (an answer that stands twice, a situation without values) is left out or merged, since a user
+cannot correct the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from pytest_pluralism.datasets.surveys.assembly import Problems
+from pytest_pluralism.datasets.windows.loading import ReadAnswer, ReadWindow, normalised
+
+__all__ = ["Entries", "detect", "read_perspectrum", "read_value_prism", "read_value_situations"]
+
+#: The place of each row, and the row.
+Entries = Sequence[tuple[str, Any]]
+
+Reader = Callable[[Entries, Problems], Iterator[ReadWindow]]
+
+KALEIDOSCOPE_PROMPT = "Please comment on the following situation: {situation}."
+
+PERSPECTRUM_PROMPT = 'What can be said about this claim, for and against it: "{claim}"?'
+
+#: How the rows of ValuePrism and of the steering task name the same things.
+VALENCE_FIELDS = ("valence", "label_text")
+
+
+def detect(rows: Sequence[Any], /) -> tuple[Reader, str] | None:
+    """Return the reader for rows of a known source, as their first one shows, and the words for the source."""
+    if not rows or not isinstance(rows[0], dict):
+        return None
+    fields = rows[0].keys()
+    if {"claim", "perspectives"} <= fields:
+        return read_perspectrum, "claims and perspectives of Perspectrum (Chen et al. 2019)"
+    if {"situation", "vrd"} <= fields:
+        words = "values, rights and duties of ValuePrism (arXiv:2309.00779)"
+        return (read_value_situations if isinstance(rows[0]["vrd"], list) else read_value_prism), words
+    return None
+
+
+def read_value_situations(entries: Entries, problems: Problems, /) -> Iterator[ReadWindow]:
+    """Read rows with a situation, the list of its values, rights and duties, and an explanation of each.
+
+    The explanation is the answer, the value its id: a response that entails the explanation has thought of the value.
+    """
+    for where, row in entries:
+        if not _has(row, where, problems, situation=str, vrd=list, explanation=list):
+            continue
+        if len(row["vrd"]) != len(row["explanation"]):
+            problems.add(where, f"has {len(row['vrd'])} values but {len(row['explanation'])} explanations")
+            continue
+        pairs = list(zip(row["vrd"], row["explanation"], strict=True))
+        yield _situation(row, pairs, where)
+
+
+def read_value_prism(entries: Entries, problems: Problems, /) -> Iterator[ReadWindow]:
+    """Read rows with one situation and one value each; the rows of one situation are a window.
+
+    ``vrd`` is the value itself, or (as in the full table of ValuePrism) its kind, with the value in ``text``.
+    ``valence`` or ``label_text`` becomes the stance.
+    """
+    by_situation: dict[str, tuple[str, dict[str, Any], list[tuple[Any, Any, Any]]]] = {}
+    for where, row in entries:
+        if not _has(row, where, problems, situation=str, vrd=str):
+            continue
+        value = row["text"] if isinstance(row.get("text"), str) else row["vrd"]
+        explanation = row["explanation"] if isinstance(row.get("explanation"), str) else value
+        stance = next((row[name] for name in VALENCE_FIELDS if isinstance(row.get(name), str)), None)
+        _, _, found = by_situation.setdefault(normalised(row["situation"]), (where, row, []))
+        found.append((value, explanation, stance))
+    for where, row, found in by_situation.values():
+        # The steering rows number each value, so that the id of one of them is no id of the situation.
+        yield _situation({**row, "id": None, "input": None}, found, where)
+
+
+def read_perspectrum(entries: Entries, problems: Problems, /) -> Iterator[ReadWindow]:
+    """Read rows with a claim and its perspectives, each a cluster of paraphrases with a stance.
+
+    ``voter_counts`` say how annotators read the stance, not how many people hold it: they are no support.
+    """
+    for where, row in entries:
+        if not _has(row, where, problems, claim=str, perspectives=list):
+            continue
+        answers = []
+        seen: set[str] = set()
+        for number, perspective in enumerate(row["perspectives"], start=1):
+            inner = f"{where}, perspective {number}"
+            if not _has(perspective, inner, problems, stance=str, paraphrases=list):
+                continue
+            texts = [text for text in perspective["paraphrases"] if isinstance(text, str) and text.strip()]
+            fresh = [
+                text for text in {normalised(text): text for text in texts}.values() if normalised(text) not in seen
+            ]
+            seen.update(map(normalised, fresh))
+            if fresh:
+                stance = perspective["stance"].strip().lower()
+                answers.append(ReadAnswer(fresh[0], f"p{number}", fresh[1:], stance))
+        yield ReadWindow(
+            query_id=f"perspectrum-{row['id']}" if "id" in row else row["claim"],
+            query=row["claim"],
+            reasonable=answers,
+            prompt=PERSPECTRUM_PROMPT.format(claim=row["claim"].strip()),
+            where=where,
+        )
+
+
+def _situation(row: dict[str, Any], found: Sequence[tuple[Any, ...]], where: str) -> ReadWindow:
+    answers = []
+    seen: set[str] = set()
+    ids: dict[str, int] = {}
+    for value, explanation, *rest in found:
+        key = normalised(explanation) if isinstance(explanation, str) else repr(explanation)
+        if key in seen:
+            continue
+        seen.add(key)
+        name = value
+        if isinstance(value, str):
+            ids[value] = ids.get(value, 0) + 1
+            name = value if ids[value] == 1 else f"{value} ({ids[value]})"
+        stance = rest[0].strip().lower() if rest and rest[0] is not None else None
+        answers.append(ReadAnswer(explanation, name, (), stance))
+    situation = row["situation"]
+    given = row.get("input")
+    prompt = given if isinstance(given, str) and given.strip() else None
+    identifier = row.get("id")
+    return ReadWindow(
+        query_id=situation if identifier is None else f"value-prism-{identifier}",
+        query=situation,
+        reasonable=answers,
+        prompt=prompt or KALEIDOSCOPE_PROMPT.format(situation=situation.strip().rstrip(".")),
+        where=where,
+    )
+
+
+def _has(row: Any, where: str, problems: Problems, **fields: type) -> bool:
+    if not isinstance(row, dict):
+        problems.add(where, f"must be an object, not {type(row).__name__}")
+        return False
+    words: dict[type, str] = {str: "a string", list: "a list"}
+    for name, kind in fields.items():
+        if name not in row:
+            problems.add(where, f"lacks {name!r}")
+            return False
+        if not isinstance(row[name], kind):
+            problems.add(where, f"'{name}' must be {words[kind]}, not {type(row[name]).__name__}")
+            return False
+    return True

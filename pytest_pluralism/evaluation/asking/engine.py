@@ -1,0 +1,463 @@
+"""Drives evaluations: gathers their rounds, and answers each from memory, from the store, or by asking the model.
+
+Whatever is asked for falls into cells: what one request wants of one draw. A cell has the same result whoever asks for
+it, so it is computed once in a run, and kept in the store as soon as the model passes it on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.records import Answer, Prompt, Scores
+from pytest_pluralism.evaluation.asking.rounds import Evaluation, Round
+from pytest_pluralism.models.answers.store import AnswerStore, AnswerStoreError
+from pytest_pluralism.models.protocol import ModelIdentity, Progress
+
+__all__ = ["WORKS", "Engine", "Measured", "Work", "cells_of"]
+
+#: By so much a probability may exceed 1, as sums of float32 do.
+ROUNDED_UP = 1e-3
+
+#: What one request wants of one draw; all that its result depends on, beside the model.
+Cell = Hashable
+
+Pairs = Sequence[tuple[Cell, Any]]
+
+
+class Work:
+    """One kind of work: which method of a model does it, and how its results lie in the store."""
+
+    name = ""
+    method = ""
+    does = ""
+    results = "answers"
+
+    def cells(self, asked: Round) -> list[tuple[Cell, ...]]:
+        """Return for each request its cells."""
+        return [(request,) for request in asked.requests]
+
+    def result(self, values: tuple[Any, ...]) -> Any:
+        """Put the results of the cells of one request together."""
+        return values[0]
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has."""
+        raise NotImplementedError
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store."""
+        raise NotImplementedError
+
+    def ask(
+        self, model: Any, cells: Sequence[Any], progress: Progress | None, keep: Callable[[Pairs], None]
+    ) -> dict[Any, Any]:
+        """Ask a model for cells that are not known, and pass the results on as they come."""
+        method = getattr(model, self.method, None)
+        if method is None:
+            raise ModelError(
+                f"{model.identity.name} cannot be used for this: it does not {self.does} (no method {self.method})."
+            )
+        found: dict[Any, Any] = {}
+
+        def receive(pairs: Pairs) -> None:
+            keep(pairs)
+            found.update(pairs)
+
+        results = self._call(method, cells, progress, receive)
+        if not len(found) == len(cells) == results:
+            raise ModelError(
+                f"{model.identity.name} gave {min(len(found), results)} {self.results} to {len(cells)} prompts."
+            )
+        return found
+
+    def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
+        """Call the method, and return for how many cells it gave something back."""
+        passes_on = "receive" in inspect.signature(method).parameters
+        arguments = {"receive": receive} if passes_on else {}
+        results = method(list(cells), progress=progress, **arguments)
+        if not isinstance(results, Sequence):
+            raise ModelError(
+                f"The method {self.method} of the model gave a {type(results).__name__}. It must give a list, with one "
+                "entry for each prompt."
+            )
+        if not passes_on:
+            receive(list(zip(cells, results, strict=False)))
+        return len(results)
+
+
+class Answers(Work):
+    """Closed questions."""
+
+    name, method, does = "answers", "answer", "answer closed questions"
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has."""
+        return store.lookup(identity, cells)
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store."""
+        store.keep(identity, pairs)
+
+    def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
+        def checked(pairs: Pairs) -> None:
+            for prompt, answer in pairs:
+                _refuse_no_answer(prompt, answer)
+            receive(pairs)
+
+        return super()._call(method, cells, progress, checked)
+
+
+def _refuse_no_answer(prompt: Prompt, answer: Any) -> None:
+    """Refuse what a model of the project's own may take for an answer, before it is stored or compared."""
+    question = repr(prompt.question[:60])
+    if not isinstance(answer, Answer):
+        raise ModelError(
+            f"The model gave a {type(answer).__name__} to the question {question}. Its method answer must give an "
+            "Answer for each prompt."
+        )
+    given, wanted = len(answer.log_probabilities), len(prompt.labels)
+    if given != wanted:
+        raise ModelError(
+            f"The model gave {given} log-probabilities to the question {question}, which has {wanted} labels. "
+            "Its method answer must give one for each label."
+        )
+    if any(math.isnan(value) or value > ROUNDED_UP for value in answer.log_probabilities):
+        raise ModelError(
+            f"The model gave the log-probabilities {answer.log_probabilities} to the question {question}. "
+            "They must be natural logarithms of probabilities: at most 0, and no NaN."
+        )
+    if not 0.0 <= answer.option_mass <= 1.0 + ROUNDED_UP:
+        raise ModelError(
+            f"The model gave the option mass {answer.option_mass} to the question {question}. "
+            "It must be a probability, in [0, 1]."
+        )
+
+
+class FullAnswers(Work):
+    """Scores of whole answers."""
+
+    name, method, does = "full_answers", "score_answers", "score whole answers"
+    results = "scores"
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has."""
+        return store.lookup_full_answers(identity, cells)
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store."""
+        store.keep_full_answers(identity, pairs)
+
+
+class Responses(Work):
+    """Texts; a cell is one draw."""
+
+    name, method, does = "responses", "generate", "write texts"
+    results = "texts"
+
+    def cells(self, asked: Round) -> list[tuple[Cell, ...]]:
+        """Return for each request its draws."""
+        return [tuple((request, asked.settings, draw) for draw in range(asked.n_draws)) for request in asked.requests]
+
+    def result(self, values: tuple[Any, ...]) -> Any:
+        """Return the draws of one request."""
+        return values
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has."""
+        found: dict[Any, Any] = {}
+        for settings, n_draws, prompts in _by_settings(cells):
+            known = store.lookup_responses(identity, prompts, settings, n_draws=n_draws)
+            found |= {(prompt, settings, draw): response for (prompt, draw), response in known.items()}
+        wanted = set(cells)
+        return {cell: response for cell, response in found.items() if cell in wanted}
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store."""
+        by_settings: dict[Any, list[tuple[Any, Any]]] = {}
+        for (prompt, settings, _), response in pairs:
+            by_settings.setdefault(settings, []).append((prompt, response))
+        for settings, responses in by_settings.items():
+            store.keep_responses(identity, settings, responses)
+
+    def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
+        # A model writes the first draws of a prompt; where only a later one is missing, the earlier ones come again.
+        passes_on = "receive" in inspect.signature(method).parameters
+        wanted = set(cells)
+        got = 0
+        for settings, n_draws, prompts in _by_settings(cells):
+
+            def pass_on(pairs: Sequence[tuple[Any, Any]], settings: Any = settings) -> None:
+                fresh = [((prompt, settings, response.draw), response) for prompt, response in pairs]
+                receive([pair for pair in fresh if pair[0] in wanted])
+
+            arguments = {"receive": pass_on} if passes_on else {}
+            written = method(prompts, settings, n_draws=n_draws, progress=progress, **arguments)
+            pairs = [(p, one) for p, draws in zip(prompts, written, strict=False) for one in draws]
+            if not passes_on:
+                pass_on(pairs)
+            got += sum((prompt, settings, response.draw) in wanted for prompt, response in pairs)
+        return got
+
+
+class Entailment(Work):
+    """Whether one text says what another says."""
+
+    name, method, does = "entailment", "entail", "judge entailment"
+    results = "scores"
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has."""
+        return store.lookup_entailments(identity, cells)
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store."""
+        store.keep_entailments(identity, pairs)
+
+
+class Rewards(Work):
+    """What a response is worth to an attribute."""
+
+    name, method, does = "rewards", "reward", "give rewards"
+    results = "rewards"
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has."""
+        return store.lookup_rewards(identity, cells)
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store."""
+        store.keep_rewards(identity, pairs)
+
+
+class Objectives(Work):
+    """Functions of a project that are called with the model; nobody knows what they depend on, so nothing is kept."""
+
+    name, does = "objectives", "be measured by functions"
+    results = "objectives"
+
+    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
+        """Return what the store has: it holds no objectives."""
+        return {}
+
+    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Give results to the store, which holds no objectives."""
+
+    def ask(
+        self, model: Any, cells: Sequence[Any], progress: Progress | None, keep: Callable[[Pairs], None]
+    ) -> dict[Any, Any]:
+        """Call each function with the model."""
+        found = {}
+        for done, cell in enumerate(cells, start=1):
+            found[cell] = cell.function(model)
+            keep([(cell, found[cell])])
+            if progress is not None:
+                progress(done, len(cells))
+        return found
+
+
+#: Every kind of work, by the name that a round has for it.
+WORKS: Mapping[str, Work] = {
+    work.name: work for work in (Answers(), FullAnswers(), Responses(), Entailment(), Rewards(), Objectives())
+}
+
+
+def cells_of(asked: Round, /) -> list[tuple[Cell, ...]]:
+    """Return for each request of a round its cells."""
+    return WORKS[asked.work].cells(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How long a model took for cells that were not known."""
+
+    identity: ModelIdentity
+    work: str
+    cells: tuple[Any, ...]
+    seconds: float
+
+
+class _Run:
+    """How far one evaluation has come."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+        self.rounds = evaluation.rounds()
+        self.asked: Round | None = None
+        self.roles: set[str] = set()
+        self.scores: Scores | None = None
+
+
+class Engine:
+    """What one process of a run has asked its models, and what came back.
+
+    Parameters
+    ----------
+    store : callable
+        Returns the store of answers, or ``None`` where there is none.
+    note : callable
+        Takes what the run should say about its store.
+    progress : callable
+        ``progress(text)`` is a context in which a model works; it yields what takes (done, all), or ``None``.
+    measured : callable, optional
+        Takes how long each call of a model took.
+
+    Attributes
+    ----------
+    asked, recalled : int
+        How many cells were computed, and how many came from the store.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Callable[[], AnswerStore | None],
+        note: Callable[[str], None],
+        progress: Callable[[str], AbstractContextManager[Progress | None]],
+        measured: Callable[[Any, Measured], None] | None = None,
+    ) -> None:
+        self.asked = 0
+        self.recalled = 0
+        self._store = store
+        self._note = note
+        self._progress = progress
+        self._measured = measured
+        self._known: dict[tuple[str, str, Cell], Any] = {}
+        self._scored: dict[tuple[int, str], _Run] = {}
+
+    def measure(self, evaluation: Evaluation, model_of: Callable[[str], Any], /) -> tuple[Scores, frozenset[str]]:
+        """Ask what has not been asked yet, round by round, and return the scores, and the roles that were needed.
+
+        Parameters
+        ----------
+        evaluation : Evaluation
+            What is measured.
+        model_of : callable
+            Returns the model of a role: ``language_model`` or ``entailment_model``.
+        """
+        run = self._scored.pop((id(evaluation), model_of("language_model").identity.sha256), None) or _Run(evaluation)
+        while run.scores is None:
+            if run.asked is not None:
+                self._fill(model_of(run.asked.role), run.asked.work, cells_of(run.asked))
+            self._advance(run, model_of)
+        return run.scores, frozenset(run.roles)
+
+    def answered(self, asked: Round, model: Any, /) -> list[Any]:
+        """Return the results of one round by itself, asking the model what is not known yet."""
+        self._fill(model, asked.work, cells_of(asked))
+        return self._results(model, asked)
+
+    def is_scored(self, evaluation: Evaluation, model: Any, /) -> bool:
+        """Return whether :meth:`gather` came to the scores of an evaluation of a language model."""
+        return (id(evaluation), model.identity.sha256) in self._scored
+
+    def gather(self, evaluations: Iterable[Evaluation], model_of: Callable[[str], Any], /) -> None:
+        """Ask what several evaluations want: all their first rounds at once, then all their second rounds, and so on.
+
+        What goes wrong with one is left to :meth:`measure`, when its turn comes.
+        """
+        running = [_Run(evaluation) for evaluation in evaluations]
+        while running:
+            wanted: dict[tuple[str, str], list[tuple[Cell, ...]]] = {}
+            for asked in (run.asked for run in running if run.asked is not None):
+                wanted.setdefault((asked.role, asked.work), []).extend(cells_of(asked))
+            for (role, work), rows in wanted.items():
+                # Whatever a model may raise: each test meets it by itself.
+                with contextlib.suppress(Exception):
+                    self._fill(model_of(role), work, rows)
+            batch, running = running, []
+            for run in batch:
+                with contextlib.suppress(Exception):
+                    self._advance(run, model_of)
+                    if run.scores is None:
+                        running.append(run)
+                    else:
+                        # The evaluation itself is kept with it, so that no other object gets its id.
+                        self._scored[id(run.evaluation), model_of("language_model").identity.sha256] = run
+
+    def _advance(self, run: _Run, model_of: Callable[[str], Any]) -> None:
+        """Go on to the next round, or to the scores."""
+        try:
+            if run.asked is None:
+                run.asked = next(run.rounds)
+            else:
+                run.asked = run.rounds.send(self._results(model_of(run.asked.role), run.asked))
+        except StopIteration as stop:
+            run.asked, run.scores = None, stop.value
+        else:
+            run.roles.add(run.asked.role)
+
+    def _results(self, model: Any, asked: Round) -> list[Any]:
+        work, sha256 = WORKS[asked.work], model.identity.sha256
+        return [work.result(tuple(self._known[sha256, work.name, cell] for cell in row)) for row in work.cells(asked)]
+
+    def _fill(self, model: Any, name: str, rows: Iterable[tuple[Cell, ...]]) -> None:
+        """Make the cells known."""
+        work, identity = WORKS[name], model.identity
+        wanted = dict.fromkeys(cell for row in rows for cell in row)
+        missing = [cell for cell in wanted if (identity.sha256, name, cell) not in self._known]
+        if missing:
+            found = self._recall(work, identity, missing)
+            self.recalled += len(found)
+            self._learn(work, identity, found.items())
+            missing = [cell for cell in missing if cell not in found]
+        if missing:
+
+            def keep(pairs: Pairs) -> None:
+                # Known at once: what came before an error need not be asked again.
+                self._learn(work, identity, pairs)
+                self.asked += len(pairs)
+                self._keep(work, identity, pairs)
+
+            # Loading is not part of what is measured.
+            prepare = getattr(type(model), "prepare", None)
+            if prepare is not None:
+                with self._progress(f"loading {identity.name}"):
+                    prepare(model)
+            with self._progress(f"asking {identity.name}") as progress:
+                started = time.perf_counter()
+                work.ask(model, missing, progress, keep)
+                seconds = time.perf_counter() - started
+            for note in getattr(model, "take_notes", list)():
+                self._note(note)
+            if self._measured is not None:
+                self._measured(model, Measured(identity, name, tuple(missing), seconds))
+
+    def _learn(self, work: Work, identity: ModelIdentity, pairs: Iterable[tuple[Cell, Any]]) -> None:
+        for cell, value in pairs:
+            self._known[identity.sha256, work.name, cell] = value
+
+    def _recall(self, work: Work, identity: ModelIdentity, cells: Sequence[Cell]) -> Mapping[Cell, Any]:
+        try:
+            store = self._store()
+            return work.lookup(store, identity, cells) if store is not None else {}
+        except AnswerStoreError as error:
+            self._note(f"stored answers are not used: {error}")
+            return {}
+
+    def _keep(self, work: Work, identity: ModelIdentity, pairs: Pairs) -> None:
+        try:
+            store = self._store()
+            if store is not None:
+                work.keep(store, identity, pairs)
+        except AnswerStoreError as error:
+            self._note(f"answers are not kept: {error}")
+
+
+def _by_settings(cells: Sequence[Any]) -> Iterator[tuple[Any, int, list[Any]]]:
+    """Yield settings, number of draws and prompts of draws, such that one call of a model gives all of them."""
+    draws: dict[tuple[Any, Any], int] = {}
+    for prompt, settings, draw in cells:
+        draws[settings, prompt] = max(draws.get((settings, prompt), 0), draw + 1)
+    calls: dict[tuple[Any, int], list[Any]] = {}
+    for (settings, prompt), n_draws in draws.items():
+        calls.setdefault((settings, n_draws), []).append(prompt)
+    for (settings, n_draws), prompts in calls.items():
+        yield settings, n_draws, prompts

@@ -1,0 +1,1 @@
+"""Juries: the welfare that responses give a jury of diverse people."""

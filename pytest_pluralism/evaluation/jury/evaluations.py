@@ -1,0 +1,319 @@
+"""How well a model's responses serve a jury of different people.
+
+Two ways lead from a model to utilities. Where a panel holds several recorded responses to a query, the model is asked
+which of them it would give, and the recorded votes say what that is worth. Else the model writes a response, and a
+juror function says what it is worth to each juror. In both, the welfare of a query is the mean over the responses that
+the model gives of the welfare of each: a lottery between pleasing one group and pleasing another serves neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.estimation.welfare_bands import Band, dominance_band, errors_of_difference
+from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule
+from pytest_pluralism.core.metrics.welfare_carriers import doubts
+from pytest_pluralism.core.records import (
+    Crossed,
+    GenerationSettings,
+    Prompt,
+    Question,
+    Scores,
+    Survey,
+    Witness,
+)
+from pytest_pluralism.datasets.panels.records import Panel
+from pytest_pluralism.evaluation.asking.rounds import Round, Rounds, asked_of
+from pytest_pluralism.evaluation.jury.jurors import Candidate, JurorFunction, check_against_votes, recorded_candidates
+from pytest_pluralism.evaluation.jury.scores import (
+    JuryMeasured,
+    jury_table,
+    measured_policy,
+    measured_texts,
+    policy_scores,
+    written_scores,
+)
+from pytest_pluralism.evaluation.jury.settings import JurySettings
+from pytest_pluralism.evaluation.jury.views import agreement, known_number
+from pytest_pluralism.evaluation.surveys.distance import model_distributions, requests
+
+__all__ = [
+    "AgainstReference",
+    "ChoiceEvaluation",
+    "JurySettings",
+    "WrittenEvaluation",
+    "agreement",
+    "choice_survey",
+    "jury_table",
+    "policy_scores",
+    "written_scores",
+]
+
+#: The rounds of an evaluation, before it is reduced to its scores.
+JuryRounds = Generator[Round, Sequence[Any], JuryMeasured]
+
+#: How many recorded votes' responses an estimated juror is checked on.
+CHECKED_RESPONSES = 24
+
+
+def choice_survey(panel: Panel, /) -> Survey:
+    """Return the queries of a panel with at least two judged responses as closed questions.
+
+    A response that nobody voted on is not offered: nothing is known of what it is worth.
+
+    Raises
+    ------
+    DatasetError
+        If no query has two judged responses.
+    """
+    judged = np.bincount(panel.vote_responses, minlength=len(panel.responses)) > 0
+    questions, place = [], 0
+    for query in panel.queries:
+        kept = [one for offset, one in enumerate(query.responses) if judged[place + offset]]
+        place += len(query.responses)
+        if len(kept) >= 2:
+            questions.append(Question(query.query_id, query.text, tuple(one.text for one in kept)))
+    if not questions:
+        raise DatasetError(
+            f"Panel {panel.name}: no query has two responses that jurors judged, so that a model has nothing to choose "
+            "from. Let it write, with jurors that estimate what a new response is worth: jurors='entailment' (jurors "
+            "with statements), jurors='fitted' (votes and texts), or a function of yours."
+        )
+    return Survey(panel.name, tuple(questions), (), panel.sha256, panel.source)
+
+
+# ---------------------------------------------------------------------------------------------------- evaluations
+
+
+@dataclass(frozen=True)
+class ChoiceEvaluation:
+    """What a model chooses among recorded responses is worth what jurors said of them: one round of answers."""
+
+    panel: Panel
+    settings: JurySettings
+
+    def rounds(self) -> Rounds:
+        """Ask which response the model would give, and score it."""
+        return (yield from self.measured()).scores
+
+    def measured(self) -> JuryRounds:
+        """Ask the same, and return the utilities too."""
+        survey = choice_survey(self.panel)
+        asked = requests(survey, self.settings.asking)
+        answers = yield Round("answers", asked.prompts)
+        model = model_distributions(asked, answers)
+        panel = self.panel.select(queries=[question.question_id for question in survey.questions])
+        judged = np.bincount(panel.vote_responses, minlength=len(panel.responses)) > 0
+        share = np.zeros(len(panel.responses))
+        place = 0
+        for query in panel.queries:
+            here = place + np.flatnonzero(judged[place : place + len(query.responses)])
+            share[here] = model[query.query_id].probabilities
+            place += len(query.responses)
+        found = measured_policy(panel, share, settings=self.settings, model=model)
+        left_out = len(self.panel.queries) - len(panel.queries)
+        if left_out:
+            note = f"{left_out} of {len(self.panel.queries)} queries have no two judged responses and were not asked"
+            found = replace(found, scores=replace(found.scores, warnings=(*found.scores.warnings, note)))
+        return found
+
+
+@dataclass(frozen=True)
+class WrittenEvaluation:
+    """What a model writes is worth what a juror function says: a round of responses, then the function's own rounds.
+
+    Attributes
+    ----------
+    panel : Panel
+        Jurors and queries.
+    settings : JurySettings
+        What is measured.
+    jurors : JurorFunction
+        What a text is worth to each juror.
+    generation : GenerationSettings
+        How the model writes.
+    n_draws : int
+        How many responses each query gets.
+    system : str
+        Said to the model before each query.
+    """
+
+    panel: Panel
+    settings: JurySettings
+    jurors: JurorFunction
+    generation: GenerationSettings
+    n_draws: int = 1
+    system: str = ""
+
+    def rounds(self) -> Rounds:
+        """Let the model write, ask what it is worth, and score it."""
+        return (yield from self.measured()).scores
+
+    def measured(self) -> JuryRounds:
+        """Ask the same, and return the utilities too."""
+        panel = self.panel
+        prompts = tuple(
+            Prompt(query.text, (), system=self.system, cue="", template=self.settings.asking.template)
+            for query in panel.queries
+        )
+        written = yield Round("responses", prompts, self.generation, self.n_draws)
+        candidates = [
+            Candidate(query.query_id, query.text, response.text)
+            for query, responses in zip(panel.queries, written, strict=True)
+            for response in responses
+        ]
+        recorded = self._checked()
+        found = yield from self.jurors.rounds(panel, [*candidates, *(one for _, one in recorded)])
+        n = len(candidates)
+        accuracy = dict(found.accuracy)
+        if not accuracy and recorded:
+            predicted = np.full((len(panel.jurors), len(panel.responses)), np.nan)
+            # All draws of a cell are there or none is.
+            predicted[:, [place for place, _ in recorded]] = found.utilities[:, :, n:].mean(axis=0)
+            accuracy = check_against_votes(panel, predicted)
+        found = replace(found, utilities=found.utilities[:, :, :n], accuracy=accuracy)
+        query = np.repeat(np.arange(len(panel.queries)), [len(responses) for responses in written])
+        return measured_texts(panel, found, [one.text for one in candidates], query, settings=self.settings)
+
+    def _checked(self) -> list[tuple[int, Candidate]]:
+        """Return the recorded responses on which estimated jurors are compared with votes: those with most votes."""
+        if not self.panel.n_votes or self.jurors.name == "recorded" or self.jurors.name.startswith("fitted"):
+            return []
+        every = recorded_candidates(self.panel)
+        counts = np.bincount(self.panel.vote_responses, minlength=len(every))
+        best = np.argsort(-counts, kind="stable")[:CHECKED_RESPONSES]
+        return [(int(place), every[place]) for place in sorted(best.tolist()) if counts[place]]
+
+
+# ------------------------------------------------------------------------------------------------- a reference model
+
+
+@dataclass(frozen=True)
+class AgainstReference:
+    """What a model gains on the reference model of the run, by query and by juror.
+
+    Attributes
+    ----------
+    evaluation : ChoiceEvaluation or WrittenEvaluation
+        What both models are put through.
+    alphas : tuple of float
+        Where there are some, the value is the least gain over these aversions to inequality, with an interval from the
+        band that holds all of them at once; the units are those of the aversion at which least is gained.
+    """
+
+    evaluation: ChoiceEvaluation | WrittenEvaluation
+    alphas: tuple[float, ...] = ()
+
+    def rounds(self) -> Rounds:
+        """Ask both models, and subtract."""
+        ours = yield from self.evaluation.measured()
+        theirs = yield from asked_of("reference_language_model", self.evaluation.measured())
+        if not self.alphas:
+            return self._gain(ours, theirs, self._band_of_report(ours, theirs))
+        band = self._band(ours, theirs, self.alphas)
+        decisive = WelfareRule(alpha=self.alphas[band.least_place])
+        found = self._gain(ours.under(decisive), theirs.under(decisive), band)
+        witness = found.witness
+        if witness is not None:
+            witness = replace(witness, text=f"gains least at alpha {decisive.alpha:g}, which decides")
+        else:
+            words = "the aversion to inequality at which least is gained"
+            witness = Witness(f"alpha {decisive.alpha:g}", band.values[band.least_place], words)
+        warnings = tuple(dict.fromkeys((*found.warnings, *self._doubts_of_band(ours, theirs))))
+        return replace(found, estimate=band.least(), witness=witness, warnings=warnings)
+
+    def _doubts_of_band(self, ours: JuryMeasured, theirs: JuryMeasured) -> list[str]:
+        """Return what is to be said of the band where fewest jurors carry the welfare: at its largest aversion."""
+        if self.evaluation.settings.whole_jury:
+            return []
+        largest = max(self.alphas)
+        tables = (ours.table, theirs.table)
+        return [f"at alpha {largest:g} {words}" for one in tables for words in doubts(one, WelfareRule(alpha=largest))]
+
+    def _band_of_report(self, ours: JuryMeasured, theirs: JuryMeasured) -> Band | None:
+        curves = [one.scores.details["curve"]["alphas"] for one in (ours, theirs)]
+        alphas = [alpha for alpha in curves[0] if isinstance(alpha, float)]
+        if self.evaluation.settings.composition is not None or alphas != curves[1]:
+            return None
+        return self._band(ours, theirs, alphas)
+
+    def _band(self, ours: JuryMeasured, theirs: JuryMeasured, alphas: Sequence[float]) -> Band:
+        settings = self.evaluation.settings
+        return dominance_band(
+            ours.table,
+            theirs.table,
+            alphas=alphas,
+            confidence_level=settings.confidence_level,
+            whole_jury=settings.whole_jury,
+            same_draws=ours.same_draws and theirs.same_draws,
+            seed=settings.seed,
+        )
+
+    def _gain(self, ours: JuryMeasured, theirs: JuryMeasured, band: Band | None) -> Scores:
+        candidate, reference = ours.scores, theirs.scores
+        there = {unit.unit_id: unit for unit in reference.units}
+        units = tuple(
+            replace(
+                unit,
+                value=unit.value - there[unit.unit_id].value,
+                details={
+                    **unit.details,
+                    "welfare": known_number(unit.value),
+                    "welfare_of_reference": known_number(there[unit.unit_id].value),
+                },
+            )
+            for unit in candidate.units
+        )
+        by_group = {
+            name: value - reference.other_populations[name]
+            for name, value in candidate.other_populations.items()
+            if name in reference.other_populations
+        }
+        settings = self.evaluation.settings
+        details = {
+            **candidate.details,
+            "reference_model": {name: reference.details[name] for name in ("curve", "by_group", "worst_off")},
+            "gain_by_group": by_group,
+        }
+        if band is not None:
+            details["dominance"] = {**band.as_json(), "dominates": band.dominates}
+        witness = None
+        if by_group and settings.group is None:
+            worst = min(by_group, key=lambda name: by_group[name])
+            witness = Witness(f"group {worst}", by_group[worst], "the group that gains least, or falls most")
+        errors = errors_of_difference(ours.welfare, theirs.welfare, same_draws=ours.same_draws and theirs.same_draws)
+        extra = float((errors**2).sum())
+        extra = extra if math.isfinite(extra) else 0.0
+        return Scores(
+            metric=candidate.metric,
+            units=units,
+            references={"candidate": _mean_of(candidate), "reference_model": _mean_of(reference)},
+            other_populations=by_group,
+            warnings=tuple(dict.fromkeys((*candidate.warnings, *reference.warnings))),
+            details=details,
+            crossed=_crossed_gain(candidate.crossed, reference.crossed),
+            witness=witness,
+            extra_variance=extra,
+            differences=True,
+        )
+
+
+def _crossed_gain(ours: Crossed | None, theirs: Crossed | None) -> Crossed | None:
+    """Return what each juror gains; jurors whom only one of the two reaches are left out."""
+    if ours is None or theirs is None:
+        return None
+    there = {unit.unit_id: unit.value for unit in theirs.units}
+    units = tuple(replace(unit, value=unit.value - there[unit.unit_id]) for unit in ours.units if unit.unit_id in there)
+    # The differences of the cells are not kept, so that nothing is taken out for them: the interval is rather too wide.
+    return Crossed(units, 0.0, ours.bias - theirs.bias)
+
+
+def _mean_of(scores: Scores) -> float:
+    known = [unit.value for unit in scores.units if math.isfinite(unit.value)]
+    return math.fsum(known) / len(known) if known else math.nan

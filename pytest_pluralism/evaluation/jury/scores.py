@@ -1,0 +1,417 @@
+"""From utilities to scores: the welfare of what a model gives, with the references and views that stand beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.metrics.jury_groups import median_of_juries
+from pytest_pluralism.core.metrics.sparse_welfare import (
+    FloatArray,
+    JuryTable,
+    QueryWelfare,
+    WelfareRule,
+    group_means,
+    means_by_draw,
+    query_welfare,
+)
+from pytest_pluralism.core.metrics.welfare_carriers import doubts
+from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
+from pytest_pluralism.datasets.panels.records import Panel
+from pytest_pluralism.evaluation.jury.jurors import JurorUtilities
+from pytest_pluralism.evaluation.jury.settings import JurySettings
+from pytest_pluralism.evaluation.jury.views import jury_details, known_number
+from pytest_pluralism.evaluation.surveys.distance import ModelDistribution
+
+__all__ = [
+    "JuryMeasured",
+    "jury_table",
+    "measured_policy",
+    "measured_texts",
+    "policy_scores",
+    "written_scores",
+]
+
+#: Below this probability on all responses together, what was read is mostly not what the model would say.
+LOW_OPTION_MASS = 0.5
+
+
+# ------------------------------------------------------------------------------------------------------- tables
+
+
+def jury_table(panel: Panel, share: Sequence[float] | FloatArray, /, *, by: str | None = None) -> JuryTable:
+    """Return the recorded votes of a panel as a table.
+
+    Parameters
+    ----------
+    panel : Panel
+        With votes.
+    share : array_like, shape (n_responses,)
+        How often each response is given; sums to 1 over the responses of a query.
+    by : str or None
+        The kind of group.
+    """
+    groups = panel.groups(by)
+    names = tuple(dict.fromkeys(groups)) if groups is not None else ()
+    return JuryTable(
+        juror=panel.vote_jurors,
+        response=panel.vote_responses,
+        utility=panel.utilities,
+        response_query=panel.response_queries,
+        share=np.asarray(share, dtype=np.float64),
+        weights=panel.weights,
+        group=None if groups is None else np.array([names.index(name) for name in groups], dtype=np.intp),
+        group_names=names,
+        n_queries=len(panel.queries),
+        juror_ids=tuple(juror.juror_id for juror in panel.jurors),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class JuryMeasured:
+    """The scores of what a model gives, and what they were computed from.
+
+    Attributes
+    ----------
+    scores : Scores
+        The scores.
+    table : JuryTable
+        The utilities of those who are measured.
+    welfare : QueryWelfare
+        Their welfare under the rule.
+    under : callable
+        ``under(rule)`` scores the same utilities by another rule.
+    same_draws : bool
+        Whether draws of estimated utilities are the same possible worlds for any two sets of texts.
+    """
+
+    scores: Scores
+    table: JuryTable
+    welfare: QueryWelfare
+    under: Callable[[WelfareRule], JuryMeasured]
+    same_draws: bool = False
+
+
+# ---------------------------------------------------------------------------------------------------------- scores
+
+
+def policy_scores(
+    panel: Panel,
+    share: Sequence[float] | FloatArray,
+    /,
+    *,
+    settings: JurySettings,
+    model: Mapping[str, ModelDistribution] | None = None,
+) -> Scores:
+    """Score a policy: how often each recorded response of a panel is given.
+
+    Parameters
+    ----------
+    panel : Panel
+        With votes.
+    share : array_like, shape (n_responses,)
+        How often each response is given; sums to 1 over the responses of a query.
+    settings : JurySettings
+        What is measured.
+    model : mapping, optional
+        What a model answered to each query, for the report.
+
+    Returns
+    -------
+    Scores
+        Units are queries; crossed with jurors unless these are the whole jury.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the shares are not distributions, a group is unknown, or the utilities do not suit the rule.
+    """
+    shares = np.asarray(share, dtype=np.float64)
+    if shares.shape != (len(panel.responses),) or not np.isfinite(shares).all() or (shares < 0.0).any():
+        must = f"one non-negative number a response ({len(panel.responses)})"
+        raise invalid_parameter("share", "policy_scores", must, f"shape {shares.shape}")
+    sums = np.bincount(panel.response_queries, shares, len(panel.queries))
+    if (np.abs(sums - 1.0) > 1e-6).any():
+        must = "distributions over the responses of each query"
+        raise invalid_parameter("share", "policy_scores", must, f"a sum of {sums[np.abs(sums - 1).argmax()]:g}")
+    return measured_policy(panel, shares / sums[panel.response_queries], settings=settings, model=model).scores
+
+
+def measured_policy(
+    panel: Panel, share: FloatArray, /, *, settings: JurySettings, model: Mapping[str, ModelDistribution] | None = None
+) -> JuryMeasured:
+    """Score a policy as :func:`policy_scores` does, and return its utilities too."""
+    full = jury_table(panel, share, by=settings.by)
+    table = _of_group(full, settings)
+    found = _measured(table, settings)
+    references, best = _references(table, settings)
+    units = []
+    place = 0
+    for row, query in enumerate(panel.queries):
+        here = slice(place, place + len(query.responses))
+        place += len(query.responses)
+        answered = model.get(query.query_id) if model is not None else None
+        details: dict[str, Any] = {
+            "welfare_by_response": [known_number(value) for value in found.by_response[here]],
+            "best_response": query.responses[best[row]].response_id if best[row] >= 0 else None,
+        }
+        if answered is not None:
+            details["top_token"] = answered.top_token
+        units.append(
+            UnitScore(
+                unit_id=query.query_id,
+                cluster=query.query_id,
+                value=float(found.values[row]),
+                population=settings.group,
+                text=query.text,
+                options=tuple(one.text for one in query.responses),
+                model_probabilities=tuple(float(value) for value in full.share[here]),
+                option_mass=None if answered is None else answered.option_mass,
+                n_respondents=float(len(np.unique(table.juror[table.response == here.start]))),
+                details=details,
+            )
+        )
+    warnings = list(panel.warnings)
+    masses = [unit.option_mass for unit in units if unit.option_mass is not None]
+    low = sum(mass < LOW_OPTION_MASS for mass in masses)
+    if low:
+        warnings.append(f"option mass under {LOW_OPTION_MASS} on {low} of {len(masses)} queries")
+    made = {"kind": "recorded", "made": "recorded votes", "accuracy": {}}
+    return JuryMeasured(
+        _assembled(panel, full, table, found, settings, units, references, warnings, made),
+        table,
+        found,
+        lambda rule: measured_policy(panel, share, settings=replace(settings, rule=rule), model=model),
+    )
+
+
+def written_scores(
+    panel: Panel,
+    jurors: JurorUtilities,
+    texts: Sequence[str],
+    query: Sequence[int] | np.ndarray,
+    /,
+    *,
+    settings: JurySettings,
+) -> Scores:
+    """Score written responses by what a juror function says of them.
+
+    Parameters
+    ----------
+    panel : Panel
+        Jurors and queries.
+    jurors : JurorUtilities
+        What each text is worth.
+    texts : sequence of str
+        The responses.
+    query : array_like of int
+        The place of the query that each text answers.
+    settings : JurySettings
+        What is measured.
+
+    Returns
+    -------
+    Scores
+        With the uncertainty of estimated jurors in the interval.
+    """
+    return measured_texts(panel, jurors, texts, query, settings=settings).scores
+
+
+def measured_texts(
+    panel: Panel,
+    jurors: JurorUtilities,
+    texts: Sequence[str],
+    query: Sequence[int] | np.ndarray,
+    /,
+    *,
+    settings: JurySettings,
+) -> JuryMeasured:
+    """Score written responses as :func:`written_scores` does, and return their utilities too."""
+    of = np.asarray(query, dtype=np.intp)
+    n_draws, _, n_texts = jurors.utilities.shape
+    groups = panel.groups(settings.by)
+    names = tuple(dict.fromkeys(groups)) if groups is not None else ()
+    # Every draw of what a text may be worth is a response of its own, each as probable as the others.
+    cells = jurors.utilities.transpose(0, 2, 1).reshape(n_draws * n_texts, -1)
+    response, juror = np.nonzero(np.isfinite(cells))
+    counts = np.bincount(of, minlength=len(panel.queries))
+    full = JuryTable(
+        juror=juror,
+        response=response,
+        utility=cells[response, juror],
+        response_query=np.tile(of, n_draws),
+        share=np.tile(1.0 / counts[of], n_draws) / n_draws,
+        weights=panel.weights,
+        group=None if groups is None else np.array([names.index(name) for name in groups], dtype=np.intp),
+        group_names=names,
+        n_queries=len(panel.queries),
+        juror_ids=tuple(juror.juror_id for juror in panel.jurors),
+        n_draws=n_draws,
+    )
+    table = _of_group(full, settings)
+    found = _measured(table, settings)
+    units = []
+    for row, one in enumerate(panel.queries):
+        mine = np.flatnonzero(of == row)
+        details: dict[str, Any] = {"responses": [texts[place] for place in mine.tolist()]}
+        units.append(
+            UnitScore(one.query_id, one.query_id, float(found.values[row]), settings.group, one.text, details=details)
+        )
+    references: dict[str, float] = {}
+    if panel.n_votes:
+        # What recorded responses to the same queries are worth, by recorded votes, where they are on one scale.
+        judged = np.bincount(panel.vote_responses, minlength=len(panel.responses)) > 0
+        total = np.bincount(panel.response_queries, judged, len(panel.queries))
+        even = judged / np.maximum(total, 1.0)[panel.response_queries]
+        references, _ = _references(
+            _of_group(jury_table(panel, even, by=settings.by), settings), settings, shuffle=False
+        )
+    warnings = [*panel.warnings, *jurors.warnings]
+    if jurors.kind == "estimated":
+        if jurors.accuracy:
+            told = ", ".join(f"{name} {value:.2f}" for name, value in jurors.accuracy.items())
+            warnings.append(f"jurors are {jurors.made}, not people; on votes they were not shown: {told}")
+        else:
+            warnings.append(f"jurors are {jurors.made}, not people; nothing is known of how well they predict")
+    empty = sum(not text.strip() for text in texts)
+    if empty:
+        warnings.append(f"{empty} of {len(texts)} responses are empty")
+    made = {"kind": jurors.kind, "made": jurors.made, "accuracy": dict(jurors.accuracy)}
+    return JuryMeasured(
+        _assembled(panel, full, table, found, settings, units, references, warnings, made),
+        table,
+        found,
+        lambda rule: measured_texts(panel, jurors, texts, of, settings=replace(settings, rule=rule)),
+        jurors.draws_by_text,
+    )
+
+
+def _of_group(table: JuryTable, settings: JurySettings) -> JuryTable:
+    if settings.group is None:
+        return table
+    if settings.group not in table.group_names:
+        known = ", ".join(map(repr, table.group_names)) or "none"
+        raise invalid_parameter("population", "jury_welfare", f"a group of the panel ({known})", repr(settings.group))
+    assert table.group is not None  # noqa: S101 - it has names
+    return table.of_jurors(table.group == table.group_names.index(settings.group))
+
+
+def _measured(table: JuryTable, settings: JurySettings) -> QueryWelfare:
+    if settings.composition is None:
+        return query_welfare(table, settings.rule)
+    if table.group is None:
+        raise InvalidParameterError("A composition needs groups. Give jurors a 'group', or name one with by=.")
+    matrix = np.full((len(table.share), len(table.weights)), np.nan)
+    matrix[table.response, table.juror] = table.utility
+    names = [table.group_names[code] for code in table.group.tolist()]
+    seated = np.isin(names, list(settings.composition))
+    verdict = median_of_juries(
+        matrix[:, seated],
+        [name for name, kept in zip(names, seated.tolist(), strict=True) if kept],
+        composition=settings.composition,
+        rng=settings.seed,
+        n_juries=settings.n_juries,
+        missing="reseat",
+    )
+    level = np.asarray(verdict.median, dtype=np.float64)
+    given = table.share > 0.0
+    values = np.bincount(table.response_query, np.where(given, table.share * level, 0.0), table.n_queries)
+    values = np.where(np.bincount(table.response_query[given], minlength=table.n_queries) > 0, values, np.nan)
+    draws = means_by_draw(table, level)
+    return QueryWelfare(values, level, np.full(len(table.weights), np.nan), 0.0, 0.0, draws)
+
+
+def _references(
+    table: JuryTable, settings: JurySettings, *, shuffle: bool = True
+) -> tuple[dict[str, float], list[int]]:
+    """Return what other ways of choosing would score, and the best response of each query."""
+    judged = np.bincount(table.response, minlength=len(table.share)) > 0
+    every = _measured(table.with_share(judged.astype(np.float64)), settings).by_response
+    mean = query_welfare(table.with_share(judged.astype(np.float64)), WelfareRule(alpha=0.0)).by_response
+    rng = np.random.default_rng(settings.seed)
+    uniform, best, worst, majority, shuffled, chosen = [], [], [], [], [], []
+    first = np.searchsorted(table.response_query, np.arange(table.n_queries))
+    last = np.searchsorted(table.response_query, np.arange(table.n_queries), side="right")
+    for start, stop in zip(first.tolist(), last.tolist(), strict=True):
+        here = start + np.flatnonzero(judged[start:stop] & np.isfinite(every[start:stop]))
+        if not len(here):
+            chosen.append(-1)
+            continue
+        values = every[here]
+        uniform.append(values.mean())
+        best.append(values.max())
+        worst.append(values.min())
+        majority.append(values[mean[here].argmax()])
+        shuffled.append(float(values @ rng.permutation(table.share[here])))
+        chosen.append(int(here[values.argmax()]) - start)
+    if not uniform:
+        return {}, chosen
+    references = {"uniform": float(np.mean(uniform)), "majority": float(np.mean(majority))}
+    if shuffle:
+        references["shuffle"] = float(np.mean(shuffled))
+    return references | {"best": float(np.mean(best)), "worst": float(np.mean(worst))}, chosen
+
+
+def _assembled(
+    panel: Panel,
+    full: JuryTable,
+    table: JuryTable,
+    found: QueryWelfare,
+    settings: JurySettings,
+    units: list[UnitScore],
+    references: dict[str, float],
+    warnings: list[str],
+    made: dict[str, Any],
+) -> Scores:
+    rule = settings.rule
+    if settings.composition is not None:
+        by_group = group_means(full, WelfareRule(alpha=0.0))
+    else:
+        by_group = group_means(full, rule)
+    by_group = {name: value for name, value in by_group.items() if math.isfinite(value)}
+    seated = np.isfinite(found.pseudo_values)
+    fixed = settings.whole_jury or settings.composition is not None
+    by_power = rule.satisfied_above is None and rule.worst_share is None
+    if not fixed and by_power and math.isinf(rule.alpha):
+        warnings.append("the worst-off juror of a sample says little of others: the interval is over queries alone")
+        fixed = True
+    if not fixed and int(seated.sum()) < 2:
+        warnings.append("a single juror says nothing of others: the interval is over queries alone")
+        fixed = True
+    if not fixed:
+        warnings.extend(doubts(table, rule))
+    if panel.scale.measurement == "ordinal" and rule.satisfied_above is None:
+        warnings.append("the scale is ordinal: welfare takes its steps to be equal (satisfied_above does not)")
+    crossed = None
+    if not fixed:
+        crossed = Crossed(
+            units=tuple(
+                UnitScore(panel.jurors[place].juror_id, panel.jurors[place].juror_id, float(found.pseudo_values[place]))
+                for place in np.flatnonzero(seated).tolist()
+            ),
+            cell_variance=found.cell_variance,
+            bias=found.bias,
+        )
+    witness = None
+    if by_group and settings.group is None:
+        worst = min(by_group, key=lambda name: by_group[name])
+        witness = Witness(f"group {worst}", by_group[worst], "the group that is served worst")
+    missing = int(np.isnan(found.values).sum())
+    if missing:
+        warnings.append(f"{missing} of {len(units)} queries have no value: a response that is given was not judged")
+    return Scores(
+        metric="jury_welfare",
+        units=tuple(units),
+        references=references,
+        other_populations=by_group,
+        warnings=tuple(dict.fromkeys(warnings)),
+        details=jury_details(panel, full, table, settings, by_group, made),
+        crossed=crossed,
+        witness=witness,
+        extra_variance=found.extra_variance if math.isfinite(found.extra_variance) else 0.0,
+    )

@@ -1,0 +1,87 @@
+"""What is measured of a jury, and on whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule
+from pytest_pluralism.core.parameters import unit_interval
+from pytest_pluralism.evaluation.surveys.distance import AskSettings
+
+__all__ = ["JurySettings"]
+
+#: More sampled juries than this change the median by less than anybody reads.
+MOST_JURIES = 100_000
+
+
+@dataclass(frozen=True)
+class JurySettings:
+    """What is measured and on whom.
+
+    Attributes
+    ----------
+    rule : WelfareRule
+        How utilities become one number.
+    by : str or None
+        The kind of group; by default ``"group"``, or the first kind that every juror has and not everyone alone.
+    group : str or None
+        Measure the welfare of this group alone.
+    whole_jury : bool
+        The jurors are all there are: the interval is over queries only. ``False`` takes them for a sample of more.
+    composition : mapping or None
+        Seats by group: the value is the median over sampled juries of this composition of the mean utility. A missing
+        vote is missing: its seat goes to another juror of the group who judged the response, and where too few of a
+        group did, the response has no value.
+    n_juries : int
+        How many juries are sampled.
+    asking : AskSettings
+        How a model is asked to choose.
+    seed : int
+        Of everything that is drawn here.
+    confidence_level : float
+        Of the bands in the report.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a number is out of its range, or one group alone is to be measured by a rule that compares groups.
+    """
+
+    rule: WelfareRule = field(default_factory=WelfareRule)
+    by: str | None = None
+    group: str | None = None
+    whole_jury: bool = False
+    composition: Mapping[str, int] | None = None
+    n_juries: int = 200
+    asking: AskSettings = field(default_factory=AskSettings)
+    seed: int = 0
+    confidence_level: float = 0.95
+
+    def __post_init__(self) -> None:
+        n_juries = self.n_juries
+        if isinstance(n_juries, bool) or not isinstance(n_juries, int) or not 1 <= n_juries <= MOST_JURIES:
+            must = f"an integer in [1, {MOST_JURIES}]"
+            raise invalid_parameter("n_juries", "jury_welfare", must, repr(n_juries)[:60])
+        unit_interval(self.confidence_level, name="confidence_level", function="JurySettings")
+        several = "composition" if self.composition is not None else "between_alpha"
+        if self.group is not None and (self.composition is not None or self.rule.between_alpha is not None):
+            raise InvalidParameterError(
+                f"'population' measures one group alone (Got {self.group!r}), and {several!r} needs several groups. "
+                "Leave one of the two out, or write two tests."
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        words = self.rule.words
+        if self.composition is not None:
+            seats = ", ".join(f"{seat} {name}" for name, seat in self.composition.items())
+            words = f"median over {self.n_juries} juries of {seats} of the mean utility"
+        return {
+            **self.asking.as_json(),
+            "rule": words,
+            "by": self.by,
+            "jury": "whole" if self.whole_jury else "sample",
+        }

@@ -1,0 +1,1 @@
+"""The registry of measures, and the planning that all of them share."""

@@ -1,0 +1,155 @@
+"""From a marker to what can be measured: what every measure's planner gets, and what it gives back. No pytest here.
+
+A planner is a module with these names (:data:`pytest_pluralism.evaluation.measures.registry.PLANNERS` has one a marker):
+
+- ``KEYWORDS``: the keywords of the marker beside the bounds and ``confidence_level``;
+- ``DATASET``: what its positional argument is, in words, and ``EXAMPLE``: one, as it is written;
+- ``plan(planning)``: the gates of one marker, as a list of :class:`PlannedGate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_pluralism.core.records import Gate, Survey
+from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.evaluation.asking.rounds import Evaluation
+
+__all__ = ["PlannedGate", "Planner", "Planning"]
+
+
+@dataclass(frozen=True)
+class PlannedGate:
+    """One promise of one test: what is measured, on whom, and what is promised.
+
+    Attributes
+    ----------
+    measure : Measure
+        The entry in the table of measures.
+    dataset : str
+        The positional argument of the marker, as it was written.
+    evaluation : Evaluation
+        What is asked, and how it is scored.
+    gate : Gate or None
+        The promise; ``None`` where only the estimate is wanted.
+    confidence_level : float or None
+        Of the estimate.
+    source : mapping
+        Where the data come from (``name``, ``sha256``, ``source``): the ``dataset`` of the provenance.
+    settings : mapping
+        All that decides what is asked and how it is read, as plain JSON values: the ``settings`` of the provenance.
+    population : str or None
+        Whom the number is about: a population, an attribute, a jury. ``None`` where there is nothing to choose from.
+    over : str or None
+        What the number is a difference to, where it is one.
+    """
+
+    measure: Measure
+    dataset: str
+    evaluation: Evaluation
+    gate: Gate | None
+    confidence_level: float | None
+    source: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    population: str | None = None
+    over: str | None = None
+
+    @property
+    def parts(self) -> Mapping[str, PlannedGate]:
+        """The measurements that a baseline stores one by one, by name; none for most."""
+        found: Mapping[str, PlannedGate] = getattr(self.evaluation, "parts", {})
+        return found
+
+    @property
+    def part_keys(self) -> dict[str, str]:
+        """What distinguishes the parts in a baseline, by name."""
+        return {name: f"{self.key} / {name}" for name in self.parts}
+
+    @property
+    def key(self) -> str:
+        """What distinguishes this promise from the others of its test."""
+        parts = [self.measure.name, self.dataset]
+        if self.population is not None:
+            parts.append(self.population)
+        if self.over is not None:
+            parts.append(f"over {self.over}")
+        return " ".join(parts)
+
+
+@dataclass
+class Planning:
+    """What a planner works with: one marker, the settings of the run, and the ways to its data.
+
+    Attributes
+    ----------
+    measure : Measure
+        The entry in the table of measures.
+    dataset : str
+        The positional argument of the marker.
+    keywords : mapping
+        The keywords of the marker; unknown ones and wrong bounds are problems already.
+    settings : mapping
+        The settings of the run, by name.
+    gate : Gate or None
+        The promise that the bounds make.
+    confidence_level : float or None
+        Of the estimate.
+    load_survey : callable
+        ``load_survey(dataset, refusals)`` gives the :class:`~pytest_pluralism.core.records.Survey` of a name or file.
+    find_file : callable
+        ``find_file(name)`` gives the path of a file that lies beside the test or under the root, else the name.
+    problems : list of str
+        What is wrong with the marker; a planner adds to it, or raises a ``PluralismError``. All are shown together.
+    """
+
+    measure: Measure
+    dataset: str
+    keywords: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    gate: Gate | None
+    confidence_level: float | None
+    load_survey: Callable[[str, str], Survey]
+    find_file: Callable[[str], Path]
+    problems: list[str] = field(default_factory=list)
+
+    def choose(self, name: str, /) -> Any:
+        """Return the keyword of the marker, or else the setting of that name."""
+        return self.keywords[name] if name in self.keywords else self.settings[name]
+
+    def planned(
+        self,
+        evaluation: Evaluation,
+        /,
+        *,
+        source: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        population: str | None = None,
+        over: str | None = None,
+    ) -> PlannedGate:
+        """Return a gate of this marker."""
+        return PlannedGate(
+            measure=self.measure,
+            dataset=self.dataset,
+            evaluation=evaluation,
+            gate=self.gate,
+            confidence_level=self.confidence_level,
+            source=source,
+            settings=settings,
+            population=population,
+            over=over,
+        )
+
+
+class Planner(Protocol):
+    """The module that plans the gates of one measure."""
+
+    KEYWORDS: tuple[str, ...]
+    DATASET: str
+    EXAMPLE: str
+
+    def plan(self, planning: Planning, /) -> list[PlannedGate]:
+        """Return the gates of one marker."""
+        ...

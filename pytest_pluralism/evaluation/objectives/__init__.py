@@ -1,0 +1,1 @@
+"""Several objectives at once: Pareto improvements and trade-offs."""

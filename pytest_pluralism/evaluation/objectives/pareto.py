@@ -1,0 +1,350 @@
+"""Whether a model improves on another: at least as good in every objective, and better in some."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.estimation.pareto_gains import (
+    PairedObjective,
+    adjusted_for,
+    pair_objective,
+    stored_scores,
+    worse_p_values,
+)
+from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, is_pareto_improvement
+from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, UnitScore, Witness
+from pytest_pluralism.core.verdict import decide
+from pytest_pluralism.evaluation.asking.rounds import Evaluation, Rounds, asked_of
+
+__all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_functions"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: What a model is compared with, by name.
+AGAINST = ("reference_model", "baseline")
+
+#: A model that is like another in every objective is no improvement, though no gain is below 0.
+NO_GAIN = -1e-12
+
+#: From the best outcome to the worst.
+SEVERITY = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED, Outcome.ERROR)
+
+#: So many draws of the bootstrap are computed at a time.
+CHUNK = 250
+
+#: A weight for each objective, or a function of all of them; more is better.
+Commensuration = tuple[float, ...] | Callable[[dict[str, float]], float]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective: a measure of ours, a function of the project, or scores that were computed elsewhere.
+
+    Attributes
+    ----------
+    name : str
+        What reports call it.
+    direction : {"higher", "lower"}
+        Which values are better.
+    evaluation : Evaluation or None
+        The measure.
+    candidate, reference : mapping of str to float
+        External scores by unit.
+    part : PlannedGate or None
+        The measurement of the candidate, as a baseline stores it.
+    least : float
+        What is promised of its gain beyond what is promised of every gain, in its own units: -0.02 bears a loss.
+    """
+
+    name: str
+    direction: str
+    evaluation: Evaluation | None = None
+    candidate: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    reference: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    part: Any = None
+    least: float = 0.0
+
+
+@dataclass(frozen=True)
+class ParetoEvaluation:
+    """Whether a model is at least as good as another in every objective, and better in some.
+
+    Each gain is judged by itself, and the worst outcome decides. A promise passes only when every gain has its whole
+    interval at what is promised or above (an intersection-union test, which needs no adjustment). It fails when some
+    gain has it below even at the level that is left to each objective, 1 - (1 - level) / k with k objectives: a model
+    that is worse in none is called worse no more often than with one objective. The value is that of the objective that
+    decides, less its own ``least``; the units are its units.
+
+    Attributes
+    ----------
+    objectives : tuple of Objective
+        At least two.
+    functions : mapping of str to tuple of float or callable
+        Commensurating functions by name: a weight for each objective, or a function of a dict of their values in their
+        own units. They are reported and decide nothing.
+    least : float
+        What is promised of every gain.
+    confidence_level : float or None
+        Of the interval of each gain; ``None`` decides by the values alone.
+    n_resamples : int
+        Of the bootstrap that says how probable dominance is.
+    seed : int
+        Of the bootstrap.
+    against : {"reference_model", "baseline"}
+        Whether the other model is asked in the same run, or its stored scores are taken.
+    """
+
+    objectives: tuple[Objective, ...]
+    functions: Mapping[str, Commensuration] = dataclasses.field(default_factory=dict)
+    least: float = 0.0
+    confidence_level: float | None = 0.95
+    n_resamples: int = 2000
+    seed: int = 0
+    against: str = "reference_model"
+
+    def __post_init__(self) -> None:
+        function = "pareto_improvement"
+        if len(self.objectives) < 2:
+            raise invalid_parameter("objectives", function, "at least two", f"{len(self.objectives)}")
+        names = [one.name for one in self.objectives]
+        if len(set(names)) < len(names):
+            raise invalid_parameter("objectives", function, "with different names", repr(names))
+        if self.against not in AGAINST:
+            raise invalid_parameter("against", function, "'reference_model' or 'baseline'", repr(self.against))
+        for name, weights in self.functions.items():
+            if callable(weights):
+                continue
+            if len(weights) != len(self.objectives):
+                must = f"a weight for each of the {len(self.objectives)} objectives"
+                raise invalid_parameter("functions", function, must, f"{len(weights)} for {name!r}")
+            LinearCommensuration(tuple(weights))
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The measurements that a baseline stores, by objective; none where another model is asked."""
+        return {one.name: one.part for one in self.objectives} if self.against == "baseline" else {}
+
+    def rounds(self) -> Rounds:
+        """Measure every objective of both models; against a baseline of the candidate, beside itself."""
+        sides: dict[str, tuple[Scores, Scores]] = {}
+        for objective in self.objectives:
+            if objective.evaluation is None:
+                sides[objective.name] = (_external(objective.candidate), _external(objective.reference))
+                continue
+            candidate = yield from objective.evaluation.rounds()
+            reference = candidate
+            if self.against == "reference_model":
+                reference = yield from asked_of("reference_language_model", objective.evaluation.rounds())
+            sides[objective.name] = (candidate, reference)
+        return self._scores(sides)
+
+    def beside(self, candidate: Mapping[str, Scores], stored: Mapping[str, Mapping[str, Any]], /) -> Scores:
+        """Compare the measured objectives with stored ones.
+
+        Parameters
+        ----------
+        candidate : mapping of str to Scores
+            By objective.
+        stored : mapping of str to mapping
+            By objective, its entry in the baseline.
+        """
+        return self._scores({name: (scores, stored_scores(scores, stored[name])) for name, scores in candidate.items()})
+
+    def _scores(self, sides: Mapping[str, tuple[Scores, Scores]]) -> Scores:
+        level, names = self.confidence_level, [one.name for one in self.objectives]
+        pairs = [
+            pair_objective(one.name, _sign(one), *sides[one.name], confidence_level=level) for one in self.objectives
+        ]
+        bounds = [self.least + one.least for one in self.objectives]
+        p_values = worse_p_values([pair.gain for pair in pairs], bounds)
+        tested = [
+            _shifted(adjusted_for(pair.gain, len(pairs)), -one.least)
+            for one, pair in zip(self.objectives, pairs, strict=True)
+        ]
+        gate = Gate(at_least=self.least, confidence_level=level)
+        outcomes = [decide(gate, one).outcome for one in tested]
+        place = _deciding(outcomes, tested, p_values)
+        deciding, decisive = self.objectives[place], pairs[place]
+        means = np.array([pair.values for pair in pairs]).T
+        is_better = bool(is_pareto_improvement(means[0], means[1]))
+        alike = self.least >= 0 and all(pair.gain.value == 0.0 for pair in pairs)
+        shift = NO_GAIN if alike else 0.0
+        warnings = []
+        if alike:
+            warnings.append("no objective is better than the reference's: the two are alike")
+        elif outcomes[place] is Outcome.PASSED and not is_better:
+            worse = [
+                f"{name} by {-pair.gain.value:.3g}"
+                for name, pair in zip(names, pairs, strict=True)
+                if pair.gain.value < 0
+            ]
+            said = f"worse in {', '.join(worse)}" if worse else "better in nothing"
+            warnings.append(f"the promise bears it, but this is no Pareto improvement: {said}")
+        there = {unit.unit_id: unit for unit in sides[deciding.name][0].units}
+        units = tuple(
+            UnitScore(
+                unit, cluster, float(gain) - deciding.least + shift, text=there[unit].text,
+                details={"objective": deciding.name},
+            )
+            for unit, cluster, gain in zip(
+                decisive.unit_ids, decisive.clusters, decisive.ours - decisive.theirs, strict=True
+            )
+        )  # fmt: skip
+        drawn = self._resampled(pairs)
+        differences = drawn[0] - drawn[1]
+        dominates = (differences >= 0).all(axis=1) & (differences > 0).any(axis=1)
+        details = {
+            "against": self.against,
+            "objectives": [
+                {"name": one.name, "direction": one.direction, "candidate": _sign(one) * pair.values[0],
+                 "reference": _sign(one) * pair.values[1], "gain": pair.gain.value, "low": _known(pair.gain.low),
+                 "high": _known(pair.gain.high), "n": pair.gain.n, "n_missing": pair.gain.n_missing,
+                 "least": one.least, "p_worse": None if level is None else p_value, "outcome": outcome.value}
+                for one, pair, p_value, outcome in zip(self.objectives, pairs, p_values, outcomes, strict=True)
+            ],
+            "deciding": deciding.name,
+            "is_pareto_improvement": is_better,
+            "probability_of_dominance": float(is_better if level is None else dominates.mean()),
+            "functions": dict(self._commensurated(means, drawn)),
+        }  # fmt: skip
+        return Scores(
+            "pareto_improvement",
+            units,
+            warnings=tuple(warnings),
+            witness=Witness(deciding.name, decisive.gain.value, "the objective that decides"),
+            details=details,
+            estimate=_shifted(tested[place], shift),
+            differences=True,
+        )
+
+    def _resampled(self, pairs: Sequence[PairedObjective]) -> FloatArray:
+        """Return the values under a paired cluster bootstrap, shape (2, n_resamples, n_objectives); more is better.
+
+        What several objectives share, such as the questions, is drawn for all of them at once. What units do not show
+        of a gain is drawn beside them, from a normal distribution.
+        """
+        rng = np.random.default_rng(self.seed)
+        known = {
+            cluster: place for place, cluster in enumerate(dict.fromkeys(c for pair in pairs for c in pair.clusters))
+        }
+        n = len(known)
+        sums = np.zeros((2, len(pairs), n))
+        counts = np.zeros((len(pairs), n))
+        for row, pair in enumerate(pairs):
+            places = np.array([known[cluster] for cluster in pair.clusters])[pair.known]
+            np.add.at(sums[0, row], places, pair.ours[pair.known])
+            np.add.at(sums[1, row], places, pair.theirs[pair.known])
+            np.add.at(counts[row], places, 1)
+        result = np.empty((2, self.n_resamples, len(pairs)))
+        for start in range(0, self.n_resamples, CHUNK):
+            stop = min(start + CHUNK, self.n_resamples)
+            drawn = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(start, stop)])
+            size = drawn @ counts.T
+            # An objective whose units were not drawn at all says nothing against dominance.
+            result[:, start:stop] = np.divide(
+                drawn @ sums.transpose(0, 2, 1), size, out=np.zeros((2, *size.shape)), where=size > 0
+            )
+        for row, pair in enumerate(pairs):
+            error = math.sqrt(pair.beyond)
+            if not pair.is_mean:
+                # No mean of units, so that drawing units says nothing of it.
+                result[:, :, row] = np.array(pair.values)[:, None]
+                error = pair.gain.standard_error
+            if error > 0:
+                result[0, :, row] += rng.normal(scale=error, size=self.n_resamples)
+        return result
+
+    def _commensurated(self, means: FloatArray, drawn: FloatArray) -> Iterator[tuple[str, dict[str, float]]]:
+        """Yield each function with its value for both models, and the gain with its interval."""
+        level = self.confidence_level
+        for name, function in self.functions.items():
+            value = self._function(name, function)
+            ours, other = (float(value(row)) for row in means)
+            low = high = ours - other
+            if level is not None:
+                gains = np.array([value(one) - value(two) for one, two in zip(drawn[0], drawn[1], strict=True)])
+                low, high = np.quantile(gains, [0.5 - level / 2, 0.5 + level / 2])
+            yield (
+                name,
+                {
+                    "candidate": ours,
+                    "reference": other,
+                    "gain": ours - other,
+                    "low": min(float(low), ours - other),
+                    "high": max(float(high), ours - other),
+                },
+            )
+
+    def _function(self, name: str, function: Commensuration) -> Callable[[FloatArray], float]:
+        if not callable(function):
+            linear = LinearCommensuration(tuple(function))
+            return lambda row: float(linear(row))
+        call = function
+        signs = [_sign(one) for one in self.objectives]
+        names = [one.name for one in self.objectives]
+
+        def of(row: FloatArray) -> float:
+            value = call({each: sign * float(one) for each, sign, one in zip(names, signs, row, strict=True)})
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+                must = f"return a finite number from {name!r}"
+                raise invalid_parameter("functions", "pareto_improvement", must, repr(value)[:80])
+            return float(value)
+
+        return of
+
+
+def _external(scores: Mapping[str, float]) -> Scores:
+    return Scores("objective", tuple(UnitScore(unit, unit, value) for unit, value in scores.items()))
+
+
+def _deciding(outcomes: Sequence[Outcome], tested: Sequence[Estimate], p_values: Sequence[float]) -> int:
+    """Return the place of the objective that decides: of those with the worst outcome, the one that is surest of it."""
+    worst = max(outcomes, key=SEVERITY.index)
+    places = [place for place, outcome in enumerate(outcomes) if outcome is worst]
+    if worst is Outcome.FAILED:
+        return min(places, key=lambda place: (p_values[place], tested[place].high))
+    return min(places, key=lambda place: -math.inf if math.isnan(tested[place].low) else tested[place].low)
+
+
+def _shifted(estimate: Estimate, by: float, /) -> Estimate:
+    """Return an estimate of a value that is another by so much."""
+    return (
+        dataclasses.replace(estimate, value=estimate.value + by, low=estimate.low + by, high=estimate.high + by)
+        if by
+        else estimate
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _sign(objective: Objective) -> float:
+    return 1.0 if objective.direction == "higher" else -1.0
+
+
+def check_functions(functions: Any, objectives: Sequence[str], /) -> dict[str, Commensuration]:
+    """Return commensurating functions as a test names them: ``{"equal": [0.5, 0.5], "worst": lambda o: ...}``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If they are no such mapping, or are without objectives.
+    """
+    must = f"a dict of names to lists of {len(objectives)} weights or to functions of a dict of {', '.join(objectives)}"
+    if not isinstance(functions, Mapping) or not all(isinstance(name, str) for name in functions):
+        raise invalid_parameter("functions", "pareto_improvement", must, repr(functions))
+    result: dict[str, Commensuration] = {}
+    for name, weights in functions.items():
+        if not callable(weights) and not isinstance(weights, (list, tuple)):
+            raise invalid_parameter("functions", "pareto_improvement", must, repr(functions))
+        result[name] = weights if callable(weights) else tuple(weights)
+    return result

@@ -1,0 +1,1 @@
+"""Overton pluralism: how much of a window of reasonable answers responses cover."""

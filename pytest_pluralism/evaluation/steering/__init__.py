@@ -1,0 +1,1 @@
+"""Steerable pluralism: how faithfully a model represents a value or a group when asked to."""

@@ -1,0 +1,398 @@
+"""The scores of every side of a steering evaluation on every answer, and the checks that they give together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.metrics.distributional import (
+    entropy,
+    jensen_shannon_distance,
+    mode_agreement,
+    population_fidelity_score,
+    wasserstein_distance,
+)
+from pytest_pluralism.core.metrics.multi_objective import diagonal_dominance, trade_off_regret
+from pytest_pluralism.core.metrics.steerable import (
+    best_of_contexts,
+    classification_scores,
+    goal_space_steering,
+    prompt_steerability_index,
+)
+from pytest_pluralism.core.records import (
+    AnswerDistribution,
+    Question,
+    UnitScore,
+)
+from pytest_pluralism.datasets.steering.templates import Attribute
+from pytest_pluralism.datasets.steering.words import PLACEBOS, UNRELATED
+from pytest_pluralism.evaluation.steering.settings import (
+    UNSTEERED,
+    regret_intervals,
+)
+from pytest_pluralism.evaluation.surveys.distance import (
+    ModelDistribution,
+)
+
+if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation
+
+__all__ = ["Board"]
+
+
+class Board:
+    """The scores of every side on every answer, and what they say together."""
+
+    def __init__(
+        self, evaluation: SteerableEvaluation, found: Mapping[tuple[str, str], Mapping[str, ModelDistribution]]
+    ) -> None:
+        self.evaluation = evaluation
+        self.steering = evaluation.steering
+        self.settings = evaluation.settings
+        self.found = found
+        self.units = evaluation.units()
+        self.questions = {question.question_id: question for question in self.steering.survey.questions}
+        self._matrices: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
+        self._common: int | None = None
+
+    # ------------------------------------------------------------------------------------------- one answer
+
+    def has(self, side: str) -> bool:
+        """Say whether a side was asked."""
+        return any(name == side for name, _ in self.found)
+
+    def contexts(self, side: str) -> list[str]:
+        """Return the contexts of a side."""
+        return [context for name, context in self.found if name == side]
+
+    def reference(self, row: AnswerDistribution) -> np.ndarray:
+        """Return how people answer, without the refusals that are kept apart."""
+        return _substantive(self.questions[row.question_id], row.probabilities)
+
+    def answer(self, side: str, context: str, question_id: str) -> np.ndarray:
+        """Return how the model answers, without the refusals that are kept apart."""
+        found = self.found[side, context][question_id].probabilities
+        question = self.questions.get(question_id)
+        return np.asarray(found) if question is None else _substantive(question, found)
+
+    def mean_answer(self, side: str, question_id: str) -> np.ndarray:
+        """Return how the model answers in the mean over contexts."""
+        each = [self.answer(side, context, question_id) for context in self.contexts(side)]
+        return np.asarray(np.mean(each, axis=0))
+
+    def even(self, row: AnswerDistribution) -> np.ndarray:
+        """Return the answer that prefers nothing."""
+        n_options = len(self.reference(row))
+        return np.full(n_options, 1.0 / n_options)
+
+    def commonest(self, row: AnswerDistribution) -> np.ndarray:
+        """Return the answer that always says what most say: of a choice, the commonest right answer."""
+        people = self.reference(row)
+        mode = int(people.argmax())
+        if self.steering.kind == "choice" and self._same_options():
+            if self._common is None:
+                right = [int(self.reference(one).argmax()) for mine in self.units.values() for one in mine]
+                self._common = int(np.bincount(right).argmax())
+            mode = self._common
+        result = np.zeros(len(people))
+        result[mode] = 1.0
+        return result
+
+    def score(self, row: AnswerDistribution, answer: np.ndarray) -> float:
+        """Return how faithful an answer is."""
+        people = self.reference(row)
+        if self.settings.score == "js":
+            return 1.0 - float(jensen_shannon_distance(answer, people))
+        if self.settings.score == "wasserstein":
+            question = self.questions[row.question_id]
+            kept = _kept(question)
+            places = np.arange(len(kept)) if question.positions is None else np.asarray(question.positions)[kept]
+            length = float(places.max() - places.min())
+            if length <= 0:
+                raise DatasetError(f"The options of {question.question_id!r} have one place, so no distance exists.")
+            return 1.0 - float(wasserstein_distance(answer, people, positions=places)) / length
+        if self.settings.score == "mode":
+            published = self.evaluation.asking.protocol == "modular_pluralism"
+            return float(mode_agreement(answer, people, ties="first" if published else "share"))
+        return float(answer @ people)
+
+    # ------------------------------------------------------------------------------------------ many answers
+
+    def matrix(self, side: str, rows: Sequence[AnswerDistribution]) -> np.ndarray:
+        """Return the scores of one side, shape (n_contexts, n_rows)."""
+        key = (side, tuple(f"{row.population}\0{row.question_id}" for row in rows))
+        if key not in self._matrices:
+            self._matrices[key] = np.array(
+                [
+                    [self.score(row, self.answer(side, context, row.question_id)) for row in rows]
+                    for context in self.contexts(side)
+                ]
+            )
+        return self._matrices[key]
+
+    def of(self, side: str, rows: Sequence[AnswerDistribution]) -> np.ndarray:
+        """Return the scores of one side over its contexts, shape (n_rows,)."""
+        scores = self.matrix(side, rows)
+        if self.settings.across == "best_per_question":
+            return np.asarray(scores.max(axis=0))
+        if self.settings.across == "best_per_group":
+            return np.asarray(scores[int(scores.mean(axis=1).argmax())])
+        return np.asarray(scores.mean(axis=0))
+
+    def of_placebo(self, rows: Sequence[AnswerDistribution]) -> np.ndarray:
+        """Return the mean scores of the placebos, shape (n_rows,)."""
+        return np.asarray(np.mean([self.of(placebo.name, rows) for placebo in PLACEBOS], axis=0))
+
+    def unit(self, name: str, row: AnswerDistribution, value: float, details: dict[str, Any]) -> UnitScore:
+        """Return the unit of one attribute and question."""
+        question = self.questions[row.question_id]
+        ours, theirs = self.mean_answer(name, row.question_id), self.reference(row)
+        given = [self.found[name, context][row.question_id] for context in self.contexts(name)]
+        alone = self.evaluation.attribute is not None
+        return UnitScore(
+            unit_id=row.question_id if alone else f"{name}: {row.question_id}",
+            cluster=question.cluster or question.question_id,
+            value=value,
+            population=name if alone else None,
+            text=question.text,
+            options=tuple(question.options[index] for index in _kept(question)),
+            model_probabilities=tuple(float(p) for p in ours),
+            reference_probabilities=tuple(float(p) for p in theirs),
+            option_mass=float(np.mean([one.option_mass for one in given])),
+            n_respondents=row.n_respondents,
+            details={
+                "top_token": given[0].top_token,
+                "model_entropy": float(entropy(ours)),
+                "reference_entropy": float(entropy(theirs)),
+                **details,
+            },
+        )
+
+    # ------------------------------------------------------------------------------------------------- checks
+
+    def by_context(self) -> dict[str, float]:
+        """Return the mean score of each context, and of the best in both published readings."""
+        whole = np.concatenate([self.matrix(name, rows) for name, rows in self.units.items()], axis=1)
+        each = {name: float(value) for name, value in zip(self.settings.contexts, whole.mean(axis=1), strict=True)}
+        for reading in ("per_question", "per_group"):
+            best = [best_of_contexts(self.matrix(name, rows), reading=reading) for name, rows in self.units.items()]
+            sizes = [len(rows) for rows in self.units.values()]
+            each[f"best {reading.replace('_', ' ')}"] = float(np.average(np.array(best), weights=sizes))
+        return each
+
+    def confusions(self) -> list[dict[str, Any]]:
+        """Return for each category how every steering does for every group: rows groups, columns steerings."""
+        if "family" not in self.settings.checks:
+            return []
+        result, seen = [], set()
+        for name in self.units:
+            attribute = self.steering.attribute(name)
+            family = [one for one in self.steering.family(attribute) if self.has(one.name)]
+            if attribute.category in seen or len(family) < 2:
+                continue
+            seen.add(attribute.category)
+            groups = family if self.evaluation.attribute is None else [attribute]
+            # Only what every side was asked, and every group answered, fills the matrix evenly.
+            rows = {one.name: {row.question_id: row for row in self._rows(one)} for one in family}
+            shared = [
+                question_id
+                for question_id in self.questions
+                if all(question_id in rows[one.name] for one in groups)
+                and all(
+                    question_id in self.found[one.name, context]
+                    for one in family
+                    for context in self.contexts(one.name)
+                )
+            ]
+            if not shared:
+                continue
+            each = np.array(
+                [[self.of(side.name, [rows[group.name][q] for q in shared]) for side in family] for group in groups]
+            )
+            scores = each.mean(axis=2)
+            table = {
+                "category": attribute.category,
+                "groups": [one.name for one in groups],
+                "attributes": [one.name for one in family],
+                "n_questions": len(shared),
+                "scores": scores.tolist(),
+            }
+            own_places = [family.index(group) for group in groups]
+            own = np.array([scores[i, place] for i, place in enumerate(own_places)])
+            clusters = [self.questions[q].cluster or q for q in shared]
+            table["regret_interval"] = regret_intervals(each, own_places, clusters)
+            if len(groups) == len(family):
+                table["diagonal_dominance"] = float(diagonal_dominance(scores))
+                table["regret"] = trade_off_regret(scores).tolist()
+            else:
+                table["diagonal_dominance"] = float((own >= scores.max(axis=1)).mean())
+                table["regret"] = (scores.max(axis=1) - own).tolist()
+            if self.has(UNSTEERED):
+                plain = [self.of(UNSTEERED, [rows[group.name][q] for q in shared]).mean() for group in groups]
+                table["unsteered"] = [float(value) for value in plain]
+            result.append(table)
+        return result
+
+    def _rows(self, attribute: Attribute) -> Sequence[AnswerDistribution]:
+        if attribute.name in self.units:
+            return self.units[attribute.name]
+        if attribute.population in self.steering.survey.populations:
+            return self.steering.rows(attribute)
+        return ()
+
+    def movement(self) -> dict[str, Any]:
+        """Return how far the answers are moved: by the attributes, by placebos, and on questions of something else.
+
+        A length is the mean Jensen-Shannon distance from the unsteered answers. Along the way from those answers to the
+        people's, ``progress`` 1 is exact, 0 nothing; what is off that way is the share of side effects.
+        """
+        if not self.has(UNSTEERED):
+            return {}
+
+        def moved(side: str, ids: Iterable[str]) -> list[float]:
+            _, _, unrelated = side.partition("\0")
+            start = f"{UNSTEERED}\0{unrelated}" if unrelated else UNSTEERED
+            return [
+                float(jensen_shannon_distance(self.mean_answer(side, q), self.mean_answer(start, q)))
+                for q in ids
+            ]  # fmt: skip
+
+        ids = {name: [row.question_id for row in rows] for name, rows in self.units.items()}
+        result: dict[str, Any] = {"steered": float(np.mean([m for name in ids for m in moved(name, ids[name])]))}
+        if self.has(PLACEBOS[0].name):
+            result["placebo"] = float(
+                np.mean([m for one in PLACEBOS for name in ids for m in moved(one.name, ids[name])])
+            )
+        asked = [f"{name}\0unrelated" for name in ids if self.has(f"{name}\0unrelated")]
+        if asked and self.has(f"{UNSTEERED}\0unrelated"):
+            others = [question.question_id for question in UNRELATED]
+            result["unrelated"] = float(np.mean([m for side in asked for m in moved(side, others)]))
+        if self.steering.kind == "distribution":
+            source, output, goal = (
+                np.concatenate([each(name, row) for name, rows in self.units.items() for row in rows])
+                for each in (
+                    lambda _, row: self.mean_answer(UNSTEERED, row.question_id),
+                    lambda name, row: self.mean_answer(name, row.question_id),
+                    lambda _, row: self.reference(row),
+                )
+            )
+            if not np.array_equal(source, goal):
+                way = goal_space_steering(source, output, goal)
+                for name in ("progress", "overshoot", "undershoot", "side_effect_share"):
+                    result[name] = float(getattr(way, name))
+        return result
+
+    def opposites(self) -> list[dict[str, Any]]:
+        """Return for each attribute and its opposite how far steering parts the answers, where the people are 1 apart.
+
+        Above 1 steering exaggerates the difference between the groups; below 0 it turns it round.
+        """
+        result: list[dict[str, Any]] = []
+        for name in self.units:
+            opposite = self.steering.attribute(name).opposite
+            if opposite is None or opposite not in self.steering.names or not self.has(opposite):
+                continue
+            if any(pair["attribute"] == opposite for pair in result):
+                continue
+            theirs = {row.question_id: row for row in self._rows(self.steering.attribute(opposite))}
+            mine = [row for row in self.units[name] if row.question_id in theirs]
+            mine = [row for row in mine if row.question_id in self.found[opposite, self.contexts(opposite)[0]]]
+            if not mine:
+                continue
+            people = [self.reference(row) - self.reference(theirs[row.question_id]) for row in mine]
+            model = [self.mean_answer(name, r.question_id) - self.mean_answer(opposite, r.question_id) for r in mine]
+            length = sum(float(p @ p) for p in people)
+            if length > 0:
+                contrast = sum(float(m @ p) for m, p in zip(model, people, strict=True)) / length
+                pair = {"attribute": name, "opposite": opposite, "contrast": contrast, "n_questions": len(mine)}
+                if self.has(UNSTEERED):
+                    start = [self.mean_answer(UNSTEERED, row.question_id) for row in mine]
+                    for key, side in (("moves", name), ("opposite_moves", opposite)):
+                        steps = [self.mean_answer(side, r.question_id) - s for r, s in zip(mine, start, strict=True)]
+                        pair[key] = sum(float(d @ p) for d, p in zip(steps, people, strict=True)) / length
+                    pair["steerability_index"] = self._steerability_index(name, mine, people)
+                result.append(pair)
+        return result
+
+    def _steerability_index(self, name: str, rows: Sequence[AnswerDistribution], people: Sequence[np.ndarray]) -> float:
+        """Return the prompt steerability index towards what an attribute answers more often than its opposite."""
+
+        def counts(side: str) -> list[float]:
+            towards = [
+                float(self.mean_answer(side, row.question_id)[gap > 0].sum())
+                for row, gap in zip(rows, people, strict=True)
+            ]
+            return [sum(towards), len(rows) - sum(towards)]
+
+        return float(prompt_steerability_index(counts(UNSTEERED), counts(name)))
+
+    def flattening(self) -> dict[str, float]:
+        """Return the mean entropies (bits): of the people within a group, of the model steered and unsteered."""
+        if self.steering.kind != "distribution":
+            return {}
+        rows = [(name, row) for name, mine in self.units.items() for row in mine]
+        people = float(np.mean([entropy(self.reference(row)) for _, row in rows]))
+        model = float(np.mean([entropy(self.mean_answer(name, row.question_id)) for name, row in rows]))
+        result = {"people": people, "steered": model}
+        if people > 0:
+            result["ratio"] = model / people
+        if self.has(UNSTEERED):
+            plain = [entropy(self.mean_answer(UNSTEERED, row.question_id)) for _, row in rows]
+            result["unsteered"] = float(np.mean(np.array(plain)))
+        return result
+
+    def fidelity(self) -> dict[str, float]:
+        """Return the Population Fidelity Score of all groups on the questions that all of them answered."""
+        if self.steering.kind != "distribution" or len(self.units) < 3:
+            return {}
+        rows = {name: {row.question_id: row for row in mine} for name, mine in self.units.items()}
+        shared = [q for q in self.questions if all(q in mine for mine in rows.values())]
+        if not shared:
+            return {}
+        model = [np.array([self.mean_answer(name, q) for name in rows]) for q in shared]
+        people = [np.array([self.reference(rows[name][q]) for name in rows]) for q in shared]
+        positions = [q.positions if not q.refusals else None for q in (self.questions[one] for one in shared)]
+        found = population_fidelity_score(model, people, positions=positions)
+        return {name: float(getattr(found, name)) for name in ("score", "accuracy", "adaptability", "structure")}
+
+    def classification(self) -> dict[str, Any]:
+        """Return accuracy, balanced accuracy and macro-F1, with all classes, and without a last class "either"."""
+        if not self._same_options():
+            return {}
+        labels = next(iter(self.questions.values())).options
+        rows = [(name, row) for name, mine in self.units.items() for row in mine]
+        actual = [labels[int(self.reference(row).argmax())] for _, row in rows]
+        predicted = [labels[int(self.mean_answer(name, row.question_id).argmax())] for name, row in rows]
+        whole = classification_scores(predicted, actual, labels=labels)
+        result: dict[str, Any] = {"labels": list(labels)}
+        numbers = ("accuracy", "balanced_accuracy", "macro_f1", "n")
+        result["all"] = {name: float(getattr(whole, name)) for name in numbers}
+        result["confusion"] = whole.confusion[:, :-1].tolist()
+        if len(labels) == 3 and labels[-1].casefold() == "either":
+            two = classification_scores(predicted, actual, labels=labels, drop=labels[-1])
+            result["binary"] = {name: float(getattr(two, name)) for name in (*numbers, "n_dropped")}
+        return result
+
+    def _same_options(self) -> bool:
+        return len({question.options for question in self.questions.values()}) == 1
+
+
+def _kept(question: Question) -> list[int]:
+    return [index for index in range(len(question.options)) if index not in question.refusals]
+
+
+def _substantive(question: Question, probabilities: Sequence[float]) -> np.ndarray:
+    """Return a distribution without the refusals that are kept apart."""
+    values = np.asarray(probabilities, dtype=np.float64)
+    if not question.refusals or len(values) != len(question.options):
+        return values
+    inside = values[_kept(question)]
+    if inside.sum() <= 0.0:
+        raise DatasetError(
+            f"Question {question.question_id!r}: everybody refused, so that no answer is left to compare. "
+            "Use refusals='keep' to compare the refusals too."
+        )
+    return np.asarray(inside / inside.sum())

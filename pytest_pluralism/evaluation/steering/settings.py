@@ -1,0 +1,189 @@
+"""How a model is steered and scored: settings, their checks, and what closed questions and responses share."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.datasets.steering.file import SteeringSet
+from pytest_pluralism.datasets.steering.templates import Attribute
+
+__all__ = [
+    "ACROSS",
+    "CHECKS",
+    "MANY_ATTRIBUTES",
+    "PLACEBO",
+    "SCORES",
+    "STEERED",
+    "UNSTEERED",
+    "SteeringSettings",
+    "check_most_units",
+    "check_steering",
+    "lost_groups",
+    "other_attribute",
+    "regret_intervals",
+    "steered_role",
+]
+
+#: How an answer is scored against that of an attribute, by name.
+SCORES = ("js", "wasserstein", "mode", "probability")
+
+#: What several contexts are put together by.
+ACROSS = ("mean", "best_per_question", "best_per_group")
+
+#: What is asked beside the attribute, for comparison.
+CHECKS = ("unsteered", "family", "placebo", "unrelated")
+
+#: The sides that are no attribute.
+UNSTEERED = "unsteered"
+PLACEBO = "placebo"
+
+#: What the name of a model begins with that is steered to an attribute by its weights.
+STEERED = "steered:"
+
+#: With more attributes than this, the checks are not asked by themselves, and the report lists the worst ones only.
+MANY_ATTRIBUTES = 24
+
+
+def check_steering(contexts: Any, over: Any, checks: Any, /, *, known_checks: Sequence[str]) -> None:
+    """Refuse contexts, a comparison or checks that are none.
+
+    Raises
+    ------
+    InvalidParameterError
+        If one of them is wrong.
+    """
+    function = "steering_faithfulness"
+    if not isinstance(contexts, (list, tuple)) or not contexts or not all(isinstance(name, str) for name in contexts):
+        raise invalid_parameter("context", function, "the name of a context, or several", repr(contexts))
+    if len(set(contexts)) < len(contexts):
+        raise invalid_parameter("context", function, "without repetitions", repr(contexts))
+    if over is not None and not isinstance(over, str):
+        must = f"'{UNSTEERED}', '{PLACEBO}' or the name of an attribute"
+        raise invalid_parameter("over", function, must, repr(over))
+    must = "some of " + ", ".join(map(repr, known_checks))
+    if not isinstance(checks, (list, tuple)):
+        raise invalid_parameter("checks", function, must, repr(checks))
+    for check in checks:
+        if check not in known_checks:
+            raise invalid_parameter("checks", function, must, repr(check))
+
+
+def check_most_units(most: Any, /) -> None:
+    """Refuse what is no number of units.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is neither a whole number from 2 nor ``None``.
+    """
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 2):
+        raise invalid_parameter("most_units", "steering_faithfulness", "a whole number from 2, or None", repr(most))
+
+
+@dataclass(frozen=True)
+class SteeringSettings:
+    """How a model is steered, and what its answers are scored and compared by.
+
+    Attributes
+    ----------
+    contexts : tuple of str
+        The ways of naming the attribute.
+    across : {"mean", "best_per_question", "best_per_group"}
+        The mean of the contexts' scores, or the best context for each question or for the attribute as a whole.
+    score : {"js", "wasserstein", "mode", "probability"}
+        One minus the Jensen-Shannon distance; one minus the Wasserstein distance over the length of the scale; whether
+        the likeliest options agree; the probability of the right answer.
+    over : str or None
+        What the score must exceed: ``"unsteered"``, ``"placebo"`` or another attribute. Units are then differences.
+    checks : tuple of str
+        What is asked beside the attribute, for comparison.
+    most_units : int or None
+        At most so many answers of attributes, drawn with the seed.
+    """
+
+    contexts: tuple[str, ...] = ("instruction",)
+    across: str = "mean"
+    score: str = "js"
+    over: str | None = None
+    checks: tuple[str, ...] = (UNSTEERED, "family", PLACEBO, "unrelated")
+    most_units: int | None = None
+
+    def __post_init__(self) -> None:
+        function = "steering_faithfulness"
+        for name, value, known in (("across", self.across, ACROSS), ("score", self.score, SCORES)):
+            if value not in known:
+                raise invalid_parameter(name, function, "one of " + ", ".join(map(repr, known)), repr(value))
+        check_steering(self.contexts, self.over, self.checks, known_checks=CHECKS)
+        check_most_units(self.most_units)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values."""
+        return {**asdict(self), "contexts": list(self.contexts), "checks": list(self.checks)}
+
+
+def other_attribute(steering: SteeringSet, over: str | None, attribute: str | None, /) -> Attribute | None:
+    """Return the attribute that ``over`` names, if it names one.
+
+    Raises
+    ------
+    DatasetError
+        If it is unknown.
+    InvalidParameterError
+        If it is the attribute itself.
+    """
+    if over in (None, UNSTEERED, PLACEBO):
+        return None
+    if over == attribute:
+        raise InvalidParameterError(
+            f"over={over!r} is the attribute itself, and the difference always 0. Name another attribute, "
+            f"'{UNSTEERED}' or '{PLACEBO}'."
+        )
+    return steering.attribute(str(over))
+
+
+def regret_intervals(each: np.ndarray, own: Sequence[int], clusters: Sequence[str], /) -> list[list[float] | None]:
+    """Return for each group the paired interval of what its best steering has over its own; ``None`` if that is best.
+
+    Parameters
+    ----------
+    each : ndarray, shape (n_groups, n_steerings, n_questions)
+        Scores, higher is better.
+    own : sequence of int, shape (n_groups,)
+        Which steering is the group's own.
+    clusters : sequence of str, shape (n_questions,)
+        What makes questions dependent.
+    """
+    result: list[list[float] | None] = []
+    for scores, place in zip(each, own, strict=True):
+        best = int(scores.mean(axis=1).argmax())
+        interval = None
+        if scores[best].mean() > scores[place].mean() and len(set(clusters)) > 1:
+            found = compare_paired(scores[best], scores[place], clusters=clusters)
+            interval = [found.low, found.high] if math.isfinite(found.low) and math.isfinite(found.high) else None
+        result.append(interval)
+    return result
+
+
+def lost_groups(tables: Iterable[Mapping[str, Any]], /) -> Iterator[str]:
+    """Yield for each category which groups another steering fits better than their own, beyond chance."""
+    for family in tables:
+        lost = [
+            f"{name} (better: {family['attributes'][int(np.argmax(row))]})"
+            for name, row, ends in zip(family["groups"], family["scores"], family["regret_interval"], strict=True)
+            if ends is not None and ends[0] > 0
+        ]
+        if lost:
+            yield f"another steering fits better than their own: {', '.join(lost[:4])}"
+
+
+def steered_role(attribute: Attribute, /) -> str:
+    """Return the name under which a run finds the model that is steered to an attribute."""
+    return f"{STEERED}{json.dumps([attribute.name, attribute.model], ensure_ascii=False)}"

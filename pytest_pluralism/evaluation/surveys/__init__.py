@@ -1,0 +1,1 @@
+"""Distributional pluralism: the answers of a model beside those of populations."""

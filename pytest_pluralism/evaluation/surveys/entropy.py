@@ -1,0 +1,86 @@
+"""How spread out a model's answers are: a sharpened model is sure of one answer where people disagree.
+
+The questions are asked as for the distance to a population, so that a run with both asks them once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.records import Survey
+from pytest_pluralism.evaluation.asking.rounds import Rounds
+from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.surveys.distance import AskSettings, DistributionalEvaluation
+from pytest_pluralism.evaluation.surveys.planner import (
+    ASKING,
+    asked_survey,
+    source_of,
+)
+
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "AnswerEntropyEvaluation", "plan"]
+
+KEYWORDS = ("population", "refusals", *ASKING)
+
+DATASET = "the name or file of a survey"
+EXAMPLE = "gss"
+
+
+@dataclass(frozen=True)
+class AnswerEntropyEvaluation:
+    r"""The Shannon entropy of the answers to each question, in bits: one round of answers.
+
+    .. math:: H(p) = -\sum_i p_i \log_2 p_i
+
+    in [0, log2 of the number of options]; higher is more spread out. The entropy of the population's answers to the
+    same questions stands beside it as ``people``, that of an even answer as ``uniform``.
+    """
+
+    survey: Survey
+    settings: AskSettings
+    population: str
+
+    def rounds(self) -> Rounds:
+        """Ask as the distance does, and score the entropy."""
+        found = yield from DistributionalEvaluation(self.survey, self.settings, self.population).alone()
+        units = tuple(dataclasses.replace(unit, value=unit.details["model_entropy"]) for unit in found.units)
+        return dataclasses.replace(
+            found,
+            metric="answer_entropy",
+            units=units,
+            references={
+                "people": float(np.mean([unit.details["reference_entropy"] for unit in units])),
+                "uniform": float(np.mean([math.log2(len(unit.options)) for unit in units])),
+            },
+            other_populations={},
+        )
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return the gate: one, since the entropy of a model's answers does not depend on a population.
+
+    Raises
+    ------
+    PluralismError
+        The survey or the population is wrong, or a question cannot be asked.
+    """
+    survey, populations, asking, settings = asked_survey(planning)
+    if len(populations) != 1 or populations[0] is None:
+        raise DatasetError(
+            "answer_entropy is about the model alone and takes one population, whose questions are asked: "
+            f"{survey.name} gives {len(populations) if populations != [None] else len(survey.populations)}. "
+            'Name one with population="...", in a survey of several questions.'
+        )
+    if asking is None:
+        return []
+    return [
+        planning.planned(
+            AnswerEntropyEvaluation(survey, asking, populations[0]),
+            source=source_of(survey),
+            settings={**settings, "people": populations[0]},
+        )
+    ]

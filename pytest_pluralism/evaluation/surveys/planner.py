@@ -1,0 +1,118 @@
+"""Plans the gates of the marker ``js_distance``: one a population."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
+from pytest_pluralism.core.records import Survey
+from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.surveys.distance import AskSettings, DistributionalEvaluation, requests
+from pytest_pluralism.evaluation.surveys.published import FIXED
+from pytest_pluralism.evaluation.surveys.whole_answers import whole_answer_requests
+
+__all__ = ["ASKING", "DATASET", "EXAMPLE", "KEYWORDS", "asked_survey", "plan", "source_of"]
+
+#: Keywords that say how the model is asked; each overrides the setting of the same name.
+ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "scoring")
+
+KEYWORDS = ("population", "refusals", *ASKING)
+
+DATASET = "the name or file of a survey"
+EXAMPLE = "gss"
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return one gate a population.
+
+    Raises
+    ------
+    PluralismError
+        The survey or the population is wrong, or a question cannot be asked.
+    """
+    survey, populations, asking, settings = asked_survey(planning)
+    if asking is None:
+        return []
+    return [
+        planning.planned(
+            DistributionalEvaluation(survey, asking, population),
+            source=source_of(survey),
+            settings=settings,
+            population=population,
+        )
+        for population in populations
+    ]
+
+
+def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSettings | None, dict[str, Any]]:
+    """Return the survey of a marker, its populations, how it is asked, and that as JSON with what becomes of refusals.
+
+    How it is asked is ``None`` where that is wrong, which is said among the problems. A question that cannot be asked
+    is found now, not when the model has been loaded.
+    """
+    asking = _asking(planning)
+    refusals = planning.choose("refusals")
+    if refusals not in ("keep", "drop", "separate"):
+        must = "'keep', 'drop' or 'separate'"
+        raise invalid_parameter("refusals", planning.measure.name, must, repr(refusals))
+    survey = planning.load_survey(planning.dataset, refusals)
+    populations = _populations(survey, planning.keywords.get("population"))
+    if asking is None:
+        return survey, populations, None, {}
+    if asking.scoring == "letters":
+        requests(survey, asking)
+    else:
+        whole_answer_requests(survey, (), repetitions=1, template=asking.template, seed=asking.seed)
+    return survey, populations, asking, {**asking.as_json(), "refusals": refusals}
+
+
+def source_of(survey: Survey, /) -> dict[str, Any]:
+    """Return what a report says of where a survey comes from."""
+    return {"name": survey.name, "sha256": survey.sha256, "source": survey.source}
+
+
+def _asking(planning: Planning) -> AskSettings | None:
+    keywords, problems = planning.keywords, planning.problems
+    chosen = {name: planning.choose(name) for name in ASKING}
+    protocols = ("sound", *FIXED)
+    if chosen["protocol"] not in protocols:
+        must = "one of " + ", ".join(repr(name) for name in protocols)
+        problems.append(str(invalid_parameter("protocol", "the marker", must, repr(chosen["protocol"]))))
+        return None
+    fixed = FIXED.get(chosen["protocol"], {})
+    problems += [
+        f"{name}={keywords[name]!r} cannot be chosen under the protocol {chosen['protocol']!r}, which has {value!r}. "
+        "Leave it out, or use protocol='sound'."
+        for name, value in fixed.items()
+        if keywords.get(name, value) != value
+    ]
+    if chosen["scoring"] != "letters" and keywords.get("option_order") == "cyclic":
+        problems.append(
+            f"option_order='cyclic' cannot be chosen with scoring={chosen['scoring']!r}: whole answers are not listed, "
+            "so that they have no order. Leave it out, or use scoring='letters'."
+        )
+        return None
+    try:
+        return AskSettings(**chosen)
+    except PluralismError as error:
+        problems.append(str(error))
+        return None
+
+
+def _populations(survey: Survey, wanted: Any) -> list[str | None]:
+    """Return the populations to compare with: one verdict each; ``None`` makes them the units."""
+    from pytest_pluralism.datasets import resolve_populations
+
+    if wanted is None:
+        if len(survey.questions) == 1 and len(survey.populations) > 1:
+            return [None]
+        wanted = survey.default_population
+        if wanted is None and len(survey.populations) == 1:
+            wanted = survey.populations[0]
+        if wanted is None:
+            raise InvalidParameterError(
+                f"no population. {survey.name} has {len(survey.populations)}: "
+                f"{', '.join(survey.populations[:6])}{', ...' if len(survey.populations) > 6 else ''}. "
+                'Name one, a list of several, or population="all".'
+            )
+    return list(resolve_populations(survey, wanted))

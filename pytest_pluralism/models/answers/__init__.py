@@ -1,0 +1,1 @@
+"""The answer store: what models answered, kept by content."""

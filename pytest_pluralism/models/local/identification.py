@@ -1,0 +1,85 @@
+"""Which model lies in some files: worked out without its weights in memory. Torch is imported when it is needed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_pluralism.models.local.language_model import (
+    _device,
+    described_folder,
+    identity_of,
+    load_parts,
+    quiet_transformers,
+    require_packages,
+)
+from pytest_pluralism.models.prompts import PromptReader
+from pytest_pluralism.models.protocol import ModelIdentity
+from pytest_pluralism.models.specification import ModelSpec
+
+__all__ = ["identify", "prompt_reader"]
+
+
+def identify(
+    named: ModelSpec, /, *, device: str, dtype: str, allow_pickle: bool = False, compiled: bool = False
+) -> ModelIdentity | None:
+    """Return the identity that a model has when it is loaded.
+
+    Its files are hashed; tokenizer and configuration are read; the network is built without any numbers in it.
+
+    Parameters
+    ----------
+    named : ModelSpec
+        Which model.
+    device, dtype, allow_pickle, compiled
+        As for :func:`pytest_pluralism.models.load_model`.
+
+    Returns
+    -------
+    ModelIdentity or None
+        ``None`` where only loading tells: the checkpoint decides about the number format (``dtype="auto"`` beside a
+        CPU), some parts keep a format of their own, or the network cannot be built without its weights.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be found, or is refused.
+    """
+    require_packages("torch", "transformers", "safetensors")
+    place = _device(device)
+    if dtype == "auto" and place != "cpu":
+        return None
+    with quiet_transformers():
+        found = described_folder(named, trust_remote_code=False, allow_pickle=allow_pickle)
+        config, tokenizer, auto = load_parts(found.folder, named, trust_remote_code=False)
+        if getattr(config, "quantization_config", None):
+            return None
+        network = _without_weights(config, auto, "float32" if dtype == "auto" else dtype)
+    return None if network is None else identity_of(named, found.parts, tokenizer, network, place, compiled=compiled)
+
+
+def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False) -> PromptReader:
+    """Return what reads prompts as a model does, without loading the model.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be found, or is refused.
+    """
+    require_packages("torch", "transformers")
+    with quiet_transformers():
+        found = described_folder(named, trust_remote_code=False, allow_pickle=allow_pickle)
+        config, tokenizer, _ = load_parts(found.folder, named, trust_remote_code=False)
+    closes = bool(getattr(config, "is_encoder_decoder", False))
+    return PromptReader(tokenizer, model=named.name, add_bos=found.add_bos, closes_text=closes)
+
+
+def _without_weights(config: Any, auto: Any, dtype: str) -> Any:
+    import torch
+
+    try:
+        with torch.device("meta"):
+            network = auto.from_config(config, dtype=getattr(torch, dtype))
+    except Exception:  # noqa: BLE001 - whatever an architecture may raise: then it is loaded
+        return None
+    own = any(getattr(network, name, None) for name in ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict"))
+    return None if own and dtype != "float32" else network

@@ -1,0 +1,298 @@
+"""What a run does with its baselines: where they lie, what is compared, what is stored, and what nothing uses."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
+
+if TYPE_CHECKING:
+    from pytest_pluralism.baselines.places import BaselineFile
+    from pytest_pluralism.settings.resolving import Settings
+
+__all__ = ["Collected", "NamedBaseline", "RunBaselines", "named_place"]
+
+#: ``NAME=PATH``; a path that begins like this is written ``./a=b``.
+_NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)", flags=re.DOTALL)
+
+#: The place of what the reference model of the same run says; a folder of that name is written ``./reference``.
+REFERENCE = "reference"
+
+#: What a baseline may meet that is only looked at beside the promises: none of it is a reason to lose their verdicts.
+UNREADABLE = (PluralismError, OSError, ValueError, RuntimeError)
+
+#: So many unused entries are named; the rest is counted.
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class NamedBaseline:
+    """One of the baselines of a run: its name (empty where it has none) and where it lies."""
+
+    name: str
+    place: str
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this is the reference model of the run, measured beside the tested one, and no file."""
+        return self.place == REFERENCE
+
+
+@dataclass
+class Collected:
+    """What the tests of a run would store: their keys, and the files they stand in."""
+
+    keys: set[str] = field(default_factory=set)
+    files: set[str] = field(default_factory=set)
+    narrowed: bool = False
+    #: Whether an update of one test found it.
+    matched: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, for the way from a worker to the controller."""
+        return {"keys": sorted(self.keys), "files": sorted(self.files), "narrowed": self.narrowed,
+                "matched": self.matched}  # fmt: skip
+
+    def take_over(self, output: Mapping[str, Any]) -> None:
+        """Take in what a worker collected."""
+        self.keys.update(output["keys"])
+        self.files.update(output["files"])
+        self.narrowed |= output["narrowed"]
+        self.matched |= output["matched"]
+
+
+def named_place(text: str, /) -> NamedBaseline:
+    """Read ``PATH`` or ``NAME=PATH``.
+
+    Examples
+    --------
+    >>> named_place("best=old/best.json")
+    NamedBaseline(name='best', place='old/best.json')
+    >>> named_place("s3://bucket/a=b")
+    NamedBaseline(name='', place='s3://bucket/a=b')
+    """
+    if text == REFERENCE:
+        return NamedBaseline(REFERENCE, REFERENCE)
+    found = _NAMED.fullmatch(text)
+    return NamedBaseline(found[1], found[2]) if found else NamedBaseline("", text)
+
+
+class RunBaselines:
+    """The baselines of one process of a run.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings of the run.
+    root : Path
+        The root of the project, where the default folder lies.
+    start : Path
+        Where the run was started, from which paths are seen.
+    """
+
+    def __init__(self, settings: Settings, *, root: Path, start: Path) -> None:
+        self.settings = settings
+        self.collected = Collected()
+        self._root, self._start = root, start
+        self._found: dict[BaselineFile, dict[str, Any]] = {}
+        is_default = settings.origins.get("baseline") == "default"
+        places = [named_place(text) for text in settings["baseline"]]
+        if is_default:
+            places = [NamedBaseline(one.name, os.path.relpath(root / one.place, start)) for one in places]
+        self.named = places
+        names = {one.name for one in self.named}
+        self._models: dict[str, str] = {}
+        for text in settings["baseline_model"]:
+            name, equals, model = text.partition("=")
+            self._models.update({name: model} if equals and name in names else {self.first.name: text})
+
+    @property
+    def first(self) -> NamedBaseline:
+        """The baseline that updates are written to."""
+        return self.named[0]
+
+    @property
+    def mode(self) -> str | None:
+        """How this run updates: ``"all"``, ``"new"``, ``"better"``, a node id, or ``None``."""
+        mode: str | None = self.settings["update_baseline"]
+        return mode
+
+    def file(self, baseline: NamedBaseline, model_name: str) -> BaselineFile:
+        """Return where the results for a model lie in a baseline."""
+        from pytest_pluralism.baselines.store import baseline_file
+
+        return baseline_file(baseline.place, self._models.get(baseline.name, model_name))
+
+    def entries(self, baseline: NamedBaseline, model_name: str, update: str) -> dict[str, Any]:
+        """Return the entries of a baseline, read once a run.
+
+        Raises
+        ------
+        BaselineError
+            It is missing, damaged or of another model.
+        MissingExtraError
+            A package that reaches it is not installed.
+        """
+        from pytest_pluralism.baselines.store import read_baseline
+
+        file = self.file(baseline, model_name)
+        if file not in self._found:
+            name = self._models.get(baseline.name, model_name)
+            self._found[file] = read_baseline(file, name, update=update)
+        return self._found[file]
+
+    def writes(self, nodeid: str) -> bool:
+        """Return whether this run may store the results of a test."""
+        from pytest_pluralism.baselines import UPDATES
+
+        if self.mode is None or self.mode in UPDATES:
+            return self.mode is not None
+        file, separator, rest = self.mode.partition("::")
+        path = os.path.relpath(self._start / file, self._root).replace(os.sep, "/")
+        if path == ".":
+            return True
+        wanted = path + separator + rest
+        return nodeid == wanted or nodeid.startswith((f"{wanted}[", f"{wanted}::", f"{wanted.rstrip('/')}/"))
+
+    def collect(self, nodeids: Sequence[str]) -> str | None:
+        """See which tests have promises; return what is wrong where an update names none of them."""
+        self.collected.matched |= any(map(self.writes, nodeids))
+        return self.unmatched(nodeids)
+
+    def unmatched(self, nodeids: Sequence[str] = ()) -> str | None:
+        """Return what is wrong with an update that names no test of the run, or ``None``."""
+        from pytest_pluralism.baselines import UPDATES
+        from pytest_pluralism.core.errors import nearest_names
+
+        if self.mode is None or self.mode in UPDATES or self.collected.matched:
+            return None
+        tests = dict.fromkeys(nodeid.partition("[")[0] for nodeid in nodeids)
+        near = nearest_names(self.mode, tests)
+        hint = f" Nearest: {', '.join(map(repr, near))}." if near else ""
+        return (
+            f"--pluralism-update-baseline={self.mode} names no test with a promise in this run, so that nothing would "
+            f"be stored.{hint} Name one of the tests that run, or leave the value out to store all of them."
+        )
+
+    def stores(self, nodeid: str, key: str, model_name: str) -> bool:
+        """Return whether the result of a promise is stored for the first time or anew, instead of being compared.
+
+        Raises
+        ------
+        BaselineError, MissingExtraError
+            What is there cannot be read, and must not be taken for missing.
+        """
+        if not self.writes(nodeid):
+            return False
+        if self.mode not in {"new", "better"}:
+            return True
+        file = self.file(self.first, model_name)
+        if file not in self._found and file.read() is None:
+            return True
+        return key not in self.entries(self.first, model_name, "delete the file first")
+
+    def check_writable(self, model_names: Iterable[str]) -> str | None:
+        """Return why an update could not be written at the end of this run, or ``None``."""
+        if self.mode is None and not self.settings["prune_baseline"]:
+            return None
+        problems = (self.file(self.first, name).problem() for name in model_names)
+        return next((problem for problem in problems if problem), None)
+
+    def store(self, entries: Collection[Mapping[str, Any]]) -> tuple[list[str], bool]:
+        """Store the results that the verdicts of a run carry; return what to say, and whether all went well."""
+        from pytest_pluralism.baselines import UPDATES
+        from pytest_pluralism.baselines.store import merge_entries
+        from pytest_pluralism.core.messages import printable
+
+        by_model: dict[str, dict[str, Any]] = {}
+        seen: dict[tuple[str, str], str] = {}
+        for entry in entries:
+            baseline = entry.get("baseline") or {}
+            contents = {baseline["key"]: baseline["new"]} if "new" in baseline else {}
+            for key, content in (contents | baseline.get("parts", {})).items():
+                place = (entry["model"]["name"], key)
+                if seen.setdefault(place, entry["nodeid"]) != entry["nodeid"]:
+                    why = f"{seen[place]} and {entry['nodeid']} would be stored in one place"
+                    return [f"ERROR no baseline written: {why}. Give the models different names."], False
+                by_model.setdefault(place[0], {})[key] = content
+        # Workers collect by themselves, so that this is known at the end.
+        unmatched = self.unmatched(list(dict.fromkeys(entry["nodeid"] for entry in entries)))
+        if unmatched:
+            return [f"ERROR {unmatched}"], False
+        notes, well = [], True
+        for name, new in by_model.items():
+            file = self.file(self.first, name)
+            mode = self.mode if self.mode in UPDATES else "all"
+            try:
+                stored = merge_entries(file, name, new, mode=str(mode))
+            except (BaselineError, MissingExtraError) as error:
+                well = False
+                notes.append(f"ERROR {error}")
+                continue
+            self._found.pop(file, None)
+            left = f", {len(new) - len(stored)} left as they were" if len(stored) < len(new) else ""
+            notes.append(f"baseline written: {len(stored)} results of {printable(name)} in {file}{left}")
+        return notes, well
+
+    def unused(
+        self, model_names: Iterable[str], exists: Callable[[str], bool]
+    ) -> dict[BaselineFile, tuple[str, list[str]]]:
+        """Return the entries that no test of this run has a use for, by file, with the model's name.
+
+        An entry is known to be unused when all tests of its file were collected, or the file is gone.
+        """
+        from pytest_pluralism.baselines.store import read_baseline
+
+        found: dict[BaselineFile, tuple[str, list[str]]] = {}
+        if self.collected.narrowed or not self.collected.keys:
+            return found
+        for name in model_names:
+            try:
+                file = self.file(self.first, name)
+                name = self._models.get(self.first.name, name)
+                if file.read() is None:
+                    continue
+                keys = read_baseline(file, name, update="")
+            except UNREADABLE:
+                # Whoever compared with it has said so.
+                continue
+            files = {_test_file(key) for key in keys}
+            known = {one for one in files if one in self.collected.files or not exists(one)}
+            odd = [key for key in keys if key not in self.collected.keys and _test_file(key) in known]
+            if odd:
+                found[file] = (name, odd)
+        return found
+
+    def settle_unused(self, model_names: Iterable[str], exists: Callable[[str], bool]) -> tuple[list[str], bool]:
+        """Report what is unused, or remove it where asked for; return what to say, and whether all went well."""
+        from pytest_pluralism.baselines.store import remove_entries
+        from pytest_pluralism.core.messages import printable
+
+        prune = self.settings["prune_baseline"]
+        notes, well = [], True
+        if prune and self.collected.narrowed:
+            notes.append("nothing was pruned from the baseline: only a part of the tests was collected")
+        for file, (name, keys) in self.unused(model_names, exists).items():
+            some = ", ".join(printable(key, most=80) for key in keys[:MOST_NAMED])
+            some += f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+            if not prune:
+                remedy = "Re-run pytest with --pluralism-prune-baseline to remove them."
+                notes.append(f"unused in {file}: {len(keys)} ({some}). {remedy}")
+                continue
+            try:
+                remove_entries(file, name, keys)
+            except (BaselineError, MissingExtraError) as error:
+                well = False
+                notes.append(f"ERROR {error}")
+            else:
+                notes.append(f"removed from {file}: {len(keys)} ({some})")
+        return notes, well
+
+
+def _test_file(key: str) -> str:
+    return key.partition("::")[0]

@@ -1,0 +1,495 @@
+"""From what was measured to verdicts: beside each baseline of the run, and adjusted for how many promises there are."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
+from pytest_pluralism.core.health import health_problems
+from pytest_pluralism.run.baselines import UNREADABLE, NamedBaseline
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
+    from pytest_pluralism.evaluation.measures.planning import PlannedGate
+    from pytest_pluralism.run.session import PluralismSession
+
+__all__ = ["Judge", "Judged", "Measured", "NoiseFloors", "reference_of"]
+
+#: Returns the model of a role.
+ModelOf = Callable[[str], Any]
+
+#: A measured floor is not taken for less: the baseline may come from another machine.
+LEAST_NOISE_FLOOR = 1e-5
+
+#: What is said of a failure that was decided by itself.
+ALONE = (
+    "failures were not adjusted for the number of promises: with -x, or where the tests of a model are spread over "
+    "workers, each promise is judged by itself"
+)
+
+
+@dataclass(frozen=True)
+class NoiseFloors:
+    """How much an unchanged model may seem to move: in the mean over units, and in a single unit."""
+
+    mean: float = 0.0
+    unit: float = 0.0
+
+    def at_least(self, floor: float) -> NoiseFloors:
+        """Return floors that are no lower than another one."""
+        return NoiseFloors(max(self.mean, floor), max(self.unit, floor))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One promise, what was measured for it with the models of which roles, and the hash of what was asked first."""
+
+    plan: PlannedGate
+    scores: Scores
+    estimate: Estimate
+    roles: frozenset[str]
+    provenance: Provenance
+    prompts_sha256: str | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict with all that a report says about it, and the noise floors it was decided with."""
+
+    entry: ReportEntry
+    floors: NoiseFloors
+
+
+@dataclass
+class _Beside:
+    """A measurement beside one baseline: what the report says of it, and the change, or why there is none."""
+
+    named: NamedBaseline
+    about: dict[str, Any]
+    change: Estimate | None = None
+    floor: float = 0.0
+    #: How much each group of jurors gained, where there are some.
+    groups: dict[str, float] = field(default_factory=dict)
+    problem: str = ""
+    is_stored: bool = False
+
+
+class Judge:
+    """Decides the promises of one process of a run.
+
+    Parameters
+    ----------
+    session : PluralismSession
+        The run: its settings, its baselines, and what measures.
+    """
+
+    def __init__(self, session: PluralismSession) -> None:
+        self._session = session
+        self._known: dict[tuple[str, str], tuple[Measured, list[Judged]]] = {}
+
+    def verdicts(self, plan: PlannedGate, model_of: ModelOf, nodeid: str, test: str) -> list[ReportEntry]:
+        """Return the verdicts of a promise: one, or one for each baseline.
+
+        They are those that :meth:`judge_all` adjusted, unless this test has other models than it had then.
+        """
+        from pytest_pluralism.core.records import Outcome
+
+        known = self._known.get((nodeid, plan.key))
+        if known is not None:
+            measured, judged = known
+            if self._session.provenance(plan, model_of, measured.roles) == measured.provenance:
+                return [one.entry for one in judged]
+        found = [one.entry for one in self._examined(self._measure(plan, model_of), model_of, nodeid, test)]
+        if self.adjusts and any(entry.verdict.outcome is Outcome.FAILED for entry in found):
+            self._session.notes.append(ALONE)
+        return found
+
+    @property
+    def adjusts(self) -> bool:
+        """Whether failures are adjusted for the number of promises."""
+        return bool(self._session.settings["multiplicity"] != "none")
+
+    def judge_all(self, promises: Iterable[tuple[PlannedGate, str, str]], model_of: ModelOf) -> None:
+        """Judge promises about one model together, and adjust them for their number.
+
+        Parameters
+        ----------
+        promises : iterable of (PlannedGate, str, str)
+            The promises, each with the node id of its test and that node id without the model; everything that they
+            ask is known.
+        model_of : callable
+            Returns the model of a role.
+        """
+        from pytest_pluralism.core.verdict import adjust_verdicts
+
+        found: list[tuple[tuple[str, str], Measured, list[Judged]]] = []
+        for plan, nodeid, test in promises:
+            try:
+                measured = self._measure(plan, model_of)
+                found.append(((nodeid, plan.key), measured, self._examined(measured, model_of, nodeid, test)))
+            except Exception:  # noqa: BLE001, S112 - whatever a model or a hook raises: its own test meets it and tells.
+                continue
+        together = [one for _, _, judged in found for one in judged]
+        adjusted = adjust_verdicts(
+            [one.entry.verdict for one in together],
+            method=self._session.settings["multiplicity"],
+            noise_floors=[one.floors.mean for one in together],
+            unit_noise_floors=[one.floors.unit for one in together],
+        )
+        left = iter(adjusted)
+        for place, measured, judged in found:
+            self._known[place] = (
+                measured,
+                [replace(one, entry=replace(one.entry, verdict=next(left))) for one in judged],
+            )
+
+    # ------------------------------------------------------------------------------------------------- one promise
+
+    def _measure(self, plan: PlannedGate, model_of: ModelOf) -> Measured:
+        from pytest_pluralism.baselines.comparison import prompts_hash
+
+        scores, estimate, roles = self._session.measure(plan, model_of)
+        first = next(plan.evaluation.rounds(), None)
+        asked = None if first is None else prompts_hash(first.requests)
+        provenance = self._session.provenance(plan, model_of, roles)
+        return Measured(plan, scores, estimate, roles, provenance, asked)
+
+    def _examined(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
+        """Judge a promise, and look at its health."""
+        from pytest_pluralism.core.records import Outcome
+
+        judged = self._judge(measured, model_of, nodeid, test)
+        plan, settings = measured.plan, self._session.settings
+        gate = _gate_of(plan)
+        chosen = plan.settings.get("seed", settings["seed"]) != settings["seed"]
+        # A comparison with another seed is refused.
+        keeps = self._session.baselines.writes(nodeid)
+        found = health_problems(
+            gate,
+            measured.scores,
+            measured.estimate,
+            baseline_entry=self._entry_beside(measured, f"{test} {plan.key}"),
+            noise_floors=(max(one.floors.mean for one in judged), max(one.floors.unit for one in judged)),
+            is_old=any("from_version" in (one.entry.baseline or {}) for one in judged),
+            seed_origin=settings.origins["seed"] if keeps and not chosen else "",
+            suppressed=settings["suppress_health_check"],
+        )
+        texts = [f"health {name}: {text} (to accept: --pluralism-suppress-health-check={name})" for name, text in found]
+        # Once a run is enough for what is the same for every promise.
+        own = tuple(text for (name, _), text in zip(found, texts, strict=True) if name != "seed_unset")
+        self._session.notes += [text for text in texts if text not in own]
+        result = []
+        for one in judged:
+            entry, verdict = one.entry, one.entry.verdict
+            if own and entry.scores is not None:
+                entry = replace(entry, scores=replace(entry.scores, warnings=(*entry.scores.warnings, *own)))
+            if texts and settings["health"] == "fail" and verdict.passed:
+                entry = replace(entry, verdict=replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(texts)))
+            result.append(replace(one, entry=entry))
+        return result
+
+    def _entry_beside(self, measured: Measured, key: str) -> Mapping[str, Any] | None:
+        """Return what the first baseline holds for a promise that is not compared with it."""
+        baselines = self._session.baselines
+        if _gate_of(measured.plan).needs_baseline:
+            # A comparison is refused where the units are others.
+            return None
+        with contextlib.suppress(*UNREADABLE):
+            name = str(measured.provenance.model["name"])
+            found: Mapping[str, Any] | None = baselines.entries(baselines.first, name, "").get(key)
+            return found
+        return None
+
+    def _judge(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
+        from pytest_pluralism.core.records import ReportEntry
+
+        plan, baselines = measured.plan, self._session.baselines
+        gate = _gate_of(plan)
+        key = f"{test} {plan.key}"
+        if plan.parts:
+            return self._judge_parts(measured, model_of, nodeid, test)
+        compared = [
+            self._beside(measured, named, key, nodeid, model_of)
+            for named in (baselines.named if gate.needs_baseline else baselines.named[:1])
+        ]
+        floors, writes = NoiseFloors(), baselines.writes(nodeid)
+        provenance = measured.provenance
+        if gate.needs_baseline and (writes or any(one.change is not None for one in compared)):
+            floors, provenance = self._noise_floors(plan, model_of("language_model"), provenance)
+        if writes:
+            compared[0].about["new"] = self._new_entry(measured, floors)
+        result = []
+        for place, beside in enumerate(compared):
+            own = floors.at_least(beside.floor)
+            # The absolute part of a promise is judged once.
+            part = gate if place == 0 else replace(gate, at_least=None, at_most=None)
+            entry = ReportEntry(
+                nodeid=nodeid,
+                test=test,
+                key=plan.key if place == 0 else f"{plan.key} against {beside.named.name}",
+                measure=plan.measure,
+                dataset=plan.dataset,
+                population=plan.population,
+                verdict=_decided(measured, part, beside, own),
+                scores=measured.scores,
+                provenance=provenance,
+                baseline=beside.about,
+                options=self._session.repeat_options(),
+                path=self._session.typed(nodeid),
+            )
+            result.append(Judged(entry, own))
+        return result
+
+    def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str, model_of: ModelOf) -> _Beside:
+        """Put a measurement beside one baseline."""
+        from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside, moved_surroundings
+        from pytest_pluralism.baselines.store import nearest_keys
+        from pytest_pluralism.core.finite import is_number
+
+        baselines, provenance = self._session.baselines, measured.provenance
+        result = _Beside(named, {"key": key, **({"name": named.name} if named.name else {})})
+        if not _gate_of(measured.plan).needs_baseline:
+            return result
+        name, update = str(provenance.model["name"]), self._update_command(nodeid)
+        try:
+            if named == baselines.first and baselines.stores(nodeid, key, name):
+                result.is_stored = True
+                return result
+            if named.is_reference:
+                entry, where = self._of_reference(measured, model_of), ""
+                result.about["model"] = entry["model"]["name"]
+            else:
+                file = baselines.file(named, name)
+                entries = baselines.entries(named, name, update)
+                entry = entries.get(key)
+                where = f"{file} has no entry {key!r}{nearest_keys(key, list(entries))}"
+                result.about["file"] = str(file)
+            if entry is not None:
+                result.about["estimate"] = entry["estimate"]
+                if "from_version" in entry:
+                    result.about["from_version"] = entry["from_version"]
+                result.about["model_sha256"] = entry["model"].get("sha256")
+            result.change = compare_with_baseline(
+                measured.scores,
+                provenance,
+                entry,
+                confidence_level=measured.plan.confidence_level,
+                where=where,
+                update=update,
+                prompts_sha256=measured.prompts_sha256,
+            )
+        except (BaselineError, MissingExtraError) as error:
+            result.problem = str(error)
+            return result
+        stored: Mapping[str, Any] = entry or {}
+        now = {"model": provenance.model, "versions": provenance.versions}
+        result.floor, _ = floors_beside(now, stored)
+        then = stored.get("groups")
+        if isinstance(then, dict):
+            groups = measured.scores.details.get("by_group", {})
+            result.groups = {
+                name: groups[name] - value for name, value in then.items() if name in groups and is_number(value)
+            }
+            result.about["change_by_group"] = result.groups
+        moved = moved_surroundings(now, stored)
+        if moved:
+            result.about["differs"] = moved
+        return result
+
+    def _of_reference(self, measured: Measured, model_of: ModelOf) -> dict[str, Any]:
+        """Measure the same of the reference model, in the form of a stored entry."""
+        from pytest_pluralism.baselines.comparison import entry_of
+
+        plan, found = measured.plan, reference_of(model_of)
+        scores, estimate, roles = self._session.measure(plan, found)
+        provenance = self._session.provenance(plan, found, roles)
+        entry = entry_of(scores, estimate, provenance, plan.population, prompts_sha256=measured.prompts_sha256)
+        # Another number format is part of being another model.
+        entry["model"] = {**entry["model"], "dtype": measured.provenance.model.get("dtype")}
+        return entry
+
+    def _judge_parts(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
+        """Judge a promise about several measurements, each of which a baseline holds by itself."""
+        from pytest_pluralism.core.records import ReportEntry
+
+        plan, baselines = measured.plan, self._session.baselines
+        parts = {name: self._measure(part, model_of) for name, part in plan.parts.items()}
+        keys = {name: f"{test} {key}" for name, key in plan.part_keys.items()}
+        result = []
+        # Whoever promises an improvement has named the model that it is an improvement over.
+        stored = [named for named in baselines.named if not named.is_reference] or baselines.named
+        for place, named in enumerate(stored):
+            about: dict[str, Any] = {"key": f"{test} {plan.key}", **({"name": named.name} if named.name else {})}
+            if place == 0 and baselines.writes(nodeid):
+                about["parts"] = {keys[name]: self._new_entry(part, NoiseFloors()) for name, part in parts.items()}
+            scores, verdict = self._beside_parts(measured, named, parts, keys, about, nodeid)
+            entry = ReportEntry(
+                nodeid=nodeid,
+                test=test,
+                key=plan.key if place == 0 else f"{plan.key} against {named.name}",
+                measure=plan.measure,
+                dataset=plan.dataset,
+                population=plan.population,
+                verdict=verdict,
+                scores=scores,
+                provenance=measured.provenance,
+                baseline=about,
+                options=self._session.repeat_options(),
+                path=self._session.typed(nodeid),
+            )
+            result.append(Judged(entry, NoiseFloors()))
+        return result
+
+    def _beside_parts(
+        self,
+        measured: Measured,
+        named: NamedBaseline,
+        parts: Mapping[str, Measured],
+        keys: Mapping[str, str],
+        about: dict[str, Any],
+        nodeid: str,
+    ) -> tuple[Scores, Verdict]:
+        """Put several measurements beside those of one baseline, and decide what was promised of them together."""
+        from pytest_pluralism.baselines.comparison import compare_with_baseline
+        from pytest_pluralism.baselines.store import nearest_keys
+        from pytest_pluralism.core.estimation.crossed import estimate_scores
+        from pytest_pluralism.core.records import Outcome, Verdict
+        from pytest_pluralism.core.verdict import decide
+
+        plan, baselines, gate = measured.plan, self._session.baselines, _gate_of(measured.plan)
+        model_name, update = str(measured.provenance.model["name"]), self._update_command(nodeid)
+        stored: dict[str, Mapping[str, Any]] = {}
+        try:
+            if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
+                reason = "stored as the baseline"
+                return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=reason)
+            if named.is_reference:
+                raise BaselineError(
+                    "against='baseline' compares with stored results, and --pluralism-baseline=reference is a model. "
+                    "Leave against= out to compare with the reference model, or name a folder."
+                )
+            file = baselines.file(named, model_name)
+            entries = baselines.entries(named, model_name, update)
+            about["file"] = str(file)
+            for name, part in parts.items():
+                entry = entries.get(keys[name])
+                compare_with_baseline(
+                    part.scores,
+                    part.provenance,
+                    entry,
+                    confidence_level=None,
+                    where=f"{file} has no entry {keys[name]!r}{nearest_keys(keys[name], list(entries))}",
+                    update=update,
+                    prompts_sha256=part.prompts_sha256,
+                )
+                if "from_version" in (entry or {}):
+                    about["from_version"] = 1
+                stored[name] = entry or {}
+        except (BaselineError, MissingExtraError) as error:
+            return measured.scores, Verdict(Outcome.ERROR, gate, measured.estimate, reason=str(error))
+        evaluation: Any = plan.evaluation
+        scores = evaluation.beside({name: part.scores for name, part in parts.items()}, stored)
+        estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
+        return scores, decide(gate, estimate, witness=scores.witness)
+
+    def _new_entry(self, measured: Measured, floors: NoiseFloors) -> dict[str, Any]:
+        from pytest_pluralism.baselines.comparison import entry_of
+
+        plan, settings = measured.plan, self._session.settings
+        origins = {
+            name: settings.origins[name] if settings.values.get(name) == value else "marker"
+            for name, value in plan.settings.items()
+            if name in settings.origins
+        }
+        return entry_of(
+            measured.scores,
+            measured.estimate,
+            measured.provenance,
+            plan.population,
+            direction=plan.measure.direction,
+            gate=plan.gate,
+            prompts_sha256=measured.prompts_sha256,
+            noise_floor=floors.mean or None,
+            origins={name: origin for name, origin in origins.items() if origin != "default"},
+        )
+
+    def _noise_floors(self, plan: PlannedGate, model: Any, provenance: Provenance) -> tuple[NoiseFloors, Provenance]:
+        """Return how much an unchanged model may seem to move, and the provenance with what was measured of it."""
+        from pytest_pluralism.baselines.comparison import usual_noise_floor
+        from pytest_pluralism.models.noise import noise_floor
+
+        session = self._session
+        usual = NoiseFloors().at_least(usual_noise_floor(provenance.model))
+        first = next(plan.evaluation.rounds(), None)
+        # What it measures are distributions over the labels of closed questions.
+        if first is None or first.work != "answers":
+            return usual, provenance
+        try:
+            with session.progress(f"measuring the numeric noise of {model.identity.name}"):
+                found = noise_floor(model, first.requests)
+        except PluralismError as error:
+            session.notes.append(f"the numeric noise floor of {model.identity.name} could not be measured: {error}")
+            return usual, provenance
+        if found is None:
+            return usual, provenance
+        floors = NoiseFloors(max(LEAST_NOISE_FLOOR, found.typical), max(LEAST_NOISE_FLOOR, found.distribution))
+        content = {"value": floors.mean, **found.as_json()}
+        return floors, replace(provenance, model={**provenance.model, "noise_floor": content})
+
+    def _update_command(self, nodeid: str) -> str:
+        options = self._session.repeat_options()
+        words = ["pytest", *([options] if options else []), "--pluralism-update-baseline"]
+        return " ".join([*words, shlex.quote(self._session.typed(nodeid))])
+
+
+def reference_of(model_of: ModelOf, /) -> ModelOf:
+    """Return the models of a run with the reference model in the place of the tested one."""
+    return lambda role: model_of("reference_language_model" if role == "language_model" else role)
+
+
+def _gate_of(plan: PlannedGate) -> Gate:
+    assert plan.gate is not None  # noqa: S101 - the types say less than the callers know
+    return plan.gate
+
+
+def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloors) -> Verdict:
+    from pytest_pluralism.core.records import Gate, Outcome, Verdict
+    from pytest_pluralism.core.verdict import decide
+
+    estimate = measured.estimate
+    if beside.problem:
+        return Verdict(Outcome.ERROR, gate, estimate, reason=beside.problem)
+    if beside.is_stored:
+        # What is being stored cannot be compared with itself: only the absolute part of the promise is judged.
+        if gate.at_least is None and gate.at_most is None:
+            return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline")
+        gate = Gate(at_least=gate.at_least, at_most=gate.at_most, confidence_level=gate.confidence_level)
+    verdict = decide(gate, estimate, change=beside.change, noise_floor=floors.mean, unit_noise_floor=floors.unit)
+    return replace(verdict, witness=_witness(measured, verdict, floors, beside.groups))
+
+
+def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: Mapping[str, float]) -> Witness | None:
+    """Return the unit that did worst, or for a change the unit, or the group of jurors, that got most worse."""
+    from pytest_pluralism.core.records import Witness
+
+    scores, change, gate = measured.scores, verdict.change, verdict.gate
+    pick: Callable[..., Any] = max if measured.plan.measure.direction == "lower" else min
+    texts = {unit.unit_id: unit.text for unit in scores.units}
+    if change is not None and change.values:
+        pairs: Sequence[tuple[str, float]] = list(zip(change.unit_ids, change.values, strict=True))
+        unit_id, value = pick(pairs, key=lambda pair: pair[1])
+        guards = [bound for bound in (gate.max_unit_increase, gate.max_unit_decrease) if bound is not None]
+        broken = any(abs(value) > max(bound, floors.unit) for bound in guards)
+        if broken or (gate.at_most is None and gate.at_least is None and scores.witness is None):
+            return Witness(unit_id, value, texts.get(unit_id, ""))
+        if groups and gate.at_least is None and gate.at_most is None:
+            name, fall = pick(groups.items(), key=lambda pair: pair[1])
+            return Witness(f"group {name}", fall, "the group that falls most")
+    if scores.witness is not None:
+        return scores.witness
+    worst = pick(scores.units, key=lambda unit: unit.value)
+    return Witness(worst.unit_id, worst.value, texts.get(worst.unit_id, ""))

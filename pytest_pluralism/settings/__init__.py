@@ -1,0 +1,1 @@
+"""Settings: the table of all of them, and where the value of each comes from."""

@@ -1,0 +1,286 @@
+"""Settings resolved once a run: command line > environment > profile > ini file > default; each with its origin."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.files import check_writable
+from pytest_pluralism.report.forms import missing_extra
+from pytest_pluralism.run.baselines import REFERENCE, NamedBaseline, named_place
+from pytest_pluralism.settings.table import SETTINGS, Setting, Settings
+
+__all__ = ["SETTINGS", "Setting", "Settings", "add_options", "refuse_misspelt", "resolve", "tell_apart"]
+
+#: Options whose value may be left out, and what they mean then. What follows them is a test, never a value.
+ALONE = {"--pluralism-update-baseline": "all", "--pluralism-aa": "10"}
+
+#: What the profiles set that every project has; ``pluralism_profiles`` in the ini file changes them and adds others.
+PROFILES: Mapping[str, Mapping[str, str]] = {
+    "pr": {"inconclusive": "warn", "health": "warn"},
+    "release": {"inconclusive": "fail", "health": "fail"},
+}
+
+PROFILES_INI = "pluralism_profiles"
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every setting on the command line and in the ini file."""
+    group = parser.getgroup("pluralism", "pluralism regression tests of language models")
+    for setting in SETTINGS:
+        help_text = f"{setting.help} (ini: {setting.ini}, environment: {setting.environment})".replace("%", "%%")
+        if setting.flag:
+            group.addoption(setting.option, dest=setting.ini, action="store_true", default=None, help=help_text)
+        elif setting.option in ALONE:
+            # What follows it is told apart in tell_apart.
+            alone = ALONE[setting.option]
+            group.addoption(
+                setting.option, dest=setting.ini, nargs="?", const=alone, metavar=setting.metavar, help=help_text
+            )
+        else:
+            group.addoption(
+                setting.option,
+                dest=setting.ini,
+                action="append" if setting.many else "store",
+                default=None,
+                metavar=setting.metavar or setting.name.upper(),
+                help=help_text,
+            )
+        parser.addini(setting.ini, setting.help, type="linelist" if setting.many else "string", default=None)
+    parser.addini(PROFILES_INI, "profiles: lines of NAME: SETTING=VALUE SETTING=VALUE", type="linelist", default=None)
+
+
+def tell_apart(arguments: list[str]) -> None:
+    """Keep the words after an option whose value may be left out what they are: tests to run, and no value of it."""
+    for place, word in enumerate(arguments):
+        if word == "--":
+            break
+        if word in ALONE:
+            arguments[place] = f"{word}={ALONE[word]}"
+
+
+def resolve(config: pytest.Config) -> Settings:
+    """Resolve every setting of a run.
+
+    Raises
+    ------
+    pytest.UsageError
+        A value that its setting must not have, or a report that cannot be written.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    profile = _profile(config)
+    for setting in SETTINGS:
+        try:
+            raw, origin, name = _raw(config, setting, profile)
+        except ValueError as error:
+            text = os.environ.get(setting.environment)
+            raise pytest.UsageError(
+                f"{setting.environment} cannot be split into words as in a shell: {error}. Got {text!r}. "
+                "Close the quotation, or write a backslash before the quote."
+            ) from None
+        origins[setting.name] = origin
+        if origin == "default":
+            values[setting.name] = setting.default
+            continue
+        try:
+            if setting.many:
+                values[setting.name] = tuple(dict.fromkeys(setting.read(part) for part in raw))
+            else:
+                values[setting.name] = raw if isinstance(raw, bool) else setting.read(raw)
+        except ValueError as error:
+            raise pytest.UsageError(f"{name} {error} Got {raw!r}.") from None
+    _check(values)
+    _check_update(values["update_baseline"], config.invocation_params.dir)
+    if not config.getoption("collectonly") and not values["plan"]:
+        _check_reports(values["report"])
+    return Settings(values, origins)
+
+
+def _profile(config: pytest.Config) -> Mapping[str, str]:
+    """Return what the chosen profile sets, as texts by setting."""
+    setting = next(one for one in SETTINGS if one.name == "profile")
+    chosen = _raw(config, setting, {})[0]
+    profiles = {name: dict(content) for name, content in PROFILES.items()}
+    by_name = {one.name: one for one in SETTINGS if one.name not in {"profile", "model"}}
+    for line in config.getini(PROFILES_INI) or ():
+        name, _, rest = line.partition(":")
+        name = name.strip()
+        try:
+            words = dict(word.split("=", 1) for word in shlex.split(rest))
+        except ValueError:
+            raise pytest.UsageError(
+                f"{PROFILES_INI} must have lines such as 'release: inconclusive=fail seed=1'. Got {line!r}."
+            ) from None
+        for word in words:
+            if word not in by_name:
+                near = nearest_names(word, by_name, most=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                raise pytest.UsageError(
+                    f"{PROFILES_INI}: the profile {name!r} sets {word!r}, which is no setting.{hint}"
+                )
+        profiles.setdefault(name, {}).update(words)
+    if chosen is not None and chosen not in profiles:
+        near = nearest_names(chosen, profiles, most=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise pytest.UsageError(f"--pluralism-profile must be one of {', '.join(profiles)}.{hint} Got {chosen!r}.")
+    return profiles[chosen] if chosen is not None else {}
+
+
+def _raw(config: pytest.Config, setting: Setting, profile: Mapping[str, str]) -> tuple[Any, str, str]:
+    given = config.getoption(setting.ini)
+    if given is not None:
+        return given, "command line", setting.option
+    text = os.environ.get(setting.environment)
+    if text:
+        # Quotes hold a path with spaces together, as in a shell.
+        return (shlex.split(text) if setting.many else text), "environment", setting.environment
+    if setting.name in profile:
+        # It is chosen for a run, the ini file holds for all of them.
+        text = profile[setting.name]
+        return (text.split(",") if setting.many else text), "profile", f"{setting.name} of the profile"
+    ini = config.getini(setting.ini)
+    if ini and setting.is_path and config.inipath is not None:
+        folder = config.inipath.parent
+        named = setting.name == "baseline"
+        ini = [_beside(folder, one, named=named) for one in ini] if setting.many else _beside(folder, ini)
+    if ini:
+        return ini, "ini", setting.ini
+    return None, "default", setting.option
+
+
+def _beside(folder: Path, text: str, *, named: bool = False) -> str:
+    """Return a path of the ini file as seen from its folder; names of models and ``off`` are no paths."""
+    text = text.strip()
+    if named and (found := named_place(text)).is_reference:
+        return text
+    if named and found.name:
+        return f"{found.name}={_beside(folder, found.place)}"
+    # A scheme has two letters at least, so that C:\\models is a path.
+    if not text or text in {"off", "."} or re.match(r"[A-Za-z][A-Za-z0-9_]+:", text):
+        return text
+    path = Path(text).expanduser()
+    return text if path.is_absolute() else os.path.relpath(folder / path)
+
+
+def refuse_misspelt(config: pytest.Config, settings: Settings, /, *, known_kinds: bool) -> None:
+    """Stop the run where a name can be no model of ours, and no hook of the project can know it either."""
+    chosen = [name for name in ("model", "reference_model", "entailment_model") if settings[name]]
+    if not chosen:
+        return
+    from pytest_pluralism.core.errors import ModelError
+    from pytest_pluralism.models import specification
+
+    for name in chosen:
+        entails = name == "entailment_model"
+        parse = specification.parse_entailment_spec if entails else specification.parse_model_spec
+        hook = (
+            config.hook.pytest_pluralism_load_entailment_model if entails else config.hook.pytest_pluralism_load_model
+        )
+        value = settings[name]
+        for spec in value if isinstance(value, tuple) else (value,):
+            if len(hook.get_hookimpls()) > 1 or (known_kinds and spec.partition(":")[0] not in specification.KINDS):
+                continue
+            try:
+                parse(spec)
+            except ModelError as error:
+                raise pytest.UsageError(f"--pluralism-{name.replace('_', '-')}: {error}") from None
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    for name, low in (("repetitions", 1), ("examples", 0), ("seed", 0)):
+        if values[name] < low:
+            raise pytest.UsageError(f"--pluralism-{name} must be at least {low}. Got {values[name]}.")
+    names = [named_place(text).name for text in values["baseline"]]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise pytest.UsageError(
+            "--pluralism-baseline is there several times, so that each needs a name of its own, such as "
+            f"--pluralism-baseline last={values['baseline'][0]}. Got {', '.join(values['baseline'])}."
+        )
+    places = [named_place(text) for text in values["baseline"]]
+    for text, place in zip(values["baseline"], places, strict=True):
+        _check_baseline(text, place, values)
+    if any(place.is_reference for place in places) and not values["reference_model"]:
+        raise pytest.UsageError(
+            f"--pluralism-baseline={REFERENCE} compares with the reference model, and there is none. Name it with "
+            f"--pluralism-reference-model SPEC (a folder of that name is written ./{REFERENCE})."
+        )
+    if places[0].is_reference and (values["update_baseline"] or values["prune_baseline"]):
+        raise pytest.UsageError(
+            f"--pluralism-baseline={REFERENCE} is the first baseline, and nothing can be stored in a model. Name a "
+            "folder first, such as --pluralism-baseline last=pluralism-baselines."
+        )
+
+
+def _check_baseline(text: str, place: NamedBaseline, values: Mapping[str, Any]) -> None:
+    """Refuse a place that can hold no baseline."""
+    from pytest_pluralism.baselines.places import is_remote
+
+    if not text.strip() or (not place.name and text.endswith("=")):
+        raise pytest.UsageError(f"--pluralism-baseline must be a .json file, a folder or a URL. Got {text!r}.")
+    if place.is_reference or is_remote(place.place):
+        return
+    if place.name == REFERENCE:
+        raise pytest.UsageError(
+            f"--pluralism-baseline={text} names a place {REFERENCE!r}, which is what the reference model of the run is "
+            f"called. Write --pluralism-baseline={REFERENCE} for that model, or choose another name for {place.place}."
+        )
+    path = Path(place.place)
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise pytest.UsageError(f"--pluralism-baseline cannot be used: {why}. Got {text[:200]!r}.") from None
+    if path.suffix != ".json" and path.is_file():
+        raise pytest.UsageError(
+            f"--pluralism-baseline={text}: {place.place} is a file that does not end with .json. Name a .json file, or "
+            "a folder with one file a model."
+        )
+    is_mistyped = values["reference_model"] and not values["update_baseline"] and not path.exists()
+    if is_mistyped and not place.name and nearest_names(text, [REFERENCE], most=1):
+        raise pytest.UsageError(
+            f"--pluralism-baseline={text}: there is no such file or folder. Did you mean {REFERENCE}, the reference "
+            "model of this run?"
+        )
+
+
+def _check_update(value: str | None, start: Path) -> None:
+    """Refuse an update of what is neither a way to update nor a test: it would store nothing, and say nothing."""
+    from pytest_pluralism.baselines import UPDATES
+
+    if value is None or value in UPDATES:
+        return
+    path = start / value.partition("::")[0]
+    try:
+        if path.exists():
+            return
+        beside = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
+    except (OSError, ValueError):
+        # Too long for a name, or with a character that none has.
+        beside = []
+    near = nearest_names(value if path.parent == start else path.name, [*UPDATES, *beside])
+    hint = f" Nearest: {', '.join(map(repr, near))}." if near else ""
+    raise pytest.UsageError(
+        f"--pluralism-update-baseline must be {', '.join(UPDATES)} or a test (tests/test_x.py::test_y).{hint} Got "
+        f"{value!r}, and there is no such file or folder."
+    )
+
+
+def _check_reports(paths: tuple[Path, ...]) -> None:
+    for path in paths:
+        why = check_writable(path)
+        if why:
+            raise pytest.UsageError(f"--pluralism-report cannot be written: {why}.")
+        missing = missing_extra(path)
+        if missing:
+            raise pytest.UsageError(f"--pluralism-report={path}: {missing}")

@@ -1,0 +1,167 @@
+"""How many jurors carry a welfare, and what is said where they are few."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from pytest_pluralism.core.estimation import estimate_crossed
+from pytest_pluralism.core.metrics import two_level_welfare, welfare
+from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
+from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, carriers, doubts
+from pytest_pluralism.datasets.panels.loading import load_panel
+from pytest_pluralism.evaluation.jury.evaluations import AgainstReference, ChoiceEvaluation
+from pytest_pluralism.evaluation.jury.scores import measured_policy, policy_scores
+from pytest_pluralism.evaluation.jury.settings import JurySettings
+
+
+def table_of(matrix: np.ndarray, *, weights: np.ndarray | None = None, groups: np.ndarray | None = None) -> JuryTable:
+    matrix.setflags(write=False)
+    response, juror = np.nonzero(~np.isnan(matrix.T))
+    n_jurors, n = matrix.shape
+    voices = np.ones(n_jurors) if weights is None else weights
+    names = () if groups is None else ("a", "b")
+    return JuryTable(juror, response, matrix.T[response, juror], np.arange(n), np.ones(n), voices, groups, names, n)
+
+
+def kish(part: np.ndarray) -> float:
+    return float(part.sum() ** 2 / np.sum(part**2))
+
+
+def slopes(value: object, matrix: np.ndarray) -> np.ndarray:
+    """The derivative of the welfare of each response in each utility, by differences."""
+    result = np.empty(matrix.shape)
+    for place in np.ndindex(matrix.shape):
+        step = np.zeros(matrix.shape)
+        step[place] = 1e-6
+        change = np.subtract(value(matrix + step), value(matrix - step))  # type: ignore[operator]
+        result[place] = change[place[1]] / 2e-6
+    return result / result.sum(axis=0)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 2.0, 5.0, 10.0])
+def test_the_number_is_that_of_the_slopes(alpha: float) -> None:
+    matrix = np.random.default_rng(0).uniform(0.2, 1.0, (9, 4))
+    weights = np.linspace(0.5, 2.0, 9)
+    part = slopes(lambda values: welfare(values.T, alpha=alpha, weights=weights), matrix)
+    wanted = kish(part.mean(axis=1))
+    if alpha > 1.0:
+        wanted = min(wanted, float(np.mean([kish(column) for column in part.T])))
+    assert carriers(table_of(matrix, weights=weights), WelfareRule(alpha=alpha)) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("between", [0.0, 2.0])
+def test_between_groups_the_number_is_that_of_the_slopes_too(between: float) -> None:
+    matrix = np.random.default_rng(1).uniform(0.2, 1.0, (8, 4))
+    groups = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    names = groups.tolist()
+    part = slopes(lambda values: two_level_welfare(values.T, names, within_alpha=1.0, between_alpha=between), matrix)
+    rule = WelfareRule(alpha=1.0, between_alpha=between)
+    assert carriers(table_of(matrix, groups=groups), rule) == pytest.approx(kish(part.mean(axis=1)), rel=1e-5)
+
+
+def test_a_group_that_decides_alone_carries_the_welfare_alone() -> None:
+    matrix = np.full((9, 3), 0.9)
+    matrix[6:] = 0.3
+    groups = np.array([0] * 6 + [1] * 3)
+    rule = WelfareRule(alpha=0.0, between_alpha=math.inf)
+    assert carriers(table_of(matrix, groups=groups), rule) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("share", "number"), [(1.0, 20.0), (0.5, 10.0), (0.1, 2.0), (0.02, 1.0)])
+def test_the_worst_off_share_is_carried_by_as_many(share: float, number: float) -> None:
+    matrix = np.random.default_rng(2).uniform(0.2, 1.0, (20, 200))
+    assert carriers(table_of(matrix), WelfareRule(worst_share=share)) == pytest.approx(number)
+
+
+def test_nobody_carries_what_nobody_judged() -> None:
+    table = table_of(np.full((3, 2), np.nan))
+    assert math.isnan(carriers(table, WelfareRule(alpha=2.0)))
+    assert not list(doubts(table, WelfareRule(alpha=2.0)))
+
+
+def test_few_jurors_behind_the_number_are_said() -> None:
+    matrix = np.random.default_rng(3).uniform(0.01, 1.0, (20, 20))
+    assert not list(doubts(table_of(matrix), WelfareRule(alpha=1.0)))
+    (words,) = doubts(table_of(matrix), WelfareRule(alpha=5.0))
+    assert f"fewer than {LEAST_CARRIERS:g}" in words
+    (words,) = doubts(table_of(matrix), WelfareRule(worst_share=0.1))
+    assert "about 2.0 jurors" in words
+    assert not list(doubts(table_of(matrix), WelfareRule(worst_share=0.5)))
+
+
+def test_a_group_of_a_single_juror_is_named() -> None:
+    matrix = np.random.default_rng(3).uniform(0.5, 1.0, (21, 20))
+    groups = np.array([0] * 20 + [1])
+    words = list(doubts(table_of(matrix, groups=groups), WelfareRule(alpha=0.0, between_alpha=0.0)))
+    assert "group 'b' is a single juror" in words[0]
+    groups = np.array([0] * 11 + [1] * 10)
+    assert not list(doubts(table_of(matrix, groups=groups), WelfareRule(alpha=0.0, between_alpha=0.0)))
+
+
+@pytest.mark.parametrize("between", [None, 0.0, math.inf])
+def test_the_worst_off_of_groups_are_judged_over_queries_alone(between: float | None) -> None:
+    rule = WelfareRule(alpha=math.inf, between_alpha=between)
+    scores = policy_scores(load_panel("example_town"), np.tile([0.0, 0.0, 1.0], 12), settings=JurySettings(rule=rule))
+    assert scores.crossed is None
+    assert any("over queries alone" in words for words in scores.warnings)
+
+
+def test_reports_say_where_few_decide() -> None:
+    panel, share = load_panel("example_town"), np.tile([0.0, 0.0, 1.0], 12)
+    few = policy_scores(panel, share, settings=JurySettings(rule=WelfareRule(worst_share=0.01)))
+    assert any("about 1.0 jurors" in words for words in few.warnings)
+    many = policy_scores(panel, share, settings=JurySettings(rule=WelfareRule(alpha=2.0)))
+    assert not any("jurors carry" in words for words in many.warnings)
+
+
+def on_five_levels(rng: np.random.Generator, n_jurors: int, n_queries: int) -> np.ndarray:
+    """The lowest of five levels is worth 0.2."""
+    latent = rng.normal(size=(n_jurors, 1)) + rng.normal(size=(1, n_queries)) + rng.normal(size=(n_jurors, n_queries))
+    return 0.2 + 0.8 * np.round(4.0 / (1.0 + np.exp(-0.5 - latent))) / 4.0
+
+
+def on_a_line(rng: np.random.Generator, n_jurors: int, n_queries: int) -> np.ndarray:
+    """A continuous scale with the floor 0.01."""
+    jurors, queries = rng.normal(scale=0.7, size=(n_jurors, 1)), rng.normal(scale=0.5, size=(1, n_queries))
+    latent = jurors + queries + rng.normal(scale=0.8, size=(n_jurors, n_queries))
+    return 0.01 + 0.98 / (1.0 + np.exp(-latent))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(20, 20), (100, 50)], ids=["20x20", "100x50"])
+@pytest.mark.parametrize("drawn", [on_five_levels, on_a_line])
+def test_intervals_without_a_doubt_cover_what_they_say(drawn: object, shape: tuple[int, int]) -> None:
+    rng, n_runs = np.random.default_rng(20240514), 400
+    rules = [*(WelfareRule(alpha=alpha) for alpha in (2.0, 5.0, 10.0)), WelfareRule(worst_share=0.25)]
+    population = [table_of(drawn(rng, 3000, 100)) for _ in range(20)]  # type: ignore[operator]
+    truths = [float(np.mean([query_welfare(one, rule).mean for one in population])) for rule in rules]
+    covered, numbers = np.zeros(len(rules)), np.zeros(len(rules))
+    for _ in range(n_runs):
+        table = table_of(drawn(rng, *shape))  # type: ignore[operator]
+        for place, rule in enumerate(rules):
+            found = query_welfare(table, rule)
+            estimate = estimate_crossed(
+                found.values, found.pseudo_values, cell_variance=found.cell_variance, bias=found.bias
+            )
+            covered[place] += estimate.low <= truths[place] <= estimate.high
+            numbers[place] += carriers(table, rule)
+    for rule, share, number in zip(rules, covered / n_runs, numbers / n_runs, strict=True):
+        print(f"{rule.words}, {shape}: carried by {number:.1f}, covered {share:.3f}")
+        if number >= LEAST_CARRIERS:
+            assert share >= 0.9
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_promise_for_every_aversion_says_where_few_decide(whole: bool) -> None:
+    panel = load_panel("example_town")
+    measured = [
+        measured_policy(panel, np.tile(share, 12), settings=JurySettings(whole_jury=whole))
+        for share in ([0.0, 0.0, 1.0], [0.94, 0.04, 0.02])
+    ]
+    settings = JurySettings(whole_jury=whole)
+    found = AgainstReference(ChoiceEvaluation(panel, settings), (0.0, 200.0))._doubts_of_band(*measured)
+    assert bool(found) is not whole
+    assert all(words.startswith("at alpha 200 about ") for words in found)

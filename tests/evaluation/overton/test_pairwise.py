@@ -1,0 +1,117 @@
+"""Win rates of one model over another, by judges that can be replaced."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
+from pytest_pluralism.core.records import Answer, EntailmentScores, Response, Scores, Window, WindowAnswer, WindowSet
+from pytest_pluralism.evaluation.asking.rounds import Round
+from pytest_pluralism.evaluation.overton.coverage import OvertonSettings
+from pytest_pluralism.evaluation.overton.pairwise import Comparison, CoverageJudge, ModelJudge, PairwiseEvaluation
+
+WINDOWS = WindowSet(
+    "test",
+    tuple(
+        Window(
+            f"q{n}",
+            f"Query {n}?",
+            (WindowAnswer("a", f"Alpha holds in {n}."), WindowAnswer("b", f"Beta holds in {n}.")),
+        )
+        for n in range(3)
+    ),
+    "0",
+)
+WIDE = {f"q{n}": [f"Alpha holds in {n}. Beta holds in {n}."] for n in range(3)}
+NARROW = {f"q{n}": [f"Alpha holds in {n}."] for n in range(3)}
+MIXED = {"q0": WIDE["q0"], "q1": NARROW["q1"], "q2": ["Nothing."]}
+
+
+def drive(
+    evaluation: PairwiseEvaluation, prefers: Any = None, written: Mapping[str | None, str] | None = None
+) -> Scores:
+    running = evaluation.rounds()
+    results: list[Any] | None = None
+    while True:
+        try:
+            asked: Round = running.send(results)
+        except StopIteration as stop:
+            scores: Scores = stop.value
+            return scores
+        if asked.work == "entailment":
+            results = [EntailmentScores(float(pair.hypothesis in pair.premise)) for pair in asked.requests]
+        elif asked.work == "answers":
+            assert asked.role == "judge_model"
+            shares = [prefers(prompt.question) for prompt in asked.requests]
+            results = [Answer((math.log(one), math.log(1 - one)), 1.0, "A", one) for one in shares]
+        else:
+            assert written is not None
+            results = [(Response(written[asked.role], 3, "eos"),) * asked.n_draws for _ in asked.requests]
+
+
+def values(scores: Scores) -> list[float]:
+    return [unit.value for unit in scores.units]
+
+
+def evaluation(
+    judge: Any, mine: Mapping[str, Sequence[str]], theirs: Mapping[str, Sequence[str]]
+) -> PairwiseEvaluation:
+    return PairwiseEvaluation(WINDOWS, judge, OvertonSettings(), mine, theirs)
+
+
+def test_the_wider_response_wins() -> None:
+    found = drive(evaluation(CoverageJudge(), MIXED, NARROW))
+    assert values(found) == [1.0, 0.5, 0.0]
+    assert found.references["share_of_ties"] == pytest.approx(1 / 3)
+    # The two win rates of a comparison add up to one.
+    assert values(drive(evaluation(CoverageJudge(), NARROW, MIXED))) == [0.0, 0.5, 1.0]
+    assert values(drive(evaluation(CoverageJudge(margin=0.6), MIXED, NARROW))) == [0.5, 0.5, 0.5]
+
+
+def test_a_model_judges_in_both_orders() -> None:
+    asked: list[str] = []
+
+    def longest(question: str) -> float:
+        asked.append(question)
+        first, second = question.partition("Answer A: ")[2].split("\n\nAnswer B: ")
+        # A liking for the letter A that is weaker than the liking for length.
+        return 0.9 if len(first) >= len(second.partition("\n\n")[0]) else 0.3
+
+    assert values(drive(evaluation(ModelJudge(), MIXED, NARROW), longest)) == [1.0, 0.5, 0.0]
+    assert len(asked) == 6
+    # Whoever always says A likes nobody more.
+    assert values(drive(evaluation(ModelJudge(), WIDE, NARROW), lambda question: 0.95)) == [0.5, 0.5, 0.5]
+
+
+def test_what_stands_in_a_response_is_no_place() -> None:
+    comparison = Comparison(WINDOWS.windows[0], "A {second} of {query}", "B")
+    (asked,) = [ModelJudge().judge([comparison])]
+    prompts = next(asked).requests
+    assert "Answer A: A {second} of {query}\n\nAnswer B: B" in prompts[0].question
+    assert "Answer A: B\n\nAnswer B: A {second} of {query}" in prompts[1].question
+
+
+def test_both_models_can_be_asked() -> None:
+    settings = OvertonSettings(n_draws=2)
+    running = PairwiseEvaluation(WINDOWS, CoverageJudge(), settings)
+    said: dict[str | None, str] = {"language_model": "Alpha holds in 1.", "reference_language_model": "No."}
+    found = drive(running, written=said)
+    assert values(found) == [0.5, 1.0, 0.5]
+    assert found.units[1].details["outcomes"] == [1, 1]
+
+
+def test_bad_input() -> None:
+    with pytest.raises(DatasetError, match="'q0' has 2 responses of one model and 1 of the other"):
+        drive(evaluation(CoverageJudge(), {**WIDE, "q0": ["x", "y"]}, NARROW))
+    with pytest.raises(DatasetError, match="lack 1 of 3 queries: 'q1'"):
+        drive(evaluation(CoverageJudge(), {"q0": ["x"], "q2": ["x"]}, NARROW))
+    with pytest.raises(InvalidParameterError, match="'margin' parameter of CoverageJudge"):
+        CoverageJudge(margin=-1)
+    with pytest.raises(InvalidParameterError, match="'margin' parameter of ModelJudge"):
+        ModelJudge(margin=0.5)
+    with pytest.raises(InvalidParameterError, match=r"a text with \{first\} in it"):
+        ModelJudge(question="{query}")
