@@ -14,7 +14,8 @@ import numpy as np
 
 from pytest_pluralism.core.records import Answer
 from pytest_pluralism.datasets import load_survey
-from pytest_pluralism.evaluation.surveys.distance import AskSettings, Requests, requests, scores
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, Requests, requests
+from pytest_pluralism.evaluation.surveys.distance import scores
 from pytest_pluralism.models import load_model
 
 WAYS: tuple[tuple[str, str, int | str], ...] = (

@@ -95,7 +95,7 @@ def unrelated(n_questions: int, n_prefixes: int, orders: Sequence[Sequence[str]]
 def of_gss() -> list[Any]:
     """Return the prompts that a gate over `gss` asks."""
     from pytest_pluralism.datasets import load_survey
-    from pytest_pluralism.evaluation.surveys.distance import AskSettings, requests
+    from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 
     return list(dict.fromkeys(requests(load_survey("gss"), AskSettings()).prompts))
 
@@ -138,7 +138,7 @@ class LmEval:
 
 def folder_of(spec: str) -> Path:
     """Return the folder that a model is loaded from."""
-    from pytest_pluralism.models.local.language_model import _folder_of
+    from pytest_pluralism.models.local.files import _folder_of
     from pytest_pluralism.models.specification import parse_model_spec
 
     return _folder_of(parse_model_spec(spec), trust_remote_code=False, allow_pickle=False)[0]
@@ -366,7 +366,8 @@ def part_growth(options: argparse.Namespace) -> list[dict[str, Any]]:
     import torch
 
     from pytest_pluralism.evaluation.asking.engine import Engine
-    from pytest_pluralism.evaluation.surveys.distance import AskSettings, DistributionalEvaluation
+    from pytest_pluralism.evaluation.surveys.asking import AskSettings
+    from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
     from pytest_pluralism.models import load_model
     from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest
 

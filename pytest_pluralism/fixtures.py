@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError
-from pytest_pluralism.run.session import ENTRIES, PLANS, SESSION, PluralismSession, message_of, test_of
+from pytest_pluralism.run.items import ENTRIES, PLANS, test_of
+from pytest_pluralism.run.session import SESSION, PluralismSession, message_of
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict

@@ -153,7 +153,7 @@ def load_survey(dataset: str, refusals: str, folder: Path, config: pytest.Config
     try:
         survey = config.hook.pytest_pluralism_load_survey(name=dataset, refusals=refusals)
     except DatasetError as error:
-        from pytest_pluralism.datasets.surveys.file import files_like
+        from pytest_pluralism.datasets.reading import files_like
 
         near = [] if ":" in dataset or Path(dataset).suffix else files_like(folder / dataset)
         if not near:

@@ -22,7 +22,8 @@ from pytest_pluralism.fixtures import (
 )
 from pytest_pluralism.run import surroundings
 from pytest_pluralism.run.controller import Controller, Worker
-from pytest_pluralism.run.session import ENTRIES, MARKS, PLANS, SESSION, PluralismSession, model_id, test_of
+from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, model_id, test_of
+from pytest_pluralism.run.session import SESSION, PluralismSession
 from pytest_pluralism.settings import resolving as options
 
 __all__ = ["entailment_model", "jury", "language_model", "pluralism", "reference_language_model", "value_model"]

@@ -27,7 +27,8 @@ from pytest_pluralism.core.errors import unknown_name
 from pytest_pluralism.core.messages import printable
 
 if TYPE_CHECKING:
-    from pytest_pluralism.models.answers.store import AnswerStore, StoreCheck, StoredModel
+    from pytest_pluralism.models.answers.store import AnswerStore
+    from pytest_pluralism.models.answers.upkeep import StoreCheck, StoredModel
 
 __all__ = ["add_answers"]
 
@@ -133,7 +134,7 @@ def list_answers(arguments: argparse.Namespace) -> int:
 
 def verify_answers(arguments: argparse.Namespace) -> int:
     """Check the file, and every answer against its checksum."""
-    from pytest_pluralism.models.answers.store import StoreCheck
+    from pytest_pluralism.models.answers.upkeep import StoreCheck
 
     with _looked_at(arguments) as (store, models):
         if store is None:

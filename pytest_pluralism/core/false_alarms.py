@@ -11,8 +11,9 @@ import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.estimation.crossed import compare_crossed, estimate_scores
+from pytest_pluralism.core.estimation.crossed import compare_crossed
 from pytest_pluralism.core.estimation.intervals import with_extra_variance
+from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.estimation.shares import clopper_pearson_interval
 from pytest_pluralism.core.parameters import generator_of, unit_interval
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, Verdict

@@ -21,12 +21,12 @@ def load_model(
     allow_pickle: bool = False,
     compiled: bool = False,
 ) -> LanguageModel:
-    """Load a model; see :func:`pytest_pluralism.models.local.language_model.load_model`."""
+    """Load a model; see :func:`pytest_pluralism.models.local.loading.load_model`."""
     # The name is read first: a typing error should not wait for torch.
     from pytest_pluralism.models.specification import parse_model_spec
 
     parse_model_spec(spec)
-    from pytest_pluralism.models.local.language_model import load_model as load
+    from pytest_pluralism.models.local.loading import load_model as load
 
     return load(
         spec,

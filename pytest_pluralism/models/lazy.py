@@ -346,7 +346,7 @@ def resolved_device(device: str, /) -> str:
     """
     if device == "cpu" or (device == "auto" and not _built_for_accelerators()):
         return "cpu"
-    from pytest_pluralism.models.local.language_model import _device
+    from pytest_pluralism.models.local.devices import _device
 
     return _device(device)
 
@@ -362,9 +362,9 @@ def _built_for_accelerators() -> bool:
 
 
 def _folder_on_disk(named: ModelSpec, *, allow_pickle: bool) -> Path:
-    from pytest_pluralism.models.local.language_model import _fetched
+    from pytest_pluralism.models.local.files import fetched
 
-    return _fetched(named, trust_remote_code=False, allow_pickle=allow_pickle)
+    return fetched(named, trust_remote_code=False, allow_pickle=allow_pickle)
 
 
 def _target(named: ModelSpec) -> str:

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
+from pytest_pluralism.settings.places import NamedBaseline, named_place
 
 if TYPE_CHECKING:
     from pytest_pluralism.baselines.places import BaselineFile
     from pytest_pluralism.settings.resolving import Settings
 
-__all__ = ["Collected", "NamedBaseline", "RunBaselines", "named_place"]
-
-#: ``NAME=PATH``; a path that begins like this is written ``./a=b``.
-_NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)=(.+)", flags=re.DOTALL)
-
-#: The place of what the reference model of the same run says; a folder of that name is written ``./reference``.
-REFERENCE = "reference"
+__all__ = ["Collected", "RunBaselines"]
 
 #: What a baseline may meet that is only looked at beside the promises: none of it is a reason to lose their verdicts.
 UNREADABLE = (PluralismError, OSError, ValueError, RuntimeError)
 
 #: So many unused entries are named; the rest is counted.
 MOST_NAMED = 3
-
-
-@dataclass(frozen=True)
-class NamedBaseline:
-    """One of the baselines of a run: its name (empty where it has none) and where it lies."""
-
-    name: str
-    place: str
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether this is the reference model of the run, measured beside the tested one, and no file."""
-        return self.place == REFERENCE
 
 
 @dataclass
@@ -64,22 +45,6 @@ class Collected:
         self.files.update(output["files"])
         self.narrowed |= output["narrowed"]
         self.matched |= output["matched"]
-
-
-def named_place(text: str, /) -> NamedBaseline:
-    """Read ``PATH`` or ``NAME=PATH``.
-
-    Examples
-    --------
-    >>> named_place("best=old/best.json")
-    NamedBaseline(name='best', place='old/best.json')
-    >>> named_place("s3://bucket/a=b")
-    NamedBaseline(name='', place='s3://bucket/a=b')
-    """
-    if text == REFERENCE:
-        return NamedBaseline(REFERENCE, REFERENCE)
-    found = _NAMED.fullmatch(text)
-    return NamedBaseline(found[1], found[2]) if found else NamedBaseline("", text)
 
 
 class RunBaselines:

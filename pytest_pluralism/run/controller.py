@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_pluralism.run.session import OWNERS, PLANS, PluralismSession, model_id
+from pytest_pluralism.run.items import PLANS, model_id
+from pytest_pluralism.run.session import OWNERS, PluralismSession
 from pytest_pluralism.run.workers import has_owners, make_scheduler
 
 __all__ = ["Controller", "Worker"]

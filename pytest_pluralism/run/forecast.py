@@ -161,7 +161,7 @@ def _count_tokens(one: WorkForecast, model: LazyModel, missing: Sequence[Any], n
 
 def _tokens(rows: Sequence[tuple[int, ...]], device: str) -> tuple[int, int]:
     """Return how many tokens some prompts have, and how many of them the tree of shared beginnings saves."""
-    from pytest_pluralism.models.local.scoring import least_saving, plan_prefixes
+    from pytest_pluralism.models.local.prefixes import least_saving, plan_prefixes
 
     computed = 0
     distinct = list(dict.fromkeys(rows))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems
-from pytest_pluralism.run.baselines import UNREADABLE, NamedBaseline
+from pytest_pluralism.run.baselines import UNREADABLE
+from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
@@ -356,7 +357,7 @@ class Judge:
         """Put several measurements beside those of one baseline, and decide what was promised of them together."""
         from pytest_pluralism.baselines.comparison import compare_with_baseline
         from pytest_pluralism.baselines.store import nearest_keys
-        from pytest_pluralism.core.estimation.crossed import estimate_scores
+        from pytest_pluralism.core.estimation.of_scores import estimate_scores
         from pytest_pluralism.core.records import Outcome, Verdict
         from pytest_pluralism.core.verdict import decide
 

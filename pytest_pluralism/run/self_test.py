@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
-from pytest_pluralism.run.session import PluralismSession, model_id, plans_of, test_of
+from pytest_pluralism.run.items import model_id, plans_of, test_of
+from pytest_pluralism.run.session import PluralismSession
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.false_alarms import FalseAlarms

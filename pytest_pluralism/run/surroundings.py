@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_pluralism.run.session import ENTRIES, PluralismSession
+from pytest_pluralism.run.items import ENTRIES
+from pytest_pluralism.run.session import PluralismSession
 
 __all__ = ["register"]
 

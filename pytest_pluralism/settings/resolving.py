@@ -14,7 +14,7 @@ import pytest
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.files import check_writable
 from pytest_pluralism.report.forms import missing_extra
-from pytest_pluralism.run.baselines import REFERENCE, NamedBaseline, named_place
+from pytest_pluralism.settings.places import REFERENCE, NamedBaseline, named_place
 from pytest_pluralism.settings.table import SETTINGS, Setting, Settings
 
 __all__ = ["SETTINGS", "Setting", "Settings", "add_options", "refuse_misspelt", "resolve", "tell_apart"]

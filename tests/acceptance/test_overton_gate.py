@@ -12,13 +12,11 @@ import pytest
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.estimation import estimate_mean
 from pytest_pluralism.core.records import Estimate, WindowSet
-from pytest_pluralism.datasets.windows.loading import load_windows, windows_sha256
-from pytest_pluralism.evaluation.overton.coverage import (
-    OvertonEvaluation,
-    OvertonSettings,
-    overton_prompt,
-    score_responses,
-)
+from pytest_pluralism.datasets.windows.assembly import windows_sha256
+from pytest_pluralism.datasets.windows.loading import load_windows
+from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation, overton_prompt
+from pytest_pluralism.evaluation.overton.recorded import score_responses
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 pytestmark = pytest.mark.model
 

@@ -21,8 +21,8 @@ from pytest_pluralism.core.estimation import (
     sign_flip,
     subtract_estimates,
 )
-from pytest_pluralism.core.estimation.crossed import estimate_scores
 from pytest_pluralism.core.estimation.intervals import ALLOWANCE_OF_CHANGES, ALLOWANCE_OF_VALUES, allowance_of
+from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.records import Scores, UnitScore
 
 #: Fisher 1935, "The Design of Experiments", section 17: Darwin's maize, crossed minus self-fertilised, in inches / 8.

@@ -18,7 +18,8 @@ from pytest_pluralism.core.errors import InvalidParameterError, MissingExtraErro
 from pytest_pluralism.core.metrics.distributional import jensen_shannon_distance
 from pytest_pluralism.core.records import Answer, AnswerDistribution, Prompt, Question, Scores, Survey, Turn, UnitScore
 from pytest_pluralism.datasets.surveys.assembly import survey_sha256
-from pytest_pluralism.evaluation.surveys.distance import AskSettings, requests, scores
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
+from pytest_pluralism.evaluation.surveys.distance import scores
 from pytest_pluralism.strategies import (
     PromptParaphrase,
     answer_distributions,

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
         mcnemar,
         non_inferiority,
         sign_flip,
-        subtract_estimates,
     )
-    from pytest_pluralism.core.estimation.crossed import compare_crossed, estimate_crossed, estimate_scores
+    from pytest_pluralism.core.estimation.crossed import compare_crossed, estimate_crossed
+    from pytest_pluralism.core.estimation.differences import subtract_estimates
     from pytest_pluralism.core.estimation.intervals import (
         bound_p_value,
         clustered_standard_error,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         interval_at,
     )
     from pytest_pluralism.core.estimation.multiplicity import adjust_p_values, benjamini_hochberg, bonferroni, holm
+    from pytest_pluralism.core.estimation.of_scores import estimate_scores
     from pytest_pluralism.core.estimation.power import power_of_gate, smallest_detectable_difference, units_needed
     from pytest_pluralism.core.estimation.redrawn import RedrawnEnds, redraw_ends
     from pytest_pluralism.core.estimation.resampling import bootstrap_interval, bootstrap_means
@@ -56,7 +57,7 @@ _HOME = {
     "equivalence": "comparison",
     "estimate_crossed": "crossed",
     "estimate_mean": "intervals",
-    "estimate_scores": "crossed",
+    "estimate_scores": "of_scores",
     "holm": "multiplicity",
     "interval_at": "intervals",
     "kish_design_effect": "survey",
@@ -68,7 +69,7 @@ _HOME = {
     "sampling_error_of_distance": "survey",
     "sign_flip": "comparison",
     "smallest_detectable_difference": "power",
-    "subtract_estimates": "comparison",
+    "subtract_estimates": "differences",
     "units_needed": "power",
     "widen_for_respondents": "survey",
     "wilson_interval": "shares",

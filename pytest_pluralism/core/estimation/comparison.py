@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import (
     bound_p_value,
     checked_estimate,
     estimate_units,
-    units_of,
-    with_extra_variance,
 )
 from pytest_pluralism.core.estimation.shares import EXACT, WILSON
 from pytest_pluralism.core.parameters import (
@@ -42,7 +40,6 @@ __all__ = [
     "mcnemar",
     "non_inferiority",
     "sign_flip",
-    "subtract_estimates",
 ]
 
 _ALTERNATIVES = ("two-sided", "greater", "less")
@@ -128,89 +125,6 @@ def compare_paired(
         maybe_shares=False,
         function=function,
     )
-
-
-def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
-    """Return the paired difference ``left - right`` of two estimates over the same units.
-
-    Units are matched by their names, whatever their order. A unit without a score on either side is missing from the
-    difference and counted in its ``n_missing``.
-
-    Parameters
-    ----------
-    left, right : Estimate
-        Two estimates that keep their units.
-
-    Returns
-    -------
-    Estimate
-        The mean difference with its own clustered interval, at the level of ``left``; it keeps the differences by
-        unit, so that it can be subtracted again.
-
-    Raises
-    ------
-    InvalidParameterError
-        If an estimate keeps no named units (it was made without ``unit_ids``, or with weights).
-    InvalidParameterError
-        If the two are not about the same units or the same clusters of them.
-    InvalidParameterError
-        If the two have different confidence levels.
-
-    Examples
-    --------
-    >>> from pytest_pluralism.core.estimation import estimate_mean
-    >>> left = estimate_mean([0.5, 0.6, 0.9], unit_ids=["a", "b", "c"])
-    >>> right = estimate_mean([0.4, 0.3, 0.4], unit_ids=["c", "a", "b"])
-    >>> round(subtract_estimates(left, right).value, 6)
-    0.3
-    """
-    function = "subtract_estimates"
-    for name, estimate in (("left", left), ("right", right)):
-        checked_estimate(estimate, name=name, function=function)
-        if not estimate.values or len(estimate.unit_ids) != len(estimate.values):
-            raise invalid_parameter(name, function, "an estimate that keeps its units by name", f"{estimate}")
-    only_left = sorted(set(left.unit_ids) - set(right.unit_ids))
-    only_right = sorted(set(right.unit_ids) - set(left.unit_ids))
-    n_asked, n_common = left.n + left.n_missing, len(left.unit_ids) - len(only_left)
-    # The names of units without a score are not kept: a name that one side lacks may be one of its missing units.
-    may_be_missing = len(only_left) <= right.n_missing and len(only_right) <= left.n_missing
-    if n_asked != right.n + right.n_missing or not may_be_missing or not n_common:
-        raise InvalidParameterError(
-            "Two estimates can only be subtracted when they are about the same units: "
-            f"{_some(only_left)} only on the left, {_some(only_right)} only on the right."
-        )
-    if left.confidence_level != right.confidence_level:
-        raise invalid_parameter(
-            "right",
-            function,
-            f"an estimate at the left one's confidence level ({left.confidence_level})",
-            right.confidence_level,
-        )
-    place = {unit_id: i for i, unit_id in enumerate(right.unit_ids)}
-    here = [i for i, unit_id in enumerate(left.unit_ids) if unit_id in place]
-    order = [place[left.unit_ids[i]] for i in here]
-    left_units: dict[str, Any] = {
-        key: None if labels is None else [labels[i] for i in here] for key, labels in units_of(left).items()
-    }
-    right_units = units_of(right)
-    if left_units.keys() != right_units.keys() or not all(
-        _same_partition(left_units[key], right_units[key], order) for key in left_units
-    ):
-        raise invalid_parameter("right", function, "clustered like the left one", "other clusters of the same units")
-    if left.crossed_values or right.crossed_values:
-        from pytest_pluralism.core.estimation.crossed import subtract_crossed
-
-        return replace(subtract_crossed(left, right, here, order), n_missing=n_asked - n_common)
-    change = compare_paired(
-        [left.values[i] for i in here],
-        [right.values[i] for i in order],
-        confidence_level=left.confidence_level,
-        unit_ids=[left.unit_ids[i] for i in here],
-        **left_units,
-    )
-    # What is not seen in the units may differ between the two sides.
-    change = with_extra_variance(change, left.extra_variance + right.extra_variance)
-    return replace(change, n_missing=n_asked - n_common)
 
 
 # ---------------------------------------------------------------------------------------------------------- tests
@@ -499,13 +413,13 @@ def _side(values: npt.ArrayLike, name: str, function: str) -> FloatArray:
     return moderate_array(array, name=name, function=function)
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     if not names:
         return "none"
     return ", ".join(repr(name) for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _same_partition(left: Any, right: Any, order: list[int]) -> bool:
+def same_partition(left: Any, right: Any, order: list[int]) -> bool:
     if left is None or right is None:
         single = [right[i] for i in order] if right is not None else left
         return single is None or len(set(single)) == len(single)

@@ -10,12 +10,10 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.estimation.intervals import as_difference, estimate_mean, interval_at, with_extra_variance
 from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, same_length, unit_interval
-from pytest_pluralism.core.records import Estimate, Scores
+from pytest_pluralism.core.records import Estimate
 
-__all__ = ["compare_crossed", "estimate_crossed", "estimate_scores"]
+__all__ = ["compare_crossed", "estimate_crossed"]
 
 
 def estimate_crossed(
@@ -89,8 +87,8 @@ def estimate_crossed(
     function = "estimate_crossed"
     first = _margin(values, "values", function)
     second = _margin(crossed, "crossed", function)
-    common = _variance_of(cell_variance, "cell_variance", function)
-    beside = _variance_of(extra_variance, "extra_variance", function)
+    common = variance_of(cell_variance, "cell_variance", function)
+    beside = variance_of(extra_variance, "extra_variance", function)
     shift = real_number(bias, name="bias", function=function)
     for name, names in (("unit_ids", unit_ids), ("crossed_ids", crossed_ids)):
         if not isinstance(names, Sequence):
@@ -234,66 +232,6 @@ def subtract_crossed(left: Estimate, right: Estimate, here: list[int], order: li
     return estimate_crossed(first, small, extra_variance=beside + extra, confidence_level=level)
 
 
-def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95) -> Estimate:
-    """Estimate the mean of the units of an evaluation, with its second dimension if it has one.
-
-    Parameters
-    ----------
-    scores : Scores
-        The units, and perhaps what is crossed with them.
-    confidence_level : float in (0, 1) or None
-        Of the interval.
-
-    Returns
-    -------
-    Estimate
-        ``scores.estimate`` where that is set, of :func:`estimate_crossed` where ``scores.crossed`` is, else of
-        :func:`~pytest_pluralism.core.estimation.estimate_mean`, or of
-        :func:`~pytest_pluralism.core.estimation.compare_paired` where the values are differences; with
-        ``scores.extra_variance`` in its interval.
-
-    Raises
-    ------
-    InvalidParameterError
-        For what the two refuse.
-
-    Examples
-    --------
-    >>> from pytest_pluralism.core.records import UnitScore
-    >>> units = tuple(UnitScore(str(i), str(i), value) for i, value in enumerate([0.2, 0.4, 0.3]))
-    >>> round(estimate_scores(Scores("js_distance", units)).value, 6)
-    0.3
-    """
-    if scores.estimate is not None:
-        return interval_at(scores.estimate, confidence_level)
-    values = [unit.value for unit in scores.units]
-    crossed = scores.crossed
-    beside = _variance_of(scores.extra_variance, "extra_variance", "estimate_scores")
-    if crossed is None or confidence_level is None:
-        ids, clusters = [unit.unit_id for unit in scores.units], [unit.cluster for unit in scores.units]
-        if scores.differences:
-            nothing = np.zeros(len(values))
-            whole = compare_paired(values, nothing, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
-            return as_difference(with_extra_variance(whole, beside))
-        whole = estimate_mean(values, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
-        return with_extra_variance(whole, beside)
-    kept = [unit for unit in scores.units if not math.isnan(unit.value)]
-    if not kept:
-        raise InvalidParameterError("No unit of the scores has a value, so that nothing can be estimated.")
-    both = estimate_crossed(
-        [unit.value for unit in kept],
-        [unit.value for unit in crossed.units],
-        cell_variance=crossed.cell_variance,
-        bias=crossed.bias,
-        extra_variance=beside,
-        confidence_level=confidence_level,
-        n_missing=len(values) - len(kept),
-        unit_ids=[unit.unit_id for unit in kept],
-        crossed_ids=[unit.unit_id for unit in crossed.units],
-    )
-    return as_difference(both) if scores.differences else both
-
-
 def _margin(values: npt.ArrayLike | Sequence[float], name: str, function: str) -> FloatArray:
     array = finite_array(values, name=name, function=function, moderate=True)
     if array.ndim != 1:
@@ -301,7 +239,7 @@ def _margin(values: npt.ArrayLike | Sequence[float], name: str, function: str) -
     return array
 
 
-def _variance_of(value: float, name: str, function: str) -> float:
+def variance_of(value: float, name: str, function: str) -> float:
     number = real_number(value, name=name, function=function)
     if number < 0.0:
         raise invalid_parameter(name, function, "a float in [0, inf)", value)

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.estimation.comparison import compare_paired, subtract_estimates
-from pytest_pluralism.core.estimation.crossed import estimate_scores
+from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.differences import subtract_estimates
 from pytest_pluralism.core.estimation.intervals import (
     DIFFERENCES,
     as_difference,
@@ -20,6 +20,7 @@ from pytest_pluralism.core.estimation.intervals import (
     with_extra_variance,
 )
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
+from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.records import Crossed, Estimate, Gate, Scores
 from pytest_pluralism.core.verdict import failure_p_value
 

@@ -20,7 +20,7 @@ from pytest_pluralism.datasets.panels.records import (
     make_panel,
     shown,
 )
-from pytest_pluralism.datasets.surveys.assembly import Problems
+from pytest_pluralism.datasets.reading import Problems
 
 __all__ = ["ReadVote", "assemble_panel", "reversed_jurors"]
 

@@ -22,8 +22,7 @@ from pytest_pluralism.datasets.panels.records import (
     PanelResponse,
     UtilityScale,
 )
-from pytest_pluralism.datasets.surveys.assembly import Problems
-from pytest_pluralism.datasets.surveys.file import format_of, json_array, json_lines, read_text
+from pytest_pluralism.datasets.reading import Problems, format_of, json_array, json_lines, read_text
 
 __all__ = ["FORMATS", "read_panel_file", "read_ratings"]
 

@@ -20,9 +20,8 @@ from pytest_pluralism.datasets.panels.records import (
     UtilityScale,
     make_panel,
 )
+from pytest_pluralism.datasets.reading import Problems, read_text
 from pytest_pluralism.datasets.surveys import gss
-from pytest_pluralism.datasets.surveys.assembly import Problems
-from pytest_pluralism.datasets.surveys.file import read_text
 from pytest_pluralism.datasets.surveys.packaged import read_table
 
 __all__ = [

@@ -31,17 +31,12 @@ from pytest_pluralism.core.errors import (
 )
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
 from pytest_pluralism.datasets.beside import file_beside
+from pytest_pluralism.datasets.reading import Problems, json_array, json_lines, read_text
 from pytest_pluralism.datasets.steering import sources as steering_sources
 from pytest_pluralism.datasets.steering.templates import TEMPLATES, Attribute, SteeringTemplate, join_attributes
 from pytest_pluralism.datasets.steering.words import known_attribute
-from pytest_pluralism.datasets.surveys.assembly import (
-    Problems,
-    ReadDistribution,
-    ReadQuestion,
-    assemble_survey,
-    survey_sha256,
-)
-from pytest_pluralism.datasets.surveys.file import is_survey_path, json_array, json_lines, read_survey_file, read_text
+from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey, survey_sha256
+from pytest_pluralism.datasets.surveys.file import is_survey_path, read_survey_file
 from pytest_pluralism.datasets.surveys.loading import load_survey
 
 __all__ = ["Statement", "SteeringSet", "load_steering", "steering_of_survey"]
@@ -227,7 +222,7 @@ def load_steering(
         return steering_of_survey(load(name_or_path, refusals=refusals))
     text = read_text(path)
     problems = Problems(str(path), REMEDY)
-    entries = json_lines(text, problems) if stem.endswith(".jsonl") else json_array(text, path)
+    entries = json_lines(text, problems) if stem.endswith(".jsonl") else json_array(text, path, remedy=REMEDY)
     contents = [entry for _, entry in entries]
     if steering_sources.is_value_kaleidoscope(contents):
         survey, attributes, templates = steering_sources.read_value_kaleidoscope(path.name, entries, problems)

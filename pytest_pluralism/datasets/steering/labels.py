@@ -25,8 +25,7 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.datasets.surveys.assembly import Problems
-from pytest_pluralism.datasets.surveys.file import csv_objects, format_of, json_array, json_lines, read_text
+from pytest_pluralism.datasets.reading import Problems, csv_objects, format_of, json_array, json_lines, read_text
 from pytest_pluralism.datasets.windows.loading import check_fields
 
 __all__ = ["HumanLabels", "label_sheet", "read_labels"]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytest_pluralism.core.records import Survey
+from pytest_pluralism.datasets.reading import Problems
 from pytest_pluralism.datasets.steering.templates import Attribute, SteeringTemplate
-from pytest_pluralism.datasets.surveys.assembly import Problems, ReadDistribution, ReadQuestion, assemble_survey
+from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey
 from pytest_pluralism.datasets.surveys.modular_pluralism import question_hash
 
 __all__ = [

@@ -17,8 +17,7 @@ from typing import Any
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.panels.records import shown
-from pytest_pluralism.datasets.surveys.assembly import Problems
-from pytest_pluralism.datasets.surveys.file import FORMATS, format_of, json_array, json_lines, read_text
+from pytest_pluralism.datasets.reading import FORMATS, Problems, format_of, json_array, json_lines, read_text
 
 __all__ = ["EMBEDDED_TRADE_OFFS", "Scenario", "TradeOffSet", "load_trade_offs"]
 
@@ -90,7 +89,7 @@ def load_trade_offs(path: Path, /) -> TradeOffSet:
     text = read_text(path)
     problems = Problems(str(path), REMEDY)
     lines = path.name.removesuffix(".gz").endswith(".jsonl")
-    entries = json_lines(text, problems) if lines else json_array(text, path)
+    entries = json_lines(text, problems) if lines else json_array(text, path, remedy=REMEDY)
     found: dict[str, tuple[str, Scenario]] = {}
     pairs: dict[str, tuple[str, tuple[str, str]]] = {}
     for where, entry in entries:

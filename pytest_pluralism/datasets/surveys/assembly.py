@@ -6,35 +6,21 @@ import dataclasses
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
+from pytest_pluralism.datasets.reading import HALF_CHARACTERS, Problems, _number, show
 from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy, check_refusal_policy, detect_refusals
 
-__all__ = [
-    "MOST_PROBLEMS",
-    "SUM_TOLERANCE",
-    "Problems",
-    "ReadDistribution",
-    "ReadQuestion",
-    "assemble_survey",
-    "survey_sha256",
-]
+__all__ = ["SUM_TOLERANCE", "ReadDistribution", "ReadQuestion", "assemble_survey", "survey_sha256"]
 
 #: More people than these have never lived.
 MOST_RESPONDENTS = 1e12
 
 #: How far the sum of a distribution may be from 1: what rounding to three decimals explains. Sums are then rescaled.
 SUM_TOLERANCE = 1.0e-3
-
-HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
-
-#: How many problems of one source are named in its error; the others are counted.
-MOST_PROBLEMS = 10
 
 
 @dataclass(frozen=True)
@@ -62,42 +48,6 @@ class ReadQuestion:
     positions: Any = None
     refusals: Any = None
     where: str = ""
-
-
-@dataclass
-class Problems:
-    """What is wrong with one source: collected, so that all of it is reported at once."""
-
-    source: str
-    remedy: str = ""
-    found: list[str] = field(default_factory=list)
-
-    def add(self, where: str, what: str) -> None:
-        """Note one problem and its place."""
-        self.found.append(f"{where}: {what}" if where else what)
-
-    def raise_if_any(self) -> None:
-        """Raise one error that names up to ten problems and counts the others.
-
-        Raises
-        ------
-        DatasetError
-            If there is at least one problem.
-        """
-        if not self.found:
-            return
-        count = len(self.found)
-        shown = self.found[:MOST_PROBLEMS]
-        if count == 1:
-            message = f"{self.source}, {shown[0]}"
-        else:
-            lines = [f"{self.source} has {count} problems:", *(f"  {problem}" for problem in shown)]
-            if count > len(shown):
-                lines.append(f"  and {count - len(shown)} more")
-            message = "\n".join(lines)
-        if self.remedy:
-            message += f"\n{self.remedy}"
-        raise DatasetError(message)
 
 
 def assemble_survey(
@@ -162,7 +112,7 @@ def assemble_survey(
                 continue
             seen[item.question_id] = item.where
         else:
-            problems.add(where, f"'question_id' must be a non-empty string, not {_show(item.question_id)}")
+            problems.add(where, f"'question_id' must be a non-empty string, not {show(item.question_id)}")
             continue
         if leave_out_degenerate and isinstance(item.options, (list, tuple)) and len(set(item.options)) < 2:
             few_options += 1
@@ -277,14 +227,14 @@ def _check_question(item: ReadQuestion, where: str, problems: Problems) -> Quest
     """Return the question, or note what is wrong with it."""
     before = len(problems.found)
     if not isinstance(item.text, str) or not item.text.strip():
-        problems.add(where, f"'question' must be a non-empty string, not {_show(item.text)}")
+        problems.add(where, f"'question' must be a non-empty string, not {show(item.text)}")
     options = item.options
     if not isinstance(options, (list, tuple)):
-        problems.add(where, f"'options' must be a list of strings, not {_show(options)}")
+        problems.add(where, f"'options' must be a list of strings, not {show(options)}")
         return None
     for option in options:
         if not isinstance(option, str) or not option.strip():
-            problems.add(where, f"each option must be a non-empty string, not {_show(option)}")
+            problems.add(where, f"each option must be a non-empty string, not {show(option)}")
     if len(options) < 2:
         problems.add(
             where, f"needs at least two options, not {len(options)}; a question without a choice has no answer"
@@ -294,7 +244,7 @@ def _check_question(item: ReadQuestion, where: str, problems: Problems) -> Quest
         if repeated is not None:
             problems.add(where, f"option {repeated!r} appears twice; options must differ")
     if item.cluster is not None and (not isinstance(item.cluster, str) or not item.cluster.strip()):
-        problems.add(where, f"'cluster' must be a non-empty string, not {_show(item.cluster)}")
+        problems.add(where, f"'cluster' must be a non-empty string, not {show(item.cluster)}")
     if len(problems.found) > before:
         return None
     refusals = _check_refusals(item, where, problems)
@@ -316,14 +266,14 @@ def _check_refusals(item: ReadQuestion, where: str, problems: Problems) -> tuple
     if item.refusals is None:
         return detect_refusals(options)
     if not isinstance(item.refusals, (list, tuple)):
-        problems.add(where, f"'refusals' must be a list of options, not {_show(item.refusals)}")
+        problems.add(where, f"'refusals' must be a list of options, not {show(item.refusals)}")
         return ()
     found: set[int] = set()
     for entry in item.refusals:
         if isinstance(entry, str) and entry.strip() in options:
             found.add(options.index(entry.strip()))
         else:
-            problems.add(where, f"{_show(entry)} in 'refusals' is not one of the options")
+            problems.add(where, f"{show(entry)} in 'refusals' is not one of the options")
     return tuple(sorted(found))
 
 
@@ -342,7 +292,7 @@ def _check_positions(
         number = _number(entry)
         if number is None or not math.isfinite(number):
             problems.add(
-                where, f"position of option {item.options[index]!r} must be a finite number, not {_show(entry)}"
+                where, f"position of option {item.options[index]!r} must be a finite number, not {show(entry)}"
             )
             return None
         substantive[index] = number
@@ -363,7 +313,7 @@ def _check_distributions(
         problems.add(where, "'distributions' is empty; it needs at least one population")
     for read in item.distributions:
         if not isinstance(read.population, str) or not read.population.strip():
-            problems.add(where, f"'population' must be a non-empty string, not {_show(read.population)}")
+            problems.add(where, f"'population' must be a non-empty string, not {show(read.population)}")
             continue
         population = read.population.strip()
         place = f"{where}, population {population!r}"
@@ -379,7 +329,7 @@ def _check_distributions(
         for label, value in (("n_respondents", read.n_respondents), ("n_effective", read.n_effective)):
             number = None if value is None else _number(value)
             if value is not None and (number is None or not 0 < number <= MOST_RESPONDENTS):
-                problems.add(place, f"'{label}' must be a number greater than 0 and at most 1e12, not {_show(value)}")
+                problems.add(place, f"'{label}' must be a number greater than 0 and at most 1e12, not {show(value)}")
             counts.append(number)
         if probabilities is not None:
             rows.append(AnswerDistribution(question.question_id, population, probabilities, *counts))
@@ -390,7 +340,7 @@ def _check_probabilities(
     values: Any, options: tuple[str, ...], place: str, problems: Problems
 ) -> tuple[float, ...] | None:
     if not isinstance(values, (list, tuple)):
-        problems.add(place, f"'probabilities' must be a list of numbers, not {_show(values)}")
+        problems.add(place, f"'probabilities' must be a list of numbers, not {show(values)}")
         return None
     if len(values) != len(options):
         problems.add(place, f"has {len(values)} probabilities for {len(options)} options; give one for each option")
@@ -399,7 +349,7 @@ def _check_probabilities(
     for option, value in zip(options, values, strict=True):
         number = _number(value)
         if number is None:
-            problems.add(place, f"probability of {option!r} must be a number, not {_show(value)}")
+            problems.add(place, f"probability of {option!r} must be a number, not {show(value)}")
         elif not math.isfinite(number):
             problems.add(place, f"probability of {option!r} must be finite, not {number}; leave the population out")
         elif number < 0:
@@ -454,15 +404,6 @@ def _has_half_characters(item: ReadQuestion) -> bool:
     return any(isinstance(text, str) and HALF_CHARACTERS.search(text) for text in texts)
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
 def _repeated(values: Iterable[str]) -> str | None:
     seen: set[str] = set()
     for value in values:
@@ -470,13 +411,6 @@ def _repeated(values: Iterable[str]) -> str | None:
             return value
         seen.add(value)
     return None
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _at(where: str) -> str:

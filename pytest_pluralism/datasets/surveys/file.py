@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import csv
-import difflib
-import gzip
 import io
-import json
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import DatasetError, nearest_names
+from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import Survey
+from pytest_pluralism.datasets.reading import (
+    FORMATS,
+    Problems,
+    _kind,
+    check_fields,
+    format_of,
+    json_array,
+    json_lines,
+    listed,
+    read_text,
+)
 from pytest_pluralism.datasets.surveys import modular_pluralism
-from pytest_pluralism.datasets.surveys.assembly import Problems, ReadDistribution, ReadQuestion, assemble_survey
+from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey
 from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy
 
-__all__ = [
-    "FORMATS",
-    "MAXIMUM_BYTES",
-    "csv_objects",
-    "files_like",
-    "format_of",
-    "is_survey_path",
-    "json_array",
-    "json_document",
-    "json_lines",
-    "read_survey_file",
-    "read_text",
-]
-
-#: The largest file that is read, before and after decompression.
-MAXIMUM_BYTES = 200_000_000
-
-#: The endings of survey files; each may be followed by ``.gz``.
-FORMATS = (".jsonl", ".json", ".csv")
+__all__ = ["is_survey_path", "read_survey_file"]
 
 QUESTION_FIELDS = ("question_id", "question", "options", "distributions", "cluster", "positions", "refusals")
 REQUIRED_QUESTION_FIELDS = QUESTION_FIELDS[:4]
@@ -95,7 +84,7 @@ def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Surv
     if kind == ".csv":
         questions = _from_csv(text, problems)
         return assemble_survey(path.name, questions, problems=problems, refusals=refusals, source=source)
-    entries = json_lines(text, problems) if kind == ".jsonl" else json_array(text, path)
+    entries = json_lines(text, problems) if kind == ".jsonl" else json_array(text, path, remedy=REMEDY)
     if modular_pluralism.is_modular_pluralism([entry for _, entry in entries]):
         questions, note = modular_pluralism.read_rows(entries, problems)
         return assemble_survey(
@@ -110,201 +99,13 @@ def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Surv
     return assemble_survey(path.name, read, problems=problems, refusals=refusals, source=source)
 
 
-def read_text(
-    path: Path, /, *, maximum_bytes: int = MAXIMUM_BYTES, what: str = "survey file", holds: str = "question"
-) -> str:
-    """Return the text of a file, decompressed if its name ends in ``.gz``; its size is looked at before it is read.
-
-    ``what`` names the kind of file and ``holds`` its parts, for errors.
-
-    Raises
-    ------
-    DatasetError
-        If the file does not exist, is not a file, may not be read, is too large, is empty, is binary, is not UTF-8 or
-        is not gzip though its name says so.
-    """
-    try:
-        if not path.exists():
-            raise DatasetError(f"{path}: there is no such file.{_neighbours(path)}")
-        if not path.is_file():
-            raise DatasetError(f"{path}: is not a file. Name the {what} itself.")
-        size = path.stat().st_size
-        if size > maximum_bytes:
-            raise DatasetError(
-                f"{path}: is too large ({size:,} bytes; at most {maximum_bytes:,} are read). Split the {what} or keep "
-                "only what you test."
-            )
-        data = _decompressed(path, maximum_bytes) if path.suffix == ".gz" else path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    if not data.strip():
-        raise DatasetError(f"{path}: is empty. A {what} holds at least one {holds}.")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DatasetError(f"{path}: is encoded in UTF-16. Save it as UTF-8.")
-    if b"\x00" in data[:8192]:
-        raise DatasetError(f"{path}: is binary, not text. A {what} is UTF-8 text.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DatasetError(
-            f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. Save the file as UTF-8."
-        ) from error
-
-
-def _decompressed(path: Path, maximum_bytes: int) -> bytes:
-    try:
-        with gzip.open(path) as stream:
-            data = stream.read(maximum_bytes + 1)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DatasetError(f"{path}: is not a whole gzip file, though its name ends in .gz.") from error
-    if len(data) > maximum_bytes:
-        raise DatasetError(f"{path}: is too large when decompressed (at most {maximum_bytes:,} bytes are read).")
-    return data
-
-
-def format_of(path: Path, formats: Sequence[str] = FORMATS, /) -> str | None:
-    """Return the ending of a file, that of its content where it is compressed, if it is one of ``formats``."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes and suffixes[-1] in formats else None
-
-
-def files_like(path: Path, /) -> list[str]:
-    """Return the names of the files of data beside a path whose names look most like its own, best first."""
-    try:
-        found = sorted(one.name for one in path.parent.iterdir() if format_of(one) is not None)
-    except OSError:
-        return []
-    if path.suffix:
-        return nearest_names(path.name, found)
-    # A name without an ending is near to one that has any.
-    by_stem: dict[str, list[str]] = {}
-    for name in found:
-        by_stem.setdefault(name.partition(".")[0], []).append(name)
-    return [name for stem in nearest_names(path.name, by_stem) for name in by_stem[stem]]
-
-
-def _neighbours(path: Path) -> str:
-    """Name the files beside a missing one that look like it."""
-    if not path.parent.is_dir():
-        return f" The folder {path.parent} does not exist either."
-    near = files_like(path)
-    return f" Nearest: {', '.join(repr(name) for name in near)}." if near else ""
-
-
-# ------------------------------------------------------------------------------------------------------------- JSON
-
-
-class _DuplicateKeyError(ValueError):
-    """A JSON object names a field twice."""
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise _DuplicateKeyError(f"field {repeated!r} appears twice in one object")
-    return result
-
-
-def _parse_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique_keys)
-
-
-def json_lines(text: str, problems: Problems, /) -> list[tuple[str, Any]]:
-    """Return the place and the content of each line that is not blank; what is no JSON is noted."""
-    entries = []
-    # Only line feeds separate: other separators of Unicode may stand inside a string.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"line {number}"
-        try:
-            entries.append((where, _parse_json(line)))
-        except json.JSONDecodeError as error:
-            hint = (
-                "; an array over several lines belongs in a .json file" if number == 1 and line.strip() == "[" else ""
-            )
-            problems.add(where, f"is not JSON: {error.msg} at column {error.colno}{hint}")
-        except _DuplicateKeyError as error:
-            problems.add(where, str(error))
-        except RecursionError:
-            problems.add(where, "is nested too deeply")
-        except ValueError as error:
-            problems.add(where, f"cannot be read: {error}")
-    return entries
-
-
-def csv_objects(text: str, problems: Problems, /, *, numbers: Sequence[str] = ()) -> list[tuple[str, dict[str, Any]]]:
-    """Return the place and the fields of each row of a table; empty cells are left out.
-
-    ``numbers`` are columns whose cells become floats where they can.
-    """
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    entries: list[tuple[str, dict[str, Any]]] = []
-    try:
-        for row in reader:
-            where = f"line {reader.line_num}"
-            if None in row or None in row.values():
-                problems.add(where, "must have as many columns as the header")
-                continue
-            entry: dict[str, Any] = {name.strip(): value.strip() for name, value in row.items() if value.strip()}
-            for name in numbers:
-                try:
-                    entry[name] = float(entry[name])
-                except (KeyError, ValueError):
-                    continue
-            entries.append((where, entry))
-    except csv.Error as error:
-        problems.add(f"line {reader.line_num}", f"is not CSV: {error}")
-    return entries
-
-
-def json_document(text: str, path: Path, /) -> Any:
-    """Return the content of a JSON file.
-
-    Raises
-    ------
-    DatasetError
-        If the text is no JSON, is nested too deeply or names a field twice in one object.
-    """
-    try:
-        return _parse_json(text)
-    except json.JSONDecodeError as error:
-        hint = " One object a line belongs in a .jsonl file." if error.msg == "Extra data" else ""
-        raise DatasetError(
-            f"{path}, line {error.lineno}: is not JSON: {error.msg} at column {error.colno}.{hint}"
-        ) from error
-    except RecursionError as error:
-        raise DatasetError(f"{path}: is nested too deeply.") from error
-    except ValueError as error:
-        raise DatasetError(f"{path}: {error}.") from error
-
-
-def json_array(text: str, path: Path, /, *, holds: str = "question", remedy: str = REMEDY) -> list[tuple[str, Any]]:
-    """Return the place and the content of each entry of an array.
-
-    Raises
-    ------
-    DatasetError
-        If the text is no JSON, or no array.
-    """
-    content = json_document(text, path)
-    if not isinstance(content, list):
-        raise DatasetError(f"{path}: must hold an array of {holds}s, not {_kind(content)}. {remedy}")
-    return [(f"entry {number}", entry) for number, entry in enumerate(content, start=1)]
-
-
 def _from_entry(where: str, entry: Any, problems: Problems) -> ReadQuestion | None:
     if not isinstance(entry, dict):
-        problems.add(where, f"must be an object with {_listed(REQUIRED_QUESTION_FIELDS)}, not {_kind(entry)}")
+        problems.add(where, f"must be an object with {listed(REQUIRED_QUESTION_FIELDS)}, not {_kind(entry)}")
         return None
     identifier = entry.get("question_id")
     place = f"{where}, question {identifier!r}" if isinstance(identifier, str) and identifier else where
-    complete = _check_fields(entry, QUESTION_FIELDS, REQUIRED_QUESTION_FIELDS, place, problems)
+    complete = check_fields(entry, QUESTION_FIELDS, REQUIRED_QUESTION_FIELDS, place, problems)
     rows = entry.get("distributions", [])
     if not isinstance(rows, list):
         problems.add(place, f"'distributions' must be a list, not {_kind(rows)}")
@@ -316,7 +117,7 @@ def _from_entry(where: str, entry: Any, problems: Problems) -> ReadQuestion | No
             problems.add(inner, f"must be an object, not {_kind(row)}")
             complete = False
             continue
-        if not _check_fields(row, DISTRIBUTION_FIELDS, REQUIRED_DISTRIBUTION_FIELDS, inner, problems):
+        if not check_fields(row, DISTRIBUTION_FIELDS, REQUIRED_DISTRIBUTION_FIELDS, inner, problems):
             complete = False
             continue
         distributions.append(ReadDistribution(**{name: row.get(name) for name in DISTRIBUTION_FIELDS}))
@@ -334,29 +135,6 @@ def _from_entry(where: str, entry: Any, problems: Problems) -> ReadQuestion | No
     )
 
 
-def _check_fields(
-    entry: Mapping[str, Any], known: tuple[str, ...], required: tuple[str, ...], where: str, problems: Problems
-) -> bool:
-    """Note missing fields and probable misspellings; return whether there were none.
-
-    Other unknown fields are ignored, so that a file may say more about its questions.
-    """
-    before = len(problems.found)
-    misspelt = set()
-    for name in entry:
-        if name in known:
-            continue
-        near = difflib.get_close_matches(name.casefold(), [k for k in known if k not in entry], n=1, cutoff=0.8)
-        if near:
-            misspelt.add(near[0])
-            problems.add(where, f"unknown field {name!r}; did you mean {near[0]!r}?")
-    missing = [name for name in required if name not in entry and name not in misspelt]
-    if missing:
-        has = ", ".join(repr(name) for name in entry) or "nothing"
-        problems.add(where, f"lacks {_listed(missing)} (it has {has})")
-    return len(problems.found) == before
-
-
 # -------------------------------------------------------------------------------------------------------------- CSV
 
 
@@ -370,7 +148,7 @@ def _from_csv(text: str, problems: Problems) -> list[ReadQuestion]:
             repeated = next(column for column in columns if columns.count(column) > 1)
             problems.add("line 1", f"column {repeated!r} appears twice")
             return []
-        if not _check_fields(dict.fromkeys(columns), CSV_COLUMNS, REQUIRED_CSV_COLUMNS, "line 1", problems):
+        if not check_fields(dict.fromkeys(columns), CSV_COLUMNS, REQUIRED_CSV_COLUMNS, "line 1", problems):
             if len(columns) == 1 and ";" in columns[0]:
                 problems.add("line 1", "separate columns with commas, not semicolons")
             return []
@@ -462,12 +240,3 @@ def _csv_number(cell: str) -> float | str | None:
         return float(cell)
     except ValueError:
         return cell
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a truth value", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)

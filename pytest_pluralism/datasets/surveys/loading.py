@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import Survey
+from pytest_pluralism.datasets.reading import FORMATS, Problems
 from pytest_pluralism.datasets.surveys import big_five, global_opinions, gss, wvs
-from pytest_pluralism.datasets.surveys.assembly import Problems, ReadQuestion, assemble_survey
-from pytest_pluralism.datasets.surveys.file import FORMATS, is_survey_path, read_survey_file
+from pytest_pluralism.datasets.surveys.assembly import ReadQuestion, assemble_survey
+from pytest_pluralism.datasets.surveys.file import is_survey_path, read_survey_file
 from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy, check_refusal_policy
 
 __all__ = ["EMBEDDED_SURVEYS", "load_survey"]

@@ -22,7 +22,8 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_pluralism.datasets.surveys.assembly import Problems, ReadDistribution, ReadQuestion
+from pytest_pluralism.datasets.reading import Problems
+from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion
 
 __all__ = ["SOURCE", "is_modular_pluralism", "plain_question", "question_hash", "read_rows"]
 

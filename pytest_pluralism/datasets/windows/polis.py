@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.parameters import unit_interval, whole_number
-from pytest_pluralism.datasets.surveys.file import read_text
-from pytest_pluralism.datasets.windows.loading import MAXIMUM_BYTES, ReadAnswer, ReadWindow, normalised
+from pytest_pluralism.datasets.reading import read_text
+from pytest_pluralism.datasets.windows.assembly import MAXIMUM_BYTES, ReadAnswer, ReadWindow, normalised
 
 __all__ = ["PolisConversation", "PolisStatement", "polis_window", "read_polis_conversation"]
 

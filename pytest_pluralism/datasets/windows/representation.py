@@ -18,8 +18,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.datasets.surveys.assembly import Problems
-from pytest_pluralism.datasets.surveys.file import csv_objects, json_array, json_lines, read_text
+from pytest_pluralism.datasets.reading import Problems, csv_objects, json_array, json_lines, read_text
 from pytest_pluralism.datasets.windows.loading import check_fields
 
 __all__ = ["RepresentationRatings", "read_ratings"]

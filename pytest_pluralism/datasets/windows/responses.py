@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, nearest_names
-from pytest_pluralism.datasets.surveys.assembly import HALF_CHARACTERS, Problems
-from pytest_pluralism.datasets.surveys.file import json_array, json_lines, read_text
+from pytest_pluralism.datasets.reading import HALF_CHARACTERS, Problems, json_array, json_lines, read_text
 from pytest_pluralism.datasets.windows.loading import check_fields
 
 __all__ = ["RecordedResponses", "read_responses"]
@@ -70,7 +69,11 @@ def read_responses(path: str | os.PathLike[str], /, *, queries: Iterable[str] | 
     suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() != ".gz"]
     if not suffixes or suffixes[-1] not in (".jsonl", ".json"):
         raise DatasetError(f"{file}: a response file must end in .jsonl or .json (or one of these and .gz).")
-    entries = json_lines(text, problems) if suffixes[-1] == ".jsonl" else json_array(text, file, holds="response")
+    entries = (
+        json_lines(text, problems)
+        if suffixes[-1] == ".jsonl"
+        else json_array(text, file, holds="response", remedy=REMEDY)
+    )
     found: dict[str, list[str]] = {}
     for where, entry in entries:
         _take(entry, where, found, problems)

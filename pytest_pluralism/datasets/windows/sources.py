@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pytest_pluralism.datasets.surveys.assembly import Problems
-from pytest_pluralism.datasets.windows.loading import ReadAnswer, ReadWindow, normalised
+from pytest_pluralism.datasets.reading import Problems
+from pytest_pluralism.datasets.windows.assembly import ReadAnswer, ReadWindow, normalised
 
 __all__ = ["Entries", "detect", "read_perspectrum", "read_value_prism", "read_value_situations"]
 

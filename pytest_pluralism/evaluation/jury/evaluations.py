@@ -41,7 +41,8 @@ from pytest_pluralism.evaluation.jury.scores import (
 )
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.jury.views import agreement, known_number
-from pytest_pluralism.evaluation.surveys.distance import model_distributions, requests
+from pytest_pluralism.evaluation.surveys.answered import model_distributions
+from pytest_pluralism.evaluation.surveys.asking import requests
 
 __all__ = [
     "AgainstReference",

@@ -31,7 +31,7 @@ from pytest_pluralism.evaluation.jury.jurors import (
     scale_range,
 )
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.surveys.distance import AskSettings, requests
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 
 __all__ = ["DATASET", "EXAMPLE", "JURORS", "KEYWORDS", "plan"]
 

@@ -26,7 +26,7 @@ from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import JurorUtilities
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.jury.views import jury_details, known_number
-from pytest_pluralism.evaluation.surveys.distance import ModelDistribution
+from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
 
 __all__ = [
     "JuryMeasured",

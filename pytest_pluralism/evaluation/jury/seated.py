@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, unknown_name
-from pytest_pluralism.core.estimation.crossed import estimate_scores
+from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.records import Estimate, Scores
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.asking.rounds import Round, drive

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule
 from pytest_pluralism.core.parameters import unit_interval
-from pytest_pluralism.evaluation.surveys.distance import AskSettings
+from pytest_pluralism.evaluation.surveys.asking import AskSettings
 
 __all__ = ["JurySettings"]
 

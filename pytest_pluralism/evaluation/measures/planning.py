@@ -1,6 +1,6 @@
 """From a marker to what can be measured: what every measure's planner gets, and what it gives back. No pytest here.
 
-A planner is a module with these names (:data:`pytest_pluralism.evaluation.measures.registry.PLANNERS` has one a marker):
+A planner is a module with these names (``PLANNERS`` in the registry has one for each marker):
 
 - ``KEYWORDS``: the keywords of the marker beside the bounds and ``confidence_level``;
 - ``DATASET``: what its positional argument is, in words, and ``EXAMPLE``: one, as it is written;

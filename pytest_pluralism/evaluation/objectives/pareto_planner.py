@@ -28,7 +28,7 @@ from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.datasets.beside import file_beside
 from pytest_pluralism.datasets.panels.records import shown
-from pytest_pluralism.datasets.surveys.file import json_document, read_text
+from pytest_pluralism.datasets.reading import json_document, read_text
 from pytest_pluralism.evaluation.asking.rounds import Evaluation
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.objectives.objectives import (

@@ -12,7 +12,7 @@ from pytest_pluralism.evaluation.objectives.trade_offs import (
     TradeOffSettings,
     refuse_nothing_to_steer_to,
 )
-from pytest_pluralism.evaluation.surveys.distance import AskSettings
+from pytest_pluralism.evaluation.surveys.asking import AskSettings
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
 

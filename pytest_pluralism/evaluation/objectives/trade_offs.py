@@ -24,7 +24,8 @@ from pytest_pluralism.core.metrics.multi_objective import (
 from pytest_pluralism.core.records import Prompt, Question, Scores, Survey, UnitScore, Witness
 from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
-from pytest_pluralism.evaluation.surveys.distance import AskSettings, model_distributions, requests
+from pytest_pluralism.evaluation.surveys.answered import model_distributions
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 
 __all__ = ["TRADE_OFF_SCORES", "TradeOffEvaluation", "TradeOffSettings", "refuse_nothing_to_steer_to"]
 

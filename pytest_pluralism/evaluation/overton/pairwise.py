@@ -13,7 +13,9 @@ from pytest_pluralism.core.metrics.overton import pairwise_win_rate
 from pytest_pluralism.core.parameters import real_number
 from pytest_pluralism.core.records import Answer, Prompt, Scores, UnitScore, Window, WindowSet
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
-from pytest_pluralism.evaluation.overton.coverage import OvertonSettings, WindowReader, overton_prompt
+from pytest_pluralism.evaluation.overton.coverage import overton_prompt
+from pytest_pluralism.evaluation.overton.reading import WindowReader
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 __all__ = ["Comparison", "CoverageJudge", "ModelJudge", "PairwiseEvaluation", "PairwiseJudge"]
 

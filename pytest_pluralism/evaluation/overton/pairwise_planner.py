@@ -7,8 +7,8 @@ from typing import Any
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.overton import planner as overton_planner
-from pytest_pluralism.evaluation.overton.coverage import OvertonSettings
 from pytest_pluralism.evaluation.overton.pairwise import CoverageJudge, ModelJudge, PairwiseEvaluation, PairwiseJudge
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
 

@@ -11,8 +11,10 @@ from pytest_pluralism.core.records import WindowSet
 from pytest_pluralism.datasets.windows.loading import EMBEDDED_WINDOWS, load_windows
 from pytest_pluralism.datasets.windows.responses import RecordedResponses, read_responses
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.overton.coverage import FalseBalanceEvaluation, OvertonEvaluation, OvertonSettings
+from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation
+from pytest_pluralism.evaluation.overton.false_balance import FalseBalanceEvaluation
 from pytest_pluralism.evaluation.overton.published import ModularOvertonEvaluation
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "OWN", "plan", "recorded_of", "windows_of"]
 

@@ -33,9 +33,7 @@ from pytest_pluralism.evaluation.steering.settings import (
     UNSTEERED,
     regret_intervals,
 )
-from pytest_pluralism.evaluation.surveys.distance import (
-    ModelDistribution,
-)
+from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
 
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation

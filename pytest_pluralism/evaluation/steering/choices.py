@@ -50,15 +50,8 @@ from pytest_pluralism.evaluation.steering.settings import (
     other_attribute,
     steered_role,
 )
-from pytest_pluralism.evaluation.surveys.distance import (
-    LOW_OPTION_MASS,
-    AskSettings,
-    ModelDistribution,
-    Request,
-    Requests,
-    model_distributions,
-    requests,
-)
+from pytest_pluralism.evaluation.surveys.answered import LOW_OPTION_MASS, ModelDistribution, model_distributions
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, Request, Requests, requests
 
 __all__ = ["ACROSS", "CHECKS", "SCORES", "STEERED", "SteerableEvaluation", "SteeringSettings", "steered_role"]
 

@@ -22,7 +22,7 @@ from pytest_pluralism.evaluation.steering.settings import (
     SteeringSettings,
 )
 from pytest_pluralism.evaluation.steering.texts import TEXT_SCORES, TextSettings, TextSteering
-from pytest_pluralism.evaluation.surveys.distance import AskSettings, requests
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 from pytest_pluralism.evaluation.surveys.published import FIXED
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]

@@ -15,7 +15,8 @@ from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.evaluation.asking.rounds import Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.surveys.distance import AskSettings, DistributionalEvaluation
+from pytest_pluralism.evaluation.surveys.asking import AskSettings
+from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
 from pytest_pluralism.evaluation.surveys.planner import (
     ASKING,
     asked_survey,

@@ -7,7 +7,8 @@ from typing import Any
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.surveys.distance import AskSettings, DistributionalEvaluation, requests
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
+from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
 from pytest_pluralism.evaluation.surveys.published import FIXED
 from pytest_pluralism.evaluation.surveys.whole_answers import whole_answer_requests
 

@@ -12,19 +12,14 @@ A store may come from elsewhere, so it is read as data: every row carries a chec
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-import hashlib
-import json
 import math
-import numbers
 import os
 import sqlite3
 import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -41,35 +36,44 @@ from pytest_pluralism.core.records import (
     Response,
     RewardRequest,
 )
+from pytest_pluralism.models.answers.kinds import (
+    DECODERS,
+    _decode,
+    answer_key,
+    decode_entailment,
+    decode_full_answers,
+    decode_response,
+    decode_reward,
+    encode,
+    encode_entailment,
+    encode_full_answers,
+    encode_response,
+    encode_reward,
+    entailment_key,
+    full_answer_key,
+    response_key,
+    reward_key,
+)
+from pytest_pluralism.models.answers.layout import (
+    _TABLES,
+    APPLICATION_ID,
+    COLUMNS,
+    ROW_OVERHEAD,
+    TABLES,
+    TABLES_OF,
+    VERSION,
+    _row,
+    expected_tables,
+    is_whole,
+    rows_of,
+    statements,
+)
+from pytest_pluralism.models.answers.upkeep import StoreCheck, StoredModel
 from pytest_pluralism.models.protocol import ModelIdentity
 
-__all__ = [
-    "ENGINE_NUMERICS",
-    "FILE_NAME",
-    "AnswerStore",
-    "AnswerStoreError",
-    "StoreCheck",
-    "StoredModel",
-    "answer_key",
-    "default_answers_folder",
-    "entailment_key",
-    "full_answer_key",
-    "response_key",
-    "reward_key",
-]
-
-#: Raised by one whenever a change of the engine moves its numbers by more than rounding: older answers are then misses.
-ENGINE_NUMERICS = 1
+__all__ = ["FILE_NAME", "AnswerStore", "AnswerStoreError", "default_answers_folder"]
 
 FILE_NAME = "answers.sqlite3"
-
-#: "PLUR": how a file says that it is ours (``PRAGMA application_id``).
-APPLICATION_ID = 0x504C5552
-
-#: The layout of the tables (``PRAGMA user_version``). Version 1 had the table ``answers`` only, version 2 no
-#: ``entailments`` and version 3 no ``rewards``; they are read, and become version 4 where they lie when they are opened
-#: for writing.
-VERSION = 4
 
 #: About 2.5 million answers.
 MOST_BYTES = 2**30
@@ -80,9 +84,6 @@ LEAST_BYTES = 2**16
 #: How long to wait for a store that another process has locked, in seconds, and how long once that was in vain.
 PATIENCE = 10.0
 IMPATIENCE = 0.1
-
-#: A longer row was not written by us, and is not read.
-MOST_ROW_BYTES = 1_000_000
 
 #: When an answer was last used is written at most once in this many seconds, so that a run that finds everything in the
 #: store hardly writes to it.
@@ -98,40 +99,8 @@ CHECK_STEPS = 10_000
 FULL = 0.6
 EVICT_TO = 0.5
 
-#: What a row costs beside its texts: keys, checksum, numbers, and its entry in the index.
-ROW_OVERHEAD = 120
-
 #: SQLite takes at least 999 parameters in one statement.
 CHUNK = 500
-
-#: All tables have the same columns, so that all rows are checked, counted and removed alike; ``answer`` holds the
-#: content, whatever it is.
-TABLES = ("answers", "responses", "full_answers", "entailments", "rewards")
-
-
-def _statements(table: str) -> tuple[str, str]:
-    return (
-        f"""CREATE TABLE {table} (
-    key BLOB NOT NULL PRIMARY KEY,
-    model_sha256 TEXT NOT NULL,
-    model TEXT NOT NULL,
-    dtype TEXT NOT NULL,
-    device TEXT NOT NULL,
-    answer BLOB NOT NULL,
-    checksum BLOB NOT NULL,
-    bytes INTEGER NOT NULL,
-    created REAL NOT NULL,
-    used REAL NOT NULL
-) WITHOUT ROWID""",
-        f"CREATE INDEX {table}_by_use ON {table} (used, bytes)",
-    )
-
-
-#: The tables of each version that ever was.
-TABLES_OF = {1: TABLES[:1], 2: TABLES[:3], 3: TABLES[:4], VERSION: TABLES}
-
-_COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
-_TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _CHOOSE = "choose another folder: --pluralism-answers DIR, or none: --pluralism-answers off"
@@ -148,46 +117,6 @@ class _DamagedError(Exception):
     """The file is not an answer store, or no longer a whole one."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredModel:
-    """What a store holds of one model: how much of each kind, the bytes of all, when the first came and the last use.
-
-    ``answers`` are those to closed questions; ``full_answers`` are prompts whose whole answers were scored;
-    ``entailments`` are pairs of texts, and ``rewards`` are of one response for one attribute.
-    """
-
-    name: str
-    sha256: str
-    dtype: str
-    device: str
-    answers: int
-    bytes: int
-    created: float
-    used: float
-    responses: int = 0
-    full_answers: int = 0
-    entailments: int = 0
-    rewards: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StoreCheck:
-    """What a check of every row found: how many of each kind there are, and of all kinds together how many are no use.
-
-    ``damaged`` rows do not fit their checksums; ``unreadable`` ones are whole but of another version of the package.
-    Neither is ever used.
-    """
-
-    answers: int
-    damaged: int
-    unreadable: int
-    problems: tuple[str, ...] = ()
-    responses: int = 0
-    full_answers: int = 0
-    entailments: int = 0
-    rewards: int = 0
-
-
 def default_answers_folder() -> Path:
     """Return where answers lie: ``answers`` in ``PLURALISM_CACHE``, or in the user's cache."""
     chosen = os.environ.get("PLURALISM_CACHE")
@@ -196,55 +125,6 @@ def default_answers_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("pytest-pluralism", appauthor=False)) / "answers"
-
-
-def answer_key(identity: ModelIdentity, prompt: Prompt, /) -> bytes:
-    """Return the SHA-256 under which an answer is kept.
-
-    It covers the hash of the model (checkpoint, tokenizer, chat template, dtype), the type of the device, every field
-    of the prompt, and :data:`ENGINE_NUMERICS`.
-    """
-    return _key(identity, {"prompt": prompt})
-
-
-def response_key(identity: ModelIdentity, prompt: Prompt, settings: GenerationSettings, draw: int, /) -> bytes:
-    """Return the SHA-256 under which a response is kept.
-
-    It covers all that :func:`answer_key` covers, every setting (the seed among them), and the number of the draw.
-    """
-    return _key(identity, {"kind": "response", "prompt": prompt, "settings": settings, "draw": draw})
-
-
-def full_answer_key(identity: ModelIdentity, asked: FullAnswerPrompt, /) -> bytes:
-    """Return the SHA-256 under which the scores of whole answers are kept.
-
-    It covers all that :func:`answer_key` covers, the texts of the answers, and the neutral prompt.
-    """
-    asked = dataclasses.replace(asked, neutral=asked.neutral_prompt)
-    return _key(identity, {"kind": "full answers", "asked": asked})
-
-
-def entailment_key(identity: ModelIdentity, pair: EntailmentPair, /) -> bytes:
-    """Return the SHA-256 under which the scores of a pair of texts are kept.
-
-    It covers the hash of the entailment model (checkpoint, tokenizer, labels, temperature, dtype), the type of the
-    device, both texts with their order, and :data:`ENGINE_NUMERICS`.
-    """
-    return _key(identity, {"kind": "entailment", "pair": pair})
-
-
-def reward_key(identity: ModelIdentity, asked: RewardRequest, /) -> bytes:
-    """Return the SHA-256 under which a reward is kept.
-
-    It covers the hash of the value model (checkpoint, tokenizer, mode, dtype), the type of the device, prompt, response
-    and attribute, and :data:`ENGINE_NUMERICS`.
-    """
-    return _key(identity, {"kind": "reward", "asked": asked})
-
-
-def _key(identity: ModelIdentity, asked: dict[str, Any]) -> bytes:
-    content = {"model": identity.sha256, "device": _device_type(identity), "numerics": ENGINE_NUMERICS}
-    return hashlib.sha256(_canonical(content | asked)).digest()
 
 
 class AnswerStore:
@@ -366,7 +246,7 @@ class AnswerStore:
         return self._lookup(
             "responses",
             wanted,
-            lambda encoded, asked: _decode_response(encoded, None if asked is None else (settings, asked[1])),
+            lambda encoded, asked: decode_response(encoded, None if asked is None else (settings, asked[1])),
         )
 
     def lookup_full_answers(
@@ -381,7 +261,7 @@ class AnswerStore:
         """
         # Two prompts that differ in how they name the same neutral prompt have one key.
         wanted = {full_answer_key(identity, asked): asked for asked in dict.fromkeys(prompts)}
-        found = self._lookup("full_answers", wanted, _decode_full_answers)
+        found = self._lookup("full_answers", wanted, decode_full_answers)
         return {
             asked: found[same]
             for asked in dict.fromkeys(prompts)
@@ -399,7 +279,7 @@ class AnswerStore:
             The store cannot be read now: it is locked, or closed.
         """
         wanted = {entailment_key(identity, pair): pair for pair in dict.fromkeys(pairs)}
-        return self._lookup("entailments", wanted, lambda encoded, _: _decode_entailment(encoded))
+        return self._lookup("entailments", wanted, lambda encoded, _: decode_entailment(encoded))
 
     def lookup_rewards(
         self, identity: ModelIdentity, requests: Sequence[RewardRequest], /
@@ -412,7 +292,7 @@ class AnswerStore:
             The store cannot be read now: it is locked, or closed.
         """
         wanted = {reward_key(identity, asked): asked for asked in dict.fromkeys(requests)}
-        return self._lookup("rewards", wanted, lambda encoded, _: _decode_reward(encoded))
+        return self._lookup("rewards", wanted, lambda encoded, _: decode_reward(encoded))
 
     def _lookup(
         self,
@@ -429,7 +309,7 @@ class AnswerStore:
             for chunk in _chunks(list(wanted)):
                 rows += self._do(functools.partial(self._rows, table=table, keys=chunk))
             for row in rows:
-                if not _is_whole(row):
+                if not is_whole(row):
                     damaged += 1
                     continue
                 record = decode(row[5], wanted[row[0]])
@@ -444,7 +324,7 @@ class AnswerStore:
         return found
 
     def _rows(self, connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
-        return _rows_of(connection, table=table, keys=keys) if table in self._tables else []
+        return rows_of(connection, table=table, keys=keys) if table in self._tables else []
 
     def keep(self, identity: ModelIdentity, pairs: Iterable[tuple[Prompt, Answer]], /) -> None:
         """Keep answers: all of this call or, when it is cut short, none.
@@ -459,7 +339,7 @@ class AnswerStore:
             These answers were not kept: the store is locked, closed, or (at the first time) cannot be written.
         """
         self._keep(
-            "answers", identity, ((answer_key(identity, prompt), _encode(answer, prompt)) for prompt, answer in pairs)
+            "answers", identity, ((answer_key(identity, prompt), encode(answer, prompt)) for prompt, answer in pairs)
         )
 
     def keep_responses(
@@ -476,7 +356,7 @@ class AnswerStore:
             "responses",
             identity,
             (
-                (response_key(identity, prompt, settings, response.draw), _encode_response(response, settings))
+                (response_key(identity, prompt, settings, response.draw), encode_response(response, settings))
                 for prompt, response in pairs
             ),
         )
@@ -494,7 +374,7 @@ class AnswerStore:
         self._keep(
             "full_answers",
             identity,
-            ((full_answer_key(identity, asked), _encode_full_answers(scores, asked)) for asked, scores in pairs),
+            ((full_answer_key(identity, asked), encode_full_answers(scores, asked)) for asked, scores in pairs),
         )
 
     def keep_entailments(
@@ -510,7 +390,7 @@ class AnswerStore:
         self._keep(
             "entailments",
             identity,
-            ((entailment_key(identity, pair), _encode_entailment(scores)) for pair, scores in pairs),
+            ((entailment_key(identity, pair), encode_entailment(scores)) for pair, scores in pairs),
         )
 
     def keep_rewards(self, identity: ModelIdentity, pairs: Iterable[tuple[RewardRequest, float]], /) -> None:
@@ -522,7 +402,7 @@ class AnswerStore:
             These rewards were not kept: the store is locked, closed, or (at the first time) cannot be written.
         """
         self._keep(
-            "rewards", identity, ((reward_key(identity, asked), _encode_reward(reward)) for asked, reward in pairs)
+            "rewards", identity, ((reward_key(identity, asked), encode_reward(reward)) for asked, reward in pairs)
         )
 
     def _keep(self, table: str, identity: ModelIdentity, contents: Iterable[tuple[bytes, bytes | None]]) -> None:
@@ -539,7 +419,7 @@ class AnswerStore:
             if not rows or not self._writable:
                 return
             marks = ",".join("?" * len(rows[0]))
-            sql = f"INSERT OR REPLACE INTO {table} ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - constant names
+            sql = f"INSERT OR REPLACE INTO {table} ({COLUMNS}) VALUES ({marks})"  # noqa: S608 - constant names
             self._write(lambda connection: connection.executemany(sql, rows))
             with contextlib.suppress(AnswerStoreError):
                 # The answers are safe; a store that is a little too large is put right at the next call.
@@ -627,13 +507,13 @@ class AnswerStore:
             counts.update(dict.fromkeys(counts, 0))
             problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
             for table in self._tables:
-                for row in connection.execute(f"SELECT {_COLUMNS} FROM {table}"):  # noqa: S608 - constant names
+                for row in connection.execute(f"SELECT {COLUMNS} FROM {table}"):  # noqa: S608 - constant names
                     if model_sha256s is not None and row[1] not in model_sha256s:
                         continue
                     counts[table] += 1
-                    if not _is_whole(row):
+                    if not is_whole(row):
                         counts["damaged"] += 1
-                    elif _DECODERS[table](row[5], None) is None:
+                    elif DECODERS[table](row[5], None) is None:
                         counts["unreadable"] += 1
             return problems
 
@@ -1017,7 +897,7 @@ class AnswerStore:
         version = self._patiently(connection, "PRAGMA user_version")[0][0]
         self._check_version(application, version)
         # Nothing but our own tables: a trigger in a file from elsewhere would run at the first insertion.
-        if self._patiently(connection, _TABLES) != _expected_tables(version):
+        if self._patiently(connection, _TABLES) != expected_tables(version):
             raise _DamagedError("its tables are not those of an answer store")
         self._tables = TABLES_OF[version]
         deadline = time.monotonic() + CHECK_SECONDS
@@ -1048,7 +928,7 @@ class AnswerStore:
         def add() -> None:
             with _transaction(connection):
                 for table in missing:
-                    for statement in _statements(table):
+                    for statement in statements(table):
                         connection.execute(statement)
                 connection.execute(f"PRAGMA user_version={VERSION}")
 
@@ -1088,7 +968,7 @@ class AnswerStore:
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={VERSION}")
                 for table in TABLES:
-                    for statement in _statements(table):
+                    for statement in statements(table):
                         connection.execute(statement)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.close()
@@ -1158,195 +1038,6 @@ class AnswerStore:
         return tuple(self.folder / (FILE_NAME + ending) for ending in ("", "-wal", "-shm", "-journal"))
 
 
-# ----------------------------------------------------------------------------------------------------------- rows
-
-
-def _row(identity: ModelIdentity, key: bytes, encoded: bytes, now: float) -> tuple[Any, ...]:
-    texts = tuple(
-        text.encode("utf-8", "backslashreplace").decode("utf-8")
-        for text in (identity.sha256, identity.name, identity.dtype, _device_type(identity))
-    )
-    size = ROW_OVERHEAD + len(encoded) + sum(map(len, texts))
-    return (key, *texts, encoded, _checksum(key, texts, encoded), size, now, now)
-
-
-def _is_whole(row: Sequence[Any]) -> bool:
-    key, texts, encoded, checksum = row[0], tuple(row[1:5]), row[5], row[6]
-    if not isinstance(key, bytes) or not isinstance(encoded, bytes) or not all(isinstance(text, str) for text in texts):
-        return False
-    return bool(_checksum(key, texts, encoded) == checksum)
-
-
-def _checksum(key: bytes, texts: Sequence[str], encoded: bytes) -> bytes:
-    # The key is part of it: a whole row under the key of another prompt is as wrong as a torn one.
-    return hashlib.sha256(_canonical([key.hex(), *texts]) + b"\n" + encoded).digest()
-
-
-def _rows_of(connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
-    columns = _COLUMNS.replace("answer,", f"CASE WHEN length(answer) <= {MOST_ROW_BYTES} THEN answer END,")
-    marks = ",".join("?" * len(keys))
-    return connection.execute(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", keys).fetchall()  # noqa: S608 - constant words
-
-
-def _encode(answer: Answer, prompt: Prompt) -> bytes | None:
-    """Return an answer as JSON from which it comes back exactly, or ``None`` where there is none."""
-    try:
-        encoded = _canonical(answer)
-        same = len(encoded) <= MOST_ROW_BYTES and _decode(encoded, prompt) == answer
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return encoded if same else None
-
-
-def _decode(encoded: bytes, prompt: Prompt | None) -> Answer | None:
-    """Return the answer that was stored, or ``None`` when this version cannot read it without a guess."""
-    try:
-        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
-        if not isinstance(content, dict):
-            return None
-        answer = Answer(**{name: _frozen(value) for name, value in content.items()})
-        numbers = answer.log_probabilities
-        if not isinstance(numbers, tuple) or not isinstance(answer.top_token, str):
-            return None
-        if not all(map(_is_number, (*numbers, answer.option_mass, answer.top_probability))):
-            return None
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        return None
-    if prompt is not None and len(numbers) != len(prompt.labels):
-        return None
-    return answer
-
-
-def _encode_response(response: Response, settings: GenerationSettings) -> bytes | None:
-    """Return a response with its settings as JSON from which it comes back exactly, or ``None``."""
-    try:
-        encoded = _canonical({"response": response, "settings": settings})
-        same = len(encoded) <= MOST_ROW_BYTES and _decode_response(encoded, (settings, response.draw)) == response
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return encoded if same else None
-
-
-def _decode_response(encoded: bytes, asked: tuple[GenerationSettings, int] | None) -> Response | None:
-    """Return the response that was stored, or ``None`` when this version cannot read it without a guess."""
-    try:
-        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
-        response = Response(**content["response"])
-        settings = GenerationSettings(**{name: _frozen(value) for name, value in content["settings"].items()})
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
-        return None
-    if not isinstance(response.text, str) or not isinstance(response.stopped_by, str):
-        return None
-    if not all(type(number) is int and number >= 0 for number in (response.n_tokens, response.draw)):
-        return None
-    return response if asked is None or asked == (settings, response.draw) else None
-
-
-def _encode_full_answers(scores: FullAnswerScores, asked: FullAnswerPrompt) -> bytes | None:
-    """Return the scores of whole answers as JSON from which they come back exactly, or ``None``."""
-    try:
-        encoded = _canonical(scores)
-        same = len(encoded) <= MOST_ROW_BYTES and _decode_full_answers(encoded, asked) == scores
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return encoded if same else None
-
-
-def _decode_full_answers(encoded: bytes, asked: FullAnswerPrompt | None) -> FullAnswerScores | None:
-    """Return the scores that were stored, or ``None`` when this version cannot read them without a guess."""
-    try:
-        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
-        scores = FullAnswerScores(**{name: _frozen(value) for name, value in content.items()})
-        values = (scores.log_likelihoods, scores.neutral_log_likelihoods)
-        counts = (scores.n_tokens, scores.n_bytes)
-        n = len(scores.log_likelihoods) if asked is None else len(asked.answers)
-        if not all(isinstance(numbers, tuple) and len(numbers) == n for numbers in (*values, *counts)):
-            return None
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        return None
-    if not all(_is_number(number) for numbers in values for number in numbers):
-        return None
-    return scores if all(type(number) is int and number > 0 for numbers in counts for number in numbers) else None
-
-
-def _encode_entailment(scores: EntailmentScores) -> bytes | None:
-    """Return entailment scores as JSON from which they come back exactly, or ``None``."""
-    try:
-        encoded = _canonical(scores)
-        same = len(encoded) <= MOST_ROW_BYTES and _decode_entailment(encoded) == scores
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return encoded if same else None
-
-
-def _decode_entailment(encoded: bytes) -> EntailmentScores | None:
-    """Return the entailment scores that were stored, or ``None`` when this version cannot read them without a guess."""
-    try:
-        scores = EntailmentScores(**json.loads(encoded.decode("utf-8", "surrogatepass")))
-    except (ValueError, TypeError, RecursionError):
-        return None
-    others = (scores.neutral, scores.contradiction)
-    # A two-way model gives neither of the others, a three-way one both.
-    known = [scores.entailment, *(value for value in others if value is not None)]
-    if len(known) == 2 or not all(_is_number(value) and 0 <= value <= 1 for value in known):
-        return None
-    return scores
-
-
-def _encode_reward(reward: float) -> bytes | None:
-    """Return a reward as JSON from which it comes back exactly, or ``None``."""
-    # A model of a project's own may give numbers of numpy.
-    if isinstance(reward, bool) or not isinstance(reward, numbers.Real):
-        return None
-    encoded = _canonical({"reward": float(reward)})
-    return encoded if _decode_reward(encoded) == reward else None
-
-
-def _decode_reward(encoded: bytes) -> float | None:
-    """Return the reward that was stored, or ``None`` when this version cannot read it without a guess."""
-    try:
-        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError):
-        return None
-    value = content.get("reward") if isinstance(content, dict) and len(content) == 1 else None
-    # Rewards may have any sign and size, but a model that gives one without end has not said anything.
-    return value if type(value) is float and math.isfinite(value) else None
-
-
-_DECODERS: dict[str, Callable[[bytes, None], object]] = {
-    "answers": lambda encoded, asked: _decode(encoded, asked),
-    "responses": lambda encoded, asked: _decode_response(encoded, asked),
-    "full_answers": lambda encoded, asked: _decode_full_answers(encoded, asked),
-    "entailments": lambda encoded, asked: _decode_entailment(encoded),
-    "rewards": lambda encoded, asked: _decode_reward(encoded),
-}
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
-
-
-def _canonical(content: Any) -> bytes:
-    return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    # Several times faster than dataclasses.asdict, which copies every string, and asked for once a prompt.
-    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-
-
-#: Not ensure_ascii: as escapes, a lone pair of surrogates could not be told from the character that they make.
-_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_fields)
-
-
-def _device_type(identity: ModelIdentity) -> str:
-    return identity.device.partition(":")[0]
-
-
 def _seconds(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
@@ -1379,11 +1070,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]
             # After some errors SQLite has rolled back already.
             connection.execute("ROLLBACK")
         raise
-
-
-def _expected_tables(version: int) -> list[tuple[Any, ...]]:
-    with contextlib.closing(sqlite3.connect(":memory:")) as empty:
-        for table in TABLES_OF[version]:
-            for statement in _statements(table):
-                empty.execute(statement)
-        return empty.execute(_TABLES).fetchall()

@@ -17,20 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import EntailmentPair, EntailmentScores
 from pytest_pluralism.models.embedded import find_embedded_entailment
-from pytest_pluralism.models.local.language_model import (
-    _device,
-    _folder_of,
-    _hashes,
-    _read_json,
-    _refuse_pickles,
-    _refuse_remote_code,
-    _translated,
-    _trim_heap,
-    check_loading,
-    network_identity,
-    quiet_transformers,
-    require_packages,
-)
+from pytest_pluralism.models.local.devices import _device, trim_heap
+from pytest_pluralism.models.local.files import _folder_of, hashes, read_json, refuse_pickles, refuse_remote_code
+from pytest_pluralism.models.local.loading import check_loading, network_identity, translated
+from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
 from pytest_pluralism.models.protocol import ModelIdentity, Progress, ReceiveEntailments
 from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec
 
@@ -183,13 +173,13 @@ def load_entailment_model(
         chosen_device = _device(device)
         if named.kind == "embedded":
             folder = find_embedded_entailment(named.target)
-            parts = _hashes(folder)
+            parts = hashes(folder)
         else:
             folder, parts, _ = _folder_of(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
-        config = _read_json(folder / "config.json")
+        config = read_json(folder / "config.json")
         if not trust_remote_code:
-            _refuse_remote_code(folder, config, named)
-        _refuse_pickles(folder, named, allow_pickle=allow_pickle)
+            refuse_remote_code(folder, config, named)
+        refuse_pickles(folder, named, allow_pickle=allow_pickle)
         _refuse_other_kinds(config, named)
         labels = _labels_of(config, named, given_labels)
         temperature = _temperature_of(config, named)
@@ -358,7 +348,7 @@ class CrossEncoder:
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        _trim_heap()
+        trim_heap()
 
     # ---------------------------------------------------------------------------------------------------- tokens
 
@@ -469,7 +459,7 @@ class CrossEncoder:
         """Return the probabilities of all labels, or ``None`` where there is not enough memory."""
         import torch
 
-        from pytest_pluralism.models.local.scoring import _is_out_of_memory
+        from pytest_pluralism.models.local.scoring import is_out_of_memory
 
         try:
             with torch.inference_mode():
@@ -484,7 +474,7 @@ class CrossEncoder:
                 probabilities: list[list[float]] = torch.softmax(logits / self._temperature, dim=-1).tolist()
                 return probabilities
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # Out here the traceback no longer holds the tensors of the failed forward.
         if self._device.type == "cuda":
@@ -653,7 +643,7 @@ def _load(
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from pytest_pluralism.models.local.scoring import _is_out_of_memory
+    from pytest_pluralism.models.local.scoring import is_out_of_memory
 
     common: dict[str, Any] = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     if trust_remote_code and named.kind == "hf":
@@ -671,7 +661,7 @@ def _load(
         network, report = AutoModelForSequenceClassification.from_pretrained(folder, **arguments)
         network = network.to(device).eval()
     except Exception as error:
-        raise _translated(error, named, device, out_of_memory=_is_out_of_memory(error)) from error
+        raise translated(error, named, device, out_of_memory=is_out_of_memory(error)) from error
     missing = sorted(report.get("missing_keys") or ())
     if missing:
         raise ModelError(

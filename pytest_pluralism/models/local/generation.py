@@ -20,7 +20,8 @@ import torch
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import GenerationSettings, Prompt
-from pytest_pluralism.models.local.scoring import MOST_LOGITS, Scorer, _branched, _only_last
+from pytest_pluralism.models.local.heads import only_last
+from pytest_pluralism.models.local.scoring import MOST_LOGITS, Scorer, branched
 
 __all__ = ["DrawnTokens", "GenerationRequest", "Generator", "draw_key", "uniform"]
 
@@ -317,7 +318,7 @@ class _Cached:
         pieces, outputs, masks = [], [], []
         for low in range(0, len(prompts), most):
             part = prompts[low : low + most]
-            cache = _branched(prefix, len(part)) if prefix is not None else DynamicCache(config=generator.model.config)
+            cache = branched(prefix, len(part)) if prefix is not None else DynamicCache(config=generator.model.config)
             ids = torch.full((len(part), width - shared), scorer.pad_token, dtype=torch.long)
             mask = torch.ones((len(part), width), dtype=torch.long)
             for row, prompt in enumerate(part):
@@ -374,7 +375,7 @@ class _Cached:
             arguments["position_ids"] = positions.to(generator.device)
         generator.scorer.computed_tokens += ids.numel()
         last = torch.full((len(ids),), ids.shape[1] - 1, device=generator.device)
-        with _only_last(generator.model, last):
+        with only_last(generator.model, last):
             logits: torch.Tensor = generator.model(**arguments).logits
         return logits[:, -1]
 

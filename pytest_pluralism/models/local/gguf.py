@@ -352,7 +352,7 @@ def _transformers_major() -> str:
 
 def _convert(source: GgufSource, header: GgufHeader, folder: Path) -> None:
     """Write config.json, model.safetensors and the tokenizer of a GGUF file into a folder."""
-    from pytest_pluralism.models.local.language_model import quiet_transformers, require_packages
+    from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
 
     require_packages("torch", "transformers", "gguf", "accelerate", "safetensors")
     with _one_file(source, folder) as path, quiet_transformers():

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_pluralism.models.local.language_model import (
-    _device,
-    described_folder,
-    identity_of,
-    load_parts,
-    quiet_transformers,
-    require_packages,
-)
+from pytest_pluralism.models.local.devices import _device
+from pytest_pluralism.models.local.files import described_folder
+from pytest_pluralism.models.local.loading import identity_of, load_parts
+from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
 from pytest_pluralism.models.prompts import PromptReader
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import ModelSpec

@@ -7,33 +7,30 @@ network allows that; the rest goes in batches of rows that are about equally lon
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import inspect
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.local.budget import REPEATS, TokenBudget
+from pytest_pluralism.models.local.heads import no_logits, only_last, only_positions
+from pytest_pluralism.models.local.prefixes import PrefixNode, least_saving, plan_prefixes, why_no_prefix_reuse
 from pytest_pluralism.models.measured import MeasuredFile
 
 __all__ = [
     "ContinuationRequest",
     "ContinuationScores",
-    "PrefixNode",
     "ScoreRequest",
     "Scorer",
     "TokenScores",
     "input_device",
-    "least_saving",
-    "plan_prefixes",
-    "why_no_prefix_reuse",
 ]
 
 
@@ -83,132 +80,6 @@ MOST_LOGITS = 2**26
 
 #: Called with the requests of a batch that are done, by index, and their scores.
 Receive = Callable[[list[tuple[int, TokenScores]]], None]
-
-
-@dataclass(slots=True)
-class PrefixNode:
-    """A beginning that several rows have in common: its length, the rows to finish here, and longer beginnings."""
-
-    length: int
-    rows: list[int] = field(default_factory=list)
-    children: list[PrefixNode] = field(default_factory=list)
-
-    def longest(self, lengths: Sequence[int]) -> int:
-        """Return the length of the longest row below this node."""
-        own = max((lengths[row] for row in self.rows), default=0)
-        return max([own, *(child.longest(lengths) for child in self.children)])
-
-    def any_row(self) -> int:
-        """Return one of the rows below this node."""
-        return self.rows[0] if self.rows else self.children[0].any_row()
-
-    def n_tokens(self, lengths: Sequence[int], above: int = 0) -> int:
-        """Return how many tokens are computed for this node and all below it."""
-        own = self.length - above + sum(lengths[row] - self.length for row in self.rows)
-        return own + sum(child.n_tokens(lengths, self.length) for child in self.children)
-
-
-def least_saving(device: str, /) -> int:
-    """Return how many tokens a shared beginning must save on a device to be worth a forward of its own."""
-    return 64 if device.partition(":")[0] == "cpu" else 512
-
-
-def plan_prefixes(
-    rows: Sequence[tuple[int, ...]], /, *, minimum_saving: int, limits: Sequence[int] | None = None
-) -> PrefixNode:
-    """Arrange distinct rows as a tree of shared beginnings.
-
-    A beginning becomes a node of its own when that saves at least ``minimum_saving`` tokens: so many tokens longer than
-    the node above it, times one less than the rows that have it.
-    At least the last token of each row is left out of every beginning, since its output is what is read; ``limits``
-    says for each row how many of its first tokens may belong to a beginning, where more than the last is read.
-    """
-    order = sorted(range(len(rows)), key=lambda index: rows[index])
-    common = [_common_length(rows[a], rows[b]) for a, b in itertools.pairwise(order)]
-    if limits is not None:
-        common = [
-            min(length, limits[a], limits[b]) for length, (a, b) in zip(common, itertools.pairwise(order), strict=True)
-        ]
-    root = PrefixNode(0)
-    stack = [(0, len(order), root)]
-    while stack:
-        low, high, node = stack.pop()
-        if high - low == 1:
-            node.rows.append(order[low])
-            continue
-        if high == low:
-            continue
-        shared = min(common[low : high - 1])
-        if (high - low - 1) * (shared - node.length) >= minimum_saving:
-            child = PrefixNode(shared)
-            node.children.append(child)
-            node = child
-        start = low
-        for cut in range(low, high - 1):
-            if common[cut] == shared:
-                stack.append((start, cut + 1, node))
-                start = cut + 1
-        stack.append((start, high, node))
-    return root
-
-
-def _common_length(a: tuple[int, ...], b: tuple[int, ...]) -> int:
-    most = min(len(a), len(b)) - 1
-    if a[:most] == b[:most]:
-        return most
-    low, high = 0, most
-    # The longest equal beginning by halving: comparing slices is quick, comparing tokens one by one is not.
-    while high - low > 1:
-        middle = (low + high) // 2
-        if a[:middle] == b[:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def why_no_prefix_reuse(model: Any, /) -> str | None:
-    """Say why rows cannot share the beginning of their computation in this network (``None``: they can)."""
-    from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer
-
-    config = model.config
-    if getattr(config, "is_encoder_decoder", False):
-        return "it is an encoder-decoder"
-    if getattr(model, "_is_stateful", False):
-        return "it carries a state instead of keys and values"
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
-        return "it takes no cache of keys and values"
-    text = config.get_text_config(decoder=True)
-    if getattr(text, "use_bidirectional_attention", None):
-        return "it looks ahead"
-    if "chunked_attention" in (getattr(text, "layer_types", None) or ()):
-        return "it attends in chunks"
-    if _rope_types(text) & {"dynamic", "longrope"}:
-        return "its position codes depend on the length of the whole text"
-    try:
-        layers = DynamicCache(config=config).layers
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return "its cache is of an unknown kind"
-    kinds = {type(layer) for layer in layers} - {DynamicLayer, *_sliding_layers()}
-    return f"its cache has layers of kind {min(kind.__name__ for kind in kinds)}" if kinds else None
-
-
-def _sliding_layers() -> set[type]:
-    from transformers import cache_utils
-
-    layer = getattr(cache_utils, "DynamicSlidingWindowLayer", None)
-    return set() if layer is None else {layer}
-
-
-def _rope_types(config: Any) -> set[str]:
-    found: set[str] = set()
-    for name in ("rope_parameters", "rope_scaling"):
-        value = getattr(config, name, None)
-        if isinstance(value, dict):
-            for entry in (value, *(inner for inner in value.values() if isinstance(inner, dict))):
-                found.add(str(entry.get("rope_type", entry.get("type", ""))))
-    return found
 
 
 def input_device(model: Any, /) -> torch.device:
@@ -486,7 +357,7 @@ class Scorer:
         from transformers import DynamicCache
 
         (row,), (start,) = rows, starts
-        grown = DynamicCache(config=self.model.config) if cache is None else _branched(cache, 1)
+        grown = DynamicCache(config=self.model.config) if cache is None else branched(cache, 1)
         values: list[float] = []
         for low in range(start, len(row), most):
             high = min(low + most, len(row))
@@ -509,7 +380,7 @@ class Scorer:
         positions = [position for pairs in reads for position, _ in pairs]
         targets = torch.tensor([token for pairs in reads for _, token in pairs], device=self.device)
         where = torch.tensor(rows, device=self.device), torch.tensor(positions, device=self.device)
-        with _only_positions(self.model, *where, len(suffixes)) as chosen:
+        with only_positions(self.model, *where, len(suffixes)) as chosen:
             logits = self.model(**arguments).logits
         logits = logits[0] if chosen else logits[where]
         values: list[float] = []
@@ -640,7 +511,7 @@ class Scorer:
         try:
             return forward()
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # Out here the traceback no longer holds the tensors of the failed forward.
         if self.device.type == "cuda":
@@ -651,13 +522,13 @@ class Scorer:
         """Return the keys and values of a longer beginning; those of the shorter one stay as they are."""
         from transformers import DynamicCache
 
-        longer = DynamicCache(config=self.model.config) if cache is None else _branched(cache, 1)
+        longer = DynamicCache(config=self.model.config) if cache is None else branched(cache, 1)
         try:
             arguments = self._arguments([tokens], longer, cached)
-            with _no_logits(self.model):
+            with no_logits(self.model):
                 self.model(**arguments)
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             longer = None
         if longer is None:
@@ -677,7 +548,7 @@ class Scorer:
             logits: torch.Tensor = output.logits[:, -1].float()
             return logits
         last = torch.tensor([len(suffix) - 1 for suffix in suffixes], device=self.device)
-        with _only_last(self.model, last):
+        with only_last(self.model, last):
             logits = self.model(**arguments).logits
         if logits.shape[1] == 1:
             return logits[:, 0].float()
@@ -720,81 +591,11 @@ class Scorer:
             raise _SharingChangesAnswersError(difference)
 
 
-@contextlib.contextmanager
-def _no_logits(model: Any) -> Iterator[None]:
-    """Let the output layer see nothing: for one row it reads as many weights as for many, and here none is wanted."""
-    head = model.get_output_embeddings()
-    if head is None:
-        yield
-        return
-
-    def choose(_module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (inputs[0][:, :0], *inputs[1:]) if inputs[0].dim() == 3 else inputs
-
-    handle = head.register_forward_pre_hook(choose)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextlib.contextmanager
-def _only_last(model: Any, last: torch.Tensor) -> Iterator[None]:
-    """Let the output layer see each row's last position only: logits of every position would fill the memory.
-
-    The choice is made at the door of the layer, so that whatever a network does to its logits afterwards (scaling,
-    capping) still happens.
-    """
-    head = model.get_output_embeddings()
-    if head is None:
-        yield
-        return
-
-    def choose(_module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden = inputs[0]
-        if hidden.dim() != 3 or hidden.shape[0] != last.shape[0]:
-            return inputs
-        chosen = hidden[torch.arange(hidden.shape[0], device=hidden.device), last.to(hidden.device)]
-        return (chosen[:, None], *inputs[1:])
-
-    handle = head.register_forward_pre_hook(choose)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextlib.contextmanager
-def _only_positions(model: Any, rows: torch.Tensor, positions: torch.Tensor, n_rows: int) -> Iterator[list[bool]]:
-    """Let the output layer see chosen positions only, as if they were one row; the list is not empty once it has.
-
-    As in :func:`_only_last`, the choice is made at the door of the layer.
-    """
-    chosen: list[bool] = []
-    head = model.get_output_embeddings()
-    if head is None:
-        yield chosen
-        return
-
-    def choose(_module: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden = inputs[0]
-        if hidden.dim() != 3 or hidden.shape[0] != n_rows:
-            return inputs
-        chosen.append(True)
-        return (hidden[rows.to(hidden.device), positions.to(hidden.device)][None], *inputs[1:])
-
-    handle = head.register_forward_pre_hook(choose)
-    try:
-        yield chosen
-    finally:
-        handle.remove()
-
-
 def _copies(cache: Any, n_rows: int) -> Any:
-    return None if cache is None else _branched(cache, n_rows)
+    return None if cache is None else branched(cache, n_rows)
 
 
-def _branched(cache: Any, n_rows: int) -> Any:
+def branched(cache: Any, n_rows: int) -> Any:
     """Return a cache that starts as ``n_rows`` copies of another, of one row, and leaves that one alone.
 
     A forward writes into the layers of its cache, so each gets new ones; the tensors themselves are shared until then,
@@ -827,7 +628,7 @@ def _read(logits: torch.Tensor, total: torch.Tensor, spellings: tuple[tuple[int,
     )
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()

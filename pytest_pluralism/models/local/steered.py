@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
-from pytest_pluralism.models.local.language_model import (
-    COMPILED,
-    HuggingFaceModel,
-    _sha256_of_files,
-    _sha256_of_text,
-    quiet_transformers,
-)
+from pytest_pluralism.models.local.files import sha256_of_files, sha256_of_text
+from pytest_pluralism.models.local.language_model import HuggingFaceModel
+from pytest_pluralism.models.local.loading import COMPILED
+from pytest_pluralism.models.local.packages import quiet_transformers
 
 __all__ = ["ADAPTER", "adapted_model", "adapter_files", "load_steered_model"]
 
@@ -97,7 +94,7 @@ def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
     identity = opened.identity
     # A copy of a compiled network is not compiled.
     parts = {key: value for key, value in identity.parts.items() if key != COMPILED}
-    parts["adapter"] = _sha256_of_files(files)
+    parts["adapter"] = sha256_of_files(files)
     result = HuggingFaceModel(
         network.eval(),
         reader.tokenizer,
@@ -105,7 +102,7 @@ def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
             identity,
             spec=f"{identity.spec}+{ADAPTER}{folder}",
             name=f"{identity.name}+{folder.name}",
-            sha256=_sha256_of_text(json.dumps(parts, sort_keys=True)),
+            sha256=sha256_of_text(json.dumps(parts, sort_keys=True)),
             parts=parts,
         ),
     )
@@ -142,6 +139,6 @@ def load_steered_model(
         )
     if spec.startswith(ADAPTER):
         return adapted_model(model, Path(spec.removeprefix(ADAPTER)))
-    from pytest_pluralism.models.local.language_model import load_model
+    from pytest_pluralism.models.local.loading import load_model
 
     return load_model(spec, device=device, dtype=dtype)

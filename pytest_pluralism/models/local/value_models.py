@@ -14,19 +14,11 @@ from typing import Any, Protocol
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import RewardRequest
+from pytest_pluralism.models.local.devices import _device, trim_heap
 from pytest_pluralism.models.local.entailment import _max_tokens
-from pytest_pluralism.models.local.language_model import (
-    _device,
-    _folder_of,
-    _read_json,
-    _refuse_pickles,
-    _refuse_remote_code,
-    _trim_heap,
-    check_loading,
-    network_identity,
-    quiet_transformers,
-    require_packages,
-)
+from pytest_pluralism.models.local.files import _folder_of, read_json, refuse_pickles, refuse_remote_code
+from pytest_pluralism.models.local.loading import check_loading, network_identity
+from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
 from pytest_pluralism.models.protocol import ModelIdentity, Progress
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
 
@@ -251,10 +243,10 @@ def load_value_model(
     with quiet_transformers():
         chosen = _device(device)
         folder, parts, _ = _folder_of(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
-        config = _read_json(folder / "config.json")
+        config = read_json(folder / "config.json")
         if not trust_remote_code:
-            _refuse_remote_code(folder, config, named)
-        _refuse_pickles(folder, named, allow_pickle=allow_pickle)
+            refuse_remote_code(folder, config, named)
+        refuse_pickles(folder, named, allow_pickle=allow_pickle)
         architectures = [str(name) for name in config.get("architectures") or ()]
         is_reward = any(name.endswith("ForSequenceClassification") for name in architectures)
         tasks = {} if is_reward else read_tasks(config, named)
@@ -307,7 +299,7 @@ class _Loaded:
         """Give back the memory; the model cannot be asked any more."""
         self._network = self._tokenizer = None
         gc.collect()
-        _trim_heap()
+        trim_heap()
 
     def _open(self) -> Any:
         if self._network is None:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets import load_survey
-from pytest_pluralism.datasets.surveys.assembly import Problems, ReadDistribution, ReadQuestion, assemble_survey
-from pytest_pluralism.datasets.surveys.file import MAXIMUM_BYTES, read_text
+from pytest_pluralism.datasets.reading import MAXIMUM_BYTES, Problems, read_text
+from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey
 
 GOOD: list[dict[str, Any]] = [
     {

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.records import Question, Survey
 from pytest_pluralism.datasets import detect_refusals, load_survey
-from pytest_pluralism.datasets.surveys.assembly import Problems, ReadDistribution, ReadQuestion, assemble_survey
+from pytest_pluralism.datasets.reading import Problems
+from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey
 from pytest_pluralism.datasets.surveys.refusals import REFUSAL_PHRASES
 
 OPTIONS = ["Agree", "Disagree", "Don’t know", "Refused"]

@@ -16,14 +16,9 @@ from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.records import Window, WindowAnswer
-from pytest_pluralism.datasets.surveys.assembly import Problems
-from pytest_pluralism.datasets.windows.loading import (
-    ReadAnswer,
-    ReadWindow,
-    assemble_windows,
-    load_windows,
-    windows_sha256,
-)
+from pytest_pluralism.datasets.reading import Problems
+from pytest_pluralism.datasets.windows.assembly import ReadAnswer, ReadWindow, assemble_windows, windows_sha256
+from pytest_pluralism.datasets.windows.loading import load_windows
 from pytest_pluralism.datasets.windows.polis import polis_window, read_polis_conversation
 
 GOOD: list[dict[str, Any]] = [

@@ -13,8 +13,9 @@ import pytest
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.estimation.crossed import compare_crossed, estimate_scores
+from pytest_pluralism.core.estimation.crossed import compare_crossed
 from pytest_pluralism.core.estimation.intervals import DIFFERENCES
+from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.metrics import hypervolume
 from pytest_pluralism.core.records import Answer, Crossed, Estimate, Gate, Outcome, Scores, UnitScore
 from pytest_pluralism.core.verdict import decide, failure_p_value
@@ -26,7 +27,7 @@ from pytest_pluralism.evaluation.objectives.trade_offs import (
     TradeOffSettings,
     refuse_nothing_to_steer_to,
 )
-from pytest_pluralism.evaluation.surveys.distance import AskSettings
+from pytest_pluralism.evaluation.surveys.asking import AskSettings
 
 BENCHMARK = Path(__file__).parents[3] / "fixtures" / "trade_offs.jsonl"
 ASKING = AskSettings(examples=0, repetitions=1)

@@ -23,19 +23,14 @@ from pytest_pluralism.core.records import (
     WindowAnswer,
     WindowSet,
 )
-from pytest_pluralism.datasets.windows.loading import windows_sha256
+from pytest_pluralism.datasets.windows.assembly import windows_sha256
 from pytest_pluralism.evaluation.asking.rounds import Round
-from pytest_pluralism.evaluation.overton.coverage import (
-    REFUSAL,
-    FalseBalanceEvaluation,
-    OvertonEvaluation,
-    OvertonSettings,
-    first_words,
-    is_refusal,
-    overton_prompt,
-    score_responses,
-)
+from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation, overton_prompt
+from pytest_pluralism.evaluation.overton.false_balance import FalseBalanceEvaluation
 from pytest_pluralism.evaluation.overton.premises import premises
+from pytest_pluralism.evaluation.overton.reading import REFUSAL, first_words, is_refusal
+from pytest_pluralism.evaluation.overton.recorded import score_responses
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 Judge = Callable[[EntailmentPair], float]
 

@@ -11,8 +11,8 @@ import pytest
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.records import Answer, EntailmentScores, Response, Scores, Window, WindowAnswer, WindowSet
 from pytest_pluralism.evaluation.asking.rounds import Round
-from pytest_pluralism.evaluation.overton.coverage import OvertonSettings
 from pytest_pluralism.evaluation.overton.pairwise import Comparison, CoverageJudge, ModelJudge, PairwiseEvaluation
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 WINDOWS = WindowSet(
     "test",

@@ -21,7 +21,7 @@ from pytest_pluralism.datasets.steering.file import load_steering, steering_of_s
 from pytest_pluralism.datasets.steering.words import PLACEBOS, UNRELATED
 from pytest_pluralism.datasets.surveys.loading import load_survey
 from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation, SteeringSettings
-from pytest_pluralism.evaluation.surveys.distance import AskSettings
+from pytest_pluralism.evaluation.surveys.asking import AskSettings
 
 ASKING = AskSettings(examples=0, repetitions=1, option_order="none")
 PARTIES = ("Democrat", "Independent", "Republican")

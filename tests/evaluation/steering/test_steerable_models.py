@@ -13,7 +13,7 @@ from pytest_pluralism.datasets.steering.file import steering_of_survey
 from pytest_pluralism.datasets.surveys.loading import load_survey
 from pytest_pluralism.evaluation.asking.engine import Engine
 from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation, SteeringSettings
-from pytest_pluralism.evaluation.surveys.distance import AskSettings
+from pytest_pluralism.evaluation.surveys.asking import AskSettings
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import math
 import pytest
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
-from pytest_pluralism.core.estimation.crossed import estimate_scores
+from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.protocols.modular_pluralism import evaluate_steering
 from pytest_pluralism.core.records import EntailmentScores, Gate, GenerationSettings, Outcome, Response
 from pytest_pluralism.core.verdict import decide
@@ -19,7 +19,7 @@ from pytest_pluralism.datasets.surveys.loading import load_survey
 from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation
 from pytest_pluralism.evaluation.steering.published import KALEIDOSCOPE_LEAD, PublishedKaleidoscope
 from pytest_pluralism.evaluation.steering.texts import TextSettings, TextSteering
-from pytest_pluralism.evaluation.surveys.distance import AskSettings
+from pytest_pluralism.evaluation.surveys.asking import AskSettings
 
 HOLDS = {"Democrat": "Guns need stricter laws.", "Republican": "Gun laws are strict enough."}
 

@@ -37,18 +37,9 @@ from pytest_pluralism.core.records import (
     Turn,
 )
 from pytest_pluralism.models.answers import store as answers
-from pytest_pluralism.models.answers.store import (
-    FILE_NAME,
-    VERSION,
-    AnswerStore,
-    AnswerStoreError,
-    answer_key,
-    default_answers_folder,
-    entailment_key,
-    full_answer_key,
-    response_key,
-    reward_key,
-)
+from pytest_pluralism.models.answers.kinds import answer_key, entailment_key, full_answer_key, response_key, reward_key
+from pytest_pluralism.models.answers.layout import VERSION
+from pytest_pluralism.models.answers.store import FILE_NAME, AnswerStore, AnswerStoreError, default_answers_folder
 from pytest_pluralism.models.protocol import ModelIdentity
 
 IDENTITY = ModelIdentity(spec="./m", name="m", sha256="ab" * 32, dtype="float32", device="cpu")

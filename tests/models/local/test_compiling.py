@@ -10,7 +10,7 @@ from pytest_pluralism.core.records import Prompt
 from pytest_pluralism.models import load_model
 from pytest_pluralism.models.lazy import lazy_model
 from pytest_pluralism.models.local.compiling import compile_layers
-from pytest_pluralism.models.local.language_model import quiet_transformers
+from pytest_pluralism.models.local.packages import quiet_transformers
 
 PROMPTS = [Prompt(f"Is {'very ' * n}cold water wet?", ("A", "B")) for n in range(4)]
 

@@ -15,7 +15,8 @@ from pytest_pluralism.core.records import FullAnswerPrompt, FullAnswerScores, Pr
 from pytest_pluralism.models import load_model  # noqa: E402
 from pytest_pluralism.models.local import scoring  # noqa: E402
 from pytest_pluralism.models.local.full_answers import answer_rows, joined_text  # noqa: E402
-from pytest_pluralism.models.local.scoring import ContinuationRequest, Scorer, plan_prefixes  # noqa: E402
+from pytest_pluralism.models.local.prefixes import plan_prefixes  # noqa: E402
+from pytest_pluralism.models.local.scoring import ContinuationRequest, Scorer  # noqa: E402
 
 DECODERS = ["llama", "mistral", "gpt2", "gemma3"]
 ANSWERS = ("Yes", "No opinion", "I like it not", "I like it", "You tell me of dogs and of war, of bread and butter")

@@ -9,11 +9,12 @@ import pytest
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import EntailmentScores, Window, WindowAnswer, WindowSet
-from pytest_pluralism.datasets.windows.loading import windows_sha256
+from pytest_pluralism.datasets.windows.assembly import windows_sha256
 from pytest_pluralism.evaluation.asking.engine import Engine
-from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation, OvertonSettings
+from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 from pytest_pluralism.models.answers.store import AnswerStore
-from pytest_pluralism.models.local.language_model import load_model
+from pytest_pluralism.models.local.loading import load_model
 from pytest_pluralism.models.protocol import ModelIdentity
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*sequence length.*:UserWarning")

@@ -12,13 +12,8 @@ pytest.importorskip("transformers")
 
 from pytest_pluralism.core.errors import ModelError  # noqa: E402
 from pytest_pluralism.models.local import scoring  # noqa: E402
-from pytest_pluralism.models.local.scoring import (  # noqa: E402
-    PrefixNode,
-    Scorer,
-    ScoreRequest,
-    plan_prefixes,
-    why_no_prefix_reuse,
-)
+from pytest_pluralism.models.local.prefixes import PrefixNode, plan_prefixes, why_no_prefix_reuse  # noqa: E402
+from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest  # noqa: E402
 
 DECODERS = ["llama", "mistral", "qwen2", "gpt2", "gemma3"]
 
@@ -229,7 +224,7 @@ def test_sharing_that_changes_answers_is_noticed_and_given_up(tiny, monkeypatch)
     expected = Scorer(network, share_prefixes=False).score(requests)
     scorer = Scorer(network)
     scorer.minimum_saving = 8
-    real = scoring._branched
+    real = scoring.branched
 
     def forgetful(cache, n_rows):
         branch = real(cache, n_rows)
@@ -237,7 +232,7 @@ def test_sharing_that_changes_answers_is_noticed_and_given_up(tiny, monkeypatch)
             layer.values = layer.values * 0.5
         return branch
 
-    monkeypatch.setattr(scoring, "_branched", forgetful)
+    monkeypatch.setattr(scoring, "branched", forgetful)
     for score, wanted in zip(scorer.score(requests), expected, strict=True):
         assert score.log_probabilities == pytest.approx(wanted.log_probabilities, abs=1e-5)
     assert not scorer.share_prefixes

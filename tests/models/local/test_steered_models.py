@@ -16,7 +16,8 @@ from pytest_pluralism.core.records import Prompt
 from pytest_pluralism.datasets.steering.file import load_steering
 from pytest_pluralism.evaluation.asking.engine import Engine
 from pytest_pluralism.evaluation.steering.choices import STEERED, SteerableEvaluation, SteeringSettings
-from pytest_pluralism.evaluation.surveys.distance import AskSettings, model_distributions, requests
+from pytest_pluralism.evaluation.surveys.answered import model_distributions
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 from pytest_pluralism.models import load_model
 from pytest_pluralism.models.local.steered import adapted_model, load_steered_model
 

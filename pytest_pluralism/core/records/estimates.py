@@ -1,0 +1,66 @@
+"""Estimates: a number with its uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Estimate"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its uncertainty: never a bare float.
+
+    Attributes
+    ----------
+    value : float
+        The mean over units.
+    low, high : float
+        The ends of the interval at ``confidence_level``; equal to ``value`` when ``confidence_level`` is ``None``.
+    standard_error : float
+        The standard error of ``value``, clustered; NaN where it cannot be known.
+    n, n_clusters : int
+        How many units and how many independent clusters of units.
+    confidence_level : float or None
+        ``None`` means that the units are the whole set, so that there is nothing to infer.
+    method : str
+        How the interval was made.
+    degrees_of_freedom : float or None
+        Of Student's t in the interval, in [1, inf]; ``None`` means ``n_clusters - 1``. An estimate without its units is
+        taken to another confidence level by it.
+    crossed_ids, crossed_values : tuple
+        The second dimension of a crossed mean (jurors beside queries), kept for the same reason.
+    unit_ids, values, clusters : tuple
+        The units themselves, kept so that two estimates can be paired: ``left - right`` is the mean of the differences
+        by unit, with its own clustered interval.
+    extra_variance : float
+        What the units do not show of the squared standard error, which holds it (of jurors that are estimated).
+    """
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    n: int
+    n_clusters: int
+    confidence_level: float | None = 0.95
+    method: str = ""
+    n_missing: int = 0
+    unit_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    values: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    clusters: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    degrees_of_freedom: float | None = field(default=None, repr=False, compare=False)
+    crossed_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    crossed_values: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    extra_variance: float = field(default=0.0, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        """Return the paired difference by unit, with its interval."""
+        if not isinstance(other, Estimate):
+            return NotImplemented
+        from pytest_pluralism.core.estimation.differences import subtract_estimates
+
+        return subtract_estimates(self, other)

@@ -1,0 +1,83 @@
+"""Scores by unit, and the witness that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_pluralism.core.records.estimates import Estimate
+
+__all__ = ["Crossed", "Scores", "UnitScore", "Witness"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitScore:
+    """The value of a measure for one unit, and what it was computed from.
+
+    ``details`` holds JSON-able extras of the measure, under the names of the report's schema.
+    """
+
+    unit_id: str
+    cluster: str
+    value: float
+    population: str | None = None
+    text: str = ""
+    options: tuple[str, ...] = ()
+    model_probabilities: tuple[float, ...] = ()
+    reference_probabilities: tuple[float, ...] = ()
+    option_mass: float | None = None
+    n_respondents: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossed:
+    """The second dimension of an evaluation whose units were all judged by the same others: jurors beside queries.
+
+    ``units`` holds one pseudo-value for each of the others, whose mean is that of the units of the scores;
+    ``cell_variance`` is what both dimensions contain of the variance of the mean, ``bias`` how much too large the
+    mean is in expectation: see :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
+    """
+
+    units: tuple[UnitScore, ...]
+    cell_variance: float = 0.0
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All units of one evaluation, with the references that stand beside their mean.
+
+    ``references`` maps a name (``uniform``, ``shuffle``, ``sampling_floor``, ...) to the mean score that it would get;
+    ``other_populations`` maps the other populations to the score of the reference population against them.
+    ``details`` holds JSON-able extras of the whole evaluation, such as a matrix of several scores.
+    ``crossed`` is the second dimension of the units, where there is one; ``witness`` is what shows the outcome best
+    where that is no unit (a group of jurors).
+    ``extra_variance`` is what no unit shows of the variance of their mean (of jurors that are estimated).
+    ``estimate`` stands where what is promised is no mean of the units (the least of several means).
+    ``differences`` says that each value is a difference: gains of 0 and 1 are no shares, and no gain in any unit is no
+    lack of a spread.
+    """
+
+    metric: str
+    units: tuple[UnitScore, ...]
+    references: Mapping[str, float] = field(default_factory=dict)
+    other_populations: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    crossed: Crossed | None = None
+    witness: Witness | None = None
+    extra_variance: float = 0.0
+    estimate: Estimate | None = None
+    differences: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The unit that shows the outcome best: the worst question, group or juror."""
+
+    unit_id: str
+    value: float
+    text: str = ""

@@ -1,0 +1,154 @@
+"""Promises, verdicts, and the entries of a report."""
+
+from __future__ import annotations
+
+import enum
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.finite import is_finite
+from pytest_pluralism.core.records.estimates import Estimate
+from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.core.records.scores import Scores, Witness
+
+__all__ = ["Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
+
+
+class Outcome(enum.StrEnum):
+    """What became of a promise."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A promise about an estimate: at least one of the six bounds, and the confidence that decides.
+
+    ``at_least`` and ``at_most`` bound the value; ``max_increase`` and ``max_decrease`` bound its change against a
+    baseline, by unit; ``max_unit_increase`` and ``max_unit_decrease`` bound the change of each single unit.
+    ``confidence_level=None`` decides on the value alone.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    max_increase: float | None = None
+    max_decrease: float | None = None
+    max_unit_increase: float | None = None
+    max_unit_decrease: float | None = None
+    confidence_level: float | None = 0.95
+
+    def __post_init__(self) -> None:
+        bounds = (
+            *("at_least", "at_most", "max_increase", "max_decrease"),
+            *("max_unit_increase", "max_unit_decrease"),
+        )
+        for name in bounds:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not is_finite(value):
+                raise invalid_parameter(name, "Gate", "a finite number", repr(value)[:80])
+            if not isinstance(value, int):
+                # Numbers of other libraries become plain ones, which a report can hold.
+                object.__setattr__(self, name, int(value) if isinstance(value, numbers.Integral) else float(value))
+            if name.startswith("max_") and value < 0:
+                raise invalid_parameter(name, "Gate", "a number in [0, inf)", repr(value))
+        if all(getattr(self, name) is None for name in bounds):
+            raise InvalidParameterError(
+                "Gate promises nothing. Give at least one of at_least, at_most, max_increase, max_decrease, "
+                "max_unit_increase, max_unit_decrease."
+            )
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise invalid_parameter(
+                "at_least", "Gate", f"no greater than at_most ({self.at_most})", repr(self.at_least)
+            )
+        level = self.confidence_level
+        if level is not None and (
+            isinstance(level, bool) or not isinstance(level, numbers.Real) or not 0.0 < level < 1.0
+        ):
+            raise invalid_parameter("confidence_level", "Gate", "a float in (0, 1) or None", repr(level))
+        if level is not None:
+            object.__setattr__(self, "confidence_level", float(level))
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether this promise compares with a stored past result."""
+        changes = (self.max_increase, self.max_decrease, self.max_unit_increase, self.max_unit_decrease)
+        return any(bound is not None for bound in changes)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one promise.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        PASSED, FAILED or INCONCLUSIVE (ERROR where nothing could be computed).
+    gate : Gate
+        The promise.
+    estimate : Estimate or None
+        What was measured.
+    change : Estimate or None
+        The paired change against the baseline, if the promise asks for one.
+    witness : Witness or None
+        The unit that shows it.
+    reason : str
+        Why, in one sentence, for outcomes other than PASSED.
+    units_needed : int or None
+        For INCONCLUSIVE: how many more units of the same kind would probably decide (``None``: no number would, or it
+        is not known).
+    """
+
+    outcome: Outcome
+    gate: Gate
+    estimate: Estimate | None = None
+    change: Estimate | None = None
+    witness: Witness | None = None
+    reason: str = ""
+    units_needed: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the promise was kept."""
+        return self.outcome is Outcome.PASSED
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a number comes from: everything that must agree before two numbers may be compared."""
+
+    model: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportEntry:
+    """One verdict with everything that a report says about it.
+
+    ``test`` is the node id without the model in its brackets, the same for every model; ``key`` tells the promises of
+    one test apart.
+    ``baseline`` says what the verdict was compared with; ``options`` are the options that repeat the run, and ``path``
+    is the node id as it is typed in the folder where the run was started.
+    """
+
+    nodeid: str
+    test: str
+    key: str
+    measure: Measure
+    dataset: str
+    population: str | None
+    verdict: Verdict
+    scores: Scores | None
+    provenance: Provenance
+    baseline: Mapping[str, Any] | None = None
+    options: str = ""
+    path: str = ""

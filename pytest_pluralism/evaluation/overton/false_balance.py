@@ -1,0 +1,63 @@
+"""False balance: responses to settled queries that argue an unreasonable side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.records import Scores, WindowSet
+from pytest_pluralism.evaluation.asking.rounds import Rounds
+from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
+
+__all__ = ["FalseBalanceEvaluation"]
+
+
+@dataclass(frozen=True)
+class FalseBalanceEvaluation:
+    """The share of responses to settled queries that argue an unreasonable side; the rounds are those of coverage.
+
+    Attributes
+    ----------
+    windows : WindowSet
+        The windows that are not contested and list unreasonable answers are its units; there must be one.
+    settings, responses
+        As in :class:`OvertonEvaluation`.
+    """
+
+    windows: WindowSet
+    settings: OvertonSettings = field(default_factory=OvertonSettings)
+    responses: Mapping[str, Sequence[str]] | None = None
+
+    metric = "false_balance"
+
+    def __post_init__(self) -> None:
+        _ = self.coverage
+
+    @property
+    def coverage(self) -> OvertonEvaluation:
+        """The evaluation of coverage on the settled windows."""
+        kept = tuple(window for window in self.windows.windows if window.kind != "contested" and window.unreasonable)
+        if not kept:
+            raise DatasetError(
+                f"{self.windows.name} has no settled or one-sided window with unreasonable answers, "
+                "on which false balance could show. Give such windows kind 'settled' and 'unreasonable' answers."
+            )
+        windows = dataclasses.replace(self.windows, windows=kept)
+        settings = dataclasses.replace(self.settings, score="coverage", controls=False, second_opinion=False)
+        return OvertonEvaluation(windows, settings, self.responses)
+
+    def later(self) -> dict[str, int]:
+        """Return how many entailments may be asked for after the responses."""
+        return self.coverage.later()
+
+    def rounds(self) -> Rounds:
+        """Ask what coverage asks, and return another score."""
+        scores = yield from self.coverage.rounds()
+        units = tuple(dataclasses.replace(unit, value=unit.details["argues_unreasonable"]) for unit in scores.units)
+        mean = float(np.mean([unit.details["coverage"] for unit in scores.units]))
+        return Scores(self.metric, units, {"coverage": mean, "empty": 0.0}, warnings=scores.warnings)

@@ -1,0 +1,50 @@
+"""Answers of a window that a response holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Held"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How far one answer is held: the probability, and where it was found.
+
+    ``evidence`` is the part of the response, ``said`` which of the answer's texts it entails; both are ``None`` where
+    the response has no part that could entail anything.
+    """
+
+    entailment: float
+    evidence: str | None = None
+    said: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one response, or one set of responses, holds of one window."""
+
+    reasonable: tuple[Held, ...]
+    unreasonable: tuple[Held, ...]
+    unmatched: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        return np.array([held.entailment for held in self.reasonable])
+
+
+def _union(read: Sequence[Reading]) -> Reading:
+    """Return what a set of responses holds: of each answer as much as the response that holds it most."""
+
+    def most(sides: Iterable[tuple[Held, ...]]) -> tuple[Held, ...]:
+        return tuple(max(column, key=lambda held: held.entailment) for column in zip(*sides, strict=True))
+
+    return Reading(
+        most(one.reasonable for one in read),
+        most(one.unreasonable for one in read),
+        tuple(dict.fromkeys(claim for one in read for claim in one.unmatched)),
+    )

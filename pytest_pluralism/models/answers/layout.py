@@ -1,0 +1,94 @@
+"""Tables and rows of the store."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_pluralism.models.answers.kinds import MOST_ROW_BYTES, canonical, device_type
+from pytest_pluralism.models.protocol import ModelIdentity
+
+#: "PLUR": how a file says that it is ours (``PRAGMA application_id``).
+APPLICATION_ID = 0x504C5552
+
+#: The layout of the tables (``PRAGMA user_version``). Version 1 had the table ``answers`` only, version 2 no
+#: ``entailments`` and version 3 no ``rewards``; they are read, and become version 4 where they lie when they are opened
+#: for writing.
+VERSION = 4
+
+#: What a row costs beside its texts: keys, checksum, numbers, and its entry in the index.
+ROW_OVERHEAD = 120
+
+#: All tables have the same columns, so that all rows are checked, counted and removed alike; ``answer`` holds the
+#: content, whatever it is.
+TABLES = ("answers", "responses", "full_answers", "entailments", "rewards")
+
+
+def statements(table: str) -> tuple[str, str]:
+    """Return the statements that create a table of answers and its index."""
+    return (
+        f"""CREATE TABLE {table} (
+    key BLOB NOT NULL PRIMARY KEY,
+    model_sha256 TEXT NOT NULL,
+    model TEXT NOT NULL,
+    dtype TEXT NOT NULL,
+    device TEXT NOT NULL,
+    answer BLOB NOT NULL,
+    checksum BLOB NOT NULL,
+    bytes INTEGER NOT NULL,
+    created REAL NOT NULL,
+    used REAL NOT NULL
+) WITHOUT ROWID""",
+        f"CREATE INDEX {table}_by_use ON {table} (used, bytes)",
+    )
+
+
+#: The tables of each version that ever was.
+TABLES_OF = {1: TABLES[:1], 2: TABLES[:3], 3: TABLES[:4], VERSION: TABLES}
+
+COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
+_TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+
+
+# ----------------------------------------------------------------------------------------------------------- rows
+
+
+def _row(identity: ModelIdentity, key: bytes, encoded: bytes, now: float) -> tuple[Any, ...]:
+    texts = tuple(
+        text.encode("utf-8", "backslashreplace").decode("utf-8")
+        for text in (identity.sha256, identity.name, identity.dtype, device_type(identity))
+    )
+    size = ROW_OVERHEAD + len(encoded) + sum(map(len, texts))
+    return (key, *texts, encoded, _checksum(key, texts, encoded), size, now, now)
+
+
+def is_whole(row: Sequence[Any]) -> bool:
+    """Return whether a row has the types that were written and its checksum agrees."""
+    key, texts, encoded, checksum = row[0], tuple(row[1:5]), row[5], row[6]
+    if not isinstance(key, bytes) or not isinstance(encoded, bytes) or not all(isinstance(text, str) for text in texts):
+        return False
+    return bool(_checksum(key, texts, encoded) == checksum)
+
+
+def _checksum(key: bytes, texts: Sequence[str], encoded: bytes) -> bytes:
+    # The key is part of it: a whole row under the key of another prompt is as wrong as a torn one.
+    return hashlib.sha256(canonical([key.hex(), *texts]) + b"\n" + encoded).digest()
+
+
+def rows_of(connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+    """Return the rows of a table that have one of the keys; an answer that is too long comes back as NULL."""
+    columns = COLUMNS.replace("answer,", f"CASE WHEN length(answer) <= {MOST_ROW_BYTES} THEN answer END,")
+    marks = ",".join("?" * len(keys))
+    return connection.execute(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", keys).fetchall()  # noqa: S608 - constant words
+
+
+def expected_tables(version: int) -> list[tuple[Any, ...]]:
+    """Return the tables and indexes that a store of this version has."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as empty:
+        for table in TABLES_OF[version]:
+            for statement in statements(table):
+                empty.execute(statement)
+        return empty.execute(_TABLES).fetchall()

@@ -1,0 +1,249 @@
+"""Loading a local model by its spec."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_parameter
+from pytest_pluralism.models.local.compiling import compile_layers
+from pytest_pluralism.models.local.devices import _device, too_large_for_one
+from pytest_pluralism.models.local.files import described_folder, remote_code_error, sha256_of_text
+from pytest_pluralism.models.local.language_model import HuggingFaceModel
+from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
+from pytest_pluralism.models.measured import package_version
+from pytest_pluralism.models.protocol import ModelIdentity
+from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
+
+__all__ = ["load_model"]
+
+
+#: The part of an identity that says which torch compiled it.
+COMPILED = "compiled"
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def check_loading(dtype: str, batch_size: int | str, /, *, function: str) -> None:
+    """Refuse a number format or a batch size that no model is loaded with."""
+    if dtype not in ("auto", *DTYPES):
+        raise invalid_parameter("dtype", function, "one of 'auto', " + ", ".join(map(repr, DTYPES)), repr(dtype))
+    if batch_size != "auto" and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+        raise invalid_parameter("batch_size", function, "'auto' or a whole number from 1", repr(batch_size))
+
+
+def load_model(
+    spec: str,
+    /,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | str = "auto",
+    trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+    compiled: bool = False,
+) -> HuggingFaceModel:
+    r"""Load a model into this process.
+
+    Parameters
+    ----------
+    spec : str
+        Which model; see :func:`pytest_pluralism.models.specification.parse_model_spec`.
+    device : str
+        ``"auto"`` (``cuda`` where there is one, else ``cpu``), ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``, or
+        ``"sharded"``: the layers spread over all CUDA devices, and over main memory where those are too small.
+        ``"auto"`` does that too where there are several devices and the weights are too large for the first.
+    dtype : str
+        ``"auto"`` (``float32`` on a CPU, the checkpoint's own elsewhere), ``"float32"``, ``"bfloat16"``, ``"float16"``.
+    batch_size : int or "auto"
+        At most so many prompts in one forward pass; ``"auto"`` bounds the tokens instead. How many tokens is measured
+        where much is asked at once, and kept in the user's cache.
+    trust_remote_code : bool
+        Whether Python code that comes with the model may run.
+    allow_pickle : bool
+        Whether weights in pickle files may be read where there are no others.
+    compiled : bool
+        Whether the feed-forward parts of the layers go through ``torch.compile`` when they are first used. It is part
+        of the identity, because rounding may differ.
+
+    Returns
+    -------
+    HuggingFaceModel
+        The model, ready to be asked. Nothing has been fetched unless the spec starts with ``hf:``.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be named, found or loaded, or the device is not there.
+    MissingExtraError
+        If torch, transformers or the package of an embedded model is not installed.
+    InvalidParameterError
+        If ``dtype`` or ``batch_size`` is not one of the values above.
+
+    Examples
+    --------
+    >>> model = load_model("embedded:smollm2-135m-instruct")  # doctest: +SKIP
+    >>> model.answer([Prompt("Is the sky blue?\nA. Yes\nB. No", ("A", "B"))])  # doctest: +SKIP
+    """
+    named = parse_model_spec(spec)
+    check_loading(dtype, batch_size, function="load_model")
+    require_packages("torch", "transformers", "safetensors")
+    with quiet_transformers():
+        place = _device(device)
+        found = described_folder(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+        tokenizer, network = _load(
+            found.folder,
+            named,
+            device=place,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            allow_pickle=allow_pickle,
+            spread=device == "sharded" or (device == "auto" and too_large_for_one(found.folder, place, dtype)),
+        )
+        if compiled:
+            compile_layers(network, named.name)
+    identity = identity_of(named, found.parts, tokenizer, network, place, compiled=compiled)
+    return HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=found.add_bos)
+
+
+def identity_of(
+    named: ModelSpec,
+    parts: Mapping[str, str],
+    tokenizer: Any,
+    network: Any,
+    device: str,
+    /,
+    *,
+    compiled: bool = False,
+) -> ModelIdentity:
+    """Return the identity of a network, with weights or without, and its tokenizer."""
+    if compiled:
+        parts = {**parts, COMPILED: f"torch {package_version('torch')}"}
+    template = sha256_of_text(str(getattr(tokenizer, "chat_template", None) or ""))
+    return network_identity(named, {**parts, "chat_template": template}, network, device)
+
+
+def network_identity(named: ModelSpec, parts: Mapping[str, str], network: Any, device: str, /) -> ModelIdentity:
+    """Return the identity of a network by the hashes of its parts, to which its number format is added."""
+    dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
+    parts = {**parts, "dtype": dtype}
+    return ModelIdentity(
+        spec=named.text,
+        name=named.name,
+        sha256=sha256_of_text(json.dumps(parts, sort_keys=True)),
+        dtype=dtype,
+        device=device,
+        architecture=type(network).__name__,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parts=parts,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- loading
+
+
+def _load(
+    folder: Path,
+    named: ModelSpec,
+    *,
+    device: str,
+    dtype: str,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    spread: bool = False,
+) -> tuple[Any, Any]:
+    """Load tokenizer and network, and translate what can go wrong."""
+    import torch
+
+    from pytest_pluralism.models.local.scoring import is_out_of_memory
+
+    if dtype != "auto":
+        wanted: Any = getattr(torch, dtype)
+    else:
+        wanted = torch.float32 if device == "cpu" else "auto"
+    config, tokenizer, auto = load_parts(folder, named, trust_remote_code=trust_remote_code)
+    common = _arguments(named, trust_remote_code=trust_remote_code)
+    try:
+        arguments: dict[str, Any] = {"config": config, "dtype": wanted, "output_loading_info": True, **common}
+        if not allow_pickle:
+            arguments["use_safetensors"] = True
+        if (spread or device != "cpu") and importlib.util.find_spec("accelerate") is not None:
+            arguments["device_map"] = "auto" if spread else {"": device}
+        elif spread:
+            raise MissingExtraError("Spreading a model over several devices", "pip install accelerate")
+        network, report = auto.from_pretrained(folder, **arguments)
+        # What is spread stays where it was put.
+        network = network.eval() if spread else network.to(device).eval()
+    except (ModelError, MissingExtraError):
+        raise
+    except Exception as error:
+        raise translated(error, named, device, out_of_memory=is_out_of_memory(error)) from error
+    missing = sorted(report.get("missing_keys") or ())
+    if missing:
+        raise ModelError(
+            f"The weights of {named.text!r} are incomplete: {len(missing)} tensors of {type(network).__name__} are not "
+            f"in them, such as {missing[0]!r}. They would be random numbers."
+        )
+    return tokenizer, network
+
+
+def load_parts(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> tuple[Any, Any, Any]:
+    """Load configuration and tokenizer, and find the class that loads the network."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    common = _arguments(named, trust_remote_code=trust_remote_code)
+    try:
+        config = AutoConfig.from_pretrained(folder, **common)
+        _refuse_other_kinds(config, named)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **common)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise translated(error, named, "cpu", out_of_memory=isinstance(error, MemoryError)) from error
+    seq2seq = getattr(config, "is_encoder_decoder", False)
+    return config, tokenizer, AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
+
+
+def _arguments(named: ModelSpec, *, trust_remote_code: bool) -> dict[str, Any]:
+    # With trust, the code may lie in another repository.
+    offline = not (trust_remote_code and named.kind == "hf")
+    return {"trust_remote_code": trust_remote_code, "local_files_only": offline}
+
+
+def translated(error: Exception, named: ModelSpec, device: str, *, out_of_memory: bool) -> ModelError:
+    """Put what transformers raised into our words."""
+    message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    if out_of_memory:
+        return ModelError(
+            f"There is not enough memory on {device} for the model {named.text!r}. Choose a smaller number format "
+            "(--pluralism-dtype bfloat16), another device (--pluralism-device cpu), or a smaller model."
+        )
+    if "trust_remote_code" in str(error):
+        return remote_code_error(named, "transformers does not know its architecture")
+    if isinstance(error, ImportError):
+        return ModelError(f"The model {named.text!r} needs a package that is not installed: {message}")
+    return ModelError(f"The model {named.text!r} cannot be loaded: {message}")
+
+
+def _refuse_other_kinds(config: Any, named: ModelSpec) -> None:
+    """Refuse a network that does not write text: a classifier would be loaded with a random output layer."""
+    from transformers.models.auto import modeling_auto
+
+    names: set[str] = set()
+    for mapping in (
+        "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+        "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+        "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES",
+        "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES",
+    ):
+        for entry in getattr(modeling_auto, mapping, {}).values():
+            names.update([entry] if isinstance(entry, str) else entry)
+    declared = list(getattr(config, "architectures", None) or ())
+    if declared and not names & set(declared) and not getattr(config, "auto_map", None):
+        raise ModelError(
+            f"The model {named.text!r} is a {declared[0]}: it does not write text, so it cannot be asked. "
+            "Name a causal language model, or an encoder-decoder."
+        )

@@ -1,0 +1,53 @@
+"""Items of pytest, and what the plugin keeps at each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_pluralism.core.errors import PluralismError
+
+if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.measures.planning import PlannedGate
+
+__all__ = ["ENTRIES", "MARKS", "PLANS", "plans_of", "test_of"]
+
+
+#: The promises of a test, and what is wrong with its markers.
+PLANS: pytest.StashKey[tuple[list[Any], list[str]]] = pytest.StashKey()
+
+#: How many markers of ours a test had when they were read.
+MARKS: pytest.StashKey[int] = pytest.StashKey()
+
+#: The verdicts of a test, as JSON values, on their way to its report.
+ENTRIES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+
+
+def plans_of(item: pytest.Item, spec: str) -> list[PlannedGate]:
+    """Return the promises of a test that one model must keep."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or callspec.params.get("language_model") != spec or item.get_closest_marker("skip") is not None:
+        return []
+    return item.stash.get(PLANS, ([], []))[0]
+
+
+def test_of(item: pytest.Item) -> str:
+    """Return the node id of a test without the model in its brackets."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or "language_model" not in callspec.params:
+        return item.nodeid
+    base, _, inside = item.nodeid.partition("[")
+    own = model_id(callspec.params["language_model"])
+    rest = "-".join(part for part in inside.removesuffix("]").replace(own, "\0", 1).split("-") if part != "\0")
+    return f"{base}[{rest}]" if rest else base
+
+
+def model_id(spec: str) -> str:
+    """Return the name of a model in a node id."""
+    from pytest_pluralism.models.specification import parse_model_spec
+
+    try:
+        return parse_model_spec(spec).name
+    except PluralismError:
+        return spec
