@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 from pytest_pluralism.core.errors import ModelError  # noqa: E402
 from pytest_pluralism.core.records import FullAnswerPrompt, GenerationSettings, Prompt, Turn  # noqa: E402
 from pytest_pluralism.models import load_model  # noqa: E402
+from pytest_pluralism.models.local import devices, loading, packages  # noqa: E402
 from pytest_pluralism.models.local import language_model as huggingface  # noqa: E402
 from pytest_pluralism.models.local.scoring import Scorer  # noqa: E402
 
@@ -151,7 +152,7 @@ def spread_out(folder, tmp_path, **places):
 
     table = {"model.embed_tokens": "cpu", "model.layers.0": "disk", "model.layers.1": "cpu", "model.layers.2": "disk",
              "model.norm": "cpu", "model.rotary_emb": "cpu", "lm_head": "cpu", **places}  # fmt: skip
-    with huggingface.quiet_transformers():
+    with packages.quiet_transformers():
         return AutoModelForCausalLM.from_pretrained(folder, device_map=table, offload_folder=tmp_path / "disk").eval()
 
 
@@ -179,7 +180,7 @@ def test_spreading_goes_through_accelerate(tiny_folder, monkeypatch):
     with pytest.raises(ModelError, match="No device to spread a model over is there"):
         load_model(str(folder), device="sharded")
     # The real thing as far as a machine without CUDA goes: everything ends in main memory.
-    monkeypatch.setattr(huggingface, "_device", lambda name: "cpu")
+    monkeypatch.setattr(loading, "_device", lambda name: "cpu")
     seen, real = [], AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(
         AutoModelForCausalLM, "from_pretrained", lambda *a, **k: (seen.append(k["device_map"]), real(*a, **k))[1]
@@ -206,5 +207,5 @@ def test_when_one_device_is_not_enough(tiny_folder, monkeypatch, n_devices, free
     n_free = int(free * sum(path.stat().st_size for path in folder.glob("*.safetensors")))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: n_devices)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (n_free, 2 * n_free))
-    assert huggingface._too_large_for_one(folder, "cuda", dtype) is expected
-    assert huggingface._too_large_for_one(folder, "cpu", dtype) is False
+    assert devices.too_large_for_one(folder, "cuda", dtype) is expected
+    assert devices.too_large_for_one(folder, "cpu", dtype) is False

@@ -59,7 +59,7 @@ def _sides(window: Window, read: Reading, settings: OvertonSettings) -> dict[str
 
 
 def can_score(window: Window, score: str) -> bool:
-    """Return whether a window has all that a score needs (sides for `sided_coverage`, unreasonable answers for `f1`)."""
+    """Return whether a window has all that a score needs: sides for `sided_coverage`, unreasonable answers for `f1`."""
     if score == "sided_coverage":
         return all(answer.stance is not None for answer in window.reasonable)
     return score != "f1" or bool(window.unreasonable)

@@ -18,7 +18,7 @@ pytest.importorskip("transformers")
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError  # noqa: E402
 from pytest_pluralism.core.records import Prompt, Turn  # noqa: E402
 from pytest_pluralism.models import load_model  # noqa: E402
-from pytest_pluralism.models.local import language_model as huggingface  # noqa: E402
+from pytest_pluralism.models.local import packages  # noqa: E402
 from pytest_pluralism.models.protocol import LanguageModel  # noqa: E402
 
 QUESTIONS = [
@@ -311,7 +311,7 @@ def test_loading_is_quiet_and_leaves_the_filters_alone(tiny_folder, capfd, recwa
     folder = str(tiny_folder())
     capfd.readouterr()
     before = transformers_logging.get_verbosity(), list(warnings.filters)
-    with huggingface.quiet_transformers():
+    with packages.quiet_transformers():
         warnings.warn("a deprecation of torch", DeprecationWarning, stacklevel=1)
         logging.getLogger("transformers").warning("a line of transformers")
     load_model(folder).answer(QUESTIONS)
