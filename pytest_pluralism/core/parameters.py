@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
 
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
 
 #: Numbers beyond this are refused where they are squared or added up: float64 would overflow.
 MOST_MAGNITUDE = 1e150

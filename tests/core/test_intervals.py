@@ -467,11 +467,12 @@ def test_errors_of_wilson_and_p_values():
 def test_every_name_of_the_package_loads():
     from pytest_pluralism.core import estimation
 
-    assert sorted(estimation.__all__) == dir(estimation) == sorted(estimation._HOME)
+    assert sorted(estimation.__all__) == sorted(dir(estimation))
     for name in estimation.__all__:
         found = getattr(estimation, name)
-        assert found.__module__ == f"pytest_pluralism.core.estimation.{estimation._HOME[name]}"
-    with pytest.raises(AttributeError, match="has no attribute 'bootstrap'"):
+        assert found.__name__ == name
+        assert found.__module__.startswith("pytest_pluralism.core.estimation.")
+    with pytest.raises(AttributeError, match="attribute bootstrap"):
         estimation.bootstrap  # noqa: B018
 
 

@@ -13,15 +13,13 @@ from hypothesis.extra import numpy as hnp
 
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.metrics.overton import (
-    cluster_coverage,
     coverage,
     false_balance,
-    overton_score,
-    pairwise_win_rate,
     sided_coverage,
     soft_coverage,
     window_precision_recall_f1,
 )
+from pytest_pluralism.core.metrics.representation import cluster_coverage, overton_score, pairwise_win_rate
 
 PROBABILITY = st.floats(0, 1, width=32)
 WINDOW = hnp.arrays(np.float64, st.integers(1, 8), elements=PROBABILITY)

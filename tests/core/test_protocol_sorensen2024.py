@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from scipy.spatial import distance
 
 from pytest_pluralism.core.errors import InvalidParameterError
-from pytest_pluralism.core.metrics.distributional import jensen_shannon_distance, shuffle_control
+from pytest_pluralism.core.metrics.chance import shuffle_control
+from pytest_pluralism.core.metrics.distributional import jensen_shannon_distance
 from pytest_pluralism.core.protocols import sorensen2024
 from pytest_pluralism.core.protocols.sorensen2024 import (
     Sorensen2024Question,

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.metrics.classification import classification_scores
 from pytest_pluralism.core.metrics.multi_objective import diagonal_dominance
+from pytest_pluralism.core.metrics.steerability import goal_space_steering, prompt_steerability_index
 from pytest_pluralism.core.metrics.steerable import (
     attribute_faithfulness,
     best_of_contexts,
-    classification_scores,
-    goal_space_steering,
-    prompt_steerability_index,
     steered_distance,
     steered_distance_gain,
     steered_distance_matrix,

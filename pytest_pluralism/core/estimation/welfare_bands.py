@@ -201,7 +201,8 @@ def errors_of_difference(ours: QueryWelfare, theirs: QueryWelfare, /, *, same_dr
 
 def _errors(draws: FloatArray) -> FloatArray:
     """Return the deviations of draws, scaled so that their squares sum to their variance."""
-    return (draws - draws.mean()) / math.sqrt(max(len(draws) - 1, 1))
+    errors: FloatArray = (draws - draws.mean()) / math.sqrt(max(len(draws) - 1, 1))
+    return errors
 
 
 def _band(
@@ -210,7 +211,7 @@ def _band(
     if not len(alphas):
         raise invalid_parameter("alphas", "welfare_band", "at least one float in [0, inf]", "none")
     queries = np.stack([point.by_query for point in points])
-    known = np.isfinite(queries).all(axis=0)
+    known = np.asarray(np.isfinite(queries).all(axis=0))
     queries = queries[:, known]
     n, n_missing = queries.shape[1], int((~known).sum())
     places = tuple(float(alpha) for alpha in alphas)

@@ -10,12 +10,9 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, generator_of, number_array, real_number
+from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray, generator_of, number_array, real_number
 
 __all__ = ["BridgingFit", "bridging_intercepts"]
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 
 
 #: A penalty beyond this leaves nothing but its own rounding errors to fit.

@@ -7,14 +7,13 @@ A NaN is a juror who gave no rating: missing, never 0.
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal
-
 import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array, number_array, one_of, real_number
+from pytest_pluralism.core.metrics.power_mean import Rows, power_mean
+from pytest_pluralism.core.metrics.utilities import Missing, inequality_aversion, jurors_last, jury_panel, with_unknown
+from pytest_pluralism.core.parameters import FloatArray, IntArray, finite_array, float_or_array, real_number
 
 __all__ = [
     "atkinson_index",
@@ -26,160 +25,6 @@ __all__ = [
     "welfare",
     "welfare_curve",
 ]
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
-
-#: From here on products and sums of float64 may overflow; and how often such numbers are halved before they are summed.
-HUGE = 2.0**500
-LARGEST_EXPONENT = 500
-
-#: Up to here the exponential of a number and of its negative are float64s of full precision.
-MOST_NATS = 700.0
-
-#: What becomes of missing ratings: an error, a NaN for the unit, or the jury of those who rated.
-Missing = Literal["refuse", "propagate", "omit"]
-
-
-def plain(values: FloatArray) -> FloatArray | float:
-    """Return a float for a single unit and the array for several."""
-    return float(values) if values.ndim == 0 else values
-
-
-def jurors_last(values: FloatArray, /, *, axis: int, name: str, function: str) -> FloatArray:
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or not -values.ndim <= axis < values.ndim:
-        must = f"an axis of '{name}', an integer in [{-values.ndim}, {values.ndim - 1}]"
-        raise invalid_parameter("axis", function, must, repr(axis))
-    return np.moveaxis(values, axis, -1)
-
-
-def utility_array(
-    values: npt.ArrayLike, /, *, name: str, function: str, missing: str, policies: tuple[str, ...], non_negative: bool
-) -> FloatArray:
-    """Return utilities as float64 with NaN only where the policy allows it, refusing what the measure cannot take."""
-    one_of(missing, policies, name="missing", function=function)
-    array = number_array(values, name=name, function=function)
-    absent = np.isnan(array)
-    if missing == "refuse" and absent.any():
-        where = tuple(int(i) for i in np.argwhere(absent)[0])
-        remedies = " or ".join(f"missing={policy!r}" for policy in policies if policy != "refuse")
-        remedy = f"; pass {remedies} to allow it" if remedies else ""
-        must = f"complete (a NaN is a missing rating, never 0{remedy})"
-        raise invalid_parameter(name, function, must, f"nan at index {where}")
-    # The shared check sees a 0 for each NaN, so that it still refuses infinities, emptiness and missing axes.
-    finite_array(np.where(absent, 0.0, array) if absent.any() else array, name=name, function=function)
-    if non_negative and (array < 0.0).any():
-        where = tuple(int(i) for i in np.argwhere(array < 0.0)[0])
-        must = "non-negative (map the utilities to (0, 1] first, for example (u - lowest + 1) / (highest - lowest + 1))"
-        raise invalid_parameter(name, function, must, f"{array[where]} at index {where}")
-    return array
-
-
-def jury_panel(
-    utilities: npt.ArrayLike,
-    weights: npt.ArrayLike | None,
-    /,
-    *,
-    axis: int,
-    missing: str,
-    function: str,
-    non_negative: bool,
-) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Return utilities with jurors last, their weights, and which units can be computed.
-
-    A juror with weight 0, or without a rating under ``"omit"``, has weight 0 and must not touch the result.
-    Units that cannot be computed hold harmless numbers; :func:`with_unknown` turns their result into NaN.
-    """
-    policies = ("refuse", "propagate", "omit")
-    array = utility_array(
-        utilities, name="utilities", function=function, missing=missing, policies=policies, non_negative=non_negative
-    )
-    values = jurors_last(array, axis=axis, name="utilities", function=function)
-    if weights is None:
-        juror_weights: FloatArray = np.ones(values.shape)
-    else:
-        given = finite_array(weights, name="weights", function=function)
-        if (given < 0.0).any():
-            raise invalid_parameter("weights", function, "non-negative", f"{given.min()}")
-        if given.max() > HUGE or 0.0 < given.max() < 1.0 / HUGE:
-            # Weights are relative; neither may their sum exceed float64, nor their products lose digits.
-            given = np.ldexp(given, -int(np.frexp(given.max())[1]))
-        if given.ndim == 1 and given.size == values.shape[-1]:
-            juror_weights = np.broadcast_to(given, values.shape)
-        elif given.shape == array.shape:
-            juror_weights = np.moveaxis(given, axis, -1)
-        else:
-            must = f"one weight a juror ({values.shape[-1]}), or of the shape of 'utilities' {array.shape}"
-            raise invalid_parameter("weights", function, must, f"shape {given.shape}")
-        if (juror_weights.sum(axis=-1) <= 0.0).any():
-            raise invalid_parameter("weights", function, "positive for at least one juror of each unit", "only zeros")
-    absent = np.isnan(values)
-    known: BoolArray = np.ones(values.shape[:-1], dtype=np.bool_)
-    if absent.any():
-        if missing == "omit":
-            juror_weights = np.where(absent, 0.0, juror_weights)
-            known = np.asarray(juror_weights.sum(axis=-1) > 0.0)
-        else:
-            known = np.asarray(~absent.any(axis=-1))
-        values = np.where(absent, 0.0, values)
-        juror_weights = np.where(known[..., None], juror_weights, 1.0)
-    return values, juror_weights, known
-
-
-def with_unknown(result: FloatArray, known: BoolArray, /) -> FloatArray:
-    return np.where(known, result, np.nan)
-
-
-def inequality_aversion(value: Any, /, *, name: str, function: str) -> float:
-    alpha = real_number(value, name=name, function=function, allow_infinite=True)
-    if alpha < 0.0:
-        raise invalid_parameter(name, function, "a float in [0, inf]", value)
-    return alpha
-
-
-def _extremes(values: FloatArray, weights: FloatArray, /) -> tuple[FloatArray, FloatArray]:
-    """Return the lowest and the highest utility of the jurors who count."""
-    present = weights > 0.0
-    return np.where(present, values, np.inf).min(axis=-1), np.where(present, values, -np.inf).max(axis=-1)
-
-
-def power_mean(values: FloatArray, weights: FloatArray, /, *, alpha: float) -> FloatArray:
-    """Return the weighted power mean of order ``1 - alpha`` over the last axis."""
-    low, high = _extremes(values, weights)
-    if math.isinf(alpha):
-        return low
-    total = weights.sum(axis=-1)
-    if alpha == 0.0:
-        # Where a sum could exceed float64, it is taken of utilities halved often enough (by a power of two: exactly).
-        largest = np.maximum(np.abs(low), np.abs(high))
-        halvings = np.where(largest > HUGE, LARGEST_EXPONENT, 0)
-        scaled = np.ldexp(values, -halvings[..., None])
-        mean: FloatArray = np.clip(np.ldexp((weights * scaled).sum(axis=-1) / total, halvings), low, high)
-        return mean
-    order = 1.0 - alpha
-    # The sum is taken relative to its largest term, low^order or high^order, so that no power overflows; expm1 and
-    # log1p keep the small differences that decide when the order is close to 0.
-    anchor = low if order < 0.0 else high
-    zero = anchor <= 0.0
-    with np.errstate(divide="ignore", over="ignore"):
-        distance = np.log(values) - np.log(np.where(zero, 1.0, anchor))[..., None]
-        distance = np.where((weights > 0.0) & ~zero[..., None], distance, 0.0)
-        if order == 0.0:
-            log_ratio = (weights * distance).sum(axis=-1) / total
-        else:
-            exponent = order * distance
-            shortfall = (weights * np.expm1(exponent)).sum(axis=-1) / total
-            far = (weights * np.exp(exponent)).sum(axis=-1) / total
-            log_ratio = np.where(shortfall > -0.5, np.log1p(np.maximum(shortfall, -0.5)), np.log(far)) / order
-        # A ratio of its own may overflow where the product does not.
-        near = np.abs(log_ratio) < MOST_NATS
-        product = anchor * np.exp(np.where(near, log_ratio, 0.0))
-        far_off = np.exp(np.log(np.where(zero, 1.0, anchor)) + log_ratio)
-        result: FloatArray = np.where(zero, 0.0, np.where(near, product, far_off))
-    if order <= 0.0:
-        result = np.where(low <= 0.0, 0.0, result)
-    bounded: FloatArray = np.clip(result, low, high)
-    return bounded
 
 
 def welfare(
@@ -246,7 +91,7 @@ def welfare(
     values, juror_weights, known = jury_panel(
         utilities, weights, axis=axis, missing=missing, function="welfare", non_negative=True
     )
-    return plain(with_unknown(power_mean(values, juror_weights, alpha=aversion), known))
+    return float_or_array(with_unknown(power_mean(values, juror_weights, alpha=aversion), known))
 
 
 def welfare_curve(
@@ -357,7 +202,7 @@ def atkinson_index(
     level = np.minimum(power_mean(values, juror_weights, alpha=aversion), mean)
     nothing = mean <= 0.0
     index = 1.0 - level / np.where(nothing, 1.0, mean)
-    return plain(with_unknown(index, known & ~nothing))
+    return float_or_array(with_unknown(index, known & ~nothing))
 
 
 def _relative(values: FloatArray, /) -> FloatArray:
@@ -425,7 +270,7 @@ def gini_coefficient(
     # Summed over the steps between neighbours: every term is non-negative, and equal utilities give exactly 0.
     below = share[..., :-1]
     spread = (below * (1.0 - below) * np.diff(ordered, axis=-1)).sum(axis=-1)
-    return plain(with_unknown(spread / np.where(nothing, 1.0, mean), known & ~nothing))
+    return float_or_array(with_unknown(spread / np.where(nothing, 1.0, mean), known & ~nothing))
 
 
 def satisfied_share(
@@ -478,7 +323,7 @@ def satisfied_share(
         utilities, weights, axis=axis, missing=missing, function="satisfied_share", non_negative=False
     )
     satisfied = np.where(values > bound, juror_weights, 0.0)
-    return plain(with_unknown(satisfied.sum(axis=-1) / juror_weights.sum(axis=-1), known))
+    return float_or_array(with_unknown(satisfied.sum(axis=-1) / juror_weights.sum(axis=-1), known))
 
 
 def conditional_value_at_risk(
@@ -538,9 +383,9 @@ def conditional_value_at_risk(
     )
     ordered, upto = _ascending(values, juror_weights)
     counted = np.diff(np.minimum(upto, tail), axis=-1, prepend=0.0)
-    low, high = _extremes(values, juror_weights)
+    low, high = Rows().extremes(values, juror_weights)
     result = np.clip((counted * ordered).sum(axis=-1) / counted.sum(axis=-1), low, high)
-    return plain(with_unknown(result, known))
+    return float_or_array(with_unknown(result, known))
 
 
 def leximin_order(utilities: npt.ArrayLike, /) -> IntArray:

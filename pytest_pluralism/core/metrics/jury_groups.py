@@ -14,19 +14,24 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.labels import is_missing
-from pytest_pluralism.core.metrics.jury import (
-    BoolArray,
-    IntArray,
+from pytest_pluralism.core.metrics.power_mean import power_mean
+from pytest_pluralism.core.metrics.utilities import (
     Missing,
     inequality_aversion,
     jurors_last,
     jury_panel,
-    plain,
-    power_mean,
     utility_array,
     with_unknown,
 )
-from pytest_pluralism.core.parameters import FloatArray, cluster_codes, generator_of, real_number
+from pytest_pluralism.core.parameters import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    cluster_codes,
+    float_or_array,
+    generator_of,
+    real_number,
+)
 
 __all__ = [
     "JuryVerdict",
@@ -139,7 +144,7 @@ def _two_levels(
     silent = np.isnan(levels)
     known = known & ~(silent & (shares > 0.0)).any(axis=-1)
     levels = np.where(silent, 0.0, levels)
-    return plain(with_unknown(power_mean(levels, np.broadcast_to(shares, levels.shape), alpha=between), known))
+    return float_or_array(with_unknown(power_mean(levels, np.broadcast_to(shares, levels.shape), alpha=between), known))
 
 
 def worst_off_group(
@@ -203,7 +208,7 @@ def worst_off_group(
     worst = names[index.reshape(-1)]
     worst[unknown.reshape(-1)] = None
     group = worst[0] if index.ndim == 0 else worst.reshape(index.shape)
-    return WorstOffGroup(group=group, value=plain(value), groups=tuple(members), values=means)
+    return WorstOffGroup(group=group, value=float_or_array(value), groups=tuple(members), values=means)
 
 
 def two_level_welfare(
@@ -431,7 +436,7 @@ def median_of_juries(
         for unit in map(tuple, np.argwhere(partial).tolist()):
             means[unit] = _reseated(values[unit], ranks, n_seats)
     # A unit that is NaN stays NaN: numpy's median hands a NaN on.
-    return JuryVerdict(median=plain(np.asarray(np.median(means, axis=-1))), jury_means=means)
+    return JuryVerdict(median=float_or_array(np.asarray(np.median(means, axis=-1))), jury_means=means)
 
 
 def _reseated(ratings: FloatArray, ranks: Sequence[tuple[IntArray, int, FloatArray]], n_seats: float) -> FloatArray:

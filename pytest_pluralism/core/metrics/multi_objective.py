@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array, float_or_array
+from pytest_pluralism.core.parameters import BoolArray, FloatArray, finite_array, float_or_array
 
 __all__ = [
     "LinearCommensuration",
@@ -31,7 +31,6 @@ __all__ = [
     "trade_off_regret",
 ]
 
-BoolArray = npt.NDArray[np.bool_]
 
 #: What turns the objectives of one model into one number.
 Commensuration = Callable[[FloatArray], Any]

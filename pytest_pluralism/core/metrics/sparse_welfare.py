@@ -13,22 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.metrics.jury import power_mean
-from pytest_pluralism.core.parameters import real_number
+from pytest_pluralism.core.metrics.power_mean import (
+    Cells,
+    PowerSums,
+    positive_total,
+    power_level,
+    power_mean,
+    power_sums,
+)
+from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray, real_number
 
-__all__ = [
-    "JuryTable",
-    "QueryWelfare",
-    "WelfareRule",
-    "group_means",
-    "juror_means",
-    "means_by_draw",
-    "query_welfare",
-    "refuse_negative",
-]
+#: The rest serves evaluations of juries and is not a measure of arrays.
+__all__ = ["WelfareRule"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 NEEDS_GROUPS = (
     "Welfare between groups needs a panel with at least two groups. Give jurors a 'group' or name one with by=."
@@ -216,8 +213,8 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
         level, deviation, without = _power(table.utility, table, alpha=rule.alpha)
     given = table.share > 0.0
     weighted = np.where(given, table.share * np.where(given, level, 0.0), 0.0)
-    values = np.bincount(table.response_query, weighted, table.n_queries)
-    values = np.where(np.bincount(table.response_query[given], minlength=table.n_queries) > 0, values, np.nan)
+    asked = np.bincount(table.response_query[given], minlength=table.n_queries) > 0
+    values = np.where(asked, Cells(table.response_query, table.n_queries).total(weighted), np.nan)
     known = np.isfinite(values)
     n_known = int(known.sum())
     if not n_known:
@@ -234,14 +231,13 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
     left = _left_out(table, values, who, query, share, without[use])
     pseudo = np.where(counted, mean - (m - 1) * left, np.nan)
     bias = mean - float(np.nanmean(pseudo))
-    totals = np.bincount(table.response, table.weights[table.juror], len(table.share))
+    totals = Cells(table.response, len(table.share)).total(table.weights[table.juror])
     own = table.weights[table.juror[use]] / totals[response]
     cells = share * (own * (values[query] - mean) + deviation[use])
     # A juror who judged several responses to one query is one cell.
     pairs = np.unique(who * np.intp(table.n_queries) + query, return_inverse=True)[1]
-    cells = np.bincount(pairs, cells)
-    n_cells = len(cells)
-    common = float(np.sum(cells**2)) * n_cells / max(n_cells - 1, 1)
+    n_cells = int(pairs.max()) + 1
+    common = float(np.sum(Cells(pairs, n_cells).total(cells) ** 2)) * n_cells / max(n_cells - 1, 1)
     return QueryWelfare(values, level, pseudo + bias, bias, common, means_by_draw(table, level))
 
 
@@ -256,16 +252,15 @@ def _left_out(
     n_jurors = len(table.weights)
     lost = np.isnan(without)
     if not lost.any():
-        return np.bincount(who, share * without, n_jurors)
+        return Cells(who, n_jurors).total(share * without)
     pairs = who * np.intp(table.n_queries) + query
     gone, first = np.unique(pairs[lost], return_index=True)
     stays = ~np.isin(pairs, gone)
     known = values[np.isfinite(values)]
     n_known, mean = len(known), math.fsum(known) / len(known)
-    # Without anything to count, bincount returns integers.
-    change = n_known * np.bincount(who[stays], share[stays] * without[stays], n_jurors).astype(np.float64)
+    change = n_known * Cells(who[stays], n_jurors).total(share[stays] * without[stays])
     owner = who[lost][first]
-    change -= np.bincount(owner, values[query[lost][first]] - mean, n_jurors)
+    change -= Cells(owner, n_jurors).total(values[query[lost][first]] - mean)
     n_left = n_known - np.bincount(owner, minlength=n_jurors)
     return np.where(n_left > 0, change / np.maximum(n_left, 1), 0.0)
 
@@ -346,82 +341,69 @@ def _power(values: FloatArray, table: JuryTable, *, alpha: float) -> tuple[Float
 
     The change is NaN where nobody else judged the response.
     """
-    return _power_by(values, table.response, table.weights[table.juror], len(table.share), alpha=alpha)
+    return _power_by(values, Cells(table.response, len(table.share)), table.weights[table.juror], alpha=alpha)
 
 
 def _power_by(
-    values: FloatArray, code: IntArray, weight: FloatArray, n: int, *, alpha: float, leave_out: bool = True
+    values: FloatArray, cells: Cells, weight: FloatArray, *, alpha: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    total = np.bincount(code, weight, n)
-    some = total > 0.0
-    safe = np.where(some, total, 1.0)
-    counted = weight > 0.0
-    own = weight / safe[code]
-    alone = safe[code] - weight <= 1e-12 * safe[code]
-    rest = np.where(alone, 1.0, safe[code] - weight)
-    without = np.zeros_like(values)
+    """Return what :func:`_power` does, for any units of the cells."""
+    total, some = positive_total(weight, cells)
     if alpha == 0.0:
-        sums = np.bincount(code, weight * values, n)
-        level = np.where(some, sums / safe, np.nan)
-        deviation = own * (values - np.where(some, level, 0.0)[code])
-        if leave_out:
-            without = np.where(alone, np.nan, -weight * (values - np.where(some, level, 0.0)[code]) / rest)
-        return level, deviation, without
-    low, high = np.full(n, np.inf), np.full(n, -np.inf)
-    np.minimum.at(low, code[counted], values[counted])
-    np.maximum.at(high, code[counted], values[counted])
+        level = power_level(values, weight, cells, alpha=alpha)
+        away = weight * (values - np.where(some, level, 0.0)[cells.code])
+        alone, rest = _others(weight, total[cells.code])
+        return level, away / total[cells.code], np.where(alone, np.nan, -away / rest)
     if math.isinf(alpha):
-        level = np.where(some, low, np.nan)
-        return level, np.zeros_like(values), without
+        unknown = np.zeros_like(values)
+        return power_level(values, weight, cells, alpha=alpha), unknown, unknown
+    sums = power_sums(values, weight, cells, alpha=alpha)
+    now = np.where(some, sums.level, 0.0)[cells.code]
+    counted = weight > 0.0
     order = 1.0 - alpha
-    anchor = low if order < 0.0 else high
-    zero = ~some | (anchor <= 0.0)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        distance = np.log(values) - np.log(np.where(zero, 1.0, anchor))[code]
-        distance = np.where(counted & ~zero[code], distance, 0.0)
-        if order == 0.0:
-            term = distance
-            ratio = np.bincount(code, weight * term, n) / safe
-            level = np.where(zero, 0.0, anchor * np.exp(ratio))
-        else:
-            term = np.expm1(order * distance)
-            shortfall = np.bincount(code, weight * term, n) / safe
-            # Far from the anchor 1 + shortfall would cancel; the sum of the powers themselves does not.
-            far = np.bincount(code, weight * np.exp(order * distance), n) / safe
-            ratio = np.where(shortfall > -0.5, np.log1p(np.maximum(shortfall, -0.5)), np.log(far)) / order
-            level = np.where(zero, 0.0, anchor * np.exp(ratio))
-        level = np.where(some, np.clip(level, low, high), np.nan)
-        base = np.where(some & (level > 0.0), level, 1.0)[code]
-        relative = np.where(counted & (base > 0.0), np.log(values) - np.log(base), 0.0)
+        base = np.where(now > 0.0, now, 1.0)
+        relative = np.where(counted, np.log(values) - np.log(base), 0.0)
         influence = base * (relative if order == 0.0 else np.expm1(order * relative) / order)
-        deviation = np.where(counted & (np.where(some, level, 0.0)[code] > 0.0), own * influence, 0.0)
-        if not leave_out:
-            return level, deviation, without
-        now = np.where(some, level, 0.0)[code]
+        deviation = np.where(counted & (now > 0.0), weight / total[cells.code] * influence, 0.0)
+    without = _level_without(values, cells, weight, sums, alpha=alpha) - now
+    return sums.level, deviation, np.where(sums.is_zero[cells.code] | ~counted, 0.0, without)
+
+
+def _others(weight: FloatArray, total: FloatArray) -> tuple[BoolArray, FloatArray]:
+    """Return whether each cell is the only one of its unit that counts, and the weight of the others (1 if so)."""
+    rest = total - weight
+    alone = np.asarray(rest <= 1e-12 * total)
+    return alone, np.where(alone, 1.0, rest)
+
+
+def _level_without(
+    values: FloatArray, cells: Cells, weight: FloatArray, sums: PowerSums, *, alpha: float
+) -> FloatArray:
+    """Return the power mean of each cell's unit without that cell; NaN where no other cell counts."""
+    code, order = cells.code, 1.0 - alpha
+    total = positive_total(weight, cells)[0][code]
+    alone, rest = _others(weight, total)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         if order == 0.0:
-            left = np.exp((ratio[code] * safe[code] - weight * term) / rest)
-            without = anchor[code] * left - now
-        else:
-            left = (far[code] * safe[code] - weight * np.exp(order * distance)) / rest
-            # The juror who carries nearly all of the sum is taken out by a sum without that juror.
-            heavy = np.flatnonzero(left < _CANCELS * far[code])
-            left[heavy] = 1.0
-            without = anchor[code] * np.exp(np.log(left) / order) - now
-            if len(heavy):
-                first = heavy[np.unique(code[heavy], return_index=True)[1]]
-                while len(first):
-                    reduced = weight.copy()
-                    reduced[first] = 0.0
-                    touched = np.isin(code, code[first])
-                    again = _power_by(
-                        values[touched], code[touched], reduced[touched], n, alpha=alpha, leave_out=False
-                    )[0]
-                    without[first] = again[code[first]] - now[first]
-                    heavy = np.setdiff1d(heavy, first)
-                    first = heavy[np.unique(code[heavy], return_index=True)[1]] if len(heavy) else heavy
-        without = np.where(zero[code] | ~counted, 0.0, without)
-        without = np.where(alone, np.nan, without)
-    return level, deviation, without
+            left = np.exp((sums.log_ratio[code] * total - weight * sums.distance) / rest)
+            return np.where(alone, np.nan, sums.anchor[code] * left)
+        power = sums.mean_power[code]
+        left = (power * total - weight * np.exp(order * sums.distance)) / rest
+        # The juror who carries nearly all of the sum is taken out by a sum without that juror.
+        heavy = np.flatnonzero(left < _CANCELS * power)
+        left[heavy] = 1.0
+        without = sums.anchor[code] * np.exp(np.log(left) / order)
+    while len(heavy):
+        # One juror of each unit at a time.
+        first = heavy[np.unique(code[heavy], return_index=True)[1]]
+        reduced = weight.copy()
+        reduced[first] = 0.0
+        touched = np.isin(code, code[first])
+        again = power_level(values[touched], reduced[touched], Cells(code[touched], cells.n), alpha=alpha)
+        without[first] = again[code[first]]
+        heavy = np.setdiff1d(heavy, first)
+    return np.where(alone, np.nan, without)
 
 
 def _worst_off(table: JuryTable, *, share: float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -465,9 +447,9 @@ def _two_level(table: JuryTable, *, within: float, between: float) -> tuple[Floa
     n, k = len(table.share), len(table.group_names)
     code = table.response * np.intp(k) + table.group[table.juror]
     weight = table.weights[table.juror]
-    level, deviation, without = _power_by(table.utility, code, weight, n * k, alpha=within)
+    level, deviation, without = _power_by(table.utility, Cells(code, n * k), weight, alpha=within)
     levels = level.reshape(n, k)
-    silent = np.isnan(levels).any(axis=1)
+    silent = np.asarray(np.isnan(levels).any(axis=1))
     filled = np.where(silent[:, None], 1.0, levels)
     ones = np.ones_like(filled)
     result = power_mean(filled, ones, alpha=between)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy.optimize import linprog, nnls
 
 from pytest_pluralism.core.errors import PluralismError, invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array, number_array, one_of
+from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray, finite_array, number_array, one_of
 
 __all__ = [
     "SchulzeOutcome",
@@ -30,8 +30,6 @@ __all__ = [
     "schulze",
 ]
 
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 
 #: What becomes of options that a respondent did not rank.
 Unranked = Literal["refuse", "last", "omit"]

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pytest_pluralism.core.metrics.sparse_welfare import FloatArray, JuryTable, WelfareRule, query_welfare
+from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
+from pytest_pluralism.core.parameters import FloatArray
 
-__all__ = ["LEAST_CARRIERS", "carriers", "doubts"]
+#: These functions serve evaluations of juries; they are not measures of arrays.
+__all__: list[str] = []
 
 #: With fewer jurors than these behind a welfare, its interval held the truth clearly less often than it says.
 LEAST_CARRIERS = 5.0
@@ -80,7 +82,8 @@ def _shares_of_a_voice(table: JuryTable, rule: WelfareRule) -> FloatArray:
             own = np.divide(own, total, out=np.zeros_like(own), where=total > 0.0)
             part[cells] = own * slope[table.response[cells]]
     total = np.bincount(table.response, part, n)[table.response]
-    return np.divide(part, total, out=np.full(len(part), np.nan), where=total > 0.0)
+    shares: FloatArray = np.divide(part, total, out=np.full(len(part), np.nan), where=total > 0.0)
+    return shares
 
 
 def _steepness(values: FloatArray, level: FloatArray, alpha: float) -> FloatArray:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.metrics.distributional import entropy, jensen_shannon_distance, shuffle_control
+from pytest_pluralism.core.metrics.chance import shuffle_control
+from pytest_pluralism.core.metrics.distributional import entropy, jensen_shannon_distance
 from pytest_pluralism.core.protocols import QuirkEffect, quirk_effects
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
-from pytest_pluralism.core.metrics.overton import pairwise_win_rate
+from pytest_pluralism.core.metrics.representation import pairwise_win_rate
 from pytest_pluralism.core.parameters import real_number
 from pytest_pluralism.core.records import Answer, Prompt, Scores, UnitScore, Window, WindowSet
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds

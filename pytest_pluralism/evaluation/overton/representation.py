@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pytest_pluralism.core.metrics.overton import cluster_coverage
+from pytest_pluralism.core.metrics.representation import cluster_coverage
 from pytest_pluralism.core.records import Scores, UnitScore
 from pytest_pluralism.datasets.windows.representation import RepresentationRatings
 

@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.metrics.classification import classification_scores
 from pytest_pluralism.core.metrics.distributional import (
     entropy,
     jensen_shannon_distance,
     mode_agreement,
-    population_fidelity_score,
     wasserstein_distance,
 )
+from pytest_pluralism.core.metrics.fidelity import population_fidelity_score
 from pytest_pluralism.core.metrics.multi_objective import diagonal_dominance, trade_off_regret
-from pytest_pluralism.core.metrics.steerable import (
-    best_of_contexts,
-    classification_scores,
-    goal_space_steering,
-    prompt_steerability_index,
-)
+from pytest_pluralism.core.metrics.steerability import goal_space_steering, prompt_steerability_index
+from pytest_pluralism.core.metrics.steerable import best_of_contexts
 from pytest_pluralism.core.records import (
     AnswerDistribution,
     Question,

@@ -16,9 +16,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.metrics.distributional import (
-    sampling_floor,
-)
+from pytest_pluralism.core.metrics.chance import sampling_floor
 from pytest_pluralism.core.metrics.steerable import (
     attribute_faithfulness,
     steering_gain,

@@ -14,12 +14,8 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.metrics.distributional import (
-    entropy,
-    jensen_shannon_distance,
-    sampling_floor,
-    shuffle_control,
-)
+from pytest_pluralism.core.metrics.chance import sampling_floor, shuffle_control
+from pytest_pluralism.core.metrics.distributional import entropy, jensen_shannon_distance
 from pytest_pluralism.core.records import Answer, AnswerDistribution, Question, Scores, Survey, UnitScore
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.surveys.answered import (
