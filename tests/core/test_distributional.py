@@ -613,7 +613,9 @@ class TestPopulationFidelity:
 
 
 def test_examples_of_the_documentation_are_true():
-    homes = [importlib.import_module(f"{metrics.__name__}.{one.name}") for one in pkgutil.iter_modules(metrics.__path__)]
+    homes = [
+        importlib.import_module(f"{metrics.__name__}.{one.name}") for one in pkgutil.iter_modules(metrics.__path__)
+    ]
     found = [doctest.testmod(home) for home in homes]
     assert sum(one.attempted for one in found) > 80
     assert sum(one.failed for one in found) == 0

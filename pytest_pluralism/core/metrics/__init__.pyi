@@ -69,9 +69,7 @@ from .steerable import steering_gain as steering_gain
 from .tetrachoric import TetrachoricCorrelation as TetrachoricCorrelation
 from .tetrachoric import tetrachoric_correlation as tetrachoric_correlation
 from .voting import SchulzeOutcome as SchulzeOutcome
-from .voting import borda_score as borda_score
 from .voting import condorcet_winner as condorcet_winner
-from .voting import copeland_score as copeland_score
 from .voting import maximal_lottery as maximal_lottery
 from .voting import pairwise_counts as pairwise_counts
 from .voting import pairwise_preferences as pairwise_preferences

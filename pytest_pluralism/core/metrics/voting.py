@@ -21,9 +21,7 @@ from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray, fi
 
 __all__ = [
     "SchulzeOutcome",
-    "borda_score",
     "condorcet_winner",
-    "copeland_score",
     "maximal_lottery",
     "pairwise_counts",
     "pairwise_preferences",
@@ -248,74 +246,6 @@ def condorcet_winner(preferences: npt.ArrayLike, /) -> IntArray | int:
     unbeaten = np.asarray(beats.all(axis=-1))
     winner = np.where(unbeaten.any(axis=-1), np.argmax(unbeaten, axis=-1), -1)
     return int(winner) if winner.ndim == 0 else winner
-
-
-def borda_score(preferences: npt.ArrayLike, /) -> FloatArray:
-    r"""Borda's score: how many other options a respondent ranks below this one, on average.
-
-    .. math:: B_a = \sum_{b \ne a} P_{ab}
-
-    Parameters
-    ----------
-    preferences : array_like, shape (..., n_options, n_options)
-        Shares of :func:`pairwise_preferences`; with counts the score is the sum over respondents.
-        The diagonal is ignored.
-
-    Returns
-    -------
-    numpy.ndarray, shape (..., n_options)
-        In [0, n_options - 1]; higher is better.
-        A tie is worth half a point, so that all respondents have the same number of points to give.
-
-    Raises
-    ------
-    InvalidParameterError
-        If ``preferences`` is not square, finite and non-negative.
-
-    References
-    ----------
-    Young 1974, An axiomatization of Borda's rule, doi:10.1016/0022-0531(74)90073-8.
-
-    Examples
-    --------
-    >>> borda_score(pairwise_preferences([[1, 2, 3], [2, 1, 3]])).tolist()
-    [1.5, 1.5, 0.0]
-    """
-    return np.asarray(_off_diagonal(_pairwise(preferences, function="borda_score")).sum(axis=-1))
-
-
-def copeland_score(preferences: npt.ArrayLike, /) -> FloatArray:
-    r"""Copeland's score: how many other options this one beats by majority; a tied pair is worth one half.
-
-    .. math:: C_a = \sum_{b \ne a} [P_{ab} > P_{ba}] + \tfrac12 [P_{ab} = P_{ba}]
-
-    Parameters
-    ----------
-    preferences : array_like, shape (..., n_options, n_options)
-        How many respondents, or which share, prefer a to b; the diagonal is ignored.
-
-    Returns
-    -------
-    numpy.ndarray, shape (..., n_options)
-        In [0, n_options - 1]; higher is better, and n_options - 1 is a Condorcet winner.
-
-    Raises
-    ------
-    InvalidParameterError
-        If ``preferences`` is not square, finite and non-negative.
-
-    References
-    ----------
-    Saari and Merlin 1996, The Copeland method, doi:10.1007/BF01212012.
-
-    Examples
-    --------
-    >>> copeland_score([[0.5, 0.6, 0.7], [0.4, 0.5, 0.5], [0.3, 0.5, 0.5]]).tolist()
-    [2.0, 0.5, 0.5]
-    """
-    array = _pairwise(preferences, function="copeland_score")
-    signs = np.sign(array - np.swapaxes(array, -1, -2))
-    return np.asarray(_off_diagonal(0.5 + 0.5 * signs).sum(axis=-1))
 
 
 def schulze(
