@@ -1,6 +1,6 @@
 """The pure core: measures, statistics and verdicts on arrays and records.
 
-It needs numpy, scipy, moocore, lazy_loader and the standard library; no torch, no pytest, no files, no clock, no environment.
+It needs numpy, scipy, moocore, lazy_loader and the standard library; no torch, pytest, files, clock or environment.
 Names load when they are first used, so that importing the records costs nothing.
 """
 
