@@ -9,6 +9,7 @@ import pytest
 
 from pytest_pluralism import hookspecs, loading
 from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.evaluation.measures.registry import MEASURES
 from pytest_pluralism.fixtures import (
     Pluralism,
@@ -47,12 +48,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and resolve the settings so that a wrong one stops the run at its start."""
-    for measure in MEASURES.values():
-        config.addinivalue_line(
-            "markers",
-            f"{measure.name}(dataset, *, population=None, {'=None, '.join(measure.promises)}=None, "
-            f"confidence_level=0.95, ...): promise about the {measure.title}: {measure.description}",
-        )
+    for name in MEASURES:
+        # What they promise is read where somebody wants to see it: it stands in modules that import numpy.
+        words = _marker_line(MEASURES[name]) if config.option.markers else f"{name}(dataset, ...)"
+        config.addinivalue_line("markers", words)
     session = PluralismSession(config, options.resolve(config))
     # Other names may belong to a hook in a conftest.py that is read while tests are collected.
     options.refuse_misspelt(config, session.settings, known_kinds=True)
@@ -196,6 +195,14 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         missing = item.config.stash[SESSION].error_entries(item, str(call.excinfo.value))
         report.pluralism_entries = [*getattr(report, "pluralism_entries", []), *missing]
     return report
+
+
+def _marker_line(measure: Measure) -> str:
+    """Return the line of a marker in ``pytest --markers``."""
+    return (
+        f"{measure.name}(dataset, *, population=None, {'=None, '.join(measure.promises)}=None, "
+        f"confidence_level=0.95, ...): promise about the {measure.title}: {measure.description}"
+    )
 
 
 def _marks(item: pytest.Item) -> int:

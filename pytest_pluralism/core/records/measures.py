@@ -1,17 +1,106 @@
-"""What can be promised; a module of its own, because the plugin reads it whenever pytest starts."""
+"""Measures: everything that is said of a measure, stated once; free of numpy, because the plugin reads it at start."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Measure"]
+__all__ = ["Measure", "Noun", "Term"]
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """Name a kind of thing, one of it and many.
+
+    Attributes
+    ----------
+    one, many : str
+        The singular and the plural, ``"query"`` and ``"queries"``.
+    """
+
+    one: str
+    many: str
+
+    def of(self, number: float, /) -> str:
+        """Return the form for a number, ``"query"`` for 1."""
+        return self.one if number == 1 else self.many
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Give the words for a value that has a name in the scores.
+
+    Attributes
+    ----------
+    name : str
+        The name in :class:`~pytest_pluralism.core.records.Scores` and in the JSON report. One ``{n}`` in it stands for
+        a whole number: ``"first_{n}_words"``.
+    words : str
+        The words that a message and a report show; ``{n}`` is that number.
+    brief : bool
+        Whether it stands in the message of a failure too, where there is room for a few; a report shows all.
+    """
+
+    name: str
+    words: str
+    brief: bool = True
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One entry of the table of measures: its marker, its direction and its words.
+    """Everything that is said of a measure: messages, the terminal, and every form of report read it from here.
 
-    ``direction`` is ``"lower"`` or ``"higher"``: which values are better.
+    Attributes
+    ----------
+    name : str
+        The name of the marker, and ``metric`` in reports.
+    direction : {"lower", "higher"}
+        Which values are better.
+    title : str
+        The words for the value, ``"JS distance"``.
+    description : str
+        One clause that says what is measured, for ``pytest --markers``.
+    lowest, highest : float
+        The range of the value.
+    kind : {"mean", "share", "difference"}
+        Whether the value is a mean of the units, the share of them for which something holds, or a mean difference
+        between two models or two ways to ask one.
+    unit : Noun
+        The units: what one value each belongs to.
+    data : str
+        The word for what is given to the marker, ``"survey"``.
+    people : Noun
+        The people that the number is about; of a crossed measure, the second dimension of its units.
+    towards : str
+        The preposition between the title and the population, ``"to"``.
+    everybody : str
+        The words for the population when none is named; without them the title stands alone.
+    references : tuple of Term
+        The values that can stand beside the measured one, in the order in which they are shown. The scores may hold
+        others, which are shown last.
+    beside : str
+        The name of the reference that is shown where there is room for a single one.
+    others : Noun
+        The other populations beside the measured one.
+    has_nearest : bool
+        Whether the nearest of the others says something; not so where they are the parts of one population.
+    columns : tuple of Term
+        The numbers of a unit that a report shows beside its value.
+    facts : tuple of Term
+        What else of a unit a report shows, in a sentence.
+    figures : tuple of Term
+        The single numbers among the details of the scores that a report shows; ``a.b`` is the entry ``b`` of ``a``.
+    view : str
+        The name of a view of its own in the reports; measures without one have the views that all share.
+    definition : int
+        The version of the definition, stored with every result. It rises when equal answers get another value, so that
+        results of two definitions are not compared.
+
+    Examples
+    --------
+    >>> Measure("js_distance", "lower", "JS distance").promises
+    ('at_most', 'max_increase', 'max_unit_increase')
     """
 
     name: str
@@ -20,6 +109,21 @@ class Measure:
     description: str = ""
     lowest: float = float("-inf")
     highest: float = float("inf")
+    kind: str = "mean"
+    unit: Noun = Noun("question", "questions")
+    data: str = "survey"
+    people: Noun = Noun("person", "people")
+    towards: str = "to"
+    everybody: str = ""
+    references: tuple[Term, ...] = ()
+    beside: str = ""
+    others: Noun = Noun("population", "populations")
+    has_nearest: bool = True
+    columns: tuple[Term, ...] = ()
+    facts: tuple[Term, ...] = ()
+    figures: tuple[Term, ...] = ()
+    view: str = ""
+    definition: int = 1
 
     @property
     def promises(self) -> tuple[str, str, str]:
@@ -27,3 +131,32 @@ class Measure:
         if self.direction == "lower":
             return ("at_most", "max_increase", "max_unit_increase")
         return ("at_least", "max_decrease", "max_unit_decrease")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as plain JSON values, which a report carries so that whoever reads it needs no registry."""
+        result: dict[str, Any] = {}
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Noun):
+                value = [value.one, value.many]
+            elif isinstance(value, tuple):
+                value = [{"name": term.name, "words": term.words, "brief": term.brief} for term in value]
+            elif isinstance(value, float) and value in (float("-inf"), float("inf")):
+                value = None
+            result[name] = value
+        return result
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], /) -> Measure:
+        """Return the measure that :meth:`as_json` wrote; fields that are missing have their defaults."""
+        given: dict[str, Any] = {}
+        for name, field in cls.__dataclass_fields__.items():
+            value = content.get(name)
+            if value is None:
+                continue
+            if isinstance(field.default, Noun):
+                value = Noun(*value)
+            elif isinstance(field.default, tuple):
+                value = tuple(Term(**term) for term in value)
+            given[name] = value
+        return cls(**given)

@@ -1,4 +1,4 @@
-"""Plans the gates of the marker ``jury_welfare``: one for each group and each aversion that is named."""
+"""Plan the gates of the marker ``jury_welfare``: one for each group and each aversion that is named."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter, unknown_name
 from pytest_pluralism.core.metrics.sparse_welfare import NEEDS_GROUPS, WelfareRule, query_welfare, refuse_negative
 from pytest_pluralism.core.records import GenerationSettings
+from pytest_pluralism.core.records.measures import Measure, Noun, Term
+from pytest_pluralism.core.words import QUERIES
 from pytest_pluralism.datasets.panels.loading import EMBEDDED_PANELS, SOURCES, load_panel
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.evaluations import (
@@ -33,7 +35,43 @@ from pytest_pluralism.evaluation.jury.jurors import (
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 
-__all__ = ["DATASET", "EXAMPLE", "JURORS", "KEYWORDS", "plan"]
+__all__ = ["DATASET", "EXAMPLE", "JURORS", "KEYWORDS", "MEASURE", "plan"]
+
+MEASURE = Measure(
+    "jury_welfare",
+    "higher",
+    "jury welfare",
+    "how well the responses of a model serve a jury of different people, those who are served worst included",
+    unit=QUERIES,
+    data="panel",
+    people=Noun("juror", "jurors"),
+    towards="for",
+    references=(
+        Term("candidate", "this model"),
+        Term("reference_model", "the reference model"),
+        Term("shuffle", "shuffled"),
+        Term("uniform", "uniform"),
+        Term("majority", "majority"),
+        Term("best", "best possible"),
+        Term("worst", "worst possible"),
+    ),
+    beside="uniform",
+    others=Noun("group", "groups"),
+    has_nearest=False,
+    columns=(
+        Term("change", "Change"),
+        Term("option_mass", "Option mass"),
+        # How many of the jurors judged the responses.
+        Term("n_respondents", "Jurors"),
+    ),
+    facts=(Term("top_token", "likeliest token"), Term("best_response", "best response")),
+    figures=(
+        Term("gini", "Gini coefficient"),
+        Term("worst_decile", "mean of the worst-off tenth"),
+        Term("agreement", "Krippendorff's alpha of the votes"),
+    ),
+    view="jury",
+)
 
 #: Keywords that say how the model is asked to choose; each overrides the setting of the same name.
 ASKING = ("template", "option_order", "repetitions", "examples", "seed")

@@ -2,6 +2,7 @@
 
 A planner is a module with these names (``PLANNERS`` in the registry has one for each marker):
 
+- ``MEASURE``: the :class:`~pytest_pluralism.core.records.measures.Measure`, everything that is said of the measure;
 - ``KEYWORDS``: the keywords of the marker beside the bounds and ``confidence_level``;
 - ``DATASET``: what its positional argument is, in words, and ``EXAMPLE``: one, as it is written;
 - ``plan(planning)``: the gates of one marker, as a list of :class:`PlannedGate`.
@@ -128,10 +129,11 @@ class Planning:
         settings: Mapping[str, Any],
         population: str | None = None,
         over: str | None = None,
+        measure: Measure | None = None,
     ) -> PlannedGate:
-        """Return a gate of this marker."""
+        """Return a gate of this marker; ``measure`` is its entry where it differs from the usual one."""
         return PlannedGate(
-            measure=self.measure,
+            measure=self.measure if measure is None else measure,
             dataset=self.dataset,
             evaluation=evaluation,
             gate=self.gate,
@@ -146,6 +148,7 @@ class Planning:
 class Planner(Protocol):
     """The module that plans the gates of one measure."""
 
+    MEASURE: Measure
     KEYWORDS: tuple[str, ...]
     DATASET: str
     EXAMPLE: str

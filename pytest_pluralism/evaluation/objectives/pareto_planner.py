@@ -25,7 +25,8 @@ from pytest_pluralism.core.errors import (
     nearest_names,
 )
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.core.records.measures import Measure, Term
+from pytest_pluralism.core.words import UNIT_COLUMNS, UNITS
 from pytest_pluralism.datasets.beside import file_beside
 from pytest_pluralism.datasets.panels.records import shown
 from pytest_pluralism.datasets.reading import json_document, read_text
@@ -39,7 +40,20 @@ from pytest_pluralism.evaluation.objectives.objectives import (
 )
 from pytest_pluralism.evaluation.objectives.pareto import AGAINST, Objective, ParetoEvaluation, check_functions
 
-__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "plan"]
+
+MEASURE = Measure(
+    "pareto_improvement",
+    "higher",
+    "gain in the deciding objective",
+    "whether a model gains on the reference model in some objective and loses in none (promise at_least=0)",
+    kind="difference",
+    unit=UNITS,
+    data="objectives",
+    columns=UNIT_COLUMNS,
+    facts=(Term("cluster", "cluster"),),
+    view="pareto",
+)
 
 KEYWORDS = ("functions", "callables", "against", "candidate", "reference", "seed")
 
@@ -202,7 +216,8 @@ def _direction(entry: Mapping[str, Any], where: str) -> str:
 
 def _part(planning: Planning, name: str, direction: str, evaluation: Evaluation, sha256: str) -> PlannedGate:
     """Return the measurement of an objective that is no measure of ours, as a baseline stores it."""
-    measure = Measure("objective", "lower" if direction == "lower" else "higher", name, f"the objective {name!r}")
+    better = "lower" if direction == "lower" else "higher"
+    measure = Measure("objective", better, name, f"the objective {name!r}", unit=UNITS, data="objectives")
     return PlannedGate(
         measure,
         planning.dataset,

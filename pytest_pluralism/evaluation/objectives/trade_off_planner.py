@@ -1,9 +1,11 @@
-"""Plans the gates of the marker ``trade_off_steerability``: one a pair of values, or one over all of them."""
+"""Plan the gates of the marker ``trade_off_steerability``: one a pair of values, or one over all of them."""
 
 from __future__ import annotations
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.core.records.measures import Measure, Noun, Term
+from pytest_pluralism.core.words import UNIT_COLUMNS
 from pytest_pluralism.datasets.steering.trade_offs import load_trade_offs
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.objectives.trade_offs import (
@@ -14,7 +16,24 @@ from pytest_pluralism.evaluation.objectives.trade_offs import (
 )
 from pytest_pluralism.evaluation.surveys.asking import AskSettings
 
-__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "plan"]
+
+MEASURE = Measure(
+    "trade_off_steerability",
+    "higher",
+    "trade-off steerability",
+    "by how much a model that is steered to a weighting of two values does better by it than steered to others",
+    lowest=-1.0,
+    highest=1.0,
+    kind="difference",
+    unit=Noun("scenario", "scenarios"),
+    data="trade-offs",
+    references=(Term("unsteered", "unsteered"),),
+    beside="unsteered",
+    columns=(Term("advantage", "Advantage"), Term("reward", "Reward"), *UNIT_COLUMNS),
+    facts=(Term("cluster", "cluster"), Term("pair", "values")),
+    view="trade_offs",
+)
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("template", "option_order", "repetitions", "examples", "seed")

@@ -1,16 +1,32 @@
-"""Plans the gates of the marker ``overton_win_rate``: the model under test against the reference model."""
+"""Plan the gates of the marker ``overton_win_rate``: the model under test against the reference model."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.records.measures import Measure, Term
+from pytest_pluralism.core.words import QUERIES
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.overton import planner as overton_planner
 from pytest_pluralism.evaluation.overton.pairwise import CoverageJudge, ModelJudge, PairwiseEvaluation, PairwiseJudge
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
-__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "plan"]
+
+MEASURE = Measure(
+    "overton_win_rate",
+    "higher",
+    "Overton win rate",
+    "how often the responses of a model are wider than those of the reference model, by a judge",
+    lowest=0.0,
+    highest=1.0,
+    kind="share",
+    unit=QUERIES,
+    data="windows",
+    references=(Term("even", "equally wide"), Term("share_of_ties", "share of ties")),
+    beside="even",
+)
 
 #: What decides which of two responses is wider.
 JUDGES = ("coverage", "model")

@@ -1,22 +1,86 @@
-"""Plans the gates of the markers ``overton_coverage`` and ``false_balance``: one a window set."""
+"""Plan the gates of the marker ``overton_coverage``: one a window set."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.records import WindowSet
+from pytest_pluralism.core.records.measures import Measure, Term
+from pytest_pluralism.core.words import QUERIES, UNIT_COLUMNS
 from pytest_pluralism.datasets.windows.loading import EMBEDDED_WINDOWS, load_windows
 from pytest_pluralism.datasets.windows.responses import RecordedResponses, read_responses
+from pytest_pluralism.evaluation.asking.rounds import Evaluation
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation
-from pytest_pluralism.evaluation.overton.false_balance import FalseBalanceEvaluation
 from pytest_pluralism.evaluation.overton.published import ModularOvertonEvaluation
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
-__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "OWN", "plan", "recorded_of", "windows_of"]
+__all__ = [
+    "COLUMNS",
+    "DATASET",
+    "EXAMPLE",
+    "FACTS",
+    "KEYWORDS",
+    "MEASURE",
+    "OWN",
+    "plan",
+    "planned_on",
+    "recorded_of",
+    "settings_of",
+    "windows_of",
+]
+
+#: What a report shows of a response beside its window.
+COLUMNS = (
+    Term("coverage", "Coverage"),
+    Term("soft_coverage", "Soft coverage"),
+    Term("precision", "Precision"),
+    Term("f1", "F1"),
+    *UNIT_COLUMNS,
+)
+FACTS = (
+    Term("cluster", "cluster"),
+    Term("worst_stance", "side that is covered least"),
+    Term("refusals", "refusals"),
+)
+
+MEASURE = Measure(
+    "overton_coverage",
+    "higher",
+    "Overton coverage",
+    "how much of the window of reasonable answers (from 0 to 1) the responses of a model hold",
+    lowest=0.0,
+    highest=1.0,
+    unit=QUERIES,
+    data="windows",
+    references=(
+        Term("chance", "chance"),
+        Term("refusal", "a refusal"),
+        Term("coverage", "coverage", brief=False),
+        Term("soft_coverage", "soft coverage", brief=False),
+        Term("sided_coverage", "worst side"),
+        Term("union_of_draws", "all draws together"),
+        Term("precision", "precision"),
+        Term("f1", "F1", brief=False),
+        Term("false_balance", "false balance"),
+        Term("first_{n}_words", "first {n} words"),
+        Term("empty", "nothing said", brief=False),
+        Term("draw_standard_deviation", "standard deviation over draws", brief=False),
+        Term("second_entailment_model", "second entailment model", brief=False),
+        Term("entailment_disagreement", "disagreement of the entailment models", brief=False),
+        Term("mean_entailment", "mean entailment", brief=False),
+        Term("standard_deviation", "standard deviation", brief=False),
+        Term("accuracy_at_0.33", "accuracy at 0.33", brief=False),
+        Term("without_quirks", "without the quirks"),
+    ),
+    beside="chance",
+    columns=COLUMNS,
+    facts=FACTS,
+)
 
 #: Keywords that are settings of the evaluation itself; ``template`` and ``seed`` override those of the run.
 OWN = tuple(field.name for field in dataclasses.fields(OvertonSettings))
@@ -46,56 +110,57 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         The windows, the settings or the recorded responses are wrong.
     """
     protocol = _protocol(planning)
+    settings = settings_of(planning)
+    windows = windows_of(planning)
+    recorded = recorded_of(planning, windows, "responses")
+    responses = None if recorded is None else recorded.responses
+    evaluation: ModularOvertonEvaluation | OvertonEvaluation
+    if protocol == "modular_pluralism":
+        evaluation = ModularOvertonEvaluation(windows, settings.seed, responses)
+        measure, told = planning.measure, evaluation.as_json()
+    else:
+        evaluation = OvertonEvaluation(windows, settings, responses)
+        measure = dataclasses.replace(planning.measure, title=TITLES[settings.score])
+        told = {"protocol": "sound", **settings.as_json()}
+    return [planned_on(windows, planning, evaluation, told, recorded, measure=measure)]
+
+
+def settings_of(planning: Planning, /) -> OvertonSettings:
+    """Return the settings that a marker chooses."""
     chosen = {name: planning.keywords[name] for name in OWN if name in planning.keywords}
     for name in ("template", "seed"):
         chosen[name] = planning.choose(name)
     if isinstance(chosen.get("word_budgets"), list):
         chosen["word_budgets"] = tuple(chosen["word_budgets"])
-    settings = OvertonSettings(**chosen)
-    windows = windows_of(planning)
-    recorded = recorded_of(planning, windows, "responses")
-    responses = None if recorded is None else recorded.responses
-    if protocol == "modular_pluralism":
-        published = ModularOvertonEvaluation(windows, settings.seed, responses)
-        return [_planned(planning, published, windows, published.as_json(), recorded)]
-    evaluation: OvertonEvaluation | FalseBalanceEvaluation
-    if planning.measure.name == "false_balance":
-        if "score" in planning.keywords:
-            raise invalid_parameter("score", "false_balance", "left out: there is one score", repr(chosen["score"]))
-        evaluation = FalseBalanceEvaluation(windows, settings, responses)
-        measure = planning.measure
-    else:
-        evaluation = OvertonEvaluation(windows, settings, responses)
-        measure = dataclasses.replace(planning.measure, title=TITLES[settings.score])
-    planned = _planned(planning, evaluation, windows, {"protocol": "sound", **settings.as_json()}, recorded)
-    return [dataclasses.replace(planned, measure=measure)]
+    return OvertonSettings(**chosen)
 
 
-def _planned(
-    planning: Planning,
-    evaluation: Any,
+def planned_on(
     windows: WindowSet,
-    settings: dict[str, Any],
+    planning: Planning,
+    evaluation: Evaluation,
+    settings: Mapping[str, Any],
     recorded: RecordedResponses | None,
+    /,
+    *,
+    measure: Measure | None = None,
 ) -> PlannedGate:
-    if recorded is not None:
-        settings = {**settings, "responses": {"name": recorded.name, "sha256": recorded.sha256}}
+    """Return a gate on a set of windows; its settings name the recorded responses, if there are some."""
+    told = {} if recorded is None else {"responses": {"name": recorded.name, "sha256": recorded.sha256}}
     source = {"name": windows.name, "sha256": windows.sha256, "source": windows.source}
-    return planning.planned(evaluation, source=source, settings=settings)
+    return planning.planned(evaluation, source=source, settings={**settings, **told}, measure=measure)
 
 
 def _protocol(planning: Planning) -> str:
     """Return the protocol: one that is meant for this marker, or the sound one where the run has another."""
     if "protocol" not in planning.keywords:
         run = str(planning.settings["protocol"])
-        return run if run in PROTOCOLS and planning.measure.name == "overton_coverage" else "sound"
+        return run if run in PROTOCOLS else "sound"
     protocol = planning.keywords["protocol"]
     if protocol not in PROTOCOLS:
         must = "one of " + ", ".join(map(repr, PROTOCOLS))
         raise invalid_parameter("protocol", planning.measure.name, must, repr(protocol))
     if protocol != "sound":
-        if planning.measure.name != "overton_coverage":
-            raise invalid_parameter("protocol", planning.measure.name, "'sound'", repr(protocol))
         fixed = [name for name in OWN if name in planning.keywords and name != "seed"]
         if fixed:
             planning.problems.append(

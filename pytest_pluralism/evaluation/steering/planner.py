@@ -1,4 +1,4 @@
-"""Plans the gates of the marker ``steering_faithfulness``: one an attribute, or one over all of them."""
+"""Plan the gates of the marker ``steering_faithfulness``: one an attribute, or one over all of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
 from pytest_pluralism.core.records import GenerationSettings
+from pytest_pluralism.core.records.measures import Measure, Noun, Term
+from pytest_pluralism.core.words import ANSWER_FACTS, UNIT_COLUMNS
 from pytest_pluralism.datasets.steering.file import SteeringSet, load_steering
 from pytest_pluralism.datasets.steering.labels import HumanLabels, read_labels
 from pytest_pluralism.datasets.steering.sources import VALUE_KALEIDOSCOPE
@@ -25,7 +27,31 @@ from pytest_pluralism.evaluation.steering.texts import TEXT_SCORES, TextSettings
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 from pytest_pluralism.evaluation.surveys.published import FIXED
 
-__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "plan"]
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "plan"]
+
+MEASURE = Measure(
+    "steering_faithfulness",
+    "higher",
+    "steering faithfulness",
+    "how much a model that is steered to an attribute answers as those do who have it (1 is best)",
+    lowest=-1.0,
+    highest=1.0,
+    data="steering set",
+    references=(
+        Term("steered", "steered"),
+        Term("unsteered", "unsteered"),
+        Term("placebo", "placebo"),
+        Term("uniform", "uniform"),
+        Term("majority", "majority"),
+        Term("sampling_ceiling", "human sampling ceiling"),
+        Term("whole_population", "the whole population"),
+    ),
+    beside="unsteered",
+    others=Noun("attribute", "attributes"),
+    columns=(Term("unsteered", "Not steered"), *UNIT_COLUMNS),
+    facts=(*ANSWER_FACTS, Term("attribute", "steered to")),
+    view="steering",
+)
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed")

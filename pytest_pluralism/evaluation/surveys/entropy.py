@@ -13,17 +13,27 @@ import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import Survey
+from pytest_pluralism.core.records.measures import Measure, Term
+from pytest_pluralism.core.words import ANSWER_FACTS, UNIT_COLUMNS
 from pytest_pluralism.evaluation.asking.rounds import Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings
 from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
-from pytest_pluralism.evaluation.surveys.planner import (
-    ASKING,
-    asked_survey,
-    source_of,
-)
+from pytest_pluralism.evaluation.surveys.planner import ASKING, ENTROPIES, asked_survey, source_of
 
-__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "AnswerEntropyEvaluation", "plan"]
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "AnswerEntropyEvaluation", "plan"]
+
+MEASURE = Measure(
+    "answer_entropy",
+    "higher",
+    "answer entropy",
+    "Shannon entropy, in bits, of the answers of a model to the questions of a survey",
+    lowest=0.0,
+    references=(Term("people", "people"), Term("uniform", "uniform")),
+    beside="people",
+    columns=(*ENTROPIES, *UNIT_COLUMNS),
+    facts=ANSWER_FACTS,
+)
 
 KEYWORDS = ("population", "refusals", *ASKING)
 

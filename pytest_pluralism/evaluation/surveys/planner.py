@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
 from pytest_pluralism.core.records import Survey
+from pytest_pluralism.core.records.measures import Measure, Term
+from pytest_pluralism.core.words import ANSWER_FACTS, POPULATIONS, UNIT_COLUMNS
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
 from pytest_pluralism.evaluation.surveys.published import FIXED
 from pytest_pluralism.evaluation.surveys.whole_answers import whole_answer_requests
 
-__all__ = ["ASKING", "DATASET", "EXAMPLE", "KEYWORDS", "asked_survey", "plan", "source_of"]
+__all__ = ["ASKING", "DATASET", "ENTROPIES", "EXAMPLE", "KEYWORDS", "MEASURE", "asked_survey", "plan", "source_of"]
+
+#: How sure the model and the people are, in bits.
+ENTROPIES = (Term("model_entropy", "Entropy, model"), Term("reference_entropy", "Entropy, people"))
+
+MEASURE = Measure(
+    "js_distance",
+    "lower",
+    "JS distance",
+    "Jensen-Shannon distance (base 2, from 0 to 1) between the answers of a model and of a population",
+    lowest=0.0,
+    highest=1.0,
+    everybody="every population",
+    references=(
+        Term("shuffle", "shuffled"),
+        Term("uniform", "uniform"),
+        Term("majority", "majority"),
+        Term("sampling_floor", "human sampling floor"),
+    ),
+    beside="uniform",
+    columns=(*ENTROPIES, *UNIT_COLUMNS),
+    facts=ANSWER_FACTS,
+)
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "scoring")
@@ -40,6 +65,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             source=source_of(survey),
             settings=settings,
             population=population,
+            # Where nobody is named, every population is a unit.
+            measure=planning.measure if population is not None else replace(planning.measure, unit=POPULATIONS),
         )
         for population in populations
     ]
