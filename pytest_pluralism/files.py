@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files that readers never see half of, and the folder that this package keeps for the user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ import stat
 import tempfile
 from pathlib import Path
 
-__all__ = ["check_writable", "read_regular", "write_atomically"]
+__all__ = ["cache_folder", "check_writable", "read_regular", "write_atomically"]
+
+
+def cache_folder() -> Path:
+    """Return the folder of what can be computed again: ``PLURALISM_CACHE``, or a folder in the user's cache."""
+    chosen = os.environ.get("PLURALISM_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("pytest-pluralism", appauthor=False))
 
 
 def read_regular(path: Path, /, *, most: int) -> bytes:

@@ -29,6 +29,7 @@ from pytest_pluralism.core.records import (
     Response,
     RewardRequest,
 )
+from pytest_pluralism.models.answers.kinds import ANSWERS, ENTAILMENTS, FULL_ANSWERS, RESPONSES, REWARDS
 from pytest_pluralism.models.answers.store import FILE_NAME, AnswerStore
 from pytest_pluralism.models.protocol import ModelIdentity
 
@@ -40,7 +41,7 @@ HOSTILE = dataclasses.replace(SMALL, name="\x1b[31mred\x07\u202e\n", sha256="\x1
 def fill(folder: Path, identity: ModelIdentity, count: int, *, days_ago: float = 0.0) -> None:
     with AnswerStore(folder, clock=lambda: time.time() - 86400 * days_ago) as store:
         pairs = [(Prompt(f"question {n}", ("A", "B")), Answer((-1.0, -float(n)), 0.5, "A", 0.25)) for n in range(count)]
-        store.keep(identity, pairs)
+        store.keep(ANSWERS, identity, pairs)
 
 
 @pytest.fixture
@@ -141,14 +142,15 @@ def test_every_kind_is_counted(folder: Path, capsys: pytest.CaptureFixture[str])
     with AnswerStore(folder) as store:
         identity = ModelIdentity(spec="./small", name="small", sha256="ab" * 32, dtype="float32", device="cpu")
         prompt = Prompt("Is it?", ())
-        store.keep_responses(identity, GenerationSettings(5), [(prompt, Response("Yes", 2, "eos", i)) for i in (0, 1)])
+        drawn = [((prompt, GenerationSettings(5), i), Response("Yes", 2, "eos", i)) for i in (0, 1)]
+        store.keep(RESPONSES, identity, drawn)
         scores = FullAnswerScores((-1.0,), (-2.0,), (1,), (3,))
-        store.keep_full_answers(identity, [(FullAnswerPrompt(prompt, ("Yes",)), scores)])
+        store.keep(FULL_ANSWERS, identity, [(FullAnswerPrompt(prompt, ("Yes",)), scores)])
         pairs = [
             (EntailmentPair("It is.", f"It is {number}."), EntailmentScores(0.5, 0.25, 0.25)) for number in range(4)
         ]
-        store.keep_entailments(identity, pairs)
-        store.keep_rewards(identity, [(RewardRequest("Is it?", "Yes", "thrift"), 0.25)])
+        store.keep(ENTAILMENTS, identity, pairs)
+        store.keep(REWARDS, identity, [(RewardRequest("Is it?", "Yes", "thrift"), 0.25)])
     assert main(["answers", "list", "--folder", str(folder)]) == 0
     first, header, large, small = capsys.readouterr().out.splitlines()
     assert first.startswith(

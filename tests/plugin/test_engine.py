@@ -153,8 +153,6 @@ def test_an_evaluation_that_breaks_costs_the_others_nothing(broken_in: int) -> N
 
 
 def test_what_a_store_has_is_not_asked_again(tmp_path: Path) -> None:
-    if not hasattr(AnswerStore, "lookup_entailments"):
-        pytest.skip("this store keeps no entailments")
     first = Run(tmp_path)
     expected = first.values(FIRST)
     assert first.store is not None

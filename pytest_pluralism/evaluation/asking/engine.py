@@ -18,6 +18,7 @@ from typing import Any
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Answer, Prompt, Scores
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Round
+from pytest_pluralism.models.answers.kinds import ANSWERS, ENTAILMENTS, FULL_ANSWERS, RESPONSES, REWARDS, Kind
 from pytest_pluralism.models.answers.store import AnswerStore, AnswerStoreError
 from pytest_pluralism.models.protocol import ModelIdentity, Progress
 
@@ -33,12 +34,13 @@ Pairs = Sequence[tuple[Cell, Any]]
 
 
 class Work:
-    """One kind of work: which method of a model does it, and how its results lie in the store."""
+    """One kind of work: which method of a model does it, and as which kind of result the store keeps it, if at all."""
 
     name = ""
     method = ""
     does = ""
     results = "answers"
+    kind: Kind[Any, Any] | None = None
 
     def cells(self, asked: Round) -> list[tuple[Cell, ...]]:
         """Return for each request its cells."""
@@ -49,12 +51,13 @@ class Work:
         return values[0]
 
     def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what the store has."""
-        raise NotImplementedError
+        """Return the results that the store has, by cell."""
+        return {} if self.kind is None else store.lookup(self.kind, identity, cells)
 
     def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Give results to the store."""
-        raise NotImplementedError
+        """Keep results in the store."""
+        if self.kind is not None:
+            store.keep(self.kind, identity, pairs)
 
     def ask(
         self, model: Any, cells: Sequence[Any], progress: Progress | None, keep: Callable[[Pairs], None]
@@ -97,14 +100,7 @@ class Answers(Work):
     """Closed questions."""
 
     name, method, does = "answers", "answer", "answer closed questions"
-
-    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what the store has."""
-        return store.lookup(identity, cells)
-
-    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Give results to the store."""
-        store.keep(identity, pairs)
+    kind = ANSWERS
 
     def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
         def checked(pairs: Pairs) -> None:
@@ -145,21 +141,15 @@ class FullAnswers(Work):
     """Scores of whole answers."""
 
     name, method, does = "full_answers", "score_answers", "score whole answers"
+    kind = FULL_ANSWERS
     results = "scores"
-
-    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what the store has."""
-        return store.lookup_full_answers(identity, cells)
-
-    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Give results to the store."""
-        store.keep_full_answers(identity, pairs)
 
 
 class Responses(Work):
     """Texts; a cell is one draw."""
 
     name, method, does = "responses", "generate", "write texts"
+    kind = RESPONSES
     results = "texts"
 
     def cells(self, asked: Round) -> list[tuple[Cell, ...]]:
@@ -169,23 +159,6 @@ class Responses(Work):
     def result(self, values: tuple[Any, ...]) -> Any:
         """Return the draws of one request."""
         return values
-
-    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what the store has."""
-        found: dict[Any, Any] = {}
-        for settings, n_draws, prompts in _by_settings(cells):
-            known = store.lookup_responses(identity, prompts, settings, n_draws=n_draws)
-            found |= {(prompt, settings, draw): response for (prompt, draw), response in known.items()}
-        wanted = set(cells)
-        return {cell: response for cell, response in found.items() if cell in wanted}
-
-    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Give results to the store."""
-        by_settings: dict[Any, list[tuple[Any, Any]]] = {}
-        for (prompt, settings, _), response in pairs:
-            by_settings.setdefault(settings, []).append((prompt, response))
-        for settings, responses in by_settings.items():
-            store.keep_responses(identity, settings, responses)
 
     def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
         # A model writes the first draws of a prompt; where only a later one is missing, the earlier ones come again.
@@ -211,30 +184,16 @@ class Entailment(Work):
     """Whether one text says what another says."""
 
     name, method, does = "entailment", "entail", "judge entailment"
+    kind = ENTAILMENTS
     results = "scores"
-
-    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what the store has."""
-        return store.lookup_entailments(identity, cells)
-
-    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Give results to the store."""
-        store.keep_entailments(identity, pairs)
 
 
 class Rewards(Work):
     """What a response is worth to an attribute."""
 
     name, method, does = "rewards", "reward", "give rewards"
+    kind = REWARDS
     results = "rewards"
-
-    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what the store has."""
-        return store.lookup_rewards(identity, cells)
-
-    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Give results to the store."""
-        store.keep_rewards(identity, pairs)
 
 
 class Objectives(Work):
@@ -242,13 +201,6 @@ class Objectives(Work):
 
     name, does = "objectives", "be measured by functions"
     results = "objectives"
-
-    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return what the store has: it holds no objectives."""
-        return {}
-
-    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Give results to the store, which holds no objectives."""
 
     def ask(
         self, model: Any, cells: Sequence[Any], progress: Progress | None, keep: Callable[[Pairs], None]

@@ -1,4 +1,4 @@
-"""Kinds of answers: the key of each, how it is written, and how it is read back."""
+"""The kinds of work whose results are kept: what the key of each covers, how a result is written and read back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import hashlib
 import json
 import math
 import numbers
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pytest_pluralism.core.records import (
     Answer,
@@ -23,8 +24,22 @@ from pytest_pluralism.core.records import (
 )
 from pytest_pluralism.models.protocol import ModelIdentity
 
-__all__ = ["ENGINE_NUMERICS", "answer_key", "entailment_key", "full_answer_key", "response_key", "reward_key"]
-
+__all__ = [
+    "ANSWERS",
+    "ENGINE_NUMERICS",
+    "ENTAILMENTS",
+    "FULL_ANSWERS",
+    "KINDS",
+    "RESPONSES",
+    "REWARDS",
+    "Draw",
+    "Kind",
+    "canonical",
+    "decode",
+    "device_type",
+    "encode",
+    "key_of",
+]
 
 #: Raised by one whenever a change of the engine moves its numbers by more than rounding: older answers are then misses.
 ENGINE_NUMERICS = 1
@@ -32,191 +47,172 @@ ENGINE_NUMERICS = 1
 #: A longer row was not written by us, and is not read.
 MOST_ROW_BYTES = 1_000_000
 
+#: One text to write: the prompt, the settings, and the number of the draw from 0.
+Draw = tuple[Prompt, GenerationSettings, int]
 
-def answer_key(identity: ModelIdentity, prompt: Prompt, /) -> bytes:
-    """Return the SHA-256 under which an answer is kept.
+AskedT = TypeVar("AskedT", bound=Hashable)
+ResultT = TypeVar("ResultT")
 
-    It covers the hash of the model (checkpoint, tokenizer, chat template, dtype), the type of the device, every field
-    of the prompt, and :data:`ENGINE_NUMERICS`.
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[AskedT, ResultT]):
+    """One kind of work whose results are kept.
+
+    Attributes
+    ----------
+    table : str
+        The table of the store that holds the results.
+    since : int
+        The first version of the store that has the table.
+    covered : callable
+        Returns what the key covers of a request, beside model, type of device and :data:`ENGINE_NUMERICS`.
+    written : callable
+        Returns what is stored as JSON for a request and its result; raises ``TypeError`` or ``ValueError`` where the
+        result is not of this kind.
+    read : callable
+        Returns the result that a stored JSON object holds, or ``None`` where it does not hold one that fits the
+        request. The request is ``None`` where only the stored object is checked.
     """
-    return _key(identity, {"prompt": prompt})
+
+    table: str
+    since: int
+    covered: Callable[[AskedT], Mapping[str, object]]
+    written: Callable[[AskedT, ResultT], object]
+    read: Callable[[dict[str, Any], AskedT | None], ResultT | None]
 
 
-def response_key(identity: ModelIdentity, prompt: Prompt, settings: GenerationSettings, draw: int, /) -> bytes:
-    """Return the SHA-256 under which a response is kept.
+def key_of(kind: Kind[AskedT, ResultT], identity: ModelIdentity, asked: AskedT, /) -> bytes:
+    """Return the SHA-256 under which a result is kept.
 
-    It covers all that :func:`answer_key` covers, every setting (the seed among them), and the number of the draw.
+    It covers the hash of the model (checkpoint, tokenizer, chat template, dtype), the type of the device,
+    :data:`ENGINE_NUMERICS`, and all that decides the result of a request of this kind.
     """
-    return _key(identity, {"kind": "response", "prompt": prompt, "settings": settings, "draw": draw})
-
-
-def full_answer_key(identity: ModelIdentity, asked: FullAnswerPrompt, /) -> bytes:
-    """Return the SHA-256 under which the scores of whole answers are kept.
-
-    It covers all that :func:`answer_key` covers, the texts of the answers, and the neutral prompt.
-    """
-    asked = dataclasses.replace(asked, neutral=asked.neutral_prompt)
-    return _key(identity, {"kind": "full answers", "asked": asked})
-
-
-def entailment_key(identity: ModelIdentity, pair: EntailmentPair, /) -> bytes:
-    """Return the SHA-256 under which the scores of a pair of texts are kept.
-
-    It covers the hash of the entailment model (checkpoint, tokenizer, labels, temperature, dtype), the type of the
-    device, both texts with their order, and :data:`ENGINE_NUMERICS`.
-    """
-    return _key(identity, {"kind": "entailment", "pair": pair})
-
-
-def reward_key(identity: ModelIdentity, asked: RewardRequest, /) -> bytes:
-    """Return the SHA-256 under which a reward is kept.
-
-    It covers the hash of the value model (checkpoint, tokenizer, mode, dtype), the type of the device, prompt, response
-    and attribute, and :data:`ENGINE_NUMERICS`.
-    """
-    return _key(identity, {"kind": "reward", "asked": asked})
-
-
-def _key(identity: ModelIdentity, asked: dict[str, Any]) -> bytes:
     content = {"model": identity.sha256, "device": device_type(identity), "numerics": ENGINE_NUMERICS}
-    return hashlib.sha256(canonical(content | asked)).digest()
+    return hashlib.sha256(canonical(content | dict(kind.covered(asked)))).digest()
 
 
-def encode(answer: Answer, prompt: Prompt) -> bytes | None:
-    """Return an answer as JSON from which it comes back exactly, or ``None`` where there is none."""
+def encode(kind: Kind[AskedT, ResultT], asked: AskedT, result: ResultT, /) -> bytes | None:
+    """Return a result as JSON from which it comes back exactly, or ``None`` where there is none."""
     try:
-        encoded = canonical(answer)
-        same = len(encoded) <= MOST_ROW_BYTES and _decode(encoded, prompt) == answer
+        encoded = canonical(kind.written(asked, result))
+        same = len(encoded) <= MOST_ROW_BYTES and decode(kind, encoded, asked) == result
     except (TypeError, ValueError, RecursionError):
         return None
     return encoded if same else None
 
 
-def _decode(encoded: bytes, prompt: Prompt | None) -> Answer | None:
-    """Return the answer that was stored, or ``None`` when this version cannot read it without a guess."""
+def decode(kind: Kind[AskedT, ResultT], encoded: bytes, asked: AskedT | None, /) -> ResultT | None:
+    """Return the result that was stored, or ``None`` when this version cannot read it without a guess."""
     try:
         content = json.loads(encoded.decode("utf-8", "surrogatepass"))
-        if not isinstance(content, dict):
-            return None
-        answer = Answer(**{name: _frozen(value) for name, value in content.items()})
-        numbers = answer.log_probabilities
-        if not isinstance(numbers, tuple) or not isinstance(answer.top_token, str):
-            return None
-        if not all(map(_is_number, (*numbers, answer.option_mass, answer.top_probability))):
-            return None
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        return None
-    if prompt is not None and len(numbers) != len(prompt.labels):
-        return None
-    return answer
-
-
-def encode_response(response: Response, settings: GenerationSettings) -> bytes | None:
-    """Return a response with its settings as JSON from which it comes back exactly, or ``None``."""
-    try:
-        encoded = canonical({"response": response, "settings": settings})
-        same = len(encoded) <= MOST_ROW_BYTES and decode_response(encoded, (settings, response.draw)) == response
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return encoded if same else None
-
-
-def decode_response(encoded: bytes, asked: tuple[GenerationSettings, int] | None) -> Response | None:
-    """Return the response that was stored, or ``None`` when this version cannot read it without a guess."""
-    try:
-        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
-        response = Response(**content["response"])
-        settings = GenerationSettings(**{name: _frozen(value) for name, value in content["settings"].items()})
+        return kind.read(content, asked) if isinstance(content, dict) else None
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _read_answer(content: dict[str, Any], asked: Prompt | None) -> Answer | None:
+    answer = Answer(**_frozen_values(content))
+    values = answer.log_probabilities
+    if not isinstance(values, tuple) or not isinstance(answer.top_token, str):
+        return None
+    if asked is not None and len(values) != len(asked.labels):
+        return None
+    return answer if all(map(_is_number, (*values, answer.option_mass, answer.top_probability))) else None
+
+
+def _read_response(content: dict[str, Any], asked: Draw | None) -> Response | None:
+    response = Response(**content["response"])
+    settings = GenerationSettings(**_frozen_values(content["settings"]))
     if not isinstance(response.text, str) or not isinstance(response.stopped_by, str):
         return None
-    if not all(type(number) is int and number >= 0 for number in (response.n_tokens, response.draw)):
+    if not all(map(_is_count, (response.n_tokens, response.draw))):
         return None
-    return response if asked is None or asked == (settings, response.draw) else None
+    return response if asked is None or asked[1:] == (settings, response.draw) else None
 
 
-def encode_full_answers(scores: FullAnswerScores, asked: FullAnswerPrompt) -> bytes | None:
-    """Return the scores of whole answers as JSON from which they come back exactly, or ``None``."""
-    try:
-        encoded = canonical(scores)
-        same = len(encoded) <= MOST_ROW_BYTES and decode_full_answers(encoded, asked) == scores
-    except (TypeError, ValueError, RecursionError):
+def _cover_full_answers(asked: FullAnswerPrompt) -> Mapping[str, object]:
+    # Two requests that differ in how they name the same neutral prompt have one key.
+    return {"kind": "full answers", "asked": dataclasses.replace(asked, neutral=asked.neutral_prompt)}
+
+
+def _read_full_answers(content: dict[str, Any], asked: FullAnswerPrompt | None) -> FullAnswerScores | None:
+    scores = FullAnswerScores(**_frozen_values(content))
+    values = (scores.log_likelihoods, scores.neutral_log_likelihoods)
+    counts = (scores.n_tokens, scores.n_bytes)
+    n = len(scores.log_likelihoods) if asked is None else len(asked.answers)
+    if not all(isinstance(given, tuple) and len(given) == n for given in (*values, *counts)):
         return None
-    return encoded if same else None
-
-
-def decode_full_answers(encoded: bytes, asked: FullAnswerPrompt | None) -> FullAnswerScores | None:
-    """Return the scores that were stored, or ``None`` when this version cannot read them without a guess."""
-    try:
-        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
-        scores = FullAnswerScores(**{name: _frozen(value) for name, value in content.items()})
-        values = (scores.log_likelihoods, scores.neutral_log_likelihoods)
-        counts = (scores.n_tokens, scores.n_bytes)
-        n = len(scores.log_likelihoods) if asked is None else len(asked.answers)
-        if not all(isinstance(numbers, tuple) and len(numbers) == n for numbers in (*values, *counts)):
-            return None
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+    if not all(_is_number(number) for given in values for number in given):
         return None
-    if not all(_is_number(number) for numbers in values for number in numbers):
-        return None
-    return scores if all(type(number) is int and number > 0 for numbers in counts for number in numbers) else None
+    return scores if all(_is_count(number) and number > 0 for given in counts for number in given) else None
 
 
-def encode_entailment(scores: EntailmentScores) -> bytes | None:
-    """Return entailment scores as JSON from which they come back exactly, or ``None``."""
-    try:
-        encoded = canonical(scores)
-        same = len(encoded) <= MOST_ROW_BYTES and decode_entailment(encoded) == scores
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return encoded if same else None
-
-
-def decode_entailment(encoded: bytes) -> EntailmentScores | None:
-    """Return the entailment scores that were stored, or ``None`` when this version cannot read them without a guess."""
-    try:
-        scores = EntailmentScores(**json.loads(encoded.decode("utf-8", "surrogatepass")))
-    except (ValueError, TypeError, RecursionError):
-        return None
+def _read_entailment(content: dict[str, Any], _asked: EntailmentPair | None) -> EntailmentScores | None:
+    scores = EntailmentScores(**content)
     others = (scores.neutral, scores.contradiction)
     # A two-way model gives neither of the others, a three-way one both.
     known = [scores.entailment, *(value for value in others if value is not None)]
-    if len(known) == 2 or not all(_is_number(value) and 0 <= value <= 1 for value in known):
-        return None
-    return scores
+    return scores if len(known) != 2 and all(_is_number(value) and 0 <= value <= 1 for value in known) else None
 
 
-def encode_reward(reward: float) -> bytes | None:
-    """Return a reward as JSON from which it comes back exactly, or ``None``."""
+def _write_reward(_asked: RewardRequest, reward: float) -> object:
     # A model of a project's own may give numbers of numpy.
     if isinstance(reward, bool) or not isinstance(reward, numbers.Real):
-        return None
-    encoded = canonical({"reward": float(reward)})
-    return encoded if decode_reward(encoded) == reward else None
+        raise TypeError
+    return {"reward": float(reward)}
 
 
-def decode_reward(encoded: bytes) -> float | None:
-    """Return the reward that was stored, or ``None`` when this version cannot read it without a guess."""
-    try:
-        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError):
-        return None
-    value = content.get("reward") if isinstance(content, dict) and len(content) == 1 else None
-    # Rewards may have any sign and size, but a model that gives one without end has not said anything.
+def _read_reward(content: dict[str, Any], _asked: RewardRequest | None) -> float | None:
+    value = content.get("reward") if len(content) == 1 else None
+    # A reward may have any sign and size, but a model that gives an infinite one has not said anything.
     return value if type(value) is float and math.isfinite(value) else None
 
 
-DECODERS: dict[str, Callable[[bytes, None], object]] = {
-    "answers": lambda encoded, asked: _decode(encoded, asked),
-    "responses": lambda encoded, asked: decode_response(encoded, asked),
-    "full_answers": lambda encoded, asked: decode_full_answers(encoded, asked),
-    "entailments": lambda encoded, asked: decode_entailment(encoded),
-    "rewards": lambda encoded, asked: decode_reward(encoded),
-}
+ANSWERS: Kind[Prompt, Answer] = Kind(
+    "answers",
+    since=1,
+    covered=lambda asked: {"prompt": asked},
+    written=lambda _, answer: answer,
+    read=_read_answer,
+)
+RESPONSES: Kind[Draw, Response] = Kind(
+    "responses",
+    since=2,
+    covered=lambda asked: {"kind": "response", "prompt": asked[0], "settings": asked[1], "draw": asked[2]},
+    written=lambda asked, response: {"response": response, "settings": asked[1]},
+    read=_read_response,
+)
+FULL_ANSWERS: Kind[FullAnswerPrompt, FullAnswerScores] = Kind(
+    "full_answers",
+    since=2,
+    covered=_cover_full_answers,
+    written=lambda _, scores: scores,
+    read=_read_full_answers,
+)
+ENTAILMENTS: Kind[EntailmentPair, EntailmentScores] = Kind(
+    "entailments",
+    since=3,
+    covered=lambda asked: {"kind": "entailment", "pair": asked},
+    written=lambda _, scores: scores,
+    read=_read_entailment,
+)
+REWARDS: Kind[RewardRequest, float] = Kind(
+    "rewards",
+    since=4,
+    covered=lambda asked: {"kind": "reward", "asked": asked},
+    written=_write_reward,
+    read=_read_reward,
+)
+
+#: Every kind, in the order of the tables.
+KINDS: tuple[Kind[Any, Any], ...] = (ANSWERS, RESPONSES, FULL_ANSWERS, ENTAILMENTS, REWARDS)
 
 
-def _frozen(value: Any) -> Any:
+def _frozen_values(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: _frozen(value) for name, value in content.items()}
+
+
+def _frozen(value: object) -> object:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
@@ -224,11 +220,16 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
 
 
-def canonical(content: Any) -> bytes:
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def canonical(content: object) -> bytes:
+    """Return plain values and records as JSON in UTF-8, the same for equal contents."""
     return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
 
 
-def _fields(record: Any) -> dict[str, Any]:
+def _fields(record: Any) -> dict[str, object]:
     # Several times faster than dataclasses.asdict, which copies every string, and asked for once a prompt.
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 
@@ -238,4 +239,5 @@ _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",",
 
 
 def device_type(identity: ModelIdentity) -> str:
+    """Return the type of the device that a model runs on, such as ``cuda`` for ``cuda:1``."""
     return identity.device.partition(":")[0]

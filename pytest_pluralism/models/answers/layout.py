@@ -1,4 +1,4 @@
-"""Tables and rows of the store."""
+"""The tables and rows of the store."""
 
 from __future__ import annotations
 
@@ -8,23 +8,33 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_pluralism.models.answers.kinds import MOST_ROW_BYTES, canonical, device_type
+from pytest_pluralism.models.answers.kinds import KINDS, MOST_ROW_BYTES, canonical, device_type
 from pytest_pluralism.models.protocol import ModelIdentity
 
 #: "PLUR": how a file says that it is ours (``PRAGMA application_id``).
 APPLICATION_ID = 0x504C5552
 
-#: The layout of the tables (``PRAGMA user_version``). Version 1 had the table ``answers`` only, version 2 no
-#: ``entailments`` and version 3 no ``rewards``; they are read, and become version 4 where they lie when they are opened
-#: for writing.
-VERSION = 4
+#: The layout of the tables (``PRAGMA user_version``): the version in which the last kind came. Files of earlier
+#: versions are read, and become this version where they lie when they are opened for writing.
+VERSION = max(kind.since for kind in KINDS)
 
 #: What a row costs beside its texts: keys, checksum, numbers, and its entry in the index.
 ROW_OVERHEAD = 120
 
 #: All tables have the same columns, so that all rows are checked, counted and removed alike; ``answer`` holds the
 #: content, whatever it is.
-TABLES = ("answers", "responses", "full_answers", "entailments", "rewards")
+TABLES = tuple(kind.table for kind in KINDS)
+
+#: The tables of each version that ever was.
+TABLES_OF = {version: tuple(kind.table for kind in KINDS if kind.since <= version) for version in range(1, VERSION + 1)}
+
+COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
+
+#: Selects every table and index that a file has.
+SCHEMA_QUERY = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+
+#: One row, as SQLite takes and gives it.
+Row = tuple[Any, ...]
 
 
 def statements(table: str) -> tuple[str, str]:
@@ -46,17 +56,8 @@ def statements(table: str) -> tuple[str, str]:
     )
 
 
-#: The tables of each version that ever was.
-TABLES_OF = {1: TABLES[:1], 2: TABLES[:3], 3: TABLES[:4], VERSION: TABLES}
-
-COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
-_TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
-
-
-# ----------------------------------------------------------------------------------------------------------- rows
-
-
-def _row(identity: ModelIdentity, key: bytes, encoded: bytes, now: float) -> tuple[Any, ...]:
+def row_of(identity: ModelIdentity, key: bytes, encoded: bytes, now: float) -> Row:
+    """Return the row that holds a result, with its checksum."""
     texts = tuple(
         text.encode("utf-8", "backslashreplace").decode("utf-8")
         for text in (identity.sha256, identity.name, identity.dtype, device_type(identity))
@@ -65,9 +66,9 @@ def _row(identity: ModelIdentity, key: bytes, encoded: bytes, now: float) -> tup
     return (key, *texts, encoded, _checksum(key, texts, encoded), size, now, now)
 
 
-def is_whole(row: Sequence[Any]) -> bool:
+def is_whole(row: Row) -> bool:
     """Return whether a row has the types that were written and its checksum agrees."""
-    key, texts, encoded, checksum = row[0], tuple(row[1:5]), row[5], row[6]
+    key, texts, encoded, checksum = row[0], row[1:5], row[5], row[6]
     if not isinstance(key, bytes) or not isinstance(encoded, bytes) or not all(isinstance(text, str) for text in texts):
         return False
     return bool(_checksum(key, texts, encoded) == checksum)
@@ -78,17 +79,17 @@ def _checksum(key: bytes, texts: Sequence[str], encoded: bytes) -> bytes:
     return hashlib.sha256(canonical([key.hex(), *texts]) + b"\n" + encoded).digest()
 
 
-def rows_of(connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
+def rows_of(connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[Row]:
     """Return the rows of a table that have one of the keys; an answer that is too long comes back as NULL."""
     columns = COLUMNS.replace("answer,", f"CASE WHEN length(answer) <= {MOST_ROW_BYTES} THEN answer END,")
     marks = ",".join("?" * len(keys))
     return connection.execute(f"SELECT {columns} FROM {table} WHERE key IN ({marks})", keys).fetchall()  # noqa: S608 - constant words
 
 
-def expected_tables(version: int) -> list[tuple[Any, ...]]:
+def expected_schema(version: int) -> list[Row]:
     """Return the tables and indexes that a store of this version has."""
     with contextlib.closing(sqlite3.connect(":memory:")) as empty:
         for table in TABLES_OF[version]:
             for statement in statements(table):
                 empty.execute(statement)
-        return empty.execute(_TABLES).fetchall()
+        return empty.execute(SCHEMA_QUERY).fetchall()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.files import cache_folder
 from pytest_pluralism.models.embedded import EMBEDDED_COMMAND, GgufSource
 
 __all__ = ["CONVERTER_VERSION", "ConvertedModel", "GgufHeader", "cache_folder", "converted", "read_header"]
@@ -87,16 +88,6 @@ class ConvertedModel:
     folder: Path
     gguf_sha256: str
     header: GgufHeader
-
-
-def cache_folder() -> Path:
-    """Return where converted models lie: ``PLURALISM_CACHE``, or the user's cache."""
-    chosen = os.environ.get("PLURALISM_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("pytest-pluralism", appauthor=False))
 
 
 class _Parts(io.RawIOBase):

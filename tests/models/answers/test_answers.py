@@ -36,10 +36,26 @@ from pytest_pluralism.core.records import (
     RewardRequest,
     Turn,
 )
-from pytest_pluralism.models.answers import store as answers
-from pytest_pluralism.models.answers.kinds import answer_key, entailment_key, full_answer_key, response_key, reward_key
-from pytest_pluralism.models.answers.layout import VERSION
-from pytest_pluralism.models.answers.store import FILE_NAME, AnswerStore, AnswerStoreError, default_answers_folder
+from pytest_pluralism.models.answers import disk, file, kinds
+from pytest_pluralism.models.answers.kinds import (
+    ANSWERS,
+    ENTAILMENTS,
+    FULL_ANSWERS,
+    RESPONSES,
+    REWARDS,
+    Draw,
+    encode,
+    key_of,
+)
+from pytest_pluralism.models.answers.layout import VERSION, row_of
+from pytest_pluralism.models.answers.store import (
+    FILE_NAME,
+    TOUCH_AFTER,
+    AnswerStore,
+    AnswerStoreError,
+    default_answers_folder,
+)
+from pytest_pluralism.models.answers.upkeep import StoreCheck
 from pytest_pluralism.models.protocol import ModelIdentity
 
 IDENTITY = ModelIdentity(spec="./m", name="m", sha256="ab" * 32, dtype="float32", device="cpu")
@@ -53,6 +69,7 @@ MAKE = """
 import sys
 from pathlib import Path
 from pytest_pluralism.core.records import Answer, Prompt
+from pytest_pluralism.models.answers.kinds import ANSWERS
 from pytest_pluralism.models.answers.store import AnswerStore, AnswerStoreError
 from pytest_pluralism.models.protocol import ModelIdentity
 
@@ -75,12 +92,12 @@ def answer(number: int) -> Answer:
 
 
 def fill(store: AnswerStore, numbers: range, identity: ModelIdentity = IDENTITY) -> None:
-    store.keep(identity, [(prompt(number), answer(number)) for number in numbers])
+    store.keep(ANSWERS, identity, [(prompt(number), answer(number)) for number in numbers])
 
 
 def found(store: AnswerStore, numbers: range, identity: ModelIdentity = IDENTITY) -> set[int]:
     """Return the numbers that are found, having checked that each has its own answer."""
-    there = store.lookup(identity, [prompt(number) for number in numbers])
+    there = store.lookup(ANSWERS, identity, [prompt(number) for number in numbers])
     result = {number for number in numbers if prompt(number) in there}
     assert all(there[prompt(number)] == answer(number) for number in result)
     return result
@@ -107,6 +124,22 @@ def damaged_files(folder: Path) -> list[str]:
     return sorted(name for name in names if not name.endswith(("-wal", "-shm", "-journal")))
 
 
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
+    """Return the connections to stores, the latest last, so that a test can make the disk of one full."""
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def remember(name: str | Path, **options: object) -> sqlite3.Connection:
+        connection = connect(name, **options)  # type: ignore[call-overload]
+        if FILE_NAME in str(name):
+            opened.append(connection)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", remember)
+    return opened
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -120,12 +153,12 @@ class Clock:
 
 def test_what_was_kept_is_found_by_another_store(tmp_path: Path) -> None:
     with AnswerStore(tmp_path / "deep" / "er") as store:
-        assert store.lookup(IDENTITY, [PROMPT]) == {}
-        store.keep(IDENTITY, [(PROMPT, ANSWER)])
-        assert store.lookup(IDENTITY, [PROMPT, PROMPT]) == {PROMPT: ANSWER}
+        assert store.lookup(ANSWERS, IDENTITY, [PROMPT]) == {}
+        store.keep(ANSWERS, IDENTITY, [(PROMPT, ANSWER)])
+        assert store.lookup(ANSWERS, IDENTITY, [PROMPT, PROMPT]) == {PROMPT: ANSWER}
         assert (store.hits, store.misses, store.damaged) == (1, 1, 0)
     with AnswerStore(tmp_path / "deep" / "er") as store:
-        assert store.lookup(IDENTITY, [PROMPT]) == {PROMPT: ANSWER}
+        assert store.lookup(ANSWERS, IDENTITY, [PROMPT]) == {PROMPT: ANSWER}
         assert store.notes == ()
         assert store.writable
 
@@ -134,15 +167,15 @@ def test_many_answers_in_one_call(tmp_path: Path) -> None:
     with AnswerStore(tmp_path) as store:
         fill(store, range(0, 3000, 2))
         assert found(store, range(3000)) == set(range(0, 3000, 2))
-        assert store.verify() == answers.StoreCheck(1500, 0, 0)
+        assert store.verify() == StoreCheck(1500, 0, 0)
 
 
 def test_a_later_answer_replaces_an_earlier_one(tmp_path: Path) -> None:
     later = dataclasses.replace(ANSWER, option_mass=0.5)
     with AnswerStore(tmp_path) as store:
-        store.keep(IDENTITY, [(PROMPT, ANSWER)])
-        store.keep(IDENTITY, [(PROMPT, later)])
-        assert store.lookup(IDENTITY, [PROMPT]) == {PROMPT: later}
+        store.keep(ANSWERS, IDENTITY, [(PROMPT, ANSWER)])
+        store.keep(ANSWERS, IDENTITY, [(PROMPT, later)])
+        assert store.lookup(ANSWERS, IDENTITY, [PROMPT]) == {PROMPT: later}
 
 
 def test_a_call_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -152,9 +185,9 @@ def test_a_call_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
 
     with AnswerStore(tmp_path) as store:
         with pytest.raises(RuntimeError, match="the model broke"):
-            store.keep(IDENTITY, broken())
-        assert store.lookup(IDENTITY, [PROMPT]) == {}
-        store.keep(IDENTITY, [])
+            store.keep(ANSWERS, IDENTITY, broken())
+        assert store.lookup(ANSWERS, IDENTITY, [PROMPT]) == {}
+        store.keep(ANSWERS, IDENTITY, [])
         assert store.verify().answers == 0
 
 
@@ -178,8 +211,8 @@ def test_a_call_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
 )
 def test_another_prompt_is_a_miss(tmp_path: Path, changed: dict[str, object]) -> None:
     with AnswerStore(tmp_path) as store:
-        store.keep(IDENTITY, [(PROMPT, ANSWER)])
-        assert store.lookup(IDENTITY, [dataclasses.replace(PROMPT, **changed)]) == {}
+        store.keep(ANSWERS, IDENTITY, [(PROMPT, ANSWER)])
+        assert store.lookup(ANSWERS, IDENTITY, [dataclasses.replace(PROMPT, **changed)]) == {}
         assert store.misses == 1
 
 
@@ -192,21 +225,21 @@ def test_every_field_of_a_prompt_is_tried_above() -> None:
 
 def test_another_model_or_type_of_device_is_a_miss(tmp_path: Path) -> None:
     with AnswerStore(tmp_path) as store:
-        store.keep(dataclasses.replace(IDENTITY, device="cuda:0"), [(PROMPT, ANSWER)])
-        assert store.lookup(dataclasses.replace(IDENTITY, device="cuda:1"), [PROMPT]) == {PROMPT: ANSWER}
-        assert store.lookup(dataclasses.replace(IDENTITY, device="cuda"), [PROMPT]) == {PROMPT: ANSWER}
-        assert store.lookup(IDENTITY, [PROMPT]) == {}
-        assert store.lookup(dataclasses.replace(IDENTITY, device="cuda", sha256="cd" * 32), [PROMPT]) == {}
+        store.keep(ANSWERS, dataclasses.replace(IDENTITY, device="cuda:0"), [(PROMPT, ANSWER)])
+        assert store.lookup(ANSWERS, dataclasses.replace(IDENTITY, device="cuda:1"), [PROMPT]) == {PROMPT: ANSWER}
+        assert store.lookup(ANSWERS, dataclasses.replace(IDENTITY, device="cuda"), [PROMPT]) == {PROMPT: ANSWER}
+        assert store.lookup(ANSWERS, IDENTITY, [PROMPT]) == {}
+        assert store.lookup(ANSWERS, dataclasses.replace(IDENTITY, device="cuda", sha256="cd" * 32), [PROMPT]) == {}
         # What people call it, and how they wrote it, is not what it is.
         renamed = dataclasses.replace(IDENTITY, device="cuda", name="other", spec="./other", notes=("moved",))
-        assert store.lookup(renamed, [PROMPT]) == {PROMPT: ANSWER}
+        assert store.lookup(ANSWERS, renamed, [PROMPT]) == {PROMPT: ANSWER}
 
 
 def test_new_numerics_of_the_engine_are_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with AnswerStore(tmp_path) as store:
-        store.keep(IDENTITY, [(PROMPT, ANSWER)])
-        monkeypatch.setattr(answers, "ENGINE_NUMERICS", answers.ENGINE_NUMERICS + 1)
-        assert store.lookup(IDENTITY, [PROMPT]) == {}
+        store.keep(ANSWERS, IDENTITY, [(PROMPT, ANSWER)])
+        monkeypatch.setattr(kinds, "ENGINE_NUMERICS", kinds.ENGINE_NUMERICS + 1)
+        assert store.lookup(ANSWERS, IDENTITY, [PROMPT]) == {}
 
 
 def test_the_key_is_what_the_documentation_says() -> None:
@@ -216,11 +249,13 @@ def test_the_key_is_what_the_documentation_says() -> None:
         '[{"answer":"A","question":"Is it warm?"}],"labels":["A","B"],"question":"Is it raining?\\nA. Yes\\nB. No",'
         '"system":"Answer.","template":"auto","verbatim":null}}'
     )
-    assert answer_key(IDENTITY, PROMPT) == hashlib.sha256(text.encode()).digest()
+    assert key_of(ANSWERS, IDENTITY, PROMPT) == hashlib.sha256(text.encode()).digest()
 
 
 def test_characters_that_escapes_would_confuse_have_keys_of_their_own() -> None:
-    keys = {answer_key(IDENTITY, Prompt(text, ("A",))) for text in ("\U0001f600", "\ud83d\ude00", "\\ud83d\\ude00")}
+    keys = {
+        key_of(ANSWERS, IDENTITY, Prompt(text, ("A",))) for text in ("\U0001f600", "\ud83d\ude00", "\\ud83d\\ude00")
+    }
     assert len(keys) == 3
 
 
@@ -244,8 +279,8 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnswerSto
 @given(given_answer=any_answers, question=st.text(st.characters(), max_size=20))
 def test_answers_come_back_exactly(shared_store: AnswerStore, given_answer: Answer, question: str) -> None:
     asked = Prompt(question, ("A", "B"))
-    shared_store.keep(IDENTITY, [(asked, given_answer)])
-    back = shared_store.lookup(IDENTITY, [asked])[asked]
+    shared_store.keep(ANSWERS, IDENTITY, [(asked, given_answer)])
+    back = shared_store.lookup(ANSWERS, IDENTITY, [asked])[asked]
     assert back == given_answer
     assert [number.hex() for number in back.log_probabilities] == [
         number.hex() for number in given_answer.log_probabilities
@@ -260,8 +295,8 @@ def test_extreme_numbers_come_back_exactly(tmp_path: Path) -> None:
     extreme = Answer((-math.inf, -5e-324, -0.0, -1.7976931348623157e308, -0.1), 5e-324, "\x00\ud800\n", 0.1 + 0.2)
     asked = Prompt("?", ("A", "B", "C", "D", "E"))
     with AnswerStore(tmp_path) as store:
-        store.keep(IDENTITY, [(asked, extreme)])
-        back = store.lookup(IDENTITY, [asked])[asked]
+        store.keep(ANSWERS, IDENTITY, [(asked, extreme)])
+        back = store.lookup(ANSWERS, IDENTITY, [asked])[asked]
     assert back == extreme
     assert math.copysign(1, back.log_probabilities[2]) == -1
 
@@ -282,8 +317,8 @@ def test_extreme_numbers_come_back_exactly(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_stored_exactly_is_left_out_with_a_note(tmp_path: Path, bad: Answer) -> None:
     with AnswerStore(tmp_path) as store:
-        store.keep(IDENTITY, [(PROMPT, bad), (prompt(1), answer(1))])
-        assert store.lookup(IDENTITY, [PROMPT]) == {}
+        store.keep(ANSWERS, IDENTITY, [(PROMPT, bad), (prompt(1), answer(1))])
+        assert store.lookup(ANSWERS, IDENTITY, [PROMPT]) == {}
         assert found(store, range(3)) == {1}
         assert any("1 answers were not kept" in note for note in store.notes)
 
@@ -304,10 +339,10 @@ def test_what_cannot_be_stored_exactly_is_left_out_with_a_note(tmp_path: Path, b
 def test_rows_of_another_version_are_misses_and_no_damage(tmp_path: Path, change, is_found: bool) -> None:
     with AnswerStore(tmp_path) as store:
         content = json.loads(json.dumps(dataclasses.asdict(ANSWER)))
-        row = answers._row(IDENTITY, answer_key(IDENTITY, PROMPT), json.dumps(change(content)).encode(), 0.0)
+        row = row_of(IDENTITY, key_of(ANSWERS, IDENTITY, PROMPT), json.dumps(change(content)).encode(), 0.0)
         with raw(tmp_path) as connection:
             connection.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?)", row)
-        assert bool(store.lookup(IDENTITY, [PROMPT])) is is_found
+        assert bool(store.lookup(ANSWERS, IDENTITY, [PROMPT])) is is_found
         assert store.damaged == 0
         assert store.verify().damaged == 0
 
@@ -330,12 +365,12 @@ def test_an_answer_with_a_field_that_came_later_is_rebuilt_by_name(
     )
     with AnswerStore(tmp_path) as store:
         fill(store, range(1))
-        monkeypatch.setattr(answers, "Answer", later)
-        old = store.lookup(IDENTITY, [prompt(0)])[prompt(0)]
+        monkeypatch.setattr(kinds, "Answer", later)
+        old = store.lookup(ANSWERS, IDENTITY, [prompt(0)])[prompt(0)]
         assert dataclasses.asdict(old) == dataclasses.asdict(answer(0)) | {"spellings": ()}
         new = later((-1.0, -2.0), 0.5, "A", 0.5, spellings=(("A", " A"), ("B",)))
-        store.keep(IDENTITY, [(prompt(1), new)])
-        assert store.lookup(IDENTITY, [prompt(1)])[prompt(1)] == new
+        store.keep(ANSWERS, IDENTITY, [(prompt(1), new)])
+        assert store.lookup(ANSWERS, IDENTITY, [prompt(1)])[prompt(1)] == new
         monkeypatch.undo()
         assert found(store, range(2)) == {0}
 
@@ -352,9 +387,9 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
     store.close()
     assert not store.writable
     with pytest.raises(AnswerStoreError, match="is closed"):
-        store.lookup(IDENTITY, [PROMPT])
+        store.lookup(ANSWERS, IDENTITY, [PROMPT])
     with pytest.raises(AnswerStoreError, match="is closed"):
-        store.keep(IDENTITY, [(PROMPT, ANSWER)])
+        store.keep(ANSWERS, IDENTITY, [(PROMPT, ANSWER)])
     assert issubclass(AnswerStoreError, PluralismError)
 
 
@@ -394,7 +429,7 @@ def test_a_damaged_row_is_never_used_and_is_replaced(tmp_path: Path) -> None:
         assert store.verify().damaged == 1
         fill(store, range(2, 3))
         assert found(store, range(5)) == {0, 1, 2, 3, 4}
-        assert store.verify() == answers.StoreCheck(5, 0, 0)
+        assert store.verify() == StoreCheck(5, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -433,8 +468,8 @@ def test_an_answer_under_the_key_of_another_prompt_is_not_used(tmp_path: Path) -
     with AnswerStore(tmp_path) as store:
         fill(store, range(1))
         with raw(tmp_path) as connection:
-            connection.execute("UPDATE answers SET key = ?", (answer_key(IDENTITY, prompt(1)),))
-        assert store.lookup(IDENTITY, [prompt(1)]) == {}
+            connection.execute("UPDATE answers SET key = ?", (key_of(ANSWERS, IDENTITY, prompt(1)),))
+        assert store.lookup(ANSWERS, IDENTITY, [prompt(1)]) == {}
         assert store.damaged == 1
 
 
@@ -544,8 +579,8 @@ def test_random_damage_never_gives_a_wrong_answer(tmp_path: Path, seed: int) -> 
 
 def test_damage_that_shows_in_the_middle_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As with a file that is too large to be checked whole when it is opened.
-    monkeypatch.setattr(answers, "CHECK_SECONDS", -1.0)
-    monkeypatch.setattr(answers, "CHECK_STEPS", 1)
+    monkeypatch.setattr(file, "CHECK_SECONDS", -1.0)
+    monkeypatch.setattr(file, "CHECK_STEPS", 1)
     with AnswerStore(tmp_path) as store:
         fill(store, range(300))
     path = tmp_path / FILE_NAME
@@ -563,12 +598,12 @@ def test_damage_that_shows_in_the_middle_of_a_run(tmp_path: Path, monkeypatch: p
         assert second.notes == ()
     assert damaged_files(tmp_path) == [f"{FILE_NAME}.damaged-1"]
     with AnswerStore(tmp_path, read_only=True) as store:
-        assert store.verify() == answers.StoreCheck(20, 0, 0)
+        assert store.verify() == StoreCheck(20, 0, 0)
 
 
 def test_damage_that_shows_when_answers_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "CHECK_SECONDS", -1.0)
-    monkeypatch.setattr(answers, "CHECK_STEPS", 1)
+    monkeypatch.setattr(file, "CHECK_SECONDS", -1.0)
+    monkeypatch.setattr(file, "CHECK_STEPS", 1)
     with AnswerStore(tmp_path) as store:
         fill(store, range(300))
     path = tmp_path / FILE_NAME
@@ -598,7 +633,7 @@ def test_left_over_files_are_not_read_as_changes_to_a_new_store(tmp_path: Path) 
     (tmp_path / f"{FILE_NAME}.new-12345").write_bytes(b"half")
     with AnswerStore(tmp_path) as store:
         assert found(store, range(50)) == set()
-        assert store.verify() == answers.StoreCheck(0, 0, 0)
+        assert store.verify() == StoreCheck(0, 0, 0)
         assert store.notes == ()
     assert not list(tmp_path.glob("*.new*"))
 
@@ -702,18 +737,20 @@ def test_a_locked_store_gives_up_in_time_and_the_run_goes_on(tmp_path: Path) -> 
                 fill(store, range(2, 4))
             assert 0.3 <= time.monotonic() - start < 3
             assert "--pluralism-answers" in str(caught.value)
-            # Readers are not held up, and the second wait is short.
+            # Readers are not held up.
             assert found(store, range(4)) == {0, 1}
-            store._patience = 0.0
             start = time.monotonic()
             with pytest.raises(AnswerStoreError, match="locked"):
                 fill(store, range(2, 4))
             assert time.monotonic() - start < 2
             other.execute("ROLLBACK")
-        assert "locked by another process 2 times" in store.notes[0]
-        fill(store, range(2, 4))
-        assert found(store, range(4)) == {0, 1, 2, 3}
-        assert store._patience == 0.3
+            assert "locked by another process 2 times" in store.notes[0]
+            fill(store, range(2, 4))
+            assert found(store, range(4)) == {0, 1, 2, 3}
+            # The patience is whole again.
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(AnswerStoreError, match=r"more than 0\.3 s"):
+                fill(store, range(4, 6))
 
 
 def test_patience_is_short_after_it_was_in_vain(tmp_path: Path) -> None:
@@ -769,12 +806,11 @@ def test_a_store_that_another_process_is_just_making(tmp_path: Path) -> None:
         fill(store, range(2))
 
 
-def test_a_full_disk_leaves_a_store_that_looks_up(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_a_store_that_looks_up(tmp_path: Path, connections: list[sqlite3.Connection]) -> None:
     with AnswerStore(tmp_path) as store:
         fill(store, range(20))
-        assert store._connection is not None
-        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-        store._connection.execute(f"PRAGMA max_page_count={pages}")
+        pages = connections[-1].execute("PRAGMA page_count").fetchone()[0]
+        connections[-1].execute(f"PRAGMA max_page_count={pages}")
         with pytest.raises(AnswerStoreError, match="the disk is full") as caught:
             fill(store, range(20, 2000))
         assert "prune" in str(caught.value)
@@ -785,7 +821,7 @@ def test_a_full_disk_leaves_a_store_that_looks_up(tmp_path: Path) -> None:
         assert found(store, range(2000)) == set(range(20))
         assert len(store.notes) == 1
     with AnswerStore(tmp_path) as store:
-        assert store.verify() == answers.StoreCheck(20, 0, 0)
+        assert store.verify() == StoreCheck(20, 0, 0)
 
 
 def in_a_namespace(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -806,16 +842,16 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     with AnswerStore(Path(sys.argv[1])) as store:
         try:
             for start in range(0, 20_000, 100):
-                store.keep(identity, [(prompt(n), answer(n)) for n in range(start, start + 100)])
+                store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in range(start, start + 100)])
                 kept = start + 100
         except AnswerStoreError as error:
             print(error)
-        there = store.lookup(identity, [prompt(n) for n in range(20_000)])
+        there = store.lookup(ANSWERS, identity, [prompt(n) for n in range(20_000)])
         assert 100 <= kept < 20_000, kept
         assert all(there[prompt(n)] == answer(n) for n in range(kept))
         assert len(there) == kept, (len(there), kept)
         assert not store.writable
-        store.keep(identity, [(prompt(-1), answer(1))])
+        store.keep(ANSWERS, identity, [(prompt(-1), answer(1))])
         print(store.notes)
     with AnswerStore(Path(sys.argv[1]) / "more") as store:
         pass
@@ -835,7 +871,7 @@ def test_a_store_on_a_disk_that_is_full_already(tmp_path: Path) -> None:
     code = """
     folder = Path(sys.argv[1])
     with AnswerStore(folder) as store:
-        store.keep(identity, [(prompt(n), answer(n)) for n in range(20)])
+        store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in range(20)])
     try:
         with (folder / "ballast").open("wb", buffering=0) as file:
             while True:
@@ -843,9 +879,9 @@ def test_a_store_on_a_disk_that_is_full_already(tmp_path: Path) -> None:
     except OSError as error:
         assert error.errno == 28
     with AnswerStore(folder) as store:
-        there = store.lookup(identity, [prompt(n) for n in range(30)])
+        there = store.lookup(ANSWERS, identity, [prompt(n) for n in range(30)])
         assert there == {prompt(n): answer(n) for n in range(20)}, len(there)
-        store.keep(identity, [(prompt(n), answer(n)) for n in range(20, 30)])
+        store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in range(20, 30)])
         assert not store.writable
         print(store.notes)
     """
@@ -865,7 +901,7 @@ def test_a_store_on_a_disk_that_is_full_already(tmp_path: Path) -> None:
         (0o555, 0o444, "3 found; stored answers are used"),
         (0o755, 0o444, "3 found; stored answers are used"),
         (0o777, 0o444, "3 found; stored answers are used"),
-        (0o777, 0o000, "cannot be read: Permission denied. Choose another folder: --pluralism-answers DIR"),
+        (0o777, 0o000, "cannot be read: Permission denied. Choose another folder: --pluralism-answers=DIR"),
         (0o000, 0o444, "Permission denied"),
     ],
 )
@@ -878,14 +914,14 @@ def test_what_this_user_may_not_write_or_read(folder_mode: int, file_mode: int, 
         os.setuid(65534)
     try:
         with AnswerStore(Path(sys.argv[1])) as store:
-            there = store.lookup(identity, [prompt(n) for n in range(10)])
+            there = store.lookup(ANSWERS, identity, [prompt(n) for n in range(10)])
             try:
-                store.keep(identity, [(prompt(n), answer(n)) for n in range(10)])
+                store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in range(10)])
             except AnswerStoreError:
                 pass
             assert not store.writable
             print(len(there), "found;", store.notes[0].rpartition("; ")[2])
-            assert len(store.lookup(identity, [prompt(n) for n in range(10)])) == len(there)
+            assert len(store.lookup(ANSWERS, identity, [prompt(n) for n in range(10)])) == len(there)
     except AnswerStoreError as error:
         print(error)
     """
@@ -912,10 +948,10 @@ def test_a_read_only_file_system(tmp_path: Path, left_open: bool) -> None:
     with AnswerStore(Path(sys.argv[1])) as store:
         assert not store.writable
         print(store.notes)
-        there = store.lookup(identity, [prompt(n) for n in range(30)])
+        there = store.lookup(ANSWERS, identity, [prompt(n) for n in range(30)])
         assert len(there) in ({10, 20} if sys.argv[2] == "True" else {20}), len(there)
-        store.keep(identity, [(prompt(n), answer(n)) for n in range(30)])
-        assert len(store.lookup(identity, [prompt(n) for n in range(30)])) == len(there)
+        store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in range(30)])
+        assert len(store.lookup(ANSWERS, identity, [prompt(n) for n in range(30)])) == len(there)
         assert store.verify().damaged == 0
     try:
         AnswerStore(Path(sys.argv[1]) / "none")
@@ -941,11 +977,10 @@ def test_a_read_only_file_system(tmp_path: Path, left_open: bool) -> None:
     assert "Read-only file system; stored answers are used, new ones are not kept" in done.stdout
 
 
-def test_a_file_that_turns_out_to_be_read_only(tmp_path: Path) -> None:
+def test_a_file_that_turns_out_to_be_read_only(tmp_path: Path, connections: list[sqlite3.Connection]) -> None:
     with AnswerStore(tmp_path) as store:
         fill(store, range(3))
-        assert store._connection is not None
-        store._connection.execute("PRAGMA query_only=ON")
+        connections[-1].execute("PRAGMA query_only=ON")
         with pytest.raises(AnswerStoreError, match="it cannot be written"):
             fill(store, range(3, 6))
         assert found(store, range(6)) == {0, 1, 2}
@@ -976,7 +1011,7 @@ def test_what_is_used_stays(tmp_path: Path) -> None:
     with AnswerStore(tmp_path, most_bytes=200_000, clock=clock) as store:
         fill(store, range(100))
         for start in range(100, 3000, 100):
-            clock.now += 2 * answers.TOUCH_AFTER
+            clock.now += 2 * TOUCH_AFTER
             assert found(store, range(10)) == set(range(10))
             fill(store, range(start, start + 100))
         assert found(store, range(100)) == set(range(10))
@@ -1011,13 +1046,13 @@ def test_pruning(tmp_path: Path) -> None:
         assert store.prune(most_bytes=0) > 0
         assert store.models() == []
         assert store.path.stat().st_size < 50_000
-        assert store.verify() == answers.StoreCheck(0, 0, 0)
+        assert store.verify() == StoreCheck(0, 0, 0)
 
 
 # ------------------------------------------------------------------------------ responses, and scores of whole answers
 
 SETTINGS = GenerationSettings(40, temperature=0.7, top_p=0.9, top_k=50, stop=("\n", "END"), seed=3)
-RESPONSES = [
+WRITTEN = [
     Response("It is not. \ud800\x00", 7, "eos", 0),
     Response("", 1, "stop", 1),
     Response("Maybe", 40, "length", 2),
@@ -1025,18 +1060,27 @@ RESPONSES = [
 FULL = FullAnswerPrompt(PROMPT, ("Not at all", "Sehr schön"), neutral=Prompt("Answer:", (), cue=""))
 FULL_SCORES = FullAnswerScores((-3.25, -math.inf), (-0.1, -5e-324), (3, 4), (10, 11))
 PAIR = EntailmentPair("Steuern sind \ud800 gerecht.\x00", "Taxes are fair.")
-ENTAILMENTS = {
+ENTAILED = {
     PAIR: EntailmentScores(0.1, 0.7, 0.2),
     EntailmentPair(PAIR.hypothesis, PAIR.premise): EntailmentScores(5e-324, 1.0, 0.0),
     EntailmentPair("", "Taxes are fair."): EntailmentScores(0.30000000000000004),
 }
 ASKED = RewardRequest("What of taxes?\x00", "Steuern sind \ud800 gerecht.", "thrift")
-REWARDS = {
+REWARDED = {
     ASKED: -3.1000000000000005,
     dataclasses.replace(ASKED, attribute="fairness"): 5e-324,
     dataclasses.replace(ASKED, response=""): 1e300,
     dataclasses.replace(ASKED, prompt=ASKED.response, response=ASKED.prompt): 0.0,
 }
+
+
+def drawn(response: Response) -> Draw:
+    """Return what was asked for a response."""
+    return PROMPT, SETTINGS, response.draw
+
+
+def draws(prompts: list[Prompt], settings: GenerationSettings = SETTINGS, n_draws: int = 3) -> list[Draw]:
+    return [(prompt, settings, draw) for prompt in prompts for draw in range(n_draws)]
 
 
 def old_store(folder: Path, version: int = 1) -> None:
@@ -1060,27 +1104,28 @@ def old_store(folder: Path, version: int = 1) -> None:
             connection.execute(f"CREATE INDEX {table}_by_use ON {table} (used, bytes)")
         connection.execute("PRAGMA journal_mode=WAL")
         for number in range(20):
-            encoded = answers._encode(answer(number), prompt(number))
-            row = answers._row(IDENTITY, answer_key(IDENTITY, prompt(number)), encoded, time.time())
+            encoded = encode(ANSWERS, prompt(number), answer(number))
+            assert encoded is not None
+            row = row_of(IDENTITY, key_of(ANSWERS, IDENTITY, prompt(number)), encoded, time.time())
             connection.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?)", row)
 
 
 def keep_all(store: AnswerStore) -> None:
-    store.keep_responses(IDENTITY, SETTINGS, [(PROMPT, response) for response in RESPONSES])
-    store.keep_full_answers(IDENTITY, [(FULL, FULL_SCORES)])
-    store.keep_entailments(IDENTITY, ENTAILMENTS.items())
-    store.keep_rewards(IDENTITY, REWARDS.items())
+    store.keep(RESPONSES, IDENTITY, [(drawn(response), response) for response in WRITTEN])
+    store.keep(FULL_ANSWERS, IDENTITY, [(FULL, FULL_SCORES)])
+    store.keep(ENTAILMENTS, IDENTITY, ENTAILED.items())
+    store.keep(REWARDS, IDENTITY, REWARDED.items())
 
 
 def all_there(store: AnswerStore) -> bool:
-    responses = store.lookup_responses(IDENTITY, [PROMPT, prompt(1)], SETTINGS, n_draws=4)
-    assert responses in ({}, {(PROMPT, response.draw): response for response in RESPONSES})
-    scores = store.lookup_full_answers(IDENTITY, [FULL])
+    responses = store.lookup(RESPONSES, IDENTITY, draws([PROMPT, prompt(1)], n_draws=4))
+    assert responses in ({}, {drawn(response): response for response in WRITTEN})
+    scores = store.lookup(FULL_ANSWERS, IDENTITY, [FULL])
     assert scores in ({}, {FULL: FULL_SCORES})
-    entailments = store.lookup_entailments(IDENTITY, [*ENTAILMENTS, EntailmentPair("a", "b")])
-    assert entailments in ({}, ENTAILMENTS)
-    rewards = store.lookup_rewards(IDENTITY, [*REWARDS, RewardRequest("a", "b", "c")])
-    assert rewards in ({}, REWARDS)
+    entailments = store.lookup(ENTAILMENTS, IDENTITY, [*ENTAILED, EntailmentPair("a", "b")])
+    assert entailments in ({}, ENTAILED)
+    rewards = store.lookup(REWARDS, IDENTITY, [*REWARDED, RewardRequest("a", "b", "c")])
+    assert rewards in ({}, REWARDED)
     assert bool(responses) is bool(scores) is bool(entailments) is bool(rewards)
     return bool(responses)
 
@@ -1095,7 +1140,7 @@ def test_responses_and_scores_come_back_exactly(tmp_path: Path) -> None:
     with AnswerStore(tmp_path) as store:
         assert all_there(store)
         assert store.notes == ()
-        assert store.verify() == answers.StoreCheck(5, 0, 0, responses=3, full_answers=1, entailments=3, rewards=4)
+        assert store.verify() == StoreCheck(5, 0, 0, responses=3, full_answers=1, entailments=3, rewards=4)
         (model,) = store.models()
         assert (model.answers, model.responses, model.full_answers) == (5, 3, 1)
         assert (model.entailments, model.rewards) == (3, 4)
@@ -1117,12 +1162,12 @@ def test_responses_and_scores_come_back_exactly(tmp_path: Path) -> None:
 def test_other_settings_are_a_miss(tmp_path: Path, changes: dict[str, object]) -> None:
     with AnswerStore(tmp_path) as store:
         keep_all(store)
-        assert store.lookup_responses(IDENTITY, [PROMPT], dataclasses.replace(SETTINGS, **changes), n_draws=3) == {}  # type: ignore[arg-type]
+        assert store.lookup(RESPONSES, IDENTITY, draws([PROMPT], dataclasses.replace(SETTINGS, **changes))) == {}  # type: ignore[arg-type]
         other = dataclasses.replace(IDENTITY, sha256="cd" * 32)
-        assert store.lookup_responses(other, [PROMPT], SETTINGS, n_draws=3) == {}
-        assert store.lookup_full_answers(other, [FULL]) == {}
-        assert store.lookup_entailments(other, list(ENTAILMENTS)) == {}
-        assert store.lookup_rewards(other, list(REWARDS)) == {}
+        assert store.lookup(RESPONSES, other, draws([PROMPT])) == {}
+        assert store.lookup(FULL_ANSWERS, other, [FULL]) == {}
+        assert store.lookup(ENTAILMENTS, other, list(ENTAILED)) == {}
+        assert store.lookup(REWARDS, other, list(REWARDED)) == {}
 
 
 def test_every_setting_is_tried_above() -> None:
@@ -1138,27 +1183,27 @@ def test_every_setting_is_tried_above() -> None:
 def test_another_full_answer_prompt_is_a_miss(tmp_path: Path, changes: dict[str, object]) -> None:
     with AnswerStore(tmp_path) as store:
         keep_all(store)
-        assert store.lookup_full_answers(IDENTITY, [dataclasses.replace(FULL, **changes)]) == {}  # type: ignore[arg-type]
+        assert store.lookup(FULL_ANSWERS, IDENTITY, [dataclasses.replace(FULL, **changes)]) == {}  # type: ignore[arg-type]
         # The neutral prompt that is meant when none is named is the one that is kept.
         by_default = dataclasses.replace(FULL, neutral=None)
-        assert store.lookup_full_answers(IDENTITY, [by_default, FULL]) == {by_default: FULL_SCORES, FULL: FULL_SCORES}
+        assert store.lookup(FULL_ANSWERS, IDENTITY, [by_default, FULL]) == {by_default: FULL_SCORES, FULL: FULL_SCORES}
 
 
 def test_numbers_that_are_equal_are_one_setting() -> None:
     keys = {
-        response_key(IDENTITY, PROMPT, GenerationSettings(5, temperature=temperature, top_p=top_p), 0)
+        key_of(RESPONSES, IDENTITY, (PROMPT, GenerationSettings(5, temperature=temperature, top_p=top_p), 0))
         for temperature, top_p in ((1, 1), (1.0, 1.0))
     }
     assert len(keys) == 1
 
 
 def test_the_kinds_have_keys_of_their_own() -> None:
-    keys = [response_key(IDENTITY, PROMPT, SETTINGS, draw) for draw in range(3)]
-    keys += [answer_key(IDENTITY, PROMPT), full_answer_key(IDENTITY, FULL)]
+    keys = [key_of(RESPONSES, IDENTITY, (PROMPT, SETTINGS, draw)) for draw in range(3)]
+    keys += [key_of(ANSWERS, IDENTITY, PROMPT), key_of(FULL_ANSWERS, IDENTITY, FULL)]
     # The two directions of a pair of texts are two questions.
-    keys += [entailment_key(IDENTITY, pair) for pair in ENTAILMENTS]
+    keys += [key_of(ENTAILMENTS, IDENTITY, pair) for pair in ENTAILED]
     # Of a reward, what is said and what it is said to.
-    keys += [reward_key(IDENTITY, asked) for asked in REWARDS]
+    keys += [key_of(REWARDS, IDENTITY, asked) for asked in REWARDED]
     assert len(set(keys)) == 12
 
 
@@ -1189,11 +1234,11 @@ def test_what_is_no_response_or_score_is_left_out_with_a_note(tmp_path: Path) ->
         EntailmentScores(True),
     ]
     with AnswerStore(tmp_path) as store:
-        store.keep_responses(IDENTITY, SETTINGS, [(PROMPT, response) for response in bad_responses])
-        store.keep_full_answers(IDENTITY, [(FULL, scores) for scores in bad_scores])
-        store.keep_entailments(IDENTITY, [(PAIR, scores) for scores in bad_entailments])
-        store.keep_rewards(IDENTITY, [(ASKED, reward) for reward in (math.nan, math.inf, True, "0.5", None)])  # type: ignore[list-item]
-        assert store.verify() == answers.StoreCheck(0, 0, 0)
+        store.keep(RESPONSES, IDENTITY, [(drawn(response), response) for response in bad_responses])
+        store.keep(FULL_ANSWERS, IDENTITY, [(FULL, scores) for scores in bad_scores])
+        store.keep(ENTAILMENTS, IDENTITY, [(PAIR, scores) for scores in bad_entailments])
+        store.keep(REWARDS, IDENTITY, [(ASKED, reward) for reward in (math.nan, math.inf, True, "0.5", None)])  # type: ignore[list-item]
+        assert store.verify() == StoreCheck(0, 0, 0)
         assert any("24 answers were not kept" in note for note in store.notes)
 
 
@@ -1207,11 +1252,11 @@ def test_damaged_responses_and_scores_are_never_used(tmp_path: Path, table: str)
             )
         n_damaged = {"responses": 3, "full_answers": 1, "entailments": 3, "rewards": 4}[table]
         assert store.verify().damaged == n_damaged
-        there = store.lookup_responses(IDENTITY, [PROMPT], SETTINGS, n_draws=3)
+        there = store.lookup(RESPONSES, IDENTITY, draws([PROMPT]))
         assert len(there) == (0 if table == "responses" else 3)
-        assert bool(store.lookup_full_answers(IDENTITY, [FULL])) is (table != "full_answers")
-        assert bool(store.lookup_entailments(IDENTITY, list(ENTAILMENTS))) is (table != "entailments")
-        assert bool(store.lookup_rewards(IDENTITY, list(REWARDS))) is (table != "rewards")
+        assert bool(store.lookup(FULL_ANSWERS, IDENTITY, [FULL])) is (table != "full_answers")
+        assert bool(store.lookup(ENTAILMENTS, IDENTITY, list(ENTAILED))) is (table != "entailments")
+        assert bool(store.lookup(REWARDS, IDENTITY, list(REWARDED))) is (table != "rewards")
         assert store.damaged == n_damaged
         keep_all(store)
         assert all_there(store)
@@ -1226,7 +1271,7 @@ def test_a_row_in_the_wrong_table_is_not_used(tmp_path: Path) -> None:
             connection.execute("INSERT INTO entailments SELECT * FROM full_answers")
             connection.execute("INSERT INTO rewards SELECT * FROM full_answers")
         assert all_there(store)
-        assert store.verify() == answers.StoreCheck(3, 0, 14, responses=3, full_answers=4, entailments=7, rewards=8)
+        assert store.verify() == StoreCheck(3, 0, 14, responses=3, full_answers=4, entailments=7, rewards=8)
 
 
 def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
@@ -1248,11 +1293,11 @@ def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
             fill(store, range(start, start + 100))
         assert not all_there(store)
         assert found(store, range(2950, 3000)) == set(range(2950, 3000))
-        clock.now += 2 * answers.TOUCH_AFTER
+        clock.now += 2 * TOUCH_AFTER
         for start in range(0, 1000, 50):
             clock.now += 1
-            long = [(prompt(number), Response("x" * 500, 9, "eos")) for number in range(start, start + 50)]
-            store.keep_responses(IDENTITY, SETTINGS, long)
+            long = Response("x" * 500, 9, "eos")
+            store.keep(RESPONSES, IDENTITY, [((prompt(n), SETTINGS, 0), long) for n in range(start, start + 50)])
             assert store.path.stat().st_size < 1.3 * 300_000
         assert found(store, range(3000)) == set()
         assert store.models()[0].responses > 100
@@ -1264,7 +1309,7 @@ def test_a_store_of_an_older_version_keeps_its_answers(tmp_path: Path, version: 
     with AnswerStore(tmp_path, read_only=True) as store:
         assert found(store, range(21)) == set(range(20))
         assert not all_there(store)
-        assert store.verify() == answers.StoreCheck(20, 0, 0)
+        assert store.verify() == StoreCheck(20, 0, 0)
         assert store.models()[0].answers == 20
     with raw(tmp_path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (version,)
@@ -1278,7 +1323,7 @@ def test_a_store_of_an_older_version_keeps_its_answers(tmp_path: Path, version: 
         connection.execute("UPDATE answers SET used = used")
     with AnswerStore(tmp_path) as store:
         assert all_there(store)
-        assert store.verify() == answers.StoreCheck(20, 0, 0, responses=3, full_answers=1, entailments=3, rewards=4)
+        assert store.verify() == StoreCheck(20, 0, 0, responses=3, full_answers=1, entailments=3, rewards=4)
     assert damaged_files(tmp_path) == []
     with raw(tmp_path) as connection, AnswerStore(tmp_path / "new"), raw(tmp_path / "new") as fresh:
         same = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
@@ -1290,14 +1335,14 @@ def test_a_migration_that_is_cut_short_leaves_the_older_version(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old_store(tmp_path)
-    real = answers._statements
+    real = disk.statements
 
     def killed(table: str) -> tuple[str, ...]:
         if table == "full_answers":
             raise KeyboardInterrupt
         return real(table)
 
-    monkeypatch.setattr(answers, "_statements", killed)
+    monkeypatch.setattr(disk, "statements", killed)
     with pytest.raises(KeyboardInterrupt):
         AnswerStore(tmp_path)
     with raw(tmp_path) as connection:
@@ -1324,12 +1369,12 @@ def test_a_migration_waits_for_a_lock_and_gives_up_in_time(tmp_path: Path) -> No
 def test_a_store_of_version_1_that_cannot_be_changed_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old_store(tmp_path)
 
-    def full(_store: AnswerStore) -> None:
+    def full(table: str) -> tuple[str, ...]:
         error = sqlite3.OperationalError("database or disk is full")
         error.sqlite_errorcode = sqlite3.SQLITE_FULL
         raise error
 
-    monkeypatch.setattr(AnswerStore, "_migrate", full)
+    monkeypatch.setattr(disk, "statements", full)
     with AnswerStore(tmp_path) as store:
         assert found(store, range(20)) == set(range(20))
         keep_all(store)
@@ -1342,8 +1387,8 @@ def test_processes_that_meet_a_store_of_version_1_at_once(tmp_path: Path) -> Non
     old_store(tmp_path)
     code = """
         with AnswerStore(Path(sys.argv[1])) as store:
-            assert len(store.lookup(identity, [prompt(number) for number in range(20)])) == 20
-            store.keep(identity, [(prompt(int(sys.argv[2])), answer(int(sys.argv[2])))])
+            assert len(store.lookup(ANSWERS, identity, [prompt(number) for number in range(20)])) == 20
+            store.keep(ANSWERS, identity, [(prompt(int(sys.argv[2])), answer(int(sys.argv[2])))])
             assert store.notes == (), store.notes
     """
     workers = [run(code, tmp_path, 100 + number) for number in range(4)]
@@ -1365,8 +1410,8 @@ def test_four_processes_write_at_once(tmp_path: Path) -> None:
         for start in range(0, 400, 20):
             # Half of each batch is its own, half is written by everybody.
             numbers = [*range(start, start + 10), *(1000 * own + n for n in range(start, start + 10))]
-            store.keep(identity, [(prompt(n), answer(n)) for n in numbers])
-            there = store.lookup(identity, [prompt(n) for n in numbers])
+            store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in numbers])
+            there = store.lookup(ANSWERS, identity, [prompt(n) for n in numbers])
             assert all(there[prompt(n)] == answer(n) for n in numbers)
         assert store.notes == (), store.notes
     """
@@ -1376,7 +1421,7 @@ def test_four_processes_write_at_once(tmp_path: Path) -> None:
     expected = {base + n for base in (0, 1000, 2000, 3000, 4000) for s in range(0, 400, 20) for n in range(s, s + 10)}
     with AnswerStore(tmp_path) as store:
         assert found(store, range(5000)) == expected
-        assert store.verify() == answers.StoreCheck(len(expected), 0, 0)
+        assert store.verify() == StoreCheck(len(expected), 0, 0)
         assert store.notes == ()
     assert damaged_files(tmp_path) == []
 
@@ -1389,7 +1434,7 @@ def kill_at_random_moments(folder: Path, times: int) -> None:
         assert store.notes == (), store.notes
         print("open", flush=True)
         for number in range(start, start + 100_000, 5):
-            store.keep(identity, [(prompt(n), answer(n)) for n in range(number, number + 5)])
+            store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in range(number, number + 5)])
             print(number, flush=True)
     """
     chance = random.Random(0)
@@ -1419,7 +1464,7 @@ def kill_at_random_moments(folder: Path, times: int) -> None:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         with AnswerStore(folder) as store:
             assert store.notes == ()
-            there = store.lookup(IDENTITY, [prompt(n) for n in committed])
+            there = store.lookup(ANSWERS, IDENTITY, [prompt(n) for n in committed])
             assert all(there.get(prompt(n)) == answer(n) for n in committed)
             check = store.verify()
             assert (check.damaged, check.problems) == (0, ())
@@ -1444,7 +1489,7 @@ def test_writers_that_are_killed_while_others_write(tmp_path: Path) -> None:
     own = int(sys.argv[2])
     with AnswerStore(Path(sys.argv[1]), patience=60) as store:
         for number in range(100_000 * own, 100_000 * own + int(sys.argv[3]), 5):
-            store.keep(identity, [(prompt(n), answer(n)) for n in range(number, number + 5)])
+            store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in range(number, number + 5)])
         assert store.notes == (), store.notes
     """
     steady = run(code, tmp_path, 0, 8000)
@@ -1467,7 +1512,7 @@ def test_four_processes_meet_the_same_damage(tmp_path: Path) -> None:
     code = """
     with AnswerStore(Path(sys.argv[1]), patience=60) as store:
         own = int(sys.argv[2])
-        store.keep(identity, [(prompt(n), answer(n)) for n in range(10 * own, 10 * own + 10)])
+        store.keep(ANSWERS, identity, [(prompt(n), answer(n)) for n in range(10 * own, 10 * own + 10)])
     """
     workers = [run(code, tmp_path, own) for own in range(4)]
     ends = [worker.communicate(timeout=120) for worker in workers]

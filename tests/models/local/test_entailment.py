@@ -17,6 +17,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.core.records import EntailmentPair
 from pytest_pluralism.models import embedded
 from pytest_pluralism.models import load_entailment_model as load_lazily
+from pytest_pluralism.models.answers.kinds import ENTAILMENTS
 from pytest_pluralism.models.answers.store import AnswerStore
 from pytest_pluralism.models.embedded import ENTAILMENT_VARIABLE, find_embedded_entailment
 from pytest_pluralism.models.protocol import EntailmentModel
@@ -566,9 +567,9 @@ def test_a_store_between_gives_the_same_scores(tiny: Path, tmp_path: Path) -> No
     model = load_entailment_model(str(tiny))
     pairs = some_pairs(30)
     with AnswerStore(tmp_path) as store:
-        scores = model.entail(pairs, receive=lambda batch: store.keep_entailments(model.identity, batch))
+        scores = model.entail(pairs, receive=lambda batch: store.keep(ENTAILMENTS, model.identity, batch))
     with AnswerStore(tmp_path, read_only=True) as store:
-        assert store.lookup_entailments(model.identity, pairs) == dict(zip(pairs, scores, strict=True))
+        assert store.lookup(ENTAILMENTS, model.identity, pairs) == dict(zip(pairs, scores, strict=True))
         assert store.verify().entailments == len(set(pairs))
 
 

@@ -20,6 +20,7 @@ pytest.importorskip("gguf")
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Prompt
+from pytest_pluralism.files import cache_folder
 from pytest_pluralism.models import load_model
 from pytest_pluralism.models.embedded import GgufSource, find_embedded
 from pytest_pluralism.models.local import gguf
@@ -190,9 +191,9 @@ def test_a_cache_that_cannot_be_written(tiny_file, tmp_path, monkeypatch):
 
 
 def test_the_cache_lies_where_the_user_says(monkeypatch, tmp_path):
-    assert gguf.cache_folder() == tmp_path / "cache"
+    assert cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("PLURALISM_CACHE")
-    assert gguf.cache_folder().name == "pytest-pluralism"
+    assert cache_folder().name == "pytest-pluralism"
 
 
 def start(path: Path, stop: str) -> subprocess.Popen[str]:
