@@ -11,7 +11,7 @@ import pytest
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError
 from pytest_pluralism.run.items import ENTRIES, PLANS, test_of
-from pytest_pluralism.run.session import SESSION, PluralismSession, message_of
+from pytest_pluralism.run.session import SESSION, PluralismSession
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 NO_MODEL = (
-    "no language model to test. Name one with --pluralism-model SPEC (for example "
-    "--pluralism-model embedded:smollm2-135m-instruct, hf:ORG/NAME or a folder), with pluralism_model in the ini file, "
+    "no language model to test. Name one with --pluralism-model=SPEC (for example "
+    "--pluralism-model=embedded:smollm2-135m-instruct, hf:ORG/NAME or a folder), with pluralism_model in the ini file, "
     "or define a fixture language_model."
 )
 
@@ -59,7 +59,7 @@ def reference_language_model(request: pytest.FixtureRequest) -> Iterator[Languag
     """Give the model to compare with, from ``--pluralism-reference-model``."""
     spec = request.config.stash[SESSION].settings["reference_model"]
     if spec is None:
-        pytest.fail("no reference model. Name one with --pluralism-reference-model SPEC.", pytrace=False)
+        pytest.fail("no reference model. Name one with --pluralism-reference-model=SPEC.", pytrace=False)
     yield from _loaded(request.config, spec)
 
 
@@ -69,8 +69,8 @@ def entailment_model(request: pytest.FixtureRequest) -> Iterator[Any]:
     session = request.config.stash[SESSION]
     spec = session.settings["entailment_model"]
     if spec is None:
-        pytest.fail("no entailment model. Name one with --pluralism-entailment-model SPEC.", pytrace=False)
-    yield from _open(session.load_entailment_model, spec)
+        pytest.fail("no entailment model. Name one with --pluralism-entailment-model=SPEC.", pytrace=False)
+    yield from _open(session.models.load_entailment_model, spec)
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +79,12 @@ def value_model(request: pytest.FixtureRequest) -> Iterator[Any]:
     session = request.config.stash[SESSION]
     spec = session.settings["value_model"]
     if spec is None:
-        pytest.fail("no value model. Name one with --pluralism-value-model SPEC.", pytrace=False)
-    yield from _open(session.load_value_model, spec)
+        pytest.fail("no value model. Name one with --pluralism-value-model=SPEC.", pytrace=False)
+    yield from _open(session.models.load_value_model, spec)
 
 
 def _loaded(config: pytest.Config, spec: str) -> Iterator[LanguageModel]:
-    yield from _open(config.stash[SESSION].load_model, spec)
+    yield from _open(config.stash[SESSION].models.load_model, spec)
 
 
 def _open(load: Callable[[str], Any], spec: str) -> Iterator[Any]:
@@ -154,7 +154,7 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
             )
 
         def answered(asked: Any) -> list[Any]:
-            return session.engine.answered(asked, request.getfixturevalue(asked.role))
+            return session.models.engine.answered(asked, request.getfixturevalue(asked.role))
 
         return seat(plans[0].evaluation, plans[0].confidence_level, answered)
 
@@ -193,7 +193,7 @@ class Pluralism:
     def model_of(self, role: str, /) -> Any:
         """Return the model of a role, ``language_model`` or ``entailment_model``, loaded when it is first wanted."""
         if role.startswith("steered:"):
-            return self.session.steered_model(role, self.language_model)
+            return self.session.models.steered_model(role, self.language_model)
         return self._request.getfixturevalue(role)
 
     @property
@@ -245,7 +245,7 @@ class Pluralism:
                     ),
                     pytrace=False,
                 )
-            _, estimate, _ = self.session.measure(plans[0], self.model_of)
+            _, estimate, _ = self.session.models.measure(plans[0], self.model_of)
         except PluralismError as error:
             raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
         return estimate
@@ -287,9 +287,11 @@ class Pluralism:
 
     def assert_promises(self) -> None:
         """Judge the markers of this test, and fail it unless every promise is kept."""
+        from pytest_pluralism.core.messages import verdict_message
+
         entries = [entry for entry in self._entries() if not entry.verdict.passed]
         if entries:
-            self._react([message_of([entry]) for entry in entries], [entry.verdict for entry in entries])
+            self._react([verdict_message(entry) for entry in entries], [entry.verdict for entry in entries])
 
     def _react(self, messages: list[str], verdicts: list[Verdict]) -> None:
         from pytest_pluralism.core.records import Outcome
@@ -311,7 +313,7 @@ class Pluralism:
             judged = []
             try:
                 for plan in self._plans:
-                    judged += self.session.judge(plan, self.model_of, item.nodeid, test)
+                    judged += self.session.judge.verdicts(plan, self.model_of, item.nodeid, test)
             except PluralismError as error:
                 raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
             finally:

@@ -23,7 +23,7 @@ from pytest_pluralism.fixtures import (
 )
 from pytest_pluralism.run import surroundings
 from pytest_pluralism.run.controller import Controller, Worker
-from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, model_id, test_of
+from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, error_entries, model_id, test_of
 from pytest_pluralism.run.session import SESSION, PluralismSession
 from pytest_pluralism.settings import resolving as options
 
@@ -81,7 +81,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Close what the run kept open."""
     session = config.stash.get(SESSION, None)
     if session is not None:
-        session.close_store()
+        session.models.close_store()
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -192,7 +192,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "call":
         report.pluralism_entries = item.stash.get(ENTRIES, [])
     if report.failed and call.when != "teardown" and PLANS in item.stash and call.excinfo is not None:
-        missing = item.config.stash[SESSION].error_entries(item, str(call.excinfo.value))
+        missing = error_entries(item, str(call.excinfo.value))
         report.pluralism_entries = [*getattr(report, "pluralism_entries", []), *missing]
     return report
 

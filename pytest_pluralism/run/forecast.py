@@ -12,11 +12,13 @@ from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.evaluation.asking.engine import WORKS, Measured, cells_of
 from pytest_pluralism.evaluation.asking.rounds import ROLES, Evaluation
 from pytest_pluralism.models.answers.store import AnswerStore
-from pytest_pluralism.models.lazy import LazyModel
+from pytest_pluralism.models.lazy import FILES, LazyModel
 from pytest_pluralism.models.measured import MeasuredFile, package_version, threads_offered
 from pytest_pluralism.models.protocol import ModelIdentity
+from pytest_pluralism.models.specification import parse_model_spec
+from pytest_pluralism.run.items import model_id
 
-__all__ = ["Forecast", "WorkForecast", "forecast", "forecast_lines", "remember_speed"]
+__all__ = ["Forecast", "WorkForecast", "forecast", "forecast_lines", "forecast_of", "remember_speed"]
 
 #: Shorter work than this says little about speed, in seconds.
 LEAST_SECONDS = 0.5
@@ -59,6 +61,41 @@ class Forecast:
     works: list[WorkForecast] = field(default_factory=list)
     later: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+
+def forecast_of(
+    spec: str, evaluations: Sequence[Evaluation], load: Callable[[str], Any], store: AnswerStore | None, /
+) -> Forecast:
+    """Return what the gates of one model would ask of it; the model is named by its files and not loaded.
+
+    Parameters
+    ----------
+    spec : str
+        The model.
+    evaluations : sequence of Evaluation
+        One a gate.
+    load : callable
+        Returns the model of a spec, which loads its network later.
+    store : AnswerStore or None
+        The answers that are there.
+    """
+    model = None
+    notes = []
+    with contextlib.suppress(PluralismError):
+        if parse_model_spec(spec).kind in FILES:
+            try:
+                model = load(spec)
+            except PluralismError as error:
+                notes.append(f"ERROR {error}")
+    lazy = model if isinstance(model, LazyModel) and not model.is_loaded else None
+    try:
+        one = forecast(model_id(spec), evaluations, lazy, store)
+    except PluralismError as error:
+        one = Forecast(model_id(spec), len(evaluations), notes=[f"ERROR {error}"])
+    one.notes += notes
+    if model is not None:
+        model.close()
+    return one
 
 
 def forecast(

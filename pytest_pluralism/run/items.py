@@ -11,7 +11,7 @@ from pytest_pluralism.core.errors import PluralismError
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
-__all__ = ["ENTRIES", "MARKS", "PLANS", "plans_of", "test_of"]
+__all__ = ["ENTRIES", "MARKS", "PLANS", "error_entries", "model_id", "plans_of", "test_of"]
 
 
 #: The promises of a test, and what is wrong with its markers.
@@ -51,3 +51,34 @@ def model_id(spec: str) -> str:
         return parse_model_spec(spec).name
     except PluralismError:
         return spec
+
+
+def error_entries(item: pytest.Item, reason: str) -> list[dict[str, Any]]:
+    """Return the entries of the promises of a test that nothing was said of: they were not judged."""
+    from pytest_pluralism.core.messages import harmless
+    from pytest_pluralism.evaluation.measures.registry import MEASURES
+    from pytest_pluralism.report.json_report import error_json
+
+    plans, problems = item.stash[PLANS]
+    judged = {entry["key"] for entry in item.stash.get(ENTRIES, [])}
+    test = test_of(item)
+    callspec = getattr(item, "callspec", None)
+    model = model_id(callspec.params["language_model"]) if callspec and "language_model" in callspec.params else ""
+    reason = harmless("; ".join(problems) or reason)[:2000]
+    result = [
+        error_json(
+            item.nodeid,
+            test,
+            plan.key,
+            plan.measure.name,
+            reason,
+            model=model,
+            dataset={name: plan.source[name] for name in ("name", "sha256") if name in plan.source},
+        )
+        for plan in plans
+        if plan.key not in judged
+    ]
+    if problems and not plans:
+        name = next(mark.name for mark in item.iter_markers() if mark.name in MEASURES)
+        result.append(error_json(item.nodeid, test, name, name, reason, model=model, dataset=None))
+    return result

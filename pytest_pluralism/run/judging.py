@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems
-from pytest_pluralism.run.baselines import UNREADABLE
+from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
+from pytest_pluralism.run.models import ModelOf, RunModels, reference_of
+from pytest_pluralism.run.provenance import Commands, provenance_of
 from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
-    from pytest_pluralism.run.session import PluralismSession
 
-__all__ = ["Judge", "Judged", "Measured", "NoiseFloors", "reference_of"]
-
-#: Returns the model of a role.
-ModelOf = Callable[[str], Any]
+__all__ = ["Judge", "Judged", "Measured", "NoiseFloors"]
 
 #: A measured floor is not taken for less: the baseline may come from another machine.
 LEAST_NOISE_FLOOR = 1e-5
@@ -84,12 +81,17 @@ class Judge:
 
     Parameters
     ----------
-    session : PluralismSession
-        The run: its settings, its baselines, and what measures.
+    models : RunModels
+        The models of the run, which are measured.
+    baselines : RunBaselines
+        The stored results of the run.
+    commands : Commands
+        Writes the commands of messages.
     """
 
-    def __init__(self, session: PluralismSession) -> None:
-        self._session = session
+    def __init__(self, models: RunModels, baselines: RunBaselines, commands: Commands) -> None:
+        self._models, self._baselines, self._commands = models, baselines, commands
+        self._settings, self._notes = models.settings, models.notes
         self._known: dict[tuple[str, str], tuple[Measured, list[Judged]]] = {}
 
     def verdicts(self, plan: PlannedGate, model_of: ModelOf, nodeid: str, test: str) -> list[ReportEntry]:
@@ -102,17 +104,17 @@ class Judge:
         known = self._known.get((nodeid, plan.key))
         if known is not None:
             measured, judged = known
-            if self._session.provenance(plan, model_of, measured.roles) == measured.provenance:
+            if provenance_of(plan, model_of, measured.roles) == measured.provenance:
                 return [one.entry for one in judged]
         found = [one.entry for one in self._examined(self._measure(plan, model_of), model_of, nodeid, test)]
         if self.adjusts and any(entry.verdict.outcome is Outcome.FAILED for entry in found):
-            self._session.notes.append(ALONE)
+            self._notes.append(ALONE)
         return found
 
     @property
     def adjusts(self) -> bool:
         """Whether failures are adjusted for the number of promises."""
-        return bool(self._session.settings["multiplicity"] != "none")
+        return bool(self._settings["multiplicity"] != "none")
 
     def judge_all(self, promises: Iterable[tuple[PlannedGate, str, str]], model_of: ModelOf) -> None:
         """Judge promises about one model together, and adjust them for their number.
@@ -137,7 +139,7 @@ class Judge:
         together = [one for _, _, judged in found for one in judged]
         adjusted = adjust_verdicts(
             [one.entry.verdict for one in together],
-            method=self._session.settings["multiplicity"],
+            method=self._settings["multiplicity"],
             noise_floors=[one.floors.mean for one in together],
             unit_noise_floors=[one.floors.unit for one in together],
         )
@@ -153,10 +155,10 @@ class Judge:
     def _measure(self, plan: PlannedGate, model_of: ModelOf) -> Measured:
         from pytest_pluralism.baselines.comparison import prompts_hash
 
-        scores, estimate, roles = self._session.measure(plan, model_of)
+        scores, estimate, roles = self._models.measure(plan, model_of)
         first = next(plan.evaluation.rounds(), None)
         asked = None if first is None else prompts_hash(first.requests)
-        provenance = self._session.provenance(plan, model_of, roles)
+        provenance = provenance_of(plan, model_of, roles)
         return Measured(plan, scores, estimate, roles, provenance, asked)
 
     def _examined(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
@@ -164,11 +166,11 @@ class Judge:
         from pytest_pluralism.core.records import Outcome
 
         judged = self._judge(measured, model_of, nodeid, test)
-        plan, settings = measured.plan, self._session.settings
+        plan, settings = measured.plan, self._settings
         gate = _gate_of(plan)
         chosen = plan.settings.get("seed", settings["seed"]) != settings["seed"]
         # A comparison with another seed is refused.
-        keeps = self._session.baselines.writes(nodeid)
+        keeps = self._baselines.writes(nodeid)
         found = health_problems(
             gate,
             measured.scores,
@@ -182,7 +184,7 @@ class Judge:
         texts = [f"health {name}: {text} (to accept: --pluralism-suppress-health-check={name})" for name, text in found]
         # Once a run is enough for what is the same for every promise.
         own = tuple(text for (name, _), text in zip(found, texts, strict=True) if name != "seed_unset")
-        self._session.notes += [text for text in texts if text not in own]
+        self._notes += [text for text in texts if text not in own]
         result = []
         for one in judged:
             entry, verdict = one.entry, one.entry.verdict
@@ -195,7 +197,7 @@ class Judge:
 
     def _entry_beside(self, measured: Measured, key: str) -> Mapping[str, Any] | None:
         """Return what the first baseline holds for a promise that is not compared with it."""
-        baselines = self._session.baselines
+        baselines = self._baselines
         if _gate_of(measured.plan).needs_baseline:
             # A comparison is refused where the units are others.
             return None
@@ -208,7 +210,7 @@ class Judge:
     def _judge(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
         from pytest_pluralism.core.records import ReportEntry
 
-        plan, baselines = measured.plan, self._session.baselines
+        plan, baselines = measured.plan, self._baselines
         gate = _gate_of(plan)
         key = f"{test} {plan.key}"
         if plan.parts:
@@ -239,8 +241,8 @@ class Judge:
                 scores=measured.scores,
                 provenance=provenance,
                 baseline=beside.about,
-                options=self._session.repeat_options(),
-                path=self._session.typed(nodeid),
+                options=self._commands.options(),
+                path=self._commands.typed(nodeid),
             )
             result.append(Judged(entry, own))
         return result
@@ -251,11 +253,11 @@ class Judge:
         from pytest_pluralism.baselines.store import nearest_keys
         from pytest_pluralism.core.finite import is_number
 
-        baselines, provenance = self._session.baselines, measured.provenance
+        baselines, provenance = self._baselines, measured.provenance
         result = _Beside(named, {"key": key, **({"name": named.name} if named.name else {})})
         if not _gate_of(measured.plan).needs_baseline:
             return result
-        name, update = str(provenance.model["name"]), self._update_command(nodeid)
+        name, update = str(provenance.model["name"]), self._commands.update(nodeid)
         try:
             if named == baselines.first and baselines.stores(nodeid, key, name):
                 result.is_stored = True
@@ -306,8 +308,8 @@ class Judge:
         from pytest_pluralism.baselines.comparison import entry_of
 
         plan, found = measured.plan, reference_of(model_of)
-        scores, estimate, roles = self._session.measure(plan, found)
-        provenance = self._session.provenance(plan, found, roles)
+        scores, estimate, roles = self._models.measure(plan, found)
+        provenance = provenance_of(plan, found, roles)
         entry = entry_of(scores, estimate, provenance, plan.population, prompts_sha256=measured.prompts_sha256)
         # Another number format is part of being another model.
         entry["model"] = {**entry["model"], "dtype": measured.provenance.model.get("dtype")}
@@ -317,7 +319,7 @@ class Judge:
         """Judge a promise about several measurements, each of which a baseline holds by itself."""
         from pytest_pluralism.core.records import ReportEntry
 
-        plan, baselines = measured.plan, self._session.baselines
+        plan, baselines = measured.plan, self._baselines
         parts = {name: self._measure(part, model_of) for name, part in plan.parts.items()}
         keys = {name: f"{test} {key}" for name, key in plan.part_keys.items()}
         result = []
@@ -339,8 +341,8 @@ class Judge:
                 scores=scores,
                 provenance=measured.provenance,
                 baseline=about,
-                options=self._session.repeat_options(),
-                path=self._session.typed(nodeid),
+                options=self._commands.options(),
+                path=self._commands.typed(nodeid),
             )
             result.append(Judged(entry, NoiseFloors()))
         return result
@@ -361,8 +363,8 @@ class Judge:
         from pytest_pluralism.core.records import Outcome, Verdict
         from pytest_pluralism.core.verdict import decide
 
-        plan, baselines, gate = measured.plan, self._session.baselines, _gate_of(measured.plan)
-        model_name, update = str(measured.provenance.model["name"]), self._update_command(nodeid)
+        plan, baselines, gate = measured.plan, self._baselines, _gate_of(measured.plan)
+        model_name, update = str(measured.provenance.model["name"]), self._commands.update(nodeid)
         stored: dict[str, Mapping[str, Any]] = {}
         try:
             if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
@@ -400,7 +402,7 @@ class Judge:
     def _new_entry(self, measured: Measured, floors: NoiseFloors) -> dict[str, Any]:
         from pytest_pluralism.baselines.comparison import entry_of
 
-        plan, settings = measured.plan, self._session.settings
+        plan, settings = measured.plan, self._settings
         origins = {
             name: settings.origins[name] if settings.values.get(name) == value else "marker"
             for name, value in plan.settings.items()
@@ -423,33 +425,22 @@ class Judge:
         from pytest_pluralism.baselines.comparison import usual_noise_floor
         from pytest_pluralism.models.noise import noise_floor
 
-        session = self._session
         usual = NoiseFloors().at_least(usual_noise_floor(provenance.model))
         first = next(plan.evaluation.rounds(), None)
         # What it measures are distributions over the labels of closed questions.
         if first is None or first.work != "answers":
             return usual, provenance
         try:
-            with session.progress(f"measuring the numeric noise of {model.identity.name}"):
+            with self._models.progress(f"measuring the numeric noise of {model.identity.name}"):
                 found = noise_floor(model, first.requests)
         except PluralismError as error:
-            session.notes.append(f"the numeric noise floor of {model.identity.name} could not be measured: {error}")
+            self._notes.append(f"the numeric noise floor of {model.identity.name} could not be measured: {error}")
             return usual, provenance
         if found is None:
             return usual, provenance
         floors = NoiseFloors(max(LEAST_NOISE_FLOOR, found.typical), max(LEAST_NOISE_FLOOR, found.distribution))
         content = {"value": floors.mean, **found.as_json()}
         return floors, replace(provenance, model={**provenance.model, "noise_floor": content})
-
-    def _update_command(self, nodeid: str) -> str:
-        options = self._session.repeat_options()
-        words = ["pytest", *([options] if options else []), "--pluralism-update-baseline"]
-        return " ".join([*words, shlex.quote(self._session.typed(nodeid))])
-
-
-def reference_of(model_of: ModelOf, /) -> ModelOf:
-    """Return the models of a run with the reference model in the place of the tested one."""
-    return lambda role: model_of("reference_language_model" if role == "language_model" else role)
 
 
 def _gate_of(plan: PlannedGate) -> Gate:

@@ -57,7 +57,7 @@ class SelfTest:
             self._session.false_alarms.append({"model": name, "level": level, **_as_json(found, level)})
             alarmed |= found.low > level
             lines += _lines(name, found, level)
-        return [harmless(line) for line in lines or ["no model: name one with --pluralism-model SPEC"]], alarmed
+        return [harmless(line) for line in lines or ["no model: name one with --pluralism-model=SPEC"]], alarmed
 
     def _test(self, spec: str, items: Sequence[pytest.Item]) -> FalseAlarms | None:
         from pytest_pluralism.core.false_alarms import false_alarms
@@ -66,7 +66,7 @@ class SelfTest:
         first = settings["seed"] + 1
         gates: dict[str, Gate] = {}
         runs: list[dict[str, Scores]] = []
-        engine = self._session.engine
+        engine = self._session.models.engine
         plans = [dict(self._plans(spec, items, seed)) for seed in range(first, first + settings["aa"])]
         if not plans[0]:
             return None
@@ -97,15 +97,15 @@ class SelfTest:
     def _model_of(self, spec: str) -> Any:
         session = self._session
         loaders: dict[str, Callable[[], Any]] = {
-            "language_model": lambda: session.load_model(spec),
-            "reference_language_model": lambda: session.load_model(_named(session, "reference_model")),
-            "entailment_model": lambda: session.load_entailment_model(_named(session, "entailment_model")),
-            "value_model": lambda: session.load_value_model(_named(session, "value_model")),
+            "language_model": lambda: session.models.load_model(spec),
+            "reference_language_model": lambda: session.models.load_model(_named(session, "reference_model")),
+            "entailment_model": lambda: session.models.load_entailment_model(_named(session, "entailment_model")),
+            "value_model": lambda: session.models.load_value_model(_named(session, "value_model")),
         }
 
         def found(role: str) -> Any:
             if role.startswith("steered:"):
-                return session.steered_model(role, found("language_model"))
+                return session.models.steered_model(role, found("language_model"))
             if role not in self._models:
                 if role not in loaders:
                     raise ModelError(
@@ -117,7 +117,7 @@ class SelfTest:
         return found
 
     def _close(self) -> None:
-        self._session.close_steered()
+        self._session.models.close_steered()
         for model in self._models.values():
             with contextlib.suppress(Exception):
                 getattr(model, "close", lambda: None)()

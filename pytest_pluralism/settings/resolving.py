@@ -211,7 +211,7 @@ def _check(values: Mapping[str, Any]) -> None:
     if any(place.is_reference for place in places) and not values["reference_model"]:
         raise pytest.UsageError(
             f"--pluralism-baseline={REFERENCE} compares with the reference model, and there is none. Name it with "
-            f"--pluralism-reference-model SPEC (a folder of that name is written ./{REFERENCE})."
+            f"--pluralism-reference-model=SPEC (a folder of that name is written ./{REFERENCE})."
         )
     if places[0].is_reference and (values["update_baseline"] or values["prune_baseline"]):
         raise pytest.UsageError(

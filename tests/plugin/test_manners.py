@@ -231,7 +231,7 @@ def test_it(language_model, reference_language_model):
     result.assert_outcomes(passed=1)
     missing = project.runpytest_subprocess("--pluralism-model=table:plain")
     missing.assert_outcomes(errors=1)
-    missing.stdout.fnmatch_lines(["*no reference model. Name one with --pluralism-reference-model SPEC*"])
+    missing.stdout.fnmatch_lines(["*no reference model. Name one with --pluralism-reference-model=SPEC*"])
 
 
 def test_every_module_of_the_plugin_is_importable_alone() -> None:

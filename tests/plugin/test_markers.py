@@ -190,7 +190,7 @@ def test_no_model_is_a_clear_error(project: pytest.Pytester) -> None:
     body = '@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.9)\ndef test_it(): ...\n'
     result = run(project, body, model=None)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*no language model to test. Name one with --pluralism-model SPEC*"])
+    result.stdout.fnmatch_lines(["*no language model to test. Name one with --pluralism-model=SPEC*"])
 
 
 def test_a_project_can_bring_its_own_fixture(project: pytest.Pytester) -> None:

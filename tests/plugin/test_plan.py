@@ -60,7 +60,7 @@ def test_wrong_markers_and_no_models_are_told(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=BODY)
     result = project.runpytest_subprocess("--pluralism-plan")
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["no model: name one with --pluralism-model SPEC"])
+    result.stdout.fnmatch_lines(["no model: name one with --pluralism-model=SPEC"])
 
 
 class Reader:

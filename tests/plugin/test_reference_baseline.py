@@ -68,7 +68,7 @@ def test_the_plan_counts_what_the_reference_model_is_asked(project: pytest.Pytes
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("--pluralism-baseline=reference",), "*there is none. Name it with --pluralism-reference-model SPEC*"),
+        (("--pluralism-baseline=reference",), "*there is none. Name it with --pluralism-reference-model=SPEC*"),
         ((*REFERENCE, "--pluralism-update-baseline"), "*nothing can be stored in a model. Name a folder first*"),
     ],
 )

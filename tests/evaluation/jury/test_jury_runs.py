@@ -145,7 +145,7 @@ def test_a_model_is_compared_with_the_reference_model(town: pytest.Pytester) -> 
     assert page.count("Gain over the reference model by aversion to inequality") == 3
     without = town.runpytest_inprocess("--pluralism-model=town:pleaser", "-k", "no_worse")
     without.assert_outcomes(failed=1)
-    without.stdout.fnmatch_lines(["*no reference model*--pluralism-reference-model SPEC*"])
+    without.stdout.fnmatch_lines(["*no reference model*--pluralism-reference-model=SPEC*"])
 
 
 #: Two jurors with statements on a scale of two levels, whose worst vote would be worth 1/2.

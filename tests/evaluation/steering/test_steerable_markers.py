@@ -288,7 +288,7 @@ def test_rewards_are_in_the_units_of_their_model(writers):
 def test_without_a_value_model_the_test_says_which_option_names_it(writers):
     write(writers, '"party_values.jsonl", attribute="Democrat", score="reward", at_least=0.8')
     result = writers.runpytest_inprocess("--pluralism-model=voter:0.9")
-    result.stdout.fnmatch_lines(["*no value model. Name one with --pluralism-value-model SPEC*"])
+    result.stdout.fnmatch_lines(["*no value model. Name one with --pluralism-value-model=SPEC*"])
 
 
 def test_the_fixture_gives_the_model(writers):

@@ -1,0 +1,202 @@
+"""The models of a run by role, the engine that asks them, and the store of their answers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.settings.table import Settings
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Estimate, Scores
+    from pytest_pluralism.evaluation.asking.engine import Engine
+    from pytest_pluralism.evaluation.measures.planning import PlannedGate
+    from pytest_pluralism.models.answers.store import AnswerStore
+    from pytest_pluralism.models.protocol import LanguageModel, Progress
+
+__all__ = ["ModelOf", "RunModels", "reference_of"]
+
+#: Returns the model of a role.
+ModelOf = Callable[[str], Any]
+
+
+class RunModels:
+    """The models of one process of a run.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        The run.
+    settings : Settings
+        Its settings.
+
+    Attributes
+    ----------
+    notes : list of str
+        The remarks that the run shows at its end.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.notes: list[str] = []
+        self._engine: Engine | None = None
+        self._elsewhere = {"asked": 0, "recalled": 0}
+        self._store: AnswerStore | None = None
+        self._store_opened = False
+        self._steered: tuple[tuple[str, str], Any] | None = None
+
+    # ---------------------------------------------------------------------------------------------------- loading
+
+    def load_model(self, spec: str) -> LanguageModel:
+        """Load the model of a spec through the hook, so that a project can bring its own."""
+        with self.progress(f"loading {spec}"):
+            model: LanguageModel = self.config.hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
+        lacking = [name for name in ("identity", "answer", "close") if not hasattr(model, name)]
+        if lacking:
+            raise ModelError(
+                f"A hook pytest_pluralism_load_model gave a {type(model).__name__} for {spec!r}, which has no "
+                f"{lacking[0]!r}. It must give a model that follows LanguageModel."
+            )
+        return model
+
+    def load_entailment_model(self, spec: str) -> Any:
+        """Load the entailment model of a spec through the hook."""
+        with self.progress(f"loading {spec}"):
+            return self.config.hook.pytest_pluralism_load_entailment_model(spec=spec, settings=self.settings)
+
+    def load_value_model(self, spec: str) -> Any:
+        """Load the value model of a spec through the hook."""
+        with self.progress(f"loading {spec}"):
+            return self.config.hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
+
+    def steered_model(self, role: str, model: LanguageModel) -> Any:
+        """Return the model that is steered to an attribute by its weights; only the last one stays in memory."""
+        from pytest_pluralism.evaluation.steering.settings import STEERED
+
+        key = (role, model.identity.sha256)
+        if self._steered is None or self._steered[0] != key:
+            self.close_steered()
+            attribute, spec = json.loads(role.removeprefix(STEERED))
+            with self.progress(f"loading {spec or attribute}"):
+                found = self.config.hook.pytest_pluralism_load_steered_model(
+                    attribute=attribute, spec=spec, model=model, settings=self.settings
+                )
+            self._steered = (key, found)
+        return self._steered[1]
+
+    def close_steered(self) -> None:
+        """Give back the memory of the last steered model."""
+        if self._steered is not None:
+            getattr(self._steered[1], "close", lambda: None)()
+            self._steered = None
+
+    # ----------------------------------------------------------------------------------------------------- asking
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that asks the models; made when it is first needed."""
+        if self._engine is None:
+            from pytest_pluralism.evaluation.asking.engine import Engine
+            from pytest_pluralism.run.forecast import remember_speed
+
+            self._engine = Engine(
+                store=lambda: self.store, note=self.notes.append, progress=self.progress, measured=remember_speed
+            )
+        return self._engine
+
+    def measure(self, plan: PlannedGate, model_of: ModelOf) -> tuple[Scores, Estimate, frozenset[str]]:
+        """Ask what has not been asked yet, score it, and name the roles of the models that were needed."""
+        from pytest_pluralism.core.estimation.of_scores import estimate_scores
+
+        scores, roles = self.engine.measure(plan.evaluation, model_of)
+        estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
+        # No value lies beyond the ends of the measure, so that no interval has to.
+        low = max(estimate.low, plan.measure.lowest)
+        high = min(estimate.high, plan.measure.highest)
+        return scores, replace(estimate, low=low, high=high), roles
+
+    @property
+    def asked(self) -> int:
+        """The number of answers that were computed, here and in the workers."""
+        return self._elsewhere["asked"] + (self._engine.asked if self._engine is not None else 0)
+
+    @property
+    def recalled(self) -> int:
+        """The number of answers that came from the store, here and in the workers."""
+        return self._elsewhere["recalled"] + (self._engine.recalled if self._engine is not None else 0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts and remarks of a worker as plain JSON values, for the controller."""
+        return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes}
+
+    def take_over(self, output: Mapping[str, Any]) -> None:
+        """Add the counts and remarks of a worker."""
+        for name in self._elsewhere:
+            self._elsewhere[name] += output[name]
+        self.notes += output["notes"]
+
+    # -------------------------------------------------------------------------------------------------- the store
+
+    @property
+    def store(self) -> AnswerStore | None:
+        """The store of answers, opened when it is first needed; ``None`` where there is none."""
+        if not self._store_opened:
+            self._store_opened = True
+            folder = self.settings["answers"]
+            if folder == "off":
+                return None
+            from pytest_pluralism.models.answers.store import AnswerStore, AnswerStoreError, default_answers_folder
+
+            try:
+                self._store = AnswerStore(Path(folder) if folder else default_answers_folder())
+            except AnswerStoreError as error:
+                # Without a store the run takes longer; that is no reason to stop it.
+                self.notes.append(f"answers are not kept: {error}")
+        return self._store
+
+    def close_store(self) -> None:
+        """Close the store of answers, and keep its remarks."""
+        if self._store is not None:
+            self._store.close()
+            self.notes += self._store.notes
+            self._store = None
+
+    # --------------------------------------------------------------------------------------------------- progress
+
+    @contextlib.contextmanager
+    def progress(self, text: str) -> Iterator[Progress | None]:
+        """Show a progress line while a model works, on a terminal and nowhere else."""
+        reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
+        capture: Any = self.config.pluginmanager.getplugin("capturemanager")
+        if reporter is None or hasattr(self.config, "workerinput") or not reporter.isatty:
+            yield None
+            return
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            from pytest_pluralism.core.messages import printable
+
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            with Progress(*columns, console=Console(file=sys.stdout), transient=True) as bar:
+                task = bar.add_task(printable(text), total=None)
+                yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def reference_of(model_of: ModelOf, /) -> ModelOf:
+    """Return the models of a run with the reference model in the place of the tested one."""
+    return lambda role: model_of("reference_language_model" if role == "language_model" else role)

