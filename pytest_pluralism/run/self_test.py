@@ -127,7 +127,7 @@ class SelfTest:
 def _named(session: PluralismSession, setting: str) -> str:
     spec: str | None = session.settings[setting]
     if spec is None:
-        raise ModelError(f"no model is named for this. Add --pluralism-{setting.replace('_', '-')} SPEC.")
+        raise ModelError(f"no model is named for this. Add --pluralism-{setting.replace('_', '-')}=SPEC.")
     return spec
 
 
