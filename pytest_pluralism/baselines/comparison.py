@@ -19,9 +19,9 @@ from typing import Any
 
 from pytest_pluralism.baselines.schema import variance_of
 from pytest_pluralism.core.errors import BaselineError
+from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
-from pytest_pluralism.core.estimation.intervals import with_extra_variance
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
 from pytest_pluralism.core.verdict import ROUNDING

@@ -1,4 +1,4 @@
-"""What each promise of a run or baseline can show, in the form of ``pluralism plan``.
+"""Rows of ``pluralism plan``: the regressions that each promise of a run or baseline can show.
 
 A run adjusts failures for the number of promises about a model (Holm). So a promise is planned at the level of Holm's
 first step, which is the strictest: it fails there even if no other promise of the run does. Beside it stands what it
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.cli.results import Results
 from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.estimation.redrawn import RedrawnEnds
-    from pytest_pluralism.core.records import Estimate
 
 __all__ = ["CHANGES", "GUARDS", "gates_of", "planned_rows"]
 
@@ -27,6 +27,9 @@ CHANGES = {"max_increase": "rise", "max_decrease": "fall"}
 
 #: Numbers of units are looked for in so many steps, by drawing up to so many, until they nearly show what is wished.
 MOST_STEPS, MOST_REDRAWN, TOLERANCE = 5, 2_000, 0.03
+
+#: What a file may round a number by.
+ROUNDS = 1e-6
 
 #: What is promised of each unit by itself, where nothing is inferred.
 GUARDS = {"max_unit_increase": "rise", "max_unit_decrease": "fall"}
@@ -95,17 +98,33 @@ def planned_rows(
     floor, unit_floor = known_floors(entry) if other is None else floors_beside(entry, other)
     rows = []
     level = _level(gate)
+    wishes = _Wishes(gates, _n_bounds(gate), power, wished)
     for name, verb in {**_VALUES, **CHANGES}.items():
         # What is decided on the value alone shows every difference, and takes noise for one.
         if name not in gate or level is None:
             continue
         margin = max(gate[name], floor) if name in CHANGES else gate[name]
         bound = _Bound(name, verb, gate[name], margin, entry["estimate"]["value"], _end(entry, verb))
-        rows.append(_planned(key, entry, other, bound, level, (gates, _n_bounds(gate)), power, wished))
+        rows.append(_planned(key, entry, other, bound, level, wishes))
     for name, verb in GUARDS.items():
         if name in gate:
             rows.append(_guarded(key, entry, other, name, verb, max(gate[name], unit_floor)))
     return rows
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """What a plan allows for, and what is wished: promises of the run, bounds of the promise, power, a regression."""
+
+    gates: int
+    n_bounds: int
+    power: float
+    regression: float | None
+
+    def adjusted(self, level: float) -> float:
+        """Return the level of Holm's first step times the number of bounds (Bonferroni), as the verdict has it."""
+        n_tests = self.gates * self.n_bounds
+        return level if n_tests == 1 else 1.0 - (1.0 - level) / n_tests
 
 
 def _planned(
@@ -114,14 +133,9 @@ def _planned(
     other: Mapping[str, Any] | None,
     bound: _Bound,
     level: float,
-    counts: tuple[int, int],
-    power: float,
-    wished: float | None,
+    wishes: _Wishes,
 ) -> dict[str, Any]:
-    gates, n_bounds = counts
-    # Holm's first step times the number of bounds in the gate (Bonferroni), as the verdict has it.
-    tests = gates * n_bounds
-    adjusted = level if tests == 1 else 1.0 - (1.0 - level) / tests
+    adjusted = wishes.adjusted(level)
     spread = "units"
     if bound.is_change:
         estimate, spread = _change(entry, other, level)
@@ -150,7 +164,7 @@ def _planned(
         "alone": {"detectable": None, "fails_from": None, "words": "never"},
     }
     try:
-        tests = _Tests(estimate, judged, level, adjusted, bound, power)
+        tests = _Tests(estimate, judged, level, adjusted, bound, wishes.power)
     except InvalidParameterError:
         # One cluster, or no standard error: nothing can be told.
         return row
@@ -158,8 +172,8 @@ def _planned(
     row["alone"] = _detectable(bound, tests.alone, spread)
     row["beyond_range"] = bound.end if row["detectable"] is None and math.isfinite(tests.beyond) else None
     row["unchanged_passes"] = tests.unchanged_passes()
-    if wished is not None:
-        row["units_needed"] = tests.units(wished - (bound.margin if bound.is_change else 0.0))
+    if wishes.regression is not None:
+        row["units_needed"] = tests.units(wishes.regression - (bound.margin if bound.is_change else 0.0))
     return row
 
 
@@ -181,7 +195,7 @@ class _Tests:
         self.alone = smallest_detectable_difference(estimate, confidence_level=level, power=power)
         self.ends: RedrawnEnds | None = None
         # Of many units the shape does not matter, and drawing them takes long.
-        keeps = len(estimate.values) == estimate.n <= MOST_REDRAWN and "corrected for skewness" in estimate.method
+        keeps = len(estimate.values) == estimate.n <= MOST_REDRAWN and estimate.how.is_corrected_for_skewness
         if keeps and math.isfinite(self.beyond):
             rises = bound.verb == "rise"
             self.ends = redraw_ends(estimate, confidence_level=level, is_change=bound.is_change)
@@ -228,7 +242,7 @@ class _Tests:
         """Look for the number of units along a line of logarithms through what two numbers of them show."""
         n, shown, slope = self.estimate.n, self.beyond, -0.5
         for _ in range(MOST_STEPS):
-            wanted = max(2, math.ceil(n * (difference / shown) ** (1.0 / slope)))
+            wanted = _steps_to(n, difference / shown, slope)
             if wanted > MOST_REDRAWN or wanted == n:
                 return wanted
             found = self._redrawn(wanted)
@@ -237,7 +251,11 @@ class _Tests:
             # Few skewed units show less than the square root of their number says.
             slope = min(max(math.log(found / shown) / math.log(wanted / n), -2.0), -0.3)
             n, shown = wanted, found
-        return max(2, math.ceil(n * (difference / shown) ** (1.0 / slope)))
+        return _steps_to(n, difference / shown, slope)
+
+
+def _steps_to(n: int, ratio: float, slope: float) -> int:
+    return max(2, math.ceil(n * math.pow(ratio, 1.0 / slope)))
 
 
 def _detectable(bound: _Bound, beyond: float, spread: str) -> dict[str, Any]:
@@ -316,17 +334,34 @@ def _other(key: str, entry: Mapping[str, Any], against: Results | None) -> Mappi
 
 
 def _value(entry: Mapping[str, Any], level: float, *, method: str = "auto") -> Estimate:
-    from pytest_pluralism.core.estimation import estimate_mean
-
     known = entry["estimate"]
-    if str(known.get("method", "")).startswith("crossed") or entry.get("crossed"):
-        return _stored(known, level)
+    stored = _stored(known, level)
+    if entry.get("crossed") or stored.how.crossed or not stored.how.is_mean_of_units:
+        return stored
+    usual = _of_units(entry, stored.how.difference, level, "auto")
+    if stored.how.kind is IntervalKind.UNKNOWN and not _is_all_of(usual, stored):
+        return stored
+    if method == "auto" or not usual.how.is_corrected_for_skewness:
+        return usual
+    return _of_units(entry, stored.how.difference, level, method)
+
+
+def _of_units(entry: Mapping[str, Any], differences: bool, level: float, method: str) -> Estimate:
+    from pytest_pluralism.core.estimation import compare_paired, estimate_mean
+
     values = [unit["value"] for unit in entry["units"]]
     clusters = [unit.get("cluster", unit["id"]) for unit in entry["units"]]
-    usual = estimate_mean(values, clusters=clusters, confidence_level=level)
-    if method == "auto" or "corrected for skewness" not in usual.method:
-        return usual
+    if differences:
+        nothing = [0.0] * len(values)
+        return compare_paired(values, nothing, clusters=clusters, confidence_level=level, method=method)
     return estimate_mean(values, clusters=clusters, confidence_level=level, method=method)
+
+
+def _is_all_of(usual: Estimate, stored: Estimate) -> bool:
+    """Whether the units show all the uncertainty that a file tells, where it does not say how that was estimated."""
+    error = stored.standard_error
+    known = math.isnan(error) or error <= usual.standard_error * (1.0 + ROUNDS)
+    return known and abs(usual.value - stored.value) <= ROUNDS * max(1.0, abs(stored.value))
 
 
 def _change(entry: Mapping[str, Any], other: Mapping[str, Any] | None, level: float) -> tuple[Estimate, str]:
@@ -343,16 +378,13 @@ def _change(entry: Mapping[str, Any], other: Mapping[str, Any] | None, level: fl
 
 
 def _stored(known: Mapping[str, Any], level: float) -> Estimate:
-    from pytest_pluralism.core.records import Estimate
-
     low, high, error = (
         math.nan if known.get(name) is None else known[name] for name in ("low", "high", "standard_error")
     )
     n, n_clusters = int(known["n"]), int(known["n_clusters"])
-    return Estimate(known["value"], low, high, error, n, n_clusters, level, str(known.get("method") or ""))
+    how = IntervalMethod.from_json(known.get("how"))
+    return Estimate(known["value"], low, high, error, n, n_clusters, level, how=how)
 
 
 def _with_error(estimate: Estimate, error: float) -> Estimate:
-    from dataclasses import replace
-
-    return replace(estimate, standard_error=error, method="", values=(), unit_ids=(), clusters=())
+    return replace(estimate, standard_error=error, how=IntervalMethod(), values=(), unit_ids=(), clusters=())

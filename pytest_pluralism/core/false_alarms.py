@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
-from pytest_pluralism.core.estimation.intervals import with_extra_variance
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.estimation.shares import clopper_pearson_interval
 from pytest_pluralism.core.parameters import generator_of, unit_interval

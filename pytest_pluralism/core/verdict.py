@@ -9,9 +9,18 @@ from dataclasses import dataclass, replace
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import DIFFERENCES, bound_p_value, interval_at, interval_spread
+from pytest_pluralism.core.estimation.at_level import interval_at, interval_spread
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
-from pytest_pluralism.core.estimation.shares import is_share, share_ends
+from pytest_pluralism.core.estimation.shares import share_ends
+from pytest_pluralism.core.estimation.trust import (
+    CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE,
+    CLUSTERS_NEEDED_WITHOUT_VARIANCE,
+    ROUNDING,
+    clusters_needed,
+    contradiction_of,
+    is_too_certain,
+    trusted_p_value,
+)
 from pytest_pluralism.core.parameters import real_number, same_length
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Verdict, Witness
 
@@ -23,17 +32,6 @@ __all__ = [
     "decide",
     "failure_p_value",
 ]
-
-#: A zero-width interval is believed from this many clusters on. When G clusters all show the same value, up to
-#: 1 - 0.05 ** (1 / G) of all clusters may still differ (the "rule of three", about 3 / G): with 30, at most one in ten.
-CLUSTERS_NEEDED_WITHOUT_VARIANCE = 30
-
-#: A share of 0 or 1 is believed from this many clusters on. Its interval is exact, so that it needs fewer than the rule
-#: above; but values that are all 1 may also come from a scale that is no share, which few of them do not show.
-CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE = 10
-
-#: What rounding can do to a difference of two scores; no spread and no change is seen below it.
-ROUNDING = 1e-12
 
 #: More units than this is no advice.
 _MOST_UNITS = 10_000_000
@@ -123,7 +121,7 @@ def decide(
     (with a noise floor of 0: every difference is 0 up to rounding, ``ROUNDING``), the change is not a quantity
     that happens to show no spread, it is the absence of one, and the promise not to change is kept whatever the margin.
     So a model passes its own baseline, every time. The same holds for an estimate that is itself a difference (its
-    ``method`` says so) and is 0 with an interval of [0, 0]: a model gains nothing on itself.
+    ``how`` says so) and is 0 with an interval of [0, 0]: a model gains nothing on itself.
 
     Examples
     --------
@@ -138,9 +136,9 @@ def decide(
     floor = _noise_floor(noise_floor, "decide")
     unit_floor = floor if unit_noise_floor is None else _noise_floor(unit_noise_floor, "decide")
     _records(gate, estimate, change, "decide")
-    wrong = [_contradiction(estimate, "the value")]
+    wrong = [contradiction_of(estimate, "the value")]
     if gate.needs_baseline and change is not None:
-        wrong.append(_contradiction(change, "the change"))
+        wrong.append(contradiction_of(change, "the change"))
     if any(wrong):
         reason = "; ".join(filter(None, wrong))
         return Verdict(Outcome.ERROR, gate, estimate, change=change, witness=witness, reason=reason)
@@ -215,36 +213,34 @@ def failure_p_value(
     _records(gate, estimate, change, "failure_p_value")
     if gate.confidence_level is None or _guard_is_broken(gate, change, unit_floor):
         return math.nan
-    tests: list[tuple[Estimate | None, float, str]] = []
+    known = change
+    if contradiction_of(estimate, "the value") or (change is not None and _other_units(estimate, change)):
+        known = None
+    p_values: list[float] = []
     if gate.at_most is not None:
-        tests.append((estimate, gate.at_most, "greater"))
+        p_values.append(_p_value(gate, estimate, gate.at_most, "greater"))
     if gate.at_least is not None:
-        tests.append((estimate, gate.at_least, "less"))
+        p_values.append(_p_value(gate, estimate, gate.at_least, "less"))
     if gate.max_increase is not None:
-        tests.append((change, max(gate.max_increase, floor), "greater"))
+        p_values.append(_p_value_of_change(gate, known, max(gate.max_increase, floor), "greater", floor))
     if gate.max_decrease is not None:
-        tests.append((change, -max(gate.max_decrease, floor), "less"))
-    if _contradiction(estimate, "the value") or (change is not None and _other_units(estimate, change)):
-        tests = [(None if measured is change else measured, *rest) for measured, *rest in tests]  # type: ignore[misc]
-    p_values = [_trusted_p_value(gate, *test, is_change=test[0] is change, floor=floor) for test in tests]
+        p_values.append(_p_value_of_change(gate, known, -max(gate.max_decrease, floor), "less", floor))
     if all(math.isnan(p_value) for p_value in p_values):
         return math.nan
     return min(1.0, min(1.0 if math.isnan(p_value) else p_value for p_value in p_values) * len(p_values))
 
 
-def _trusted_p_value(
-    gate: Gate, measured: Estimate | None, bound: float, alternative: str, *, is_change: bool, floor: float
-) -> float:
-    if measured is None or measured.n == 0 or measured.n_clusters < 2 or math.isnan(measured.value):
+def _p_value(gate: Gate, measured: Estimate, bound: float, alternative: str) -> float:
+    level = gate.confidence_level
+    if level is None:
         return math.nan
-    if _contradiction(measured, ""):
+    return trusted_p_value(measured, bound, alternative=alternative, confidence_level=level)
+
+
+def _p_value_of_change(gate: Gate, change: Estimate | None, bound: float, alternative: str, floor: float) -> float:
+    if change is None or change.n_clusters < 2 or contradiction_of(change, ""):
         return math.nan
-    if is_change and _unchanged(measured, gate, floor):
-        return 1.0
-    at_gate = interval_at(measured, gate.confidence_level)
-    if math.isnan(at_gate.low) or math.isnan(at_gate.high) or _too_certain(at_gate):
-        return math.nan
-    return bound_p_value(at_gate, bound, alternative=alternative)
+    return 1.0 if _unchanged(change, gate, floor) else _p_value(gate, change, bound, alternative)
 
 
 def adjust_verdicts(
@@ -344,28 +340,6 @@ def _records(gate: Gate, estimate: Estimate, change: Estimate | None, function: 
         raise invalid_parameter("change", function, "an Estimate or None", repr(change)[:80])
 
 
-def _contradiction(estimate: Estimate, what: str) -> str:
-    """Say how a record contradicts itself; empty when it does not. NaN is unknown, not wrong."""
-    value, low, high, error = estimate.value, estimate.low, estimate.high, estimate.standard_error
-    slack = ROUNDING * max(1.0, abs(value))
-    if any(math.isinf(number) for number in (value, low, high)):
-        wrong = f"{estimate} is not finite"
-    elif low > high:
-        wrong = f"its lower end {low:.6g} is above its upper end {high:.6g}"
-    elif low > value + slack or high < value - slack:
-        wrong = f"{value:.6g} lies outside its interval [{low:.6g}, {high:.6g}]"
-    elif error < 0 or math.isinf(error):
-        wrong = f"its standard error is {error:g}"
-    elif estimate.n < 0 or estimate.n_missing < 0 or not 0 <= estimate.n_clusters <= estimate.n:
-        wrong = f"it counts {estimate.n} units, {estimate.n_clusters} clusters and {estimate.n_missing} missing units"
-    else:
-        kept = {len(units) for units in (estimate.values, estimate.unit_ids, estimate.clusters) if units}
-        if kept <= {estimate.n}:
-            return ""
-        wrong = f"it counts {estimate.n} units and keeps {', '.join(map(str, sorted(kept)))}"
-    return f"the record of {what} contradicts itself: {wrong}"
-
-
 def _other_units(estimate: Estimate, change: Estimate) -> bool:
     """Whether a change is about other units than the estimate; units missing from the change alone are not other."""
     if estimate.n + estimate.n_missing != change.n + change.n_missing:
@@ -382,24 +356,6 @@ def _unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
     if change.values:
         return all(abs(difference) <= max(floor, ROUNDING) for difference in change.values)
     return change.value == change.low == change.high == change.standard_error == 0.0
-
-
-def _too_certain(estimate: Estimate) -> bool:
-    """Whether nothing varies although few clusters carry the value."""
-    if estimate.confidence_level is None:
-        return False
-    smallest = ROUNDING * max(1.0, abs(estimate.value))
-    spread = estimate.standard_error * math.sqrt(estimate.n_clusters)
-    if spread > smallest and estimate.high - estimate.low > smallest:
-        return False
-    if DIFFERENCES in estimate.method and estimate.low == estimate.high == 0.0:
-        # Two that are alike in every unit: not a value without a spread, but the absence of one.
-        return False
-    return estimate.n_clusters < _clusters_needed(estimate)
-
-
-def _clusters_needed(estimate: Estimate) -> int:
-    return CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE if is_share(estimate) else CLUSTERS_NEEDED_WITHOUT_VARIANCE
 
 
 _SEVERITY = {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAILED: 2, Outcome.ERROR: 3}
@@ -484,8 +440,8 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
         return _Part(Outcome.INCONCLUSIVE, f"{what} comes from a single cluster, which shows nothing about others")
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return _Part(Outcome.INCONCLUSIVE, f"the interval of {what} is unknown")
-    if _too_certain(estimate):
-        needed = _clusters_needed(estimate)
+    if is_too_certain(estimate):
+        needed = clusters_needed(estimate)
         return _Part(
             Outcome.INCONCLUSIVE,
             f"{what} does not vary over {estimate.n_clusters} clusters, too few to trust that "
@@ -495,7 +451,7 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
     kept = estimate.high <= bound if upper else estimate.low >= bound
     broken = estimate.low > bound if upper else estimate.high < bound
     must = f"must be at {'most' if upper else 'least'} {bound:.3g}"
-    told = f"{estimate}" + ("" if not estimate.method.endswith(_RECOMPUTED) else f" ({estimate.method})")
+    told = f"{estimate}" + (f" ({estimate.method})" if estimate.how.remade else "")
     if broken:
         return _Part(Outcome.FAILED, f"{what} is {told}, {must}")
     if estimate.n_missing:
@@ -505,9 +461,6 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
     more = _more_units(estimate, bound)
     hint = f"about {more} more units would decide" if more is not None else "no number of units would decide"
     return _Part(Outcome.INCONCLUSIVE, f"{what} is {told}, {must}: {hint}", more)
-
-
-_RECOMPUTED = (", from the units", ", from the standard error")
 
 
 def _missing(estimate: Estimate) -> str:
@@ -530,12 +483,12 @@ def _more_units(estimate: Estimate, bound: float) -> int | None:
 
     def width(clusters: int) -> float:
         growth = clusters / n_clusters
-        if is_share(estimate):
+        if estimate.how.is_share:
             # Divided first, so that as many units as clusters stay exactly as many.
             n, error = estimate.n / n_clusters * clusters, interval_spread(estimate) / math.sqrt(clusters)
             left = max(1.0, freedom * (clusters - 1))
-            low, high, _ = share_ends(
-                estimate.value, error, n, clusters, level=level, method=estimate.method, freedom=left
+            low, high = share_ends(
+                estimate.value, error, n, clusters, level=level, kind=estimate.how.kind, freedom=left
             )
             return high - estimate.value if upper else estimate.value - low
         quantile = float(special.stdtrit(max(1.0, freedom * (clusters - 1)), tail))

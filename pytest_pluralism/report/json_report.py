@@ -101,6 +101,7 @@ def estimate_json(estimate: Estimate, /) -> dict[str, Any]:
         "n_clusters": estimate.n_clusters,
         "confidence_level": estimate.confidence_level,
         "method": estimate.method,
+        "how": estimate.how.as_json(),
     }
 
 

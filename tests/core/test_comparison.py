@@ -337,7 +337,7 @@ def test_each_end_of_a_change_is_the_outer_one(level):
                 more = (
                     (ALLOWANCE_OF_CHANGES / ALLOWANCE_OF_VALUES - 1)
                     * plain.standard_error
-                    * (allowance_of(corrected.method, level=at, n_clusters=plain.n_clusters))
+                    * (allowance_of(corrected.how, level=at, n_clusters=plain.n_clusters))
                 )
                 assert more > 0
                 assert here.low == pytest.approx(min(plain.low, corrected.low - more))

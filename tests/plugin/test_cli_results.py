@@ -256,6 +256,32 @@ def test_skewed_units_are_planned_by_drawing_them_again(tmp_path: Path, capsys: 
     assert share(0.2, row["units_needed"]) >= 0.72
 
 
+@pytest.mark.parametrize("words", ["", "crossed t", "wilson", "bca, 9 resamples of differences", 7, None])
+def test_the_words_of_a_report_steer_no_plan(
+    words: object, recorded: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = recorded["verdicts"][0]["model"]["name"]
+    (tmp_path / "as_it_was.json").write_text(json.dumps(recorded), encoding="utf-8")
+    expected = plan(capsys, tmp_path / "as_it_was.json", "--model", name, "--difference", "0.05")
+    for verdict in recorded["verdicts"]:
+        for part in (verdict["estimate"], verdict.get("change")):
+            if part:
+                part["method"] = words
+    (tmp_path / "reworded.json").write_text(json.dumps(recorded), encoding="utf-8")
+    assert plan(capsys, tmp_path / "reworded.json", "--model", name, "--difference", "0.05") == expected
+
+
+def test_an_old_report_whose_units_do_not_show_all_is_planned_with_what_it_tells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mean over jurors and queries, of which a report of version 0.1.0 holds the queries and words."""
+    crossed = entry(OLD, gate={"at_most": 0.6})
+    crossed["estimate"] |= {"standard_error": 3 * crossed["estimate"]["standard_error"], "method": "crossed t"}
+    merge_entries(tmp_path / "m.json", "m", {KEY: crossed})
+    (row,) = plan(capsys, tmp_path / "m.json")
+    assert row["standard_error"] == crossed["estimate"]["standard_error"]
+
+
 def test_a_plan_of_a_run_that_did_not_adjust(recorded: dict[str, Any], tmp_path: Path, capsys: Any) -> None:
     found = []
     for number, method in enumerate(("none", "holm")):

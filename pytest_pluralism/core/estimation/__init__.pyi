@@ -7,10 +7,10 @@ from .comparison import sign_flip as sign_flip
 from .crossed import compare_crossed as compare_crossed
 from .crossed import estimate_crossed as estimate_crossed
 from .differences import subtract_estimates as subtract_estimates
-from .intervals import bound_p_value as bound_p_value
-from .intervals import clustered_standard_error as clustered_standard_error
+from .at_level import bound_p_value as bound_p_value
+from .sample import clustered_standard_error as clustered_standard_error
 from .intervals import estimate_mean as estimate_mean
-from .intervals import interval_at as interval_at
+from .at_level import interval_at as interval_at
 from .multiplicity import adjust_p_values as adjust_p_values
 from .multiplicity import benjamini_hochberg as benjamini_hochberg
 from .multiplicity import bonferroni as bonferroni

@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import (
-    bound_p_value,
-    checked_estimate,
-    estimate_units,
-)
-from pytest_pluralism.core.estimation.shares import EXACT, WILSON
+from pytest_pluralism.core.estimation.at_level import bound_p_value, checked_estimate
+from pytest_pluralism.core.estimation.intervals import WantedInterval, estimate_units
+from pytest_pluralism.core.estimation.sample import Labels, UnitLabels
 from pytest_pluralism.core.parameters import (
     FloatArray,
     cluster_codes,
@@ -53,10 +49,10 @@ def compare_paired(
     baseline: npt.ArrayLike,
     /,
     *,
-    clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    clusters: Labels | None = None,
     confidence_level: float | None = 0.95,
-    unit_ids: Sequence[Any] | None = None,
-    other_clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    unit_ids: Labels | None = None,
+    other_clusters: Labels | None = None,
     method: str = "auto",
     n_resamples: int = 9999,
     rng: np.random.Generator | int = 0,
@@ -105,26 +101,14 @@ def compare_paired(
     0.133 [-0.010, 0.277]
     """
     function = "compare_paired"
-    if isinstance(method, str) and method in (EXACT, WILSON):
+    if isinstance(method, str) and method in ("clopper-pearson", "wilson"):
         raise invalid_parameter("method", function, "one for differences, which are no shares", repr(method))
     left = _side(candidate, "candidate", function)
     right = _side(baseline, "baseline", function)
     same_length(left, right, name="candidate", other_name="baseline", function=function)
-    differences = left - right
-    return estimate_units(
-        differences,
-        clusters=clusters,
-        confidence_level=confidence_level,
-        unit_ids=unit_ids,
-        other_clusters=other_clusters,
-        weights=None,
-        method=method,
-        n_resamples=n_resamples,
-        rng=rng,
-        # Differences of shares may all be 0 or 1 and must not be taken for shares.
-        maybe_shares=False,
-        function=function,
-    )
+    # Differences of shares may all be 0 or 1 and must not be taken for shares.
+    wanted = WantedInterval(confidence_level, method, n_resamples, rng, differences=True, function=function)
+    return estimate_units(left - right, UnitLabels(clusters, other_clusters, unit_ids), wanted)
 
 
 # ---------------------------------------------------------------------------------------------------------- tests
@@ -150,7 +134,7 @@ def sign_flip(
     differences: npt.ArrayLike,
     /,
     *,
-    clusters: Sequence[Any] | npt.NDArray[Any] | None = None,
+    clusters: Labels | None = None,
     margin: float = 0.0,
     alternative: str = "two-sided",
     n_resamples: int = 99_999,
@@ -413,13 +397,15 @@ def _side(values: npt.ArrayLike, name: str, function: str) -> FloatArray:
     return moderate_array(array, name=name, function=function)
 
 
-def some(names: list[str]) -> str:
+def some(names: list[str], /) -> str:
+    """Return a few of the names, and how many more there are."""
     if not names:
         return "none"
     return ", ".join(repr(name) for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def same_partition(left: Any, right: Any, order: list[int]) -> bool:
+def same_partition(left: Sequence[str] | None, right: Sequence[str] | None, order: list[int], /) -> bool:
+    """Return whether two clusterings of the same units are one, whatever its clusters are called."""
     if left is None or right is None:
         single = [right[i] for i in order] if right is not None else left
         return single is None or len(set(single)) == len(single)

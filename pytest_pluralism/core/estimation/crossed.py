@@ -11,9 +11,13 @@ from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, same_length, unit_interval
-from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
 __all__ = ["compare_crossed", "estimate_crossed"]
+
+_WHOLE = IntervalMethod(kind=IntervalKind.WHOLE_SET, crossed=True)
+
+_UNKNOWN = IntervalMethod(told="unknown: fewer than two units in a dimension")
 
 
 def estimate_crossed(
@@ -96,12 +100,11 @@ def estimate_crossed(
     value = math.fsum(first) / len(first)
     n_clusters = min(len(first), len(second))
     if confidence_level is None:
-        return Estimate(value, value, value, 0.0, len(first), n_clusters, None, "crossed, whole set", n_missing)
+        return Estimate(value, value, value, 0.0, len(first), n_clusters, None, n_missing=n_missing, how=_WHOLE)
     level = unit_interval(confidence_level, name="confidence_level", function=function)
     if n_clusters < 2:
         nan = math.nan
-        how = "unknown: fewer than two units in a dimension"
-        return Estimate(value, nan, nan, nan, len(first), n_clusters, level, how, n_missing)
+        return Estimate(value, nan, nan, nan, len(first), n_clusters, level, n_missing=n_missing, how=_UNKNOWN)
     one, two = _variance(first), _variance(second)
     error = math.sqrt(max(one + two - common, one, two) + beside)
     half = float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)) * error
@@ -116,8 +119,8 @@ def estimate_crossed(
         n=len(first),
         n_clusters=n_clusters,
         confidence_level=level,
-        method="crossed t" + (", corrected for bias" if shift else ""),
         n_missing=n_missing,
+        how=IntervalMethod(kind=IntervalKind.CROSSED, corrected_for_bias=shift != 0.0),
         unit_ids=ids,
         values=tuple(first.tolist()) if named else (),
         clusters=ids,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.at_level import checked_estimate, with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired, same_partition, some
-from pytest_pluralism.core.estimation.intervals import checked_estimate, units_of, with_extra_variance
+from pytest_pluralism.core.estimation.sample import units_of
 from pytest_pluralism.core.records import Estimate
 
 __all__ = ["subtract_estimates"]
@@ -72,13 +72,13 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     place = {unit_id: i for i, unit_id in enumerate(right.unit_ids)}
     here = [i for i, unit_id in enumerate(left.unit_ids) if unit_id in place]
     order = [place[left.unit_ids[i]] for i in here]
-    left_units: dict[str, Any] = {
-        key: None if labels is None else [labels[i] for i in here] for key, labels in units_of(left).items()
-    }
-    right_units = units_of(right)
-    if left_units.keys() != right_units.keys() or not all(
-        same_partition(left_units[key], right_units[key], order) for key in left_units
-    ):
+    ours, theirs = units_of(left), units_of(right)
+    clusters, other_clusters = (
+        None if labels is None else [labels[i] for i in here] for labels in (ours["clusters"], ours["other_clusters"])
+    )
+    two_way = (ours["other_clusters"] is None) == (theirs["other_clusters"] is None)
+    alike = same_partition(clusters, theirs["clusters"], order)
+    if not (two_way and alike and same_partition(other_clusters, theirs["other_clusters"], order)):
         raise invalid_parameter("right", function, "clustered like the left one", "other clusters of the same units")
     if left.crossed_values or right.crossed_values:
         from pytest_pluralism.core.estimation.crossed import subtract_crossed
@@ -89,7 +89,8 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
         [right.values[i] for i in order],
         confidence_level=left.confidence_level,
         unit_ids=[left.unit_ids[i] for i in here],
-        **left_units,
+        clusters=clusters,
+        other_clusters=other_clusters,
     )
     # What is not seen in the units may differ between the two sides.
     change = with_extra_variance(change, left.extra_variance + right.extra_variance)

@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.estimation.at_level import as_difference, interval_at, with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import estimate_crossed, variance_of
-from pytest_pluralism.core.estimation.intervals import as_difference, estimate_mean, interval_at, with_extra_variance
+from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.records import Estimate, Scores
 
 __all__ = ["estimate_scores"]

@@ -11,18 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.estimation.at_level import as_difference, interval_at, with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.differences import subtract_estimates
-from pytest_pluralism.core.estimation.intervals import (
-    DIFFERENCES,
-    as_difference,
-    interval_at,
-    with_extra_variance,
-)
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
-from pytest_pluralism.core.records import Crossed, Estimate, Gate, Scores
-from pytest_pluralism.core.verdict import failure_p_value
+from pytest_pluralism.core.estimation.trust import trusted_p_value
+from pytest_pluralism.core.records import Crossed, Estimate, IntervalKind, IntervalMethod, Scores
 
 __all__ = ["PairedObjective", "adjusted_for", "pair_objective", "stored_scores", "worse_p_values"]
 
@@ -151,8 +146,8 @@ def _difference(left: Estimate, right: Estimate) -> Estimate:
         n=min(left.n, right.n),
         n_clusters=min(left.n_clusters, right.n_clusters),
         confidence_level=left.confidence_level,
-        method=f"two intervals{DIFFERENCES}",
         n_missing=max(left.n_missing, right.n_missing),
+        how=IntervalMethod(kind=IntervalKind.TWO_INTERVALS, difference=True),
     )
 
 
@@ -168,8 +163,7 @@ def adjusted_for(gain: Estimate, n_objectives: int, /) -> Estimate:
     if level is None or math.isnan(gain.high):
         return adjusted
     high = interval_at(gain, 1.0 - (1.0 - level) / n_objectives).high
-    how = f"{gain.method}, upper end for {n_objectives} objectives"
-    return replace(adjusted, high=max(high, gain.high), method=how)
+    return replace(adjusted, high=max(high, gain.high), how=replace(gain.how, n_objectives=n_objectives))
 
 
 def worse_p_values(gains: list[Estimate], bounds: list[float], /) -> list[float]:
@@ -178,7 +172,9 @@ def worse_p_values(gains: list[Estimate], bounds: list[float], /) -> list[float]
     What cannot be trusted or inferred counts as 1.
     """
     alone = [
-        failure_p_value(Gate(at_least=bound, confidence_level=gain.confidence_level), gain)
+        math.nan
+        if gain.confidence_level is None
+        else trusted_p_value(gain, bound, alternative="less", confidence_level=gain.confidence_level)
         for gain, bound in zip(gains, bounds, strict=True)
     ]
     adjusted = adjust_p_values([1.0 if math.isnan(one) else one for one in alone], method="holm")

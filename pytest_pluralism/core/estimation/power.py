@@ -9,10 +9,15 @@ import numpy as np
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import allowance_of, checked_estimate, interval_spread
-from pytest_pluralism.core.estimation.shares import exact_units, is_share
+from pytest_pluralism.core.estimation.at_level import checked_estimate, interval_spread
+from pytest_pluralism.core.estimation.shares import exact_units
+from pytest_pluralism.core.estimation.skewness import allowance_of
+from pytest_pluralism.core.estimation.trust import (
+    CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE,
+    CLUSTERS_NEEDED_WITHOUT_VARIANCE,
+)
 from pytest_pluralism.core.parameters import real_number, unit_interval
-from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.records import Estimate, IntervalMethod
 
 __all__ = ["power_of_gate", "smallest_detectable_difference", "units_needed"]
 
@@ -178,7 +183,7 @@ def smallest_detectable_difference(
     if clusters < 2:
         raise invalid_parameter("n", function, f"at least two clusters of {estimate.n / estimate.n_clusters:g}", n)
     if run.share is None and run.spread == 0.0:
-        return 0.0 if clusters >= _clusters_without_variance() else math.inf
+        return 0.0 if clusters >= CLUSTERS_NEEDED_WITHOUT_VARIANCE else math.inf
     # In multiples of the standard error the answer lies between 0 and a bound that doubling finds; for a share, between
     # 0 and the bounds 0 and 1.
     error, low, high = run.spread / math.sqrt(clusters), 0.0, 1.0
@@ -203,7 +208,7 @@ class _Run:
 
     spread: float
     freedom_of_a_cluster: float
-    method: str
+    how: IntervalMethod
     share: float | None
     n: int
     n_clusters: int
@@ -216,10 +221,10 @@ class _Run:
             return self._power_of_share(self.share, distance, clusters, level)
         if self.spread == 0.0:
             # What shows no variance decides only from as many clusters on as a gate asks for.
-            return 1.0 if distance > 0 and clusters >= _clusters_without_variance() else 0.0
+            return 1.0 if distance > 0 and clusters >= CLUSTERS_NEEDED_WITHOUT_VARIANCE else 0.0
         freedom = max(1.0, self.freedom_of_a_cluster * (clusters - 1))
         quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
-        quantile += allowance_of(self.method, level=level, n_clusters=clusters)
+        quantile += allowance_of(self.how, level=level, n_clusters=clusters)
         shift = distance * math.sqrt(clusters) / self.spread
         if shift > 37.0 + quantile * 10:
             # So far out that the noncentral t only returns rounding errors.
@@ -230,7 +235,7 @@ class _Run:
         # Imported late: it is slow to import, and only this needs it.
         from scipy.stats import binom
 
-        if not 0.0 < share < 1.0 and clusters < _clusters_of_constant_share():
+        if not 0.0 < share < 1.0 and clusters < CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE:
             return 0.0
         tail = 0.5 - level / 2
         # Divided first, so that as many units as clusters stay exactly as many.
@@ -253,8 +258,8 @@ def _run(estimate: Estimate, function: str) -> _Run:
     return _Run(
         spread=interval_spread(estimate),
         freedom_of_a_cluster=1.0 if freedom is None else freedom / (estimate.n_clusters - 1),
-        method=estimate.method,
-        share=estimate.value if is_share(estimate) else None,
+        how=estimate.how,
+        share=estimate.value if estimate.how.is_share else None,
         n=estimate.n,
         n_clusters=estimate.n_clusters,
     )
@@ -274,19 +279,6 @@ def _check(estimate: Estimate, function: str) -> None:
         raise invalid_parameter(
             "estimate", function, "one with a standard error from at least two clusters", f"{estimate.n_clusters}"
         )
-
-
-def _clusters_of_constant_share() -> int:
-    from pytest_pluralism.core.verdict import CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
-
-    return CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
-
-
-def _clusters_without_variance() -> int:
-    # Imported late: decisions are built on estimates, and only this rule goes the other way.
-    from pytest_pluralism.core.verdict import CLUSTERS_NEEDED_WITHOUT_VARIANCE
-
-    return CLUSTERS_NEEDED_WITHOUT_VARIANCE
 
 
 def _n_units(n: int, function: str) -> int:

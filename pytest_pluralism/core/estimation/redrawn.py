@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.estimation.at_level import sample_of
 from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.estimation.intervals import cluster_codes_of, estimate_mean
+from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.parameters import FloatArray, generator_of, real_number, unit_interval, whole_number
 from pytest_pluralism.core.records import Estimate
 
@@ -113,7 +114,7 @@ def redraw_ends(
         )
     generator = generator_of(rng, function=function)
     scores = np.asarray(estimate.values, dtype=float) - estimate.value
-    codes = cluster_codes_of(estimate)
+    codes = sample_of(estimate).codes
     order = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     members = np.split(order, np.cumsum(sizes)[:-1])

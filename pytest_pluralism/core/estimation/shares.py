@@ -12,12 +12,9 @@ from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.parameters import real_number, unit_interval
-from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.records import Estimate, IntervalKind
 
 __all__ = ["clopper_pearson_interval", "wilson_interval"]
-
-#: The names of the methods, as ``Estimate.method`` begins with them.
-WILSON, EXACT = "wilson", "clopper-pearson"
 
 #: The smallest tail that a p-value is searched in: what is less likely has the p-value 0 to any purpose.
 _LEAST_LOG_TAIL = -690.0
@@ -106,11 +103,6 @@ def clopper_pearson_interval(n_yes: float, n: float, /, *, confidence_level: flo
     return _exact(yes, total, 0.5 - level / 2)
 
 
-def is_share(estimate: Estimate, /) -> bool:
-    """Whether the interval of an estimate was made for a share."""
-    return estimate.method.startswith((WILSON, EXACT))
-
-
 def effective_units(share: float, error: float, n: float, n_clusters: float) -> float:
     """Return how many independent units have the binomial variance that equals the clustered variance.
 
@@ -121,20 +113,20 @@ def effective_units(share: float, error: float, n: float, n_clusters: float) -> 
 
 
 def share_ends(
-    share: float, error: float, n: float, n_clusters: float, /, *, level: float, method: str, freedom: float
-) -> tuple[float, float, str]:
-    """Return the ends of a share's interval and how they were made; ``error`` is its clustered standard error.
+    share: float, error: float, n: float, n_clusters: float, /, *, level: float, kind: IntervalKind, freedom: float
+) -> tuple[float, float]:
+    """Return the ends of a share's interval; ``error`` is its clustered standard error.
 
     ``freedom`` are the degrees of freedom of that error: G - 1, or fewer where clusters are of unequal sizes.
     """
     tail = 0.5 - level / 2
     clustered = n_clusters < n
-    if method.startswith(WILSON):
+    if kind is IntervalKind.WILSON:
         quantile = -float(special.stdtrit(freedom, tail)) if clustered else -float(special.ndtri(tail))
         units = effective_units(share, error, n, n_clusters) if clustered else float(n)
-        return *_wilson(share, units, quantile), "wilson, clustered" if clustered else "wilson"
+        return _wilson(share, units, quantile)
     units = exact_units(share, error, n, n_clusters, tail, freedom)
-    return *_exact(share * units, units, tail, share), f"{EXACT}, clustered" if clustered else EXACT
+    return _exact(share * units, units, tail, share)
 
 
 def exact_units(share: float, error: float, n: float, n_clusters: float, tail: float, freedom: float) -> float:
@@ -161,8 +153,8 @@ def share_p_value(estimate: Estimate, limit: float, side: float, /, *, error: fl
     if not 0.0 < limit < 1.0:
         # A share of exactly 0 or 1 (or beyond) allows one outcome only.
         return 0.0 if side * (share - limit) > 0 else 1.0
-    clustered = "clustered" in estimate.method
-    if estimate.method.startswith(WILSON):
+    clustered = n_clusters < n
+    if estimate.how.kind is IntervalKind.WILSON:
         units = effective_units(share, error, n, n_clusters) if clustered else float(n)
         statistic = -(side * (share - limit) * math.sqrt(units) / math.sqrt(limit * (1.0 - limit)))
         return float(special.stdtr(freedom, statistic) if clustered else special.ndtr(statistic))

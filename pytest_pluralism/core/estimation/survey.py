@@ -15,7 +15,6 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.intervals import RESPONDENTS
 from pytest_pluralism.core.parameters import (
     FloatArray,
     callable_of,
@@ -25,7 +24,7 @@ from pytest_pluralism.core.parameters import (
     unit_interval,
     whole_number,
 )
-from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
 __all__ = [
     "Distance",
@@ -353,7 +352,7 @@ def widen_for_respondents(
         level = unit_interval(confidence_level, name="confidence_level", function=function)
         error = sampling.shared_standard_error if shared_respondents else sampling.standard_error
         below = above = float(special.ndtri(0.5 + level / 2)) * error
-        how = f"whole set, {RESPONDENTS}"
+        how = IntervalMethod(kind=IntervalKind.WHOLE_SET)
         freedom: float | None = math.inf
     else:
         level = estimate.confidence_level
@@ -368,14 +367,14 @@ def widen_for_respondents(
         # Each side grows by what the added error grows by, so that an asymmetric interval keeps its shape.
         added = quantile * math.sqrt(max(0.0, error**2 - own**2))
         below, above = math.hypot(below, added), math.hypot(above, added)
-        how = f"{estimate.method}, {RESPONDENTS}"
+        how = estimate.how
     return replace(
         estimate,
         low=estimate.value - below - max(0.0, sampling.bias),
         high=estimate.value + above,
         standard_error=error,
         confidence_level=level,
-        method=how,
+        how=replace(how, respondents=True),
         unit_ids=(),
         values=(),
         clusters=(),

@@ -11,18 +11,19 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import estimate_crossed
-from pytest_pluralism.core.estimation.intervals import DIFFERENCES, estimate_mean, with_extra_variance
+from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, QueryWelfare, WelfareRule, query_welfare
-from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
 __all__ = ["Band", "dominance_band", "welfare_band"]
 
 FloatArray = npt.NDArray[np.float64]
 
 #: How the interval of the least of a curve is made.
-LEAST = f"least of the curve, simultaneous band{DIFFERENCES}"
+LEAST = IntervalMethod(kind=IntervalKind.BAND, difference=True, told="least of the curve, simultaneous band")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,8 @@ class Band:
             low, high = min(self.band_low), min(self.band_high)
         quantile = float(special.stdtrit(max(self.n_clusters - 1, 1), 0.5 + self.confidence_level / 2))
         error = max(value - low, high - value) / quantile
-        return Estimate(value, low, high, error, self.n, self.n_clusters, self.confidence_level, LEAST, self.n_missing)
+        counts = (self.n, self.n_clusters, self.confidence_level)
+        return Estimate(value, low, high, error, *counts, n_missing=self.n_missing, how=LEAST)
 
     def as_json(self) -> dict[str, object]:
         """Return the curve as plain JSON values; infinity is the word ``"inf"``, and what is not known ``None``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pytest_pluralism.core.records.asked import AnswerDistribution, Question, Survey, Window, WindowAnswer, WindowSet
 from pytest_pluralism.core.records.estimates import Estimate
+from pytest_pluralism.core.records.how import IntervalKind, IntervalMethod
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.records.prompts import (
     Answer,
@@ -35,6 +36,8 @@ __all__ = [
     "FullAnswerScores",
     "Gate",
     "GenerationSettings",
+    "IntervalKind",
+    "IntervalMethod",
     "Measure",
     "Outcome",
     "Prompt",

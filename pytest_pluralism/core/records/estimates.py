@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pytest_pluralism.core.records.how import IntervalMethod
+
 __all__ = ["Estimate"]
 
 
@@ -24,15 +26,18 @@ class Estimate:
     confidence_level : float or None
         ``None`` means that the units are the whole set, so that there is nothing to infer.
     method : str
-        How the interval was made.
+        The words of ``how``, for people. Nothing is decided on them.
+    how : IntervalMethod
+        The record of how the interval was made. Where none is given nothing is known of the interval, and ``method``
+        keeps the words that were given.
     degrees_of_freedom : float or None
         Of Student's t in the interval, in [1, inf]; ``None`` means ``n_clusters - 1``. An estimate without its units is
         taken to another confidence level by it.
     crossed_ids, crossed_values : tuple
         The second dimension of a crossed mean (jurors beside queries), kept for the same reason.
-    unit_ids, values, clusters : tuple
+    unit_ids, values, clusters, other_clusters : tuple
         The units themselves, kept so that two estimates can be paired: ``left - right`` is the mean of the differences
-        by unit, with its own clustered interval.
+        by unit, with its own clustered interval. ``other_clusters`` is the second of two crossed clusterings.
     extra_variance : float
         What the units do not show of the squared standard error, which holds it (of jurors that are estimated).
     """
@@ -53,6 +58,13 @@ class Estimate:
     crossed_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
     crossed_values: tuple[float, ...] = field(default=(), repr=False, compare=False)
     extra_variance: float = field(default=0.0, repr=False, compare=False)
+    how: IntervalMethod = field(default=IntervalMethod(), repr=False, compare=False)
+    other_clusters: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.how == IntervalMethod():
+            object.__setattr__(self, "how", IntervalMethod(told=self.method))
+        object.__setattr__(self, "method", self.how.words())
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"

@@ -15,7 +15,7 @@ from pytest_pluralism.core.metrics.bridging import BridgingFit, bridging_interce
 from pytest_pluralism.core.metrics.jury import leximin_compare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, group_means, juror_means, query_welfare
 from pytest_pluralism.core.metrics.voting import maximal_lottery, pairwise_preferences
-from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import JurorUtilities
 
@@ -295,5 +295,5 @@ def _over_draws(values: FloatArray | Sequence[float], level: float) -> Estimate:
         len(array),
         len(array),
         level,
-        "quantiles over draws of estimated jurors",
+        how=IntervalMethod(kind=IntervalKind.QUANTILES, told="quantiles over draws of estimated jurors"),
     )

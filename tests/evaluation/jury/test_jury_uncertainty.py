@@ -15,7 +15,7 @@ from pytest_pluralism.baselines.comparison import entry_of, paired_change
 from pytest_pluralism.baselines.schema import baseline_texts, parse_baseline
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation import estimate_mean, estimate_scores, interval_at
-from pytest_pluralism.core.estimation.intervals import bound_p_value, with_extra_variance
+from pytest_pluralism.core.estimation.at_level import bound_p_value, with_extra_variance
 from pytest_pluralism.core.estimation.welfare_bands import dominance_band
 from pytest_pluralism.core.false_alarms import false_alarms
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare

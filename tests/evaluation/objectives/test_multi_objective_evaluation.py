@@ -14,7 +14,6 @@ import pytest
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
-from pytest_pluralism.core.estimation.intervals import DIFFERENCES
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.metrics import hypervolume
 from pytest_pluralism.core.records import Answer, Crossed, Estimate, Gate, Outcome, Scores, UnitScore
@@ -157,7 +156,7 @@ def test_advantages_of_nought_and_one_are_no_shares(tmp_path):
     scores = run(load_trade_offs(path), lambda weight: 1.0 if weight is None else weight, weights=(0.0, 1.0))
     estimate = estimate_scores(scores)
     assert estimate.value == pytest.approx(1.0)
-    assert DIFFERENCES in estimate.method
+    assert estimate.how.difference
     assert decide(Gate(at_least=0.5), estimate).outcome is Outcome.INCONCLUSIVE
     reward = run(load_trade_offs(path), lambda weight: weight or 0.0, weights=(0.0, 1.0), score="reward")
     assert not reward.differences
@@ -444,7 +443,7 @@ def test_gains_of_nought_and_one_are_no_shares():
     gains[0] = 1.0
     scores, outcome = pareto(external("one", gains, np.zeros(40)), external("two", BASE[:40] + 0.1, BASE[:40]))
     estimate = estimate_scores(scores)
-    assert DIFFERENCES in estimate.method
+    assert estimate.how.difference
     assert estimate.low == compare_paired(gains, np.zeros(40)).low < 0
     assert outcome is Outcome.INCONCLUSIVE
 

@@ -1,0 +1,267 @@
+"""Estimates that are there already: at another confidence level, against a bound, with more variance."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from scipy import special
+
+from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.estimation.intervals import WantedInterval, estimate_units
+from pytest_pluralism.core.estimation.sample import ClusteredSample, UnitLabels, units_of
+from pytest_pluralism.core.estimation.shares import share_ends, share_p_value
+from pytest_pluralism.core.estimation.skewness import skewness_of, skewness_p_value
+from pytest_pluralism.core.parameters import cluster_codes, one_of, real_number, unit_interval
+from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
+
+__all__ = [
+    "as_difference",
+    "bound_p_value",
+    "checked_estimate",
+    "freedom_of",
+    "interval_at",
+    "interval_spread",
+    "quantile_of",
+    "sample_of",
+    "with_extra_variance",
+]
+
+#: Kinds whose standard error allows for clusters of unequal sizes.
+_BALANCED = (IntervalKind.SKEWNESS, IntervalKind.OUTER, IntervalKind.SATTERTHWAITE)
+
+
+def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estimate:
+    """Return the same estimate with its interval at another confidence level.
+
+    The interval is made anew from the units when the estimate holds them, and that of a share from its counts and its
+    standard error. Else both its sides are stretched by the ratio of the quantiles of Student's t, which keeps its
+    degrees of freedom and its asymmetry; ``how`` says which.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        The estimate.
+    confidence_level : float in (0, 1) or None
+        The level of the new interval.
+
+    Returns
+    -------
+    Estimate
+        A new estimate; the given one when the level is the same already.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the confidence level is neither in (0, 1) nor None.
+
+    Notes
+    -----
+    Degenerate cases: without units and without a known standard error (a whole set that kept no units) the ends are
+    NaN. An interval that was widened for the respondents (:func:`~pytest_pluralism.core.estimation.
+    widen_for_respondents`) holds a bias that does not depend on the level, so it is never made narrower.
+
+    Examples
+    --------
+    >>> wide = interval_at(estimate_mean([0.2, 0.4, 0.3, 0.5], method="t"), 0.99)
+    >>> print(wide, wide.confidence_level)
+    0.350 [-0.027, 0.727] 0.99
+    """
+    checked_estimate(estimate, name="estimate", function="interval_at")
+    level = None
+    if confidence_level is not None:
+        level = unit_interval(confidence_level, name="confidence_level", function="interval_at")
+    if level == estimate.confidence_level:
+        return estimate
+    if level is None:
+        return replace(estimate, low=estimate.value, high=estimate.value, confidence_level=None)
+    how = estimate.how
+    if _gives_its_interval_again(estimate):
+        again = estimate_units(
+            estimate.values,
+            UnitLabels(**units_of(estimate), unit_ids=estimate.unit_ids or None),
+            WantedInterval(
+                level, _method_of(estimate.how), differences=estimate.how.difference, function="interval_at"
+            ),
+        )
+        again = with_extra_variance(again, estimate.extra_variance)
+        if how.difference:
+            again = as_difference(again)
+        return replace(again, n_missing=estimate.n_missing, how=replace(again.how, remade="units"))
+    error = estimate.standard_error
+    if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
+        unknown = IntervalMethod(told="unknown")
+        return replace(estimate, low=math.nan, high=math.nan, confidence_level=level, how=unknown)
+    how = replace(how, remade="standard error")
+    if _is_plain_share(estimate) and 0.0 <= estimate.value <= 1.0:
+        # Counts and the error say all that an interval of a share is made of; a stretched one would leave [0, 1].
+        low, high = share_ends(
+            estimate.value,
+            error,
+            estimate.n,
+            estimate.n_clusters,
+            level=level,
+            kind=how.kind,
+            freedom=freedom_of(estimate),
+        )
+        return replace(estimate, low=low, high=high, confidence_level=level, how=how)
+    freedom = freedom_of(estimate)
+    ratio = quantile_of(freedom, level) / quantile_of(freedom, estimate.confidence_level)
+    if how.respondents:
+        ratio = max(1.0, ratio)
+    return replace(
+        estimate,
+        low=estimate.value - ratio * (estimate.value - estimate.low),
+        high=estimate.value + ratio * (estimate.high - estimate.value),
+        confidence_level=level,
+        how=how,
+    )
+
+
+def with_extra_variance(estimate: Estimate, variance: float, /) -> Estimate:
+    """Return an estimate whose interval also holds a variance of its value that the units do not show.
+
+    Each side grows in quadrature, so that an asymmetric interval keeps its shape; that of a whole set stays as it is.
+    """
+    if not variance or estimate.confidence_level is None:
+        return estimate
+    added = quantile_of(freedom_of(estimate), estimate.confidence_level) * math.sqrt(variance)
+    value = estimate.value
+    return replace(
+        estimate,
+        low=value - math.hypot(value - estimate.low, added),
+        high=value + math.hypot(estimate.high - value, added),
+        standard_error=math.hypot(estimate.standard_error, math.sqrt(variance)),
+        extra_variance=estimate.extra_variance + variance,
+    )
+
+
+def as_difference(estimate: Estimate, /) -> Estimate:
+    """Return an estimate whose record says that it is about differences."""
+    return replace(estimate, how=replace(estimate.how, difference=True))
+
+
+def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> float:
+    """Return the one-sided p-value of an estimate against a bound, which agrees with its interval.
+
+    ``alternative="greater"`` tests whether the expectation lies above the bound: the p-value is below
+    ``(1 - level) / 2`` only when the lower end of the two-sided interval at ``level`` lies above the bound. For all
+    methods but ``"skewness"`` it is exactly then; there the p-value is that of ``"outer"``, because far out in the
+    tails, where adjusting for many tests looks, a correction with less allowance rejects too often (measured:
+    docs/explanation/statistics.md).
+
+    Parameters
+    ----------
+    estimate : Estimate
+        The estimate; its ``how`` decides how the interval is inverted.
+    bound : float
+        What the expectation is compared with.
+    alternative : {"greater", "less"}
+        Which side is claimed.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the interval is unknown or the estimate is about a whole set, where nothing is inferred.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the bound is not finite or the alternative is unknown.
+
+    Notes
+    -----
+    Degenerate cases: a zero standard error gives 0 when the value lies strictly on the claimed side, else 1. The
+    p-value of a bootstrap interval is that of the clustered t.
+
+    Examples
+    --------
+    >>> estimate = estimate_mean([0.2, 0.4, 0.3, 0.5], method="t")
+    >>> round(bound_p_value(estimate, 0.145, alternative="greater"), 3)
+    0.025
+    """
+    function = "bound_p_value"
+    checked_estimate(estimate, name="estimate", function=function)
+    limit = real_number(bound, name="bound", function=function)
+    one_of(alternative, ("greater", "less"), name="alternative", function=function)
+    side = 1.0 if alternative == "greater" else -1.0
+    unknown = (estimate.value, estimate.low, estimate.high, estimate.standard_error)
+    if estimate.confidence_level is None or estimate.n_clusters < 2 or any(map(math.isnan, unknown)):
+        return math.nan
+    value, error, n_clusters = estimate.value, estimate.standard_error, estimate.n_clusters
+    if _is_plain_share(estimate):
+        freedom = freedom_of(estimate)
+        error = interval_spread(estimate) / math.sqrt(n_clusters)
+        return share_p_value(estimate, limit, side, error=error, freedom=freedom)
+    if error == 0.0:
+        return 0.0 if side * (value - limit) > 0 else 1.0
+    by_units = len(estimate.values) == estimate.n and not estimate.extra_variance
+    if estimate.how.kind in _BALANCED and by_units:
+        balanced = sample_of(estimate).balanced
+        statistic = (value - limit) / balanced.error
+        plain = float(special.stdtr(balanced.freedom, -(side * statistic)))
+        if not estimate.how.is_corrected_for_skewness:
+            return plain
+        skewness = side * skewness_of(balanced.scores)
+        return max(plain, skewness_p_value(skewness, side * statistic, balanced.freedom, n_clusters))
+    # Without the units the interval itself says what a standard error is worth on the side that faces the bound.
+    half = value - estimate.low if value > limit else estimate.high - value
+    freedom = freedom_of(estimate)
+    if half > 0:
+        error = half / quantile_of(freedom, estimate.confidence_level)
+    statistic = -(side * (value - limit) / error)
+    return float(special.ndtr(statistic) if math.isinf(freedom) else special.stdtr(freedom, statistic))
+
+
+def sample_of(estimate: Estimate, /) -> ClusteredSample:
+    """Return the kept units of an estimate with their clusters."""
+    n, others = len(estimate.values), estimate.other_clusters
+    codes = cluster_codes(estimate.clusters or None, n, function="Estimate")
+    other_codes = cluster_codes(others, n, name="other_clusters", function="Estimate") if others else None
+    return ClusteredSample(np.asarray(estimate.values, dtype=np.float64), codes, other_codes)
+
+
+def interval_spread(estimate: Estimate, /) -> float:
+    """Return the standard deviation between clusters that an estimate's interval is made with."""
+    error, how = estimate.standard_error, estimate.how
+    if (how.kind in _BALANCED or how.is_share) and len(estimate.values) == estimate.n and error:
+        error = sample_of(estimate).balanced.error
+    return error * math.sqrt(estimate.n_clusters)
+
+
+def checked_estimate(value: object, /, *, name: str, function: str) -> Estimate:
+    """Return ``value`` if it is an estimate, which an untyped caller may forget."""
+    if not isinstance(value, Estimate):
+        raise invalid_parameter(name, function, "an Estimate", repr(value)[:80])
+    return value
+
+
+def freedom_of(estimate: Estimate, /) -> float:
+    """Return the degrees of freedom of an estimate's standard error."""
+    return estimate.n_clusters - 1.0 if estimate.degrees_of_freedom is None else estimate.degrees_of_freedom
+
+
+def quantile_of(freedom: float, level: float, /) -> float:
+    """Return how many standard errors long a side of a two-sided interval is; the normal's for infinite freedom."""
+    tail = 0.5 + level / 2
+    return float(special.ndtri(tail) if math.isinf(freedom) else special.stdtrit(freedom, tail))
+
+
+def _gives_its_interval_again(estimate: Estimate) -> bool:
+    """Whether the kept units are all that the interval was made of."""
+    if not estimate.values or estimate.n != len(estimate.values) or estimate.crossed_values:
+        return False
+    # A record from elsewhere may count fewer clusters than its labels show, as for two crossed clusterings.
+    return estimate.how.is_mean_of_units and sample_of(estimate).n_clusters == estimate.n_clusters
+
+
+def _method_of(how: IntervalMethod) -> str:
+    """Return which method makes the interval again; bootstraps become ``auto``, because their seed is not kept."""
+    again = (IntervalKind.T, *_BALANCED)
+    return how.kind.value if how.kind in again or how.is_share else "auto"
+
+
+def _is_plain_share(estimate: Estimate) -> bool:
+    """Whether the interval of a share was made from its counts alone."""
+    return estimate.how.is_share and not estimate.how.respondents and not estimate.extra_variance

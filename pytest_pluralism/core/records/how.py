@@ -1,0 +1,184 @@
+"""How an interval was made, as a record: code decides on it, and its words are for people alone."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+__all__ = ["IntervalKind", "IntervalMethod"]
+
+
+class IntervalKind(enum.StrEnum):
+    """The formula behind an interval."""
+
+    UNKNOWN = "unknown"
+    NO_SCORES = "no_scores"
+    WHOLE_SET = "whole_set"
+    T = "t"
+    SATTERTHWAITE = "satterthwaite"
+    SKEWNESS = "skewness"
+    OUTER = "outer"
+    EXACT = "clopper-pearson"
+    WILSON = "wilson"
+    BCA = "bca"
+    BOOTSTRAP_T = "bootstrap_t"
+    CROSSED = "crossed"
+    TWO_INTERVALS = "two_intervals"
+    BAND = "band"
+    QUANTILES = "quantiles"
+
+
+_SHARES = (IntervalKind.EXACT, IntervalKind.WILSON)
+
+_CORRECTED = (IntervalKind.SKEWNESS, IntervalKind.OUTER)
+
+_BOOTSTRAPS = (IntervalKind.BCA, IntervalKind.BOOTSTRAP_T)
+
+#: What an interval was made again from, at another level or after something was added.
+_REMADE = ("", "units", "standard error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalMethod:
+    """A record of how an interval was made.
+
+    Attributes
+    ----------
+    kind : IntervalKind
+        The formula; ``UNKNOWN`` for an interval that was made elsewhere, of which nothing is assumed.
+    two_way, crossed, clustered, weighted : bool
+        What the standard error allows for: two crossed clusterings of units, units beside another dimension (jurors),
+        clusters of several units, weights.
+    difference : bool
+        Whether the units are differences, which are not shares even where all of them are 0 or 1.
+    respondents : bool
+        Whether the interval holds the sampling error of the people who were asked.
+    corrected_for_bias : bool
+        Whether the interval was shifted by an estimated bias.
+    remade : {"", "units", "standard error"}
+        What the interval was made again from at another confidence level; empty for the first one.
+    freedom : float or None
+        The degrees of freedom that an interval of Satterthwaite's kind tells.
+    n_resamples, n_objectives : int
+        The resamples of a bootstrap; the objectives that the upper end allows for.
+    told : str
+        What is told of an interval that no kind describes. Only people read it.
+    """
+
+    kind: IntervalKind = IntervalKind.UNKNOWN
+    two_way: bool = False
+    crossed: bool = False
+    clustered: bool = False
+    weighted: bool = False
+    difference: bool = False
+    respondents: bool = False
+    corrected_for_bias: bool = False
+    remade: str = ""
+    freedom: float | None = None
+    n_resamples: int = 0
+    n_objectives: int = 0
+    told: str = ""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the interval is one of a share."""
+        return self.kind in _SHARES
+
+    @property
+    def is_corrected_for_skewness(self) -> bool:
+        """Whether the skewness of the scores was taken out."""
+        return self.kind in _CORRECTED
+
+    @property
+    def is_bootstrap(self) -> bool:
+        """Whether the interval was drawn."""
+        return self.kind in _BOOTSTRAPS
+
+    @property
+    def is_mean_of_units(self) -> bool:
+        """Whether the interval is one of the mean of independent units, which the units alone give again."""
+        return self.kind not in _NOT_OF_UNITS
+
+    def words(self) -> str:
+        """Return the words that a report shows."""
+        text = self._kind_words()
+        if self.corrected_for_bias:
+            text += ", corrected for bias"
+        if self.difference:
+            text += " of differences"
+        if self.n_objectives:
+            text += f", upper end for {self.n_objectives} objectives"
+        if self.respondents:
+            text += ", respondents resampled"
+        if self.remade:
+            text += f", from the {self.remade}"
+        return text
+
+    def _kind_words(self) -> str:
+        kind = self.kind
+        if kind in (IntervalKind.UNKNOWN, IntervalKind.BAND, IntervalKind.QUANTILES):
+            # An interval of which nothing is known is stretched as one of Student's t is.
+            return self.told or ("t" if self.remade else "")
+        if kind is IntervalKind.NO_SCORES:
+            return "no scores"
+        if kind is IntervalKind.WHOLE_SET:
+            return f"{'two-way, ' if self.two_way else 'crossed, ' if self.crossed else ''}whole set"
+        if kind is IntervalKind.CROSSED:
+            return "crossed t"
+        if kind is IntervalKind.TWO_INTERVALS:
+            return "two intervals"
+        if self.is_share:
+            return f"{kind.value}, clustered" if self.clustered else kind.value
+        if self.is_bootstrap:
+            return f"{kind.value}, {self.n_resamples} resamples"
+        return self._t_words()
+
+    def _t_words(self) -> str:
+        if self.kind is IntervalKind.T and self.remade == "standard error" and not (self.two_way or self.weighted):
+            return "t"
+        text = f"{'two-way ' if self.two_way else 'weighted ' if self.weighted else ''}clustered t"
+        if self.kind is IntervalKind.SATTERTHWAITE and self.freedom is not None:
+            return f"{text}, {self.freedom:.1f} degrees of freedom"
+        if self.kind is IntervalKind.OUTER:
+            return f"{text}, outer ends, corrected for skewness"
+        return f"{text}, corrected for skewness" if self.kind is IntervalKind.SKEWNESS else text
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what differs from the defaults, as plain JSON values; without what is only told."""
+        changed = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "told"}
+        return {name: value for name, value in changed.items() if value != _DEFAULTS[name]}
+
+    @classmethod
+    def from_json(cls, content: object, /) -> IntervalMethod:
+        """Return the record that a report holds; one of an unknown kind where it holds none or one that is not whole.
+
+        Parameters
+        ----------
+        content : object
+            What stands in the file. Files of version 0.1.0 hold words only, which say nothing here.
+        """
+        if not isinstance(content, Mapping) or not set(content) <= _DEFAULTS.keys():
+            return cls()
+        known = {kind.value: kind for kind in IntervalKind}
+        found = {**content, "kind": known.get(str(content.get("kind")))}
+        flags = all(type(found[name]) is bool for name in found if type(_DEFAULTS[name]) is bool)
+        counts = all(type(found[name]) is int and found[name] >= 0 for name in found if type(_DEFAULTS[name]) is int)
+        freedom = found.get("freedom")
+        if found["kind"] is None or not flags or not counts or found.get("remade", "") not in _REMADE:
+            return cls()
+        if freedom is not None and (isinstance(freedom, bool) or not isinstance(freedom, int | float)):
+            return cls()
+        return cls(**found)
+
+
+_DEFAULTS = {field.name: field.default for field in fields(IntervalMethod) if field.name != "told"}
+
+#: Kinds whose interval does not follow from the units and their clusters.
+_NOT_OF_UNITS = (
+    IntervalKind.CROSSED,
+    IntervalKind.TWO_INTERVALS,
+    IntervalKind.BAND,
+    IntervalKind.QUANTILES,
+)
