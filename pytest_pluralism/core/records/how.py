@@ -147,8 +147,8 @@ class IntervalMethod:
 
     def as_json(self) -> dict[str, Any]:
         """Return what differs from the defaults, as plain JSON values; without what is only told."""
-        changed = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "told"}
-        return {name: value for name, value in changed.items() if value != _DEFAULTS[name]}
+        changed = {name: getattr(self, name) for name, default in _DEFAULTS.items() if getattr(self, name) != default}
+        return changed | ({"kind": self.kind.value} if "kind" in changed else {})
 
     @classmethod
     def from_json(cls, content: object, /) -> IntervalMethod:
