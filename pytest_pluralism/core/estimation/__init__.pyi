@@ -1,3 +1,5 @@
+from .at_level import bound_p_value as bound_p_value
+from .at_level import interval_at as interval_at
 from .comparison import HypothesisTest as HypothesisTest
 from .comparison import compare_paired as compare_paired
 from .comparison import equivalence as equivalence
@@ -7,10 +9,7 @@ from .comparison import sign_flip as sign_flip
 from .crossed import compare_crossed as compare_crossed
 from .crossed import estimate_crossed as estimate_crossed
 from .differences import subtract_estimates as subtract_estimates
-from .at_level import bound_p_value as bound_p_value
-from .sample import clustered_standard_error as clustered_standard_error
 from .intervals import estimate_mean as estimate_mean
-from .at_level import interval_at as interval_at
 from .multiplicity import adjust_p_values as adjust_p_values
 from .multiplicity import benjamini_hochberg as benjamini_hochberg
 from .multiplicity import bonferroni as bonferroni
@@ -23,6 +22,7 @@ from .redrawn import RedrawnEnds as RedrawnEnds
 from .redrawn import redraw_ends as redraw_ends
 from .resampling import bootstrap_interval as bootstrap_interval
 from .resampling import bootstrap_means as bootstrap_means
+from .sample import clustered_standard_error as clustered_standard_error
 from .shares import clopper_pearson_interval as clopper_pearson_interval
 from .shares import wilson_interval as wilson_interval
 from .survey import HumanSampling as HumanSampling
