@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore, Verdict
+from pytest_pluralism.core.words import CLUSTERS, in_order
 
 __all__ = [
     "gained_over",
@@ -17,7 +17,6 @@ __all__ = [
     "headline",
     "interval_words",
     "printable",
-    "reference_name",
     "subject",
     "verdict_message",
     "worst_unit",
@@ -25,30 +24,6 @@ __all__ = [
 
 #: How many other populations stand in a message before the rest is counted.
 MOST_POPULATIONS = 3
-
-_BASE_REFERENCES = (
-    ("candidate", "this model"),
-    ("reference_model", "the reference model"),
-    ("unsteered", "unsteered"),
-    ("placebo", "placebo"),
-    ("shuffle", "shuffled"),
-    ("uniform", "uniform"),
-    ("majority", "majority"),
-    ("sampling_floor", "human sampling floor"),
-    ("sampling_ceiling", "human sampling ceiling"),
-    ("whole_population", "the whole population"),
-    ("chance", "chance"),
-    ("refusal", "a refusal"),
-    ("sided_coverage", "worst side"),
-    ("union_of_draws", "all draws together"),
-    ("precision", "precision"),
-    ("false_balance", "false balance"),
-    ("best", "best possible"),
-    ("worst", "worst possible"),
-)
-
-#: The control for length has a reference for each budget: ``first_50_words``.
-_BUDGET = re.compile(r"first_(\d+)_words")
 
 #: How many answers of one kind stand in a message before the rest is counted.
 MOST_ANSWERS = 3
@@ -102,15 +77,13 @@ def gate_words(gate: Gate, /) -> str:
 
 
 def subject(measure: Measure, population: str | None, dataset: str, /, *, over: str | None = None) -> str:
-    """Return what was measured, ``JS distance to Democrat (gss)``; what is no distance is to nobody.
+    """Return what was measured, ``JS distance to Democrat (gss)``.
 
     ``over`` names what a gain is over.
     """
     title = measure.title if over is None else f"{measure.title} over {over}"
-    if population is None and not measure.name.endswith("_distance"):
-        return f"{title} ({dataset})"
-    towards = "for" if measure.name == "jury_welfare" else "to"
-    return f"{title} {towards} {population if population is not None else 'every population'} ({dataset})"
+    whom = measure.everybody if population is None else population
+    return f"{title} {measure.towards} {whom} ({dataset})" if whom else f"{title} ({dataset})"
 
 
 def gained_over(settings: Mapping[str, Any], /) -> str | None:
@@ -140,13 +113,6 @@ def headline(entry: ReportEntry, /) -> str:
     if change is not None:
         line += f"; change {interval_words(change, signed=True)}"
     return line
-
-
-def reference_name(name: str, /) -> str:
-    """Return the words for a reference, ``human sampling floor`` for ``sampling_floor``."""
-    if budget := _BUDGET.fullmatch(name):
-        return f"first {budget[1]} words"
-    return dict(_BASE_REFERENCES).get(name, name.replace("_", " "))
 
 
 def change_origin(estimate: Estimate, change: Estimate, /) -> str:
@@ -205,16 +171,16 @@ def _says_no_more(verdict: Verdict) -> bool:
 
 def _counts(entry: ReportEntry, estimate: Estimate) -> str:
     units = entry.scores.units if entry.scores is not None else ()
-    unit = "populations" if entry.population is None and units and units[0].population else "questions"
-    if units and "responses" in units[0].details:
-        unit = "queries"
-    words = [f"{unit} {estimate.n} in {estimate.n_clusters} cluster{'s' if estimate.n_clusters != 1 else ''}"]
+    measure = entry.measure
+    words = [f"{measure.unit.many} {estimate.n}"]
     if entry.scores is not None and entry.scores.crossed is not None:
-        words = [f"queries {estimate.n} x jurors {len(entry.scores.crossed.units)}"]
+        words[0] += f" x {measure.people.many} {len(entry.scores.crossed.units)}"
+    else:
+        words[0] += f" in {estimate.n_clusters} {CLUSTERS.of(estimate.n_clusters)}"
     seed = entry.provenance.settings.get("seed")
     if seed is not None:
         words.append(f"seed {seed}")
-    if unit == "queries" and "n_draws" in units[0].details:
+    if units and "n_draws" in units[0].details:
         words.append(f"draws {units[0].details['n_draws']}")
     masses = [(one.option_mass, one.unit_id) for one in units if one.option_mass is not None]
     if masses:
@@ -227,19 +193,15 @@ def _counts(entry: ReportEntry, estimate: Estimate) -> str:
 def _references(entry: ReportEntry) -> Iterator[str]:
     if entry.scores is None:
         return
-    for name, words in _BASE_REFERENCES:
-        if name in entry.scores.references:
-            yield f"{words} {entry.scores.references[name]:.2f}"
-    for name, value in entry.scores.references.items():
-        if _BUDGET.fullmatch(name):
-            yield f"{reference_name(name)} {value:.2f}"
+    for words, value in in_order(entry.scores.references, entry.measure.references, brief=True):
+        yield f"{words} {value:.2f}"
     others = entry.scores.other_populations
     shown = list(others.items())[:MOST_POPULATIONS]
     for name, value in shown:
         yield f"{printable(name, most=30)} {value:.2f}"
     if len(others) > len(shown):
         left = len(others) - len(shown)
-        yield f"and {left} more population{'s' if left > 1 else ''}"
+        yield f"and {left} more {entry.measure.others.of(left)}"
 
 
 def _witness(entry: ReportEntry) -> Iterator[str]:
@@ -263,10 +225,11 @@ def _witness(entry: ReportEntry) -> Iterator[str]:
             ours - theirs for ours, theirs in zip(unit.model_probabilities, unit.reference_probabilities, strict=True)
         ]
         most = max(range(len(gaps)), key=lambda index: abs(gaps[index]))
+        people = unit.population or entry.measure.people.many
         line += (
             f": model {100 * unit.model_probabilities[most]:.0f} % "
             f'"{printable(unit.options[most], most=40)}", '
-            f"{printable(unit.population or 'humans', most=30)} {100 * unit.reference_probabilities[most]:.0f} %"
+            f"{printable(people, most=30)} {100 * unit.reference_probabilities[most]:.0f} %"
         )
     yield line
     yield from _answers(unit.details)
@@ -301,8 +264,7 @@ def _origin(entry: ReportEntry) -> str:
     model, dataset = entry.provenance.model, entry.provenance.dataset
     words = f"model   {printable(str(model.get('name', '?')))} sha256:{str(model.get('sha256', '?'))[:12]}"
     words += f" {model.get('dtype', '?')} {model.get('device', '?')}"
-    windows = entry.scores is not None and any("responses" in unit.details for unit in entry.scores.units[:1])
-    words += f"    {'windows' if windows else 'survey'} {printable(str(dataset.get('name', '?')))}"
+    words += f"    {entry.measure.data} {printable(str(dataset.get('name', '?')))}"
     words += f" sha256:{str(dataset.get('sha256', '?'))[:12]}"
     return words
 

@@ -10,6 +10,7 @@ from pytest_pluralism.core.records.measures import Noun, Term
 
 __all__ = [
     "ANSWER_FACTS",
+    "CLUSTERS",
     "POPULATIONS",
     "QUERIES",
     "UNITS",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 QUERIES = Noun("query", "queries")
+CLUSTERS = Noun("cluster", "clusters")
 POPULATIONS = Noun("population", "populations")
 UNITS = Noun("unit", "units")
 

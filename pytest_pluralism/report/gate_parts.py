@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_pluralism.core.messages import reference_name
-from pytest_pluralism.evaluation.measures.registry import MEASURES
+from pytest_pluralism.core.words import words_for
+from pytest_pluralism.evaluation.measures.registry import MEASURES, measure_of
 from pytest_pluralism.report import plots
 from pytest_pluralism.report.juries import made_words
 from pytest_pluralism.report.marks import bars, mirror, track
@@ -125,7 +125,7 @@ def _references(entry: Mapping[str, Any], title: str, domain: tuple[float, float
     stored = (entry.get("baseline") or {}).get("estimate") or {}
     add("the baseline", stored.get("value"))
     for name, value in entry["references"].items():
-        add(reference_name(name), value)
+        add(words_for(name, measure_of(entry).references), value)
     others = [pair for pair in (entry.get("other_populations") or {}).items() if pair[1] is not None]
     others.sort(key=lambda pair: -pair[1] if is_higher else pair[1])
     for name, value in others[:MOST_POPULATIONS]:
@@ -151,7 +151,7 @@ def _spread(entry: Mapping[str, Any], title: str, charts: Charts) -> Iterator[di
     lines = {"mean": entry["estimate"]["value"]}
     lines |= {name.replace("_", " "): gate[name] for name in ("at_least", "at_most") if name in gate}
     lines |= {
-        reference_name(name): references[name]
+        words_for(name, measure_of(entry).references): references[name]
         for name in ("uniform", "sampling_floor", "unsteered")
         if references.get(name) is not None
     }

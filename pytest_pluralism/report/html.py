@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.messages import gained_over, reference_name, subject
+from pytest_pluralism.core.messages import gained_over, subject
 from pytest_pluralism.core.records.measures import Measure
-from pytest_pluralism.evaluation.measures.registry import MEASURES
+from pytest_pluralism.core.words import in_order
+from pytest_pluralism.evaluation.measures.registry import MEASURES, measure_of
 from pytest_pluralism.report.cells import interval_cell, promise_cell
 from pytest_pluralism.report.gate_parts import Charts, parts_of
 from pytest_pluralism.report.json_report import report_content
@@ -90,7 +91,8 @@ def verdicts_html(entries: Iterable[Mapping[str, Any]], /) -> str:
         units = sorted(
             (unit for unit in entry["units"] if unit["value"] is not None), key=lambda unit: sign * unit["value"]
         )
-        references = [(reference_name(name), value) for name, value in entry["references"].items() if value is not None]
+        known = {name: value for name, value in entry["references"].items() if value is not None}
+        references = list(in_order(known, measure_of(entry).references))
         gates.append(
             {
                 "entry": entry,

@@ -26,6 +26,7 @@ def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
         "key": entry.key,
         "metric": entry.measure.name,
         "direction": entry.measure.direction,
+        "measure": entry.measure.as_json(),
         "model": dict(entry.provenance.model),
         "dataset": dict(entry.provenance.dataset),
         "settings": dict(entry.provenance.settings),

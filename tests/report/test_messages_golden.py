@@ -19,8 +19,8 @@ from pytest_pluralism.core.records import (
     Verdict,
     Witness,
 )
-from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.verdict import decide
+from pytest_pluralism.evaluation.measures.registry import MEASURES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -58,7 +58,7 @@ def entry(gate: Gate, *, compared: bool = False, problem: str = "", values: tupl
         nodeid="test_release.py::test_no_party_is_lost[smollm2-135m-instruct]",
         test="test_release.py::test_no_party_is_lost",
         key="js_distance gss Democrat",
-        measure=Measure("js_distance", "lower", "JS distance"),
+        measure=MEASURES["js_distance"],
         dataset="gss",
         population="Democrat",
         verdict=verdict,

@@ -16,7 +16,6 @@ from pytest_pluralism.core.messages import verdict_message
 from pytest_pluralism.core.records import (
     Estimate,
     Gate,
-    Measure,
     Outcome,
     Provenance,
     ReportEntry,
@@ -25,13 +24,14 @@ from pytest_pluralism.core.records import (
     Verdict,
     Witness,
 )
+from pytest_pluralism.evaluation.measures.registry import MEASURES
 from pytest_pluralism.report.html import report_html
 from pytest_pluralism.report.json_report import entry_json, report_json
 from pytest_pluralism.report.markdown import report_markdown
 from pytest_pluralism.report.terminal import summary_lines
 
 HOSTILE = "\x1b]0;owned\x07<script>alert(1)</script>\u202e" + "x" * 300
-MEASURE = Measure("js_distance", "lower", "JS distance")
+MEASURE = MEASURES["js_distance"]
 
 
 def schema() -> dict[str, Any]:

@@ -179,9 +179,10 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 },
                 population=named,
             )
-            if not others:
-                planned = dataclasses.replace(planned, measure=dataclasses.replace(planned.measure, title=title))
-            plans.append(planned)
+            entry = planned.measure if others else dataclasses.replace(planned.measure, title=title)
+            if over is not None:
+                entry = dataclasses.replace(entry, kind="difference")
+            plans.append(dataclasses.replace(planned, measure=entry))
     return plans
 
 

@@ -11,7 +11,7 @@ A planner is a module with these names (``PLANNERS`` in the registry has one for
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,8 +132,9 @@ class Planning:
         measure: Measure | None = None,
     ) -> PlannedGate:
         """Return a gate of this marker; ``measure`` is its entry where it differs from the usual one."""
+        entry = self.measure if measure is None else measure
         return PlannedGate(
-            measure=self.measure if measure is None else measure,
+            measure=entry if over is None else replace(entry, kind="difference"),
             dataset=self.dataset,
             evaluation=evaluation,
             gate=self.gate,

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.core.words import UNIT_COLUMNS, UNITS
 
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import Planner
 
-__all__ = ["MEASURES", "PLANNERS", "planner_of"]
+__all__ = ["MEASURES", "PLANNERS", "measure_of", "planner_of"]
 
 #: The module that plans the gates of each marker; imported when a test first has that marker.
 PLANNERS: dict[str, str] = {
@@ -53,3 +54,19 @@ class _Measures(Mapping[str, Measure]):
 
 
 MEASURES: Mapping[str, Measure] = _Measures()
+
+
+def measure_of(entry: Mapping[str, Any], /) -> Measure:
+    """Return the measure of a verdict in a report or of a result in a baseline.
+
+    It is the one that the entry carries; else the one of the registry, for entries of earlier versions; else one that
+    has the name of the metric and the words that all measures share.
+    """
+    carried = entry.get("measure")
+    if isinstance(carried, Mapping):
+        return Measure.from_json(carried)
+    name = str(entry.get("metric"))
+    if name in MEASURES:
+        return MEASURES[name]
+    direction = "lower" if entry.get("direction") == "lower" else "higher"
+    return Measure(name, direction, name.replace("_", " "), unit=UNITS, columns=UNIT_COLUMNS)

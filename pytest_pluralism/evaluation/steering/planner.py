@@ -78,6 +78,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         raise invalid_parameter("refusals", planning.measure.name, "'keep', 'drop' or 'separate'", repr(refusals))
     asking = _asking(planning)
     steering = load_for(planning, refusals)
+    if not is_survey_path(planning.dataset):
+        planning.measure = dataclasses.replace(planning.measure, data="survey")
     if _is_written(planning, steering, asking.protocol):
         return _plan_texts(planning, steering, asking, refusals)
     misplaced = [word for word in WRITING if word in planning.keywords]

@@ -1,0 +1,103 @@
+"""Messages call units, data, people and references what they are, for every kind of measure."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+EVEN = """
+import math
+
+from pytest_pluralism.core.records import Answer, Response
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class Even:
+    '''Gives every label the same probability, and writes one sentence.'''
+
+    def __init__(self, name):
+        self.identity = ModelIdentity(spec=name, name=name, sha256="0" * 64, dtype="float32", device="cpu")
+
+    def answer(self, prompts, /, *, progress=None):
+        return [
+            Answer((-math.log(len(p.labels)),) * len(p.labels), 1.0, p.labels[0], 1 / len(p.labels)) for p in prompts
+        ]
+
+    def generate(self, prompts, /, settings, *, n_draws=1, progress=None):
+        return [tuple(Response("It depends.", 3, "eos", draw) for draw in range(n_draws)) for _ in prompts]
+
+    def close(self): ...
+
+
+def pytest_pluralism_load_model(spec, settings):
+    return Even(spec)
+"""
+
+MARKERS = {
+    "entropy": 'answer_entropy("gss", at_least=3.0)',
+    "nations": 'js_distance("nations.jsonl", at_most=0.01)',
+    "jury_choice": 'jury_welfare("example_town", alpha=1.0, at_least=0.99)',
+    "jury_written": 'jury_welfare("example_town", at_least=0.99, jurors=lambda juror, query, response: 0.5)',
+    "steered": 'steering_faithfulness("gss", attribute="Democrat", at_least=0.99, checks=(), most_units=4)',
+}
+
+NATIONS = {
+    "question_id": "only",
+    "question": "Should it be so?",
+    "options": ["Yes", "No"],
+    "distributions": [
+        {"population": name, "probabilities": [share, 1 - share], "n_respondents": 500}
+        for name, share in (("Japan", 0.7), ("Peru", 0.2), ("Chad", 0.9))
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The message of each promise, by its name; all of them fail in one run."""
+    folder = tmp_path_factory.mktemp("nouns")
+    tests = [f"@pytest.mark.{marker}\ndef test_{name}(): ...\n" for name, marker in MARKERS.items()]
+    (folder / "conftest.py").write_text(EVEN, encoding="utf-8")
+    (folder / "test_nouns.py").write_text("import pytest\n\n" + "\n".join(tests), encoding="utf-8")
+    (folder / "nations.jsonl").write_text(json.dumps(NATIONS) + "\n", encoding="utf-8")
+    options = ["-pno:cacheprovider", "-pno:hypothesispytest", "--pluralism-answers=off", "--pluralism-model=even"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "."], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert "5 failed" in run.stdout, run.stdout + run.stderr
+    _, *parts = re.split(r"^_+ test_(\w+)\[even\] _+$", run.stdout, flags=re.MULTILINE)
+    bodies = (part.partition("= short test summary")[0].splitlines() for part in parts[1::2])
+    return {name: [one.strip() for one in body if one] for name, body in zip(parts[::2], bodies, strict=True)}
+
+
+def line(message: list[str], start: str) -> str:
+    found = [one for one in message if one.startswith(start)]
+    assert len(found) == 1, message
+    return found[0]
+
+
+def test_an_entropy_is_over_questions_and_stands_beside_that_of_the_people(messages: dict[str, list[str]]) -> None:
+    assert line(messages["entropy"], "questions").startswith("questions 25 in 25 clusters")
+    references = line(messages["entropy"], "people ")
+    assert "uniform " in references
+    assert "survey gss" in line(messages["entropy"], "model ")
+
+
+def test_where_nobody_is_named_the_populations_are_the_units(messages: dict[str, list[str]]) -> None:
+    assert line(messages["nations"], "populations").startswith("populations 3 in 3 clusters")
+    assert "JS distance to every population" in messages["nations"][0]
+
+
+@pytest.mark.parametrize("name", ["jury_choice", "jury_written"])
+def test_a_panel_is_a_panel_and_its_units_are_queries(messages: dict[str, list[str]], name: str) -> None:
+    assert "panel example_town" in line(messages[name], "model ")
+    assert " x jurors " in line(messages[name], "queries ")
+
+
+def test_steering_is_over_questions_of_a_survey(messages: dict[str, list[str]]) -> None:
+    assert line(messages["steered"], "questions").startswith("questions 4 in ")
+    assert "survey gss" in line(messages["steered"], "model ")
