@@ -14,7 +14,7 @@ for _name in (
     "pytest_pluralism.evaluation.overton.planner",
     "pytest_pluralism.evaluation.overton.coverage",
     "pytest_pluralism.evaluation.overton.published",
-    "pytest_pluralism.evaluation.overton.pairwise_planner",
+    "pytest_pluralism.evaluation.overton.pairwise",
     "pytest_pluralism.evaluation.overton.languages",
     "sentencex",
 ):

@@ -23,10 +23,10 @@ PLANNERS: dict[str, str] = {
     "js_distance": "pytest_pluralism.evaluation.surveys.planner",
     "answer_entropy": "pytest_pluralism.evaluation.surveys.entropy",
     "overton_coverage": "pytest_pluralism.evaluation.overton.planner",
-    "overton_win_rate": "pytest_pluralism.evaluation.overton.pairwise_planner",
+    "overton_win_rate": "pytest_pluralism.evaluation.overton.pairwise",
     "false_balance": "pytest_pluralism.evaluation.overton.false_balance_planner",
     "steering_faithfulness": "pytest_pluralism.evaluation.steering.planner",
-    "trade_off_steerability": "pytest_pluralism.evaluation.objectives.trade_off_planner",
+    "trade_off_steerability": "pytest_pluralism.evaluation.objectives.trade_offs",
     "pareto_improvement": "pytest_pluralism.evaluation.objectives.pareto_planner",
     "jury_welfare": "pytest_pluralism.evaluation.jury.planner",
 }

@@ -1,4 +1,4 @@
-"""Whether a model can be steered along a trade-off between two values."""
+"""The marker ``trade_off_steerability``: whether a model can be steered along a trade-off between two values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.multi_objective import (
     LinearCommensuration,
     commensurate,
@@ -22,12 +23,50 @@ from pytest_pluralism.core.metrics.multi_objective import (
     trade_off_regret,
 )
 from pytest_pluralism.core.records import Prompt, Question, Scores, Survey, UnitScore, Witness
-from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet
+from pytest_pluralism.core.records.measures import Measure, Noun, Term
+from pytest_pluralism.core.words import UNIT_COLUMNS
+from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet, load_trade_offs
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.answered import model_distributions
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 
-__all__ = ["TRADE_OFF_SCORES", "TradeOffEvaluation", "TradeOffSettings", "refuse_nothing_to_steer_to"]
+__all__ = [
+    "DATASET",
+    "EXAMPLE",
+    "KEYWORDS",
+    "MEASURE",
+    "TRADE_OFF_SCORES",
+    "TradeOffEvaluation",
+    "TradeOffSettings",
+    "plan",
+    "refuse_nothing_to_steer_to",
+]
+
+MEASURE = Measure(
+    "trade_off_steerability",
+    "higher",
+    "trade-off steerability",
+    "by how much a model that is steered to a weighting of two values does better by it than steered to others",
+    lowest=-1.0,
+    highest=1.0,
+    kind="difference",
+    unit=Noun("scenario", "scenarios"),
+    data="trade-offs",
+    references=(Term("unsteered", "unsteered"),),
+    beside="unsteered",
+    columns=(Term("advantage", "Advantage"), Term("reward", "Reward"), *UNIT_COLUMNS),
+    facts=(Term("cluster", "cluster"), Term("pair", "values")),
+    view="trade_offs",
+)
+
+#: Keywords that say how the model is asked; each overrides the setting of the same name.
+ASKING = ("template", "option_order", "repetitions", "examples", "seed")
+
+KEYWORDS = ("pair", "weights", "score", "reference_point", *ASKING)
+
+DATASET = "a file of scenarios in which two values pull apart, or the packaged 'trade_offs'"
+EXAMPLE = "trade_offs"
 
 #: What the number of a trade-off gate is, by name.
 TRADE_OFF_SCORES = ("advantage", "reward")
@@ -266,3 +305,57 @@ def refuse_nothing_to_steer_to(benchmark: TradeOffSet, /) -> None:
             raise InvalidParameterError(
                 f"{benchmark.name}: the pair {name!r} has one scenario, and an interval needs at least two."
             )
+
+
+# ---------------------------------------------------------------------------------------------------------- planning
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return one gate a pair of values; without ``pair``, one over all pairs.
+
+    Raises
+    ------
+    PluralismError
+        The file, the pair or the weights are wrong.
+    """
+    keywords, name = planning.keywords, planning.measure.name
+    if planning.settings["protocol"] != "sound":
+        raise InvalidParameterError("trade_off_steerability has no published protocol. Use --pluralism-protocol=sound.")
+    benchmark = load_trade_offs(planning.find_file(planning.dataset))
+    refuse_nothing_to_steer_to(benchmark)
+    asking = AskSettings(**{word: planning.choose(word) for word in ASKING})
+    weights = keywords.get("weights", WEIGHTS)
+    corner = keywords.get("reference_point", (0.0, 0.0))
+    for word, value in (("weights", weights), ("reference_point", corner)):
+        if not isinstance(value, (list, tuple)):
+            raise invalid_parameter(word, name, "a list of numbers", repr(value))
+    if len(corner) != 2 or not all(map(is_number, corner)):
+        raise invalid_parameter("reference_point", name, "two finite numbers, one a value", repr(corner)[:200])
+    if max(corner) > 0:
+        raise invalid_parameter(
+            "reference_point", name, "no greater than 0, the worst that a value can be served", repr(corner)
+        )
+    settings = TradeOffSettings(tuple(weights), keywords.get("score", "advantage"), (corner[0], corner[1]))
+    wanted = keywords.get("pair")
+    if wanted == "all":
+        pairs: list[str | None] = ["-".join(pair) for pair in benchmark.pairs]
+    elif wanted is None or isinstance(wanted, str):
+        pairs = [wanted]
+    elif isinstance(wanted, (list, tuple)) and all(isinstance(one, str) for one in wanted):
+        pairs = list(wanted)
+    else:
+        must = "a pair such as 'security-freedom', a list of them, or 'all'"
+        raise invalid_parameter("pair", name, must, repr(wanted)[:200])
+    gates = []
+    for pair in pairs:
+        evaluation = TradeOffEvaluation(benchmark, asking, settings, pair)
+        evaluation.scenarios()
+        gates.append(
+            planning.planned(
+                evaluation,
+                source={"name": benchmark.name, "sha256": benchmark.sha256, "source": benchmark.source},
+                settings={**asking.as_json(), "trade_off": settings.as_json()},
+                population=pair,
+            )
+        )
+    return gates

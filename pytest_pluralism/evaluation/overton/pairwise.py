@@ -1,4 +1,4 @@
-"""Which of two models is more Overton-pluralistic, response against response, by a judge that can be replaced."""
+"""The marker ``overton_win_rate``: which of two models is more Overton-pluralistic, by a judge that can be replaced."""
 
 from __future__ import annotations
 
@@ -12,12 +12,51 @@ from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.metrics.representation import pairwise_win_rate
 from pytest_pluralism.core.parameters import real_number
 from pytest_pluralism.core.records import Answer, Prompt, Scores, UnitScore, Window, WindowSet
+from pytest_pluralism.core.records.measures import Measure, Term
+from pytest_pluralism.core.words import QUERIES
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.overton.coverage import overton_prompt
+from pytest_pluralism.evaluation.overton.planner import DATASET, EXAMPLE, OWN, recorded_of, windows_of
 from pytest_pluralism.evaluation.overton.reading import WindowReader
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
-__all__ = ["Comparison", "CoverageJudge", "ModelJudge", "PairwiseEvaluation", "PairwiseJudge"]
+__all__ = [
+    "DATASET",
+    "EXAMPLE",
+    "KEYWORDS",
+    "MEASURE",
+    "Comparison",
+    "CoverageJudge",
+    "ModelJudge",
+    "PairwiseEvaluation",
+    "PairwiseJudge",
+    "plan",
+]
+
+MEASURE = Measure(
+    "overton_win_rate",
+    "higher",
+    "Overton win rate",
+    "how often the responses of a model are wider than those of the reference model, by a judge",
+    lowest=0.0,
+    highest=1.0,
+    kind="share",
+    unit=QUERIES,
+    data="windows",
+    references=(Term("even", "equally wide"), Term("share_of_ties", "share of ties")),
+    beside="even",
+)
+
+#: What decides which of two responses is wider.
+JUDGES = ("coverage", "model")
+
+#: Settings of coverage that a comparison of two responses has no use for.
+UNUSED = ("draws", "controls", "word_budgets", "second_opinion")
+
+COMPARED = tuple(name for name in OWN if name not in UNUSED)
+
+KEYWORDS = (*COMPARED, "judge", "margin", "responses", "rivals")
 
 #: What a model that judges is asked; both orders are asked, so that a liking for a letter cancels.
 QUESTION = (
@@ -215,3 +254,31 @@ class PairwiseEvaluation:
 def _share_of_first(answer: Answer) -> float:
     first, second = (np.exp(value) for value in answer.log_probabilities)
     return float(first / (first + second)) if first + second > 0 else 0.5
+
+
+# ---------------------------------------------------------------------------------------------------------- planning
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return the gate of one marker.
+
+    Raises
+    ------
+    PluralismError
+        The windows, the settings, the judge or the recorded responses are wrong.
+    """
+    chosen = {name: planning.keywords[name] for name in COMPARED if name in planning.keywords}
+    settings = OvertonSettings(**{**chosen, **{name: planning.choose(name) for name in ("template", "seed")}})
+    windows = windows_of(planning)
+    name, margin = planning.keywords.get("judge", "coverage"), planning.keywords.get("margin", 0.0)
+    if name not in JUDGES:
+        must = "one of " + ", ".join(map(repr, JUDGES))
+        raise invalid_parameter("judge", planning.measure.name, must, repr(name))
+    judge: PairwiseJudge = CoverageJudge(settings, margin) if name == "coverage" else ModelJudge(margin=margin)
+    recorded = {word: recorded_of(planning, windows, word) for word in ("responses", "rivals")}
+    texts = {word: None if one is None else one.responses for word, one in recorded.items()}
+    described: dict[str, Any] = {"judge": name, "margin": margin, **settings.as_json()}
+    described |= {word: {"name": one.name, "sha256": one.sha256} for word, one in recorded.items() if one is not None}
+    evaluation = PairwiseEvaluation(windows, judge, settings, texts["responses"], texts["rivals"])
+    source = {"name": windows.name, "sha256": windows.sha256, "source": windows.source}
+    return [planning.planned(evaluation, source=source, settings=described)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,31 +24,55 @@ from pytest_pluralism.core.records import (
     Question,
     UnitScore,
 )
+from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBOS, UNRELATED
 from pytest_pluralism.evaluation.steering.settings import (
     UNSTEERED,
+    SteeringSettings,
     regret_intervals,
 )
 from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
-
-if TYPE_CHECKING:
-    from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation
 
 __all__ = ["Board"]
 
 
 class Board:
-    """The scores of every side on every answer, and what they say together."""
+    """The scores of every side on every answer, and what they say together.
+
+    Parameters
+    ----------
+    steering : SteeringSet
+        The questions and how people answer them.
+    settings : SteeringSettings
+        How answers are scored.
+    units : mapping of str to sequence of AnswerDistribution
+        For each attribute the answers that it is compared with.
+    found : mapping of (side, context) to mapping of str to ModelDistribution
+        How the model answers each question.
+    is_alone : bool
+        Whether one attribute is evaluated rather than all.
+    ties : {"share", "first"}
+        How several modes count; see :func:`~pytest_pluralism.core.metrics.mode_agreement`.
+    """
 
     def __init__(
-        self, evaluation: SteerableEvaluation, found: Mapping[tuple[str, str], Mapping[str, ModelDistribution]]
+        self,
+        steering: SteeringSet,
+        settings: SteeringSettings,
+        /,
+        *,
+        units: Mapping[str, Sequence[AnswerDistribution]],
+        found: Mapping[tuple[str, str], Mapping[str, ModelDistribution]],
+        is_alone: bool,
+        ties: str,
     ) -> None:
-        self.evaluation = evaluation
-        self.steering = evaluation.steering
-        self.settings = evaluation.settings
+        self.steering = steering
+        self.settings = settings
+        self.units = units
         self.found = found
-        self.units = evaluation.units()
+        self.is_alone = is_alone
+        self.ties = ties
         self.questions = {question.question_id: question for question in self.steering.survey.questions}
         self._matrices: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
         self._common: int | None = None
@@ -110,8 +134,7 @@ class Board:
                 raise DatasetError(f"The options of {question.question_id!r} have one place, so no distance exists.")
             return 1.0 - float(wasserstein_distance(answer, people, positions=places)) / length
         if self.settings.score == "mode":
-            published = self.evaluation.asking.protocol == "modular_pluralism"
-            return float(mode_agreement(answer, people, ties="first" if published else "share"))
+            return float(mode_agreement(answer, people, ties=self.ties))
         return float(answer @ people)
 
     # ------------------------------------------------------------------------------------------ many answers
@@ -146,12 +169,11 @@ class Board:
         question = self.questions[row.question_id]
         ours, theirs = self.mean_answer(name, row.question_id), self.reference(row)
         given = [self.found[name, context][row.question_id] for context in self.contexts(name)]
-        alone = self.evaluation.attribute is not None
         return UnitScore(
-            unit_id=row.question_id if alone else f"{name}: {row.question_id}",
+            unit_id=row.question_id if self.is_alone else f"{name}: {row.question_id}",
             cluster=question.cluster or question.question_id,
             value=value,
-            population=name if alone else None,
+            population=name if self.is_alone else None,
             text=question.text,
             options=tuple(question.options[index] for index in _kept(question)),
             model_probabilities=tuple(float(p) for p in ours),
@@ -189,7 +211,7 @@ class Board:
             if attribute.category in seen or len(family) < 2:
                 continue
             seen.add(attribute.category)
-            groups = family if self.evaluation.attribute is None else [attribute]
+            groups = [attribute] if self.is_alone else family
             # Only what every side was asked, and every group answered, fills the matrix evenly.
             rows = {one.name: {row.question_id: row for row in self._rows(one)} for one in family}
             shared = [

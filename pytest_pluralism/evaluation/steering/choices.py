@@ -298,7 +298,15 @@ class SteerableEvaluation:
     # ---------------------------------------------------------------------------------------------- what it means
 
     def _scores(self, found: Mapping[tuple[str, str], Mapping[str, ModelDistribution]]) -> Scores:
-        board = Board(self, found)
+        published = self.asking.protocol == "modular_pluralism"
+        board = Board(
+            self.steering,
+            self.settings,
+            units=self.units(),
+            found=found,
+            is_alone=self.attribute is not None,
+            ties="first" if published else "share",
+        )
         over = self.settings.over
         units, steered, unsteered = [], [], []
         names = []

@@ -15,6 +15,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError, ModelError
 from pytest_pluralism.core.protocols import modular_pluralism, sorensen2024
+from pytest_pluralism.core.protocols.modular_pluralism.distributions import LETTERS as MODULAR_LETTERS
 from pytest_pluralism.core.records import Answer, Prompt, Question
 
 __all__ = ["FIXED", "base_of", "protocol_prompts", "quirk_rows", "read_answers"]
@@ -41,7 +42,7 @@ def protocol_prompts(question: Question, protocol: str, seed: int, /) -> list[Pr
     DatasetError
         The question has more options than the protocol has letters.
     """
-    letters = modular_pluralism.LETTERS if protocol == "modular_pluralism" else sorensen2024.LETTERS
+    letters = MODULAR_LETTERS if protocol == "modular_pluralism" else sorensen2024.LETTERS
     if len(question.options) > len(letters):
         raise DatasetError(
             f"Question {question.question_id!r} has {len(question.options)} options, and the protocol {protocol} reads "

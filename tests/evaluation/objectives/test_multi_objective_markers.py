@@ -11,7 +11,7 @@ import pytest
 
 for _name in (
     "pytest_pluralism.core.estimation.comparison",
-    "pytest_pluralism.evaluation.objectives.trade_off_planner",
+    "pytest_pluralism.evaluation.objectives.trade_offs",
     "pytest_pluralism.evaluation.objectives.pareto_planner",
     "pytest_pluralism.evaluation.surveys.planner",
     "pytest_pluralism.report.json_report",
