@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import importlib
 import math
+import pkgutil
 
 import hypothesis.strategies as st
 import numpy as np
@@ -351,6 +353,10 @@ def test_refuses_records_that_do_not_fit():
 
 
 def test_examples_of_the_documentation_are_true():
-    found = doctest.testmod(sorensen2024)
-    assert found.attempted > 4
-    assert found.failed == 0
+    homes = [
+        importlib.import_module(f"{sorensen2024.__name__}.{one.name}")
+        for one in pkgutil.iter_modules(sorensen2024.__path__)
+    ]
+    found = [doctest.testmod(home) for home in homes]
+    assert sum(one.attempted for one in found) > 4
+    assert sum(one.failed for one in found) == 0
