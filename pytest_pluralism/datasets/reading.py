@@ -1,16 +1,13 @@
-"""Text files as every reader gets them: their text, JSON, CSV and fields, and the problems that are told together."""
+"""Text files as every reader gets them: their text, JSON and tables, and the problems that are told together."""
 
 from __future__ import annotations
 
 import csv
-import difflib
 import gzip
-import io
 import json
-import math
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,35 +17,68 @@ from pytest_pluralism.core.errors import DatasetError, nearest_names
 __all__ = [
     "FORMATS",
     "MAXIMUM_BYTES",
+    "MOST_LINES",
     "MOST_PROBLEMS",
+    "Entries",
     "Problems",
-    "csv_objects",
+    "Table",
     "files_like",
     "format_of",
     "json_array",
     "json_document",
     "json_lines",
+    "kind_of",
+    "listed",
+    "number_in",
+    "read_entries",
+    "read_table",
     "read_text",
+    "shown",
 ]
 
+#: The place and the content of each entry of a file, in the order of the file.
+Entries = Iterator[tuple[str, Any]]
 
 HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 
 #: How many problems of one source are named in its error; the others are counted.
 MOST_PROBLEMS = 10
 
+#: How many problems are counted. Reading stops there, so that a file that is wrong throughout costs little.
+MOST_COUNTED = 100
+
+#: Maximum number of characters of one problem in an error.
+LONGEST_PROBLEM = 1_000
+
 
 @dataclass
 class Problems:
-    """What is wrong with one source: collected, so that all of it is reported at once."""
+    """The problems of one source, collected so that they are reported at once."""
 
     source: str
     remedy: str = ""
     found: list[str] = field(default_factory=list)
+    count: int = 0
 
     def add(self, where: str, what: str) -> None:
-        """Note one problem and its place."""
-        self.found.append(f"{where}: {what}" if where else what)
+        """Note one problem and its place.
+
+        Raises
+        ------
+        DatasetError
+            If there are so many problems that reading on is of no use.
+        """
+        self.count += 1
+        if len(self.found) < MOST_PROBLEMS:
+            text = f"{where}: {what}" if where else what
+            self.found.append(text if len(text) <= LONGEST_PROBLEM else f"{text[: LONGEST_PROBLEM - 3]}...")
+        elif self.count >= MOST_COUNTED:
+            self.raise_if_any()
+
+    @property
+    def are_many(self) -> bool:
+        """Whether the next problem is counted only, so that a costly hint for it is of no use."""
+        return self.count >= MOST_PROBLEMS
 
     def raise_if_any(self) -> None:
         """Raise one error that names up to ten problems and counts the others.
@@ -58,36 +88,42 @@ class Problems:
         DatasetError
             If there is at least one problem.
         """
-        if not self.found:
+        if not self.count:
             return
-        count = len(self.found)
-        shown = self.found[:MOST_PROBLEMS]
-        if count == 1:
-            message = f"{self.source}, {shown[0]}"
+        if self.count == 1:
+            message = f"{self.source}, {self.found[0]}"
         else:
-            lines = [f"{self.source} has {count} problems:", *(f"  {problem}" for problem in shown)]
-            if count > len(shown):
-                lines.append(f"  and {count - len(shown)} more")
+            many = "at least " if self.count >= MOST_COUNTED else ""
+            lines = [f"{self.source} has {many}{self.count} problems:", *(f"  {problem}" for problem in self.found)]
+            if self.count > len(self.found):
+                lines.append(f"  and {self.count - len(self.found)} more")
             message = "\n".join(lines)
         if self.remedy:
             message += f"\n{self.remedy}"
         raise DatasetError(message)
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def show(value: Any) -> str:
+def shown(value: object, /) -> str:
+    """Return a value from a file as an error shows it: on one line, and cut where it is long."""
     if value is None:
         return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes no integer of more than some thousand digits.
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def kind_of(value: object, /) -> str:
+    """Return the kind of a JSON value in words, such as ``"an object"``."""
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a truth value", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def listed(names: Iterable[str], /) -> str:
+    """Return names in quotes, separated by commas."""
+    return ", ".join(repr(name) for name in names)
 
 
 #: The largest file that is read, before and after decompression.
@@ -184,6 +220,14 @@ def _neighbours(path: Path) -> str:
 # ------------------------------------------------------------------------------------------------------------- JSON
 
 
+#: Maximum number of lines of a file, blank ones included.
+MOST_LINES = 3_000_000
+
+#: Maximum numbers of objects and arrays, and of commas, of one JSON text: what fits into the memory of a small machine.
+MOST_PARTS = 3_000_000
+MOST_COMMAS = 20_000_000
+
+
 class _DuplicateKeyError(ValueError):
     """A JSON object names a field twice."""
 
@@ -191,26 +235,44 @@ class _DuplicateKeyError(ValueError):
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise _DuplicateKeyError(f"field {repeated!r} appears twice in one object")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _DuplicateKeyError(f"field {name!r} appears twice in one object")
+            seen.add(name)
     return result
 
 
 def _parse_json(text: str) -> Any:
+    if len(text) > MOST_PARTS and (text.count("{") + text.count("[") > MOST_PARTS or text.count(",") > MOST_COMMAS):
+        raise ValueError(f"holds more than {MOST_PARTS:,} objects or {MOST_COMMAS:,} values; split the file")
     return json.loads(text, object_pairs_hook=_unique_keys)
 
 
-def json_lines(text: str, problems: Problems, /) -> list[tuple[str, Any]]:
-    """Return the place and the content of each line that is not blank; what is no JSON is noted."""
-    entries = []
-    # Only line feeds separate: other separators of Unicode may stand inside a string.
-    for number, line in enumerate(text.split("\n"), start=1):
+def _lines(text: str, problems: Problems) -> Iterator[str]:
+    """Yield the lines of a text with their ends. Only line feeds separate: other separators may stand inside a text."""
+    start = 0
+    for _ in range(MOST_LINES):
+        end = text.find("\n", start) + 1
+        if not end:
+            if start < len(text):
+                yield text[start:]
+            return
+        yield text[start:end]
+        start = end
+    if start < len(text):
+        problems.add("", f"holds more than {MOST_LINES:,} lines; split the file")
+        problems.raise_if_any()
+
+
+def json_lines(text: str, problems: Problems, /) -> Entries:
+    """Yield the place and the content of each line that is not blank; lines that are not JSON are noted."""
+    for number, line in enumerate(_lines(text, problems), start=1):
         if not line.strip():
             continue
         where = f"line {number}"
         try:
-            entries.append((where, _parse_json(line)))
+            content = _parse_json(line)
         except json.JSONDecodeError as error:
             hint = (
                 "; an array over several lines belongs in a .json file" if number == 1 and line.strip() == "[" else ""
@@ -222,32 +284,8 @@ def json_lines(text: str, problems: Problems, /) -> list[tuple[str, Any]]:
             problems.add(where, "is nested too deeply")
         except ValueError as error:
             problems.add(where, f"cannot be read: {error}")
-    return entries
-
-
-def csv_objects(text: str, problems: Problems, /, *, numbers: Sequence[str] = ()) -> list[tuple[str, dict[str, Any]]]:
-    """Return the place and the fields of each row of a table; empty cells are left out.
-
-    ``numbers`` are columns whose cells become floats where they can.
-    """
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    entries: list[tuple[str, dict[str, Any]]] = []
-    try:
-        for row in reader:
-            where = f"line {reader.line_num}"
-            if None in row or None in row.values():
-                problems.add(where, "must have as many columns as the header")
-                continue
-            entry: dict[str, Any] = {name.strip(): value.strip() for name, value in row.items() if value.strip()}
-            for name in numbers:
-                try:
-                    entry[name] = float(entry[name])
-                except (KeyError, ValueError):
-                    continue
-            entries.append((where, entry))
-    except csv.Error as error:
-        problems.add(f"line {reader.line_num}", f"is not CSV: {error}")
-    return entries
+        else:
+            yield where, content
 
 
 def json_document(text: str, path: Path, /) -> Any:
@@ -256,7 +294,7 @@ def json_document(text: str, path: Path, /) -> Any:
     Raises
     ------
     DatasetError
-        If the text is no JSON, is nested too deeply or names a field twice in one object.
+        If the text is not JSON, is nested too deeply, holds too many values or names a field twice in one object.
     """
     try:
         return _parse_json(text)
@@ -271,47 +309,131 @@ def json_document(text: str, path: Path, /) -> Any:
         raise DatasetError(f"{path}: {error}.") from error
 
 
-def json_array(text: str, path: Path, /, *, remedy: str, holds: str = "question") -> list[tuple[str, Any]]:
+def json_array(text: str, path: Path, /, *, remedy: str, holds: str = "question") -> Entries:
     """Return the place and the content of each entry of an array.
 
     Raises
     ------
     DatasetError
-        If the text is no JSON, or no array.
+        If the text is not JSON, or not an array.
     """
     content = json_document(text, path)
     if not isinstance(content, list):
-        raise DatasetError(f"{path}: must hold an array of {holds}s, not {_kind(content)}. {remedy}")
-    return [(f"entry {number}", entry) for number, entry in enumerate(content, start=1)]
+        raise DatasetError(f"{path}: must hold an array of {holds}s, not {kind_of(content)}. {remedy}")
+    return ((f"entry {number}", entry) for number, entry in enumerate(content, start=1))
 
 
-def check_fields(
-    entry: Mapping[str, Any], known: tuple[str, ...], required: tuple[str, ...], where: str, problems: Problems
-) -> bool:
-    """Note missing fields and probable misspellings; return whether there were none.
+# ----------------------------------------------------------------------------------------------------------- tables
 
-    Other unknown fields are ignored, so that a file may say more about its questions.
+
+@dataclass(frozen=True)
+class Table:
+    """A table: the names of its columns, and the place and the cells of each row, which are read once."""
+
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[str, dict[str, str]]]
+
+
+def read_table(text: str, problems: Problems, /, *, delimiter: str = ",") -> Table:
+    """Return the columns and rows of a table; cells lose the white space around them.
+
+    A table whose header is wrong has no columns and no rows. A row of another length is noted and left out.
     """
-    before = len(problems.found)
-    misspelt = set()
-    for name in entry:
-        if name in known:
-            continue
-        near = difflib.get_close_matches(name.casefold(), [k for k in known if k not in entry], n=1, cutoff=0.8)
-        if near:
-            misspelt.add(near[0])
-            problems.add(where, f"unknown field {name!r}; did you mean {near[0]!r}?")
-    missing = [name for name in required if name not in entry and name not in misspelt]
-    if missing:
-        has = ", ".join(repr(name) for name in entry) or "nothing"
-        problems.add(where, f"lacks {listed(missing)} (it has {has})")
-    return len(problems.found) == before
+    # Old tables end their lines with a carriage return alone.
+    text = text if "\n" in text else text.replace("\r", "\n")
+    reader = csv.reader(_lines(text, problems), strict=True, delimiter=delimiter)
+    nothing = Table((), iter(()))
+    try:
+        columns = tuple(column.strip() for column in next(filter(None, reader), []))
+    except csv.Error as error:
+        problems.add("line 1", f"is not CSV: {error}")
+        return nothing
+    repeated = next((column for place, column in enumerate(columns) if column in columns[:place]), None)
+    if repeated is not None:
+        problems.add("line 1", f"column {repeated!r} appears twice")
+        return nothing
+    if len(columns) == 1 and delimiter == "," and ";" in columns[0]:
+        problems.add("line 1", "separate columns with commas, not semicolons")
+        return nothing
+    return Table(columns, _rows(reader, columns, problems))
 
 
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a truth value", type(None): "null"}
-    return names.get(type(value), "a number")
+def _rows(reader: Any, columns: tuple[str, ...], problems: Problems) -> Iterator[tuple[str, dict[str, str]]]:
+    try:
+        for cells in reader:
+            if not cells:
+                continue
+            where = f"line {reader.line_num}"
+            if len(cells) != len(columns):
+                problems.add(where, f"must have {len(columns)} columns like the header, not {len(cells)}")
+                continue
+            yield where, {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+    except csv.Error as error:
+        problems.add(f"line {reader.line_num}", f"is not CSV: {error}")
 
 
-def listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)
+# ------------------------------------------------------------------------------------------------------------ files
+
+
+def read_entries(
+    path: Path,
+    /,
+    *,
+    what: str,
+    holds: str,
+    remedy: str,
+    formats: Sequence[str] = FORMATS,
+    numbers: Sequence[str] = (),
+) -> tuple[Entries, Problems]:
+    """Return the entries of a file of JSON lines, a JSON array or a table, and the problems of the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its ending says what it is.
+    what, holds : str
+        What the file and its entries are called in errors: ``"survey file"``, ``"question"``.
+    remedy : str
+        The last line of each error.
+    formats : sequence of str
+        The endings that are read.
+    numbers : sequence of str
+        The columns of a table whose cells become floats where they can, or ``None`` where they are empty. Empty cells
+        of other columns are left out of their entry.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read or has another ending.
+    """
+    kind = format_of(path, formats)
+    if kind is None:
+        raise DatasetError(
+            f"{path}: a {what} must end in {', '.join(formats)} (or one of these and .gz), not {path.suffix!r}."
+        )
+    text = read_text(path, what=what, holds=holds)
+    problems = Problems(str(path), remedy)
+    if kind == ".jsonl":
+        return json_lines(text, problems), problems
+    if kind == ".csv":
+        return _objects(read_table(text, problems), numbers), problems
+    return json_array(text, path, holds=holds, remedy=remedy), problems
+
+
+def _objects(table: Table, numbers: Sequence[str]) -> Entries:
+    for where, cells in table.rows:
+        entry: dict[str, Any] = {name: cell for name, cell in cells.items() if cell}
+        for name in numbers:
+            if name in cells:
+                entry[name] = number_in(cells[name])
+        yield where, entry
+
+
+def number_in(cell: str, /) -> float | str | None:
+    """Return the number in a cell, ``None`` for an empty one, and the text itself where it is not a number."""
+    if not cell:
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return cell

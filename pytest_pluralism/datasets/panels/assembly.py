@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,8 @@ from pytest_pluralism.datasets.panels.records import (
     PanelResponse,
     UtilityScale,
     make_panel,
-    shown,
 )
-from pytest_pluralism.datasets.reading import Problems
+from pytest_pluralism.datasets.reading import Problems, shown
 
 __all__ = ["ReadVote", "assemble_panel", "reversed_jurors"]
 
@@ -84,118 +83,131 @@ def assemble_panel(
     DatasetError
         If anything is wrong; up to ten problems are named.
     """
-    declared = scale
-    scale = scale or UtilityScale(0.0, 1.0, mapped=False)
-    juror_places: dict[str, int] = {}
-    for juror in jurors or ():
-        if juror.juror_id in juror_places:
-            problems.add("", f"juror {juror.juror_id!r} is declared twice; keep one")
-        juror_places.setdefault(juror.juror_id, len(juror_places))
-    response_places: dict[tuple[str, str], int] = {}
-    texts: dict[str, dict[str, PanelResponse]] = {}
-    query_texts: dict[str, str] = {}
-    for query in queries or ():
-        if query.query_id in texts:
-            problems.add("", f"query {query.query_id!r} is declared twice; keep one")
-        texts[query.query_id] = {response.response_id: response for response in query.responses}
-        query_texts[query.query_id] = query.text
-    who: list[int] = []
-    what: list[tuple[str, str]] = []
-    values: list[float] = []
-    seen: dict[tuple[int, str, str], str] = {}
-    asked: set[int] = set()
+    cast = _Cast(problems, scale or UtilityScale(0.0, 1.0, mapped=False), scale is not None, jurors, queries)
     for vote in votes:
-        before = len(problems.found)
-        for part, label in ((vote.juror, "juror"), (vote.query, "query"), (vote.response, "response")):
-            if not isinstance(part, str) or not part.strip():
-                problems.add(vote.where, f"{label!r} must be a non-empty string, not {shown(part)}")
-        if len(problems.found) > before:
-            continue
-        if vote.juror not in juror_places:
-            if jurors is not None:
-                problems.add(
-                    vote.where,
-                    f"{unknown_name('juror', vote.juror, list(juror_places))} Declare this juror, or correct the name.",
-                )
-                continue
-            juror_places[vote.juror] = len(juror_places)
-        if vote.query not in texts:
-            if queries is not None:
-                known = unknown_name("query", vote.query, list(texts))
-                problems.add(vote.where, f"{known} Declare this query, or correct the name.")
-                continue
-            texts[vote.query] = {}
-            query_texts[vote.query] = vote.query
-        texts[vote.query].setdefault(vote.response, PanelResponse(vote.response, vote.response))
-        place = juror_places[vote.juror]
-        asked.add(place)
-        key = (place, vote.query, vote.response)
-        if key in seen:
-            problems.add(
-                vote.where,
-                f"juror {vote.juror!r} votes a second time on query {vote.query!r}, response {vote.response!r} (first "
-                f"at {seen[key] or 'an earlier place'}); keep one of the two",
-            )
-            continue
-        seen[key] = vote.where
-        value = vote.value
-        if value is None:
-            continue
-        if not is_number(value):
-            problems.add(vote.where, f"the vote must be a finite number, not {shown(value)}; leave a missing vote out")
-            continue
-        if not scale.contains(float(value)):
-            on = f"[{scale.lowest:g}, {scale.highest:g}]" + (f" in {scale.levels} levels" if scale.levels else "")
-            how = 'declare the scale: scale={"lowest": ..., "highest": ...}, or such a row of a JSON file'
-            remedy = "correct it or the scale" if declared else how
-            problems.add(vote.where, f"the vote {value:g} of juror {vote.juror!r} is not on the scale {on}; {remedy}")
-            continue
-        if len(values) >= MOST_VOTES:
-            problems.add(vote.where, f"holds more than {MOST_VOTES:,} votes; split the panel or select queries")
-            break
-        who.append(place)
-        what.append((vote.query, vote.response))
-        values.append(float(value))
-    if not values and not problems.found and not any(juror.statement for juror in jurors or ()):
+        cast.add(vote)
+    if not cast.values and not problems.count and not any(juror.statement for juror in jurors or ()):
         problems.add("", "holds no vote at all; a panel needs one, or jurors with statements")
-    members = list(jurors) if jurors is not None else [Juror(juror_id) for juror_id in juror_places]
+    members = list(jurors) if jurors is not None else [Juror(juror_id) for juror_id in cast.juror_places]
     _check_jurors(members, problems)
-    voted, on = set(who), {query for query, _ in what}
-    empty = [one.juror_id for place, one in enumerate(members) if place not in voted and not one.statement]
-    blank = [query for query in texts if query not in on]
-    if any(juror.statement for juror in members):
-        blank = []
-    if values and not leave_out_empty:
-        for kind, names in (("juror", empty), ("query", blank)):
+    voted, on = set(cast.who), {query for query, _ in cast.what}
+    empty = {place for place, one in enumerate(members) if place not in voted and not one.statement}
+    blank = {query for query in cast.texts if query not in on and not any(juror.statement for juror in members)}
+    if cast.values and not leave_out_empty:
+        for kind, names in (
+            ("juror", [members[place].juror_id for place in sorted(empty)]),
+            ("query", [query for query in cast.texts if query in blank]),
+        ):
             if names:
                 more = f" and {len(names) - 1} more" if len(names) > 1 else ""
                 problems.add("", f"{kind} {names[0]!r}{more} has no vote at all; remove it, or add its votes")
     problems.raise_if_any()
     members = _of_a_size_that_adds_up(members)
+    who = cast.who
     if leave_out_empty and (empty or blank):
-        gone = {place for place, one in enumerate(members) if one.juror_id in set(empty)}
-        new = np.cumsum([place not in gone for place in range(len(members))]) - 1
+        new = np.cumsum([place not in empty for place in range(len(members))]) - 1
         who = [int(new[place]) for place in who]
-        members = [one for place, one in enumerate(members) if place not in gone]
-        texts = {query: found for query, found in texts.items() if query in on}
+        members = [one for place, one in enumerate(members) if place not in empty]
+        cast.texts = {query: found for query, found in cast.texts.items() if query not in blank}
         source += f"; left out: {len(empty)} juror(s) and {len(blank)} querie(s) without a vote"
-    asked_queries = tuple(
-        PanelQuery(query, query_texts[query], tuple(found.values())) for query, found in texts.items()
-    )
-    for query, found in texts.items():
-        for response in found:
-            response_places[query, response] = len(response_places)
+    responses = ((query, response) for query, found in cast.texts.items() for response in found)
+    places = {pair: place for place, pair in enumerate(responses)}
     panel = make_panel(
         name,
         tuple(members),
-        asked_queries,
-        scale,
+        tuple(PanelQuery(query, cast.query_texts[query], tuple(found.values())) for query, found in cast.texts.items()),
+        cast.scale,
         who,
-        [response_places[pair] for pair in what],
-        values,
+        [places[pair] for pair in cast.what],
+        cast.values,
         source=source,
     )
     return replace(panel, warnings=tuple(_warnings(panel)))
+
+
+@dataclass
+class _Cast:
+    """The votes that were cast, checked against the jurors and queries that are declared."""
+
+    problems: Problems
+    scale: UtilityScale
+    scale_is_declared: bool
+    jurors: Sequence[Juror] | None
+    queries: Sequence[PanelQuery] | None
+    juror_places: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, dict[str, PanelResponse]] = field(default_factory=dict)
+    query_texts: dict[str, str] = field(default_factory=dict)
+    seen: dict[tuple[int, str, str], str] = field(default_factory=dict)
+    who: list[int] = field(default_factory=list)
+    what: list[tuple[str, str]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for juror in self.jurors or ():
+            if juror.juror_id in self.juror_places:
+                self.problems.add("", f"juror {juror.juror_id!r} is declared twice; keep one")
+            self.juror_places.setdefault(juror.juror_id, len(self.juror_places))
+        for query in self.queries or ():
+            if query.query_id in self.texts:
+                self.problems.add("", f"query {query.query_id!r} is declared twice; keep one")
+            self.texts[query.query_id] = {response.response_id: response for response in query.responses}
+            self.query_texts[query.query_id] = query.text
+
+    def add(self, vote: ReadVote) -> None:
+        """Check one vote and take it in; a missing one is only placed."""
+        place = self._place(vote)
+        if place is None:
+            return
+        key = (place, vote.query, vote.response)
+        if key in self.seen:
+            self.problems.add(
+                vote.where,
+                f"juror {vote.juror!r} votes a second time on query {vote.query!r}, response {vote.response!r} (first "
+                f"at {self.seen[key] or 'an earlier place'}); keep one of the two",
+            )
+            return
+        self.seen[key] = vote.where
+        value = vote.value
+        if value is None:
+            return
+        if not is_number(value):
+            what = f"the vote must be a finite number, not {shown(value)}; leave a missing vote out"
+            self.problems.add(vote.where, what)
+        elif not self.scale.contains(float(value)):
+            on = f"[{self.scale.lowest:g}, {self.scale.highest:g}]"
+            on += f" in {self.scale.levels} levels" if self.scale.levels else ""
+            how = 'declare the scale: scale={"lowest": ..., "highest": ...}, or such a row of a JSON file'
+            remedy = "correct it or the scale" if self.scale_is_declared else how
+            what = f"the vote {value:g} of juror {vote.juror!r} is not on the scale {on}; {remedy}"
+            self.problems.add(vote.where, what)
+        elif len(self.values) >= MOST_VOTES:
+            self.problems.add(vote.where, f"holds more than {MOST_VOTES:,} votes; split the panel or select queries")
+            self.problems.raise_if_any()
+        else:
+            self.who.append(place)
+            self.what.append((vote.query, vote.response))
+            self.values.append(float(value))
+
+    def _place(self, vote: ReadVote) -> int | None:
+        """Return the place of the juror of a vote, and make one for what is new where nothing is declared."""
+        before = self.problems.count
+        for part, label in ((vote.juror, "juror"), (vote.query, "query"), (vote.response, "response")):
+            if not isinstance(part, str) or not part.strip():
+                self.problems.add(vote.where, f"{label!r} must be a non-empty string, not {shown(part)}")
+        if self.problems.count > before:
+            return None
+        for name, kind, known, declared in (
+            (vote.juror, "juror", self.juror_places, self.jurors),
+            (vote.query, "query", self.texts, self.queries),
+        ):
+            if name not in known and declared is not None:
+                hint = "" if self.problems.are_many else unknown_name(kind, name, list(known))
+                what = f"{hint} Declare this {kind}, or correct the name."
+                self.problems.add(vote.where, what)
+                return None
+        self.query_texts.setdefault(vote.query, vote.query)
+        self.texts.setdefault(vote.query, {}).setdefault(vote.response, PanelResponse(vote.response, vote.response))
+        return self.juror_places.setdefault(vote.juror, len(self.juror_places))
 
 
 def _check_jurors(jurors: Sequence[Juror], problems: Problems) -> None:

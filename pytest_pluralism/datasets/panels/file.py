@@ -5,14 +5,15 @@ Any table of annotators and ratings is read by naming its columns.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, nearest_names
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, Kind, UnfitError, one_of, text
 from pytest_pluralism.datasets.panels.assembly import ReadVote, assemble_panel
 from pytest_pluralism.datasets.panels.records import (
     KINDS,
@@ -22,9 +23,20 @@ from pytest_pluralism.datasets.panels.records import (
     PanelResponse,
     UtilityScale,
 )
-from pytest_pluralism.datasets.reading import Problems, format_of, json_array, json_lines, read_text
+from pytest_pluralism.datasets.reading import (
+    Problems,
+    Table,
+    format_of,
+    json_array,
+    json_lines,
+    listed,
+    number_in,
+    read_table,
+    read_text,
+    shown,
+)
 
-__all__ = ["FORMATS", "read_panel_file", "read_ratings"]
+__all__ = ["FORMATS", "SCALE_FIELDS", "read_panel_file", "read_ratings"]
 
 #: The endings of panel files; each may be followed by ``.gz``.
 FORMATS = (".jsonl", ".json", ".csv", ".tsv")
@@ -34,14 +46,62 @@ MISSING = frozenset({"", "na", "nan", "null", "none"})
 
 REMEDY = "The format of panel files is described in the reference, under 'Panels'."
 
-#: What a response is called where a query has one alone.
+#: The name of a response where a query has one alone.
 ONLY = "response"
 
-VOTE_FIELDS = ("juror", "query", "response", "utility")
-JUROR_FIELDS = ("juror", "group", "attributes", "weight", "statement", "kind")
-TEXT_FIELDS = ("query", "response", "text", "author")
 SCALE_FIELDS = ("lowest", "highest", "higher_is_better", "measurement", "levels", "floor", "mapped")
-FIELDS = tuple(dict.fromkeys((*VOTE_FIELDS, *JUROR_FIELDS, *TEXT_FIELDS, "scale")))
+
+
+def _attributes(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+        raise UnfitError(instead="must map kinds of groups to strings")
+    return value
+
+
+def _weight(value: object) -> object:
+    # Its range is checked together with the weights of the other jurors.
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UnfitError
+    return value
+
+
+def _juror(
+    juror: str, group: str | None, attributes: Mapping[str, str], weight: float, statement: str, kind: str
+) -> Juror:
+    return Juror(juror, dict(attributes) if group is None else {"group": group, **attributes}, weight, statement, kind)
+
+
+JUROR = Fields(
+    _juror,
+    Field("juror", text(strip=False), required=True),
+    Field("group", text("a string", empty=True, strip=False)),
+    Field("attributes", Kind("an object", _attributes), default={}),
+    Field("weight", Kind("a number", _weight), default=1.0),
+    Field("statement", text("a string", empty=True, strip=False), default=""),
+    Field("kind", one_of(KINDS), default=KINDS[0]),
+)
+
+#: The fields of a vote. Their values are checked where the panel is put together.
+VOTE = Fields(
+    dict[str, Any],
+    Field("juror", ANYTHING, required=True),
+    Field("query", ANYTHING, required=True),
+    Field("utility", ANYTHING, required=True),
+    Field("response", ANYTHING, default=ONLY),
+)
+
+TEXT = Fields(
+    dict[str, Any],
+    Field("query", text("strings", empty=True, strip=False), required=True),
+    Field("text", text("a string", empty=True, strip=False), required=True),
+    Field("response", text("strings", empty=True, strip=False)),
+    Field("author", Kind("a name", str), default=""),
+)
+
+SCALE = Fields(UtilityScale, also=SCALE_FIELDS, strict=True)
+
+#: Every field of an entry, whatever it holds.
+ENTRY = Fields(dict[str, Any], also=dict.fromkeys((*VOTE.names, *JUROR.names, *TEXT.names, "scale")))
 
 
 def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_out_empty: bool = False) -> Panel:
@@ -74,12 +134,15 @@ def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_o
     text = read_text(path, what="panel file", holds="vote")
     problems = Problems(str(path), REMEDY)
     if kind in (".csv", ".tsv"):
-        votes, jurors, queries = _from_table(text, "\t" if kind == ".tsv" else ",", problems)
+        table = read_table(text, problems, delimiter="\t" if kind == ".tsv" else ",")
+        votes, jurors, queries = _from_table(table, problems)
     else:
-        entries = (
+        read = _Entries(problems)
+        for where, entry in (
             json_lines(text, problems) if kind == ".jsonl" else json_array(text, path, holds="vote", remedy=REMEDY)
-        )
-        votes, jurors, queries, own = _from_entries(entries, problems)
+        ):
+            read.add(where, entry)
+        votes, jurors, queries, own = read.votes, read.jurors or None, read.queries(), read.scale
         if own is not None and scale is not None and own != scale:
             problems.add("", f"declares a scale ({own.mapping}) other than the one asked for ({scale.mapping})")
         scale = own or scale
@@ -98,88 +161,76 @@ def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_o
 # ------------------------------------------------------------------------------------------------------------- JSON
 
 
-def _from_entries(
-    entries: Sequence[tuple[str, Any]], problems: Problems
-) -> tuple[list[ReadVote], list[Juror] | None, list[PanelQuery] | None, UtilityScale | None]:
-    """Sort the objects of a file by what they hold: a scale, a juror, a text or a vote."""
-    votes: list[ReadVote] = []
-    jurors: list[Juror] = []
-    query_texts: dict[str, str] = {}
-    responses: dict[str, dict[str, PanelResponse]] = {}
+@dataclass
+class _Entries:
+    """The objects of a file, sorted by what they hold: a scale, a juror, a text or a vote."""
+
+    problems: Problems
+    votes: list[ReadVote] = field(default_factory=list)
+    jurors: list[Juror] = field(default_factory=list)
+    query_texts: dict[str, str] = field(default_factory=dict)
+    responses: dict[str, dict[str, PanelResponse]] = field(default_factory=dict)
     scale: UtilityScale | None = None
-    named: dict[tuple[str, str], str] = {}
-    for where, entry in entries:
+    named: dict[tuple[str, str | None], str] = field(default_factory=dict)
+
+    def add(self, where: str, entry: Any) -> None:
+        """Take in one object."""
+        problems = self.problems
         if not isinstance(entry, dict):
-            problems.add(where, f"must be an object with 'juror', 'query' and 'utility', not {str(entry)[:40]!r}")
-            continue
-        wrong = [name for name in entry if name not in FIELDS and nearest_names(name, FIELDS, most=1)]
-        wrong = [name for name in wrong if nearest_names(name, FIELDS, most=1)[0] not in entry]
-        if wrong:
-            problems.add(where, f"unknown field {wrong[0]!r}; did you mean {nearest_names(wrong[0], FIELDS)[0]!r}?")
-            continue
-        if "scale" in entry:
-            if scale is not None:
+            problems.add(where, f"must be an object with 'juror', 'query' and 'utility', not {shown(entry)}")
+        elif not ENTRY.fit(entry, where, problems):
+            return
+        elif "scale" in entry:
+            if self.scale is not None:
                 problems.add(where, "declares the scale a second time; keep one")
-            scale = _scale(entry["scale"], where, problems) or scale
+            self.scale = _scale(entry["scale"], where, problems) or self.scale
         elif "utility" in entry:
-            lacking = [name for name in ("juror", "query") if name not in entry]
-            if lacking:
-                problems.add(where, f"lacks {lacking[0]!r} (it has {', '.join(map(repr, entry))})")
-                continue
-            about = next((name for name in JUROR_FIELDS if name != "juror" and name in entry), None)
+            about = next((name for name in JUROR.names if name != "juror" and name in entry), None)
             if about is not None:
                 problems.add(where, f"{about!r} is about the juror: give it in a row of the juror, without 'utility'")
-                continue
-            query, response = entry["query"], entry.get("response", ONLY)
-            votes.append(ReadVote(entry["juror"], query, response, entry["utility"], where))
+            elif VOTE.fit(entry, where, problems):
+                response = entry.get("response", ONLY)
+                self.votes.append(ReadVote(entry["juror"], entry["query"], response, entry["utility"], where))
         elif "juror" in entry:
-            juror = _juror(entry, where, problems)
+            juror = JUROR.read(entry, where, problems, of=f" of juror {entry['juror']!r}")
             if juror is not None:
-                jurors.append(juror)
+                self.jurors.append(juror)
         elif "query" in entry and isinstance(entry.get("text"), str):
-            query, response = entry["query"], entry.get("response")
-            if not isinstance(query, str) or not (response is None or isinstance(response, str)):
-                problems.add(where, "'query' and 'response' must be strings")
-                continue
-            key = (query, "" if response is None else response)
-            if key in named:
-                problems.add(where, f"gives the text of {key} a second time (first at {named[key]}); keep one")
-                continue
-            named[key] = where
-            if response is None:
-                query_texts[query] = entry["text"]
-            else:
-                author = entry.get("author", "")
-                responses.setdefault(query, {})[response] = PanelResponse(response, entry["text"], str(author))
+            read = TEXT.read(entry, where, problems)
+            if read is not None:
+                self._name(where, **read)
         else:
             problems.add(where, "holds neither a vote ('utility'), a juror, a text nor a scale")
-    queries: list[PanelQuery] | None = None
-    if query_texts or responses:
-        names = dict.fromkeys([*query_texts, *responses])
-        if query_texts:
-            for name in responses:
-                if name not in query_texts:
-                    problems.add("", f"responses to query {name!r} have texts, but the query itself has none; add it")
-        queries = [
-            PanelQuery(name, query_texts.get(name, name), tuple(responses.get(name, {}).values())) for name in names
-        ]
-        if not query_texts:
-            # Only responses were given texts: queries without any stay what the votes call them.
-            called = [vote.query for vote in votes if isinstance(vote.query, str)]
-            others = dict.fromkeys(name for name in called if name not in names)
-            queries += [PanelQuery(name, name) for name in others]
-    return votes, jurors or None, queries, scale
+
+    def _name(self, where: str, query: str, response: str | None, text: str, author: str) -> None:
+        first = self.named.setdefault((query, response), where)
+        if first != where:
+            what = f"gives the text of {(query, response or '')} a second time (first at {first}); keep one"
+            self.problems.add(where, what)
+        elif response is None:
+            self.query_texts[query] = text
+        else:
+            self.responses.setdefault(query, {})[response] = PanelResponse(response, text, author)
+
+    def queries(self) -> list[PanelQuery] | None:
+        """Return the queries that have texts, or whose responses have some; ``None`` where there are no texts."""
+        names = dict.fromkeys([*self.query_texts, *self.responses])
+        if self.query_texts:
+            for name in self.responses:
+                if name not in self.query_texts:
+                    what = f"responses to query {name!r} have texts, but the query itself has none; add it"
+                    self.problems.add("", what)
+        elif names:
+            # Only responses were given texts: the other queries have the names that the votes give them.
+            names |= dict.fromkeys(vote.query for vote in self.votes if isinstance(vote.query, str))
+        return [
+            PanelQuery(name, self.query_texts.get(name, name), tuple(self.responses.get(name, {}).values()))
+            for name in names
+        ] or None
 
 
 def _scale(found: Any, where: str, problems: Problems) -> UtilityScale | None:
-    if not isinstance(found, dict):
-        problems.add(where, f"'scale' must be an object with {', '.join(map(repr, SCALE_FIELDS))}")
-        return None
-    unknown = [name for name in found if name not in SCALE_FIELDS]
-    if unknown:
-        near = nearest_names(unknown[0], SCALE_FIELDS, most=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(SCALE_FIELDS)}"
-        problems.add(where, f"unknown field {unknown[0]!r} of the scale{hint}")
+    if not SCALE.fit(found, f"{where}, the scale", problems):
         return None
     try:
         return UtilityScale(**found)
@@ -188,73 +239,17 @@ def _scale(found: Any, where: str, problems: Problems) -> UtilityScale | None:
         return None
 
 
-def _juror(entry: Mapping[str, Any], where: str, problems: Problems) -> Juror | None:
-    juror_id, attributes = entry["juror"], entry.get("attributes", {})
-    if not isinstance(juror_id, str) or not juror_id.strip():
-        problems.add(where, f"'juror' must be a non-empty string, not {juror_id!r}")
-        return None
-    if not isinstance(attributes, dict) or not all(isinstance(value, str) for value in attributes.values()):
-        problems.add(where, f"'attributes' of juror {juror_id!r} must map kinds of groups to strings")
-        return None
-    if "group" in entry:
-        if not isinstance(entry["group"], str):
-            problems.add(where, f"'group' of juror {juror_id!r} must be a string, not {entry['group']!r}")
-            return None
-        attributes = {"group": entry["group"], **attributes}
-    statement, kind = entry.get("statement", ""), entry.get("kind", "recorded")
-    if not isinstance(statement, str):
-        problems.add(where, f"'statement' of juror {juror_id!r} must be a string")
-        return None
-    if not _is_kind(kind, juror_id, where, problems):
-        return None
-    return Juror(juror_id, dict(attributes), entry.get("weight", 1.0), statement, kind)
-
-
-def _is_kind(kind: Any, juror_id: str, where: str, problems: Problems) -> bool:
-    if kind in KINDS:
-        return True
-    known = f"{', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}"
-    problems.add(where, f"'kind' of juror {juror_id!r} must be {known}, not {str(kind)[:40]!r}")
-    return False
-
-
 # ----------------------------------------------------------------------------------------------------------- tables
-
-
-def _rows(text: str, delimiter: str, problems: Problems) -> Iterator[tuple[str, dict[str, str]]]:
-    """Return the rows of a table with the line where each ends; the first result has no cells but the columns."""
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
-    try:
-        columns = [column.strip() for column in reader.fieldnames or []]
-        reader.fieldnames = columns
-        if len(set(columns)) != len(columns):
-            repeated = next(column for column in columns if columns.count(column) > 1)
-            problems.add("line 1", f"column {repeated!r} appears twice")
-            return
-        if len(columns) == 1 and delimiter == "," and ";" in columns[0]:
-            problems.add("line 1", "separate columns with commas, not semicolons")
-            return
-        yield "line 1", dict.fromkeys(columns, "")
-        for row in reader:
-            where = f"line {reader.line_num}"
-            if None in row or None in row.values():
-                problems.add(where, f"must have {len(columns)} columns like the header")
-                continue
-            yield where, {name: value.strip() for name, value in row.items()}
-    except csv.Error as error:
-        problems.add(f"line {reader.line_num}", f"is not CSV: {error}")
 
 
 #: Votes, the jurors that are described, and the queries that have texts.
 _Read = tuple[list[ReadVote], list[Juror] | None, list[PanelQuery] | None]
 
 
-def _from_table(text: str, delimiter: str, problems: Problems) -> _Read:
-    rows = _rows(text, delimiter, problems)
-    header = next(rows, None)
-    if header is None:
+def _from_table(table: Table, problems: Problems) -> _Read:
+    columns = table.columns
+    if not columns:
         return [], None, None
-    columns = list(header[1])
     if "juror" not in columns:
         near = nearest_names("juror", columns, most=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -265,15 +260,15 @@ def _from_table(text: str, delimiter: str, problems: Problems) -> _Read:
         )
         return [], None, None
     if "utility" in columns:
-        return _from_long(rows, columns, problems)
-    return _from_wide(rows, columns, problems)
+        return _from_long(table.rows, columns, problems)
+    return _from_wide(table.rows, columns, problems)
 
 
 def _from_long(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str], problems: Problems) -> _Read:
     if "query" not in columns:
         problems.add("line 1", "lacks the column 'query'")
         return [], None, None
-    extra = [name for name in columns if name not in (*VOTE_FIELDS, "query_text", "response_text")]
+    extra = [name for name in columns if name not in (*VOTE.names, "query_text", "response_text")]
     texts: dict[str, str] = {}
     responses: dict[str, dict[str, PanelResponse]] = {}
     votes: list[ReadVote] = []
@@ -286,7 +281,7 @@ def _from_long(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str
             problems.add(where, f"{name!r} of juror {cells['juror']!r} differs from {first}; it must be the same")
             continue
         query, response = cells["query"], cells.get("response") or ONLY
-        votes.append(ReadVote(cells["juror"], query, response, _number(cells["utility"]), where))
+        votes.append(ReadVote(cells["juror"], query, response, _vote(cells["utility"]), where))
         text = cells.get("query_text") or query
         if texts.setdefault(query, text) != text:
             problems.add(where, f"'query_text' of query {query!r} differs from an earlier row; it must be the same")
@@ -324,7 +319,7 @@ def _from_wide(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str
                     cells["juror"],
                     query,
                     response if slash else ONLY,
-                    _number(cells[name]),
+                    _vote(cells[name]),
                     f"{where}, column {name!r}",
                 )
             )
@@ -334,26 +329,19 @@ def _from_wide(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str
 def _described(jurors: Mapping[str, tuple[str, Mapping[str, str]]], problems: Problems) -> list[Juror]:
     result = []
     for juror_id, (where, described) in jurors.items():
-        weight = _number(described.get("weight", "1"))
-        if not isinstance(weight, float):
-            problems.add(where, f"'weight' of juror {juror_id!r} must be a number, not {described['weight']!r}")
-            weight = 1.0
-        statement, kind = described.get("statement", ""), described.get("kind", "recorded") or "recorded"
-        _is_kind(kind, juror_id, where, problems)
+        own = {name: described[name] for name in ("statement", "kind") if described.get(name)}
         groups = {
-            name: value for name, value in described.items() if name not in ("weight", "statement", "kind") and value
+            name: cell for name, cell in described.items() if name not in ("weight", "statement", "kind") and cell
         }
-        result.append(Juror(juror_id, groups, weight, statement, kind))
+        weight = number_in(described.get("weight", "1"))
+        values = {"juror": juror_id, "attributes": groups, "weight": "" if weight is None else weight, **own}
+        juror = JUROR.checked(values, where, problems, of=f" of juror {juror_id!r}")
+        result.append(juror or Juror(juror_id))
     return result
 
 
-def _number(cell: str) -> float | str | None:
-    if cell.casefold() in MISSING:
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
+def _vote(cell: str) -> float | str | None:
+    return None if cell.casefold() in MISSING else number_in(cell)
 
 
 def _name(value: Any) -> str | None:
@@ -402,45 +390,14 @@ def read_ratings(
     DatasetError
         If the file cannot be read, lacks a column, or anything in it is wrong.
     """
-    known = ("juror", "query", "utility", "response", "query_text", "response_text", "weight", "groups")
-    for parameter, mapping in (("columns", columns), ("values", {} if values is None else values)):
-        if not isinstance(mapping, Mapping):
-            raise invalid_parameter(parameter, "read_ratings", "a mapping", repr(mapping)[:60])
-    for name in columns:
-        if name not in known:
-            raise invalid_parameter("columns", "read_ratings", f"made of {', '.join(known)}", repr(name))
-    for name in known[:3]:
-        if name not in columns:
-            raise invalid_parameter("columns", "read_ratings", f"a mapping that names {name!r}", repr(dict(columns)))
-    groups = columns.get("groups", ())
-    if isinstance(groups, str) or not isinstance(groups, Sequence):
-        raise invalid_parameter("columns", "read_ratings", "a mapping with 'groups' as a list of names", repr(groups))
+    groups = _check_columns(columns, values)
     problems = Problems(str(path), REMEDY)
-    text = read_text(path, what="table", holds="rating")
-    kind = format_of(path, FORMATS)
-    if kind == ".jsonl":
-        entries = json_lines(text, problems)
-        for where, entry in entries:
-            if not isinstance(entry, dict):
-                problems.add(where, f"must be an object with one rating, not {str(entry)[:40]!r}")
-        rows: Iterator[tuple[str, dict[str, Any]]] = iter(
-            [(where, entry) for where, entry in entries if isinstance(entry, dict)]
-        )
-        found = list(dict.fromkeys(name for _, entry in entries if isinstance(entry, dict) for name in entry))
-    elif kind in (".csv", ".tsv"):
-        table = _rows(text, "\t" if kind == ".tsv" else ",", problems)
-        header = next(table, None)
-        # Without a header every column would be missing.
-        problems.raise_if_any()
-        found = list(header[1]) if header else []
-        rows = table
-    else:
-        raise DatasetError(f"{path}: a table of ratings must end in .csv, .tsv or .jsonl, not {path.suffix!r}.")
+    found, rows = _rated(path, problems)
     for name in [*(columns[part] for part in columns if part != "groups"), *groups]:
         if name not in found:
             near = nearest_names(str(name), found, most=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.add("line 1", f"lacks the column {name!r} (it has {', '.join(map(repr, found[:8]))}){hint}")
+            problems.add("line 1", f"lacks the column {name!r} (it has {listed(found[:8])}){hint}")
     problems.raise_if_any()
     votes: list[ReadVote] = []
     jurors: dict[str, tuple[str, Juror]] = {}
@@ -455,23 +412,15 @@ def read_ratings(
             problems.add(where, f"{column!r} must hold a text or a number, not {str(cells.get(column))[:40]!r}")
             continue
         juror, query, response = (str(parts.get(part, ONLY)) for part in ("juror", "query", "response"))
-        own = {name: _name(cells.get(name)) or "unknown" for name in groups}
-        raw = cells.get(columns["weight"]) if "weight" in columns else 1.0
-        weight = _number(raw) if isinstance(raw, str) else raw
-        if not is_number(weight):
-            problems.add(where, f"{columns['weight']!r} must be a number, not {str(raw)[:40]!r}")
-            weight = 1.0
-        record = Juror(juror, own, float(weight))
+        record = _rater(juror, cells, columns.get("weight"), groups, where, problems)
         first, before = jurors.setdefault(juror, (where, record))
         if before != record:
             problems.add(where, f"juror {juror!r} has other groups or another weight than at {first}")
-        raw = cells.get(columns["utility"])
-        value: Any = raw
-        if isinstance(raw, str):
-            value = (values or {}).get(raw, _number(raw)) if raw.casefold() not in MISSING else None
+        raw: Any = cells.get(columns["utility"])
         texts.setdefault(query, parts.get("query_text") or query)
         written = parts.get("response_text") or response
         responses.setdefault(query, {}).setdefault(response, PanelResponse(response, written))
+        value = (values or {}).get(raw, _vote(raw)) if isinstance(raw, str) else raw
         votes.append(ReadVote(juror, query, response, value, where))
     return assemble_panel(
         path.name,
@@ -483,3 +432,56 @@ def read_ratings(
         source=f"ratings of {path.name}",
         leave_out_empty=leave_out_empty,
     )
+
+
+#: What ``columns`` may name; the first three it must.
+PARTS = ("juror", "query", "utility", "response", "query_text", "response_text", "weight", "groups")
+
+
+def _check_columns(columns: Mapping[str, Any], values: Mapping[str, float] | None) -> Sequence[str]:
+    """Raise an error if the names of columns are no such mapping; return the columns of groups."""
+    for parameter, mapping in (("columns", columns), ("values", {} if values is None else values)):
+        if not isinstance(mapping, Mapping):
+            raise invalid_parameter(parameter, "read_ratings", "a mapping", repr(mapping)[:60])
+    for name in columns:
+        if name not in PARTS:
+            raise invalid_parameter("columns", "read_ratings", f"made of {', '.join(PARTS)}", repr(name))
+    for name in PARTS[:3]:
+        if name not in columns:
+            raise invalid_parameter("columns", "read_ratings", f"a mapping that names {name!r}", repr(dict(columns)))
+    groups = columns.get("groups", ())
+    if isinstance(groups, str) or not isinstance(groups, Sequence):
+        raise invalid_parameter("columns", "read_ratings", "a mapping with 'groups' as a list of names", repr(groups))
+    return groups
+
+
+def _rated(path: Path, problems: Problems) -> tuple[Sequence[str], Iterable[tuple[str, Mapping[str, Any]]]]:
+    """Return the columns and the rows of any table."""
+    kind = format_of(path, FORMATS)
+    if kind not in (".csv", ".tsv", ".jsonl"):
+        raise DatasetError(f"{path}: a table of ratings must end in .csv, .tsv or .jsonl, not {path.suffix!r}.")
+    text = read_text(path, what="table", holds="rating")
+    if kind != ".jsonl":
+        table = read_table(text, problems, delimiter="\t" if kind == ".tsv" else ",")
+        # Without a header every column would be missing.
+        problems.raise_if_any()
+        return table.columns, table.rows
+    rows = []
+    for where, entry in json_lines(text, problems):
+        if isinstance(entry, dict):
+            rows.append((where, entry))
+        else:
+            problems.add(where, f"must be an object with one rating, not {str(entry)[:40]!r}")
+    return list(dict.fromkeys(itertools.chain.from_iterable(entry for _, entry in rows))), rows
+
+
+def _rater(
+    juror: str, cells: Mapping[str, Any], weighted: str | None, groups: Sequence[str], where: str, problems: Problems
+) -> Juror:
+    """Return the juror of one row."""
+    raw = 1.0 if weighted is None else cells.get(weighted)
+    weight = number_in(raw) if isinstance(raw, str) else raw
+    if not isinstance(weight, (int, float)) or not is_number(weight):
+        problems.add(where, f"{weighted!r} must be a number, not {str(raw)[:40]!r}")
+        weight = 1.0
+    return Juror(juror, {name: _name(cells.get(name)) or "unknown" for name in groups}, float(weight))

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, unknown_name
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.datasets.reading import shown
 
 __all__ = [
     "KINDS",
@@ -374,13 +375,3 @@ def make_panel(
     for array in (who, what, values):
         array.setflags(write=False)
     return Panel(name, jurors, queries, scale, who, what, values, digest.hexdigest(), source, warnings)
-
-
-def shown(value: Any, /) -> str:
-    """Return how a value from a file is shown in a message."""
-    try:
-        text = repr(value)
-    except ValueError:
-        # Python writes no integer of more than some thousand digits.
-        return "a number of thousands of digits"
-    return text if len(text) <= 60 else f"{text[:57]}..."

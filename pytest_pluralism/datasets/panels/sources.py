@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +20,7 @@ from pytest_pluralism.datasets.panels.records import (
 from pytest_pluralism.datasets.reading import Problems, read_text
 from pytest_pluralism.datasets.surveys import gss
 from pytest_pluralism.datasets.surveys.packaged import read_table
+from pytest_pluralism.datasets.windows.polis import read_polis_conversation
 
 __all__ = [
     "EXAMPLE_GROUPS",
@@ -127,9 +125,6 @@ def read_dices(path: Path, /, *, responses: str = "recorded") -> Panel:
 
 # ------------------------------------------------------------------------------------------------------------ Polis
 
-#: The columns of participants-votes.csv that are no votes.
-POLIS_COLUMNS = ("participant", "group-id", "n-comments", "n-votes", "n-agree", "n-disagree")
-
 
 def read_polis(folder: Path, /, *, ballots: str = "statements") -> Panel:
     """Read the exported folder of a Polis conversation: ``participants-votes.csv`` and ``comments.csv``.
@@ -158,30 +153,19 @@ def read_polis(folder: Path, /, *, ballots: str = "statements") -> Panel:
     """
     if ballots not in ("statements", "conversation"):
         raise invalid_parameter("ballots", "read_polis", "'statements' or 'conversation'", repr(ballots))
-    file = folder / "participants-votes.csv"
-    problems = Problems(str(file))
-    comments = _polis_comments(folder / "comments.csv")
-    reader = csv.reader(io.StringIO(read_text(file, what="file of votes", holds="vote"), newline=""))
-    header = next(reader)
-    if header[: len(POLIS_COLUMNS)] != list(POLIS_COLUMNS):
-        raise DatasetError(f"{file}, line 1: must begin with the columns {', '.join(POLIS_COLUMNS)}.")
-    statements = header[len(POLIS_COLUMNS) :]
-    jurors: list[Juror] = []
-    votes: list[ReadVote] = []
-    for cells in reader:
-        where = f"line {reader.line_num}"
-        if len(cells) != len(header):
-            problems.add(where, f"must have {len(header)} columns like the header, not {len(cells)}")
-            continue
-        juror = f"participant {cells[0]}"
-        jurors.append(Juror(juror, {"group": f"group {cells[1]}" if cells[1] else "none"}))
-        for statement, cell in zip(statements, cells[len(POLIS_COLUMNS) :], strict=True):
-            if not cell:
-                continue
-            value: Any = {"-1": -1.0, "0": 0.0, "1": 1.0}.get(cell, cell)
-            query, response = (statement, "agree") if ballots == "statements" else (folder.name, statement)
-            votes.append(ReadVote(juror, query, response, value, f"{where}, statement {statement}"))
-    texts = {statement: comments.get(statement, f"statement {statement}") for statement in statements}
+    conversation = read_polis_conversation(folder)
+    jurors = [
+        Juror(f"participant {name}", {"group": "none" if group is None else f"group {group}"})
+        for name, group in zip(conversation.participants, conversation.groups, strict=True)
+    ]
+    votes = []
+    for juror, cast in zip(jurors, conversation.votes, strict=True):
+        for statement, vote in zip(conversation.statements, cast, strict=True):
+            name = statement.statement_id
+            query, response = (name, "agree") if ballots == "statements" else (folder.name, name)
+            if vote is not None:
+                votes.append(ReadVote(juror.juror_id, query, response, float(vote), f"statement {name}"))
+    texts = {statement.statement_id: statement.text for statement in conversation.statements}
     if ballots == "statements":
         queries = [PanelQuery(name, text, (PanelResponse("agree", text),)) for name, text in texts.items()]
     else:
@@ -190,22 +174,13 @@ def read_polis(folder: Path, /, *, ballots: str = "statements") -> Panel:
     return assemble_panel(
         f"polis {folder.name}",
         votes,
-        problems=problems,
+        problems=Problems(str(folder)),
         jurors=jurors,
         queries=queries,
         scale=UtilityScale(-1, 1, levels=3, measurement="ordinal"),
         source=f"Polis conversation {folder.name} (openData of compdemocracy, CC BY 4.0)",
         leave_out_empty=True,
     )
-
-
-def _polis_comments(file: Path) -> dict[str, str]:
-    reader = csv.DictReader(io.StringIO(read_text(file, what="file of comments", holds="comment"), newline=""))
-    columns = reader.fieldnames or []
-    for name in ("comment-id", "comment-body"):
-        if name not in columns:
-            raise DatasetError(f"{file}, line 1: lacks the column {name!r}.")
-    return {row["comment-id"]: row["comment-body"] for row in reader}
 
 
 # --------------------------------------------------------------------------------------------- computed from surveys

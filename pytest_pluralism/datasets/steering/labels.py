@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,54 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_pluralism.core.errors import DatasetError, unknown_name
+from pytest_pluralism.core.errors import unknown_name
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.datasets.reading import Problems, csv_objects, format_of, json_array, json_lines, read_text
-from pytest_pluralism.datasets.windows.loading import check_fields
+from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, text
+from pytest_pluralism.datasets.reading import Problems, listed, read_entries, shown
 
 __all__ = ["HumanLabels", "label_sheet", "read_labels"]
-
-FIELDS = ("attribute", "question_id", "response", "label", "annotator")
 
 REMEDY = 'Write one line a label: {"attribute": "...", "question_id": "...", "response": "...", "label": true}.'
 
 #: What a label is about: the attribute, the question and the text of the response.
 Labelled = tuple[str, str, str]
+
+#: The labels that a table may hold as words.
+WORDS = {"true": True, "false": False, "yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    attribute: str
+    question_id: str
+    response: str
+    label: float | None
+    annotator: str | None
+
+
+def _fields(scale: tuple[float, float]) -> Fields[_Label]:
+    """Return the fields of a label on a scale, which is mapped to [0, 1]."""
+    lowest, highest = scale
+
+    def read(value: object) -> float:
+        value = WORDS.get(value.casefold(), value) if isinstance(value, str) else value
+        if isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, (int, float)) or not is_number(value) or not lowest <= value <= highest:
+            raise UnfitError
+        return (float(value) - lowest) / (highest - lowest)
+
+    named = text("a text", strip=False)
+    return Fields(
+        _Label,
+        Field("attribute", named, required=True),
+        Field("question_id", named, required=True),
+        Field("response", text("a text", empty=True), required=True),
+        # A label of null is a line of a sheet that is not filled in yet.
+        Field("label", Kind(f"true, false or a number in [{lowest:g}, {highest:g}]", read)),
+        Field("annotator", Kind("a name", str)),
+        strict=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -97,29 +132,48 @@ def read_labels(
         annotator who labels one response twice. Up to ten problems are named at once.
     """
     file = Path(path)
-    kind = format_of(file)
-    if kind is None:
-        raise DatasetError(f"{file}: a file of labels must end in .jsonl, .json or .csv (or one of these and .gz).")
-    text = read_text(file, what="file of labels", holds="label")
-    problems = Problems(str(file), REMEDY)
-    if kind == ".jsonl":
-        entries = json_lines(text, problems)
-    elif kind == ".json":
-        entries = json_array(text, file, holds="label", remedy=REMEDY)
-    else:
-        entries = [(where, _typed(entry)) for where, entry in csv_objects(text, problems, numbers=("label",))]
-    lowest, highest = _scale(entries, problems)
+    found, problems = read_entries(file, what="file of labels", holds="label", remedy=REMEDY, numbers=("label",))
+    fields = _fields((0.0, 1.0))
+    declared, entries = [], []
+    for where, entry in found:
+        if isinstance(entry, dict) and "scale" in entry:
+            declared.append((where, entry["scale"]))
+        elif fields.fit(entry, where, problems):
+            entries.append((where, entry))
+    scale = _scale(declared, problems)
+    fields = _fields(scale)
     labels: dict[Labelled, dict[str, float]] = {}
     for where, entry in entries:
-        if isinstance(entry, dict) and "scale" in entry:
+        one = fields.checked(entry, where, problems)
+        if one is None:
             continue
-        _read(where, entry, labels, (lowest, highest), attributes, questions, problems)
-    if not labels and not problems.found:
+        if "label" not in entry:
+            problems.add(where, f"lacks 'label' (it has {listed(entry)}); write null for an open one")
+            continue
+        unknown = [
+            unknown_name(kind, name, known)
+            for kind, name, known in (
+                ("attribute", one.attribute, attributes),
+                ("question", one.question_id, questions),
+            )
+            if known and name not in known
+        ]
+        for what in unknown:
+            problems.add(where, what)
+        if one.label is None or unknown:
+            continue
+        said = labels.setdefault((one.attribute, one.question_id, one.response), {})
+        name = f"annotator {len(said) + 1}" if one.annotator is None else one.annotator
+        if name in said:
+            problems.add(where, f"annotator {name!r} labels the same response for {one.attribute!r} a second time")
+            continue
+        said[name] = one.label
+    if not labels and not problems.count:
         problems.add("", "holds no labels")
     problems.raise_if_any()
     content = [[*about, sorted(said.items())] for about, said in sorted(labels.items())]
     digest = hashlib.sha256(json.dumps(content, ensure_ascii=True).encode("ascii")).hexdigest()
-    return HumanLabels(file.name, labels, digest, (lowest, highest))
+    return HumanLabels(file.name, labels, digest, scale)
 
 
 def label_sheet(report: Mapping[str, Any], /) -> list[dict[str, Any]]:
@@ -139,75 +193,18 @@ def label_sheet(report: Mapping[str, Any], /) -> list[dict[str, Any]]:
     found: dict[Labelled, dict[str, Any]] = {}
     for verdict in report.get("verdicts", ()):
         for one in (verdict.get("details") or {}).get("unlabelled", ()):
-            line = {name: one[name] for name in FIELDS[:3]}
+            line = {name: one[name] for name in ("attribute", "question_id", "response")}
             found[one["attribute"], one["question_id"], one["response"]] = {**line, "label": None}
     return list(found.values())
 
 
-def _typed(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of a table with its words for yes and no as such."""
-    words = {"true": True, "false": False, "yes": True, "no": False}
-    label = entry.get("label")
-    return {**entry, "label": words.get(label.casefold(), label)} if isinstance(label, str) else entry
-
-
-def _scale(entries: Iterable[tuple[str, Any]], problems: Problems) -> tuple[float, float]:
-    declared = [(where, entry["scale"]) for where, entry in entries if isinstance(entry, dict) and "scale" in entry]
-    if not declared:
-        return 0.0, 1.0
+def _scale(declared: Sequence[tuple[str, Any]], problems: Problems) -> tuple[float, float]:
     if len(declared) > 1:
         problems.add(declared[1][0], "declares the scale a second time")
-    where, scale = declared[0]
-    ends = [scale.get(name) for name in ("lowest", "highest")] if isinstance(scale, dict) else []
-    if len(ends) != 2 or not all(map(is_number, ends)) or not ends[0] < ends[1]:
-        problems.add(where, f"'scale' must be an object with 'lowest' below 'highest', not {scale!r}"[:200])
-        return 0.0, 1.0
-    return float(ends[0]), float(ends[1])
-
-
-def _read(
-    where: str,
-    entry: Any,
-    labels: dict[Labelled, dict[str, float]],
-    scale: tuple[float, float],
-    attributes: Sequence[str],
-    questions: Sequence[str],
-    problems: Problems,
-) -> None:
-    if not isinstance(entry, dict):
-        problems.add(where, f"must be an object with {', '.join(map(repr, FIELDS[:4]))}, not {entry!r}"[:200])
-        return
-    before = len(problems.found)
-    if not check_fields(entry, FIELDS, FIELDS[:4], where, problems):
-        return
-    for name in FIELDS[:3]:
-        if not isinstance(entry[name], str) or (name != "response" and not entry[name].strip()):
-            problems.add(where, f"{name!r} must be a text, not {entry[name]!r}"[:200])
-    if len(problems.found) > before:
-        return
-    for kind, name, known in (("attribute", "attribute", attributes), ("question", "question_id", questions)):
-        if known and entry[name] not in known:
-            problems.add(where, unknown_name(kind, entry[name], list(known)))
-    label = entry["label"]
-    if label is None and len(problems.found) == before:
-        # A line of a sheet that nobody has filled in yet.
-        return
-    lowest, highest = scale
-    value = math.nan
-    if isinstance(label, bool):
-        value = float(label)
-    elif is_number(label) and lowest <= label <= highest:
-        value = (float(label) - lowest) / (highest - lowest)
-    else:
-        must = f"true, false or a number in [{lowest:g}, {highest:g}]"
-        problems.add(where, f"'label' must be {must}, not {label!r}"[:200])
-    if len(problems.found) > before:
-        return
-    about = (entry["attribute"], entry["question_id"], entry["response"].strip())
-    said = labels.setdefault(about, {})
-    annotator = entry.get("annotator")
-    name = f"annotator {len(said) + 1}" if annotator is None else str(annotator)
-    if name in said:
-        problems.add(where, f"annotator {name!r} labels the same response for {about[0]!r} a second time")
-        return
-    said[name] = value
+    for where, scale in declared[:1]:
+        ends: list[Any] = [scale.get(name) for name in ("lowest", "highest")] if isinstance(scale, dict) else []
+        lowest, highest = (float(end) for end in ends) if ends and all(map(is_number, ends)) else (0.0, 0.0)
+        if lowest < highest:
+            return lowest, highest
+        problems.add(where, f"'scale' must be an object with 'lowest' below 'highest', not {shown(scale)}")
+    return 0.0, 1.0

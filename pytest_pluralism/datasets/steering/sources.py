@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pytest_pluralism.core.records import Survey
+from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, text
 from pytest_pluralism.datasets.reading import Problems
 from pytest_pluralism.datasets.steering.templates import Attribute, SteeringTemplate
-from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey
+from pytest_pluralism.datasets.surveys.assembly import (
+    DISTRIBUTION,
+    QUESTION,
+    ReadDistribution,
+    ReadQuestion,
+    assemble_survey,
+)
 from pytest_pluralism.datasets.surveys.modular_pluralism import question_hash
 
 __all__ = [
@@ -39,13 +46,30 @@ BY_VALUE = SteeringTemplate(
 )
 
 
+TEXT = text("a text that is not empty")
+
+
+def _letter(value: object) -> str:
+    if value not in ("A", "B", "C"):
+        raise UnfitError
+    return str(value)
+
+
+SITUATION = Fields(
+    dict[str, Any],
+    Field("situation", TEXT, required=True),
+    Field("vrd", TEXT, required=True),
+    Field("label", Kind("A (support), B (oppose) or C (either)", _letter), required=True),
+)
+
+
 def is_value_kaleidoscope(entries: Sequence[Any], /) -> bool:
     """Return whether rows are situations with values, as their first one shows."""
     return bool(entries) and isinstance(entries[0], dict) and {"situation", "vrd", "label"} <= entries[0].keys()
 
 
 def read_value_kaleidoscope(
-    name: str, entries: Sequence[tuple[str, Any]], problems: Problems, /
+    name: str, entries: Iterable[tuple[str, Any]], problems: Problems, /
 ) -> tuple[Survey, tuple[Attribute, ...], tuple[SteeringTemplate, ...]]:
     """Return the situations as questions, the values as attributes, and how a value is put.
 
@@ -54,18 +78,10 @@ def read_value_kaleidoscope(
     """
     grouped: dict[str, dict[str, set[int]]] = {}
     for where, row in entries:
-        if not isinstance(row, dict):
-            problems.add(where, f"must be an object, not {type(row).__name__}")
-            continue
-        texts = [row.get("situation"), row.get("vrd")]
-        if not all(isinstance(text, str) and text.strip() for text in texts):
-            problems.add(where, "'situation' and 'vrd' must be texts that are not empty")
-            continue
-        if row.get("label") not in ("A", "B", "C"):
-            problems.add(where, f"'label' must be A (support), B (oppose) or C (either), not {row.get('label')!r}")
-            continue
-        situation, value = (str(text).strip() for text in texts)
-        grouped.setdefault(situation, {}).setdefault(value, set()).add("ABC".index(row["label"]))
+        read_row = SITUATION.read(row, where, problems)
+        if read_row is not None:
+            values = grouped.setdefault(read_row["situation"], {})
+            values.setdefault(read_row["vrd"], set()).add("ABC".index(read_row["label"]))
     read = []
     contradictory = 0
     for situation, values in grouped.items():
@@ -100,32 +116,22 @@ def is_pew(entries: Sequence[Any], /) -> bool:
     return isinstance(rows, list) and bool(rows) and isinstance(rows[0], dict) and {"group", "value"} <= rows[0].keys()
 
 
-def read_pew(name: str, entries: Sequence[tuple[str, Any]], problems: Problems, /, *, refusals: str = "keep") -> Survey:
+def read_pew(name: str, entries: Iterable[tuple[str, Any]], problems: Problems, /, *, refusals: str = "keep") -> Survey:
     """Return the survey; its populations are named ``party: Democrat``, and everybody by the bare value."""
-    read = []
+    read: list[ReadQuestion] = []
+    whole: list[str] = []
     for where, entry in entries:
         rows = entry.get("distributions") if isinstance(entry, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) and "value" in row for row in rows):
             problems.add(where, "'distributions' must be a list of objects with 'group', 'value' and 'probabilities'")
             continue
-        read.append(
-            ReadQuestion(
-                entry.get("question_id"),
-                entry.get("question"),
-                entry.get("options"),
-                [
-                    ReadDistribution(
-                        row["value"] if row.get("group") == "population" else f"{row.get('group')}: {row['value']}",
-                        row.get("probabilities"),
-                        row.get("n_respondents"),
-                        row.get("n_effective"),
-                    )
-                    for row in rows
-                ],
-                where=where,
-            )
-        )
-    whole = [row["value"] for row in entries[0][1]["distributions"] if row.get("group") == "population"]
+        distributions = []
+        for row in rows:
+            everybody = row.get("group") == "population"
+            population = row["value"] if everybody else f"{row.get('group')}: {row['value']}"
+            whole += [population] if everybody and not read else []
+            distributions.append(ReadDistribution(**DISTRIBUTION.taken(row) | {"population": population}))
+        read.append(ReadQuestion(**QUESTION.taken(entry) | {"distributions": distributions}, where=where))
     return assemble_survey(
         name,
         read,

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, unknown_name
-from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.datasets.panels.records import shown
-from pytest_pluralism.datasets.reading import FORMATS, Problems, format_of, json_array, json_lines, read_text
+from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, number, text
+from pytest_pluralism.datasets.reading import FORMATS, Problems, format_of, read_entries
 
 __all__ = ["EMBEDDED_TRADE_OFFS", "Scenario", "TradeOffSet", "load_trade_offs"]
 
@@ -86,14 +85,14 @@ def load_trade_offs(path: Path, /) -> TradeOffSet:
     elif len(path.parts) == 1 and format_of(path) is None and not path.exists():
         known = unknown_name("trade-off benchmark", name, list(EMBEDDED_TRADE_OFFS))
         raise DatasetError(f"{known} A file must end in {', '.join(FORMATS[:2])}.")
-    text = read_text(path)
-    problems = Problems(str(path), REMEDY)
-    lines = path.name.removesuffix(".gz").endswith(".jsonl")
-    entries = json_lines(text, problems) if lines else json_array(text, path, remedy=REMEDY)
+    entries, problems = read_entries(
+        path, what="trade-off file", holds="scenario", remedy=REMEDY, formats=(".jsonl", ".json")
+    )
     found: dict[str, tuple[str, Scenario]] = {}
     pairs: dict[str, tuple[str, tuple[str, str]]] = {}
     for where, entry in entries:
-        scenario = _scenario(where, entry, problems)
+        read = SCENARIO.read(entry, where, problems)
+        scenario = None if read is None else _scenario(read, where, problems)
         if scenario is None:
             continue
         called = "-".join(scenario.pair)
@@ -105,7 +104,7 @@ def load_trade_offs(path: Path, /) -> TradeOffSet:
         if scenario.scenario_id in found:
             problems.add(where, f"the scenario_id {scenario.scenario_id!r} is used by {found[scenario.scenario_id][0]}")
         found[scenario.scenario_id] = (where, scenario)
-    if not found and not problems.found:
+    if not found and not problems.count:
         problems.add("", "holds no scenario")
     problems.raise_if_any()
     scenarios = tuple(scenario for _, scenario in found.values())
@@ -113,52 +112,71 @@ def load_trade_offs(path: Path, /) -> TradeOffSet:
     return TradeOffSet(path.name, scenarios, hashlib.sha256(encoded.encode("utf-8")).hexdigest(), source=source)
 
 
-def _scenario(where: str, entry: Any, problems: Problems) -> Scenario | None:
-    before = len(problems.found)
-    if not isinstance(entry, Mapping):
-        problems.add(where, f"must be an object, not {type(entry).__name__}")
-        return None
-    for field in ("scenario_id", "scenario"):
-        if not isinstance(entry.get(field), str) or not entry[field].strip():
-            problems.add(where, f"{field!r} must be a text that is not empty, not {entry.get(field)!r}")
-    pair = entry.get("pair")
-    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(one, str) and one for one in pair):
-        problems.add(where, f"'pair' must be a list of two values, not {pair!r}")
-        return None
-    if pair[0] == pair[1]:
-        problems.add(where, f"'pair' must be two different values, not {pair[0]!r} twice")
-    cluster = entry.get("cluster")
-    if cluster is not None and (not isinstance(cluster, str) or not cluster.strip()):
-        problems.add(where, f"'cluster' must be a text that is not empty, not {shown(cluster)}")
-    options = entry.get("options")
-    if not isinstance(options, list) or len(options) < 2 or not all(isinstance(one, Mapping) for one in options):
-        problems.add(where, "'options' must be a list of at least two objects with 'text' and a number for each value")
-        return None
-    served = []
-    for option in options:
-        if not isinstance(option.get("text"), str) or not option["text"].strip():
-            problems.add(where, f"'text' of an option must be a text that is not empty, not {option.get('text')!r}")
-        numbers = []
-        for value in pair:
-            number = option.get(value)
-            if not is_number(number) or not 0.0 <= number <= 1.0:
-                must = f"must say how it serves {value!r}, in [0, 1], not {shown(number)}"
-                problems.add(where, f"option {option.get('text')!r} {must}")
-            else:
-                numbers.append(float(number))
-        served.append(tuple(numbers))
-    texts = [option.get("text") for option in options]
-    if len(set(map(str, texts))) < len(texts):
+@dataclass(frozen=True, slots=True)
+class _Read:
+    scenario_id: str
+    scenario: str
+    pair: tuple[str, str]
+    options: Sequence[Mapping[str, Any]]
+    cluster: str | None
+
+
+def _pair(value: object) -> tuple[str, str]:
+    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(one, str) and one for one in value):
+        raise UnfitError
+    if value[0] == value[1]:
+        raise UnfitError(instead=f"must be two different values, not {value[0]!r} twice")
+    return value[0], value[1]
+
+
+def _options(value: object) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(value, list) or len(value) < 2 or not all(isinstance(one, Mapping) for one in value):
+        raise UnfitError
+    return value
+
+
+#: What a text must be.
+TEXT = text("a text that is not empty")
+
+SCENARIO = Fields(
+    _Read,
+    Field("scenario_id", TEXT, required=True),
+    Field("scenario", TEXT, required=True),
+    Field("pair", Kind("a list of two values", _pair), required=True),
+    Field(
+        "options",
+        Kind("a list of at least two objects with 'text' and a number for each value", _options),
+        required=True,
+    ),
+    Field("cluster", text("a text that is not empty", strip=False)),
+)
+
+
+def _scenario(read: _Read, where: str, problems: Problems) -> Scenario | None:
+    before = problems.count
+    texts: list[str] = []
+    served: list[tuple[float, ...]] = []
+    for option in read.options:
+        called = TEXT.checked(option.get("text"), "'text' of an option", where, problems)
+        texts.append(str(called))
+        numbers = [
+            number(f"a number that says how it serves {value!r}, in [0, 1]", low=0.0, high=1.0).checked(
+                option.get(value), f"option {option.get('text')!r}: {value!r}", where, problems
+            )
+            for value in read.pair
+        ]
+        served.append(tuple(one for one in numbers if one is not None))
+    if len(set(texts)) < len(texts):
         problems.add(where, "two options have the same text")
-    if len(problems.found) == before and len(set(served)) < 2:
+    if problems.count == before and len(set(served)) < 2:
         problems.add(where, "all options serve both values alike, so that nothing is traded off")
-    if len(problems.found) > before:
+    if problems.count > before:
         return None
     return Scenario(
-        entry["scenario_id"].strip(),
-        (pair[0], pair[1]),
-        entry["scenario"].strip(),
-        tuple(str(text).strip() for text in texts),
+        read.scenario_id,
+        read.pair,
+        read.scenario,
+        tuple(texts),
         tuple((one[0], one[1]) for one in served),
-        cluster,
+        read.cluster,
     )

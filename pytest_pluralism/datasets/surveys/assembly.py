@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
-from pytest_pluralism.datasets.reading import HALF_CHARACTERS, Problems, _number, show
+from pytest_pluralism.datasets.fields import ANY_LIST, ANYTHING, Field, Fields, Kind, UnfitError, as_text, number, text
+from pytest_pluralism.datasets.reading import Problems, shown
 from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy, check_refusal_policy, detect_refusals
 
-__all__ = ["SUM_TOLERANCE", "ReadDistribution", "ReadQuestion", "assemble_survey", "survey_sha256"]
+__all__ = [
+    "DISTRIBUTION",
+    "QUESTION",
+    "SUM_TOLERANCE",
+    "ReadDistribution",
+    "ReadQuestion",
+    "assemble_survey",
+    "survey_sha256",
+]
 
 #: More people than these have never lived.
 MOST_RESPONDENTS = 1e12
@@ -94,72 +103,20 @@ def assemble_survey(
     InvalidParameterError
         If ``refusals`` is not a policy.
     """
-    policy = check_refusal_policy(refusals, function="load_survey")
-    questions: list[Question] = []
-    rows: list[AnswerDistribution] = []
-    seen: dict[str, str] = {}
-    few_options = only_refusals = n_read = 0
+    gathered = _Gathered(check_refusal_policy(refusals, function="load_survey"), leave_out_degenerate)
     for item in read:
-        n_read += 1
-        where = item.where
-        if _has_half_characters(item):
-            problems.add(where, "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character")
-            continue
-        if isinstance(item.question_id, str) and item.question_id.strip():
-            where = f"{where}, question {item.question_id!r}" if where else f"question {item.question_id!r}"
-            if item.question_id in seen:
-                problems.add(where, f"the question_id is already used{_at(seen[item.question_id])}; make it unique")
-                continue
-            seen[item.question_id] = item.where
-        else:
-            problems.add(where, f"'question_id' must be a non-empty string, not {show(item.question_id)}")
-            continue
-        if leave_out_degenerate and isinstance(item.options, (list, tuple)) and len(set(item.options)) < 2:
-            few_options += 1
-            continue
-        before = len(problems.found)
-        question = _check_question(item, where, problems)
-        if question is None or len(problems.found) > before:
-            continue
-        checked = _check_distributions(item, question, where, problems)
-        if len(problems.found) > before:
-            continue
-        kept = [index for index in range(len(question.options)) if index not in question.refusals]
-        if policy != "keep" and question.refusals:
-            if len(kept) < 2:
-                if leave_out_degenerate:
-                    few_options += 1
-                else:
-                    problems.add(where, f"has {len(kept)} option(s) besides refusals; use refusals='keep' or remove it")
-                continue
-            without = [row for row in checked if math.fsum(row.probabilities[index] for index in kept) <= 0.0]
-            if without and not leave_out_degenerate:
-                problems.add(
-                    where,
-                    f"population {without[0].population!r} holds nothing but refusals, so nothing is left to compare; "
-                    "use refusals='keep' or remove it",
-                )
-                continue
-            only_refusals += len(without)
-            checked = [row for row in checked if row not in without]
-            if not checked:
-                continue
-            question, checked = _apply_policy(question, checked, kept, policy)
-        elif question.refusals:
-            # Kept refusals are options like the others. They have no place on a scale, so there is no scale.
-            question = dataclasses.replace(question, positions=None, refusals=())
-        questions.append(question)
-        rows.extend(checked)
-    if n_read == 0 and not problems.found:
+        gathered.add(item, problems)
+    n_read, questions, rows = gathered.n_read, gathered.questions, gathered.rows
+    if n_read == 0 and not problems.count:
         problems.add("", "holds no questions")
     problems.raise_if_any()
     if not questions:
         problems.add("", f"none of its {n_read} questions has two options and an answer")
         problems.raise_if_any()
-    if few_options:
-        source += f"; left out: {few_options} question(s) with fewer than two options"
-    if only_refusals:
-        source += f"; left out: {only_refusals} distribution(s) with nothing but refusals"
+    if gathered.few_options:
+        source += f"; left out: {gathered.few_options} question(s) with fewer than two options"
+    if gathered.only_refusals:
+        source += f"; left out: {gathered.only_refusals} distribution(s) with nothing but refusals"
     populations = dict.fromkeys(row.population for row in rows)
     if default_population is None and len(populations) == 1:
         default_population = next(iter(populations))
@@ -173,6 +130,71 @@ def assemble_survey(
         source=source,
         default_population=default_population,
     )
+
+
+@dataclass
+class _Gathered:
+    """The checked questions of a survey and the answers to them, and how much was left out."""
+
+    policy: RefusalPolicy
+    leave_out_degenerate: bool
+    questions: list[Question] = field(default_factory=list)
+    rows: list[AnswerDistribution] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
+    n_read: int = 0
+    few_options: int = 0
+    only_refusals: int = 0
+
+    def add(self, item: ReadQuestion, problems: Problems) -> None:
+        """Check one question and its answers, and take them in as the policy says."""
+        self.n_read += 1
+        identifier = TEXT.checked(item.question_id, "'question_id'", item.where, problems)
+        if identifier is None:
+            return
+        where = f"{item.where}, question {identifier!r}" if item.where else f"question {identifier!r}"
+        if identifier in self.seen:
+            by = f" by {self.seen[identifier]}" if self.seen[identifier] else ""
+            problems.add(where, f"the question_id is already used{by}; make it unique")
+            return
+        self.seen[identifier] = item.where
+        if self.leave_out_degenerate and isinstance(item.options, (list, tuple)) and len(set(item.options)) < 2:
+            self.few_options += 1
+            return
+        before = problems.count
+        question = _check_question(item, where, problems)
+        if question is None:
+            return
+        rows = _check_distributions(item, question, where, problems)
+        if problems.count == before:
+            self._take(question, rows, where, problems)
+
+    def _take(self, question: Question, rows: list[AnswerDistribution], where: str, problems: Problems) -> None:
+        if self.policy == "keep" and question.refusals:
+            # Kept refusals are options like the others. They have no place on a scale, so there is no scale.
+            question = replace(question, positions=None, refusals=())
+        if question.refusals:
+            kept = [index for index in range(len(question.options)) if index not in question.refusals]
+            if len(kept) < 2:
+                if self.leave_out_degenerate:
+                    self.few_options += 1
+                else:
+                    problems.add(where, f"has {len(kept)} option(s) besides refusals; use refusals='keep' or remove it")
+                return
+            without = [row for row in rows if math.fsum(row.probabilities[index] for index in kept) <= 0.0]
+            if without and not self.leave_out_degenerate:
+                problems.add(
+                    where,
+                    f"population {without[0].population!r} holds nothing but refusals, so nothing is left to compare; "
+                    "use refusals='keep' or remove it",
+                )
+                return
+            self.only_refusals += len(without)
+            rows = [row for row in rows if row not in without]
+            if not rows:
+                return
+            question, rows = _apply_policy(question, rows, kept, self.policy)
+        self.questions.append(question)
+        self.rows.extend(rows)
 
 
 def survey_sha256(questions: Iterable[Question], distributions: Iterable[AnswerDistribution], /) -> str:
@@ -223,57 +245,71 @@ def _rounded(values: tuple[float, ...] | None) -> list[float] | None:
     return None if values is None else [round(float(value), 12) for value in values]
 
 
+def _options(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise UnfitError
+    for option in value:
+        if not isinstance(option, str) or not option.strip():
+            raise UnfitError(instead=f": each option must be a non-empty string, not {shown(option)}")
+    options = tuple(as_text(option) for option in value)
+    if len(options) < 2:
+        raise UnfitError(
+            instead=f": needs at least two options, not {len(options)}; a question without a choice has no answer"
+        )
+    repeated = next((option for place, option in enumerate(options) if option in options[:place]), None)
+    if repeated is not None:
+        raise UnfitError(instead=f": option {repeated!r} appears twice; options must differ")
+    return options
+
+
+TEXT = text(strip=False)
+
+COUNT = number("a number greater than 0 and at most 1e12", above=0.0, high=MOST_RESPONDENTS)
+
+#: The fields of a question, of which its distributions are checked one by one.
+QUESTION = Fields(
+    ReadQuestion,
+    Field("question_id", TEXT, required=True),
+    Field("question", text(), required=True, attribute="text"),
+    Field("options", Kind("a list of strings", _options), required=True),
+    Field("distributions", ANY_LIST, required=True),
+    Field("cluster", TEXT),
+    Field("positions", ANYTHING),
+    Field("refusals", replace(ANY_LIST, must="a list of options")),
+)
+
+#: The fields of a distribution.
+DISTRIBUTION = Fields(
+    ReadDistribution,
+    Field("population", text(), required=True),
+    Field("probabilities", replace(ANY_LIST, must="a list of numbers"), required=True),
+    Field("n_respondents", COUNT),
+    Field("n_effective", COUNT),
+)
+
+
 def _check_question(item: ReadQuestion, where: str, problems: Problems) -> Question | None:
     """Return the question, or note what is wrong with it."""
-    before = len(problems.found)
-    if not isinstance(item.text, str) or not item.text.strip():
-        problems.add(where, f"'question' must be a non-empty string, not {show(item.text)}")
-    options = item.options
-    if not isinstance(options, (list, tuple)):
-        problems.add(where, f"'options' must be a list of strings, not {show(options)}")
+    before = problems.count
+    read = QUESTION.checked(vars(item), where, problems)
+    if read is None:
         return None
-    for option in options:
-        if not isinstance(option, str) or not option.strip():
-            problems.add(where, f"each option must be a non-empty string, not {show(option)}")
-    if len(options) < 2:
-        problems.add(
-            where, f"needs at least two options, not {len(options)}; a question without a choice has no answer"
-        )
-    elif len(problems.found) == before:
-        repeated = _repeated(option.strip() for option in options)
-        if repeated is not None:
-            problems.add(where, f"option {repeated!r} appears twice; options must differ")
-    if item.cluster is not None and (not isinstance(item.cluster, str) or not item.cluster.strip()):
-        problems.add(where, f"'cluster' must be a non-empty string, not {show(item.cluster)}")
-    if len(problems.found) > before:
+    refusals = _check_refusals(read, where, problems)
+    positions = _check_positions(read, refusals, where, problems)
+    if problems.count > before:
         return None
-    refusals = _check_refusals(item, where, problems)
-    positions = _check_positions(item, refusals, where, problems)
-    if len(problems.found) > before:
-        return None
-    return Question(
-        question_id=item.question_id,
-        text=item.text.strip(),
-        options=tuple(option.strip() for option in options),
-        cluster=item.cluster,
-        positions=positions,
-        refusals=refusals,
-    )
+    return Question(read.question_id, read.text, read.options, read.cluster, positions, refusals)
 
 
 def _check_refusals(item: ReadQuestion, where: str, problems: Problems) -> tuple[int, ...]:
-    options = [option.strip() for option in item.options]
     if item.refusals is None:
-        return detect_refusals(options)
-    if not isinstance(item.refusals, (list, tuple)):
-        problems.add(where, f"'refusals' must be a list of options, not {show(item.refusals)}")
-        return ()
+        return detect_refusals(item.options)
     found: set[int] = set()
     for entry in item.refusals:
-        if isinstance(entry, str) and entry.strip() in options:
-            found.add(options.index(entry.strip()))
+        if isinstance(entry, str) and entry.strip() in item.options:
+            found.add(item.options.index(entry.strip()))
         else:
-            problems.add(where, f"{show(entry)} in 'refusals' is not one of the options")
+            problems.add(where, f"{shown(entry)} in 'refusals' is not one of the options")
     return tuple(sorted(found))
 
 
@@ -289,13 +325,10 @@ def _check_positions(
     for index, entry in enumerate(item.positions):
         if index in refusals:
             continue
-        number = _number(entry)
-        if number is None or not math.isfinite(number):
-            problems.add(
-                where, f"position of option {item.options[index]!r} must be a finite number, not {show(entry)}"
-            )
+        position = number().checked(entry, f"position of option {item.options[index]!r}", where, problems)
+        if position is None:
             return None
-        substantive[index] = number
+        substantive[index] = position
     if not substantive:
         return None
     # A refusal has no place on the scale. Its entry is never used: with `keep` there are no positions at all, with
@@ -311,51 +344,46 @@ def _check_distributions(
     seen: set[str] = set()
     if not item.distributions:
         problems.add(where, "'distributions' is empty; it needs at least one population")
-    for read in item.distributions:
-        if not isinstance(read.population, str) or not read.population.strip():
-            problems.add(where, f"'population' must be a non-empty string, not {show(read.population)}")
+    for unchecked in item.distributions:
+        named = isinstance(unchecked.population, str) and unchecked.population.strip()
+        place = f"{where}, population {unchecked.population.strip()!r}" if named else where
+        read = DISTRIBUTION.checked(vars(unchecked), place, problems)
+        if read is None:
             continue
-        population = read.population.strip()
-        place = f"{where}, population {population!r}"
-        if population.casefold() == "all":
+        if read.population.casefold() == "all":
             problems.add(place, "'all' means every population in a test; give this population another name")
             continue
-        if population in seen:
+        if read.population in seen:
             problems.add(place, "appears twice; keep one distribution for each population")
             continue
-        seen.add(population)
+        seen.add(read.population)
         probabilities = _check_probabilities(read.probabilities, question.options, place, problems)
-        counts = []
-        for label, value in (("n_respondents", read.n_respondents), ("n_effective", read.n_effective)):
-            number = None if value is None else _number(value)
-            if value is not None and (number is None or not 0 < number <= MOST_RESPONDENTS):
-                problems.add(place, f"'{label}' must be a number greater than 0 and at most 1e12, not {show(value)}")
-            counts.append(number)
         if probabilities is not None:
-            rows.append(AnswerDistribution(question.question_id, population, probabilities, *counts))
+            rows.append(
+                AnswerDistribution(
+                    question.question_id, read.population, probabilities, read.n_respondents, read.n_effective
+                )
+            )
     return rows
 
 
 def _check_probabilities(
-    values: Any, options: tuple[str, ...], place: str, problems: Problems
+    values: Sequence[Any], options: tuple[str, ...], place: str, problems: Problems
 ) -> tuple[float, ...] | None:
-    if not isinstance(values, (list, tuple)):
-        problems.add(place, f"'probabilities' must be a list of numbers, not {show(values)}")
-        return None
     if len(values) != len(options):
         problems.add(place, f"has {len(values)} probabilities for {len(options)} options; give one for each option")
         return None
     numbers: list[float] = []
     for option, value in zip(options, values, strict=True):
-        number = _number(value)
-        if number is None:
-            problems.add(place, f"probability of {option!r} must be a number, not {show(value)}")
-        elif not math.isfinite(number):
-            problems.add(place, f"probability of {option!r} must be finite, not {number}; leave the population out")
-        elif number < 0:
-            problems.add(place, f"probability of {option!r} must not be negative, not {number:g}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            problems.add(place, f"probability of {option!r} must be a number, not {shown(value)}")
+        elif not is_number(value):
+            value = math.inf if isinstance(value, int) else value
+            problems.add(place, f"probability of {option!r} must be finite, not {value}; leave the population out")
+        elif value < 0:
+            problems.add(place, f"probability of {option!r} must not be negative, not {value:g}")
         else:
-            numbers.append(number)
+            numbers.append(float(value))
     if len(numbers) != len(options):
         return None
     total = math.fsum(numbers)
@@ -395,23 +423,3 @@ def _apply_policy(
             None if question.positions is None else tuple(question.positions[index] for index in kept),
         )
     return question, changed
-
-
-def _has_half_characters(item: ReadQuestion) -> bool:
-    """Return whether some text cannot be written to any file: JSON can express such text, reports cannot show it."""
-    options = item.options if isinstance(item.options, (list, tuple)) else ()
-    texts = [item.question_id, item.text, item.cluster, *options, *(row.population for row in item.distributions)]
-    return any(isinstance(text, str) and HALF_CHARACTERS.search(text) for text in texts)
-
-
-def _repeated(values: Iterable[str]) -> str | None:
-    seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            return value
-        seen.add(value)
-    return None
-
-
-def _at(where: str) -> str:
-    return f" by {where}" if where else ""

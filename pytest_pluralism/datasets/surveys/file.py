@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import Survey
+from pytest_pluralism.datasets.fields import Field, Fields, text
 from pytest_pluralism.datasets.reading import (
-    FORMATS,
     Problems,
-    _kind,
-    check_fields,
+    Table,
     format_of,
-    json_array,
-    json_lines,
-    listed,
+    kind_of,
+    number_in,
+    read_entries,
+    read_table,
     read_text,
 )
 from pytest_pluralism.datasets.surveys import modular_pluralism
-from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey
+from pytest_pluralism.datasets.surveys.assembly import (
+    DISTRIBUTION,
+    QUESTION,
+    ReadDistribution,
+    ReadQuestion,
+    assemble_survey,
+)
 from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy
 
-__all__ = ["is_survey_path", "read_survey_file"]
+__all__ = ["is_survey_path", "read_distributions", "read_survey_file"]
 
-QUESTION_FIELDS = ("question_id", "question", "options", "distributions", "cluster", "positions", "refusals")
-REQUIRED_QUESTION_FIELDS = QUESTION_FIELDS[:4]
-DISTRIBUTION_FIELDS = ("population", "probabilities", "n_respondents", "n_effective")
-REQUIRED_DISTRIBUTION_FIELDS = DISTRIBUTION_FIELDS[:2]
-CSV_COLUMNS = (
-    "question_id",
-    "question",
-    "option",
-    "population",
-    "probability",
-    "n_respondents",
-    "n_effective",
-    "cluster",
-    "position",
-    "refusal",
+#: The columns of a table. Their cells are checked together with the fields of the other formats.
+COLUMNS = Fields(
+    dict[str, str],
+    *(
+        Field(name, text(), required=True)
+        for name in ("question_id", "question", "option", "population", "probability")
+    ),
+    also=("n_respondents", "n_effective", "cluster", "position", "refusal"),
 )
-REQUIRED_CSV_COLUMNS = CSV_COLUMNS[:5]
+
+#: The columns that must hold the same in all rows of a question, and of one of its options or populations.
+SAME = {
+    "question": "",
+    "cluster": "",
+    "position": "option",
+    "refusal": "option",
+    "n_respondents": "population",
+    "n_effective": "population",
+}
 
 REMEDY = "The format of survey files is described in the reference, under 'Surveys'."
 
@@ -73,19 +79,15 @@ def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Surv
     DatasetError
         If the file cannot be read or anything in it is wrong; up to ten problems are named at once.
     """
-    kind = format_of(path)
-    if kind is None:
-        raise DatasetError(
-            f"{path}: a survey file must end in {', '.join(FORMATS)} (or one of these and .gz), not {path.suffix!r}."
-        )
-    text = read_text(path)
-    problems = Problems(str(path), REMEDY)
     source = f"file {path.name}"
-    if kind == ".csv":
-        questions = _from_csv(text, problems)
+    if format_of(path) == ".csv":
+        text, problems = read_text(path), Problems(str(path), REMEDY)
+        questions = _from_table(read_table(text, problems), problems)
         return assemble_survey(path.name, questions, problems=problems, refusals=refusals, source=source)
-    entries = json_lines(text, problems) if kind == ".jsonl" else json_array(text, path, remedy=REMEDY)
-    if modular_pluralism.is_modular_pluralism([entry for _, entry in entries]):
+    entries, problems = read_entries(path, what="survey file", holds="question", remedy=REMEDY)
+    first = list(itertools.islice(entries, 1))
+    entries = itertools.chain(first, entries)
+    if modular_pluralism.is_modular_pluralism([entry for _, entry in first]):
         questions, note = modular_pluralism.read_rows(entries, problems)
         return assemble_survey(
             path.name,
@@ -95,148 +97,102 @@ def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Surv
             source=f"{source}: {modular_pluralism.SOURCE}{note}",
             leave_out_degenerate=True,
         )
-    read = [question for where, entry in entries if (question := _from_entry(where, entry, problems)) is not None]
+    read = (question for where, entry in entries if (question := _from_entry(where, entry, problems)) is not None)
     return assemble_survey(path.name, read, problems=problems, refusals=refusals, source=source)
 
 
 def _from_entry(where: str, entry: Any, problems: Problems) -> ReadQuestion | None:
-    if not isinstance(entry, dict):
-        problems.add(where, f"must be an object with {listed(REQUIRED_QUESTION_FIELDS)}, not {_kind(entry)}")
-        return None
-    identifier = entry.get("question_id")
+    identifier = entry.get("question_id") if isinstance(entry, dict) else None
     place = f"{where}, question {identifier!r}" if isinstance(identifier, str) and identifier else where
-    complete = check_fields(entry, QUESTION_FIELDS, REQUIRED_QUESTION_FIELDS, place, problems)
-    rows = entry.get("distributions", [])
-    if not isinstance(rows, list):
-        problems.add(place, f"'distributions' must be a list, not {_kind(rows)}")
+    complete = QUESTION.fit(entry, place, problems)
+    rows = read_distributions(entry.get("distributions", []), place, problems) if isinstance(entry, dict) else None
+    if not complete or rows is None:
         return None
-    distributions = []
+    return ReadQuestion(**QUESTION.taken(entry) | {"distributions": rows}, where=where)
+
+
+def read_distributions(rows: Any, place: str, problems: Problems, /) -> list[ReadDistribution] | None:
+    """Return the distributions of a question, unchecked; note what is not one, and fields that do not fit."""
+    if not isinstance(rows, list):
+        problems.add(place, f"'distributions' must be a list, not {kind_of(rows)}")
+        return None
+    before = problems.count
+    read = []
     for number, row in enumerate(rows, start=1):
         inner = f"{place}, distribution {number}"
         if not isinstance(row, dict):
-            problems.add(inner, f"must be an object, not {_kind(row)}")
-            complete = False
-            continue
-        if not check_fields(row, DISTRIBUTION_FIELDS, REQUIRED_DISTRIBUTION_FIELDS, inner, problems):
-            complete = False
-            continue
-        distributions.append(ReadDistribution(**{name: row.get(name) for name in DISTRIBUTION_FIELDS}))
-    if not complete:
-        return None
-    return ReadQuestion(
-        question_id=identifier,
-        text=entry["question"],
-        options=entry["options"],
-        distributions=distributions,
-        cluster=entry.get("cluster"),
-        positions=entry.get("positions"),
-        refusals=entry.get("refusals"),
-        where=where,
-    )
+            problems.add(inner, f"must be an object, not {kind_of(row)}")
+        elif DISTRIBUTION.fit(row, inner, problems):
+            read.append(ReadDistribution(**DISTRIBUTION.taken(row)))
+    return read if problems.count == before else None
 
 
-# -------------------------------------------------------------------------------------------------------------- CSV
+# ----------------------------------------------------------------------------------------------------------- tables
 
 
-def _from_csv(text: str, problems: Problems) -> list[ReadQuestion]:
+def _from_table(table: Table, problems: Problems) -> list[ReadQuestion]:
     """Return the questions of a table with one row for each question, option and population."""
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        columns = [column.strip() for column in reader.fieldnames or []]
-        reader.fieldnames = columns
-        if len(set(columns)) != len(columns):
-            repeated = next(column for column in columns if columns.count(column) > 1)
-            problems.add("line 1", f"column {repeated!r} appears twice")
-            return []
-        if not check_fields(dict.fromkeys(columns), CSV_COLUMNS, REQUIRED_CSV_COLUMNS, "line 1", problems):
-            if len(columns) == 1 and ";" in columns[0]:
-                problems.add("line 1", "separate columns with commas, not semicolons")
-            return []
-        table: dict[str, _CsvQuestion] = {}
-        for row in reader:
-            where = f"line {reader.line_num}"
-            if None in row or None in row.values():
-                problems.add(where, f"must have {len(columns)} columns like the header")
-                continue
-            cells = {name: value.strip() for name, value in row.items()}
-            question = table.setdefault(cells["question_id"], _CsvQuestion(cells, where))
-            question.add(cells, where, problems)
-    except csv.Error as error:
-        problems.add(f"line {reader.line_num}", f"is not CSV: {error}")
+    if not table.columns or not COLUMNS.fit(dict.fromkeys(table.columns), "line 1", problems):
         return []
-    return [question.read(problems) for question in table.values()]
+    written: dict[tuple[str, ...], tuple[str, str]] = {}
+    questions: dict[str, _Rows] = {}
+    for where, cells in table.rows:
+        identifier = cells["question_id"]
+        place = f"{where}, question {identifier!r}"
+        for name, of in SAME.items():
+            key = (name, identifier, cells[of] if of else "")
+            cell, first = written.setdefault(key, (cells.get(name, ""), where))
+            if cells.get(name, "") != cell:
+                whose = f" of {of} {cells[of]!r}" if of else ""
+                problems.add(place, f"{name!r}{whose} differs from {first}; it must be the same in all rows of it")
+        if cells.get("refusal", "").casefold() not in REFUSAL_MARKS:
+            problems.add(place, f"'refusal' must be 1, 0 or empty, not {cells['refusal']!r}")
+        questions.setdefault(identifier, _Rows(where, cells)).add(place, cells, problems)
+    return [question.read(problems) for question in questions.values()]
 
 
-class _CsvQuestion:
+#: The marks of a refusal, and whether the option is one.
+REFUSAL_MARKS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+
+
+class _Rows:
     """The rows of one question, gathered in whatever order they come."""
 
-    def __init__(self, cells: Mapping[str, str], where: str) -> None:
-        self.where = where
-        self.first = cells
-        self.options: dict[str, tuple[float | str | None, bool]] = {}
-        self.populations: dict[str, tuple[str, dict[str, Any], Mapping[str, str]]] = {}
+    def __init__(self, where: str, cells: Mapping[str, str]) -> None:
+        self.where, self.first = where, cells
+        self.options: dict[str, Mapping[str, str]] = {}
+        self.populations: dict[str, tuple[str, Mapping[str, str], dict[str, float | str | None]]] = {}
 
-    def add(self, cells: Mapping[str, str], where: str, problems: Problems) -> None:
-        """Take one row in."""
-        place = f"{where}, question {cells['question_id']!r}"
-        for name in ("question", "cluster"):
-            if cells.get(name, "") != self.first.get(name, ""):
-                problems.add(
-                    place, f"{name!r} differs from {self.where}; it must be the same in all rows of a question"
-                )
-        flag = cells.get("refusal", "").casefold()
-        if flag not in ("", "0", "1", "true", "false", "yes", "no"):
-            problems.add(place, f"'refusal' must be 1, 0 or empty, not {cells['refusal']!r}")
-        described = (_csv_number(cells.get("position", "")), flag in ("1", "true", "yes"))
+    def add(self, place: str, cells: Mapping[str, str], problems: Problems) -> None:
+        """Take in one row."""
         option, population = cells["option"], cells["population"]
-        if self.options.setdefault(option, described) != described:
-            problems.add(place, f"'position' or 'refusal' of option {option!r} differs from an earlier row")
-        _, shares, counts = self.populations.setdefault(population, (where, {}, cells))
-        for name in ("n_respondents", "n_effective"):
-            if cells.get(name, "") != counts.get(name, ""):
-                problems.add(place, f"{name!r} of population {population!r} differs from an earlier row")
+        self.options.setdefault(option, cells)
+        _, _, shares = self.populations.setdefault(population, (place, cells, {}))
         if option in shares:
             problems.add(place, f"option {option!r} of population {population!r} appears twice")
-        shares[option] = _csv_number(cells["probability"])
+        shares[option] = number_in(cells["probability"])
 
     def read(self, problems: Problems) -> ReadQuestion:
         """Return the question as the table gives it."""
-        identifier = self.first["question_id"]
         distributions = []
-        for population, (where, shares, counts) in self.populations.items():
-            lacking = [option for option in self.options if option not in shares]
-            if lacking:
-                place = f"{where}, question {identifier!r}, population {population!r}"
-                problems.add(place, f"has no row for option {lacking[0]!r}; write probability 0 if nobody chose it")
+        for population, (place, cells, shares) in self.populations.items():
+            lacking = next((option for option in self.options if option not in shares), None)
+            if lacking is not None:
+                what = f"has no row for option {lacking!r}; write probability 0 if nobody chose it"
+                problems.add(f"{place}, population {population!r}", what)
                 continue
-            distributions.append(
-                ReadDistribution(
-                    population,
-                    [shares[option] for option in self.options],
-                    _csv_number(counts.get("n_respondents", "")),
-                    _csv_number(counts.get("n_effective", "")),
-                )
-            )
-        positions = [position for position, _ in self.options.values()]
-        refusals = [option for option, (_, refusal) in self.options.items() if refusal]
+            counts = [number_in(cells.get(name, "")) for name in ("n_respondents", "n_effective")]
+            distributions.append(ReadDistribution(population, [shares[option] for option in self.options], *counts))
+        positions = [number_in(cells.get("position", "")) for cells in self.options.values()]
+        marked = [o for o, cells in self.options.items() if REFUSAL_MARKS.get(cells.get("refusal", "").casefold())]
         return ReadQuestion(
-            question_id=identifier,
+            question_id=self.first["question_id"],
             text=self.first["question"],
             options=list(self.options),
             distributions=distributions,
             cluster=self.first.get("cluster") or None,
             positions=positions if any(position is not None for position in positions) else None,
             # Without the column, or without a mark in it, refusals are detected as in the other formats.
-            refusals=refusals or None,
+            refusals=marked or None,
             where=self.where,
         )
-
-
-def _csv_number(cell: str) -> float | str | None:
-    """Return the number in a cell, ``None`` for an empty one, and the text itself if it is no number."""
-    if not cell:
-        return None
-    try:
-        return float(cell)
-    except ValueError:
-        return cell

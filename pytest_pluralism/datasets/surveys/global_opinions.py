@@ -55,7 +55,7 @@ def fetch_rows(revision: str | None = None, /) -> Iterable[Mapping[str, Any]]:
         If the dataset cannot be had.
     """
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise MissingExtraError(f"The survey 'hf:{HUB_NAME}'", 'pip install "pytest-pluralism[hub]"') from error
     try:

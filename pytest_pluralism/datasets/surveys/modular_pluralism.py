@@ -19,9 +19,10 @@ from __future__ import annotations
 import hashlib
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, text, texts
 from pytest_pluralism.datasets.reading import Problems
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion
 
@@ -29,7 +30,14 @@ __all__ = ["SOURCE", "is_modular_pluralism", "plain_question", "question_hash", 
 
 SOURCE = "questions and gold distributions in the format of the Modular Pluralism benchmark (arXiv:2406.15951)"
 
-REQUIRED = ("question", "options", "attribute", "gold_distribution")
+# What belongs to the population is checked where the survey is put together.
+ROW = Fields(
+    dict[str, Any],
+    Field("question", text("a string", empty=True, strip=False), required=True),
+    Field("options", texts("a list of strings", empty=True, strip=False), required=True),
+    Field("attribute", ANYTHING, required=True),
+    Field("gold_distribution", ANYTHING, required=True),
+)
 
 # What the surveys said before the name of a politician or party of the country where the question was asked.
 OWN_POLITICIANS = re.compile(r"political leaders (?:and organizations )?in our country|opinion of ____")
@@ -40,12 +48,12 @@ def is_modular_pluralism(entries: Sequence[Any], /) -> bool:
     return bool(entries) and isinstance(entries[0], dict) and {"attribute", "gold_distribution"} <= entries[0].keys()
 
 
-def read_rows(entries: Sequence[tuple[str, Any]], problems: Problems, /) -> tuple[list[ReadQuestion], str]:
+def read_rows(entries: Iterable[tuple[str, Any]], problems: Problems, /) -> tuple[list[ReadQuestion], str]:
     """Return the questions of rows in this format, and what must be said about them.
 
     Parameters
     ----------
-    entries : sequence of (str, object)
+    entries : iterable of (str, object)
         The place of each row, and the row.
     problems : Problems
         Where to note what is wrong.
@@ -59,28 +67,18 @@ def read_rows(entries: Sequence[tuple[str, Any]], problems: Problems, /) -> tupl
     """
     grouped: dict[tuple[str, tuple[str, ...]], tuple[str, list[ReadDistribution]]] = {}
     for where, row in entries:
-        if not isinstance(row, dict):
-            problems.add(where, f"must be an object, not {type(row).__name__}")
+        read = ROW.read(row, where, problems)
+        if read is None:
             continue
-        missing = [name for name in REQUIRED if name not in row]
-        if missing:
-            problems.add(where, "lacks " + ", ".join(repr(name) for name in missing))
-            continue
-        options = row["options"]
-        if not isinstance(options, list) or not all(isinstance(option, str) for option in options):
-            problems.add(where, "'options' must be a list of strings")
-            continue
-        if not isinstance(row["question"], str):
-            problems.add(where, "'question' must be a string")
-            continue
-        text = plain_question(row["question"], options)
+        options = read["options"]
+        text = plain_question(read["question"], options)
         if text is None:
             problems.add(
                 where, "the options in 'question' differ from those in 'options', or 'Answer:' does not follow them"
             )
             continue
         _, rows = grouped.setdefault((text, tuple(options)), (where, []))
-        rows.append(ReadDistribution(row["attribute"], row["gold_distribution"]))
+        rows.append(ReadDistribution(read["attribute"], read["gold_distribution"]))
     damaged = contradictory = 0
     questions = []
     for (text, options), (where, rows) in grouped.items():

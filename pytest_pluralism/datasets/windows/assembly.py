@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.core.records import Window, WindowAnswer, WindowSet
-from pytest_pluralism.datasets.reading import HALF_CHARACTERS, Problems
+from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, Kind, UnfitError, one_of, text, texts
+from pytest_pluralism.datasets.reading import Problems, shown
 
-__all__ = ["KINDS", "ReadAnswer", "ReadWindow", "assemble_windows", "normalised", "windows_sha256"]
+__all__ = ["ANSWER", "KINDS", "WINDOW", "ReadAnswer", "ReadWindow", "assemble_windows", "normalised", "windows_sha256"]
 
-
-#: What a window may be: people disagree, nearly everybody agrees, or the evidence is in.
+#: The kinds of windows: people disagree, nearly everybody agrees, or the evidence is in.
 KINDS = ("contested", "one_sided", "settled")
 
-#: The largest file that is read, before and after decompression.
-MAXIMUM_BYTES = 50_000_000
-
-#: Most answers of one window, and most characters of one text: more than any source has.
+#: Maximum number of answers of one window, and of characters of one text: more than any source has.
 MOST_ANSWERS = 1_000
 MOST_CHARACTERS = 20_000
 
@@ -92,13 +87,13 @@ def assemble_windows(name: str, read: Iterable[ReadWindow], /, *, problems: Prob
                 continue
             seen[item.query_id] = item.where
         else:
-            problems.add(where, f"'query_id' must be a non-empty string, not {show(item.query_id)}")
+            problems.add(where, f"'query_id' must be a non-empty string, not {shown(item.query_id)}")
             continue
-        before = len(problems.found)
+        before = problems.count
         window = _check_window(item, where, problems)
-        if window is not None and len(problems.found) == before:
+        if window is not None and problems.count == before:
             windows.append(window)
-    if n_read == 0 and not problems.found:
+    if n_read == 0 and not problems.count:
         problems.add("", "holds no windows")
     problems.raise_if_any()
     return WindowSet(name, tuple(windows), windows_sha256(windows), source)
@@ -155,135 +150,92 @@ def normalised(text: str, /) -> str:
 # ----------------------------------------------------------------------------------------------------------- checks
 
 
+def _share(value: object) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if 0 <= value <= 1:
+            return float(value)
+        raise UnfitError("; this looks like per cent: divide by 100" if 1 < value <= 100 else "")
+    raise UnfitError
+
+
+def _groups(value: object) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, Mapping):
+        raise UnfitError(instead=f"must be an object of group and share, not {shown(value)}")
+    return tuple((TEXT.read(group), _share(share)) for group, share in value.items())
+
+
+TEXT = text(most=MOST_CHARACTERS)
+NAME = text(most=MOST_CHARACTERS, strip=False)
+
+#: The fields of an answer.
+ANSWER = Fields(
+    WindowAnswer,
+    Field("answer_id", NAME),
+    Field("text", TEXT, required=True),
+    Field("paraphrases", texts(most=MOST_CHARACTERS), default=()),
+    Field("stance", TEXT),
+    Field("support", Kind("a share of people in [0, 1]", _share)),
+    Field("support_by_group", Kind("a share of people in [0, 1]", _groups), default=()),
+    Field("source", text("a string", most=MOST_CHARACTERS, empty=True), default=""),
+    strict=True,
+)
+
+#: The fields of a window, of which its answers are checked one by one.
+WINDOW = Fields(
+    Window,
+    Field("query_id", NAME, required=True),
+    Field("query", TEXT, required=True),
+    Field("reasonable", ANYTHING, required=True),
+    Field("unreasonable", ANYTHING, default=()),
+    Field("prompt", NAME),
+    Field("kind", one_of(KINDS), default=KINDS[0]),
+    Field("cluster", NAME),
+    also=("source",),
+    strict=True,
+)
+
+
 def _check_window(item: ReadWindow, where: str, problems: Problems) -> Window | None:
-    _check_text(item.query_id, "query_id", where, problems)
-    _check_text(item.query, "query", where, problems)
-    for name, value in (("prompt", item.prompt), ("cluster", item.cluster)):
-        if value is not None:
-            _check_text(value, name, where, problems)
-    kind = "contested" if item.kind is None else item.kind
-    if kind not in KINDS:
-        near = nearest_names(kind, KINDS, most=1) if isinstance(kind, str) else []
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        problems.add(where, f"'kind' must be one of {', '.join(map(repr, KINDS))}, not {show(kind)}{hint}")
     if not item.reasonable:
         problems.add(where, "'reasonable' is empty; a window holds at least one reasonable answer")
-    before = len(problems.found)
+    window = WINDOW.checked(vars(item), where, problems)
+    if window is None:
+        return None
+    before = problems.count
     reasonable = _check_answers(item.reasonable, "reasonable", where, problems)
     unreasonable = _check_answers(item.unreasonable, "unreasonable", where, problems)
-    if len(problems.found) > before:
-        return None
-    _check_apart(reasonable, unreasonable, where, problems)
-    if len(problems.found) > before or not isinstance(item.query, str):
-        return None
-    return Window(
-        query_id=item.query_id,
-        query=item.query.strip(),
-        reasonable=reasonable,
-        unreasonable=unreasonable,
-        prompt=item.prompt,
-        kind=kind,
-        cluster=item.cluster,
-    )
+    if problems.count == before:
+        _check_apart({"reasonable": reasonable, "unreasonable": unreasonable}, where, problems)
+    return replace(window, reasonable=reasonable, unreasonable=unreasonable) if problems.count == before else None
 
 
 def _check_answers(read: Sequence[ReadAnswer], name: str, where: str, problems: Problems) -> tuple[WindowAnswer, ...]:
     if len(read) > MOST_ANSWERS:
         problems.add(where, f"has {len(read)} {name} answers; at most {MOST_ANSWERS} are read")
         return ()
-    answers = []
-    seen: set[str] = set()
-    for number, one in enumerate(read, start=1):
-        inner = f"{where}, {name} answer {number}"
-        before = len(problems.found)
-        identifier = f"{name[0]}{number}" if one.answer_id is None else one.answer_id
-        _check_text(identifier, "answer_id", inner, problems)
-        _check_text(one.text, "text", inner, problems)
-        if isinstance(one.paraphrases, (list, tuple)):
-            for paraphrase in one.paraphrases:
-                _check_text(paraphrase, "paraphrases", inner, problems)
-        else:
-            problems.add(inner, f"'paraphrases' must be a list of strings, not {show(one.paraphrases)}")
-        if one.stance is not None:
-            _check_text(one.stance, "stance", inner, problems)
-        if not isinstance(one.source, str):
-            problems.add(inner, f"'source' must be a string, not {show(one.source)}")
-        support = None if one.support is None else _share(one.support, "support", inner, problems)
-        groups = _groups(one.support_by_group, inner, problems)
-        if len(problems.found) > before:
+    answers: dict[str, WindowAnswer] = {}
+    for place, one in enumerate(read, start=1):
+        inner = f"{where}, {name} answer {place}"
+        identifier = f"{name[0]}{place}" if one.answer_id is None else one.answer_id
+        answer = ANSWER.checked(vars(one) | {"answer_id": identifier}, inner, problems)
+        if answer is None:
             continue
-        if identifier in seen:
+        if answer.answer_id in answers:
             problems.add(inner, f"the answer_id {identifier!r} is already used in this window; make it unique")
-            continue
-        seen.add(identifier)
-        answers.append(
-            WindowAnswer(
-                answer_id=identifier,
-                text=one.text.strip(),
-                paraphrases=tuple(text.strip() for text in one.paraphrases),
-                stance=None if one.stance is None else one.stance.strip(),
-                support=support,
-                support_by_group=groups,
-                source=one.source.strip(),
-            )
-        )
-    return tuple(answers)
+        answers.setdefault(answer.answer_id, answer)
+    return tuple(answers.values())
 
 
-def _check_apart(
-    reasonable: tuple[WindowAnswer, ...], unreasonable: tuple[WindowAnswer, ...], where: str, problems: Problems
-) -> None:
+def _check_apart(sides: Mapping[str, tuple[WindowAnswer, ...]], where: str, problems: Problems) -> None:
     """Refuse a text that stands twice: as two answers, or on both sides of the border of the window."""
     seen: dict[str, tuple[str, str]] = {}
-    for side, answers in (("reasonable", reasonable), ("unreasonable", unreasonable)):
+    for side, answers in sides.items():
         for answer in answers:
-            for text in answer.texts:
-                key = normalised(text)
+            for one in answer.texts:
+                key = normalised(one)
                 if key not in seen:
                     seen[key] = (side, answer.answer_id)
                 elif seen[key][0] != side:
-                    problems.add(where, f"{show(text)} is listed as reasonable and as unreasonable; keep it in one")
+                    problems.add(where, f"{shown(one)} is listed as reasonable and as unreasonable; keep it in one")
                 else:
-                    there = seen[key][1]
-                    problems.add(where, f"{show(text)} stands twice, in {there!r} and {answer.answer_id!r}")
-
-
-def _check_text(value: Any, name: str, where: str, problems: Problems) -> None:
-    if not isinstance(value, str) or not value.strip():
-        must = "strings that are not empty" if name == "paraphrases" else "a non-empty string"
-        problems.add(where, f"'{name}' must be {must}, not {show(value)}")
-    elif len(value) > MOST_CHARACTERS:
-        problems.add(where, f"'{name}' has {len(value):,} characters; at most {MOST_CHARACTERS:,} are read")
-    elif HALF_CHARACTERS.search(value):
-        problems.add(where, f"'{name}' holds half of a surrogate pair (\\ud800 to \\udfff), which is no character")
-
-
-def _share(value: Any, name: str, where: str, problems: Problems) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1 or math.isnan(value):
-        numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        hint = "; this looks like per cent: divide by 100" if numeric and 1 < value <= 100 else ""
-        problems.add(where, f"'{name}' must be a share of people in [0, 1], not {show(value)}{hint}")
-        return None
-    return float(value)
-
-
-def _groups(value: Any, where: str, problems: Problems) -> tuple[tuple[str, float], ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, Mapping):
-        problems.add(where, f"'support_by_group' must be an object of group and share, not {show(value)}")
-        return ()
-    shares = []
-    for group, share in value.items():
-        _check_text(group, "support_by_group", where, problems)
-        checked = _share(share, "support_by_group", where, problems)
-        if checked is not None:
-            shares.append((group, checked))
-    return tuple(shares)
-
-
-def show(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+                    problems.add(where, f"{shown(one)} stands twice, in {seen[key][1]!r} and {answer.answer_id!r}")

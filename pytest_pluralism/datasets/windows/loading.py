@@ -11,21 +11,15 @@ An answer may be its text alone.
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import DatasetError, invalid_parameter, nearest_names, unknown_name
+from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import WindowSet
-from pytest_pluralism.datasets.reading import Problems, format_of, json_array, json_lines, read_text
-from pytest_pluralism.datasets.windows.assembly import (
-    MAXIMUM_BYTES,
-    ReadAnswer,
-    ReadWindow,
-    assemble_windows,
-    show,
-)
+from pytest_pluralism.datasets.reading import Problems, format_of, read_entries, read_text, shown
+from pytest_pluralism.datasets.windows.assembly import ANSWER, WINDOW, ReadAnswer, ReadWindow, assemble_windows
 
 __all__ = ["EMBEDDED_WINDOWS", "WINDOW_FORMATS", "load_windows"]
 
@@ -39,10 +33,6 @@ EMBEDDED_WINDOWS: dict[str, tuple[str, str]] = {
 
 #: The endings of window files; each may be followed by ``.gz``.
 WINDOW_FORMATS = (".jsonl", ".json")
-
-WINDOW_FIELDS = ("query_id", "query", "reasonable", "unreasonable", "prompt", "kind", "cluster", "source")
-REQUIRED_WINDOW_FIELDS = WINDOW_FIELDS[:3]
-ANSWER_FIELDS = ("text", "answer_id", "paraphrases", "stance", "support", "support_by_group", "source")
 
 REMEDY = "The format of window files is described in the reference, under 'Windows'."
 
@@ -111,17 +101,12 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
 def _read_file(path: Path, *, name: str, source: str) -> WindowSet:
     from pytest_pluralism.datasets.windows import sources as windows_sources
 
-    kind = format_of(path, WINDOW_FORMATS)
-    if kind is None and path.exists():
-        raise DatasetError(
-            f"{path}: a window file must end in {', '.join(WINDOW_FORMATS)} (or one of these and .gz), "
-            f"not {path.suffix!r}."
-        )
-    text = read_text(path, maximum_bytes=MAXIMUM_BYTES, what="window file", holds="window")
-    problems = Problems(str(path), REMEDY)
-    lines = kind == ".jsonl"
-    entries = json_lines(text, problems) if lines else json_array(text, path, holds="window", remedy=REMEDY)
-    found = windows_sources.detect([entry for _, entry in entries])
+    if not path.exists():
+        read_text(path, what="window file", holds="window")
+    entries, problems = read_entries(path, what="window file", holds="window", remedy=REMEDY, formats=WINDOW_FORMATS)
+    first = list(itertools.islice(entries, 1))
+    entries = itertools.chain(first, entries)
+    found = windows_sources.detect([entry for _, entry in first])
     if found is not None:
         reader, words = found
         return assemble_windows(name, reader(entries, problems), problems=problems, source=f"{source}: {words}")
@@ -130,69 +115,33 @@ def _read_file(path: Path, *, name: str, source: str) -> WindowSet:
 
 
 def _from_entry(where: str, entry: Any, problems: Problems) -> ReadWindow | None:
-    if not isinstance(entry, dict):
-        problems.add(where, f"must be an object with 'query_id', 'query' and 'reasonable', not {show(entry)}")
-        return None
-    identifier = entry.get("query_id")
+    identifier = entry.get("query_id") if isinstance(entry, dict) else None
     place = f"{where}, query {identifier!r}" if isinstance(identifier, str) and identifier else where
-    complete = check_fields(entry, WINDOW_FIELDS, REQUIRED_WINDOW_FIELDS, place, problems)
-    source = entry.get("source", "")
-    groups = []
+    complete = WINDOW.fit(entry, place, problems)
+    if not isinstance(entry, dict):
+        return None
+    sides = {}
     for name in ("reasonable", "unreasonable"):
-        # Where people hold the reasonable answers says nothing of the others.
-        shared = source if name == "reasonable" else ""
+        # The source of a window says where people hold the reasonable answers; it says nothing of the others.
+        shared = entry.get("source", "") if name == "reasonable" else ""
         answers = _answers(entry.get(name, []), name, shared, place, problems)
         complete = complete and answers is not None
-        groups.append(answers or [])
-    if not complete:
-        return None
-    return ReadWindow(
-        query_id=identifier,
-        query=entry["query"],
-        reasonable=groups[0],
-        unreasonable=groups[1],
-        prompt=entry.get("prompt"),
-        kind=entry.get("kind"),
-        cluster=entry.get("cluster"),
-        where=where,
-    )
+        sides[name] = answers
+    return ReadWindow(**WINDOW.taken(entry) | sides, where=where) if complete else None
 
 
 def _answers(values: Any, name: str, source: Any, place: str, problems: Problems) -> list[ReadAnswer] | None:
     if not isinstance(values, list):
-        problems.add(place, f"'{name}' must be a list of answers, not {show(values)}")
+        problems.add(place, f"'{name}' must be a list of answers, not {shown(values)}")
         return None
-    complete = True
+    before = problems.count
     answers = []
     for number, value in enumerate(values, start=1):
         inner = f"{place}, {name} answer {number}"
         if isinstance(value, str):
             answers.append(ReadAnswer(value, source=source))
         elif not isinstance(value, dict):
-            problems.add(inner, f"must be a string or an object with 'text', not {show(value)}")
-            complete = False
-        elif not check_fields(value, ANSWER_FIELDS, ("text",), inner, problems):
-            complete = False
-        else:
-            # What is null is as good as left out.
-            given = {key: part for key, part in value.items() if part is not None}
-            answers.append(ReadAnswer(**{"text": None, "source": source, **given}))
-    return answers if complete else None
-
-
-def check_fields(
-    entry: Mapping[str, Any], known: Sequence[str], required: Sequence[str], where: str, problems: Problems
-) -> bool:
-    """Note fields that are unknown or missing; return whether there were none."""
-    before = len(problems.found)
-    meant = set()
-    for name in entry:
-        if name not in known:
-            near = nearest_names(str(name), [field for field in known if field not in entry], most=1)
-            meant.update(near)
-            hint = f"did you mean {near[0]!r}?" if near else f"the fields are {', '.join(map(repr, known))}"
-            problems.add(where, f"unknown field {name!r}; {hint}")
-    missing = [name for name in required if name not in entry and name not in meant]
-    if missing:
-        problems.add(where, f"lacks {', '.join(map(repr, missing))}")
-    return len(problems.found) == before
+            problems.add(inner, f"must be a string or an object with 'text', not {shown(value)}")
+        elif ANSWER.fit(value, inner, problems):
+            answers.append(ReadAnswer(**{"source": source} | ANSWER.taken(value)))
+    return answers if problems.count == before else None

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.parameters import unit_interval, whole_number
-from pytest_pluralism.datasets.reading import read_text
-from pytest_pluralism.datasets.windows.assembly import MAXIMUM_BYTES, ReadAnswer, ReadWindow, normalised
+from pytest_pluralism.datasets.reading import Problems, Table, read_table, read_text
+from pytest_pluralism.datasets.windows.assembly import ReadAnswer, ReadWindow, normalised
 
 __all__ = ["PolisConversation", "PolisStatement", "polis_window", "read_polis_conversation"]
 
@@ -77,46 +76,35 @@ def read_polis_conversation(folder: Path, /) -> PolisConversation:
     DatasetError
         If a file or column is missing, an id stands twice, or a vote is none.
     """
-    comments = folder / "comments.csv"
-    missing = [name for name in ("comments.csv", "participants-votes.csv") if not (folder / name).is_file()]
-    if missing:
-        raise DatasetError(
-            f"{folder}: is no Polis conversation: there is no {' and no '.join(missing)} in it. "
-            "Name the folder that Polis exported, or a window file."
-        )
+    comments = _file_in(folder, "comments.csv")
+    problems = Problems(str(comments))
     texts: dict[str, PolisStatement] = {}
-    for line, row in _rows(comments, COMMENT_COLUMNS):
+    for where, row in _rows(comments, COMMENT_COLUMNS, problems).rows:
         identifier = row["comment-id"]
         if identifier in texts:
-            raise DatasetError(f"{comments}, line {line}: the comment-id {identifier!r} stands twice.")
-        texts[identifier] = PolisStatement(identifier, row["comment-body"].strip(), row["moderated"].strip())
-    path = folder / "participants-votes.csv"
-    statements: list[PolisStatement] = []
-    participants: list[str] = []
-    groups: list[str | None] = []
+            problems.add(where, f"the comment-id {identifier!r} stands twice")
+        texts[identifier] = PolisStatement(identifier, row["comment-body"], row["moderated"])
+    problems.raise_if_any()
+    path = _file_in(folder, "participants-votes.csv")
+    problems = Problems(str(path))
+    table = _rows(path, VOTE_COLUMNS, problems)
+    statements = [texts[column] for column in table.columns if column in texts]
+    if not statements:
+        problems.add("line 1", f"no column is the comment-id of a statement of {comments}")
+        problems.raise_if_any()
+    participants: dict[str, str | None] = {}
     votes: list[tuple[int | None, ...]] = []
-    seen = set()
-    for line, row in _rows(path, VOTE_COLUMNS):
-        if not statements:
-            statements = [texts[column] for column in row if column in texts]
-            if not statements:
-                raise DatasetError(f"{path}, line 1: no column is the comment-id of a statement of {comments}.")
+    for where, row in table.rows:
         participant = row["participant"]
-        if participant in seen:
-            raise DatasetError(f"{path}, line {line}: participant {participant!r} stands twice.")
-        seen.add(participant)
-        cast = []
+        if participant in participants:
+            problems.add(where, f"participant {participant!r} stands twice")
+        participants[participant] = row["group-id"] or None
         for statement in statements:
-            vote = row[statement.statement_id].strip()
-            if vote not in VOTES:
-                raise DatasetError(
-                    f"{path}, line {line}: the vote on statement {statement.statement_id} must be 1, -1, 0 or empty, "
-                    f"not {vote!r}."
-                )
-            cast.append(VOTES[vote])
-        participants.append(participant)
-        groups.append(row["group-id"].strip() or None)
-        votes.append(tuple(cast))
+            if row[statement.statement_id] not in VOTES:
+                which = f"the vote on statement {statement.statement_id}"
+                problems.add(where, f"{which} must be 1, -1, 0 or empty, not {row[statement.statement_id]!r}")
+        votes.append(tuple(VOTES.get(row[statement.statement_id]) for statement in statements))
+    problems.raise_if_any()
     if not participants:
         raise DatasetError(f"{path}: nobody voted.")
     name = folder.resolve().name
@@ -125,7 +113,7 @@ def read_polis_conversation(folder: Path, /) -> PolisConversation:
         topic=_topic(folder / "summary.csv") or name.replace("-", " ").replace(".", " "),
         statements=tuple(statements),
         participants=tuple(participants),
-        groups=tuple(groups),
+        groups=tuple(participants.values()),
         votes=tuple(votes),
     )
 
@@ -230,25 +218,27 @@ def _in_turn(held: list[tuple[str, float, ReadAnswer]], most: int) -> list[tuple
     return kept
 
 
+def _file_in(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise DatasetError(
+            f"{folder}: is no Polis conversation: there is no {name} in it. Name the folder that Polis exported, or a "
+            "window file."
+        )
+    return folder / name
+
+
 def _topic(path: Path) -> str:
     if not path.is_file():
         return ""
-    for row in csv.reader(io.StringIO(read_text(path, maximum_bytes=MAXIMUM_BYTES, what="file", holds="row"))):
-        if len(row) > 1 and row[0].strip() == "topic":
-            return row[1].strip()
-    return ""
+    # The rows of this file have no header, and as many cells as they like.
+    rows = csv.reader(io.StringIO(read_text(path, what="file", holds="row")))
+    return next((row[1].strip() for row in rows if len(row) > 1 and row[0].strip() == "topic"), "")
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    text = read_text(path, maximum_bytes=MAXIMUM_BYTES, what="Polis file", holds="row")
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            raise DatasetError(f"{path}, line 1: lacks the column {missing[0]!r}.")
-        for row in reader:
-            if None in row or None in row.values():
-                raise DatasetError(f"{path}, line {reader.line_num}: must have as many columns as the header.")
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise DatasetError(f"{path}, line {reader.line_num}: is not CSV: {error}.") from error
+def _rows(path: Path, columns: tuple[str, ...], problems: Problems) -> Table:
+    table = read_table(read_text(path, what="Polis file", holds="row"), problems)
+    for column in columns:
+        if column not in table.columns:
+            problems.add("line 1", f"lacks the column {column!r}")
+    problems.raise_if_any()
+    return table

@@ -14,25 +14,18 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.datasets.reading import Problems, csv_objects, json_array, json_lines, read_text
-from pytest_pluralism.datasets.windows.loading import check_fields
+from pytest_pluralism.datasets.fields import Field, Fields, Kind, number, text
+from pytest_pluralism.datasets.reading import read_entries
 
 __all__ = ["RepresentationRatings", "read_ratings"]
-
-MAXIMUM_BYTES = 200_000_000
-
-FIELDS = ("question_id", "cluster", "rating", "respondent", "sampling_weight")
 
 REMEDY = 'Write one line a rating: {"question_id": "...", "cluster": "...", "rating": 4}.'
 
 
 @dataclass(frozen=True)
 class RepresentationRatings:
-    """One entry a rating: the question, the viewpoint of who rated, the rating, and how many people they stand for."""
+    """Ratings, one entry each: the question, the viewpoint of the rater, the rating, and how many people that is."""
 
     name: str
     questions: tuple[str, ...]
@@ -40,6 +33,26 @@ class RepresentationRatings:
     ratings: tuple[float, ...]
     sampling_weights: tuple[float, ...] | None
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rating:
+    question_id: str
+    cluster: str
+    rating: float
+    sampling_weight: float | None
+    respondent: str | None
+
+
+RATING = Fields(
+    _Rating,
+    Field("question_id", text(strip=False), required=True),
+    Field("cluster", text(strip=False), required=True),
+    Field("rating", number("a number"), required=True),
+    Field("respondent", Kind("a name", str)),
+    Field("sampling_weight", number("a number greater than 0", above=0.0)),
+    strict=True,
+)
 
 
 def read_ratings(path: str | os.PathLike[str], /) -> RepresentationRatings:
@@ -58,67 +71,39 @@ def read_ratings(path: str | os.PathLike[str], /) -> RepresentationRatings:
     Raises
     ------
     DatasetError
-        If the file cannot be read or a line is wrong; a person who rates a question twice is wrong too.
+        If the file cannot be read, a line is wrong, a respondent rates one question twice, or some ratings have a
+        ``sampling_weight`` and others have none.
     """
     file = Path(path)
-    text = read_text(file, maximum_bytes=MAXIMUM_BYTES, what="file of ratings", holds="rating")
-    problems = Problems(str(file), REMEDY)
-    suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() != ".gz"]
-    kind = suffixes[-1] if suffixes else ""
-    if kind == ".jsonl":
-        entries = json_lines(text, problems)
-    elif kind == ".json":
-        entries = json_array(text, file, holds="rating", remedy=REMEDY)
-    elif kind == ".csv":
-        entries = csv_objects(text, problems, numbers=("rating", "sampling_weight"))
-    else:
-        raise DatasetError(f"{file}: a file of ratings must end in .jsonl, .json or .csv (or one of these and .gz).")
-    rows: list[tuple[str, str, float, float | None]] = []
+    entries, problems = read_entries(
+        file, what="file of ratings", holds="rating", remedy=REMEDY, numbers=("rating", "sampling_weight")
+    )
+    rows: list[_Rating] = []
     seen: dict[tuple[str, str], str] = {}
     for where, entry in entries:
-        row = _row(entry, where, seen, problems)
-        if row is not None:
-            rows.append(row)
-    weighted = sum(row[3] is not None for row in rows)
-    if 0 < weighted < len(rows):
-        problems.add("", f"{len(rows) - weighted} of {len(rows)} ratings have no 'sampling_weight'; give all or none")
-    if not rows and not problems.found:
+        row = RATING.read(entry, where, problems)
+        if row is None:
+            continue
+        if row.respondent is not None:
+            first = seen.setdefault((row.question_id, row.respondent), where)
+            if first != where:
+                again = f"respondent {row.respondent!r} rates question {row.question_id!r} a second time, after {first}"
+                problems.add(where, again)
+                continue
+        rows.append(row)
+    weights = [row.sampling_weight for row in rows if row.sampling_weight is not None]
+    if 0 < len(weights) < len(rows):
+        lacking = len(rows) - len(weights)
+        problems.add("", f"{lacking} of {len(rows)} ratings have no 'sampling_weight'; give all or none")
+    if not rows and not problems.count:
         problems.add("", "holds no ratings")
     problems.raise_if_any()
-    digest = hashlib.sha256(json.dumps(sorted(rows, key=repr), ensure_ascii=True).encode("ascii")).hexdigest()
+    content = sorted([(row.question_id, row.cluster, row.rating, row.sampling_weight) for row in rows], key=repr)
     return RepresentationRatings(
         name=file.name,
-        questions=tuple(row[0] for row in rows),
-        clusters=tuple(row[1] for row in rows),
-        ratings=tuple(row[2] for row in rows),
-        sampling_weights=tuple(row[3] or 0.0 for row in rows) if weighted else None,
-        sha256=digest,
+        questions=tuple(row.question_id for row in rows),
+        clusters=tuple(row.cluster for row in rows),
+        ratings=tuple(row.rating for row in rows),
+        sampling_weights=tuple(weights) if weights else None,
+        sha256=hashlib.sha256(json.dumps(content, ensure_ascii=True).encode("ascii")).hexdigest(),
     )
-
-
-def _row(
-    entry: Any, where: str, seen: dict[tuple[str, str], str], problems: Problems
-) -> tuple[str, str, float, float | None] | None:
-    if not isinstance(entry, dict):
-        problems.add(where, f"must be an object with 'question_id', 'cluster' and 'rating', not {entry!r}"[:200])
-        return None
-    before = len(problems.found)
-    if not check_fields(entry, FIELDS, FIELDS[:3], where, problems):
-        return None
-    for name in ("question_id", "cluster"):
-        if not isinstance(entry[name], str) or not entry[name].strip():
-            problems.add(where, f"'{name}' must be a non-empty string, not {entry[name]!r}"[:200])
-    rating, weight = entry["rating"], entry.get("sampling_weight")
-    if not is_number(rating):
-        problems.add(where, f"'rating' must be a number, not {rating!r}"[:200])
-    if weight is not None and (not is_number(weight) or weight <= 0):
-        problems.add(where, f"'sampling_weight' must be a number greater than 0, not {weight!r}"[:200])
-    if len(problems.found) > before:
-        return None
-    if entry.get("respondent") is not None:
-        key = (entry["question_id"], str(entry["respondent"]))
-        if key in seen:
-            problems.add(where, f"respondent {key[1]!r} rates question {key[0]!r} a second time, after {seen[key]}")
-            return None
-        seen[key] = where
-    return entry["question_id"], entry["cluster"], float(rating), None if weight is None else float(weight)

@@ -13,25 +13,51 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, nearest_names
-from pytest_pluralism.datasets.reading import HALF_CHARACTERS, Problems, json_array, json_lines, read_text
-from pytest_pluralism.datasets.windows.loading import check_fields
+from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, as_text, text
+from pytest_pluralism.datasets.reading import read_entries
 
 __all__ = ["RecordedResponses", "read_responses"]
 
-MAXIMUM_BYTES = 200_000_000
-
-#: Most characters of one response; what is longer is hardly an answer to a query.
+#: Maximum number of characters of one response.
 MOST_CHARACTERS = 200_000
 
-FIELDS = ("query_id", "response", "responses")
-
 REMEDY = 'Write one line a response: {"query_id": "...", "response": "..."}.'
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    query_id: str
+    response: str | None
+    responses: Sequence[str] | None
+
+
+def _responses(value: object) -> Sequence[str]:
+    if not isinstance(value, list) or not value:
+        raise UnfitError(instead=NOT_TEXTS)
+    return [_response(one) for one in value]
+
+
+def _response(value: object) -> str:
+    if not isinstance(value, str):
+        raise UnfitError(instead=NOT_TEXTS)
+    return as_text(value, most=MOST_CHARACTERS, empty=True, strip=False)
+
+
+#: The end of a sentence about a field.
+NOT_TEXTS = "is wrong: responses must be texts"
+
+RESPONSE = Fields(
+    _Said,
+    Field("query_id", text(strip=False), required=True),
+    Field("response", Kind("a text", _response)),
+    Field("responses", Kind("a list of texts", _responses)),
+    strict=True,
+)
 
 
 @dataclass(frozen=True)
@@ -64,19 +90,23 @@ def read_responses(path: str | os.PathLike[str], /, *, queries: Iterable[str] | 
         If the file cannot be read, a line is wrong, or a query has no response; the queries are named.
     """
     file = Path(path)
-    text = read_text(file, maximum_bytes=MAXIMUM_BYTES, what="response file", holds="response")
-    problems = Problems(str(file), REMEDY)
-    suffixes = [suffix.lower() for suffix in file.suffixes if suffix.lower() != ".gz"]
-    if not suffixes or suffixes[-1] not in (".jsonl", ".json"):
-        raise DatasetError(f"{file}: a response file must end in .jsonl or .json (or one of these and .gz).")
-    entries = (
-        json_lines(text, problems)
-        if suffixes[-1] == ".jsonl"
-        else json_array(text, file, holds="response", remedy=REMEDY)
+    entries, problems = read_entries(
+        file, what="response file", holds="response", remedy=REMEDY, formats=(".jsonl", ".json")
     )
     found: dict[str, list[str]] = {}
     for where, entry in entries:
-        _take(entry, where, found, problems)
+        query = entry.get("query_id") if isinstance(entry, dict) else None
+        place = f"{where}, query {query!r}" if isinstance(query, str) and query else where
+        said = RESPONSE.read(entry, place, problems)
+        if said is None:
+            continue
+        if (said.response is None) == (said.responses is None):
+            problems.add(place, "must have 'response' (a text) or 'responses' (a list of texts), one of the two")
+            continue
+        texts = found.setdefault(said.query_id, [])
+        texts.extend(said.responses or ())
+        if said.response is not None:
+            texts.append(said.response)
     problems.raise_if_any()
     if queries is not None:
         wanted = list(queries)
@@ -85,32 +115,6 @@ def read_responses(path: str | os.PathLike[str], /, *, queries: Iterable[str] | 
     content = json.dumps(sorted(found.items()), ensure_ascii=True, separators=(",", ":"))
     digest = hashlib.sha256(content.encode("ascii")).hexdigest()
     return RecordedResponses(file.name, {query: tuple(texts) for query, texts in found.items()}, digest)
-
-
-def _take(entry: Any, where: str, found: dict[str, list[str]], problems: Problems) -> None:
-    if not isinstance(entry, dict):
-        problems.add(where, f"must be an object with 'query_id' and 'response', not {type(entry).__name__}")
-        return
-    if not check_fields(entry, FIELDS, FIELDS[:1], where, problems):
-        return
-    query = entry["query_id"]
-    if not isinstance(query, str) or not query.strip():
-        problems.add(where, f"'query_id' must be a non-empty string, not {query!r}"[:200])
-        return
-    where = f"{where}, query {query!r}"
-    if ("response" in entry) == ("responses" in entry):
-        problems.add(where, "must have 'response' (a text) or 'responses' (a list of texts), one of the two")
-        return
-    texts = entry["responses"] if "responses" in entry else [entry["response"]]
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        problems.add(where, "responses must be texts")
-        return
-    for text in texts:
-        if len(text) > MOST_CHARACTERS:
-            problems.add(where, f"a response has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read")
-        elif HALF_CHARACTERS.search(text):
-            problems.add(where, "a response holds half of a surrogate pair (\\ud800 to \\udfff), which is no character")
-    found.setdefault(query, []).extend(texts)
 
 
 def _check_complete(file: Path, wanted: list[str], found: dict[str, list[str]]) -> None:

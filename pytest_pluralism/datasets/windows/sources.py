@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pytest_pluralism.datasets.reading import Problems
+from pytest_pluralism.datasets.fields import ANY_LIST, Field, Fields, text
+from pytest_pluralism.datasets.reading import Entries, Problems
 from pytest_pluralism.datasets.windows.assembly import ReadAnswer, ReadWindow, normalised
 
-__all__ = ["Entries", "detect", "read_perspectrum", "read_value_prism", "read_value_situations"]
+__all__ = ["detect", "read_perspectrum", "read_value_prism", "read_value_situations"]
 
-#: The place of each row, and the row.
-Entries = Sequence[tuple[str, Any]]
 
 Reader = Callable[[Entries, Problems], Iterator[ReadWindow]]
 
@@ -26,6 +25,21 @@ PERSPECTRUM_PROMPT = 'What can be said about this claim, for and against it: "{c
 
 #: How the rows of ValuePrism and of the steering task name the same things.
 VALENCE_FIELDS = ("valence", "label_text")
+
+
+def _row(*fields: str, lists: Sequence[str] = ()) -> Fields[dict[str, Any]]:
+    """Return the fields of a row: texts, then lists. What they hold is checked where the windows are put together."""
+    read = (
+        Field(name, ANY_LIST if name in lists else text("a string", empty=True, strip=False), required=True)
+        for name in (*fields, *lists)
+    )
+    return Fields(dict[str, Any], *read)
+
+
+SITUATION = _row("situation", lists=("vrd", "explanation"))
+VALUE = _row("situation", "vrd")
+CLAIM = _row("claim", lists=("perspectives",))
+PERSPECTIVE = _row("stance", lists=("paraphrases",))
 
 
 def detect(rows: Sequence[Any], /) -> tuple[Reader, str] | None:
@@ -47,7 +61,7 @@ def read_value_situations(entries: Entries, problems: Problems, /) -> Iterator[R
     The explanation is the answer, the value its id: a response that entails the explanation has thought of the value.
     """
     for where, row in entries:
-        if not _has(row, where, problems, situation=str, vrd=list, explanation=list):
+        if SITUATION.read(row, where, problems) is None:
             continue
         if len(row["vrd"]) != len(row["explanation"]):
             problems.add(where, f"has {len(row['vrd'])} values but {len(row['explanation'])} explanations")
@@ -64,7 +78,7 @@ def read_value_prism(entries: Entries, problems: Problems, /) -> Iterator[ReadWi
     """
     by_situation: dict[str, tuple[str, dict[str, Any], list[tuple[Any, Any, Any]]]] = {}
     for where, row in entries:
-        if not _has(row, where, problems, situation=str, vrd=str):
+        if VALUE.read(row, where, problems) is None:
             continue
         value = row["text"] if isinstance(row.get("text"), str) else row["vrd"]
         explanation = row["explanation"] if isinstance(row.get("explanation"), str) else value
@@ -82,13 +96,13 @@ def read_perspectrum(entries: Entries, problems: Problems, /) -> Iterator[ReadWi
     ``voter_counts`` say how annotators read the stance, not how many people hold it: they are no support.
     """
     for where, row in entries:
-        if not _has(row, where, problems, claim=str, perspectives=list):
+        if CLAIM.read(row, where, problems) is None:
             continue
         answers = []
         seen: set[str] = set()
         for number, perspective in enumerate(row["perspectives"], start=1):
             inner = f"{where}, perspective {number}"
-            if not _has(perspective, inner, problems, stance=str, paraphrases=list):
+            if PERSPECTIVE.read(perspective, inner, problems) is None:
                 continue
             texts = [text for text in perspective["paraphrases"] if isinstance(text, str) and text.strip()]
             fresh = [
@@ -133,18 +147,3 @@ def _situation(row: dict[str, Any], found: Sequence[tuple[Any, ...]], where: str
         prompt=prompt or KALEIDOSCOPE_PROMPT.format(situation=situation.strip().rstrip(".")),
         where=where,
     )
-
-
-def _has(row: Any, where: str, problems: Problems, **fields: type) -> bool:
-    if not isinstance(row, dict):
-        problems.add(where, f"must be an object, not {type(row).__name__}")
-        return False
-    words: dict[type, str] = {str: "a string", list: "a list"}
-    for name, kind in fields.items():
-        if name not in row:
-            problems.add(where, f"lacks {name!r}")
-            return False
-        if not isinstance(row[name], kind):
-            problems.add(where, f"'{name}' must be {words[kind]}, not {type(row[name]).__name__}")
-            return False
-    return True

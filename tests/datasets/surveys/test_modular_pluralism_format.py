@@ -99,7 +99,7 @@ def test_questions_about_politicians_of_one_country_are_counted(tmp_path: Path) 
         (entry("So?", ["Yes", "No"], "Japan", [0.5, 0.5]) | {"options": "Yes"}, "'options' must be a list of strings"),
         (entry("So?", ["Yes", "No"], "Japan", [0.5, 0.5]) | {"question": 3}, "'question' must be a string"),
         ({"question": "So?", "gold_distribution": [1]}, "lacks 'options', 'attribute'"),
-        ("text", "must be an object, not str"),
+        ("text", "not a string"),
     ],
 )
 def test_problems_are_named(tmp_path: Path, row: Any, expected: str) -> None:

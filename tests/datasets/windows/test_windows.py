@@ -271,7 +271,7 @@ def test_rows_with_lists_of_values(tmp_path: Path) -> None:
     ]
     with pytest.raises(DatasetError, match="entry 1: has 4 values but 1 explanations"):
         load_windows(written(tmp_path, [{**row, "explanation": ["x"]}], "rows.json"))
-    with pytest.raises(DatasetError, match="entry 1: 'explanation' must be a list, not str"):
+    with pytest.raises(DatasetError, match="entry 1: 'explanation' must be a list, not 'x'"):
         load_windows(written(tmp_path, [{**row, "explanation": "x"}], "rows.json"))
 
 
@@ -399,7 +399,7 @@ def test_conversations_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="line 3: participant '1' stands twice"):
         read_polis_conversation(folder)
     (folder / "participants-votes.csv").write_text("participant,group-id,0\n1,0\n", encoding="utf-8")
-    with pytest.raises(DatasetError, match="line 2: must have as many columns"):
+    with pytest.raises(DatasetError, match="line 2: must have 3 columns like the header, not 2"):
         read_polis_conversation(folder)
     (folder / "comments.csv").unlink()
     with pytest.raises(DatasetError, match=r"there is no comments\.csv in it"):

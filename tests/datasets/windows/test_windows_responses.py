@@ -55,7 +55,7 @@ def test_missing_queries_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ([1], "must be an object with 'query_id' and 'response'"),
+        ([1], "must be an object with 'query_id', not an array"),
         ({"response": "x"}, "lacks 'query_id'"),
         ({"query_id": "", "response": "x"}, "'query_id' must be a non-empty string"),
         ({"query_id": "a"}, "must have 'response' (a text) or 'responses'"),
@@ -64,7 +64,7 @@ def test_missing_queries_are_named(tmp_path: Path) -> None:
         ({"query_id": "a", "responses": []}, "responses must be texts"),
         ({"query_id": "a", "respnse": "x"}, "unknown field 'respnse'; did you mean 'response'"),
         ({"query_id": "a", "response": "\ud800"}, "half of a surrogate pair"),
-        ({"query_id": "a", "response": "x" * 200_001}, "a response has 200,001 characters"),
+        ({"query_id": "a", "response": "x" * 200_001}, "'response' has 200,001 characters"),
     ],
 )
 def test_what_is_wrong_with_a_response_is_said_with_its_line(tmp_path: Path, row: Any, said: str) -> None:
@@ -77,7 +77,7 @@ def test_what_is_wrong_with_a_response_is_said_with_its_line(tmp_path: Path, row
 
 def test_a_response_file_has_an_ending(tmp_path: Path) -> None:
     (tmp_path / "r.txt").write_text("x", encoding="utf-8")
-    with pytest.raises(DatasetError, match=r"must end in \.jsonl or \.json"):
+    with pytest.raises(DatasetError, match=r"must end in \.jsonl, \.json"):
         read_responses(tmp_path / "r.txt")
 
 
@@ -152,5 +152,5 @@ def test_files_that_hold_no_ratings(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="must end in"):
         read_ratings(tmp_path / "r.txt")
     (tmp_path / "r.csv").write_text("question_id,cluster,rating\nq,a\n", encoding="utf-8")
-    with pytest.raises(DatasetError, match="line 2: must have as many columns"):
+    with pytest.raises(DatasetError, match="line 2: must have 3 columns like the header, not 2"):
         read_ratings(tmp_path / "r.csv")
