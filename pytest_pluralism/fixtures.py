@@ -15,6 +15,7 @@ from pytest_pluralism.run.session import SESSION, PluralismSession
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
+    from pytest_pluralism.evaluation.asking.rounds import Role
     from pytest_pluralism.evaluation.jury.seated import Jury
     from pytest_pluralism.models.protocol import LanguageModel
 
@@ -190,9 +191,11 @@ class Pluralism:
         model: LanguageModel = self._request.getfixturevalue("language_model")
         return model
 
-    def model_of(self, role: str, /) -> Any:
+    def model_of(self, role: Role, /) -> Any:
         """Return the model of a role, ``language_model`` or ``entailment_model``, loaded when it is first wanted."""
-        if role.startswith("steered:"):
+        from pytest_pluralism.evaluation.asking.rounds import SteeredModel
+
+        if isinstance(role, SteeredModel):
             return self.session.models.steered_model(role, self.language_model)
         return self._request.getfixturevalue(role)
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
-from pytest_pluralism.run.models import ModelOf, RunModels, reference_of
+from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
 from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
+    from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
 __all__ = ["Judge", "Judged", "Measured", "NoiseFloors"]
@@ -49,7 +50,7 @@ class Measured:
     plan: PlannedGate
     scores: Scores
     estimate: Estimate
-    roles: frozenset[str]
+    roles: frozenset[Role]
     provenance: Provenance
     prompts_sha256: str | None
 
@@ -106,7 +107,7 @@ class Judge:
             measured, judged = known
             if provenance_of(plan, model_of, measured.roles) == measured.provenance:
                 return [one.entry for one in judged]
-        found = [one.entry for one in self._examined(self._measure(plan, model_of), model_of, nodeid, test)]
+        found = [one.entry for one in self._examined(self._measure(plan, model_of, nodeid), model_of, nodeid, test)]
         if self.adjusts and any(entry.verdict.outcome is Outcome.FAILED for entry in found):
             self._notes.append(ALONE)
         return found
@@ -132,7 +133,7 @@ class Judge:
         found: list[tuple[tuple[str, str], Measured, list[Judged]]] = []
         for plan, nodeid, test in promises:
             try:
-                measured = self._measure(plan, model_of)
+                measured = self._measure(plan, model_of, nodeid)
                 found.append(((nodeid, plan.key), measured, self._examined(measured, model_of, nodeid, test)))
             except Exception:  # noqa: BLE001, S112 - whatever a model or a hook raises: its own test meets it and tells.
                 continue
@@ -152,10 +153,10 @@ class Judge:
 
     # ------------------------------------------------------------------------------------------------- one promise
 
-    def _measure(self, plan: PlannedGate, model_of: ModelOf) -> Measured:
+    def _measure(self, plan: PlannedGate, model_of: ModelOf, nodeid: str) -> Measured:
         from pytest_pluralism.baselines.comparison import prompts_hash
 
-        scores, estimate, roles = self._models.measure(plan, model_of)
+        scores, estimate, roles = self._models.measure(plan, model_of, key=(nodeid, plan.key))
         first = next(plan.evaluation.rounds(), None)
         asked = None if first is None else prompts_hash(first.requests)
         provenance = provenance_of(plan, model_of, roles)
@@ -263,7 +264,7 @@ class Judge:
                 result.is_stored = True
                 return result
             if named.is_reference:
-                entry, where = self._of_reference(measured, model_of), ""
+                entry, where = self._of_reference(measured, model_of, nodeid), ""
                 result.about["model"] = entry["model"]["name"]
             else:
                 file = baselines.file(named, name)
@@ -303,12 +304,12 @@ class Judge:
             result.about["differs"] = moved
         return result
 
-    def _of_reference(self, measured: Measured, model_of: ModelOf) -> dict[str, Any]:
+    def _of_reference(self, measured: Measured, model_of: ModelOf, nodeid: str) -> dict[str, Any]:
         """Measure the same of the reference model, in the form of a stored entry."""
         from pytest_pluralism.baselines.comparison import entry_of
 
         plan, found = measured.plan, reference_of(model_of)
-        scores, estimate, roles = self._models.measure(plan, found)
+        scores, estimate, roles = self._models.measure(plan, found, key=(nodeid, plan.key))
         provenance = provenance_of(plan, found, roles)
         entry = entry_of(scores, estimate, provenance, plan.population, prompts_sha256=measured.prompts_sha256)
         # Another number format is part of being another model.
@@ -320,7 +321,7 @@ class Judge:
         from pytest_pluralism.core.records import ReportEntry
 
         plan, baselines = measured.plan, self._baselines
-        parts = {name: self._measure(part, model_of) for name, part in plan.parts.items()}
+        parts = {name: self._measure(part, model_of, nodeid) for name, part in plan.parts.items()}
         keys = {name: f"{test} {key}" for name, key in plan.part_keys.items()}
         result = []
         # Whoever promises an improvement has named the model that it is an improvement over.

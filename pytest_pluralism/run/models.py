@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +17,12 @@ from pytest_pluralism.settings.table import Settings
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Scores
     from pytest_pluralism.evaluation.asking.engine import Engine
+    from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
     from pytest_pluralism.models.answers.store import AnswerStore
     from pytest_pluralism.models.protocol import LanguageModel, Progress
 
-__all__ = ["ModelOf", "RunModels", "reference_of"]
-
-#: Returns the model of a role.
-ModelOf = Callable[[str], Any]
+__all__ = ["RunModels", "reference_of"]
 
 
 class RunModels:
@@ -52,7 +49,7 @@ class RunModels:
         self._elsewhere = {"asked": 0, "recalled": 0}
         self._store: AnswerStore | None = None
         self._store_opened = False
-        self._steered: tuple[tuple[str, str], Any] | None = None
+        self._steered: tuple[tuple[SteeredModel, str], Any] | None = None
 
     # ---------------------------------------------------------------------------------------------------- loading
 
@@ -78,17 +75,14 @@ class RunModels:
         with self.progress(f"loading {spec}"):
             return self.config.hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
 
-    def steered_model(self, role: str, model: LanguageModel) -> Any:
+    def steered_model(self, role: SteeredModel, model: LanguageModel) -> Any:
         """Return the model that is steered to an attribute by its weights; only the last one stays in memory."""
-        from pytest_pluralism.evaluation.steering.settings import STEERED
-
         key = (role, model.identity.sha256)
         if self._steered is None or self._steered[0] != key:
             self.close_steered()
-            attribute, spec = json.loads(role.removeprefix(STEERED))
-            with self.progress(f"loading {spec or attribute}"):
+            with self.progress(f"loading {role.spec or role.attribute}"):
                 found = self.config.hook.pytest_pluralism_load_steered_model(
-                    attribute=attribute, spec=spec, model=model, settings=self.settings
+                    attribute=role.attribute, spec=role.spec, model=model, settings=self.settings
                 )
             self._steered = (key, found)
         return self._steered[1]
@@ -113,11 +107,16 @@ class RunModels:
             )
         return self._engine
 
-    def measure(self, plan: PlannedGate, model_of: ModelOf) -> tuple[Scores, Estimate, frozenset[str]]:
-        """Ask what has not been asked yet, score it, and name the roles of the models that were needed."""
+    def measure(
+        self, plan: PlannedGate, model_of: ModelOf, *, key: Hashable = None
+    ) -> tuple[Scores, Estimate, frozenset[Role]]:
+        """Ask what has not been asked yet, score it, and name the roles of the models that were needed.
+
+        The ``key`` is that under which the engine may have gathered the scores.
+        """
         from pytest_pluralism.core.estimation.of_scores import estimate_scores
 
-        scores, roles = self.engine.measure(plan.evaluation, model_of)
+        scores, roles = self.engine.measure(plan.evaluation, model_of, key=key)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
         # No value lies beyond the ends of the measure, so that no interval has to.
         low = max(estimate.low, plan.measure.lowest)

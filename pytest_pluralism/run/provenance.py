@@ -13,8 +13,8 @@ from pytest_pluralism.settings.table import SETTINGS, Settings
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Provenance
+    from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
-    from pytest_pluralism.run.models import ModelOf
 
 __all__ = ["Commands", "provenance_of", "versions"]
 
@@ -61,14 +61,15 @@ class Commands:
         return " ".join([*words, shlex.quote(self.typed(nodeid))])
 
 
-def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[str]) -> Provenance:
+def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[Role]) -> Provenance:
     """Return where the numbers of a plan come from."""
     from pytest_pluralism.core.records import Provenance
 
     settings = dict(plan.settings)
-    for role in sorted(roles & {"entailment_model", "reference_language_model", "value_model"}):
-        identity = model_of(role).identity
-        settings[role] = {name: getattr(identity, name) for name in ("name", "sha256", "dtype", "device")}
+    for role in ("entailment_model", "reference_language_model", "value_model"):
+        if role in roles:
+            identity = model_of(role).identity
+            settings[role] = {name: getattr(identity, name) for name in ("name", "sha256", "dtype", "device")}
     return Provenance(
         model=model_of("language_model").identity.as_json(),
         dataset=dict(plan.source),

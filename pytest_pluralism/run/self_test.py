@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
+from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
 from pytest_pluralism.run.items import model_id, plans_of, test_of
 from pytest_pluralism.run.session import PluralismSession
 
@@ -70,9 +71,12 @@ class SelfTest:
         plans = [dict(self._plans(spec, items, seed)) for seed in range(first, first + settings["aa"])]
         if not plans[0]:
             return None
-        engine.gather([plan.evaluation for run in plans for plan in run.values()], self._model_of(spec))
-        for run in plans:
-            scores = {key: engine.measure(plan.evaluation, self._model_of(spec))[0] for key, plan in run.items()}
+        model_of = self._model_of(spec)
+        engine.gather(
+            {(seed, key): plan.evaluation for seed, run in enumerate(plans) for key, plan in run.items()}, model_of
+        )
+        for seed, run in enumerate(plans):
+            scores = {key: engine.measure(plan.evaluation, model_of, key=(seed, key))[0] for key, plan in run.items()}
             gates |= {key: plan.gate for key, plan in run.items()}
             runs.append(scores)
         floors = self._floors(spec, plans[0])
@@ -94,7 +98,7 @@ class SelfTest:
         identity = self._model_of(spec)("language_model").identity
         return dict.fromkeys(plans, usual_noise_floor({"dtype": identity.dtype}))
 
-    def _model_of(self, spec: str) -> Any:
+    def _model_of(self, spec: str) -> ModelOf:
         session = self._session
         loaders: dict[str, Callable[[], Any]] = {
             "language_model": lambda: session.models.load_model(spec),
@@ -103,8 +107,8 @@ class SelfTest:
             "value_model": lambda: session.models.load_value_model(_named(session, "value_model")),
         }
 
-        def found(role: str) -> Any:
-            if role.startswith("steered:"):
+        def found(role: Role) -> Any:
+            if isinstance(role, SteeredModel):
                 return session.models.steered_model(role, found("language_model"))
             if role not in self._models:
                 if role not in loaders:

@@ -12,11 +12,12 @@ from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.run.baselines import RunBaselines
 from pytest_pluralism.run.items import plans_of, test_of
 from pytest_pluralism.run.judging import Judge
-from pytest_pluralism.run.models import ModelOf, RunModels, reference_of
+from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, versions
 from pytest_pluralism.settings.table import Settings
 
 if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
 __all__ = ["OWNERS", "SESSION", "PluralismSession"]
@@ -54,7 +55,7 @@ class PluralismSession:
             return
         self._asked_for_all.add(spec)
 
-        def found(role: str) -> Any:
+        def found(role: Role) -> Any:
             try:
                 return model_of(role)
             except (pytest.fail.Exception, pytest.skip.Exception) as error:
@@ -62,19 +63,19 @@ class PluralismSession:
 
         engine = self.models.engine
         promises = [(plan, item.nodeid, test_of(item)) for item in items for plan in plans_of(item, spec)]
-        plans = [plan for plan, _, _ in promises]
-        engine.gather([plan.evaluation for plan in plans], found)
-        engine.gather([plan.evaluation for plan in self._beside_reference(plans)], reference_of(found))
+        engine.gather({(nodeid, plan.key): plan.evaluation for plan, nodeid, _ in promises}, found)
+        compared = [(plan, nodeid) for plan, nodeid, _ in promises if self._is_beside_reference(plan)]
+        engine.gather({(nodeid, plan.key): plan.evaluation for plan, nodeid in compared}, reference_of(found))
         if self.judge.adjusts:
             # Before the first test reports, so that each test's own outcome is the adjusted one.
-            scored = [one for one in promises if engine.is_scored(one[0].evaluation, found("language_model"))]
+            model = found("language_model")
+            scored = [one for one in promises if engine.is_scored((one[1], one[0].key), model)]
             self.judge.judge_all(scored, found)
 
-    def _beside_reference(self, plans: Iterable[PlannedGate]) -> list[PlannedGate]:
-        """Return the promises that are compared with the reference model of the run."""
-        if not any(named.is_reference for named in self.baselines.named):
-            return []
-        return [plan for plan in plans if plan.gate is not None and plan.gate.needs_baseline]
+    def _is_beside_reference(self, plan: PlannedGate) -> bool:
+        """Return whether a promise is compared with the reference model of the run."""
+        is_named = any(named.is_reference for named in self.baselines.named)
+        return is_named and plan.gate is not None and plan.gate.needs_baseline
 
     def forecast(self, items: Sequence[pytest.Item]) -> list[str]:
         """Return what the run would compute, in lines; no network is loaded, and nothing is asked."""
@@ -84,11 +85,11 @@ class PluralismSession:
         found = []
         for spec in self.settings["model"]:
             plans = [plan for item in items for plan in plans_of(item, spec)]
-            wanted = [(spec, plans), (self.settings["reference_model"], self._beside_reference(plans))]
-            found += [
-                forecast_of(name, [plan.evaluation for plan in some], self.models.load_model, self.models.store)
-                for name, some in wanted[: 2 if wanted[1][1] else 1]
-            ]
+            compared = [plan for plan in plans if self._is_beside_reference(plan)]
+            wanted = [(spec, plans)] + ([(self.settings["reference_model"], compared)] if compared else [])
+            for name, some in wanted:
+                evaluations = [plan.evaluation for plan in some]
+                found.append(forecast_of(name, evaluations, self.models.load_model, self.models.store))
         lines = forecast_lines(found) or ["no model: name one with --pluralism-model=SPEC"]
         return [harmless(line) for line in [*lines, *dict.fromkeys(self.notes)]]
 

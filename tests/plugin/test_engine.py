@@ -119,7 +119,7 @@ class Run:
         return {"language_model": self.writer, "entailment_model": self.judge}[role]
 
     def values(self, evaluation: Written) -> list[float]:
-        scores, roles = self.engine.measure(evaluation, self.model_of)
+        scores, roles = self.engine.measure(evaluation, self.model_of, key=evaluation)
         assert roles == {"language_model", "entailment_model"}
         return [unit.value for unit in scores.units]
 
@@ -130,7 +130,7 @@ FIRST, SECOND = Written(("rain", "snow")), Written(("snow", "sun"))
 def test_gathering_asks_each_round_of_all_gates_at_once_and_changes_no_result() -> None:
     alone = [Run().values(FIRST), Run().values(SECOND)]
     run = Run()
-    run.engine.gather([FIRST, SECOND], run.model_of)
+    run.engine.gather({FIRST: FIRST, SECOND: SECOND}, run.model_of)
     assert run.writer.calls == [("generate", 6), ("answer", 3), ("score_answers", 3)]
     assert run.judge.calls == [("entail", 6)]
     assert [run.values(FIRST), run.values(SECOND)] == alone
@@ -144,7 +144,7 @@ def test_gathering_asks_each_round_of_all_gates_at_once_and_changes_no_result() 
 def test_an_evaluation_that_breaks_costs_the_others_nothing(broken_in: int) -> None:
     run = Run()
     broken = Written(("hail",), broken_in=broken_in)
-    run.engine.gather([broken, FIRST], run.model_of)
+    run.engine.gather({broken: broken, FIRST: FIRST}, run.model_of)
     calls = list(run.writer.calls)
     assert run.values(FIRST) == Run().values(FIRST)
     assert run.writer.calls == calls

@@ -17,7 +17,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Answer, Prompt, Scores
-from pytest_pluralism.evaluation.asking.rounds import Evaluation, Round
+from pytest_pluralism.evaluation.asking.rounds import Evaluation, ModelOf, Role, Round
 from pytest_pluralism.models.answers.kinds import ANSWERS, ENTAILMENTS, FULL_ANSWERS, RESPONSES, REWARDS, Kind
 from pytest_pluralism.models.answers.store import AnswerStore, AnswerStoreError
 from pytest_pluralism.models.protocol import ModelIdentity, Progress
@@ -243,7 +243,7 @@ class _Run:
         self.evaluation = evaluation
         self.rounds = evaluation.rounds()
         self.asked: Round | None = None
-        self.roles: set[str] = set()
+        self.roles: set[Role] = set()
         self.scores: Scores | None = None
 
 
@@ -282,9 +282,11 @@ class Engine:
         self._progress = progress
         self._measured = measured
         self._known: dict[tuple[str, str, Cell], Any] = {}
-        self._scored: dict[tuple[int, str], _Run] = {}
+        self._scored: dict[tuple[Hashable, str], _Run] = {}
 
-    def measure(self, evaluation: Evaluation, model_of: Callable[[str], Any], /) -> tuple[Scores, frozenset[str]]:
+    def measure(
+        self, evaluation: Evaluation, model_of: ModelOf, /, *, key: Hashable = None
+    ) -> tuple[Scores, frozenset[Role]]:
         """Ask what has not been asked yet, round by round, and return the scores, and the roles that were needed.
 
         Parameters
@@ -293,8 +295,12 @@ class Engine:
             What is measured.
         model_of : callable
             Returns the model of a role: ``language_model`` or ``entailment_model``.
+        key : hashable, optional
+            The key under which :meth:`gather` may have come to the scores.
         """
-        run = self._scored.pop((id(evaluation), model_of("language_model").identity.sha256), None) or _Run(evaluation)
+        run = self._scored.pop((key, model_of("language_model").identity.sha256), None)
+        if run is None or run.evaluation is not evaluation:
+            run = _Run(evaluation)
         while run.scores is None:
             if run.asked is not None:
                 self._fill(model_of(run.asked.role), run.asked.work, cells_of(run.asked))
@@ -306,35 +312,35 @@ class Engine:
         self._fill(model, asked.work, cells_of(asked))
         return self._results(model, asked)
 
-    def is_scored(self, evaluation: Evaluation, model: Any, /) -> bool:
-        """Return whether :meth:`gather` came to the scores of an evaluation of a language model."""
-        return (id(evaluation), model.identity.sha256) in self._scored
+    def is_scored(self, key: Hashable, model: Any, /) -> bool:
+        """Return whether :meth:`gather` came to the scores of the evaluation of a key, of a language model."""
+        return (key, model.identity.sha256) in self._scored
 
-    def gather(self, evaluations: Iterable[Evaluation], model_of: Callable[[str], Any], /) -> None:
+    def gather(self, evaluations: Mapping[Any, Evaluation], model_of: ModelOf, /) -> None:
         """Ask what several evaluations want: all their first rounds at once, then all their second rounds, and so on.
 
-        What goes wrong with one is left to :meth:`measure`, when its turn comes.
+        The key of each is that of its promise. What goes wrong with one is left to :meth:`measure`, when its turn
+        comes.
         """
-        running = [_Run(evaluation) for evaluation in evaluations]
+        running = [(key, _Run(evaluation)) for key, evaluation in evaluations.items()]
         while running:
-            wanted: dict[tuple[str, str], list[tuple[Cell, ...]]] = {}
-            for asked in (run.asked for run in running if run.asked is not None):
+            wanted: dict[tuple[Role, str], list[tuple[Cell, ...]]] = {}
+            for asked in (run.asked for _, run in running if run.asked is not None):
                 wanted.setdefault((asked.role, asked.work), []).extend(cells_of(asked))
             for (role, work), rows in wanted.items():
                 # Whatever a model may raise: each test meets it by itself.
                 with contextlib.suppress(Exception):
                     self._fill(model_of(role), work, rows)
             batch, running = running, []
-            for run in batch:
+            for key, run in batch:
                 with contextlib.suppress(Exception):
                     self._advance(run, model_of)
                     if run.scores is None:
-                        running.append(run)
+                        running.append((key, run))
                     else:
-                        # The evaluation itself is kept with it, so that no other object gets its id.
-                        self._scored[id(run.evaluation), model_of("language_model").identity.sha256] = run
+                        self._scored[key, model_of("language_model").identity.sha256] = run
 
-    def _advance(self, run: _Run, model_of: Callable[[str], Any]) -> None:
+    def _advance(self, run: _Run, model_of: ModelOf) -> None:
         """Go on to the next round, or to the scores."""
         try:
             if run.asked is None:

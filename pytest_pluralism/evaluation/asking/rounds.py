@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 from pytest_pluralism.core.records import GenerationSettings, Scores
 
-__all__ = ["ROLES", "Evaluation", "Round", "Rounds", "asked_of", "drive"]
+__all__ = ["ROLES", "Evaluation", "ModelOf", "Role", "Round", "Rounds", "SteeredModel", "asked_of", "drive"]
 
 #: What can be asked for, and the model of a run that answers it.
 ROLES = {
@@ -24,6 +24,29 @@ ROLES = {
     "rewards": "value_model",
     "objectives": "language_model",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class SteeredModel:
+    """Name the model under test, steered to an attribute by its weights or while it decodes.
+
+    Attributes
+    ----------
+    attribute : str
+        The name of the attribute.
+    spec : str
+        The field ``model`` of the attribute; it may be empty.
+    """
+
+    attribute: str
+    spec: str
+
+
+#: A model of a run: one of :data:`ROLES`, another fixture by its name, or a steered model.
+Role = str | SteeredModel
+
+#: Returns the model of a role.
+ModelOf = Callable[[Role], Any]
 
 
 @dataclass(frozen=True)
@@ -42,7 +65,7 @@ class Round:
         How responses are written.
     n_draws : int
         How many responses each prompt gets.
-    named : str or None
+    named : str or SteeredModel or None
         Another model of the run than the usual one, such as ``second_entailment_model``.
     """
 
@@ -50,10 +73,10 @@ class Round:
     requests: tuple[Any, ...]
     settings: GenerationSettings | None = None
     n_draws: int = 1
-    named: str | None = None
+    named: Role | None = None
 
     @property
-    def role(self) -> str:
+    def role(self) -> Role:
         """The model that answers: ``language_model``, ``entailment_model``, ``value_model``, or the named one."""
         return self.named or ROLES[self.work]
 
@@ -67,7 +90,7 @@ _Result = TypeVar("_Result")
 
 
 def asked_of(
-    role: str, rounds: Generator[Round, Sequence[Any], _Result], /
+    role: Role, rounds: Generator[Round, Sequence[Any], _Result], /
 ) -> Generator[Round, Sequence[Any], _Result]:
     """Put what an evaluation asks of the model under test to another model of the run."""
     try:

@@ -29,7 +29,9 @@ from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBOS, UNRELATED
 from pytest_pluralism.evaluation.steering.settings import (
     UNSTEERED,
+    Side,
     SteeringSettings,
+    Unrelated,
     regret_intervals,
 )
 from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
@@ -63,7 +65,7 @@ class Board:
         /,
         *,
         units: Mapping[str, Sequence[AnswerDistribution]],
-        found: Mapping[tuple[str, str], Mapping[str, ModelDistribution]],
+        found: Mapping[tuple[Side, str], Mapping[str, ModelDistribution]],
         is_alone: bool,
         ties: str,
     ) -> None:
@@ -74,16 +76,16 @@ class Board:
         self.is_alone = is_alone
         self.ties = ties
         self.questions = {question.question_id: question for question in self.steering.survey.questions}
-        self._matrices: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
+        self._matrices: dict[tuple[Side, tuple[tuple[str, str], ...]], np.ndarray] = {}
         self._common: int | None = None
 
     # ------------------------------------------------------------------------------------------- one answer
 
-    def has(self, side: str) -> bool:
+    def has(self, side: Side) -> bool:
         """Say whether a side was asked."""
         return any(name == side for name, _ in self.found)
 
-    def contexts(self, side: str) -> list[str]:
+    def contexts(self, side: Side) -> list[str]:
         """Return the contexts of a side."""
         return [context for name, context in self.found if name == side]
 
@@ -91,13 +93,13 @@ class Board:
         """Return how people answer, without the refusals that are kept apart."""
         return _substantive(self.questions[row.question_id], row.probabilities)
 
-    def answer(self, side: str, context: str, question_id: str) -> np.ndarray:
+    def answer(self, side: Side, context: str, question_id: str) -> np.ndarray:
         """Return how the model answers, without the refusals that are kept apart."""
         found = self.found[side, context][question_id].probabilities
         question = self.questions.get(question_id)
         return np.asarray(found) if question is None else _substantive(question, found)
 
-    def mean_answer(self, side: str, question_id: str) -> np.ndarray:
+    def mean_answer(self, side: Side, question_id: str) -> np.ndarray:
         """Return how the model answers in the mean over contexts."""
         each = [self.answer(side, context, question_id) for context in self.contexts(side)]
         return np.asarray(np.mean(each, axis=0))
@@ -139,9 +141,9 @@ class Board:
 
     # ------------------------------------------------------------------------------------------ many answers
 
-    def matrix(self, side: str, rows: Sequence[AnswerDistribution]) -> np.ndarray:
+    def matrix(self, side: Side, rows: Sequence[AnswerDistribution]) -> np.ndarray:
         """Return the scores of one side, shape (n_contexts, n_rows)."""
-        key = (side, tuple(f"{row.population}\0{row.question_id}" for row in rows))
+        key = (side, tuple((row.population, row.question_id) for row in rows))
         if key not in self._matrices:
             self._matrices[key] = np.array(
                 [
@@ -151,7 +153,7 @@ class Board:
             )
         return self._matrices[key]
 
-    def of(self, side: str, rows: Sequence[AnswerDistribution]) -> np.ndarray:
+    def of(self, side: Side, rows: Sequence[AnswerDistribution]) -> np.ndarray:
         """Return the scores of one side over its contexts, shape (n_rows,)."""
         scores = self.matrix(side, rows)
         if self.settings.across == "best_per_question":
@@ -269,9 +271,8 @@ class Board:
         if not self.has(UNSTEERED):
             return {}
 
-        def moved(side: str, ids: Iterable[str]) -> list[float]:
-            _, _, unrelated = side.partition("\0")
-            start = f"{UNSTEERED}\0{unrelated}" if unrelated else UNSTEERED
+        def moved(side: Side, ids: Iterable[str]) -> list[float]:
+            start = Unrelated(UNSTEERED) if isinstance(side, Unrelated) else UNSTEERED
             return [
                 float(jensen_shannon_distance(self.mean_answer(side, q), self.mean_answer(start, q)))
                 for q in ids
@@ -283,8 +284,8 @@ class Board:
             result["placebo"] = float(
                 np.mean([m for one in PLACEBOS for name in ids for m in moved(one.name, ids[name])])
             )
-        asked = [f"{name}\0unrelated" for name in ids if self.has(f"{name}\0unrelated")]
-        if asked and self.has(f"{UNSTEERED}\0unrelated"):
+        asked = [Unrelated(name) for name in ids if self.has(Unrelated(name))]
+        if asked and self.has(Unrelated(UNSTEERED)):
             others = [question.question_id for question in UNRELATED]
             result["unrelated"] = float(np.mean([m for side in asked for m in moved(side, others)]))
         if self.steering.kind == "distribution":

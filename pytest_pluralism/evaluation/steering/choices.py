@@ -32,7 +32,7 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS, UNRELATED
-from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.evaluation.asking.rounds import Role, Round, Rounds
 from pytest_pluralism.evaluation.steering.board import Board
 from pytest_pluralism.evaluation.steering.contexts import GroupExamples, steer_prompt
 from pytest_pluralism.evaluation.steering.settings import (
@@ -41,9 +41,10 @@ from pytest_pluralism.evaluation.steering.settings import (
     MANY_ATTRIBUTES,
     PLACEBO,
     SCORES,
-    STEERED,
     UNSTEERED,
+    Side,
     SteeringSettings,
+    Unrelated,
     lost_groups,
     other_attribute,
     steered_role,
@@ -51,7 +52,7 @@ from pytest_pluralism.evaluation.steering.settings import (
 from pytest_pluralism.evaluation.surveys.answered import LOW_OPTION_MASS, ModelDistribution, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, Request, Requests, requests
 
-__all__ = ["ACROSS", "CHECKS", "SCORES", "STEERED", "SteerableEvaluation", "SteeringSettings", "steered_role"]
+__all__ = ["ACROSS", "CHECKS", "SCORES", "SteerableEvaluation", "SteeringSettings", "steered_role"]
 
 #: How a model is steered where nothing else is said.
 BY_INSTRUCTION = SteeringSettings()
@@ -61,12 +62,12 @@ BY_INSTRUCTION = SteeringSettings()
 class _Asked:
     """The questions of one side in one context, and where its prompts stand in the round."""
 
-    side: str
+    side: Side
     context: str
     requests: Requests
     prompts: tuple[Prompt, ...]
     #: The model that is asked, if it is another than the one under test.
-    role: str | None = None
+    role: Role | None = None
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ class SteerableEvaluation:
 
     def rounds(self) -> Rounds:
         """Ask from all sides at once, and score it."""
-        found: dict[tuple[str, str], dict[str, ModelDistribution]] = {}
-        by_role: dict[str | None, list[_Asked]] = {}
+        found: dict[tuple[Side, str], dict[str, ModelDistribution]] = {}
+        by_role: dict[Role | None, list[_Asked]] = {}
         for one in self._sides():
             by_role.setdefault(one.role, []).append(one)
         for role, asked in by_role.items():
@@ -244,7 +245,7 @@ class SteerableEvaluation:
                     continue
                 asked.append(self._asked(side, context, everything.part(questions), attribute))
                 if unrelated is not None and not self._shows_answers(context):
-                    asked.append(self._asked(f"{side}\0unrelated", context, unrelated, attribute))
+                    asked.append(self._asked(Unrelated(side), context, unrelated, attribute))
         return asked
 
     def _has_words(self) -> bool:
@@ -257,7 +258,7 @@ class SteerableEvaluation:
     def _shows_answers(self, context: str) -> bool:
         return bool(context) and self.steering.template(context).place == "examples"
 
-    def _asked(self, side: str, context: str, plain: Requests, attribute: Attribute | None) -> _Asked:
+    def _asked(self, side: Side, context: str, plain: Requests, attribute: Attribute | None) -> _Asked:
         if attribute is None:
             return _Asked(side, context, plain, plain.prompts)
         template = self.steering.template(context)
@@ -297,7 +298,7 @@ class SteerableEvaluation:
 
     # ---------------------------------------------------------------------------------------------- what it means
 
-    def _scores(self, found: Mapping[tuple[str, str], Mapping[str, ModelDistribution]]) -> Scores:
+    def _scores(self, found: Mapping[tuple[Side, str], Mapping[str, ModelDistribution]]) -> Scores:
         published = self.asking.protocol == "modular_pluralism"
         board = Board(
             self.steering,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, invalid_paramete
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
+from pytest_pluralism.evaluation.asking.rounds import SteeredModel
 
 __all__ = [
     "ACROSS",
@@ -21,9 +21,10 @@ __all__ = [
     "MANY_ATTRIBUTES",
     "PLACEBO",
     "SCORES",
-    "STEERED",
     "UNSTEERED",
+    "Side",
     "SteeringSettings",
+    "Unrelated",
     "check_most_units",
     "check_steering",
     "lost_groups",
@@ -45,8 +46,22 @@ CHECKS = ("unsteered", "family", "placebo", "unrelated")
 UNSTEERED = "unsteered"
 PLACEBO = "placebo"
 
-#: What the name of a model begins with that is steered to an attribute by its weights.
-STEERED = "steered:"
+
+@dataclass(frozen=True, slots=True)
+class Unrelated:
+    """Name a side that is asked about something else than its attribute.
+
+    Attributes
+    ----------
+    side : str
+        An attribute, a placebo, or ``"unsteered"``.
+    """
+
+    side: str
+
+
+#: A way in which the model is asked: steered to an attribute or a placebo, or unsteered.
+Side = str | Unrelated
 
 #: With more attributes than this, the checks are not asked by themselves, and the report lists the worst ones only.
 MANY_ATTRIBUTES = 24
@@ -184,6 +199,6 @@ def lost_groups(tables: Iterable[Mapping[str, Any]], /) -> Iterator[str]:
             yield f"another steering fits better than their own: {', '.join(lost[:4])}"
 
 
-def steered_role(attribute: Attribute, /) -> str:
-    """Return the name under which a run finds the model that is steered to an attribute."""
-    return f"{STEERED}{json.dumps([attribute.name, attribute.model], ensure_ascii=False)}"
+def steered_role(attribute: Attribute, /) -> SteeredModel:
+    """Return the role under which a run finds the model that is steered to an attribute."""
+    return SteeredModel(attribute.name, attribute.model)

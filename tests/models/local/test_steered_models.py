@@ -15,7 +15,8 @@ from pytest_pluralism.core.metrics import jensen_shannon_distance
 from pytest_pluralism.core.records import Prompt
 from pytest_pluralism.datasets.steering.file import load_steering
 from pytest_pluralism.evaluation.asking.engine import Engine
-from pytest_pluralism.evaluation.steering.choices import STEERED, SteerableEvaluation, SteeringSettings
+from pytest_pluralism.evaluation.asking.rounds import SteeredModel
+from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation, SteeringSettings
 from pytest_pluralism.evaluation.surveys.answered import model_distributions
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 from pytest_pluralism.models import load_model
@@ -111,11 +112,10 @@ def measure(evaluation, model):
     loaded = {}
 
     def model_of(role):
-        if not role.startswith(STEERED):
+        if not isinstance(role, SteeredModel):
             return model
         if role not in loaded:
-            attribute, spec = json.loads(role.removeprefix(STEERED))
-            loaded[role] = load_steered_model(spec, model, attribute=attribute)
+            loaded[role] = load_steered_model(role.spec, model, attribute=role.attribute)
         return loaded[role]
 
     engine = Engine(store=lambda: None, note=print, progress=lambda what: contextlib.nullcontext())
@@ -133,7 +133,7 @@ def test_an_adapter_of_one_group_raises_that_groups_faithfulness_and_nobody_else
         steering, ASKING, SteeringSettings(contexts=("model",), checks=("unsteered",)), "North"
     )
     scores, roles, loaded = measure(evaluation, model)
-    assert any(role.startswith(STEERED) for role in roles)
+    assert any(isinstance(role, SteeredModel) for role in roles)
     # The adapter of the North, judged by each group on the questions that it was not trained on.
     steered = {unit.unit_id: np.array(unit.model_probabilities) for unit in scores.units if unit.unit_id not in half}
     plain = requests(steering.survey, ASKING)
