@@ -5,7 +5,7 @@ when it painted first (the entry ``first-contentful-paint`` of its timeline) and
 
     python benchmarks/report_page.py [--runs 5]
 
-It needs the packages of ``.[report]``, playwright, and a Chromium that ``PLURALISM_CHROMIUM`` names or that is on the
+It needs playwright, and a Chromium that ``PLURALISM_CHROMIUM`` names or that is on the
 path.
 """
 

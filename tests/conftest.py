@@ -14,9 +14,8 @@ import pytest
 
 # pytester forgets what a run inside this process imported, and what has parts in C is broken when it is imported anew;
 # so it is imported before the first of these runs, where it is installed.
-for _name in ("matplotlib.figure", "matplotlib.backends.backend_svg", "jsonschema"):
-    with contextlib.suppress(ImportError):
-        importlib.import_module(_name)
+with contextlib.suppress(ImportError):
+    importlib.import_module("jsonschema")
 
 # On a busy machine, that examples are made slowly says nothing about what is tested.
 with contextlib.suppress(ImportError):

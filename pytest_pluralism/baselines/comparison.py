@@ -276,8 +276,8 @@ def known_floors(entry: Mapping[str, Any], /) -> tuple[float, float]:
     measured = entry["model"].get("noise_floor")
     measured = measured if isinstance(measured, Mapping) else {}
     usual = usual_noise_floor(entry["model"])
-    mean, unit = entry.get("noise_floor") or measured.get("value"), measured.get("distribution")
-    mean, unit = (min(max(one, 0.0), usual) if is_number(one) else 0.0 for one in (mean, unit))
+    said = (entry.get("noise_floor") or measured.get("value"), measured.get("distribution"))
+    mean, unit = (min(max(float(one), 0.0), usual) if is_number(one) else 0.0 for one in said)
     return mean, max(mean, unit)
 
 

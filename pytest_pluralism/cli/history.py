@@ -106,7 +106,6 @@ def show_history(arguments: argparse.Namespace) -> int:
 def _check_output(output: Path) -> None:
     """Refuse a file that cannot be written, before anything is read."""
     from pytest_pluralism.files import check_writable
-    from pytest_pluralism.report.templates import check_extra
 
     if output.suffix not in _ENDINGS:
         raise UsageError(
@@ -115,20 +114,15 @@ def _check_output(output: Path) -> None:
     problem = check_writable(output)
     if problem:
         raise UsageError(f"{output} cannot be written: {problem}")
-    check_extra()
 
 
 def _write(output: Path, measures: Sequence[dict[str, Any]], model: str, file: str) -> None:
     from pytest_pluralism.files import write_atomically
-    from pytest_pluralism.report.history_page import MOST_CHARTS, history_html, history_picture
+    from pytest_pluralism.report.html import history_html, history_picture
 
     if output.suffix == ".html":
         write_atomically(output, history_html(measures, model=model, file=file))
         return
-    if len(measures) > MOST_CHARTS:
-        raise UsageError(
-            f"a picture holds {MOST_CHARTS} measures, and {file} has {len(measures)}. Choose: --key PATTERN"
-        )
     write_atomically(output, history_picture(measures))
 
 

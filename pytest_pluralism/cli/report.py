@@ -30,7 +30,7 @@ def add_report(commands: Any) -> None:
 def write_report(arguments: argparse.Namespace) -> int:
     """Write a JSON report in another form."""
     from pytest_pluralism.files import check_writable, write_atomically
-    from pytest_pluralism.report.forms import missing_extra, rendered
+    from pytest_pluralism.report.forms import rendered
     from pytest_pluralism.report.reading import read_report
 
     output = arguments.output
@@ -39,9 +39,8 @@ def write_report(arguments: argparse.Namespace) -> int:
             f"--output must end with {' or '.join(_ENDINGS)}, because the ending chooses the form. Got {output}."
         )
     # Before a large file is read and checked.
-    for problem in (check_writable(output), missing_extra(output)):
-        if problem:
-            raise UsageError(f"{output} cannot be written: {problem}")
+    if problem := check_writable(output):
+        raise UsageError(f"{output} cannot be written: {problem}")
     content = read_report(arguments.report)
     text = rendered(output, content["verdicts"], content["run"])
     write_atomically(output, text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 __all__ = ["is_finite", "is_number"]
 
@@ -16,6 +16,6 @@ def is_finite(value: Any, /) -> bool:
         return False
 
 
-def is_number(value: Any, /) -> bool:
+def is_number(value: Any, /) -> TypeGuard[float]:
     """Whether a value is a number that a float64 can hold; ``True`` and ``False`` are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)

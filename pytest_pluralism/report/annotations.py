@@ -46,7 +46,7 @@ def github_commands(
         level = "warning" if entry["outcome"] == "inconclusive" and inconclusive != "fail" else "error"
         counts[level] += 1
         if counts[level] <= MOST_ANNOTATIONS:
-            properties = {}
+            properties: dict[str, str] = {}
             if entry["nodeid"] in places:
                 file, line = places[entry["nodeid"]]
                 properties |= {"file": file, "line": str(line)}

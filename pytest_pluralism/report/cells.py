@@ -1,11 +1,14 @@
-"""Cells that the tables of several reports share: a value with its interval, and a promise in signs."""
+"""Words that all reports share: a value with its interval, and a promise in signs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["interval_cell", "promise_cell"]
+__all__ = ["Entry", "Ours", "bound_words", "estimate_words", "interval_cell", "promise_cell"]
+
+#: A verdict as it stands in the JSON report, or a part of one; a stranger may have written it.
+Entry = Mapping[str, Any]
 
 _SIGNS = {
     "at_least": "≥ ",
@@ -17,18 +20,36 @@ _SIGNS = {
 }
 
 
-def interval_cell(entry: Mapping[str, Any], /) -> str:
+class Ours(str):
+    """Words and numbers of the package, with nothing from outside in them; other text is escaped by every form."""
+
+    __slots__ = ()
+
+
+def bound_words(value: float | None, low: float | None, high: float | None, sign: str = "") -> Ours | None:
+    """Return ``0.382 [0.361, 0.404]``, the value alone without an interval, and ``None`` without a value."""
+    if value is None:
+        return None
+    if low is None or high is None:
+        return Ours(f"{value:{sign}.3f}")
+    return Ours(f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]")
+
+
+def interval_cell(entry: Entry, /) -> str:
     """Return what a verdict decided on: the value with its interval, or the change where only that was promised."""
     is_change = "change" in entry and not {"at_most", "at_least"} & set(entry["gate"])
-    estimate = entry["change"] if is_change else entry["estimate"]
-    if estimate is None or estimate["value"] is None:
-        return "-"
-    sign = "+" if is_change else ""
-    if None in (estimate["low"], estimate["high"], estimate["confidence_level"]):
-        return f"{estimate['value']:{sign}.3f}"
-    return f"{estimate['value']:{sign}.3f} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
+    return estimate_words(entry["change"] if is_change else entry["estimate"], "+" if is_change else "")
 
 
-def promise_cell(gate: Mapping[str, Any], /) -> str:
+def estimate_words(estimate: Entry | None, sign: str = "") -> str:
+    """Return the words for an estimate of the JSON report, ``-`` without a value."""
+    if estimate is None:
+        return Ours("-")
+    has_interval = estimate["confidence_level"] is not None
+    low, high = (estimate["low"], estimate["high"]) if has_interval else (None, None)
+    return bound_words(estimate["value"], low, high, sign) or Ours("-")
+
+
+def promise_cell(gate: Entry, /) -> str:
     """Return the bounds of a promise, ``≤ 0.4``."""
-    return ", ".join(f"{sign}{gate[name]:g}" for name, sign in _SIGNS.items() if name in gate)
+    return Ours(", ".join(f"{sign}{gate[name]:g}" for name, sign in _SIGNS.items() if name in gate))

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import MissingExtraError
-
-__all__ = ["ENDINGS", "missing_extra", "rendered"]
+__all__ = ["ENDINGS", "rendered"]
 
 _RENDERERS = {
     ".json": "pytest_pluralism.report.json_report:report_json",
@@ -26,16 +24,3 @@ def rendered(path: Path, entries: Iterable[Mapping[str, Any]], run: Mapping[str,
     module, _, name = _RENDERERS[path.suffix].partition(":")
     text: str = getattr(importlib.import_module(module), name)(entries, run)
     return text
-
-
-def missing_extra(path: Path, /) -> str | None:
-    """Return what to install before a report of this form can be made; ``None`` where nothing is missing."""
-    if path.suffix != ".html":
-        return None
-    from pytest_pluralism.report.templates import check_extra
-
-    try:
-        check_extra()
-    except MissingExtraError as error:
-        return str(error)
-    return None

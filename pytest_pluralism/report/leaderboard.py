@@ -47,6 +47,12 @@ class Leaderboard:
     values: tuple[tuple[float, ...], ...]
     left_out: tuple[str, ...] = ()
 
+    @property
+    def points(self) -> list[list[float]]:
+        """The values as they are oriented: more is better."""
+        signs = [1.0 if direction == "higher" else -1.0 for direction in self.directions]
+        return [[sign * value for sign, value in zip(signs, row, strict=True)] for row in self.values]
+
 
 def read_leaderboard(paths: Sequence[Path], /) -> Leaderboard:
     """Gather the verdicts of several JSON reports.
@@ -248,8 +254,7 @@ def _ranked(
     board: Leaderboard, functions: Mapping[str, Sequence[float]]
 ) -> tuple[list[bool], list[int], dict[str, list[int]]]:
     """Return who is on the front, in which front each model is, and its rank under each function."""
-    signs = [1.0 if direction == "higher" else -1.0 for direction in board.directions]
-    points = [[sign * value for sign, value in zip(signs, row, strict=True)] for row in board.values]
+    points = board.points
     for name in functions:
         if name in board.objectives:
             raise InvalidParameterError(

@@ -1,78 +1,78 @@
-"""The templates of the HTML report, and how a value of a stranger gets into one.
+"""The templates of reports, and how untrusted text gets into them.
 
-Names, questions and responses come from models and files. Whatever a template prints goes through :func:`shown`, which
-takes out what a page or a terminal would obey, cuts what is endless, and leaves the rest to Jinja's escaping.
+Names, questions and responses come from models and files. Whatever a template prints goes through one function for its
+form, which takes out what a page, a renderer or a terminal would obey, and cuts what is endless.
 """
 
 from __future__ import annotations
 
+import html
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from importlib.resources import files
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
 
-from pytest_pluralism.core.errors import MissingExtraError, PluralismError
+from jinja2 import ChainableUndefined, Environment, FunctionLoader, Undefined
+from markupsafe import Markup, escape
+
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.core.messages import harmless
+from pytest_pluralism.core.messages import harmless, printable
+from pytest_pluralism.report.blocks import Code
+from pytest_pluralism.report.cells import Ours
+from pytest_pluralism.report.charts import Chart, bars, chart_svg, mirror, track_svg
+from pytest_pluralism.report.unit_views import ResponseView
+from pytest_pluralism.report.views import UNEXPECTED
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-__all__ = ["SIGNS", "UNEXPECTED", "check_extra", "guarded", "left_out", "render", "resource", "shown"]
+__all__ = ["SIGNS", "render", "resource"]
 
 SIGNS = {"failed": "✗", "error": "!", "inconclusive": "?", "passed": "✓"}
 
-#: Most characters of one text that a page shows, where its template does not say otherwise.
+#: Maximum number of characters of one text that a page shows, where its template does not say otherwise.
 MOST_TEXT = 400
 
-#: Most characters of a text that is a sentence of ours with names in it.
+#: Maximum number of characters of a sentence of ours with names in it.
 MOST_LONG_TEXT = 4_000
 
-#: What a part of a page may meet in a file that somebody else made; it is then left out, and says so.
-UNEXPECTED = (
-    ArithmeticError, AttributeError, LookupError, PluralismError, RecursionError, TypeError, ValueError,
-)  # fmt: skip
 
-
-def check_extra() -> None:
-    """Refuse where the packages for HTML are missing; loads none of them.
-
-    Raises
-    ------
-    MissingExtraError
-        With the command that installs them.
-    """
-    if any(find_spec(name) is None for name in ("jinja2", "matplotlib")):
-        raise MissingExtraError("An HTML report", 'pip install "pytest-pluralism[report]"')
-
-
-def guarded(name: str, part: Callable[[], str]) -> str:
-    """Return a part of the page, or a sentence where the report holds something that it cannot show."""
-    from jinja2 import TemplateError
-    from markupsafe import Markup
-
-    try:
-        return Markup(part())  # noqa: S704 - the parts are rendered by templates that escape
-    except (*UNEXPECTED, TemplateError) as error:
-        return left_out(name, error) if name else ""
-
-
-def left_out(name: str, error: Exception, /) -> str:
-    """Return the sentence that stands for a part of the page that cannot be shown."""
-    from markupsafe import Markup
-
-    words = f"{type(error).__name__}: {error}"[:MOST_TEXT]
-    said = f"{name} cannot be shown: the report holds something that is not as expected there ({words})."
-    return Markup('<p class="warning">') + _cut(said, most=MOST_LONG_TEXT) + Markup("</p>")
+def render(name: str, /, **context: object) -> str:
+    """Return what a template makes of its context; the ending of its name says for which form it escapes."""
+    return _environments()[".md." in name].get_template(name).render(**context)
 
 
 @cache
-def _templates() -> Environment:
-    """Return the templates of the package, with the filters that they use."""
-    from jinja2 import ChainableUndefined, Environment, FunctionLoader
+def resource(name: str) -> str:
+    """Return a file of the page: a template, a style sheet or the script."""
+    return files("pytest_pluralism.report").joinpath("page", name).read_text(encoding="utf-8")
 
+
+@cache
+def _environments() -> tuple[Environment, Environment]:
+    """Return the templates for HTML, and those for Markdown, each with the filters that they use."""
+    in_html: dict[str, Callable[..., object]] = {
+        "bars": bars,
+        "chart": _drawn,
+        "count": lambda value: f"{value:,.0f}" if is_number(value) else "–",
+        "head": lambda text: text[:1].upper() + text[1:] if isinstance(text, Ours) else text,
+        "long": partial(_cut, most=MOST_LONG_TEXT),
+        "mirror": mirror,
+        "percent": lambda value: f"{100 * value:.0f} %" if is_number(value) else "–",
+        "raw": lambda value: f"{value:.6g}" if is_number(value) else "",
+        "track": track_svg,
+        "whole": partial(_cut, most=None),
+    }
+    in_markdown: dict[str, Callable[..., object]] = {
+        "at_most": lambda text, most: Markup(markdown_text(text, most=most)),  # noqa: S704 - escaped
+        "code": Code,
+        "long": lambda text: text if isinstance(text, Ours) else Markup(markdown_text(text, most=MOST_LONG_TEXT)),  # noqa: S704
+        "quoted": _quoted,
+        "two": lambda value: None if value is None else Ours(f"{value:.2f}"),
+    }
+    return _environment(_in_html, in_html), _environment(_in_markdown, in_markdown)
+
+
+def _environment(shown: Callable[[object], object], filters: Mapping[str, Callable[..., object]]) -> Environment:
+    # In both forms, what a function has made safe is Markup, and whatever else slips through is escaped for HTML.
     environment = Environment(
         loader=FunctionLoader(resource),
         autoescape=True,
@@ -80,54 +80,34 @@ def _templates() -> Environment:
         finalize=shown,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "alpha": lambda value: f"{value:g}" if isinstance(value, (int, float)) else str(value),
-        "count": _count,
-        "long": partial(_cut, most=MOST_LONG_TEXT),
-        "percent": lambda value: f"{100 * value:.0f} %" if is_number(value) else "–",
-        "raw": lambda value: f"{value:.6g}" if is_number(value) else "",
-        "signed": lambda value: f"{value:+.3f}" if is_number(value) else "–",
-        "whole": partial(_cut, most=None),
-    }
+    environment.filters.update(filters)
+    environment.tests["code"] = lambda text: isinstance(text, Code)
     environment.globals["signs"] = SIGNS
     return environment
 
 
-def render(name: str, /, **context: Any) -> Any:
-    """Return what a template makes of its context, as text that needs no escaping."""
-    from markupsafe import Markup
-
-    # What a template has rendered is escaped, and must not be escaped again inside another one.
-    return Markup(_templates().get_template(name).render(**context))  # noqa: S704
+# -------------------------------------------------------------------------------------------------------------- HTML
 
 
-def shown(value: Any) -> Any:
-    """Return what a template prints: numbers in three places, texts without what a page or terminal would obey."""
-    from jinja2 import Undefined
-    from markupsafe import Markup
-
-    if isinstance(value, Markup):
-        return value
+def _in_html(value: object) -> object:
+    """Return what a page prints: numbers in three places, texts without what a page or a terminal would obey."""
     if value is None:
         return "–"
-    if isinstance(value, str):
-        return _cut(value, most=MOST_TEXT)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3f}"
-    if isinstance(value, (int, Undefined)):
+    if isinstance(value, (int, Markup, Undefined)):
         return value
-    return _cut(json.dumps(value, ensure_ascii=False, default=str), most=MOST_TEXT)
+    return _cut(value if isinstance(value, str) else json.dumps(value, default=str), most=MOST_TEXT)
 
 
-def _cut(text: str, /, *, most: int | None) -> Any:
-    from markupsafe import Markup, escape
-
-    if isinstance(text, Markup):
-        return text
-    text = str(text)
+def _cut(value: object, /, *, most: int | None) -> Markup:
+    if isinstance(value, Markup):
+        return value
+    text = str(value)
     left = 0 if most is None else len(text) - most
     kept = text[:most] if left > 0 else text
     if not kept.isprintable():
@@ -135,11 +115,56 @@ def _cut(text: str, /, *, most: int | None) -> Any:
     return escape(f"{kept}… ({left:,} characters more)" if left > 0 else kept)
 
 
-def _count(value: Any) -> str:
-    return f"{value:,.0f}" if is_number(value) else "–"
+def _drawn(chart: Chart) -> Markup:
+    try:
+        return chart_svg(chart)
+    except UNEXPECTED as error:
+        return _cut(f"The chart cannot be shown ({type(error).__name__}: {error}).", most=MOST_TEXT)
 
 
-@cache
-def resource(name: str) -> str:
-    """Return a file of the page: a template, the style sheet or the script."""
-    return files("pytest_pluralism.report").joinpath("page", name).read_text(encoding="utf-8")
+# ---------------------------------------------------------------------------------------------------------- Markdown
+
+
+def markdown_text(value: object, /, *, most: int = 160) -> str:
+    """Return text that Markdown and HTML show as it is."""
+    escaped = html.escape(printable(str(value), most=most), quote=False)
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]()#+!|~$@" else sign for sign in escaped)
+
+
+def _in_markdown(value: object) -> object:
+    """Return what a Markdown report prints: words of ours as they are, all other text as text."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, (int, Markup, Undefined)):
+        return value
+    if isinstance(value, Ours):
+        return Markup(value)  # noqa: S704 - ours, with nothing from outside in it
+    if isinstance(value, Code):
+        words = html.escape(printable(value, most=300), quote=False).replace("`", "'").replace("|", "\\|")
+        return Markup(f"`{words}`")  # noqa: S704 - escaped
+    return Markup(markdown_text(value))  # noqa: S704 - escaped
+
+
+def _quoted(response: ResponseView) -> Markup:
+    """Return a response as a quotation, with what holds an answer in bold and the numbers of the answers behind it."""
+    text = "".join(_segment(piece, numbers) for piece, numbers in response.segments) + (" …" if response.left else "")
+    lines = []
+    for part in (text if text.strip() else "(nothing)").split("\n"):
+        # What would begin a list, a rule or a block of code at the start of a line is text too.
+        begun = re.sub(r"^(\d+)([.)])", r"\1\\\2", re.sub(r"^([-=])", r"\\\1", part.strip()))
+        lines.append(f"> {begun}" if begun else ">")
+    return Markup("\n".join(lines))  # noqa: S704 - escaped
+
+
+def _segment(text: str, numbers: tuple[int, ...]) -> str:
+    lines = text.split("\n")
+    if not numbers:
+        return "\n".join(map(_escaped, lines))
+    cited = f" \\[{', '.join(map(str, numbers))}\\]"
+    return "\n".join(f"**{_escaped(line.strip())}**" if line.strip() else "" for line in lines) + cited
+
+
+def _escaped(line: str) -> str:
+    return markdown_text(line, most=len(line) * 12 + 1) if line else ""

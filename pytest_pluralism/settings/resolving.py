@@ -13,7 +13,6 @@ import pytest
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.files import check_writable
-from pytest_pluralism.report.forms import missing_extra
 from pytest_pluralism.settings.places import REFERENCE, NamedBaseline, named_place
 from pytest_pluralism.settings.table import SETTINGS, Setting, Settings
 
@@ -281,6 +280,3 @@ def _check_reports(paths: tuple[Path, ...]) -> None:
         why = check_writable(path)
         if why:
             raise pytest.UsageError(f"--pluralism-report cannot be written: {why}.")
-        missing = missing_extra(path)
-        if missing:
-            raise pytest.UsageError(f"--pluralism-report={path}: {missing}")

@@ -449,7 +449,6 @@ def releases(folder: Path) -> Path:
 
 
 def test_a_history_is_drawn_as_a_picture(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("matplotlib")
     path = tmp_path / "history.svg"
     code, out, err = command(capsys, "history", releases, "-o", path)
     assert (code, out, err) == (0, f"history written: {path}\n", "")
@@ -471,8 +470,6 @@ def test_a_history_is_drawn_as_a_picture(releases: Path, tmp_path: Path, capsys:
 
 
 def test_a_history_is_drawn_as_a_page(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("jinja2")
-    pytest.importorskip("matplotlib")
     path = tmp_path / "history.html"
     code, out, err = command(capsys, "history", releases, "-o", path, "--json", "--key", "*North*")
     assert (code, err) == (0, "")

@@ -19,8 +19,6 @@ def test_kept(): ...
 
 
 def test_a_run_writes_its_page_beside_its_json(project: pytest.Pytester) -> None:
-    pytest.importorskip("jinja2")
-    pytest.importorskip("matplotlib")
     project.makepyfile(BODY)
     paths = [project.path / f"out.{ending}" for ending in ("json", "html", "md")]
     result = project.runpytest_subprocess(
@@ -38,19 +36,6 @@ def test_a_run_writes_its_page_beside_its_json(project: pytest.Pytester) -> None
     assert (project.path / "again.html").read_text(encoding="utf-8") == page
 
 
-def test_without_the_extra_the_run_stops_before_a_model_loads(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.makepyfile(BODY)
-    monkeypatch.setattr("pytest_pluralism.report.templates.find_spec", lambda name: None)
-    result = project.runpytest("--pluralism-model=table:plain", "--pluralism-report=out.html")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    said = result.stderr.str()
-    assert "--pluralism-report=out.html: An HTML report needs packages that are not installed." in said
-    assert 'pip install "pytest-pluralism[report]"' in said
-    assert "LOADED" not in result.stdout.str()
-
-
 @pytest.mark.parametrize("name", ["out.html", "out.json", "out.md"])
 def test_a_report_that_cannot_be_written_stops_the_run_before_a_model_loads(
     project: pytest.Pytester, name: str
@@ -65,8 +50,6 @@ def test_a_report_that_cannot_be_written_stops_the_run_before_a_model_loads(
 
 @pytest.mark.slow
 def test_a_run_shows_the_releases_of_its_baseline(project: pytest.Pytester) -> None:
-    pytest.importorskip("jinja2")
-    pytest.importorskip("matplotlib")
     project.makepyfile(BODY.replace("at_most=0.9", "at_most=0.9, max_increase=0.5"))
 
     def git(*arguments: str) -> None:

@@ -30,8 +30,6 @@ def recorded() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def page_text() -> str:
     """Return the page of the recorded report; its charts are drawn once for all tests."""
-    pytest.importorskip("jinja2")
-    pytest.importorskip("matplotlib")
     from pytest_pluralism.report.html import report_html
 
     content = json.loads(RECORDED.read_text(encoding="utf-8"))

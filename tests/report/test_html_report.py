@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -12,11 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_pluralism.core.errors import MissingExtraError
 from pytest_pluralism.report.html import report_html
-
-pytest.importorskip("jinja2")
-pytest.importorskip("matplotlib")
 
 VOID = {"meta", "link", "input", "br", "img", "path", "circle", "rect", "use", "line", "hr"}
 
@@ -237,17 +232,6 @@ def test_a_page_is_not_heavier_than_promised(survey: Callable[..., dict[str, Any
 
 def test_the_page_of_a_report_is_the_same_every_time(recorded: dict[str, Any], page_text: str) -> None:
     assert rendered(recorded) == page_text
-
-
-def test_without_the_extra_one_sentence_says_what_to_install(
-    recorded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        "pytest_pluralism.report.templates.find_spec", lambda name: None if name == "matplotlib" else find(name)
-    )
-    with pytest.raises(MissingExtraError, match=r'pip install "pytest-pluralism\[report\]"'):
-        rendered(recorded)
 
 
 def test_what_only_some_runs_have_is_shown_too(recorded: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from pytest_pluralism.report.markdown import report_markdown
-from pytest_pluralism.report.steering import confusion_svg, steering_lines
+from pytest_pluralism.report.steering import confusion_svg
 
 CONFUSION = {
     "category": "party",
@@ -59,13 +59,18 @@ def entry(metric, details, **more):
     return {
         "metric": metric, "key": f"{metric} gss Left", "model": {"name": "m"}, "details": details, "outcome": "passed",
         "gate": {"at_least": 0.5, "confidence_level": 0.95}, "dataset": {"name": "gss"},
-        "direction": "higher", "units": [],
-        "estimate": {"value": 0.5, "low": 0.25, "high": 0.75, "confidence_level": 0.95}, "nodeid": "t.py::t", **more,
+        "direction": "higher", "units": [], "references": {}, "witness": None,
+        "estimate": {"value": 0.5, "low": 0.25, "high": 0.75, "confidence_level": 0.95, "n": 9, "n_clusters": 9},
+        "nodeid": "t.py::t", **more,
     }  # fmt: skip
 
 
+def lines_of(entry):
+    return report_markdown([entry], {}).splitlines()
+
+
 def test_a_verdict_on_steering_has_its_checks_and_its_matrix():
-    lines = list(steering_lines(entry("steering_faithfulness", STEERING)))
+    lines = lines_of(entry("steering_faithfulness", STEERING))
     assert "| gain over the unsteered model | +0.250 | above 0 |" in lines
     assert "| movement under placebos | +0.100 | less |" in lines
     assert "| Left against Right: contrast | -0.500 | 1 |" in lines
@@ -78,29 +83,29 @@ def test_a_verdict_on_steering_has_its_checks_and_its_matrix():
 
 
 def test_trade_offs_and_objectives_have_their_tables():
-    lines = list(steering_lines(entry("trade_off_steerability", TRADE_OFF)))
+    lines = lines_of(entry("trade_off_steerability", TRADE_OFF))
     assert "| 0 % | 0.250 | 0.750 | 0.750 | 0.000 [0.000, 0.000] |" in lines
     assert "| 100 % | 0.500 | 0.500 | 0.500 | 0.125 |" in lines
     assert any("Hypervolume 0.500 (unsteered 0.250)" in line for line in lines)
     assert any(line.endswith("steps in order 100 %.") for line in lines)
     told = dict(TRADE_OFF["pairs"][0], steps_forward=0.25, steps_forward_best_possible=0.5)
-    lines = list(steering_lines(entry("trade_off_steerability", TRADE_OFF | {"pairs": [told]})))
+    lines = lines_of(entry("trade_off_steerability", TRADE_OFF | {"pairs": [told]}))
     assert any(line.endswith("100 %, forward 25 % (who follows every weight 50 %).") for line in lines)
-    lines = list(steering_lines(entry("pareto_improvement", PARETO)))
+    lines = lines_of(entry("pareto_improvement", PARETO))
     assert "| **one** | 0.500 | 0.250 | +0.250 [+0.100, +0.400] |" in lines
     assert "| two | 0.500 | 0.750 | +0.250 |" in lines
     assert "- equal: candidate 0.500, reference 0.250" in lines
 
 
 def test_other_measures_and_errors_have_none():
-    assert list(steering_lines(entry("js_distance", {}))) == []
-    assert list(steering_lines(entry("steering_faithfulness", {}))) == []
+    for metric in ("js_distance", "steering_faithfulness"):
+        assert not any(line.startswith("##") for line in lines_of(entry(metric, {})))
 
 
 def test_nothing_in_a_name_has_an_effect():
     hostile = "<script>alert(1)</script> | **x** \x1b[31m"
     table = CONFUSION | {"groups": [hostile, "Right"], "attributes": [hostile, "Right"]}
-    text = "\n".join(steering_lines(entry("steering_faithfulness", STEERING | {"confusion": [table]})))
+    text = "\n".join(lines_of(entry("steering_faithfulness", STEERING | {"confusion": [table]})))
     assert "<script>" not in text
     assert "\x1b" not in text
     assert "\\*\\*x" in text

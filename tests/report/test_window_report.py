@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_pluralism.report.markdown import report_markdown
-from pytest_pluralism.report.windows import window_lines
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -39,8 +38,14 @@ def entry(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def window_lines(content: dict[str, Any]) -> list[str]:
+    """Return the lines of the section about windows."""
+    _, _, section = report_markdown([content], {}).partition("## Responses and their windows\n\n")
+    return section.split("\n") if section else []
+
+
 def test_a_response_is_shown_with_its_answers() -> None:
-    assert list(window_lines(entry())) == [
+    assert window_lines(entry()) == [
         "### Is tea better?",
         "",
         "m, tea: 0.50, response 2 of 2.",
@@ -62,25 +67,25 @@ def test_a_response_is_shown_with_its_answers() -> None:
 def test_other_verdicts_have_none() -> None:
     other = entry()
     other["units"] = [{"id": "q", "cluster": "q", "value": 0.2}]
-    assert list(window_lines(other)) == []
+    assert window_lines(other) == []
     assert "windows" not in report_markdown([other], {})
 
 
 def test_empty_and_long_responses_and_unmatched_claims() -> None:
     nothing = [{"id": "a", "text": "Tea.", "entailment": 0.0, "held": False}]
-    lines = list(window_lines(entry(responses=[""], answers=nothing, unreasonable_answers=[], value=None)))
+    lines = window_lines(entry(responses=[""], answers=nothing, unreasonable_answers=[], value=None))
     assert "> (nothing)" in lines
     assert "m, tea: -." in lines
-    listed = list(window_lines(entry(responses=["1. One\n- Two\n    code"], answers=nothing, unreasonable_answers=[])))
+    listed = window_lines(entry(responses=["1. One\n- Two\n    code"], answers=nothing, unreasonable_answers=[]))
     assert [line for line in listed if line.startswith(">")] == ["> 1\\. One", "> \\- Two", "> code"]
-    long = list(window_lines(entry(responses=["word " * 1000], answers=nothing, unreasonable_answers=[])))
+    long = window_lines(entry(responses=["word " * 1000], answers=nothing, unreasonable_answers=[]))
     assert max(map(len, long)) < 2100
     claims = list(
         window_lines(
             entry(responses=["x"], answers=nothing, unreasonable_answers=[], unmatched_claims=[["Bread | is *old*."]])
         )
     )
-    assert "Claims that are no answer of the window: “Bread \\| is \\*old\\*.”" in claims
+    assert "Claims that are not answers of the window: “Bread \\| is \\*old\\*.”" in claims
 
 
 HOSTILE = "<img src=x onerror=alert(1)> | [a](javascript:b) **x** `c` \x1b[31m $m$ @all # h\n\n- list\n> quote"
