@@ -72,7 +72,7 @@ def main() -> None:
     from pytest_pluralism.models.local.entailment import load_entailment_model
 
     model = load_entailment_model(options.model, dtype=options.dtype, device=options.device)
-    network, tokenizer, device = model._network, model._tokenizer, model._device
+    network, tokenizer, device = model.network, model.tokenizer, model.device
     pairs = [EntailmentPair(*pair) for pair in make_pairs(options.pairs, 1)]
     lengths = [len(tokenizer(pair.premise, pair.hypothesis)["input_ids"]) for pair in pairs]
 

@@ -50,9 +50,9 @@ def main() -> None:
     from pytest_pluralism.models.local.generation import GenerationRequest, Generator, draw_key
 
     model = load_model(options.model, dtype=options.dtype, device=options.device)
-    network = model._scorer.model
+    network = model.scorer.model
     # No token ends a text, so that all ways write equally much.
-    generator = Generator(model._scorer, ends=frozenset(), decode=str)
+    generator = Generator(model.scorer, ends=frozenset(), decode=str)
     settings = GenerationSettings(options.tokens, temperature=1.0, top_p=0.95)
     prompts = [Prompt(question, ()) for question in QUESTIONS]
     requests = [

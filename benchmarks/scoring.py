@@ -138,10 +138,10 @@ class LmEval:
 
 def folder_of(spec: str) -> Path:
     """Return the folder that a model is loaded from."""
-    from pytest_pluralism.models.local.files import _folder_of
+    from pytest_pluralism.models.local.files import described_folder
     from pytest_pluralism.models.specification import parse_model_spec
 
-    return _folder_of(parse_model_spec(spec), trust_remote_code=False, allow_pickle=False)[0]
+    return described_folder(parse_model_spec(spec), trust_remote_code=False, allow_pickle=False).folder
 
 
 class Bench:
@@ -149,9 +149,9 @@ class Bench:
 
     def __init__(self, model: Any, prompts: Sequence[Any]) -> None:
         self.model = model
-        self.network = model._scorer.model
+        self.network = model.scorer.model
         self.rows = [model.token_ids(prompt) for prompt in prompts]
-        self.labels = [model._reader.label_tokens(prompt.labels) for prompt in prompts]
+        self.labels = [model.reader.label_tokens(prompt.labels) for prompt in prompts]
 
     def read(self, logits: Any, place: int) -> list[float]:
         """Return the probability of each label: the sum over its spellings."""
@@ -192,7 +192,7 @@ class Bench:
 
     def spelled(self, place: int) -> list[int]:
         """Return one token for each label, the likeliest spelling by the first answer's kind: with a space."""
-        reader = self.model._reader
+        reader = self.model.reader
         spaced = [[token for token in ids if reader.decode(token).startswith(" ")] for ids in self.labels[place]]
         return [ids[0] if ids else self.labels[place][number][0] for number, ids in enumerate(spaced)]
 
@@ -384,11 +384,11 @@ def part_growth(options: argparse.Namespace) -> list[dict[str, Any]]:
         engine = Engine(store=lambda: None, note=print, progress=lambda _: contextlib.nullcontext())
         chosen = survey.populations[:n_populations]
         evaluations = [DistributionalEvaluation(survey, AskSettings(), population=name) for name in chosen]
-        before = model._scorer.computed_tokens
+        before = model.scorer.computed_tokens
         engine.gather(evaluations, lambda _role: model)
         for evaluation in evaluations:
             engine.measure(evaluation, lambda _role: model)
-        return model._scorer.computed_tokens - before, engine.asked
+        return model.scorer.computed_tokens - before, engine.asked
 
     orders = list(itertools.permutations(OPTIONS[:4]))
     cases: dict[str, dict[int, Callable[[], tuple[int, int]]]] = {
@@ -513,10 +513,10 @@ def part_suite(options: argparse.Namespace) -> list[dict[str, Any]]:
     model.answer(prompts[:4])
     tokens = 0
     for number in range(options.rounds):
-        before, started = model._scorer.computed_tokens, time.perf_counter()
+        before, started = model.scorer.computed_tokens, time.perf_counter()
         model.answer(prompts)
         direct.append(time.perf_counter() - started)
-        tokens = model._scorer.computed_tokens - before
+        tokens = model.scorer.computed_tokens - before
         print(f"round {number + 1}: direct {direct[-1]:.1f} s", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
@@ -567,7 +567,7 @@ def part_budget(options: argparse.Namespace) -> list[dict[str, Any]]:
     results = []
     for dtype in options.dtypes:
         model = load_model(options.model, dtype=dtype)
-        scorer = Scorer(model._scorer.model)
+        scorer = Scorer(model.scorer.model)
         row = model.token_ids(of_gss()[0])
         rates: dict[int, list[float]] = {}
         sizes = [64, 128, 256, 512, 1024, 2048, 4096]
@@ -576,7 +576,7 @@ def part_budget(options: argparse.Namespace) -> list[dict[str, Any]]:
                 for size in sizes:
                     batch = [row[-32:]] * (size // 32)
                     started = time.perf_counter()
-                    scorer._forward(batch, None, 0)
+                    scorer.forwards.last_logits(batch, None, 0)
                     if number:
                         rates.setdefault(size, []).append(size / (time.perf_counter() - started))
         medians = {size: statistics.median(values) for size, values in rates.items()}

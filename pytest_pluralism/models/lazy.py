@@ -100,7 +100,10 @@ def lazy_model(
         return load()
     files = find_embedded(named.target).parts if named.kind == "embedded" else None
     key = {"allow_pickle": int(allow_pickle), "compiled": int(compiled)}
-    return lazily(named, load, device=device, dtype=dtype, files=files, key=key, identify=identify, read=read)
+    model: LanguageModel = lazily(
+        named, load, device=device, dtype=dtype, files=files, key=key, identify=identify, read=read
+    )
+    return model
 
 
 def lazy_entailment_model(spec: str, /, load: Callable[[], Any], *, device: str = "auto", dtype: str = "auto") -> Any:
@@ -165,7 +168,7 @@ def lazily(
         if named.kind in {"folder", "hf"}:
             # What a repository has now, only the hub can say.
             hub = named.kind == "hf"
-            folder = _folder_on_disk(named, allow_pickle=bool(key.get("allow_pickle"))) if hub else files[0]
+            folder = _folder_of_hub(named, allow_pickle=bool(key.get("allow_pickle"))) if hub else files[0]
             files = sorted(path for path in folder.iterdir() if path.is_file())
     kept = MeasuredFile(
         "identity",
@@ -183,11 +186,11 @@ def lazily(
     if identity is not None:
         return LazyModel(identity, load, kept=kept, read=read)
     identity = identify(place)
-    model = load() if identity is None else None
-    known = identity or model.identity
+    model = load() if identity is None else LazyModel(identity, load, kept=kept, read=read)
+    known: ModelIdentity = model.identity
     if _signature(files) == before:
         kept.write({"files": before, "identity": {name: known.as_json()[name] for name in REMEMBERED}})
-    return model or LazyModel(known, load, kept=kept, read=read)
+    return model
 
 
 class LazyModel:
@@ -239,14 +242,14 @@ class LazyModel:
 
     def prepare(self) -> None:
         """Load the network, if it is not in memory."""
-        self._opened()
+        self.opened()
 
     def token_ids(self, prompt: Prompt, /) -> tuple[int, ...]:
         """Return the token ids that the model reads for a prompt; the tokenizer is enough for that."""
         if self._model is None and self._read is not None:
             reader = self._tokenizing(self._read)
             return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self._identity.name))
-        ids: tuple[int, ...] = self._opened().token_ids(prompt)
+        ids: tuple[int, ...] = self.opened().token_ids(prompt)
         return ids
 
     def full_answer_ids(self, asked: FullAnswerPrompt, /) -> list[tuple[int, ...]]:
@@ -268,14 +271,14 @@ class LazyModel:
 
     def answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
         """Answer each prompt with at most so many in one forward pass, as the model does."""
-        answers: list[Answer] = self._opened().answer_in_batches(prompts, batch_size=batch_size)
+        answers: list[Answer] = self.opened().answer_in_batches(prompts, batch_size=batch_size)
         return answers
 
     def answer(
         self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None, receive: Receive | None = None
     ) -> list[Answer]:
         """Answer each prompt, as the model does."""
-        answers: list[Answer] = self._opened().answer(prompts, progress=progress, receive=receive)
+        answers: list[Answer] = self.opened().answer(prompts, progress=progress, receive=receive)
         return answers
 
     def score_answers(
@@ -287,7 +290,7 @@ class LazyModel:
         receive: ReceiveFullAnswers | None = None,
     ) -> list[FullAnswerScores]:
         """Score whole answers, as the model does."""
-        scores: list[FullAnswerScores] = self._opened().score_answers(prompts, progress=progress, receive=receive)
+        scores: list[FullAnswerScores] = self.opened().score_answers(prompts, progress=progress, receive=receive)
         return scores
 
     def generate(
@@ -301,7 +304,7 @@ class LazyModel:
         receive: ReceiveResponses | None = None,
     ) -> list[tuple[Response, ...]]:
         """Write texts, as the model does."""
-        written: list[tuple[Response, ...]] = self._opened().generate(
+        written: list[tuple[Response, ...]] = self.opened().generate(
             prompts, settings, n_draws=n_draws, progress=progress, receive=receive
         )
         return written
@@ -318,9 +321,16 @@ class LazyModel:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._opened(), name)
+        return getattr(self.opened(), name)
 
-    def _opened(self) -> Any:
+    def opened(self) -> Any:
+        """Return the model itself, loaded now if it was not.
+
+        Raises
+        ------
+        ModelError
+            The model has been closed, or is not the one whose identity was remembered.
+        """
         if self._closed:
             raise ModelError(f"The model {self._identity.name} has been closed and cannot be asked any more.")
         if self._model is None:
@@ -346,9 +356,9 @@ def resolved_device(device: str, /) -> str:
     """
     if device == "cpu" or (device == "auto" and not _built_for_accelerators()):
         return "cpu"
-    from pytest_pluralism.models.local.devices import _device
+    from pytest_pluralism.models.local.devices import chosen_device
 
-    return _device(device)
+    return chosen_device(device)
 
 
 def _built_for_accelerators() -> bool:
@@ -361,7 +371,7 @@ def _built_for_accelerators() -> bool:
     return values != {"cuda": "None", "hip": "None"}
 
 
-def _folder_on_disk(named: ModelSpec, *, allow_pickle: bool) -> Path:
+def _folder_of_hub(named: ModelSpec, *, allow_pickle: bool) -> Path:
     from pytest_pluralism.models.local.files import fetched
 
     return fetched(named, trust_remote_code=False, allow_pickle=allow_pickle)

@@ -14,7 +14,7 @@ from pytest_pluralism.core.records import FullAnswerPrompt, GenerationSettings, 
 from pytest_pluralism.models import load_model  # noqa: E402
 from pytest_pluralism.models.local import devices, loading, packages  # noqa: E402
 from pytest_pluralism.models.local import language_model as huggingface  # noqa: E402
-from pytest_pluralism.models.local.scoring import Scorer  # noqa: E402
+from pytest_pluralism.models.local.forwards import Forwards  # noqa: E402
 
 EXAMPLES = (Turn("one two three four five six seven", "A"), Turn("You are from Japan", "C"))
 PROMPTS = [
@@ -65,7 +65,7 @@ def test_memory_that_runs_out_in_the_middle_costs_no_answer(tiny_folder, monkeyp
     expected = work(load_model(folder))
     model = load_model(folder)
     failures, received = [], []
-    memory_for(monkeypatch, model._scorer, 2, failures, after=after)
+    memory_for(monkeypatch, model.scorer, 2, failures, after=after)
     got = work(model, lambda pairs: received.extend(pairs))
     assert failures, "nothing was tested"
     for one, other in zip(got, expected, strict=True):
@@ -75,7 +75,7 @@ def test_memory_that_runs_out_in_the_middle_costs_no_answer(tiny_folder, monkeyp
     # Remembered for the rest of this run, and for the next one.
     later = []
     again = load_model(folder)
-    memory_for(monkeypatch, again._scorer, 2, later)
+    memory_for(monkeypatch, again.scorer, 2, later)
     work(again)
     assert len(later) < len(failures) or not later
 
@@ -83,7 +83,7 @@ def test_memory_that_runs_out_in_the_middle_costs_no_answer(tiny_folder, monkeyp
 @WORKS
 def test_no_memory_for_a_single_row_is_an_error_with_a_remedy(tiny_folder, monkeypatch, work):
     model = load_model(str(tiny_folder()))
-    memory_for(monkeypatch, model._scorer, 0, [])
+    memory_for(monkeypatch, model.scorer, 0, [])
     with pytest.raises(ModelError, match=r"not enough memory on cpu .*--pluralism-dtype bfloat16"):
         work(model)
 
@@ -93,7 +93,7 @@ def test_no_memory_for_a_long_answer_computed_in_pieces(tiny_folder, monkeypatch
 
     model = load_model(str(tiny_folder()))
     monkeypatch.setattr(scoring, "MOST_LOGITS", 300)
-    memory_for(monkeypatch, model._scorer, 0, [], after=1)
+    memory_for(monkeypatch, model.scorer, 0, [], after=1)
     long = FullAnswerPrompt(Prompt("one two", ()), ("I like it " * 20,))
     with pytest.raises(ModelError, match="not enough memory"):
         model.score_answers([long])
@@ -102,8 +102,14 @@ def test_no_memory_for_a_long_answer_computed_in_pieces(tiny_folder, monkeypatch
 def test_no_memory_for_the_check_of_sharing_is_no_error(tiny_folder, monkeypatch):
     model = load_model(str(tiny_folder()))
     expected = answers(load_model(str(tiny_folder(name="other"))))
-    real = Scorer._try_batch
-    monkeypatch.setattr(Scorer, "_try_batch", lambda self, s, c, n: None if c is None else real(self, s, c, n))
+    real = Forwards.last_logits
+
+    def whole_rows_fail(self, suffixes, cache, cached):
+        if cache is None:
+            raise MemoryError
+        return real(self, suffixes, cache, cached)
+
+    monkeypatch.setattr(Forwards, "last_logits", whole_rows_fail)
     for one, other in zip(answers(model), expected, strict=True):
         assert one == pytest.approx(other, abs=1e-5)
 
@@ -113,7 +119,7 @@ def test_no_memory_for_the_check_of_sharing_is_no_error(tiny_folder, monkeypatch
 def test_a_network_that_gives_no_numbers(tiny_folder, work, value):
     model = load_model(str(tiny_folder()))
     with torch.no_grad():
-        model._scorer.model.lm_head.weight[5] = value
+        model.scorer.model.lm_head.weight[5] = value
     with pytest.raises(ModelError, match=r"gives NaN or infinity \(float32\)"):
         work(model)
 
@@ -122,7 +128,7 @@ def test_a_network_that_gives_no_numbers(tiny_folder, work, value):
 def test_a_tokenizer_without_a_token_for_a_beginning(tiny_folder, work):
     model = load_model(str(tiny_folder(bos=False)))
     ids = model.token_ids(PROMPTS[0])
-    assert model._reader.opening == ()
+    assert model.reader.opening == ()
     assert 1 not in ids
     if work is full_answers:
         # The neutral prompt has nothing but the cue, and that is enough to begin with.
@@ -164,8 +170,8 @@ def test_a_network_in_several_places_says_the_same(tiny_folder, tmp_path, work, 
     whole = load_model(str(folder))
     network = spread_out(folder, tmp_path, **places)
     assert len(set(network.hf_device_map.values())) == 2
-    model = huggingface.HuggingFaceModel(network, whole._reader.tokenizer, whole.identity)
-    assert str(model._scorer.device) == "cpu"
+    model = huggingface.HuggingFaceModel(network, whole.reader.tokenizer, whole.identity)
+    assert str(model.scorer.device) == "cpu"
     assert "spread over the devices" in model.identity.notes[0]
     for one, other in zip(work(model), work(whole), strict=True):
         assert one == pytest.approx(other, abs=1e-5)
@@ -180,7 +186,7 @@ def test_spreading_goes_through_accelerate(tiny_folder, monkeypatch):
     with pytest.raises(ModelError, match="No device to spread a model over is there"):
         load_model(str(folder), device="sharded")
     # The real thing as far as a machine without CUDA goes: everything ends in main memory.
-    monkeypatch.setattr(loading, "_device", lambda name: "cpu")
+    monkeypatch.setattr(loading, "chosen_device", lambda name: "cpu")
     seen, real = [], AutoModelForCausalLM.from_pretrained
     monkeypatch.setattr(
         AutoModelForCausalLM, "from_pretrained", lambda *a, **k: (seen.append(k["device_map"]), real(*a, **k))[1]

@@ -267,7 +267,7 @@ def test_no_memory_while_a_network_is_timed_or_works(tiny, kept, monkeypatch):
     expected = Scorer(network).score(requests)
     monkeypatch.setattr(budgets, "SIZES", {"cpu": (64, 512, 256)})
     scorer = Scorer(network, measured=kept)
-    real, widths = scorer._forward, []
+    real, widths = scorer.forwards.last_logits, []
 
     def greedy(suffixes, cache, cached):
         widths.append(sum(map(len, suffixes)))
@@ -275,7 +275,7 @@ def test_no_memory_while_a_network_is_timed_or_works(tiny, kept, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return real(suffixes, cache, cached)
 
-    monkeypatch.setattr(scorer, "_forward", greedy)
+    monkeypatch.setattr(scorer.forwards, "last_logits", greedy)
     for one, other in zip(scorer.score(requests), expected, strict=True):
         assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-5)
     assert max(widths) > 130

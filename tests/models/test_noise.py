@@ -184,9 +184,9 @@ def test_of_a_network(tiny_folder, dtype, most):
     model = load_model(str(tiny_folder()), dtype=dtype)
     assert isinstance(model, BatchedModel)
     before = model.answer(ASKED)
-    scorer = model._scorer
+    scorer = model.scorer
     found = noise_floor(model, ASKED)
-    assert model._scorer is scorer
+    assert model.scorer is scorer
     assert model.answer(ASKED) == before
     assert 0 <= found.typical <= found.distribution <= most
     assert 0 <= found.probability <= most
@@ -200,11 +200,13 @@ def test_of_a_network(tiny_folder, dtype, most):
 def test_batches_of_a_network(tiny_folder, monkeypatch):
     pytest.importorskip("torch")
     from pytest_pluralism.models import load_model
-    from pytest_pluralism.models.local.scoring import Scorer
+    from pytest_pluralism.models.local.forwards import Forwards
 
     model = load_model(str(tiny_folder()))
-    sizes, real = [], Scorer._forward
-    monkeypatch.setattr(Scorer, "_forward", lambda self, s, c, n: (sizes.append((len(s), n)), real(self, s, c, n))[1])
+    sizes, real = [], Forwards.last_logits
+    monkeypatch.setattr(
+        Forwards, "last_logits", lambda self, s, c, n: (sizes.append((len(s), n)), real(self, s, c, n))[1]
+    )
     model.answer_in_batches(ASKED, batch_size=1)
     assert set(sizes) == {(1, 0)}
     sizes.clear()

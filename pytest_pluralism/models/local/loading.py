@@ -1,22 +1,26 @@
-"""Loading a local model by its spec."""
+"""Loading a local model by its spec, and what the loaders of all kinds of local models share."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_parameter
 from pytest_pluralism.models.local.compiling import compile_layers
-from pytest_pluralism.models.local.devices import _device, too_large_for_one
+from pytest_pluralism.models.local.devices import chosen_device, is_out_of_memory, too_large_for_one
 from pytest_pluralism.models.local.files import described_folder, remote_code_error, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
 from pytest_pluralism.models.measured import package_version
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
+
+if TYPE_CHECKING:
+    from pytest_pluralism.models.local.interfaces import AutoClass, Config, Network, Tokenizer
 
 __all__ = ["load_model"]
 
@@ -59,7 +63,7 @@ def load_model(
     dtype : str
         ``"auto"`` (``float32`` on a CPU, the checkpoint's own elsewhere), ``"float32"``, ``"bfloat16"``, ``"float16"``.
     batch_size : int or "auto"
-        At most so many prompts in one forward pass; ``"auto"`` bounds the tokens instead. How many tokens is measured
+        Maximum number of prompts in one forward pass; ``"auto"`` bounds the tokens instead. How many tokens is measured
         where much is asked at once, and kept in the user's cache.
     trust_remote_code : bool
         Whether Python code that comes with the model may run.
@@ -92,17 +96,12 @@ def load_model(
     check_loading(dtype, batch_size, function="load_model")
     require_packages("torch", "transformers", "safetensors")
     with quiet_transformers():
-        place = _device(device)
+        place = chosen_device(device)
         found = described_folder(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
-        tokenizer, network = _load(
-            found.folder,
-            named,
-            device=place,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-            spread=device == "sharded" or (device == "auto" and too_large_for_one(found.folder, place, dtype)),
-        )
+        spread = device == "sharded" or (device == "auto" and too_large_for_one(found.folder, place, dtype))
+        config, tokenizer, auto = load_parts(found.folder, named, trust_remote_code=trust_remote_code)
+        loading = Loading(found.folder, named, place, dtype, trust_remote_code, allow_pickle, spread)
+        network = load_network(auto, loading, config=config)
         if compiled:
             compile_layers(network, named.name)
     identity = identity_of(named, found.parts, tokenizer, network, place, compiled=compiled)
@@ -112,8 +111,8 @@ def load_model(
 def identity_of(
     named: ModelSpec,
     parts: Mapping[str, str],
-    tokenizer: Any,
-    network: Any,
+    tokenizer: Tokenizer,
+    network: Network,
     device: str,
     /,
     *,
@@ -126,7 +125,7 @@ def identity_of(
     return network_identity(named, {**parts, "chat_template": template}, network, device)
 
 
-def network_identity(named: ModelSpec, parts: Mapping[str, str], network: Any, device: str, /) -> ModelIdentity:
+def network_identity(named: ModelSpec, parts: Mapping[str, str], network: Network, device: str, /) -> ModelIdentity:
     """Return the identity of a network by the hashes of its parts, to which its number format is added."""
     dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
     parts = {**parts, "dtype": dtype}
@@ -145,40 +144,48 @@ def network_identity(named: ModelSpec, parts: Mapping[str, str], network: Any, d
 # ---------------------------------------------------------------------------------------------------------- loading
 
 
-def _load(
-    folder: Path,
-    named: ModelSpec,
-    *,
-    device: str,
-    dtype: str,
-    trust_remote_code: bool,
-    allow_pickle: bool,
-    spread: bool = False,
-) -> tuple[Any, Any]:
-    """Load tokenizer and network, and translate what can go wrong."""
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How a network is loaded: from where, to which device, in which number format, and what of it is trusted."""
+
+    folder: Path
+    named: ModelSpec
+    device: str
+    dtype: str
+    trust_remote_code: bool
+    allow_pickle: bool
+    #: Whether its layers are spread over several devices.
+    spread: bool = False
+
+
+def load_network(auto: AutoClass, loading: Loading, /, *, config: Config | None = None) -> Network:
+    """Load a network, and translate what can go wrong.
+
+    Raises
+    ------
+    ModelError
+        If the weights cannot be loaded or are incomplete, or there is not enough memory for them.
+    """
     import torch
 
-    from pytest_pluralism.models.local.scoring import is_out_of_memory
-
-    if dtype != "auto":
-        wanted: Any = getattr(torch, dtype)
-    else:
-        wanted = torch.float32 if device == "cpu" else "auto"
-    config, tokenizer, auto = load_parts(folder, named, trust_remote_code=trust_remote_code)
-    common = _arguments(named, trust_remote_code=trust_remote_code)
+    named, device = loading.named, loading.device
+    arguments = loading_arguments(named, trust_remote_code=loading.trust_remote_code)
+    arguments["dtype"] = getattr(torch, loading.dtype) if loading.dtype != "auto" else "auto"
+    if loading.dtype == "auto" and device == "cpu":
+        arguments["dtype"] = torch.float32
+    if config is not None:
+        arguments["config"] = config
+    if not loading.allow_pickle:
+        arguments["use_safetensors"] = True
+    if (loading.spread or device != "cpu") and importlib.util.find_spec("accelerate") is not None:
+        arguments["device_map"] = "auto" if loading.spread else {"": device}
+    elif loading.spread:
+        raise MissingExtraError("Spreading a model over several devices", "pip install accelerate")
+    network: Network
     try:
-        arguments: dict[str, Any] = {"config": config, "dtype": wanted, "output_loading_info": True, **common}
-        if not allow_pickle:
-            arguments["use_safetensors"] = True
-        if (spread or device != "cpu") and importlib.util.find_spec("accelerate") is not None:
-            arguments["device_map"] = "auto" if spread else {"": device}
-        elif spread:
-            raise MissingExtraError("Spreading a model over several devices", "pip install accelerate")
-        network, report = auto.from_pretrained(folder, **arguments)
+        network, report = auto.from_pretrained(loading.folder, output_loading_info=True, **arguments)
         # What is spread stays where it was put.
-        network = network.eval() if spread else network.to(device).eval()
-    except (ModelError, MissingExtraError):
-        raise
+        network = network.eval() if loading.spread else network.to(device).eval()
     except Exception as error:
         raise translated(error, named, device, out_of_memory=is_out_of_memory(error)) from error
     missing = sorted(report.get("missing_keys") or ())
@@ -187,34 +194,46 @@ def _load(
             f"The weights of {named.text!r} are incomplete: {len(missing)} tensors of {type(network).__name__} are not "
             f"in them, such as {missing[0]!r}. They would be random numbers."
         )
-    return tokenizer, network
+    return network
 
 
-def load_parts(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> tuple[Any, Any, Any]:
-    """Load configuration and tokenizer, and find the class that loads the network."""
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+def load_tokenizer(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> Tokenizer:
+    """Load a tokenizer, and translate what can go wrong."""
+    from transformers import AutoTokenizer
 
-    common = _arguments(named, trust_remote_code=trust_remote_code)
     try:
-        config = AutoConfig.from_pretrained(folder, **common)
-        _refuse_other_kinds(config, named)
-        tokenizer = AutoTokenizer.from_pretrained(folder, **common)
-    except ModelError:
-        raise
+        arguments = loading_arguments(named, trust_remote_code=trust_remote_code)
+        return cast("Tokenizer", AutoTokenizer.from_pretrained(folder, **arguments))
     except Exception as error:
         raise translated(error, named, "cpu", out_of_memory=isinstance(error, MemoryError)) from error
+
+
+def load_parts(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> tuple[Config, Tokenizer, AutoClass]:
+    """Load configuration and tokenizer, and find the class that loads the network."""
+    import transformers
+
+    try:
+        config: Config = transformers.AutoConfig.from_pretrained(
+            folder, **loading_arguments(named, trust_remote_code=trust_remote_code)
+        )
+    except Exception as error:
+        raise translated(error, named, "cpu", out_of_memory=isinstance(error, MemoryError)) from error
+    _refuse_other_kinds(config, named)
+    tokenizer = load_tokenizer(folder, named, trust_remote_code=trust_remote_code)
     seq2seq = getattr(config, "is_encoder_decoder", False)
-    return config, tokenizer, AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
+    auto = transformers.AutoModelForSeq2SeqLM if seq2seq else transformers.AutoModelForCausalLM
+    return config, tokenizer, cast("AutoClass", auto)
 
 
-def _arguments(named: ModelSpec, *, trust_remote_code: bool) -> dict[str, Any]:
+def loading_arguments(named: ModelSpec, *, trust_remote_code: bool) -> dict[str, object]:
+    """Return the arguments with which transformers loads every part of a model."""
     # With trust, the code may lie in another repository.
     offline = not (trust_remote_code and named.kind == "hf")
     return {"trust_remote_code": trust_remote_code, "local_files_only": offline}
 
 
 def translated(error: Exception, named: ModelSpec, device: str, *, out_of_memory: bool) -> ModelError:
-    """Put what transformers raised into our words."""
+    """Return the error of ours for one that transformers raised."""
     message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     if out_of_memory:
         return ModelError(
@@ -228,7 +247,7 @@ def translated(error: Exception, named: ModelSpec, device: str, *, out_of_memory
     return ModelError(f"The model {named.text!r} cannot be loaded: {message}")
 
 
-def _refuse_other_kinds(config: Any, named: ModelSpec) -> None:
+def _refuse_other_kinds(config: Config, named: ModelSpec) -> None:
     """Refuse a network that does not write text: a classifier would be loaded with a random output layer."""
     from transformers.models.auto import modeling_auto
 

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from pytest_pluralism.core.errors import MissingExtraError
 from pytest_pluralism.models.embedded import EMBEDDED_COMMAND
@@ -43,9 +44,11 @@ def quiet_transformers() -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             import torch  # noqa: F401
-            from transformers.utils import logging
+            import transformers
         except ImportError as error:
             raise MissingExtraError("The local model backend", EMBEDDED_COMMAND) from error
+        # Without the types of transformers, which lack some of these functions.
+        logging: Any = transformers.utils.logging
         level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
         logging.set_verbosity_error()
         logging.disable_progress_bar()

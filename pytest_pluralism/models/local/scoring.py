@@ -7,22 +7,23 @@ network allows that; the rest goes in batches of rows that are about equally lon
 
 from __future__ import annotations
 
-import copy
 import functools
-import inspect
 import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.local.budget import REPEATS, TokenBudget
-from pytest_pluralism.models.local.heads import no_logits, only_last, only_positions
+from pytest_pluralism.models.local.forwards import Forwards, branched, copies
 from pytest_pluralism.models.local.prefixes import PrefixNode, least_saving, plan_prefixes, why_no_prefix_reuse
 from pytest_pluralism.models.measured import MeasuredFile
+
+if TYPE_CHECKING:
+    from pytest_pluralism.models.local.interfaces import Cache, Network
 
 __all__ = [
     "ContinuationRequest",
@@ -30,7 +31,6 @@ __all__ = [
     "ScoreRequest",
     "Scorer",
     "TokenScores",
-    "input_device",
 ]
 
 
@@ -82,19 +82,23 @@ MOST_LOGITS = 2**26
 Receive = Callable[[list[tuple[int, TokenScores]]], None]
 
 
-def input_device(model: Any, /) -> torch.device:
-    """Return the device that a network takes its input on, also where its layers lie on several."""
-    places = list((getattr(model, "hf_device_map", None) or {}).values())
-    if len(set(map(str, places))) < 2:
-        device: torch.device = model.device
-        return device
-    # Layers in main memory or on a disk are computed on the first device that computes, if there is one.
-    computing = [place for place in places if str(place) not in {"cpu", "disk"}]
-    return torch.device(computing[0] if computing else "cpu")
-
-
 class _SharingChangesAnswersError(Exception):
     """Rows that share a beginning come out differently from rows that are computed whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[_Result]):
+    """Rows to compute.
+
+    ``compute`` returns the results of a batch of rows by the indices of their requests, ``None`` where there is no
+    memory for it; it gets the rows by number, the keys and values of what they share, and how many tokens these are of.
+    ``limits`` and ``most`` are as for ``plan_prefixes`` and ``_walk``.
+    """
+
+    rows: list[tuple[int, ...]]
+    compute: Callable[[list[int], Cache | None, int], list[tuple[int, _Result]] | None]
+    limits: list[int] | None = None
+    most: Callable[[list[int], int], int] | None = None
 
 
 class Scorer:
@@ -107,7 +111,7 @@ class Scorer:
     pad_token : int
         The token that fills short rows up; masked, so its choice does not matter.
     batch_size : int or "auto"
-        At most so many rows at once; ``"auto"`` bounds tokens instead.
+        Maximum number of rows at once; ``"auto"`` bounds tokens instead.
     share_prefixes : bool
         Whether rows may share the computation of their beginnings.
     measured : MeasuredFile or None
@@ -117,7 +121,7 @@ class Scorer:
 
     def __init__(
         self,
-        model: Any,
+        model: Network,
         /,
         *,
         pad_token: int = 0,
@@ -126,8 +130,8 @@ class Scorer:
         measured: MeasuredFile | None = None,
     ) -> None:
         self.model = model
-        self.pad_token = pad_token
-        self.device = input_device(model)
+        self.forwards = Forwards(model, pad_token)
+        self.device = self.forwards.device
         self.max_rows: int | None = batch_size if isinstance(batch_size, int) else None
         #: How many tokens go through the network at once.
         self.budget = TokenBudget(self.device.type, kept=None if self.max_rows is not None else measured)
@@ -138,28 +142,26 @@ class Scorer:
         if self.is_spread:
             self._notes.append("the network is spread over the devices " + ", ".join(places))
         self.minimum_saving = least_saving(self.device.type)
-        self.computed_tokens = 0
         #: What went through the network only to be timed, and is no part of ``computed_tokens``.
         self.timed_tokens = 0
-        self._decoder_start: int | None = None
-        if getattr(model.config, "is_encoder_decoder", False):
-            generation = getattr(model, "generation_config", None)
-            start = getattr(generation, "decoder_start_token_id", None)
-            if start is None:
-                start = getattr(model.config, "decoder_start_token_id", None)
-            self._decoder_start = pad_token if start is None else int(start)
         self.share_prefixes = share_prefixes
         if share_prefixes:
             reason = why_no_prefix_reuse(model)
             if reason is not None:
                 self.share_prefixes = False
                 self._notes.append(f"prompts are computed whole, without sharing their beginnings: {reason}")
-        self._checked = False
+        #: Whether a row was computed whole too, and came out as with a shared beginning.
+        self.sharing_checked = False
 
     @property
     def notes(self) -> list[str]:
         """What a reader of the results should know of how they were computed."""
         return [*self._notes, *self.budget.notes]
+
+    @property
+    def computed_tokens(self) -> int:
+        """How many tokens went through the network, without those that were only timed."""
+        return self.forwards.computed_tokens
 
     @property
     def token_budget(self) -> int:
@@ -185,63 +187,30 @@ class Scorer:
         ModelError
             If the network gives NaN, or there is no memory even for one row at a time.
         """
-        try:
-            return self._score(requests, progress, receive)
-        except _SharingChangesAnswersError as error:
-            # No network that is known does this; a new one may, and then the slow way is the right one.
-            self.share_prefixes = False
-            self._notes.append(
-                "prompts are computed whole, without sharing their beginnings: "
-                f"sharing changed the first answer by {error.args[0]:.2g} nats"
-            )
-            return self._score(requests, progress, receive)
-
-    def _score(
-        self, requests: Sequence[ScoreRequest], progress: Callable[[int], None] | None, receive: Receive | None
-    ) -> list[TokenScores]:
         wanted: dict[tuple[int, ...], list[int]] = {}
         for index, request in enumerate(requests):
             wanted.setdefault(request.token_ids, []).append(index)
         rows = list(wanted)
-        results: list[TokenScores | None] = [None] * len(requests)
-        done = 0
 
-        def solve(batch: list[int], cache: Any, cached: int) -> bool:
-            nonlocal done
+        def compute(batch: list[int], cache: Cache | None, cached: int) -> list[tuple[int, TokenScores]] | None:
             logits = self._try_batch([rows[row][cached:] for row in batch], cache, cached)
             if logits is None:
-                return False
+                return None
             # A few rows at a time where memory is what counts: the sum makes copies as large as the logits.
             few = 4 if self.device.type == "cpu" else len(logits)
-            totals = torch.cat([torch.logsumexp(part, dim=-1) for part in logits.split(few)])
+            parts = [logits[low : low + few] for low in range(0, len(logits), few)]
+            totals = torch.cat([torch.logsumexp(part, dim=-1) for part in parts])
             if not bool(torch.isfinite(totals).all()):
-                raise self._no_numbers()
-            if cache is not None and not self._checked:
+                raise self.forwards.no_numbers()
+            if cache is not None and not self.sharing_checked:
                 self._check_sharing(logits[0], rows[batch[0]])
-            fresh = [
+            return [
                 (index, _read(logits[position], totals[position], requests[index].spellings))
                 for position, row in enumerate(batch)
                 for index in wanted[rows[row]]
             ]
-            for index, scores in fresh:
-                results[index] = scores
-            done += len(fresh)
-            if receive is not None:
-                receive(fresh)
-            if progress is not None:
-                progress(done)
-            return True
 
-        with torch.inference_mode():
-            if self.share_prefixes and len(rows) > 1:
-                root = plan_prefixes(rows, minimum_saving=self.minimum_saving)
-            else:
-                root = PrefixNode(0, rows=list(range(len(rows))))
-            self._find_budget(root, rows)
-            self._walk(root, None, 0, rows, solve)
-        return [result for result in results if result is not None]
-
-    # ---------------------------------------------------------------------------------------------- whole answers
+        return self._solved(_Job(rows, compute), progress, receive)
 
     def score_continuations(
         self,
@@ -262,59 +231,32 @@ class Scorer:
         ModelError
             If the network is an encoder-decoder or gives NaN, or there is no memory even for one row at a time.
         """
-        if self._decoder_start is not None:
+        if self.forwards.decoder_start is not None:
             raise ModelError(
                 f"{type(self.model).__name__} is an encoder-decoder, of which whole answers are not scored. "
                 "Ask it closed questions with one-letter labels, or name a causal language model."
             )
-        try:
-            return self._score_continuations(requests, progress, receive)
-        except _SharingChangesAnswersError as error:
-            self.share_prefixes = False
-            self._notes.append(
-                "prompts are computed whole, without sharing their beginnings: "
-                f"sharing changed the first answer by {error.args[0]:.2g} nats"
-            )
-            return self._score_continuations(requests, progress, receive)
-
-    def _score_continuations(
-        self,
-        requests: Sequence[ContinuationRequest],
-        progress: Callable[[int], None] | None,
-        receive: Callable[[list[tuple[int, ContinuationScores]]], None] | None,
-    ) -> list[ContinuationScores]:
         wanted: dict[tuple[tuple[int, ...], int], list[int]] = {}
         for index, request in enumerate(requests):
             wanted.setdefault((request.token_ids, request.start), []).append(index)
         distinct = list(wanted)
         rows = [token_ids for token_ids, _ in distinct]
         starts = [start for _, start in distinct]
-        results: list[ContinuationScores | None] = [None] * len(requests)
-        done = 0
 
-        def solve(batch: list[int], cache: Any, cached: int) -> bool:
-            nonlocal done
+        def compute(batch: list[int], cache: Cache | None, cached: int) -> list[tuple[int, ContinuationScores]] | None:
             found = self._continuations([rows[row] for row in batch], [starts[row] for row in batch], cache, cached)
             if found is None:
-                return False
-            if cache is not None and not self._checked:
-                self._checked = True
+                return None
+            if cache is not None and not self.sharing_checked:
+                self.sharing_checked = True
                 whole = self._continuations([rows[batch[0]]], [starts[batch[0]]], None, 0)
                 if whole is not None:
                     self._compare_sharing(abs(sum(whole[0]) - sum(found[0])) / len(found[0]))
-            fresh = [
+            return [
                 (index, ContinuationScores(values))
                 for row, values in zip(batch, found, strict=True)
                 for index in wanted[distinct[row]]
             ]
-            for index, scores in fresh:
-                results[index] = scores
-            done += len(fresh)
-            if receive is not None:
-                receive(fresh)
-            if progress is not None:
-                progress(done)
-            return True
 
         def batch_at(pending: list[int], cached: int) -> int:
             # As many rows as have no more scored positions together than may be held as logits.
@@ -326,88 +268,88 @@ class Scorer:
                 count += 1
             return count
 
+        # The last token before what is scored is computed for each row: its output is read.
+        limits = [start - 1 for start in starts]
+        return self._solved(_Job(rows, compute, limits=limits, most=batch_at), progress, receive)
+
+    def _solved(
+        self,
+        job: _Job[_Result],
+        progress: Callable[[int], None] | None,
+        receive: Callable[[list[tuple[int, _Result]]], None] | None,
+    ) -> list[_Result]:
+        """Compute all rows of a job, and return the results in the order of their indices."""
+        results: dict[int, _Result] = {}
+
+        def solve(batch: list[int], cache: Cache | None, cached: int) -> bool:
+            fresh = job.compute(batch, cache, cached)
+            if fresh is None:
+                return False
+            results.update(fresh)
+            if receive is not None:
+                receive(fresh)
+            if progress is not None:
+                progress(len(results))
+            return True
+
+        rows = job.rows
         with torch.inference_mode():
+            root = PrefixNode(0, rows=list(range(len(rows))))
             if self.share_prefixes and len(rows) > 1:
-                # The last token before what is scored is computed for each row: its output is read.
-                limits = [start - 1 for start in starts]
-                root = plan_prefixes(rows, minimum_saving=self.minimum_saving, limits=limits)
-            else:
-                root = PrefixNode(0, rows=list(range(len(rows))))
+                root = plan_prefixes(rows, minimum_saving=self.minimum_saving, limits=job.limits)
             self._find_budget(root, rows)
-            self._walk(root, None, 0, rows, solve, batch_at)
-        return [result for result in results if result is not None]
+            try:
+                self._walk(root, None, 0, rows, solve, job.most)
+            except _SharingChangesAnswersError as error:
+                # No network that is known does this; a new one may, and then the slow way is the right one.
+                self.share_prefixes = False
+                self._notes.append(
+                    "prompts are computed whole, without sharing their beginnings: "
+                    f"sharing changed the first answer by {error.args[0]:.2g} nats"
+                )
+                return self._solved(job, progress, receive)
+        return [results[index] for index in range(len(results))]
 
     def _most_positions(self) -> int:
         vocabulary = getattr(self.model.config.get_text_config(decoder=True), "vocab_size", None) or 2**17
         return max(1, MOST_LOGITS // int(vocabulary))
 
     def _continuations(
-        self, rows: list[tuple[int, ...]], starts: list[int], cache: Any, cached: int
+        self, rows: list[tuple[int, ...]], starts: list[int], cache: Cache | None, cached: int
     ) -> list[tuple[float, ...]] | None:
         """Return for each row the log-probabilities of its tokens from its start on; ``None`` without memory."""
-        most = self._most_positions()
+        most, forwards = self._most_positions(), self.forwards
         if len(rows) > 1 or len(rows[0]) - starts[0] <= most or not self.share_prefixes:
             suffixes = [row[cached:] for row in rows]
             reads = [
                 [(position - 1 - cached, row[position]) for position in range(start, len(row))]
                 for row, start in zip(rows, starts, strict=True)
             ]
-            return self._try(lambda: self._token_log_probabilities(suffixes, reads, _copies(cache, len(rows)), cached))
+            some = copies(cache, len(rows))
+            return forwards.attempt(lambda: forwards.token_log_probabilities(suffixes, reads, some, cached))
         # One long answer: computed piece by piece, each with the keys and values of those before it.
-        from transformers import DynamicCache
-
         (row,), (start,) = rows, starts
-        grown = DynamicCache(config=self.model.config) if cache is None else branched(cache, 1)
+        grown = forwards.new_cache() if cache is None else branched(cache, 1)
         values: list[float] = []
         for low in range(start, len(row), most):
             high = min(low + most, len(row))
             # The token at high - 1 is computed with the next piece, which reads its output.
             piece, done = row[cached : high - 1], cached
             reads = [[(position - 1 - done, row[position]) for position in range(low, high)]]
-            found = self._try(functools.partial(self._token_log_probabilities, [piece], reads, grown, done))
+            found = forwards.attempt(functools.partial(forwards.token_log_probabilities, [piece], reads, grown, done))
             if found is None:
                 return None
             values += found[0]
             cached = high - 1
         return [tuple(values)]
 
-    def _token_log_probabilities(
-        self, suffixes: list[tuple[int, ...]], reads: list[list[tuple[int, int]]], cache: Any, cached: int
-    ) -> list[tuple[float, ...]]:
-        """Return the log-probability of each (position, next token) of each row, by one forward."""
-        arguments = self._arguments(suffixes, cache, cached)
-        rows = [row for row, pairs in enumerate(reads) for _ in pairs]
-        positions = [position for pairs in reads for position, _ in pairs]
-        targets = torch.tensor([token for pairs in reads for _, token in pairs], device=self.device)
-        where = torch.tensor(rows, device=self.device), torch.tensor(positions, device=self.device)
-        with only_positions(self.model, *where, len(suffixes)) as chosen:
-            logits = self.model(**arguments).logits
-        logits = logits[0] if chosen else logits[where]
-        values: list[float] = []
-        # In float32 a few at a time: all at once would be a second copy of half-precision logits, and twice as large.
-        for low in range(0, len(logits), 64):
-            part = logits[low : low + 64].float()
-            picked = part.gather(1, targets[low : low + 64, None].to(part.device))[:, 0]
-            totals = torch.logsumexp(part, dim=-1)
-            if not bool(torch.isfinite(totals).all()):
-                raise self._no_numbers()
-            values += (picked - totals).tolist()
-        ends = list(itertools.accumulate(len(pairs) for pairs in reads))
-        return [tuple(values[end - len(pairs) : end]) for pairs, end in zip(reads, ends, strict=True)]
-
-    def _no_numbers(self) -> ModelError:
-        return ModelError(
-            f"The network of {type(self.model).__name__} gives NaN or infinity ({_dtype_name(self.model)}). "
-            "Load it with --pluralism-dtype float32, and check its weights."
-        )
-
     def _walk(
         self,
         node: PrefixNode,
-        cache: Any,
+        cache: Cache | None,
         cached: int,
         rows: Sequence[tuple[int, ...]],
-        solve: Callable[[list[int], Any, int], bool],
+        solve: Callable[[list[int], Cache | None, int], bool],
         most: Callable[[list[int], int], int] | None = None,
     ) -> None:
         """Compute what a node has beyond the one above it, then all that hangs on it: longest rows first.
@@ -415,7 +357,7 @@ class Scorer:
         ``solve`` computes a batch and says whether there was memory for it; ``most`` bounds the rows of the next one.
         """
         if node.length > cached:
-            cache = self._extended(cache, rows[node.any_row()][cached : node.length], cached)
+            cache = self.forwards.extended(cache, rows[node.any_row()][cached : node.length], cached)
         lengths = [len(row) for row in rows]
         for child in sorted(node.children, key=lambda child: -child.longest(lengths)):
             self._walk(child, cache, node.length, rows, solve, most)
@@ -440,11 +382,7 @@ class Scorer:
     def _shrink(self, n_rows: int, width: int) -> None:
         """Halve what is computed at once, for the rest of this model's life."""
         if n_rows <= 1:
-            raise ModelError(
-                f"There is not enough memory on {self.device} for one prompt of {width} tokens. "
-                "Choose a smaller number format (--pluralism-dtype bfloat16), another device (--pluralism-device cpu), "
-                "or a smaller model."
-            )
+            raise self.forwards.no_memory(width)
         if self.max_rows is not None:
             self.max_rows = max(1, min(self.max_rows, n_rows) // 2)
         else:
@@ -458,20 +396,20 @@ class Scorer:
         # About as long as what is mostly computed: a row without the beginning that it shares.
         width = max(16, min(planned // len(rows), 512, max(map(len, rows))))
         ends = [row[-width:] for row in rows if len(row) >= width] or [max(rows, key=len)]
-        counted = self.computed_tokens
+        counted = self.forwards.computed_tokens
 
         def rate(size: int) -> float:
             batch = [ends[place % len(ends)] for place in range(max(1, size // width))]
             self._synchronize()
             started = time.perf_counter()
-            if self._try(lambda: self._forward(batch, None, 0)) is None:
+            if self._try_batch(batch, None, 0) is None:
                 return 0.0
             self._synchronize()
             return sum(map(len, batch)) / (time.perf_counter() - started)
 
         # The first forward of a process is slow whatever its size.
         rate(self.budget.smallest)
-        while (size := self.budget.next_size(planned, self.computed_tokens - counted)) is not None:
+        while (size := self.budget.next_size(planned, self.forwards.computed_tokens - counted)) is not None:
             spare = self._memory_to_spare()
             rates = list(itertools.takewhile(bool, (rate(size) for _ in range(REPEATS))))
             if len(rates) < REPEATS:
@@ -484,8 +422,8 @@ class Scorer:
                 if 4 * peak > spare:
                     self.budget.no_room()
         self.budget.keep()
-        self.timed_tokens += self.computed_tokens - counted
-        self.computed_tokens = counted
+        self.timed_tokens += self.forwards.computed_tokens - counted
+        self.forwards.computed_tokens = counted
 
     def _synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -500,83 +438,16 @@ class Scorer:
         held: int = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         return int(free) + held
 
-    # ---------------------------------------------------------------------------------------------------- one forward
+    # ---------------------------------------------------------------------------------------------------- sharing
 
-    def _try_batch(self, suffixes: list[tuple[int, ...]], cache: Any, cached: int) -> torch.Tensor | None:
+    def _try_batch(self, suffixes: list[tuple[int, ...]], cache: Cache | None, cached: int) -> torch.Tensor | None:
         """Compute one batch; ``None`` when there is no memory for it."""
-        return self._try(lambda: self._forward(suffixes, _copies(cache, len(suffixes)), cached))
-
-    def _try(self, forward: Callable[[], _Result]) -> _Result | None:
-        """Run a forward; ``None`` when there is no memory for it."""
-        try:
-            return forward()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        # Out here the traceback no longer holds the tensors of the failed forward.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return None
-
-    def _extended(self, cache: Any, tokens: tuple[int, ...], cached: int) -> Any:
-        """Return the keys and values of a longer beginning; those of the shorter one stay as they are."""
-        from transformers import DynamicCache
-
-        longer = DynamicCache(config=self.model.config) if cache is None else branched(cache, 1)
-        try:
-            arguments = self._arguments([tokens], longer, cached)
-            with no_logits(self.model):
-                self.model(**arguments)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            longer = None
-        if longer is None:
-            self._shrink(1, cached + len(tokens))
-        return longer
-
-    def _forward(self, suffixes: list[tuple[int, ...]], cache: Any, cached: int) -> torch.Tensor:
-        """Return the logits [rows, vocabulary] behind each row's last token, in float32.
-
-        Rows are filled up on the right: causal attention never looks there, and positions count from the left by
-        themselves, so that neither needs to be told.
-        """
-        arguments = self._arguments(suffixes, cache, cached)
-        if self._decoder_start is not None:
-            start = torch.full((len(suffixes), 1), self._decoder_start, dtype=torch.long, device=self.device)
-            output = self.model(**arguments, decoder_input_ids=start)
-            logits: torch.Tensor = output.logits[:, -1].float()
-            return logits
-        last = torch.tensor([len(suffix) - 1 for suffix in suffixes], device=self.device)
-        with only_last(self.model, last):
-            logits = self.model(**arguments).logits
-        if logits.shape[1] == 1:
-            return logits[:, 0].float()
-        return logits[torch.arange(len(suffixes), device=self.device), last].float()
-
-    def _arguments(self, suffixes: list[tuple[int, ...]], cache: Any, cached: int) -> dict[str, Any]:
-        """Return what the network is called with, filled up on the right."""
-        width = max(len(suffix) for suffix in suffixes)
-        ids = torch.full((len(suffixes), width), self.pad_token, dtype=torch.long)
-        mask = torch.ones((len(suffixes), cached + width), dtype=torch.long)
-        for row, suffix in enumerate(suffixes):
-            ids[row, : len(suffix)] = torch.tensor(suffix, dtype=torch.long)
-            mask[row, cached + len(suffix) :] = 0
-        self.computed_tokens += ids.numel()
-        arguments: dict[str, Any] = {
-            "input_ids": ids.to(self.device),
-            "attention_mask": mask.to(self.device),
-            "return_dict": True,
-        }
-        if cache is not None:
-            arguments |= {"past_key_values": cache, "use_cache": True}
-        elif "use_cache" in inspect.signature(self.model.forward).parameters:
-            arguments["use_cache"] = False
-        return arguments
+        forwards = self.forwards
+        return forwards.attempt(lambda: forwards.last_logits(suffixes, copies(cache, len(suffixes)), cached))
 
     def _check_sharing(self, shared: torch.Tensor, row: tuple[int, ...]) -> None:
         """Compute one row whole, once a model, and believe in shared beginnings only if it comes out the same."""
-        self._checked = True
+        self.sharing_checked = True
         whole = self._try_batch([row], None, 0)
         if whole is None:
             return
@@ -586,30 +457,9 @@ class Scorer:
         self._compare_sharing(float((expected - got)[likely].abs().max()))
 
     def _compare_sharing(self, difference: float) -> None:
-        allowed = 1e-3 if next(self.model.parameters()).dtype == torch.float32 else 0.5
+        allowed = 1e-3 if self.forwards.dtype == torch.float32 else 0.5
         if not difference <= allowed:
             raise _SharingChangesAnswersError(difference)
-
-
-def _copies(cache: Any, n_rows: int) -> Any:
-    return None if cache is None else branched(cache, n_rows)
-
-
-def branched(cache: Any, n_rows: int) -> Any:
-    """Return a cache that starts as ``n_rows`` copies of another, of one row, and leaves that one alone.
-
-    A forward writes into the layers of its cache, so each gets new ones; the tensors themselves are shared until then,
-    and are replaced, never written to.
-    """
-    branch = copy.copy(cache)
-    branch.layers = []
-    for layer in cache.layers:
-        own = copy.copy(layer)
-        if getattr(own, "keys", None) is not None and own.keys.dim() == 4:
-            own.keys = own.keys.expand(n_rows, -1, -1, -1)
-            own.values = own.values.expand(n_rows, -1, -1, -1)
-        branch.layers.append(own)
-    return branch
 
 
 def _read(logits: torch.Tensor, total: torch.Tensor, spellings: tuple[tuple[int, ...], ...]) -> TokenScores:
@@ -626,14 +476,3 @@ def _read(logits: torch.Tensor, total: torch.Tensor, spellings: tuple[tuple[int,
         label_logits=tuple(tuple(chosen.tolist()) for chosen in by_label),
         top_tokens=tuple(zip(tops.indices.tolist(), probabilities, strict=True)),
     )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-
-
-def _dtype_name(model: Any) -> str:
-    return str(next(model.parameters()).dtype).removeprefix("torch.")

@@ -7,13 +7,18 @@ import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.models.lazy import LazyModel
 from pytest_pluralism.models.local.files import sha256_of_files, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.loading import COMPILED
 from pytest_pluralism.models.local.packages import quiet_transformers
+from pytest_pluralism.models.protocol import LanguageModel
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["ADAPTER", "adapted_model", "adapter_files", "load_steered_model"]
 
@@ -44,7 +49,7 @@ def adapter_files(folder: Path, /) -> tuple[Path, Path]:
     return config, weights
 
 
-def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
+def adapted_model(model: LanguageModel, folder: Path, /) -> HuggingFaceModel:
     """Return the model under test with a LoRA adapter merged into a copy of its weights.
 
     Parameters
@@ -66,14 +71,13 @@ def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
     except ImportError as error:
         raise MissingExtraError("A LoRA adapter", INSTALL_ADAPTERS) from error
     files = adapter_files(folder)
-    opened = model._opened() if hasattr(type(model), "_opened") else model
+    opened = model.opened() if isinstance(model, LazyModel) else model
     if not isinstance(opened, HuggingFaceModel):
         raise ModelError(
             f"{model.identity.name} has no weights in this process that an adapter could change. "
             "Use a folder, hf:ORG/NAME or an embedded model."
         )
-    reader, scorer = opened._open()
-    base = scorer.model
+    reader, base = opened.reader, cast("torch.nn.Module", opened.scorer.model)
     try:
         with quiet_transformers(), warnings.catch_warnings():
             # peft warns of weights that it does not find, and goes on with an adapter that does nothing. What will be
@@ -107,8 +111,7 @@ def adapted_model(model: Any, folder: Path, /) -> HuggingFaceModel:
         ),
     )
     # How prompts begin was found out for the model under test.
-    result_reader, _ = result._open()
-    result_reader.opening = reader.opening
+    result.reader.opening = reader.opening
     return result
 
 
@@ -122,7 +125,7 @@ def _made_for(config: Path) -> str:
 
 
 def load_steered_model(
-    spec: str, model: Any, /, *, attribute: str, device: str = "auto", dtype: str = "auto"
+    spec: str, model: LanguageModel, /, *, attribute: str, device: str = "auto", dtype: str = "auto"
 ) -> HuggingFaceModel:
     """Return the model of an attribute: an adapter on the model under test, or a checkpoint of its own.
 

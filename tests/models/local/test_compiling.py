@@ -29,7 +29,7 @@ def test_a_compiled_model_answers_alike_and_is_another_one(tiny_folder, family):
     assert compiled.identity.sha256 != plain.identity.sha256
     # The network that is asked is the one whose identity was told before it was loaded.
     answers = compiled.answer(PROMPTS)
-    parts = [part for part in compiled._opened()._scorer.model.modules() if part._compiled_call_impl is not None]
+    parts = [part for part in compiled.opened().scorer.model.modules() if part._compiled_call_impl is not None]
     assert len(parts) == 3
     for one, other in zip(answers, plain.answer(PROMPTS), strict=True):
         assert one.log_probabilities == pytest.approx(other.log_probabilities, abs=1e-5)

@@ -189,8 +189,10 @@ def test_the_order_and_the_batches_change_nothing(tiny: Path) -> None:
 def test_equal_pairs_are_computed_once_and_come_as_they_are_done(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_entailment_model(str(tiny), batch_size=4)
     sizes: list[int] = []
-    real = model._compute
-    monkeypatch.setattr(model, "_compute", lambda rows: sizes.append(len(rows)) or real(rows))
+    real = model.network.forward
+    monkeypatch.setattr(
+        model.network, "forward", lambda **inputs: sizes.append(len(inputs["input_ids"])) or real(**inputs)
+    )
     distinct = some_pairs(10)
     pairs = distinct * 3
     received: list[tuple[EntailmentPair, object]] = []
@@ -258,8 +260,15 @@ def test_a_checkpoint_can_ask_for_smaller_chunks(tmp_path: Path) -> None:
     small = load_entailment_model(str(make_folder(tmp_path / "small", pluralism_max_tokens=40)))
     large = load_entailment_model(str(make_folder(tmp_path / "large")))
     pair = EntailmentPair(" ".join(WORDS * 3), "taxes are fair")
-    assert len(small._rows([pair])[0]) > 1
-    assert len(large._rows([pair])[0]) == 1
+    read: dict[str, list[int]] = {"small": [], "large": []}
+    for name, model in (("small", small), ("large", large)):
+        model.network.register_forward_pre_hook(
+            lambda _module, _inputs, named, name=name: read[name].extend(map(len, named["input_ids"])), with_kwargs=True
+        )
+        model.entail([pair])
+    assert len(read["small"]) > 1
+    assert max(read["small"]) == 40
+    assert len(read["large"]) == 1
 
 
 def test_a_hypothesis_that_leaves_no_room_is_named(tiny: Path) -> None:
@@ -279,7 +288,7 @@ def test_the_places_that_a_network_has_are_known_without_the_tokenizer(
 ) -> None:
     folder = make_folder(tmp_path / family, family=family, limit=None)
     model = load_entailment_model(str(folder))
-    assert model._max_tokens == tokens
+    assert model.max_tokens == tokens
     (score,) = model.entail([EntailmentPair(" ".join(WORDS * 20), "taxes are fair")])
     assert 0 < score.entailment < 1
 
@@ -302,20 +311,24 @@ def test_a_lack_of_memory_halves_the_batch_and_goes_on(tiny: Path, monkeypatch: 
     pairs = some_pairs(50)
     whole = load_entailment_model(str(tiny)).entail(pairs)
     model = load_entailment_model(str(tiny))
-    real = model._network.forward
+    real = model.network.forward
 
     def short(**inputs):
         if inputs["input_ids"].numel() > 300:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(**inputs)
 
-    monkeypatch.setattr(model._network, "forward", short)
+    monkeypatch.setattr(model.network, "forward", short)
     scores = model.entail(pairs)
     for one, other in zip(scores, whole, strict=True):
         assert one.entailment == pytest.approx(other.entailment, abs=1e-5)
     assert "memory was short" in model.identity.notes[0]
     # It is remembered: the next call does not run into it again.
-    monkeypatch.setattr(model, "_shrink", lambda *_: pytest.fail("the limit was forgotten"))
+    monkeypatch.setattr(
+        model.network,
+        "forward",
+        lambda **inputs: pytest.fail("forgotten") if inputs["input_ids"].numel() > 300 else real(**inputs),
+    )
     model.entail(pairs)
 
 
@@ -325,7 +338,7 @@ def test_no_memory_for_one_pair_is_an_error(tiny: Path, monkeypatch: pytest.Monk
     def never(**_):
         raise MemoryError
 
-    monkeypatch.setattr(model._network, "forward", never)
+    monkeypatch.setattr(model.network, "forward", never)
     with pytest.raises(ModelError, match="not enough memory on cpu for one pair"):
         model.entail(some_pairs(3))
 
@@ -336,7 +349,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(tiny: Path, monkeypatch
     def wrong(**_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(model._network, "forward", wrong)
+    monkeypatch.setattr(model.network, "forward", wrong)
     with pytest.raises(RuntimeError, match="shapes"):
         model.entail(some_pairs(1))
 

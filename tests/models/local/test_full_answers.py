@@ -84,7 +84,7 @@ def test_only_scored_positions_go_through_the_output_layer(tiny, family, share):
     network.get_output_embeddings().register_forward_hook(lambda _m, _i, output: shapes.append(tuple(output.shape)))
     scorer = Scorer(network, share_prefixes=share)
     scorer.minimum_saving = 8
-    scorer._checked = True
+    scorer.sharing_checked = True
     requests = list(dict.fromkeys(make_requests(network.config.vocab_size)))
     results = scorer.score_continuations(requests)
     for request, result in zip(requests, results, strict=True):
@@ -113,13 +113,13 @@ def test_a_network_whose_sharing_changes_answers_is_computed_whole(tiny, monkeyp
     requests = make_requests(network.config.vocab_size)
     scorer = Scorer(network)
     scorer.minimum_saving = 8
-    real = scorer._token_log_probabilities
+    real = scorer.forwards.token_log_probabilities
 
     def wrong(suffixes, reads, cache, cached):
         values = real(suffixes, reads, cache, cached)
         return values if cache is None else [tuple(value - 1 for value in row) for row in values]
 
-    monkeypatch.setattr(scorer, "_token_log_probabilities", wrong)
+    monkeypatch.setattr(scorer.forwards, "token_log_probabilities", wrong)
     results = scorer.score_continuations(requests)
     assert "sharing changed the first answer" in scorer.notes[0]
     for request, result in zip(requests, results, strict=True):
@@ -133,7 +133,7 @@ def test_out_of_memory_halves_the_batch(tiny, monkeypatch):
     requests = make_requests(network.config.vocab_size)
     expected = Scorer(network).score_continuations(requests)
     scorer = Scorer(network)
-    real, sizes = scorer._token_log_probabilities, []
+    real, sizes = scorer.forwards.token_log_probabilities, []
 
     def greedy(suffixes, reads, cache, cached):
         sizes.append(len(suffixes))
@@ -141,7 +141,7 @@ def test_out_of_memory_halves_the_batch(tiny, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return real(suffixes, reads, cache, cached)
 
-    monkeypatch.setattr(scorer, "_token_log_probabilities", greedy)
+    monkeypatch.setattr(scorer.forwards, "token_log_probabilities", greedy)
     for result, wanted in zip(scorer.score_continuations(requests), expected, strict=True):
         assert result.log_probabilities == pytest.approx(wanted.log_probabilities, abs=1e-5)
     assert max(sizes) > 2
@@ -156,7 +156,7 @@ def test_scores_of_a_model(tiny_folder, chat):
     calls, received = [], []
     asked = [*ASKED, ASKED[2]]
     scores = model.score_answers(asked, progress=lambda *call: calls.append(call), receive=received.extend)
-    tokenizer, network = model._reader.tokenizer, model._scorer.model
+    tokenizer, network = model.reader.tokenizer, model.scorer.model
     assert scores[4] == scores[2]
     assert len({one.log_likelihoods for one in scores}) == 4
     assert calls[-1] == (5, 5)
@@ -196,15 +196,13 @@ def test_a_neutral_prompt_of_ones_own(tiny_folder):
     assert own.neutral_log_likelihoods == pytest.approx(other.log_likelihoods, abs=1e-5)
     # Nothing but the token for a beginning.
     (bare,) = model.score_answers([FullAnswerPrompt(ASKED[0].prompt, ANSWERS, neutral=Prompt("", (), verbatim=""))])
-    row = [1, *model._reader.tokenizer(ANSWERS[1], add_special_tokens=False)["input_ids"]]
-    assert bare.neutral_log_likelihoods[1] == pytest.approx(
-        math.fsum(one_by_one(model._scorer.model, row, 1)), abs=1e-5
-    )
+    row = [1, *model.reader.tokenizer(ANSWERS[1], add_special_tokens=False)["input_ids"]]
+    assert bare.neutral_log_likelihoods[1] == pytest.approx(math.fsum(one_by_one(model.scorer.model, row, 1)), abs=1e-5)
 
 
 def test_the_answers_of_a_verbatim_prompt_come_after_its_last_word(tiny_folder):
     model = load_model(str(tiny_folder(chat=True)))
-    text = model._reader.chat_renderer()([{"role": "user", "content": "one two"}])
+    text = model.reader.chat_renderer()([{"role": "user", "content": "one two"}])
     (verbatim,) = model.score_answers([FullAnswerPrompt(Prompt("", (), verbatim=text), ANSWERS)])
     (rendered,) = model.score_answers([FullAnswerPrompt(Prompt("one two", ()), ANSWERS)])
     assert verbatim.log_likelihoods == rendered.log_likelihoods
@@ -345,11 +343,11 @@ def test_smollm2_equals_one_forward_a_row(template):
             (one.prompt, score.log_likelihoods),
             (one.neutral_prompt, score.neutral_log_likelihoods),
         ):
-            rows, start, alone = answer_rows(model._reader, prompt, options)
+            rows, start, alone = answer_rows(model.reader, prompt, options)
             assert start == len(alone)
             for row, value in zip(rows, found, strict=True):
-                expected = one_by_one(model._scorer.model, row, start)
+                expected = one_by_one(model.scorer.model, row, start)
                 assert value / len(expected) == pytest.approx(math.fsum(expected) / len(expected), abs=1e-5)
         assert score.n_bytes == (14, 18, 20, 10, 18)
-    assert model._scorer.share_prefixes
+    assert model.scorer.share_prefixes
     model.close()

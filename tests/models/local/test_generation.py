@@ -255,7 +255,7 @@ def test_responses_of_a_model(tiny_folder):
         for prompt, draws in zip(PROMPTS, responses, strict=False)
         for response in draws
     }
-    tokenizer = model._reader.tokenizer
+    tokenizer = model.reader.tokenizer
     for draws in responses:
         for response in draws:
             assert 1 <= response.n_tokens <= 20
@@ -265,28 +265,28 @@ def test_responses_of_a_model(tiny_folder):
     assert model.generate(PROMPTS[2:3], SAMPLED, n_draws=2) == [responses[2][:2]]
     other = model.generate(PROMPTS[2:3], GenerationSettings(max_new_tokens=20, temperature=1.5, seed=1), n_draws=1)
     assert other[0][0] != responses[2][0]
-    assert tokenizer.eos_token_id in model._generator.ends
+    assert tokenizer.eos_token_id in model.generator.ends
 
 
 def test_greedy_draws_are_alike_and_written_once(tiny_folder):
     model = load_model(str(tiny_folder()))
     (one,) = model.generate(PROMPTS[:1], GREEDY)
-    before = model._scorer.computed_tokens
+    before = model.scorer.computed_tokens
     received = []
     (three,) = model.generate(PROMPTS[:1], GREEDY, n_draws=3, receive=received.extend)
     assert [Response(r.text, r.n_tokens, r.stopped_by) for r in three] == [one[0]] * 3
     assert [response.draw for response in three] == [0, 1, 2]
     assert [response for _, response in received] == list(three)
     ids = model.token_ids(PROMPTS[0])
-    assert model._scorer.computed_tokens - before == len(ids) + one[0].n_tokens - 1
-    expected = by_transformers(model._scorer.model, ids, model._generator.ends, 20)
-    assert one[0].text == model._reader.tokenizer.decode(expected, skip_special_tokens=True)
+    assert model.scorer.computed_tokens - before == len(ids) + one[0].n_tokens - 1
+    expected = by_transformers(model.scorer.model, ids, model.generator.ends, 20)
+    assert one[0].text == model.reader.tokenizer.decode(expected, skip_special_tokens=True)
 
 
 def test_the_generation_config_of_a_model_is_not_read(tiny_folder):
     plain = load_model(str(tiny_folder())).generate(PROMPTS, SAMPLED)
     model = load_model(str(tiny_folder()))
-    config = model._scorer.model.generation_config
+    config = model.scorer.model.generation_config
     config.temperature, config.top_k, config.repetition_penalty, config.max_new_tokens = 0.01, 1, 5.0, 2
     assert model.generate(PROMPTS, SAMPLED) == plain
 
@@ -310,10 +310,10 @@ def test_stop_texts(tiny_folder):
 def test_the_turn_of_a_chat_model_ends(tiny_folder):
     folder = tiny_folder(chat=True)
     model = load_model(str(folder))
-    template = model._reader.tokenizer.chat_template
-    model._reader.tokenizer.chat_template = template.replace("</s>", "<user>")
+    template = model.reader.tokenizer.chat_template
+    model.reader.tokenizer.chat_template = template.replace("</s>", "<user>")
     model.generate(PROMPTS[:1], GREEDY)
-    names = set(model._reader.tokenizer.convert_ids_to_tokens(sorted(model._generator.ends)))
+    names = set(model.reader.tokenizer.convert_ids_to_tokens(sorted(model.generator.ends)))
     assert names == {"</s>", "<user>"}
 
 
@@ -422,10 +422,10 @@ def test_smollm2_writes_what_transformers_writes():
     ]
     asked = GenerationSettings(max_new_tokens=24, temperature=0)
     responses = model.generate(prompts, asked)
-    assert {model._reader.decode(token) for token in model._generator.ends} == {"<|im_end|>"}
+    assert {model.reader.decode(token) for token in model.generator.ends} == {"<|im_end|>"}
     for prompt, (response,) in zip(prompts, responses, strict=True):
-        expected = by_transformers(model._scorer.model, model.token_ids(prompt), model._generator.ends, 24)
-        assert response.text == model._reader.decode_text(expected)
+        expected = by_transformers(model.scorer.model, model.token_ids(prompt), model.generator.ends, 24)
+        assert response.text == model.reader.decode_text(expected)
         assert response.n_tokens == len(expected)
     drawn = GenerationSettings(max_new_tokens=24, temperature=1.0, top_p=0.95)
     together = model.generate(prompts, drawn, n_draws=2)

@@ -112,7 +112,7 @@ def test_a_converted_model_gives_the_logits_of_the_file(tiny_file):
     direct = AutoModelForCausalLM.from_pretrained(tiny_file.parent, gguf_file=tiny_file.name, dtype=torch.float32)
     ids = torch.tensor([[0, 5, 9, 11, 30, 64]])
     with torch.inference_mode():
-        assert torch.equal(direct(ids).logits, model._scorer.model(ids).logits)
+        assert torch.equal(direct(ids).logits, model.scorer.model(ids).logits)
     assert model.identity.name == "tiny"
     assert model.identity.parts["weights"] == gguf._sha256_of_parts(source(tiny_file))
 
@@ -130,7 +130,7 @@ def test_bos_exactly_as_the_file_says(tmp_path, add_bos):
 def test_the_chat_template_of_the_file_is_used(tiny_file):
     model = load_model(str(tiny_file))
     ids = model.token_ids(Prompt("the", ("A", "B")))
-    assert model._reader.tokenizer.decode(ids) == "<s><user>the>"
+    assert model.reader.tokenizer.decode(ids) == "<s><user>the>"
 
 
 def test_the_second_time_nothing_is_converted(tiny_file, monkeypatch):

@@ -44,7 +44,7 @@ def test_answers_are_those_of_the_network(tiny_folder):
     assert calls[-1] == (5, 5)
     assert answers[4] == answers[1]
     assert answers[0] != answers[1]
-    tokenizer, network = model._reader.tokenizer, model._scorer.model
+    tokenizer, network = model.reader.tokenizer, model.scorer.model
     for prompt, answer in zip(QUESTIONS, answers, strict=False):
         text = "one two three\nAnswer: A\n\nYou are\nAnswer: C\n\n" + prompt.question + "\nAnswer:"
         ids = tokenizer(text)["input_ids"]
@@ -66,7 +66,7 @@ def test_no_prompts_no_answers(tiny_folder):
 def test_the_chat_template_is_used_where_there_is_one(tiny_folder):
     model = load_model(str(tiny_folder(chat=True)))
     ids = model.token_ids(Prompt("one two", ("A",), system="three"))
-    text = model._reader.tokenizer.decode(ids)
+    text = model.reader.tokenizer.decode(ids)
     assert text == "<s> <system> three </s> <user> one two </s> <assistant>"
     raw = load_model(str(tiny_folder(name="raw")))
     with pytest.raises(ModelError, match="raw has no chat template"):
@@ -115,7 +115,7 @@ def test_identity_names_the_part_that_differs(tiny_folder, tmp_path):
     first = load_model(str(folder)).identity
     assert (first.spec, first.name, first.dtype, first.device) == (str(folder), "tiny", "float32", "cpu")
     assert first.architecture == "LlamaForCausalLM"
-    assert first.parameters == sum(p.numel() for p in load_model(str(folder))._scorer.model.parameters())
+    assert first.parameters == sum(p.numel() for p in load_model(str(folder)).scorer.model.parameters())
     assert json.loads(json.dumps(first.as_json())) == first.as_json()
 
     copy = shutil.copytree(folder, tmp_path / "copy")
@@ -363,13 +363,13 @@ def packaged(spec):
 
 def equals_one_by_one(model, prompts):
     answers = model.answer(prompts)
-    network = model._scorer.model
+    network = model.scorer.model
     for prompt, answer in zip(prompts, answers, strict=True):
         ids = torch.tensor([model.token_ids(prompt)])
         with torch.inference_mode():
             logits = network(input_ids=ids, logits_to_keep=1).logits[0, -1].double()
         probabilities = logits.softmax(-1)
-        expected = [float(probabilities[list(model._reader.spellings(label))].sum()) for label in prompt.labels]
+        expected = [float(probabilities[list(model.reader.spellings(label))].sum()) for label in prompt.labels]
         assert [math.exp(value) for value in answer.log_probabilities] == pytest.approx(expected, abs=1e-5)
     return answers
 
@@ -378,14 +378,14 @@ def equals_one_by_one(model, prompts):
 def test_smollm2_answers_in_chat_form():
     model = packaged("embedded:smollm2-135m-instruct")
     ids = model.token_ids(survey_prompts()[0])
-    text = model._reader.tokenizer.decode(ids)
+    text = model.reader.tokenizer.decode(ids)
     assert text.startswith("<|im_start|>system\nYou live in Japan")
     assert text.endswith("C. Neither<|im_end|>\n<|im_start|>assistant\n")
-    assert model._reader.opening == (), "this file wants no token of its own in front"
+    assert model.reader.opening == (), "this file wants no token of its own in front"
     assert model.identity.parameters == 134_515_008
     whole = sum(len(model.token_ids(prompt)) for prompt in survey_prompts())
     answers = model.answer(survey_prompts())
-    assert model._scorer.computed_tokens < whole + 200
+    assert model.scorer.computed_tokens < whole + 200
     assert min(answer.option_mass for answer in answers) > 0.3
     model.close()
 
@@ -395,10 +395,10 @@ def test_smollm2_answers_in_chat_form():
 @pytest.mark.parametrize("template", ["auto", "raw"])
 def test_smollm2_equals_one_prompt_at_a_time(template):
     model = packaged("embedded:smollm2-135m-instruct")
-    before = model._scorer.computed_tokens
+    before = model.scorer.computed_tokens
     equals_one_by_one(model, survey_prompts(template))
-    assert model._scorer.share_prefixes
-    assert model._scorer.computed_tokens > before
+    assert model.scorer.share_prefixes
+    assert model.scorer.computed_tokens > before
     model.close()
 
 
@@ -406,16 +406,16 @@ def test_smollm2_equals_one_prompt_at_a_time(template):
 @pytest.mark.slow
 def test_gemma_equals_one_prompt_at_a_time_past_its_window():
     model = packaged("embedded:gemma-3-270m")
-    assert model._reader.opening == (2,)
-    assert {model._reader.decode(token) for token in model._reader.spellings("A")} == {"A", " A"}
+    assert model.reader.opening == (2,)
+    assert {model.reader.decode(token) for token in model.reader.spellings("A")} == {"A", " A"}
     prompts = survey_prompts()
     equals_one_by_one(model, prompts)
-    window = model._scorer.model.config.sliding_window
+    window = model.scorer.model.config.sliding_window
     long = [
         Prompt(prompt.question, prompt.labels, system="Here is what was said in the meeting. " * 80)
         for prompt in prompts[:4]
     ]
     assert min(len(model.token_ids(prompt)) for prompt in long) > window + 50
     equals_one_by_one(model, long)
-    assert model._scorer.share_prefixes
+    assert model.scorer.share_prefixes
     model.close()

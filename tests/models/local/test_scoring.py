@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from pytest_pluralism.core.errors import ModelError  # noqa: E402
-from pytest_pluralism.models.local import scoring  # noqa: E402
+from pytest_pluralism.models.local import forwards  # noqa: E402
 from pytest_pluralism.models.local.prefixes import PrefixNode, plan_prefixes, why_no_prefix_reuse  # noqa: E402
 from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest  # noqa: E402
 
@@ -128,7 +128,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tiny, monkeypatch, share):
     expected = Scorer(network).score(requests)
     scorer = Scorer(network, share_prefixes=share)
     scorer.minimum_saving = 8
-    real, sizes = scorer._forward, []
+    real, sizes = scorer.forwards.last_logits, []
 
     def greedy(suffixes, cache, cached):
         sizes.append(len(suffixes))
@@ -136,7 +136,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tiny, monkeypatch, share):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return real(suffixes, cache, cached)
 
-    monkeypatch.setattr(scorer, "_forward", greedy)
+    monkeypatch.setattr(scorer.forwards, "last_logits", greedy)
     scores = scorer.score(requests)
     for score, wanted in zip(scores, expected, strict=True):
         assert score.log_probabilities == pytest.approx(wanted.log_probabilities, abs=1e-5)
@@ -153,7 +153,7 @@ def test_out_of_memory_for_one_row_is_an_error_with_a_remedy(tiny, monkeypatch):
     def hopeless(*_):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(scorer, "_forward", hopeless)
+    monkeypatch.setattr(scorer.forwards, "last_logits", hopeless)
     with pytest.raises(ModelError, match=r"not enough memory on cpu for one prompt of .*--pluralism-dtype bfloat16"):
         scorer.score(make_requests(40))
 
@@ -165,7 +165,7 @@ def test_other_errors_of_a_forward_are_not_swallowed(tiny, monkeypatch):
     def broken(*_):
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(scorer, "_forward", broken)
+    monkeypatch.setattr(scorer.forwards, "last_logits", broken)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         scorer.score(make_requests(40))
 
@@ -184,8 +184,8 @@ def test_a_batch_size_bounds_the_rows(tiny, monkeypatch, batch_size):
     make_tokenizer, make_network = tiny
     network = make_network("gpt2", len(make_tokenizer()))
     scorer = Scorer(network, batch_size=batch_size)
-    real, sizes = scorer._forward, []
-    monkeypatch.setattr(scorer, "_forward", lambda s, c, n: (sizes.append(len(s)), real(s, c, n))[1])
+    real, sizes = scorer.forwards.last_logits, []
+    monkeypatch.setattr(scorer.forwards, "last_logits", lambda s, c, n: (sizes.append(len(s)), real(s, c, n))[1])
     scorer.score(make_requests(network.config.vocab_size))
     assert max(sizes) == batch_size
 
@@ -224,7 +224,7 @@ def test_sharing_that_changes_answers_is_noticed_and_given_up(tiny, monkeypatch)
     expected = Scorer(network, share_prefixes=False).score(requests)
     scorer = Scorer(network)
     scorer.minimum_saving = 8
-    real = scoring.branched
+    real = forwards.branched
 
     def forgetful(cache, n_rows):
         branch = real(cache, n_rows)
@@ -232,7 +232,7 @@ def test_sharing_that_changes_answers_is_noticed_and_given_up(tiny, monkeypatch)
             layer.values = layer.values * 0.5
         return branch
 
-    monkeypatch.setattr(scoring, "branched", forgetful)
+    monkeypatch.setattr(forwards, "branched", forgetful)
     for score, wanted in zip(scorer.score(requests), expected, strict=True):
         assert score.log_probabilities == pytest.approx(wanted.log_probabilities, abs=1e-5)
     assert not scorer.share_prefixes

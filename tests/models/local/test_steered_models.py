@@ -80,7 +80,7 @@ def train(model, steering, group, folder, *, questions, steps=60):
 
     import torch
 
-    reader, scorer = model._open()
+    reader, scorer = model.reader, model.scorer
     torch.manual_seed(1)
     config = peft.LoraConfig(
         r=4, lora_alpha=16, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM"

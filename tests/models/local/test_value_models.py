@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.core.records import RewardRequest
+from pytest_pluralism.models.local.kaleido import batches
 from pytest_pluralism.models.local.value_models import (
     KaleidoTask,
     ValueJudgement,
@@ -259,7 +260,7 @@ def test_values_are_written_by_beams_filtered_and_rid_of_repetitions(kaleido_fol
             assert len(rows) == 6
             return written
 
-    monkeypatch.setattr(model, "_tokenizer", Tokenizer(model._tokenizer))
+    monkeypatch.setattr(model, "tokenizer", Tokenizer(model.tokenizer))
     found = model.values_of("Do a pushup", n_beams=6)
     relevances = [judgement.relevance for _, judgement in found]
     assert relevances == sorted(relevances, reverse=True)
@@ -291,6 +292,39 @@ def test_reward_models_do_not_depend_on_the_batch(tmp_path, chat):
     together = model.reward(requests)
     assert together == pytest.approx([model.reward([one])[0] for one in requests], abs=1e-5)
     assert len({round(value, 6) for value in together}) == 3
+
+
+def test_a_reward_model_goes_on_when_memory_is_short(tmp_path, monkeypatch):
+    import torch
+
+    folder = reward_folder(tmp_path / "reward")
+    requests = [RewardRequest("Do a pushup", "walk " * n, "Health") for n in range(1, 20)]
+    expected = load_value_model(folder).reward(requests)
+    model = load_value_model(folder)
+    real = model.network.forward
+
+    def short(**inputs):
+        if len(inputs["input_ids"]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(**inputs)
+
+    monkeypatch.setattr(model.network, "forward", short)
+    assert model.reward(requests) == pytest.approx(expected, abs=1e-5)
+    assert "memory was short" in model.identity.notes[0]
+    monkeypatch.setattr(model.network, "forward", lambda **_: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(ModelError, match=r"not enough memory on cpu for one response .* or shorter responses"):
+        model.reward(requests)
+
+
+def test_weights_that_are_missing_are_not_made_up(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = reward_folder(tmp_path / "reward")
+    file = tmp_path / "reward" / "model.safetensors"
+    weights = load_file(file)
+    save_file({name: tensor for name, tensor in weights.items() if "classifier" not in name}, file, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"are incomplete: 2 tensors .* They would be random numbers"):
+        load_value_model(folder)
 
 
 def test_rewards_are_kept_as_they_come_and_found_again(tmp_path):
@@ -386,7 +420,7 @@ def test_rouge_l_against_all_subsequences(first, second):
     assert rouge_l(" ".join(second), " ".join(first))[2] == pytest.approx(f1)
 
 
-def test_batches_hold_every_text_once(kaleido):
+def test_batches_hold_every_text_once():
     lengths = [random.Random(1).randint(1, 128) for _ in range(300)]
-    places = [place for batch in kaleido._batches(lengths) for place in batch]
+    places = [place for batch in batches(lengths, most_rows=2**31) for place in batch]
     assert sorted(places) == list(range(300))
