@@ -122,6 +122,7 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
 
     def seated(panel: str | None = None, /, **keywords: Any) -> Jury:
         from pytest_pluralism.evaluation.jury.seated import seat
+        from pytest_pluralism.evaluation.measures.registry import Planners
         from pytest_pluralism.gate import BOUNDS, plan_measurement
 
         folder, config = request.node.path.parent, request.node.config
@@ -134,7 +135,14 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
                 )
             if panel is not None:
                 plans = plan_measurement(
-                    "jury_welfare", panel, keywords, session.settings, folder=folder, config=config, promise=False
+                    "jury_welfare",
+                    panel,
+                    keywords,
+                    session.settings,
+                    folder=folder,
+                    config=config,
+                    planners=Planners(),
+                    promise=False,
                 )
             elif keywords:
                 raise InvalidParameterError("jury takes keywords with the name or file of a panel alone. Add one.")
@@ -227,6 +235,7 @@ class Pluralism:
     def evaluate(self, metric: str, dataset: str, /, **keywords: Any) -> Estimate:
         """Measure something and return the estimate; the keywords are those of the marker, without a promise."""
         from pytest_pluralism.gate import plan_measurement
+        from pytest_pluralism.markers import planners_of
 
         item = self._request.node
         try:
@@ -237,6 +246,7 @@ class Pluralism:
                 self.session.settings,
                 folder=item.path.parent,
                 config=item.config,
+                planners=planners_of(item),
                 promise=False,
             )
             if len(plans) != 1:

@@ -20,7 +20,8 @@ from pytest_pluralism.core.errors import (
 )
 from pytest_pluralism.core.records import Gate, Measure, Survey
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.measures.registry import MEASURES, planner_of
+from pytest_pluralism.evaluation.measures.registry import Planners
+from pytest_pluralism.markers import marks_of, planners_of
 
 if TYPE_CHECKING:
     from pytest_pluralism.settings.resolving import Settings
@@ -57,21 +58,25 @@ def plan_gates(
         settings = dataclasses.replace(settings, values={**settings.values, "seed": seed})
     if not hasattr(item, "fixturenames"):
         return [], [f"the markers of this plugin stand on test functions, not on a {type(item).__name__}."]
-    for mark in reversed(list(item.iter_markers())):
-        measure = MEASURES.get(mark.name)
-        if measure is None:
-            continue
+    planners = planners_of(item)
+    for mark in reversed(marks_of(item)):
         try:
             if len(mark.args) != 1 or not isinstance(mark.args[0], str):
-                planner = planner_of(measure.name)
+                planner = planners[mark.name]
                 raise InvalidParameterError(
                     f"{mark.name} takes one positional argument, {planner.DATASET}. "
                     f"Got {', '.join(map(repr, mark.args)) or 'none'} instead. "
-                    f'Write @pytest.mark.{mark.name}("{planner.EXAMPLE}", {measure.promises[0]}=0.4).'
+                    f'Write @pytest.mark.{mark.name}("{planner.EXAMPLE}", {planner.MEASURE.promises[0]}=0.4).'
                 )
             keywords = mark.kwargs if seed is None else {n: value for n, value in mark.kwargs.items() if n != "seed"}
             planned += plan_measurement(
-                measure.name, mark.args[0], keywords, settings, folder=item.path.parent, config=item.config
+                mark.name,
+                mark.args[0],
+                keywords,
+                settings,
+                folder=item.path.parent,
+                config=item.config,
+                planners=planners,
             )
         except PluralismError as error:
             problems += [f"@pytest.mark.{mark.name}: {line}" for line in str(error).split("\n\n")]
@@ -93,6 +98,7 @@ def plan_measurement(
     *,
     folder: Path,
     config: pytest.Config,
+    planners: Planners,
     promise: bool = True,
 ) -> list[PlannedGate]:
     """Return the gates of one measurement, with its promise or without.
@@ -102,12 +108,12 @@ def plan_measurement(
     PluralismError
         All that is wrong, in paragraphs.
     """
-    measure = MEASURES.get(name)
-    if measure is None:
-        near = nearest_names(name, MEASURES)
+    if name not in planners:
+        near = nearest_names(name, planners)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InvalidParameterError(f"unknown measure {name!r}. Known: {', '.join(MEASURES)}.{hint}")
-    planner = planner_of(name)
+        raise InvalidParameterError(f"unknown measure {name!r}. Known: {', '.join(planners)}.{hint}")
+    planner = planners[name]
+    measure = planner.MEASURE
     problems: list[str] = []
     gate = _gate(measure, keywords, planner.KEYWORDS, problems, promise=promise)
     planning = Planning(
@@ -119,6 +125,7 @@ def plan_measurement(
         confidence_level=keywords.get("confidence_level", DEFAULT_CONFIDENCE_LEVEL),
         load_survey=functools.partial(load_survey, folder=folder, config=config),
         find_file=functools.partial(find_file, folder=folder, config=config),
+        planners=planners,
         problems=problems,
     )
     plans: list[PlannedGate] = []

@@ -1,13 +1,15 @@
-"""Hooks of the plugin: how a project brings its own models and surveys."""
+"""Hooks of the plugin: how a project brings its own models, surveys and measures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey
+    from pytest_pluralism.evaluation.measures.planning import Planner
     from pytest_pluralism.models.protocol import LanguageModel
     from pytest_pluralism.settings.resolving import Settings
 
@@ -82,4 +84,21 @@ def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
                 return load_survey(HERE / "exports" / "staff.csv", refusals=refusals)
 
     The survey must be a :class:`pytest_pluralism.core.records.Survey`.
+    """
+
+
+@pytest.hookspec
+def pytest_pluralism_measures() -> Sequence[Planner]:
+    """Return the measures of a project: for each the planner that turns its marker into gates.
+
+    A planner is usually a module; here it is ``minority_mass.py`` beside the ``conftest.py``::
+
+        import minority_mass
+
+        def pytest_pluralism_measures():
+            return [minority_mass]
+
+    The marker has the name of the measure, ``@pytest.mark.minority_mass(...)``. Measures of a ``conftest.py`` hold for
+    the tests in its folder and below, those of a plugin for all. A planner must follow
+    :class:`pytest_pluralism.evaluation.measures.planning.Planner`.
     """

@@ -9,8 +9,6 @@ import pytest
 
 from pytest_pluralism import hookspecs, loading
 from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.core.records.measures import Measure
-from pytest_pluralism.evaluation.measures.registry import MEASURES
 from pytest_pluralism.fixtures import (
     Pluralism,
     entailment_model,
@@ -21,6 +19,7 @@ from pytest_pluralism.fixtures import (
     reference_language_model,
     value_model,
 )
+from pytest_pluralism.markers import MarkerLines, marks_of
 from pytest_pluralism.run import surroundings
 from pytest_pluralism.run.controller import Controller, Worker
 from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, error_entries, model_id, test_of
@@ -48,10 +47,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and resolve the settings so that a wrong one stops the run at its start."""
-    for name in MEASURES:
-        # What they promise is read where somebody wants to see it: it stands in modules that import numpy.
-        words = _marker_line(MEASURES[name]) if config.option.markers else f"{name}(dataset, ...)"
-        config.addinivalue_line("markers", words)
+    config.pluginmanager.register(MarkerLines(config), "pluralism-markers")
     session = PluralismSession(config, options.resolve(config))
     # Other names may belong to a hook in a conftest.py that is read while tests are collected.
     options.refuse_misspelt(config, session.settings, known_kinds=True)
@@ -94,7 +90,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what asks a language model once for each ``--pluralism-model``."""
-    marked = any(mark.name in MEASURES for mark in metafunc.definition.iter_markers())
+    marked = marks_of(metafunc.definition)
     wanted = {"language_model", "pluralism"} & set(metafunc.fixturenames)
     specs = metafunc.config.stash[SESSION].settings["model"]
     if specs and (marked or wanted):
@@ -112,7 +108,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         options.refuse_misspelt(config, settings, known_kinds=False)
     for item in items:
-        if not any(mark.name in MEASURES for mark in item.iter_markers()):
+        if not marks_of(item):
             continue
         from pytest_pluralism.gate import plan_gates
 
@@ -197,13 +193,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def _marker_line(measure: Measure) -> str:
-    """Return the line of a marker in ``pytest --markers``."""
-    return (
-        f"{measure.name}(dataset, *, population=None, {'=None, '.join(measure.promises)}=None, "
-        f"confidence_level=0.95, ...): promise about the {measure.title}: {measure.description}"
-    )
-
-
 def _marks(item: pytest.Item) -> int:
-    return sum(mark.name in MEASURES for mark in item.iter_markers())
+    return len(marks_of(item))

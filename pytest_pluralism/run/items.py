@@ -56,7 +56,7 @@ def model_id(spec: str) -> str:
 def error_entries(item: pytest.Item, reason: str) -> list[dict[str, Any]]:
     """Return the entries of the promises of a test that nothing was said of: they were not judged."""
     from pytest_pluralism.core.messages import harmless
-    from pytest_pluralism.evaluation.measures.registry import MEASURES
+    from pytest_pluralism.markers import marks_of
     from pytest_pluralism.report.json_report import error_json
 
     plans, problems = item.stash[PLANS]
@@ -79,6 +79,6 @@ def error_entries(item: pytest.Item, reason: str) -> list[dict[str, Any]]:
         if plan.key not in judged
     ]
     if problems and not plans:
-        name = next(mark.name for mark in item.iter_markers() if mark.name in MEASURES)
+        name = marks_of(item)[0].name
         result.append(error_json(item.nodeid, test, name, name, reason, model=model, dataset=None))
     return result

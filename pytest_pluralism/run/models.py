@@ -117,6 +117,8 @@ class RunModels:
         from pytest_pluralism.core.estimation.of_scores import estimate_scores
 
         scores, roles = self.engine.measure(plan.evaluation, model_of, key=key)
+        if plan.measure.kind == "difference":
+            scores = replace(scores, differences=True)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
         # No value lies beyond the ends of the measure, so that no interval has to.
         low = max(estimate.low, plan.measure.lowest)

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_pluralism.core.errors import invalid_parameter
+
 __all__ = ["Measure", "Noun", "Term"]
+
+#: Whether a value is a mean of the units, the share of them for which something holds, or a mean difference.
+KINDS = ("mean", "share", "difference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,11 @@ class Measure:
         The version of the definition, stored with every result. It rises when equal answers get another value, so that
         results of two definitions are not compared.
 
+    Raises
+    ------
+    InvalidParameterError
+        ``direction``, ``kind``, the range or ``definition`` is not one of the above.
+
     Examples
     --------
     >>> Measure("js_distance", "lower", "JS distance").promises
@@ -124,6 +134,18 @@ class Measure:
     figures: tuple[Term, ...] = ()
     view: str = ""
     definition: int = 1
+
+    def __post_init__(self) -> None:
+        for name, known in (("direction", ("lower", "higher")), ("kind", KINDS)):
+            if getattr(self, name) not in known:
+                must = " or ".join(map(repr, known))
+                raise invalid_parameter(name, f"the measure {self.name!r}", must, repr(getattr(self, name))[:80])
+        if not self.lowest < self.highest:
+            must = f"below {self.highest:g}"
+            raise invalid_parameter("lowest", f"the measure {self.name!r}", must, f"{self.lowest:g}")
+        if isinstance(self.definition, bool) or not isinstance(self.definition, int) or self.definition < 1:
+            must = "a whole number from 1"
+            raise invalid_parameter("definition", f"the measure {self.name!r}", must, repr(self.definition)[:80])
 
     @property
     def promises(self) -> tuple[str, str, str]:

@@ -102,6 +102,8 @@ class Planning:
         ``load_survey(dataset, refusals)`` gives the :class:`~pytest_pluralism.core.records.Survey` of a name or file.
     find_file : callable
         ``find_file(name)`` gives the path of a file that lies beside the test or under the root, else the name.
+    planners : mapping of str to Planner
+        The planners of all measures that the test can name.
     problems : list of str
         What is wrong with the marker; a planner adds to it, or raises a ``PluralismError``. All are shown together.
     """
@@ -114,6 +116,7 @@ class Planning:
     confidence_level: float | None
     load_survey: Callable[[str, str], Survey]
     find_file: Callable[[str], Path]
+    planners: Mapping[str, Planner] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def choose(self, name: str, /) -> Any:

@@ -16,7 +16,7 @@ from pytest_pluralism.core.words import UNIT_COLUMNS, UNITS
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import Planner
 
-__all__ = ["MEASURES", "PLANNERS", "measure_of", "planner_of"]
+__all__ = ["MEASURES", "PLANNERS", "Planners", "measure_of", "planner_of"]
 
 #: The module that plans the gates of each marker; imported when a test first has that marker.
 PLANNERS: dict[str, str] = {
@@ -35,6 +35,32 @@ PLANNERS: dict[str, str] = {
 def planner_of(name: str, /) -> Planner:
     """Return the planner of a measure."""
     return cast("Planner", importlib.import_module(PLANNERS[name]))
+
+
+class Planners(Mapping[str, "Planner"]):
+    """The planners by measure: those of the package, each imported when it is first wanted, and those of a project.
+
+    Parameters
+    ----------
+    brought : mapping of str to Planner
+        The planners that hooks bring.
+    """
+
+    def __init__(self, brought: Mapping[str, Planner] | None = None) -> None:
+        self._brought = dict(brought or {})
+
+    def __getitem__(self, name: str) -> Planner:
+        return self._brought[name] if name in self._brought else planner_of(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in PLANNERS or name in self._brought
+
+    def __iter__(self) -> Iterator[str]:
+        yield from PLANNERS
+        yield from self._brought
+
+    def __len__(self) -> int:
+        return len(PLANNERS) + len(self._brought)
 
 
 class _Measures(Mapping[str, Measure]):

@@ -231,15 +231,14 @@ def _part(planning: Planning, name: str, direction: str, evaluation: Evaluation,
 
 def _measured(planning: Planning, entry: Mapping[str, Any], where: str, path: Path) -> Objective:
     """Return an objective that is one of our measures."""
-    from pytest_pluralism.evaluation.measures.registry import MEASURES, planner_of
-
     name = entry["measure"]
-    known = [one for one in MEASURES if one != ITSELF]
+    known = [one for one in planning.planners if one != ITSELF]
     if name not in known:
         near = nearest_names(str(name), known, most=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DatasetError(f"{where}: unknown measure {name!r}.{hint} Known: {', '.join(known)}.")
-    measure, planner = MEASURES[name], planner_of(name)
+    planner = planning.planners[name]
+    measure = planner.MEASURE
     keywords = {word: value for word, value in entry.items() if word not in (*COMMON_FIELDS, "measure", "dataset")}
     unknown = [word for word in keywords if word not in planner.KEYWORDS]
     if unknown:

@@ -350,12 +350,14 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     for pair in pairs:
         evaluation = TradeOffEvaluation(benchmark, asking, settings, pair)
         evaluation.scenarios()
+        kind = "difference" if settings.score == "advantage" else "mean"
         gates.append(
             planning.planned(
                 evaluation,
                 source={"name": benchmark.name, "sha256": benchmark.sha256, "source": benchmark.source},
                 settings={**asking.as_json(), "trade_off": settings.as_json()},
                 population=pair,
+                measure=dataclasses.replace(planning.measure, kind=kind),
             )
         )
     return gates

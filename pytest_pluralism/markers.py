@@ -1,0 +1,113 @@
+"""The markers of a run: those of the package, and those of measures that plugins and ``conftest.py`` files bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.evaluation.measures.registry import MEASURES, PLANNERS, Planners
+
+if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.measures.planning import Planner
+
+__all__ = ["MarkerLines", "marks_of", "planners_of"]
+
+HOOK = "pytest_pluralism_measures"
+
+#: The markers of pytest itself, whose names no measure can have.
+TAKEN = ("filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail")
+
+#: What a planner must have, with its type.
+PLANNED: Mapping[str, type] = MappingProxyType({"MEASURE": Measure, "KEYWORDS": tuple, "DATASET": str, "EXAMPLE": str})
+
+
+#: The planners that hooks bring, by the name of the plugin; a ``conftest.py`` is one.
+BROUGHT = pytest.StashKey[dict[str, Sequence["Planner"]]]()
+
+
+class MarkerLines:
+    """Register the marker of every measure with pytest: ours at once, others when their plugin is registered.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        The configuration of the run.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        config.stash[BROUGHT] = {}
+        for name in PLANNERS:
+            # An entry stands in a module that imports numpy, and is read where somebody wants to see it.
+            self._add(_line(MEASURES[name]) if config.option.markers else f"{name}(dataset, ...)")
+
+    @pytest.hookimpl
+    def pytest_plugin_registered(self, plugin: object) -> None:
+        """Register the markers of a plugin; a ``conftest.py`` is registered before the tests beside it are read."""
+        for found in getattr(self._config.hook, HOOK).get_hookimpls():
+            if found.plugin is plugin:
+                planners = _checked(found.function(), found.plugin_name)
+                self._config.stash[BROUGHT][found.plugin_name] = planners
+                for planner in planners:
+                    self._add(_line(planner.MEASURE))
+
+    def _add(self, line: str) -> None:
+        self._config.addinivalue_line("markers", line)
+
+
+def planners_of(node: pytest.Item | pytest.Collector) -> Planners:
+    """Return the planners that hold for a test: ours, and those of the plugins and of the ``conftest.py`` files above.
+
+    Raises
+    ------
+    pytest.UsageError
+        Two of them plan the same measure in different ways.
+    """
+    known = node.config.stash[BROUGHT]
+    brought: dict[str, Planner] = {}
+    for found in getattr(node.ihook, HOOK).get_hookimpls() if known else ():
+        for planner in known[found.plugin_name]:
+            name = planner.MEASURE.name
+            if brought.setdefault(name, planner) is not planner:
+                raise pytest.UsageError(
+                    f"two hooks {HOOK} bring a measure {name!r} for {node.nodeid}. Give one of them another name."
+                )
+    return Planners(brought)
+
+
+def marks_of(node: pytest.Item | pytest.Collector) -> list[pytest.Mark]:
+    """Return the markers of measures on a test, the nearest first."""
+    planners = planners_of(node)
+    return [mark for mark in node.iter_markers() if mark.name in planners]
+
+
+def _line(measure: Measure) -> str:
+    return (
+        f"{measure.name}(dataset, *, population=None, {'=None, '.join(measure.promises)}=None, "
+        f"confidence_level=0.95, ...): promise about the {measure.title}: {measure.description}"
+    )
+
+
+def _checked(planners: Any, where: str) -> Sequence[Planner]:
+    """Return what a hook gave, if all of it plans measures that can be added."""
+    if not isinstance(planners, (list, tuple)):
+        raise pytest.UsageError(f"{where}: {HOOK} must return a list of planners. Got a {type(planners).__name__}.")
+    for planner in planners:
+        named = getattr(planner, "__name__", type(planner).__name__)
+        for word, kind in PLANNED.items():
+            if not isinstance(getattr(planner, word, None), kind):
+                got = type(getattr(planner, word)).__name__ if hasattr(planner, word) else "nothing"
+                raise pytest.UsageError(
+                    f"{where}: the planner {named} must have {word}, a {kind.__name__}. Got {got} instead."
+                )
+        if not callable(getattr(planner, "plan", None)):
+            raise pytest.UsageError(f"{where}: the planner {named} must have a function plan(planning).")
+        name = planner.MEASURE.name
+        if name in PLANNERS or name in TAKEN or not name.isidentifier():
+            why = "is the name of another marker" if name.isidentifier() else "cannot be the name of a marker"
+            raise pytest.UsageError(f"{where}: the measure {name!r} of {named} {why}. Give it another name.")
+    return planners
