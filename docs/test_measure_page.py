@@ -106,6 +106,7 @@ def check_reports(folder: Path, printed: str) -> None:
     assert "✗ failed" in markdown
     assert markdown.count("minority\\_mass") >= 2
     page = (folder / "out.html").read_text(encoding="utf-8")
+    assert "Minority mass, people" in page
     assert page.count("Minority mass to North (town.jsonl)") >= 2
 
 

@@ -315,12 +315,12 @@ def _unit_changes(entry: Mapping[str, Any], other: Mapping[str, Any] | None) -> 
 
 def _end(entry: Mapping[str, Any], verb: str) -> float:
     """Return the last value of the measure on its worse side."""
-    from pytest_pluralism.evaluation.measures.registry import MEASURES
+    from pytest_pluralism.evaluation.measures.registry import measure_of
 
-    measure = MEASURES.get(str(entry.get("metric")))
+    measure = measure_of(entry)
     value = entry["estimate"]["value"]
     # Rewards are in the units of their model.
-    if measure is None or not measure.lowest <= value <= measure.highest:
+    if not measure.lowest <= value <= measure.highest:
         return math.inf if verb == "rise" else -math.inf
     return measure.highest if verb == "rise" else measure.lowest
 
