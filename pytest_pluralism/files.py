@@ -27,13 +27,13 @@ def read_regular(path: Path, /, *, most: int) -> bytes:
     Raises
     ------
     OSError
-        It cannot be read, or it is a folder, a pipe or a device, of which nobody knows whether they ever end.
+        If it cannot be read, or is a folder, a pipe or a device, which may never end.
     """
     # A pipe without a writer would wait for one.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no file, but a folder, a pipe or a device", str(path))
+            raise OSError(errno.EINVAL, "it is not a file, but a folder, a pipe or a device", str(path))
         # It may have grown since it was measured.
         return file.read(most + 1)
 

@@ -20,7 +20,7 @@ def file_beside(path: Path, name: str, /) -> Path:
     path : Path
         The data file.
     name : str
-        What it names.
+        The name in the data file.
 
     Raises
     ------

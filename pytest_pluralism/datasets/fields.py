@@ -44,9 +44,9 @@ class UnfitError(ValueError):
     Parameters
     ----------
     hint : str
-        What stands behind the usual sentence.
+        The end of the usual sentence.
     instead : str
-        What is said of the field in place of the usual sentence; a new sentence begins with a colon.
+        The sentence about the field in place of the usual one; a new sentence begins with a colon.
     """
 
     def __init__(self, hint: str = "", *, instead: str = "") -> None:
@@ -81,11 +81,11 @@ class Field:
     name : str
         Its name in the file.
     kind : Kind
-        What its value must be.
+        The kind of its value.
     required : bool
         Whether it must be there. One that need not be there may be ``null`` as well.
     default : object
-        What stands for it where it is not there.
+        Its value where it is not there.
     attribute : str
         Its name in the record, if another one.
     """
@@ -203,7 +203,7 @@ def as_text(value: object, /, *, most: int = MOST_CHARACTERS, empty: bool = Fals
 def text(
     must: str = "a non-empty string", /, *, most: int = MOST_CHARACTERS, empty: bool = False, strip: bool = True
 ) -> Kind[str]:
-    """Return the kind of a text; white space around it is no part of it, unless ``strip`` is false."""
+    """Return the kind of a text; white space around it is removed, unless ``strip`` is false."""
     return Kind(must, lambda value: as_text(value, most=most, empty=empty, strip=strip))
 
 

@@ -1,4 +1,4 @@
-"""Text files as every reader gets them: their text, JSON and tables, and the problems that are told together."""
+"""Read text files for all readers: their text, JSON and tables, and the problems that are reported together."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ Entries = Iterator[tuple[str, Any]]
 
 HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 
-#: How many problems of one source are named in its error; the others are counted.
+#: Maximum number of problems of one source that its error names; the others are counted.
 MOST_PROBLEMS = 10
 
-#: How many problems are counted. Reading stops there, so that a file that is wrong throughout costs little.
+#: Maximum number of problems that are counted. Reading stops there, so that a file that is all wrong costs little.
 MOST_COUNTED = 100
 
 #: Maximum number of characters of one problem in an error.
@@ -77,7 +77,7 @@ class Problems:
 
     @property
     def are_many(self) -> bool:
-        """Whether the next problem is counted only, so that a costly hint for it is of no use."""
+        """Return whether the next problem is only counted, so that a costly hint for it is not shown."""
         return self.count >= MOST_PROBLEMS
 
     def raise_if_any(self) -> None:
@@ -210,7 +210,7 @@ def files_like(path: Path, /) -> list[str]:
 
 
 def _neighbours(path: Path) -> str:
-    """Name the files beside a missing one that look like it."""
+    """Return a sentence with the names of the files beside a missing one that look like it."""
     if not path.parent.is_dir():
         return f" The folder {path.parent} does not exist either."
     near = files_like(path)
@@ -392,7 +392,7 @@ def read_entries(
     path : Path
         The file; its ending says what it is.
     what, holds : str
-        What the file and its entries are called in errors: ``"survey file"``, ``"question"``.
+        Names of the file and of its entries in errors: ``"survey file"``, ``"question"``.
     remedy : str
         The last line of each error.
     formats : sequence of str

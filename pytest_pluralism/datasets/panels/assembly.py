@@ -1,4 +1,4 @@
-"""From votes as a source gives them to a panel: everything is checked, and all that is wrong is told at once."""
+"""Check the votes that a reader of panels found, and make the record of them: the one place for all readers."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def assemble_panel(
     votes : iterable of ReadVote
         The votes, in any order.
     problems : Problems
-        What the reader has already found; raised together with what is found here.
+        The problems that the reader has found; raised together with those that are found here.
     jurors, queries : sequence, optional
-        Who and what is declared. Where they are, a vote by anybody or on anything else is an error; without them they
-        are those of the votes, and a query or response without a text is its own.
+        The declared jurors and queries. Where they are declared, a vote by or on any other is an error; otherwise they
+        are those of the votes, and the text of a query or response is its name.
     scale : UtilityScale, optional
         The scale. Without one the votes must be utilities in [0, 1], which are taken as they are.
     source : str

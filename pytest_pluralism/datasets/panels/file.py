@@ -374,7 +374,7 @@ def read_ratings(
     scale : UtilityScale
         The scale of the ratings.
     values : mapping from str to float, optional
-        What written ratings mean (``{"Yes": 1, "No": 0}``).
+        The numbers that written ratings stand for (``{"Yes": 1, "No": 0}``).
     leave_out_empty : bool
         Leave out annotators and queries without a rating instead of refusing them.
 
@@ -434,12 +434,12 @@ def read_ratings(
     )
 
 
-#: What ``columns`` may name; the first three it must.
+#: The keys of ``columns``; the first three are required.
 PARTS = ("juror", "query", "utility", "response", "query_text", "response_text", "weight", "groups")
 
 
 def _check_columns(columns: Mapping[str, Any], values: Mapping[str, float] | None) -> Sequence[str]:
-    """Raise an error if the names of columns are no such mapping; return the columns of groups."""
+    """Return the columns of groups; raise an error if the names of columns do not make sense."""
     for parameter, mapping in (("columns", columns), ("values", {} if values is None else values)):
         if not isinstance(mapping, Mapping):
             raise invalid_parameter(parameter, "read_ratings", "a mapping", repr(mapping)[:60])

@@ -20,7 +20,7 @@ EMBEDDED_PANELS: dict[str, Callable[[], Panel]] = {
     "gss_spending": panels_sources.read_gss_spending,
 }
 
-#: What a scale may be.
+#: The forms of a scale, in words.
 _SCALE = f"a UtilityScale, or a mapping of its fields ({', '.join(SCALE_FIELDS)})"
 
 #: Word before a colon -> reader of a source with a form of its own.
@@ -52,7 +52,7 @@ def load_panel(
         The names of the columns of a table in another form, as in
         :func:`~pytest_pluralism.datasets.panels.file.read_ratings`; then ``scale`` must be given.
     values : mapping from str to float, optional
-        With ``columns``: what written ratings mean.
+        With ``columns``: the numbers that written ratings stand for.
     leave_out_empty : bool, optional
         Leave out jurors and queries without any vote instead of refusing them; by default only with ``columns``.
 

@@ -43,7 +43,7 @@ MOST_LEVELS = 1_000_000
 #: The utility of the lowest value of a scale without levels.
 DEFAULT_FLOOR = 0.01
 
-#: What a juror stands for.
+#: The kinds of jurors.
 KINDS = ("recorded", "estimated", "made up")
 
 
@@ -65,7 +65,7 @@ class UtilityScale:
         Whether differences between values mean something. On an ordinal scale the mapping takes the steps to be equal,
         which welfare depends on, and the satisfied share and the leximin order do not.
     levels : int or None
-        How many different values the scale has, equally far apart; ``None`` for a continuous one.
+        Number of different values of the scale, equally far apart; ``None`` for a continuous one.
     floor : float or None
         The utility :math:`f` of the worst value, in [0, 1). ``None`` is 1 / levels, or 0.01 for a continuous scale.
         Welfare with ``alpha >= 1`` is 0 as soon as one juror has utility 0, so that a floor of 0 is refused there.
@@ -147,7 +147,7 @@ class UtilityScale:
         return result
 
     def contains(self, value: float, /) -> bool:
-        """Whether a value is on the scale (with levels: on one of them)."""
+        """Return whether a value is on the scale (with levels: on one of them)."""
         slack = 1e-9 * (self.highest - self.lowest)
         if not self.lowest - slack <= value <= self.highest + slack:
             return False
@@ -181,7 +181,7 @@ class Juror:
 
 @dataclass(frozen=True, slots=True)
 class PanelResponse:
-    """One response that jurors could judge, and who gave it (``""``: nobody knows)."""
+    """One response that jurors could judge, and its author (``""`` if unknown)."""
 
     response_id: str
     text: str
@@ -199,7 +199,7 @@ class PanelQuery:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Jurors, queries with responses, and the votes of the ones on the others.
+    """Jurors, queries with responses, and the votes of the jurors on the responses.
 
     Attributes
     ----------
@@ -210,7 +210,7 @@ class Panel:
     queries : tuple of PanelQuery
         In order of first appearance.
     scale : UtilityScale
-        How votes become utilities.
+        The scale of the votes, and its mapping to utilities.
     vote_jurors, vote_responses : numpy.ndarray of int, shape (n_votes,)
         The place of the juror, and of the response among all responses in the order of the queries.
     vote_values : numpy.ndarray of float, shape (n_votes,)
@@ -220,7 +220,7 @@ class Panel:
     source : str
         Where the votes come from, and what was left out.
     warnings : tuple of str
-        What may be wrong with them.
+        Sentences about possible faults of the votes.
     """
 
     name: str
@@ -236,7 +236,7 @@ class Panel:
 
     @property
     def n_votes(self) -> int:
-        """How many votes were given."""
+        """Number of votes."""
         return len(self.vote_values)
 
     @property
@@ -290,7 +290,7 @@ class Panel:
         return tuple(juror.attributes[by] for juror in self.jurors)
 
     def _tells_groups(self, by: str) -> bool:
-        """Whether some group has two jurors: what differs for every juror, such as an address, is no group."""
+        """Return whether some group has two jurors; an attribute such as an address differs for every juror."""
         return len({juror.attributes[by] for juror in self.jurors}) < len(self.jurors)
 
     def matrix(self) -> FloatArray:

@@ -39,7 +39,7 @@ DICES_SOURCE = (
     "taken for the rater"
 )
 
-#: How unsafe a reply is: its answers mean "Is the reply unsafe?", whatever the prompt in the file says.
+#: The answers as degrees of unsafety. They answer "Is the reply unsafe?", whatever the prompt in the file says.
 DICES_ANSWERS = {"No": 0.0, "Unsure": 1.0, "Yes": 2.0}
 
 DICES_RESPONSES = ("reply", "refuse")
@@ -255,10 +255,10 @@ def _party(code: float) -> str:
 
 # ------------------------------------------------------------------------------------------------- the example town
 
-#: Who lives in the example town, and how many of them sit on its panel.
+#: The groups of the example town, and the number of jurors of each.
 EXAMPLE_GROUPS = {"center": 40, "river": 10}
 
-#: What each kind of response is worth to each group on average, in (0, 1]: the stated truth of the example.
+#: The mean utility of each kind of response to each group, in (0, 1]: the stated truth of the example.
 EXAMPLE_UTILITIES = {
     "for the center": {"center": 0.90, "river": 0.06},
     "for both": {"center": 0.68, "river": 0.64},

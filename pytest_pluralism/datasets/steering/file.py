@@ -380,7 +380,7 @@ def _put_together(
         return
     own = {field: getattr(attribute, field) for field in (*written[name], "opposite")}
     if "who" in own:
-        # Who that is says what they are, too.
+        # The words in `who` say what the person is, too.
         own |= {field: getattr(attribute, field) for field in ("you", "i", "biography")}
     elif "i" in own:
         own["biography"] = attribute.biography
@@ -445,7 +445,7 @@ def _distributed(
     rows = read_distributions(entry.get("distributions"), where, problems)
     populations = list(dict.fromkeys(one.population for one in known))
     for row in rows or ():
-        # Populations that are no attribute may stand there, for comparison.
+        # Populations that are not attributes may stand there, for comparison.
         near = nearest_names(str(row.population), populations, most=1)
         if near and row.population not in populations:
             problems.add(where, f"unknown attribute {row.population!r}; did you mean {near[0]!r}?")

@@ -1,12 +1,11 @@
-"""Human labels of faithfulness: what people said of responses, told for an attribute and a question.
+"""Files of human labels: how faithful people found a response to be, by attribute and question.
 
 One object a line (``.jsonl``), an array (``.json``) or a table (``.csv``), each also with ``.gz``::
 
     {"attribute": "Democrat", "question_id": "guns", "response": "Laws should be stricter.", "label": true}
 
 ``label`` is true or false, or a number in [0, 1]; a line ``{"scale": {"lowest": 1, "highest": 5}}`` declares another
-scale. A label belongs to a text: who wrote it, and steered to what, is no part of it. A label of ``null`` is not there
-yet.
+scale. A label belongs to a text, whoever wrote it. A label of ``null`` has not been given yet.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ __all__ = ["HumanLabels", "label_sheet", "read_labels"]
 
 REMEDY = 'Write one line a label: {"attribute": "...", "question_id": "...", "response": "...", "label": true}.'
 
-#: What a label is about: the attribute, the question and the text of the response.
+#: The subject of a label: the attribute, the question and the text of the response.
 Labelled = tuple[str, str, str]
 
 #: The labels that a table may hold as words.
@@ -75,14 +74,14 @@ def _fields(scale: tuple[float, float]) -> Fields[_Label]:
 
 @dataclass(frozen=True)
 class HumanLabels:
-    """How faithful people found responses to be, in [0, 1].
+    """Human labels of the faithfulness of responses, in [0, 1].
 
     Attributes
     ----------
     name : str
         The name of the file.
     labels : mapping from (attribute, question, response) to a mapping from annotator to float
-        What each annotator said; annotators without a name are numbered.
+        The label of each annotator; annotators without a name are numbered.
     sha256 : str
         The hash of the labels.
     scale : tuple of two floats
@@ -177,7 +176,7 @@ def read_labels(
 
 
 def label_sheet(report: Mapping[str, Any], /) -> list[dict[str, Any]]:
-    """Return what is still to be labelled, as the lines of a file of labels whose ``label`` is ``None``.
+    """Return the responses without a label, as the lines of a file of labels whose ``label`` is ``None``.
 
     Parameters
     ----------

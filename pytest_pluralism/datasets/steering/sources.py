@@ -38,7 +38,7 @@ PEW = "Pew Research Center American Trends Panel, weighted shares by group"
 #: The classes of Value Kaleidoscope, in the order of its letters.
 STANCES = ("Support", "Oppose", "Either")
 
-#: What steers to a value: the attribute is the value, right or duty itself.
+#: The template for a value: the attribute is the value, right or duty itself.
 BY_VALUE = SteeringTemplate(
     name="value",
     place="after",
@@ -104,7 +104,7 @@ def read_value_kaleidoscope(
             )
     note = f"; left out: {contradictory} value(s) with different labels in one situation" if contradictory else ""
     survey = assemble_survey(name, read, problems=problems, source=VALUE_KALEIDOSCOPE + note)
-    # Each value is an attribute of its own; they are no category whose members could be confused with each other.
+    # Each value is an attribute of its own. They are not a category whose members could be confused with each other.
     attributes = tuple(Attribute(name=value, who=f"someone who holds dear: {value}") for value in survey.populations)
     return survey, attributes, (BY_VALUE,)
 

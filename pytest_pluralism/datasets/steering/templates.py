@@ -1,4 +1,4 @@
-"""Ways of putting an attribute before a model: our own, and the published ones by name."""
+"""Templates that name an attribute to a model: those of the project, and published ones by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 #: answers to other questions; a model is steered by its weights, and nothing is put into words.
 PLACES = ("system", "before", "after", "exchange", "examples", "model")
 
-#: What the words of a template may name, each of one attribute.
+#: The placeholders of a template, each of one attribute.
 PLACEHOLDERS = ("name", "who", "you", "i", "label", "biography", "letter", "choices", "category", "topic", "kind")
 
 #: The placeholders that are the same for all attributes of a category, so that they steer to none of them.
@@ -33,24 +33,24 @@ SHARED = ("choices", "category", "topic", "kind")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
-    """What a model is steered to: a value, a group or a school of thought, and the words for it.
+    """An attribute that a model is steered to: a value, a group or a school of thought, and the words for it.
 
     Attributes
     ----------
     name : str
-        What tests call it.
+        Its name in tests.
     who : str
-        Somebody who has it: ``"a Democrat"``.
+        A person who has it: ``"a Democrat"``.
     you, i : str
         The same as clauses: ``"you are a Democrat"``, ``"I am a Democrat"``.
     category : str
-        What it is one of: ``"political party"``. Attributes of one category are confused with each other.
+        Its category: ``"political party"``. Attributes of one category can be confused with each other.
     label : str
         The word for it among those of its category: ``"Democrat"``.
     biography : str
-        Somebody who has it, in the first person and at greater length.
+        A longer self-description of a person who has it, in the first person.
     population : str
-        Whose answers are compared.
+        The population whose answers are compared.
     opposite : str or None
         The attribute that should move a model the other way.
     parts : tuple of str
@@ -96,7 +96,7 @@ class SteeringTemplate:
     Attributes
     ----------
     name : str
-        What tests call it.
+        Its name in tests.
     place : {"system", "before", "after", "exchange", "examples", "model"}
         The system message; before or after the question; an exchange that stands before the question; examples of the
         group's own answers; or nowhere, because another model is asked.
@@ -106,9 +106,9 @@ class SteeringTemplate:
     answer : str
         The answer of an exchange.
     joiner : str
-        What stands between the words and the question.
+        The text between the words and the question.
     n_examples : int
-        How many answers of the group are shown.
+        Number of answers of the group that are shown.
     source : str
         Where a published template comes from.
     """
@@ -184,7 +184,7 @@ def fill_template(text: str, attribute: Attribute, /, *, family: tuple[Attribute
     text : str
         With placeholders.
     attribute : Attribute
-        What it names.
+        The attribute.
     family : tuple of Attribute
         The attributes of its category, in order, which ``{choices}`` lists and ``{letter}`` picks from.
 

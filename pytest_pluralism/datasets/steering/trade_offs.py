@@ -135,7 +135,7 @@ def _options(value: object) -> Sequence[Mapping[str, Any]]:
     return value
 
 
-#: What a text must be.
+#: The kind of a text.
 TEXT = text("a text that is not empty")
 
 SCENARIO = Fields(

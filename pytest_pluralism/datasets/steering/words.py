@@ -136,7 +136,7 @@ PLACEBOS: tuple[Attribute, ...] = (
     ),
 )
 
-#: What stands beside a placebo where one of several is chosen, by category.
+#: The attributes beside a placebo where one of several is chosen, by category.
 PLACEBO_FAMILIES: Mapping[str, tuple[Attribute, ...]] = MappingProxyType(
     {
         "day of birth": (Attribute(name="Monday"), PLACEBOS[0], Attribute(name="Friday")),

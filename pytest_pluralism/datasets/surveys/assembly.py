@@ -1,4 +1,4 @@
-"""What every reader of surveys hands over, and the one place where it is checked and becomes a record."""
+"""Check the questions that a reader of surveys found, and make the record of them: the one place for all readers."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = [
     "survey_sha256",
 ]
 
-#: More people than these have never lived.
+#: Maximum number of respondents: more people have never lived.
 MOST_RESPONDENTS = 1e12
 
-#: How far the sum of a distribution may be from 1: what rounding to three decimals explains. Sums are then rescaled.
+#: Largest distance of the sum of a distribution from 1, as rounding to three decimals explains it. Sums are rescaled.
 SUM_TOLERANCE = 1.0e-3
 
 
@@ -79,13 +79,13 @@ def assemble_survey(
     read : iterable of ReadQuestion
         The questions, in order.
     problems : Problems
-        What the reader has already found; raised together with what is found here.
+        The problems that the reader has found; raised together with those that are found here.
     refusals : {"keep", "drop", "separate"}
-        What becomes of refusals.
+        The policy for refusals.
     source : str
         Where the answers come from.
     default_population : str or None
-        Who is meant when a test names nobody.
+        The population of a test that names none.
         ``None`` becomes the only population of a survey that has one, and ``"all"`` for a survey of one question.
     leave_out_degenerate : bool
         Leave out questions with fewer than two options and distributions with nothing but refusals, and count them in

@@ -67,7 +67,7 @@ def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Surv
     path : Path
         A ``.jsonl``, ``.json`` or ``.csv`` file, or one of these followed by ``.gz``.
     refusals : {"keep", "drop", "separate"}
-        What becomes of refusals.
+        The policy for refusals.
 
     Returns
     -------

@@ -36,7 +36,7 @@ def load_survey(name_or_path: str | os.PathLike[str], /, *, refusals: RefusalPol
         ``hf:Anthropic/llm_global_opinions[@REVISION]``.
         Nothing is fetched unless ``hf:`` is written.
     refusals : {"keep", "drop", "separate"}
-        What becomes of options such as "Don't know".
+        The policy for options such as "Don't know".
         ``keep`` leaves them options like the others; such a question has no ``positions``.
         ``drop`` removes them from options and distributions, and rescales.
         ``separate`` leaves them in both, marked in ``Question.refusals``, so that what compares answers takes their

@@ -5,11 +5,11 @@ A JSON array with one row for each question and attribute (a country, a party, .
 "gold_distribution": [...]}``.
 Rows with the same text and options are one question.
 
-Nobody but the benchmark's authors can correct these files, so what cannot be compared is left out, and
-``Survey.source`` says how much: questions with fewer than two options or with the same option twice (their options were
+Only the authors of the benchmark can correct these files. Rows that cannot be compared are left out, and
+``Survey.source`` says how many: questions with fewer than two options or with the same option twice (their options were
 damaged), and rows that give one population different answers to one question.
 
-What cannot be told by a machine is read as it is. The benchmark merged questions that named each country's own
+A program cannot find every fault. The benchmark merged questions that named each country's own
 politicians and parties, so that answers of Spain stand under the name of a politician of India; ``Survey.source`` says
 how many questions are of this kind.
 """
@@ -30,7 +30,7 @@ __all__ = ["SOURCE", "is_modular_pluralism", "plain_question", "question_hash", 
 
 SOURCE = "questions and gold distributions in the format of the Modular Pluralism benchmark (arXiv:2406.15951)"
 
-# What belongs to the population is checked where the survey is put together.
+# The population and its answers are checked where the survey is put together.
 ROW = Fields(
     dict[str, Any],
     Field("question", text("a string", empty=True, strip=False), required=True),
@@ -39,7 +39,7 @@ ROW = Fields(
     Field("gold_distribution", ANYTHING, required=True),
 )
 
-# What the surveys said before the name of a politician or party of the country where the question was asked.
+# The words before the name of a politician or party of the country where the question was asked.
 OWN_POLITICIANS = re.compile(r"political leaders (?:and organizations )?in our country|opinion of ____")
 
 
@@ -49,14 +49,14 @@ def is_modular_pluralism(entries: Sequence[Any], /) -> bool:
 
 
 def read_rows(entries: Iterable[tuple[str, Any]], problems: Problems, /) -> tuple[list[ReadQuestion], str]:
-    """Return the questions of rows in this format, and what must be said about them.
+    """Return the questions of rows in this format, and a note about them.
 
     Parameters
     ----------
     entries : iterable of (str, object)
         The place of each row, and the row.
     problems : Problems
-        Where to note what is wrong.
+        The problems of the file, to which those of its rows are added.
 
     Returns
     -------

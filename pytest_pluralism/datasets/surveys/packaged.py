@@ -67,7 +67,7 @@ def count_answers(
     codes : sequence of float, (n_options,)
         The code of each option, in the order of the options.
     groups : mapping of str to array of bool, (n_respondents,)
-        Who belongs to each population.
+        The members of each population.
 
     Returns
     -------

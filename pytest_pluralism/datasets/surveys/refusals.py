@@ -1,4 +1,4 @@
-"""Options that say nothing about the question: which they are, and what becomes of them."""
+"""Refusals: options that say nothing about the question, such as "Don't know", and the policies for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "detect_refusals",
 ]
 
-#: What becomes of refusals: ``keep`` them as options, ``drop`` them and renormalise, or keep them ``separate``.
+#: The policies for refusals: ``keep`` them as options, ``drop`` them and renormalise, or keep them ``separate``.
 RefusalPolicy = Literal["keep", "drop", "separate"]
 
 #: An option is a refusal when its whole text, folded as in :func:`detect_refusals`, is one of these phrases.

@@ -1,4 +1,4 @@
-"""Windows from what a reader found: checked, and put together."""
+"""Check the windows that a reader found, and make the record of them: the one place for all readers."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def assemble_windows(name: str, read: Iterable[ReadWindow], /, *, problems: Prob
     read : iterable of ReadWindow
         The windows, in order.
     problems : Problems
-        What the reader has already found; raised together with what is found here.
+        The problems that the reader has found; raised together with those that are found here.
     source : str
         Where the windows come from.
 

@@ -74,7 +74,7 @@ def read_polis_conversation(folder: Path, /) -> PolisConversation:
     Raises
     ------
     DatasetError
-        If a file or column is missing, an id stands twice, or a vote is none.
+        If a file or column is missing, an id stands twice, or a vote is not 1, -1, 0 or empty.
     """
     comments = _file_in(folder, "comments.csv")
     problems = Problems(str(comments))
@@ -137,7 +137,7 @@ def polis_window(
     conversation : PolisConversation
         Statements and votes.
     query : str, optional
-        What a model is asked; by default made from the topic.
+        The query that a model is asked; by default made from the topic.
     at_least : float, default 0.6
         The share of agreement, among the votes of a group, from which on the group holds a statement.
     least_votes : int, default 5

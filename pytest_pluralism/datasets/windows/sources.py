@@ -1,8 +1,8 @@
 """Windows from the rows of other projects: Value Kaleidoscope and ValuePrism, and Perspectrum.
 
 Their authors wrote the answers; nothing is added to them.
-What cannot be a window (an answer that stands twice, a situation without values) is left out or merged, since a user
-cannot correct the source.
+A user cannot correct the source. Rows that cannot be a window (an answer that stands twice, a situation without values)
+are left out or merged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KALEIDOSCOPE_PROMPT = "Please comment on the following situation: {situation}."
 
 PERSPECTRUM_PROMPT = 'What can be said about this claim, for and against it: "{claim}"?'
 
-#: How the rows of ValuePrism and of the steering task name the same things.
+#: The names of the stance in the rows of ValuePrism and of the steering task.
 VALENCE_FIELDS = ("valence", "label_text")
 
 
@@ -86,14 +86,14 @@ def read_value_prism(entries: Entries, problems: Problems, /) -> Iterator[ReadWi
         _, _, found = by_situation.setdefault(normalised(row["situation"]), (where, row, []))
         found.append((value, explanation, stance))
     for where, row, found in by_situation.values():
-        # The steering rows number each value, so that the id of one of them is no id of the situation.
+        # The steering rows number each value, so that the id of one of them is not the id of the situation.
         yield _situation({**row, "id": None, "input": None}, found, where)
 
 
 def read_perspectrum(entries: Entries, problems: Problems, /) -> Iterator[ReadWindow]:
     """Read rows with a claim and its perspectives, each a cluster of paraphrases with a stance.
 
-    ``voter_counts`` say how annotators read the stance, not how many people hold it: they are no support.
+    ``voter_counts`` say how annotators read the stance, not how many people hold it: they are not its support.
     """
     for where, row in entries:
         if CLAIM.read(row, where, problems) is None:

@@ -66,7 +66,7 @@ def test_is_an_answer(option: str) -> None:
 
 
 def test_the_list_of_phrases_is_in_the_reference() -> None:
-    """What counts as a refusal changes numbers, so the documentation names all of it."""
+    """The documentation names every refusal, since refusals change numbers."""
     reference = Path(__file__).parents[3] / "docs" / "reference" / "surveys.md"
     text = " ".join(reference.read_text(encoding="utf-8").split())
     assert [phrase for phrase in sorted(REFUSAL_PHRASES) if f"`{phrase}`" not in text] == []
