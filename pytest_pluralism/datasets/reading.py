@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_pluralism.core.errors import DatasetError, nearest_names
 
@@ -337,11 +337,14 @@ class Table:
 def read_table(text: str, problems: Problems, /, *, delimiter: str = ",") -> Table:
     """Return the columns and rows of a table; cells lose the white space around them.
 
+    In a table with tabs, a quote is a character like any other, unless all cells that begin with one end with one.
     A table whose header is wrong has no columns and no rows. A row of another length is noted and left out.
     """
     # Old tables end their lines with a carriage return alone.
     text = text if "\n" in text else text.replace("\r", "\n")
-    reader = csv.reader(_lines(text, problems), strict=True, delimiter=delimiter)
+    plain = delimiter == "\t" and not _is_quoted(text)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if plain else csv.QUOTE_MINIMAL
+    reader = csv.reader(_lines(text, problems), strict=True, delimiter=delimiter, quoting=quoting)
     nothing = Table((), iter(()))
     try:
         columns = tuple(column.strip() for column in next(filter(None, reader), []))
@@ -358,6 +361,12 @@ def read_table(text: str, problems: Problems, /, *, delimiter: str = ",") -> Tab
     return Table(columns, _rows(reader, columns, problems))
 
 
+def _is_quoted(text: str) -> bool:
+    """Return whether every cell of a table with tabs that begins with a quote is a quoted one, on one line."""
+    cells = re.finditer(r'(?:^|\t)(")([^\t\n\r]*)', text, re.MULTILINE) if '"' in text else ()
+    return all(re.fullmatch(r'(?:[^"]|"")*"', cell[2]) for cell in cells)
+
+
 def _rows(reader: Any, columns: tuple[str, ...], problems: Problems) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         for cells in reader:
@@ -365,7 +374,8 @@ def _rows(reader: Any, columns: tuple[str, ...], problems: Problems) -> Iterator
                 continue
             where = f"line {reader.line_num}"
             if len(cells) != len(columns):
-                problems.add(where, f"must have {len(columns)} columns like the header, not {len(cells)}")
+                hint = "; a cell holds neither tabs nor line feeds" if reader.dialect.delimiter == "\t" else ""
+                problems.add(where, f"must have {len(columns)} columns like the header, not {len(cells)}{hint}")
                 continue
             yield where, {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
     except csv.Error as error:

@@ -86,6 +86,9 @@ def assemble_panel(
     cast = _Cast(problems, scale or UtilityScale(0.0, 1.0, mapped=False), scale is not None, jurors, queries)
     for vote in votes:
         cast.add(vote)
+    if source:
+        missing = len(cast.seen) - len(cast.values)
+        source += f"; {len(cast.values)} votes read" + (f", {missing} missing" if missing else "")
     if not cast.values and not problems.count and not any(juror.statement for juror in jurors or ()):
         problems.add("", "holds no vote at all; a panel needs one, or jurors with statements")
     members = list(jurors) if jurors is not None else [Juror(juror_id) for juror_id in cast.juror_places]

@@ -50,7 +50,7 @@ def load_panel(
         The scale of the votes of a file that does not declare it. Without any, votes must be utilities in [0, 1].
     columns : mapping, optional
         The names of the columns of a table in another form, as in
-        :func:`~pytest_pluralism.datasets.panels.file.read_ratings`; then ``scale`` must be given.
+        :func:`~pytest_pluralism.datasets.panels.file.read_ratings`.
     values : mapping from str to float, optional
         With ``columns``: the numbers that written ratings stand for.
     leave_out_empty : bool, optional
@@ -105,8 +105,6 @@ def load_panel(
             return SOURCES[source](Path(rest))
     path = Path(name)
     if columns is not None:
-        if scale is None:
-            raise invalid_parameter("scale", "load_panel", "given together with 'columns'", "None")
         return read_ratings(
             path, columns=columns, scale=scale, values=values, leave_out_empty=leave_out_empty is not False
         )
