@@ -1,15 +1,16 @@
-"""How models and surveys of our own kinds are loaded: the hooks that come after those of a project."""
+"""The hooks that load models and surveys of the kinds of this package; they come after the hooks of a project."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey
-    from pytest_pluralism.models.protocol import LanguageModel
+    from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy
+    from pytest_pluralism.models.protocol import EntailmentModel, LanguageModel, ValueModel
     from pytest_pluralism.settings.resolving import Settings
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
 
 @pytest.hookimpl(trylast=True)
 def pytest_pluralism_load_model(spec: str, settings: Settings) -> LanguageModel | None:
-    """Load a model of our own kinds."""
+    """Load a language model of a kind of this package."""
     from pytest_pluralism.models import load_model
     from pytest_pluralism.models.lazy import lazy_model
 
@@ -40,31 +41,38 @@ def pytest_pluralism_load_model(spec: str, settings: Settings) -> LanguageModel 
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> Any:
-    """Load an entailment model of our own kinds."""
+def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> EntailmentModel:
+    """Load an entailment model of a kind of this package."""
+    from pytest_pluralism.models import load_entailment_model
     from pytest_pluralism.models.lazy import lazy_entailment_model
-    from pytest_pluralism.models.local.entailment import load_entailment_model
 
     arguments = {"device": settings["device"], "dtype": settings["dtype"]}
     load = functools.partial(load_entailment_model, spec, batch_size=settings["batch_size"], **arguments)
-    return load() if settings["answers"] == "off" else lazy_entailment_model(spec, load, **arguments)
+    if settings["answers"] == "off":
+        return load()
+    model: EntailmentModel = lazy_entailment_model(spec, load, **arguments)
+    return model
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any:
-    """Load a value model of our own kinds."""
-    from pytest_pluralism.models.local.value_models import load_value_model
+def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> ValueModel:
+    """Load a value model of a kind of this package."""
+    from pytest_pluralism.models.backends import backend_of
+    from pytest_pluralism.models.specification import parse_model_spec
 
     mode = settings["value_mode"]
     if mode == "auto":
         mode = "sound" if settings["protocol"] == "sound" else "compat"
-    return load_value_model(
-        spec, mode=mode, device=settings["device"], dtype=settings["dtype"], batch_size=settings["batch_size"]
-    )
+    arguments = {name: settings[name] for name in ("device", "dtype", "batch_size")}
+    load = backend_of(parse_model_spec(spec).kind).loader(spec, "value_model")
+    model: ValueModel = load(spec, mode=mode, **arguments)
+    return model
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_steered_model(attribute: str, spec: str, model: Any, settings: Settings) -> Any:
+def pytest_pluralism_load_steered_model(
+    attribute: str, spec: str, model: LanguageModel, settings: Settings
+) -> LanguageModel:
     """Load an adapter or a checkpoint."""
     from pytest_pluralism.models.local.steered import load_steered_model
 
@@ -72,8 +80,8 @@ def pytest_pluralism_load_steered_model(attribute: str, spec: str, model: Any, s
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
-    """Load a survey of our own kinds."""
+def pytest_pluralism_load_survey(name: str, refusals: RefusalPolicy) -> Survey | None:
+    """Load a survey of a kind of this package."""
     from pytest_pluralism.datasets import load_survey
 
     return load_survey(name, refusals=refusals)

@@ -21,14 +21,13 @@ def load_model(
     allow_pickle: bool = False,
     compiled: bool = False,
 ) -> LanguageModel:
-    """Load a model; see :func:`pytest_pluralism.models.local.loading.load_model`."""
-    # The name is read first: a typing error should not wait for torch.
+    """Load a model of any kind; see :func:`pytest_pluralism.models.local.loading.load_model` for the parameters."""
+    from pytest_pluralism.models.backends import backend_of
     from pytest_pluralism.models.specification import parse_model_spec
 
-    parse_model_spec(spec)
-    from pytest_pluralism.models.local.loading import load_model as load
-
-    return load(
+    # The name is read first: a typing error should not wait for torch.
+    load = backend_of(parse_model_spec(spec).kind).loader(spec, "language_model")
+    model: LanguageModel = load(
         spec,
         device=device,
         dtype=dtype,
@@ -37,6 +36,7 @@ def load_model(
         allow_pickle=allow_pickle,
         compiled=compiled,
     )
+    return model
 
 
 def load_entailment_model(
@@ -50,12 +50,11 @@ def load_entailment_model(
     allow_pickle: bool = False,
 ) -> EntailmentModel:
     """Load an entailment model; see :func:`pytest_pluralism.models.local.entailment.load_entailment_model`."""
+    from pytest_pluralism.models.backends import backend_of
     from pytest_pluralism.models.specification import parse_entailment_spec
 
-    parse_entailment_spec(spec)
-    from pytest_pluralism.models.local.entailment import load_entailment_model as load
-
-    return load(
+    load = backend_of(parse_entailment_spec(spec)[0].kind).loader(spec, "entailment_model")
+    model: EntailmentModel = load(
         spec,
         device=device,
         dtype=dtype,
@@ -63,3 +62,4 @@ def load_entailment_model(
         trust_remote_code=trust_remote_code,
         allow_pickle=allow_pickle,
     )
+    return model

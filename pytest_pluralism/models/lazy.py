@@ -26,6 +26,7 @@ from pytest_pluralism.core.records import (
     Prompt,
     Response,
 )
+from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.embedded import find_embedded, find_embedded_entailment
 from pytest_pluralism.models.local.full_answers import answer_rows
 from pytest_pluralism.models.measured import MeasuredFile, package_version
@@ -41,9 +42,6 @@ from pytest_pluralism.models.protocol import (
 from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec, parse_model_spec
 
 __all__ = ["LazyModel", "lazily", "lazy_entailment_model", "lazy_model", "resolved_device"]
-
-#: Kinds of models that are files on this machine, or become files before they are loaded.
-FILES = ("embedded", "gguf", "folder", "hf")
 
 #: What of an identity is remembered; name and spec belong to the run.
 REMEMBERED = ("sha256", "dtype", "device", "architecture", "parameters", "parts")
@@ -96,7 +94,7 @@ def lazy_model(
 
         return prompt_reader(named, allow_pickle=allow_pickle)
 
-    if named.kind not in FILES or trust_remote_code:
+    if not backend_of(named.kind).in_files or trust_remote_code:
         return load()
     files = find_embedded(named.target).parts if named.kind == "embedded" else None
     key = {"allow_pickle": int(allow_pickle), "compiled": int(compiled)}
@@ -121,7 +119,7 @@ def lazy_entailment_model(spec: str, /, load: Callable[[], Any], *, device: str 
         As for :func:`pytest_pluralism.models.local.entailment.load_entailment_model`.
     """
     named, labels = parse_entailment_spec(spec)
-    if named.kind not in FILES:
+    if not backend_of(named.kind).in_files:
         return load()
     files = None
     if named.kind == "embedded":

@@ -1,4 +1,4 @@
-"""What the rest of the house asks of a model, and nothing of how it is done."""
+"""The protocols that models of all kinds follow, and the identity that every model has."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pytest_pluralism.core.records import (
     GenerationSettings,
     Prompt,
     Response,
+    RewardRequest,
 )
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "ReceiveEntailments",
     "ReceiveFullAnswers",
     "ReceiveResponses",
+    "ReceiveRewards",
+    "ValueModel",
 ]
 
 #: Called with (prompts done, prompts in all) while a model answers.
@@ -40,6 +43,9 @@ ReceiveFullAnswers = Callable[[Sequence[tuple[FullAnswerPrompt, FullAnswerScores
 
 #: Called with the scores of each batch of entailment pairs as it is done.
 ReceiveEntailments = Callable[[Sequence[tuple[EntailmentPair, EntailmentScores]]], None]
+
+#: Called with the rewards of each batch as it is done.
+ReceiveRewards = Callable[[Sequence[tuple[RewardRequest, float]]], None]
 
 #: Called with the responses of each batch as it is done; a response knows the number of its draw.
 ReceiveResponses = Callable[[Sequence[tuple[Prompt, Response]]], None]
@@ -148,6 +154,24 @@ class EntailmentModel(Protocol):
         receive: ReceiveEntailments | None = None,
     ) -> list[EntailmentScores]:
         """Return how probable it is that each premise entails its hypothesis, in the order of the pairs."""
+        ...
+
+    def close(self) -> None:
+        """Give back the memory; the model cannot be asked any more."""
+        ...
+
+
+@runtime_checkable
+class ValueModel(Protocol):
+    """A model that says how faithfully responses reflect attributes; higher is better."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model this is."""
+        ...
+
+    def reward(self, requests: Sequence[RewardRequest], /, *, progress: Progress | None = None) -> list[float]:
+        """Return the reward of each response for its attribute, in the order of the requests."""
         ...
 
     def close(self) -> None:

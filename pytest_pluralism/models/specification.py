@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
+from pytest_pluralism.models.backends import BACKENDS, backend_of, forms
 
 __all__ = ["EMBEDDED_ENTAILMENT_MODELS", "EMBEDDED_MODELS", "ModelSpec", "parse_entailment_spec", "parse_model_spec"]
 
@@ -18,9 +19,9 @@ EMBEDDED_MODELS = ("smollm2-135m-instruct", "gemma-3-270m")
 EMBEDDED_ENTAILMENT_MODELS = ("nli-minilm",)
 
 #: Every word that may stand before the colon.
-KINDS = ("embedded", "hf", "endpoint", "responses")
+KINDS = tuple(kind for kind, backend in BACKENDS.items() if backend.form.startswith(f"{kind}:"))
 
-GRAMMAR = "embedded:NAME, hf:ORG/NAME[@REVISION], a folder, or a .gguf file"
+GRAMMAR = forms()
 
 # Two characters at least, so that C:\models is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_]+):(.*)", re.DOTALL)
@@ -74,7 +75,7 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     ModelError
         If a folder or file does not exist, or does not hold a model.
     ModelError
-        If the kind is reserved (``endpoint:``, ``responses:``) and cannot be served by this version.
+        If the kind is reserved (``endpoint:``, ``responses:``, ``llamacpp:``) and cannot be served by this version.
 
     Examples
     --------
@@ -91,15 +92,14 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     if match is None or _is_there(text):
         return _local(text)
     kind, rest = match[1], match[2].strip()
-    reader = _READERS.get(kind)
-    if reader is None:
+    if kind not in KINDS:
         known = ", ".join(f"{name}:" for name in KINDS)
         near = nearest_names(kind, KINDS, most=1)
         meant = f" Did you mean {near[0]}:{_mended(near[0], rest)}?" if near else ""
         raise ModelError(
             f"The model {text!r} is of an unknown kind {kind + ':'!r}.{meant} Known: {known} a folder, or a .gguf file."
         )
-    return reader(text, rest)
+    return _READERS.get(kind, _reserved)(text, rest)
 
 
 def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | None]:
@@ -153,11 +153,7 @@ def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | No
     if match is None and bare in EMBEDDED_ENTAILMENT_MODELS and not _is_there(bare):
         raise ModelError(f"There is no folder {bare!r}. Did you mean embedded:{bare}?")
     named = parse_model_spec(bare)
-    if named.kind == "gguf":
-        raise ModelError(
-            f"The entailment model {text!r} is a GGUF file, which holds a model that writes text. Name a classifier: "
-            f"embedded:{EMBEDDED_ENTAILMENT_MODELS[0]}, hf:ORG/NAME[@REVISION], or a folder."
-        )
+    backend_of(named.kind).check_role(text, "entailment_model")
     return replace(named, text=text), labels
 
 
@@ -187,11 +183,10 @@ def _reserved(text: str, rest: str) -> ModelSpec:
     )
 
 
+#: Reads what stands behind the colon; a kind without a reader is reserved.
 _READERS: dict[str, Callable[[str, str], ModelSpec]] = {
     "embedded": _embedded,
     "hf": _hub,
-    "endpoint": _reserved,
-    "responses": _reserved,
 }
 
 
@@ -212,7 +207,7 @@ def _local(text: str) -> ModelSpec:
             raise ModelError(f"There is no file {text!r}.{_neighbours(path)}")
         return ModelSpec("gguf", text, name[: -len(".gguf")], str(path))
     if path.is_file():
-        raise ModelError(f"The file {text!r} is no model. Name a .gguf file, or the folder that holds config.json.")
+        raise ModelError(f"The file {text!r} is not a model. Name a .gguf file, or the folder that holds config.json.")
     if not path.is_dir():
         raise ModelError(f"There is no folder {text!r}.{_meant(text) or _neighbours(path)}")
     if not (path / "config.json").is_file():

@@ -12,7 +12,8 @@ from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.evaluation.asking.engine import WORKS, Measured, cells_of
 from pytest_pluralism.evaluation.asking.rounds import ROLES, Evaluation
 from pytest_pluralism.models.answers.store import AnswerStore
-from pytest_pluralism.models.lazy import FILES, LazyModel
+from pytest_pluralism.models.backends import backend_of
+from pytest_pluralism.models.lazy import LazyModel
 from pytest_pluralism.models.measured import MeasuredFile, package_version, threads_offered
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import parse_model_spec
@@ -82,7 +83,7 @@ def forecast_of(
     model = None
     notes = []
     with contextlib.suppress(PluralismError):
-        if parse_model_spec(spec).kind in FILES:
+        if backend_of(parse_model_spec(spec).kind).in_files:
             try:
                 model = load(spec)
             except PluralismError as error:

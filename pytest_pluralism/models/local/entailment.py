@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import EntailmentPair, EntailmentScores
+from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.embedded import find_embedded_entailment
 from pytest_pluralism.models.local.classifiers import (
     LEAST_ROOM,
@@ -28,7 +29,7 @@ from pytest_pluralism.models.local.loading import (
     load_tokenizer,
     network_identity,
 )
-from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
+from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.protocol import ModelIdentity, Progress, ReceiveEntailments
 from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec
 
@@ -92,7 +93,7 @@ def load_entailment_model(
     """
     named, given_labels = parse_entailment_spec(spec)
     check_loading(dtype, batch_size, function="load_entailment_model")
-    require_packages("torch", "transformers", "safetensors")
+    backend_of(named.kind).require()
     with quiet_transformers():
         from transformers import AutoModelForSequenceClassification
 

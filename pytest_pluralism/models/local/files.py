@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.embedded import GgufSource, find_embedded
 from pytest_pluralism.models.specification import ModelSpec
 
@@ -84,7 +85,7 @@ def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) ->
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
     except ImportError as error:
-        raise MissingExtraError("A model of the Hugging Face hub", 'pip install "pytest-pluralism[hub]"') from error
+        raise MissingExtraError("A model of the Hugging Face hub", backend_of("hf").command) from error
     offline = os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
     patterns = [*HUB_PATTERNS, *(("*.py",) if trust_remote_code else ())]
     download = functools.partial(

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import cache_folder
-from pytest_pluralism.models.embedded import EMBEDDED_COMMAND, GgufSource
+from pytest_pluralism.models.backends import require_packages
+from pytest_pluralism.models.embedded import GgufSource
+from pytest_pluralism.models.measured import package_version
 
 __all__ = ["CONVERTER_VERSION", "ConvertedModel", "GgufHeader", "cache_folder", "converted", "read_header"]
 
@@ -333,17 +335,13 @@ def _sha256_of_parts(source: GgufSource) -> str:
 
 
 def _transformers_major() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("transformers").partition(".")[0]
-    except PackageNotFoundError as error:
-        raise MissingExtraError("The local model backend", EMBEDDED_COMMAND) from error
+    require_packages("transformers")
+    return package_version("transformers").partition(".")[0]
 
 
 def _convert(source: GgufSource, header: GgufHeader, folder: Path) -> None:
     """Write config.json, model.safetensors and the tokenizer of a GGUF file into a folder."""
-    from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
+    from pytest_pluralism.models.local.packages import quiet_transformers
 
     require_packages("torch", "transformers", "gguf", "accelerate", "safetensors")
     with _one_file(source, folder) as path, quiet_transformers():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.local.devices import chosen_device
 from pytest_pluralism.models.local.files import described_folder
 from pytest_pluralism.models.local.loading import identity_of, load_parts
-from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
+from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.prompts import PromptReader
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import ModelSpec
@@ -43,7 +44,7 @@ def identify(
     ModelError
         If the model cannot be found, or is refused.
     """
-    require_packages("torch", "transformers", "safetensors")
+    backend_of(named.kind).require()
     place = chosen_device(device)
     if dtype == "auto" and place != "cpu":
         return None
@@ -64,7 +65,7 @@ def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False) -> PromptR
     ModelError
         If the model cannot be found, or is refused.
     """
-    require_packages("torch", "transformers")
+    backend_of(named.kind).require()
     with quiet_transformers():
         found = described_folder(named, trust_remote_code=False, allow_pickle=allow_pickle)
         config, tokenizer, _ = load_parts(found.folder, named, trust_remote_code=False)

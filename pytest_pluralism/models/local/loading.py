@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_parameter
+from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.local.compiling import compile_layers
 from pytest_pluralism.models.local.devices import chosen_device, is_out_of_memory, too_large_for_one
 from pytest_pluralism.models.local.files import described_folder, remote_code_error, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
-from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
+from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.measured import package_version
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
@@ -94,7 +95,7 @@ def load_model(
     """
     named = parse_model_spec(spec)
     check_loading(dtype, batch_size, function="load_model")
-    require_packages("torch", "transformers", "safetensors")
+    backend_of(named.kind).require()
     with quiet_transformers():
         place = chosen_device(device)
         found = described_folder(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)

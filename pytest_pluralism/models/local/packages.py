@@ -1,35 +1,16 @@
-"""Packages that local models need, and transformers kept quiet."""
+"""Keep transformers quiet."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from pytest_pluralism.core.errors import MissingExtraError
-from pytest_pluralism.models.embedded import EMBEDDED_COMMAND
+from pytest_pluralism.models.backends import require_packages
 
-__all__ = ["quiet_transformers", "require_packages"]
-
-
-def require_packages(*names: str) -> None:
-    """Import nothing, and say which command installs what is missing.
-
-    Raises
-    ------
-    MissingExtraError
-        If one of the packages is not installed.
-    """
-    for name in names:
-        try:
-            found = importlib.util.find_spec(name)
-        except (ImportError, ValueError):
-            found = None
-        if found is None:
-            raise MissingExtraError("The local model backend", EMBEDDED_COMMAND)
+__all__ = ["quiet_transformers"]
 
 
 @contextlib.contextmanager
@@ -42,11 +23,10 @@ def quiet_transformers() -> Iterator[None]:
     """
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        try:
-            import torch  # noqa: F401
-            import transformers
-        except ImportError as error:
-            raise MissingExtraError("The local model backend", EMBEDDED_COMMAND) from error
+        require_packages("torch", "transformers")
+        import torch  # noqa: F401
+        import transformers
+
         # Without the types of transformers, which lack some of these functions.
         logging: Any = transformers.utils.logging
         level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

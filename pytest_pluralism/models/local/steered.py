@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.models.backends import forms
 from pytest_pluralism.models.lazy import LazyModel
 from pytest_pluralism.models.local.files import sha256_of_files, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
@@ -74,8 +75,7 @@ def adapted_model(model: LanguageModel, folder: Path, /) -> HuggingFaceModel:
     opened = model.opened() if isinstance(model, LazyModel) else model
     if not isinstance(opened, HuggingFaceModel):
         raise ModelError(
-            f"{model.identity.name} has no weights in this process that an adapter could change. "
-            "Use a folder, hf:ORG/NAME or an embedded model."
+            f"{model.identity.name} has no weights in this process that an adapter could change. Use {forms()}."
         )
     reader, base = opened.reader, cast("torch.nn.Module", opened.scorer.model)
     try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import RewardRequest
+from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.local.classifiers import Classifier, Row, declared_architectures, token_limit
 from pytest_pluralism.models.local.devices import chosen_device
 from pytest_pluralism.models.local.files import described_folder
@@ -26,8 +27,8 @@ from pytest_pluralism.models.local.loading import (
     load_tokenizer,
     network_identity,
 )
-from pytest_pluralism.models.local.packages import quiet_transformers, require_packages
-from pytest_pluralism.models.protocol import ModelIdentity, Progress
+from pytest_pluralism.models.local.packages import quiet_transformers
+from pytest_pluralism.models.protocol import Progress, ReceiveRewards, ValueModel
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
 
 if TYPE_CHECKING:
@@ -44,23 +45,6 @@ __all__ = [
     "load_value_model",
     "rouge_l",
 ]
-
-
-class ValueModel(Protocol):
-    """A model that says how faithfully responses reflect attributes; higher is better."""
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """Which model this is."""
-        ...
-
-    def reward(self, requests: Sequence[RewardRequest], /, *, progress: Progress | None = None) -> list[float]:
-        """Return the reward of each response for its attribute, in the order of the requests."""
-        ...
-
-    def close(self) -> None:
-        """Give back the memory; the model cannot be asked any more."""
-        ...
 
 
 def load_value_model(
@@ -100,9 +84,8 @@ def load_value_model(
     if mode not in ("sound", "compat"):
         raise invalid_parameter("mode", where, "'sound' or 'compat'", repr(mode))
     check_loading(dtype, batch_size, function=where)
-    if named.kind not in ("folder", "hf"):
-        raise ModelError(f"{spec!r} is no value model. Name a folder or hf:ORG/NAME.")
-    require_packages("torch", "transformers", "safetensors")
+    backend_of(named.kind).check_role(spec, "value_model")
+    backend_of(named.kind).require()
     with quiet_transformers():
         from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
@@ -151,7 +134,7 @@ class RewardModel(Classifier):
         /,
         *,
         progress: Progress | None = None,
-        receive: Callable[[Sequence[tuple[RewardRequest, float]]], None] | None = None,
+        receive: ReceiveRewards | None = None,
     ) -> list[float]:
         """Return the reward of each response, in the order of the requests, in the units of the model.
 

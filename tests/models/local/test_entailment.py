@@ -564,7 +564,9 @@ def test_names_that_are_none(spec: str, words: str) -> None:
 
 def test_a_gguf_file_is_no_entailment_model(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match="is a GGUF file, which holds a model that writes text"):
+    with pytest.raises(
+        ModelError, match=r"is a GGUF file, which can .* or write texts, but cannot judge entailment: it is not an"
+    ):
         parse_entailment_spec(str(tmp_path / "m.gguf"))
 
 

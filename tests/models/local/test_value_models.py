@@ -387,7 +387,7 @@ def test_wrong_parameters(kaleido_folder):
         load_value_model(str(kaleido_folder), dtype="float8")
     with pytest.raises(InvalidParameterError, match="'batch_size'"):
         load_value_model(str(kaleido_folder), batch_size=0)
-    with pytest.raises(ModelError, match="is no value model"):
+    with pytest.raises(ModelError, match=r"cannot give rewards: it is not a value model\. Name hf:ORG/NAME"):
         load_value_model("embedded:smollm2-135m-instruct")
     with pytest.raises(InvalidParameterError, match="'kind'"):
         ValueRequest("s", "v", "value")

@@ -1,0 +1,205 @@
+"""The table of backends: for each kind of model spec what loads it, what must be installed, and what it can do.
+
+A new kind of model is one row here, one reader of its spec in :mod:`~pytest_pluralism.models.specification`, and the
+module that its row names. Nothing is imported before a model is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_pluralism.core.errors import MissingExtraError, ModelError
+
+__all__ = ["ABILITIES", "BACKENDS", "Backend", "backend_of", "forms", "require_packages"]
+
+#: What models are asked for: the name of the method that does it, in words.
+ABILITIES = {
+    "answer": "answer closed questions",
+    "score_answers": "score whole answers",
+    "generate": "write texts",
+    "entail": "judge entailment",
+    "reward": "give rewards",
+}
+
+#: What a model must be able to do in each role of a run.
+ROLE_ABILITIES = {
+    "language_model": ("answer", "score_answers", "generate"),
+    "entailment_model": ("entail",),
+    "value_model": ("reward",),
+}
+
+_LANGUAGE = {"language_model": "pytest_pluralism.models.local.loading:load_model"}
+_ENTAILMENT = {"entailment_model": "pytest_pluralism.models.local.entailment:load_entailment_model"}
+_VALUE = {"value_model": "pytest_pluralism.models.local.value_models:load_value_model"}
+_TORCH = ("torch", "transformers", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One kind of model spec.
+
+    Attributes
+    ----------
+    kind : str
+        The word before the colon of a spec, or ``"folder"`` or ``"gguf"`` for a path.
+    form : str
+        How such a spec is written.
+    what : str
+        What such a spec names, with an article.
+    loaders : mapping of str to str
+        For each role that such a model can have, ``"module:function"``. Empty for a kind that is reserved for a later
+        version.
+    packages : tuple of str
+        What must be importable.
+    extra : str
+        The extras of this package that install them.
+    in_files : bool
+        Whether the model is files on this machine, or becomes files before it is loaded: its weights are then in this
+        process, and its identity can be known before it is loaded.
+    """
+
+    kind: str
+    form: str
+    what: str
+    loaders: Mapping[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    in_files: bool = False
+
+    @property
+    def can(self) -> tuple[str, ...]:
+        """The names of :data:`ABILITIES` that models of this kind have."""
+        return tuple(ability for role in self.loaders for ability in ROLE_ABILITIES[role])
+
+    @property
+    def command(self) -> str:
+        """The command that installs what is needed."""
+        return f'pip install "pytest-pluralism[{self.extra}]"'
+
+    def check_role(self, text: str, role: str, /) -> None:
+        """Refuse a model that cannot do what a role asks for.
+
+        Raises
+        ------
+        ModelError
+            Models of this kind cannot have the role; the message names the kinds that can.
+        """
+        if role in self.loaders:
+            return
+        why = "cannot be served by this version"
+        if self.loaders:
+            can = " or ".join(ABILITIES[ability] for ability in self.can)
+            name = f"{'an' if role[0] in 'aeiou' else 'a'} {role.replace('_', ' ')}"
+            why = f"can {can}, but cannot {ABILITIES[ROLE_ABILITIES[role][0]]}: it is not {name}"
+        raise ModelError(f"The model {text!r} is {self.what}, which {why}. Name {forms(role)}.")
+
+    def require(self) -> None:
+        """Refuse to go on where a package is not installed; nothing is imported.
+
+        Raises
+        ------
+        MissingExtraError
+            A package is not installed; the message holds the command that installs it.
+        """
+        require_packages(*self.packages, command=self.command)
+
+    def loader(self, text: str, role: str, /) -> Callable[..., Any]:
+        """Return the function that loads models of this kind for a role.
+
+        Raises
+        ------
+        ModelError
+            As for :meth:`check_role`.
+        MissingExtraError
+            A package is not installed; the message holds the command that installs it.
+        """
+        self.check_role(text, role)
+        self.require()
+        module, _, name = self.loaders[role].partition(":")
+        load: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return load
+
+
+#: Every kind of model spec, in the order in which messages name them.
+BACKENDS: Mapping[str, Backend] = {
+    row.kind: row
+    for row in (
+        Backend(
+            "embedded",
+            "embedded:NAME",
+            "an embedded model",
+            _LANGUAGE | _ENTAILMENT,
+            packages=_TORCH,
+            extra="embedded",
+            in_files=True,
+        ),
+        Backend(
+            "hf",
+            "hf:ORG/NAME[@REVISION]",
+            "a model of the Hugging Face hub",
+            _LANGUAGE | _ENTAILMENT | _VALUE,
+            packages=_TORCH,
+            extra="embedded,hub",
+            in_files=True,
+        ),
+        Backend("endpoint", "endpoint:URL#MODEL", "a model behind an endpoint"),
+        Backend("responses", "responses:FILE", "a file of recorded answers"),
+        Backend("llamacpp", "llamacpp:PATH", "a model of llama.cpp"),
+        Backend(
+            "folder",
+            "a folder",
+            "a folder",
+            _LANGUAGE | _ENTAILMENT | _VALUE,
+            packages=_TORCH,
+            extra="embedded",
+            in_files=True,
+        ),
+        Backend(
+            "gguf",
+            "a .gguf file",
+            "a GGUF file",
+            _LANGUAGE,
+            packages=_TORCH,
+            extra="embedded",
+            in_files=True,
+        ),
+    )
+}
+
+
+def backend_of(kind: str, /) -> Backend:
+    """Return the row of a kind of model spec."""
+    return BACKENDS[kind]
+
+
+def forms(role: str = "language_model", /) -> str:
+    """Return how models that can have a role are written.
+
+    Examples
+    --------
+    >>> forms("value_model")
+    'hf:ORG/NAME[@REVISION] or a folder'
+    """
+    *most, last = [backend.form for backend in BACKENDS.values() if role in backend.loaders]
+    return f"{', '.join(most)}{',' * (len(most) > 1)} or {last}" if most else last
+
+
+def require_packages(*names: str, command: str = BACKENDS["embedded"].command) -> None:
+    """Refuse to go on where a package is not installed; nothing is imported.
+
+    Raises
+    ------
+    MissingExtraError
+        One of the packages is not installed; the message holds the command that installs it.
+    """
+    for name in names:
+        try:
+            found = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            found = None
+        if found is None:
+            raise MissingExtraError("The local model backend", command)
