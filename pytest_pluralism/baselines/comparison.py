@@ -27,6 +27,7 @@ from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, Un
 from pytest_pluralism.core.verdict import ROUNDING
 
 __all__ = [
+    "BOUNDS",
     "NUMERIC_NOISE_FLOOR",
     "compare_with_baseline",
     "differences",
@@ -58,7 +59,8 @@ ROUNDING_VERSIONS = ("torch", "transformers", "engine")
 #: Where a model beside the tested one runs is no part of what it says.
 _PLACES = ("device",)
 
-_BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
+#: The bounds of a promise, in the order in which they are shown.
+BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
 
 
 def entry_of(
@@ -126,7 +128,7 @@ def entry_of(
 
 def gate_json(gate: Gate, /) -> dict[str, Any]:
     """Return a promise as plain JSON values."""
-    bounds = {name: getattr(gate, name) for name in _BOUNDS if getattr(gate, name, None) is not None}
+    bounds = {name: getattr(gate, name) for name in BOUNDS if getattr(gate, name, None) is not None}
     return {**bounds, "confidence_level": gate.confidence_level}
 
 

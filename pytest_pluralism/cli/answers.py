@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.cli.showing import (
-    EXIT_CODES,
     EXIT_OK,
     EXIT_PROBLEMS,
+    Commands,
     UsageError,
+    add_command,
     complain,
+    group,
+    option,
     say,
     say_json,
     shown,
@@ -28,104 +32,71 @@ from pytest_pluralism.core.messages import printable
 
 if TYPE_CHECKING:
     from pytest_pluralism.models.answers.store import AnswerStore
-    from pytest_pluralism.models.answers.upkeep import StoreCheck, StoredModel
+    from pytest_pluralism.models.answers.upkeep import StoredModel
 
 __all__ = ["add_answers"]
 
 SCHEMA = "pytest-pluralism/answers/1"
 
+#: The kinds of answers, and what they are called.
+_KINDS = {
+    "answers": "answers",
+    "responses": "responses",
+    "full_answers": "scored full answers",
+    "entailments": "entailment scores",
+    "rewards": "rewards",
+}
 
-def add_answers(commands: Any) -> None:
+
+def add_answers(commands: Commands) -> None:
     """Add ``pluralism answers``."""
-    answers = commands.add_parser(
-        "answers", help="the store of answers that models gave before", description="Look after the answer store.",
-        epilog=EXIT_CODES,
-    )  # fmt: skip
-    actions = answers.add_subparsers(title="actions", metavar="ACTION", required=True)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--folder",
-        type=Path,
-        metavar="DIR",
-        help="the folder of the store (default: answers in $PLURALISM_CACHE, or in the user's cache)",
+    actions = group(commands, "answers", "the store of answers that models gave before", "Look after the answer store.")
+    where = "the folder of the store (default: answers in $PLURALISM_CACHE, or in the user's cache)"
+    which = "only the answers of this model: its name, or at least 8 digits of its sha256"
+    common = (
+        option("--folder", type=Path, metavar="DIR", help=where),
+        option("--model", metavar="NAME", help=which),
     )
-    common.add_argument(
-        "--model",
-        metavar="NAME",
-        help="only the answers of this model: its name, or at least 8 digits of its sha256",
-    )
-    common.add_argument("--json", action="store_true", help="write JSON instead of text")
-    listing = actions.add_parser(
-        "list", parents=[common], help="show what is stored, one line a model", epilog=EXIT_CODES
-    )
-    listing.set_defaults(run=list_answers)
-    verify = actions.add_parser(
-        "verify", parents=[common], help="check the file and every answer in it; changes nothing", epilog=EXIT_CODES
-    )
-    verify.set_defaults(run=verify_answers)
-    prune = actions.add_parser(
+    add_command(actions, "list", list_answers, "show what is stored, one line a model", *common)
+    checks = "check the file and every answer in it; changes nothing"
+    add_command(actions, "verify", verify_answers, checks, *common)
+    unused = "answers that no run has used for this many days"
+    large = "how large the file may be: bytes, or a number with K, M or G"
+    add_command(
+        actions,
         "prune",
-        parents=[common],
-        help="remove answers, and give the space back to the disk",
+        prune_answers,
+        "remove answers, and give the space back to the disk",
+        *common,
+        option("--older-than", type=_days, metavar="DAYS", help=unused),
+        option("--most-bytes", type=_bytes, metavar="N", help=large),
         description="Remove the answers to which --model and --older-than both apply; then, with --most-bytes, those "
         "of all models that were used longest ago until the rest fits.",
-        epilog=EXIT_CODES,
     )
-    prune.add_argument(
-        "--older-than", type=_days, metavar="DAYS", help="answers that no run has used for this many days"
-    )
-    prune.add_argument(
-        "--most-bytes", type=_bytes, metavar="N", help="how large the file may be: bytes, or a number with K, M or G"
-    )
-    prune.set_defaults(run=prune_answers, parser=prune)
 
 
 def list_answers(arguments: argparse.Namespace) -> int:
     """Show what the store holds, one line a model."""
     with _looked_at(arguments) as (store, models):
-        content = {
-            "schema": SCHEMA,
-            "folder": str(_folder(arguments)),
-            "file_bytes": store.file_bytes() if store else 0,
-            "models": [
-                {
-                    "name": one.name,
-                    "sha256": one.sha256,
-                    "dtype": one.dtype,
-                    "device": one.device,
-                    "answers": one.answers,
-                    "responses": one.responses,
-                    "full_answers": one.full_answers,
-                    "entailments": one.entailments,
-                    "rewards": one.rewards,
-                    "bytes": one.bytes,
-                    "created": time_words(one.created),
-                    "used": time_words(one.used),
-                }
-                for one in models
-            ],
-            "set_aside": _set_aside(arguments),
-        }
         if arguments.json:
-            say_json(content)
+            times = [{"created": time_words(one.created), "used": time_words(one.used)} for one in models]
+            listed = [{**dataclasses.asdict(one), **when} for one, when in zip(models, times, strict=True)]
+            say_json({**_about(arguments), "file_bytes": store.file_bytes() if store else 0, "models": listed})
         elif store is None:
             say(_nothing(arguments))
         else:
-            every = ("answers", "responses", "full_answers", "entailments", "rewards")
-            counts = [sum(getattr(one, kind) for one in models) for kind in every]
-            say(f"{shown(store.path)}: {_counted(*counts)}, {size(store.file_bytes())}")
+            counts = {kind: sum(getattr(one, kind) for one in models) for kind in _KINDS}
+            say(f"{shown(store.path)}: {_counted(counts)}, {size(store.file_bytes())}")
             # Columns of what hardly anybody stores would only make the others hard to read.
-            kinds = [kind for kind, count in zip(every[1:], counts[1:], strict=True) if count]
+            kinds = [kind for kind, count in counts.items() if count or kind == "answers"]
             names = [kind.replace("_", " ") for kind in kinds]
-            rows: list[tuple[str, ...]] = [
-                ("model", "sha256", "dtype", "device", "answers", *names, "size", "first", "last used")
-            ]
+            rows = [("model", "sha256", "dtype", "device", *names, "size", "first", "last used")]
             for one in models:
-                words = [printable(word, most=most) for word, most in ((one.name, 50), (one.sha256[:12], 12))]
-                words += [printable(word, most=12) for word in (one.dtype, one.device)]
+                named = ((one.name, 50), (one.sha256[:12], 12), (one.dtype, 12), (one.device, 12))
+                words = [printable(word, most=most) for word, most in named]
                 numbers = [f"{getattr(one, kind):,}" for kind in kinds]
                 days = (time_words(one.created)[:10], time_words(one.used)[:10])
-                rows.append((*words, f"{one.answers:,}", *numbers, size(one.bytes), *days))
+                rows.append((*words, *numbers, size(one.bytes), *days))
             for line in table(rows) if models else ():
                 say(line)
             _say_set_aside(arguments)
@@ -137,18 +108,14 @@ def verify_answers(arguments: argparse.Namespace) -> int:
     from pytest_pluralism.models.answers.upkeep import StoreCheck
 
     with _looked_at(arguments) as (store, models):
-        if store is None:
-            if arguments.json:
-                say_json(_check_content(arguments, StoreCheck(0, 0, 0)))
-            else:
-                say(_nothing(arguments))
-            return EXIT_OK
-        check = store.verify(model_sha256s=[one.sha256 for one in models] if arguments.model else None)
+        chosen = [one.sha256 for one in models] if arguments.model else None
+        check = StoreCheck(0, 0, 0) if store is None else store.verify(model_sha256s=chosen)
         if arguments.json:
-            say_json(_check_content(arguments, check))
+            say_json({**_about(arguments), **dataclasses.asdict(check)})
+        elif store is None:
+            say(_nothing(arguments))
         else:
-            counted = _counted(check.answers, check.responses, check.full_answers, check.entailments, check.rewards)
-            say(f"{shown(store.path)}: {counted} checked, {check.damaged:,} damaged")
+            say(f"{shown(store.path)}: {_counted(dataclasses.asdict(check))} checked, {check.damaged:,} damaged")
             if check.damaged:
                 say("Damaged answers are never used; they are replaced when their questions are asked again.")
             if check.unreadable:
@@ -241,29 +208,13 @@ def _say_set_aside(arguments: argparse.Namespace) -> None:
         say(f"set aside as damaged, and not used: {', '.join(names)} (delete them when nobody needs them)")
 
 
-def _check_content(arguments: argparse.Namespace, check: StoreCheck) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "folder": str(_folder(arguments)),
-        "answers": check.answers,
-        "responses": check.responses,
-        "full_answers": check.full_answers,
-        "entailments": check.entailments,
-        "rewards": check.rewards,
-        "damaged": check.damaged,
-        "unreadable": check.unreadable,
-        "problems": list(check.problems),
-        "set_aside": _set_aside(arguments),
-    }
+def _about(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"schema": SCHEMA, "folder": str(_folder(arguments)), "set_aside": _set_aside(arguments)}
 
 
-def _counted(answers: int, responses: int, full_answers: int, entailments: int, rewards: int) -> str:
+def _counted(counts: Mapping[str, int]) -> str:
     """Say how many of each kind there are; kinds of which there are none are left out, answers excepted."""
-    words = [f"{answers:,} answers"]
-    words += [f"{responses:,} responses"] if responses else []
-    words += [f"{full_answers:,} scored full answers"] if full_answers else []
-    words += [f"{entailments:,} entailment scores"] if entailments else []
-    words += [f"{rewards:,} rewards"] if rewards else []
+    words = (f"{counts[kind]:,} {name}" for kind, name in _KINDS.items() if counts[kind] or kind == "answers")
     return ", ".join(words)
 
 

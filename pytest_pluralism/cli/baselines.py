@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_pluralism.baselines import DEFAULT_PLACE
 from pytest_pluralism.cli.results import refuse_missing
 from pytest_pluralism.cli.showing import (
-    EXIT_CODES,
     EXIT_OK,
     EXIT_PROBLEMS,
+    Commands,
+    add_command,
     complain,
+    group,
+    option,
     say,
     say_json,
     shown,
@@ -32,48 +35,25 @@ SCHEMA = "pytest-pluralism/baselines/1"
 _UPDATE = "pytest --pluralism-update-baseline"
 
 
-def add_baselines(commands: Any) -> None:
+def add_baselines(commands: Commands) -> None:
     """Add ``pluralism baselines``."""
-    baselines = commands.add_parser(
-        "baselines",
-        help="stored past results of models",
-        description="Look after the baselines in a folder.",
-        epilog=EXIT_CODES,
-    )
-    actions = baselines.add_subparsers(title="actions", metavar="ACTION", required=True)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "place",
-        nargs="?",
-        default=DEFAULT_PLACE,
-        metavar="PATH",
-        help="a folder, a .json file or a URL (default: %(default)s)",
-    )
-    common.add_argument("--json", action="store_true", help="write JSON instead of text")
-    listing = actions.add_parser(
-        "list", parents=[common], help="show what is stored, one line a result", epilog=EXIT_CODES
-    )
-    listing.set_defaults(run=list_baselines)
-    verify = actions.add_parser(
-        "verify",
-        parents=[common],
-        help="check every file, its hashes and whether its numbers follow from its units; changes nothing",
-        epilog=EXIT_CODES,
-    )
-    verify.set_defaults(run=verify_baselines)
-    prune = actions.add_parser(
+    actions = group(commands, "baselines", "stored past results of models", "Look after the baselines in a folder.")
+    words = "a folder, a .json file or a URL (default: %(default)s)"
+    place = option("place", nargs="?", default=DEFAULT_PLACE, metavar="PATH", help=words)
+    add_command(actions, "list", list_baselines, "show what is stored, one line a result", place)
+    checks = "check every file, its hashes and whether its numbers follow from its units; changes nothing"
+    add_command(actions, "verify", verify_baselines, checks, place)
+    add_command(
+        actions,
         "prune",
-        parents=[common],
-        help="remove results",
+        prune_baselines,
+        "remove results",
+        place,
+        option("--tests", type=Path, default=Path(), metavar="DIR", help="the root of the tests (default: here)"),
+        option("--key", metavar="PATTERN", help="results that match instead, such as '*::test_old *'"),
+        option("--dry-run", action="store_true", help="only say what would be removed"),
         description="Remove the results of tests whose file is gone, or those that match --key.",
-        epilog=EXIT_CODES,
     )
-    prune.add_argument(
-        "--tests", type=Path, default=Path(), metavar="DIR", help="the root of the tests (default: this folder)"
-    )
-    prune.add_argument("--key", metavar="PATTERN", help="results that match instead, such as '*::test_old *'")
-    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    prune.set_defaults(run=prune_baselines)
 
 
 def list_baselines(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.cli.results import read_results
-from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, EXIT_PROBLEMS, UsageError, say, say_json, shown, table
+from pytest_pluralism.cli.showing import (
+    EXIT_CODES,
+    EXIT_OK,
+    EXIT_PROBLEMS,
+    Commands,
+    UsageError,
+    add_command,
+    option,
+    say,
+    say_json,
+    shown,
+    table,
+)
 from pytest_pluralism.core.messages import printable
 
 if TYPE_CHECKING:
@@ -30,21 +42,22 @@ class _Compared:
     floors: tuple[float, float] = (0.0, 0.0)
 
 
-def add_compare(commands: Any) -> None:
+def add_compare(commands: Commands) -> None:
     """Add ``pluralism compare``."""
-    compare = commands.add_parser(
+    side = "a report, a baseline, or a folder or URL with baselines"
+    add_command(
+        commands,
         "compare",
-        help="two reports or baselines beside each other, unit by unit",
+        show_comparison,
+        "two reports or baselines beside each other, unit by unit",
+        option("before", metavar="A", help=side),
+        option("after", metavar="B", help=side),
+        option("--model", metavar="NAME", help="the model, where A and B have several"),
+        option("--model-before", metavar="NAME", help="the model of A, where it is another one"),
         description="Show the change from A to B of everything that both measured, paired by unit, and what promises "
         "about a change say to it.",
         epilog=f"{EXIT_CODES}; problems are broken promises about a change, and results that cannot be compared",
     )
-    for name, words in (("before", "A"), ("after", "B")):
-        compare.add_argument(name, metavar=words, help="a report, a baseline, or a folder or URL with baselines")
-    compare.add_argument("--model", metavar="NAME", help="the model, where A and B have several")
-    compare.add_argument("--model-before", metavar="NAME", help="the model of A, where it is another one")
-    compare.add_argument("--json", action="store_true", help="write JSON instead of text")
-    compare.set_defaults(run=show_comparison)
 
 
 def show_comparison(arguments: argparse.Namespace) -> int:

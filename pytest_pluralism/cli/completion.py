@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, say
+from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, Commands, say
 from pytest_pluralism.core.errors import MissingExtraError
 
 __all__ = ["add_completion"]
@@ -13,7 +12,7 @@ __all__ = ["add_completion"]
 SHELLS = ("bash", "zsh", "tcsh")
 
 
-def add_completion(commands: Any, parser: argparse.ArgumentParser) -> None:
+def add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None:
     """Add ``pluralism completion``, which completes all of ``parser``."""
     completion = commands.add_parser(
         "completion",

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.baselines import DEFAULT_PLACE
 from pytest_pluralism.cli.showing import (
-    EXIT_CODES,
     EXIT_OK,
     EXIT_PROBLEMS,
+    Commands,
     UsageError,
+    add_command,
+    check_output,
     complain,
+    option,
     say,
     say_json,
     shown,
@@ -33,33 +36,22 @@ SCHEMA = "pytest-pluralism/history/1"
 _ENDINGS = (".svg", ".html")
 
 
-def add_history(commands: Any) -> None:
+def add_history(commands: Commands) -> None:
     """Add ``pluralism history``."""
-    history = commands.add_parser(
+    output = "draw it into a .svg or .html file that opens offline, instead of text"
+    place = "a baseline or a folder of them (default: %(default)s)"
+    add_command(
+        commands,
         "history",
-        help="each measure over the releases that git remembers of a baseline",
+        show_history,
+        "each measure over the releases that git remembers of a baseline",
+        option("place", nargs="?", default=DEFAULT_PLACE, metavar="PATH", help=place),
+        option("--model", metavar="NAME", help="the model, where the folder has several baselines"),
+        option("--key", metavar="PATTERN", help="only measures that match, such as '*Democrat*'"),
+        option("--most", type=int, default=100, metavar="N", help="maximum number of commits (default: 100)"),
+        option("-o", "--output", type=Path, metavar="PATH", help=output),
         description="Draw each measure of a baseline over the commits that changed it.",
-        epilog=EXIT_CODES,
     )
-    history.add_argument(
-        "place",
-        nargs="?",
-        default=DEFAULT_PLACE,
-        metavar="PATH",
-        help="a baseline or a folder of them (default: %(default)s)",
-    )
-    history.add_argument("--model", metavar="NAME", help="the model, where the folder has several baselines")
-    history.add_argument("--key", metavar="PATTERN", help="only measures that match, such as '*Democrat*'")
-    history.add_argument("--most", type=int, default=100, metavar="N", help="so many commits at most (default: 100)")
-    history.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="PATH",
-        help="draw it into a .svg or .html file that opens offline, instead of text",
-    )
-    history.add_argument("--json", action="store_true", help="write JSON instead of text")
-    history.set_defaults(run=show_history)
 
 
 def show_history(arguments: argparse.Namespace) -> int:
@@ -70,7 +62,7 @@ def show_history(arguments: argparse.Namespace) -> int:
 
     place, model, output = arguments.place, arguments.model, arguments.output
     if output is not None:
-        _check_output(output)
+        check_output(output, _ENDINGS)
     if not place.endswith(".json") and model is None:
         refuse_missing(place)
         names = models_in(place)
@@ -103,27 +95,12 @@ def show_history(arguments: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if damaged else EXIT_OK
 
 
-def _check_output(output: Path) -> None:
-    """Refuse a file that cannot be written, before anything is read."""
-    from pytest_pluralism.files import check_writable
-
-    if output.suffix not in _ENDINGS:
-        raise UsageError(
-            f"--output must end with {' or '.join(_ENDINGS)}, because the ending chooses the form. Got {output}."
-        )
-    problem = check_writable(output)
-    if problem:
-        raise UsageError(f"{output} cannot be written: {problem}")
-
-
 def _write(output: Path, measures: Sequence[dict[str, Any]], model: str, file: str) -> None:
     from pytest_pluralism.files import write_atomically
     from pytest_pluralism.report.html import history_html, history_picture
 
-    if output.suffix == ".html":
-        write_atomically(output, history_html(measures, model=model, file=file))
-        return
-    write_atomically(output, history_picture(measures))
+    is_page = output.suffix == ".html"
+    write_atomically(output, history_html(measures, model=model, file=file) if is_page else history_picture(measures))
 
 
 def _measure_json(key: str, revisions: Sequence[Revision]) -> dict[str, Any]:

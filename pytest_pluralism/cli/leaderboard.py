@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, UsageError, say, say_json
+from pytest_pluralism.cli.showing import EXIT_OK, Commands, UsageError, add_command, option, say, say_json
 
 __all__ = ["add_leaderboard"]
 
 
-def add_leaderboard(commands: Any) -> None:
+def add_leaderboard(commands: Commands) -> None:
     """Add ``pluralism leaderboard``."""
-    board = commands.add_parser(
-        "leaderboard", help="models of several reports by all objectives that they share",
+    weights = "a commensurating function: a weight for each objective, in the order of the table; repeatable"
+    add_command(
+        commands,
+        "leaderboard",
+        show_leaderboard,
+        "models of several reports by all objectives that they share",
+        option("reports", nargs="+", type=Path, metavar="RUN.json", help="reports of --pluralism-report"),
+        option("--function", action="append", default=[], metavar="NAME=W,W", help=weights),
         description="Show which models no other improves on in every objective, and their ranks under each function.",
-        epilog=EXIT_CODES,
-    )  # fmt: skip
-    board.add_argument("reports", nargs="+", type=Path, metavar="RUN.json", help="reports of --pluralism-report")
-    board.add_argument(
-        "--function",
-        action="append",
-        default=[],
-        metavar="NAME=W,W",
-        help="a commensurating function: a weight for each objective, in the order of the table; repeatable",
     )
-    board.add_argument("--json", action="store_true", help="write JSON instead of Markdown")
-    board.set_defaults(run=show_leaderboard)
 
 
 def show_leaderboard(arguments: argparse.Namespace) -> int:

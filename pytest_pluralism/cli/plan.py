@@ -9,7 +9,17 @@ from typing import Any
 
 from pytest_pluralism.cli.planned import CHANGES, GUARDS, gates_of, planned_rows
 from pytest_pluralism.cli.results import read_results
-from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, UsageError, say, say_json, shown, table
+from pytest_pluralism.cli.showing import (
+    EXIT_OK,
+    Commands,
+    UsageError,
+    add_command,
+    option,
+    say,
+    say_json,
+    shown,
+    table,
+)
 from pytest_pluralism.core.messages import printable
 
 __all__ = ["add_plan"]
@@ -17,35 +27,26 @@ __all__ = ["add_plan"]
 SCHEMA = "pytest-pluralism/plan/1"
 
 
-def add_plan(commands: Any) -> None:
+def add_plan(commands: Commands) -> None:
     """Add ``pluralism plan``."""
-    plan = commands.add_parser(
+    wished = "a wished regression: how many units show a change of D (of a value: D beyond its bound)"
+    gates = "how many promises about the model a run judges together (default: those that are there)"
+    add_command(
+        commands,
         "plan",
-        help="how small a regression each promise can show, and how many units a smaller one needs",
+        show_plan,
+        "how small a regression each promise can show, and how many units a smaller one needs",
+        option("place", metavar="RUN.json", help="a report, a baseline, or a folder or URL with baselines"),
+        option("--against", metavar="A", help="another run of the same tests, for the spread of changes"),
+        option("--model", metavar="NAME", help="the model, where there are several"),
+        option("--difference", type=float, metavar="D", help=wished),
+        option("--power", type=float, default=0.8, metavar="P", help="the wanted power (default: 0.8)"),
+        option("--gates", type=int, metavar="N", help=gates),
         description="For each promise of a report or baseline: the smallest true regression that fails it with the "
         "wanted power, and how often an unchanged model passes it. The spread is that of the units there; of a change, "
         "that of the pairs in the report or with --against, else that of two unpaired runs, which is larger. Promises "
         "are planned as they are judged, adjusted for their number (Holm's first step), beside what each shows alone.",
-        epilog=EXIT_CODES,
     )
-    plan.add_argument("place", metavar="RUN.json", help="a report, a baseline, or a folder or URL with baselines")
-    plan.add_argument("--against", metavar="A", help="another run of the same tests, for the spread of changes")
-    plan.add_argument("--model", metavar="NAME", help="the model, where there are several")
-    plan.add_argument(
-        "--difference",
-        type=float,
-        metavar="D",
-        help="a wished regression: how many units show a change of D (of a value: D beyond its bound)",
-    )
-    plan.add_argument("--power", type=float, default=0.8, metavar="P", help="the wanted power (default: 0.8)")
-    plan.add_argument(
-        "--gates",
-        type=int,
-        metavar="N",
-        help="how many promises about the model a run judges together (default: those that are there)",
-    )
-    plan.add_argument("--json", action="store_true", help="write JSON instead of text")
-    plan.set_defaults(run=show_plan)
 
 
 def show_plan(arguments: argparse.Namespace) -> int:

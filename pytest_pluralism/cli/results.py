@@ -14,8 +14,6 @@ __all__ = ["Results", "models_in", "read_results", "refuse_missing"]
 
 _REPORT = '"pytest-pluralism/report/'
 
-_BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
-
 
 @dataclass(frozen=True)
 class Results:
@@ -108,6 +106,7 @@ def _is_report(path: Path) -> bool:
 
 
 def _of_report(path: Path, model: str | None) -> Results:
+    from pytest_pluralism.baselines.comparison import BOUNDS
     from pytest_pluralism.report.reading import load_report
 
     content = load_report(path)
@@ -121,9 +120,7 @@ def _of_report(path: Path, model: str | None) -> Results:
             entries.setdefault(name, {})[_key(verdict, name)] = {
                 **verdict,
                 "gate": {
-                    bound: verdict["gate"][bound]
-                    for bound in (*_BOUNDS, "confidence_level")
-                    if bound in verdict["gate"]
+                    bound: verdict["gate"][bound] for bound in (*BOUNDS, "confidence_level") if bound in verdict["gate"]
                 },
                 "versions": content.get("run", {}).get("versions", {}),
                 "units": [_unit(unit) for unit in verdict["units"]],

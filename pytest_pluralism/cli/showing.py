@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_pluralism.core.messages import printable
 
@@ -16,8 +18,13 @@ __all__ = [
     "EXIT_OK",
     "EXIT_PROBLEMS",
     "EXIT_USAGE",
+    "Commands",
     "UsageError",
+    "add_command",
+    "check_output",
     "complain",
+    "group",
+    "option",
     "say",
     "say_json",
     "shown",
@@ -25,6 +32,12 @@ __all__ = [
     "table",
     "time_words",
 ]
+
+if TYPE_CHECKING:
+    #: The place to which commands are added.
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+else:
+    Commands = object
 
 EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -36,6 +49,51 @@ MOST_CHARACTERS = 2000
 
 class UsageError(Exception):
     """The command asks for something that is not there."""
+
+
+def option(*flags: str, **keywords: Any) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+    """Return an argument of a command, for :func:`add_command`."""
+    return flags, keywords
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    words: str,
+    *options: tuple[tuple[str, ...], Mapping[str, Any]],
+    **keywords: Any,
+) -> None:
+    """Add a command that runs a function, with its options and ``--json``; the keywords are those of its parser."""
+    parser = commands.add_parser(name, help=words, **{"description": words, "epilog": EXIT_CODES, **keywords})
+    for flags, how in options:
+        parser.add_argument(*flags, **how)
+    parser.add_argument("--json", action="store_true", help="write JSON instead of text")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def group(commands: Commands, name: str, words: str, description: str) -> Commands:
+    """Add a command that has actions, and return where these are added."""
+    parser = commands.add_parser(name, help=words, description=description, epilog=EXIT_CODES)
+    return parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+
+def check_output(output: Path, endings: Sequence[str]) -> None:
+    """Refuse a file that cannot be written, before anything is read.
+
+    Raises
+    ------
+    UsageError
+        Its ending names no form, or nothing can be written there.
+    """
+    from pytest_pluralism.files import check_writable
+
+    if output.suffix not in endings:
+        raise UsageError(
+            f"--output must end with {' or '.join(endings)}, because the ending chooses the form. Got {output}."
+        )
+    if problem := check_writable(output):
+        raise UsageError(f"{output} cannot be written: {problem}")
 
 
 def size(number: int) -> str:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from pytest_pluralism.core.messages import printable
-from pytest_pluralism.report.cells import interval_cell, promise_cell
+from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell
 
 __all__ = ["code_quality_json", "github_commands", "shortened_markdown"]
 
@@ -26,7 +25,7 @@ _GITLAB_SEVERITY = {"error": "critical", "failed": "major", "inconclusive": "min
 
 
 def github_commands(
-    entries: Iterable[Mapping[str, Any]], places: Mapping[str, tuple[str, int]], /, *, inconclusive: str = "fail"
+    entries: Iterable[Entry], places: Mapping[str, tuple[str, int]], /, *, inconclusive: str = "fail"
 ) -> Iterator[str]:
     """Yield a workflow command for each verdict that did not pass, as an annotation of its test.
 
@@ -59,7 +58,7 @@ def github_commands(
             yield f"::notice title=Pluralism::{more} more {level}s of this kind stand in the summary of the job."
 
 
-def code_quality_json(entries: Iterable[Mapping[str, Any]], places: Mapping[str, tuple[str, int]], /) -> str:
+def code_quality_json(entries: Iterable[Entry], places: Mapping[str, tuple[str, int]], /) -> str:
     """Return the code quality report of GitLab: an issue for each verdict that did not pass."""
     issues = []
     for entry in entries:
@@ -94,7 +93,7 @@ def shortened_markdown(text: str, /) -> str:
     return "".join(kept) + "\nThe rest is in the files that `--pluralism-report` wrote.\n"
 
 
-def _words(entry: Mapping[str, Any]) -> str:
+def _words(entry: Entry) -> str:
     words = interval_cell(entry)
     if promise := promise_cell(entry["gate"]):
         words += f", promised {promise}"

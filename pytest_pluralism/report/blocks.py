@@ -37,24 +37,10 @@ class Code(str):
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table.
+    """Hold one cell of a table; ``text`` is ``None`` where there is no value.
 
-    Attributes
-    ----------
-    text : str or None
-        The words; ``None`` where there is no value.
-    value : float or None
-        The number by which its column sorts.
-    is_number : bool
-        Whether it stands to the right.
-    why : str
-        Why it stands out, ``"best"``; nothing for a cell like the others.
-    shade : int or None
-        How strong its shade is, from 0 to 8.
-    is_framed : bool
-        Whether it has a frame.
-    track : Track or None
-        A picture in place of words.
+    ``value`` is the number by which its column sorts, ``why`` the reason why it stands out (``"best"``), ``shade`` its
+    strength from 0 to 8, ``track`` a picture in place of words.
     """
 
     text: str | None
@@ -83,22 +69,10 @@ class Points:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose first cells head their rows.
+    """Hold a table whose first cells head their rows.
 
-    Attributes
-    ----------
-    name : str
-        What a screen reader calls it.
-    heads : tuple of str
-        The headings of the columns.
-    rows : tuple of tuple of Cell
-        The cells, row by row.
-    caption : tuple of str
-        A sentence above it, in parts.
-    sorts : str
-        What its rows are called, where its columns sort; else nothing.
-    own : int or None
-        The row that is about the model itself.
+    ``name`` is what a screen reader calls it, ``caption`` the sentence above it in parts, ``sorts`` what its rows are
+    called where its columns sort, ``own`` the row that is about the model itself.
     """
 
     name: str
@@ -117,18 +91,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a verdict or of a page.
+    """Hold a part of a verdict or of a page, with charts beside what it says.
 
-    Attributes
-    ----------
-    title : str
-        Its heading.
-    blocks : tuple of Para, Points or Table
-        What it says.
-    charts : tuple of Chart
-        What is drawn beside that.
-    section : str
-        The section of the Markdown report in which it stands; nothing where only the page shows it.
+    ``section`` is the section of the Markdown report in which it stands; empty where only the page shows it.
     """
 
     title: str

@@ -18,7 +18,7 @@ from pytest_pluralism.core.messages import printable
 __all__ = ["Chart", "Mark", "Track", "bars", "chart_svg", "domain_of", "mirror", "track_svg"]
 
 #: The size of a chart and of its text, in its own units; a letter is about ``_LETTER`` wide.
-_WIDTH, _HEIGHT, _LETTER, _LINE = 440.0, 270.0, 6.0, 13.0
+_WIDTH, _LETTER, _LINE = 440.0, 6.0, 13.0
 
 #: Maximum number of names below a chart; the table beside it has all of them.
 MOST_NAMES = 14
@@ -35,22 +35,11 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Mark:
-    """One thing that a chart shows.
+    """Hold one thing that a chart shows, with a ``label`` beside its last point.
 
-    Attributes
-    ----------
-    shape : str
-        ``"dot"``, ``"ring"``, ``"square"`` (at each point), ``"line"``, ``"area"``, ``"span"`` (a thick line),
-        ``"bar"`` (between two corners), ``"rule"`` (a vertical line at the first point) or ``"level"`` (a horizontal
-        one).
-    points : tuple of tuple of float
-        Where it is.
-    kind : str
-        The class that colours it: ``"model"``, ``"people"``, ``"ink"`` or ``"muted"``.
-    label : str
-        A name beside its last point.
-    dashes : str
-        The pattern of a line.
+    ``shape`` is ``"dot"``, ``"ring"`` or ``"square"`` (at each point), ``"line"``, ``"area"``, ``"span"`` (a thick
+    line), ``"bar"`` (between two corners), ``"rule"`` (a vertical line at the first point) or ``"level"`` (a
+    horizontal one); ``kind`` is the class that colours it: ``"model"``, ``"people"``, ``"ink"`` or ``"muted"``.
     """
 
     shape: str
@@ -62,20 +51,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """One pair of axes with its marks.
+    """Hold one pair of axes with its marks, the first below the others.
 
-    Attributes
-    ----------
-    title : str
-        What a screen reader says of it.
-    caption : str
-        The sentence below it.
-    x_name, y_name : str
-        The names of the axes.
-    marks : tuple of Mark
-        What it shows, the first below the others.
-    x_ticks, y_ticks : tuple of (float, str)
-        Named places on the axes; by default round numbers.
+    ``title`` is what a screen reader says, ``caption`` the sentence below; ticks are named places on an axis, by
+    default round numbers.
     """
 
     title: str
@@ -85,6 +64,7 @@ class Chart:
     marks: tuple[Mark, ...]
     x_ticks: tuple[tuple[float, str], ...] = ()
     y_ticks: tuple[tuple[float, str], ...] = ()
+    height: float = 270.0
 
 
 def chart_svg(chart: Chart, /, *, place: str = "") -> Markup:
@@ -92,7 +72,7 @@ def chart_svg(chart: Chart, /, *, place: str = "") -> Markup:
     frame = _Frame(chart)
     parts = [*frame.axes(), *(part for mark in chart.marks for part in frame.drawn(mark)), *frame.end_labels()]
     head = Markup('<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="{}" viewBox="{}"{}>')
-    opening = head.format(_name(chart.title, most=200), f"0 0 {_WIDTH:g} {_HEIGHT:g}", Markup(place))  # noqa: S704
+    opening = head.format(_name(chart.title, most=200), f"0 0 {_WIDTH:g} {chart.height:g}", Markup(place))  # noqa: S704
     return opening + Markup("").join(parts) + Markup("</svg>")
 
 
@@ -100,11 +80,11 @@ def _name(text: object, *, most: int = 28) -> str:
     return printable(str(text), most=most)
 
 
-def _ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+def _ticks(low: float, high: float, least: float = 0.0) -> tuple[tuple[float, str], ...]:
     """Return about seven round numbers between two ends, with their names."""
     rough = (high - low) / 7
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
+    step = max(least, next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999))
     places = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
     return tuple((place * step, f"{round(place * step, 12) + 0.0:g}") for place in places)
 
@@ -130,13 +110,13 @@ class _Frame:
         self.x_low, self.x_high = _ends(xs, 0.03 if bars or named else 0.08)
         self.y_low, self.y_high = _ends(ys, 0.0 if bars else 0.08)
         self.x_ticks = chart.x_ticks[:: -(-len(chart.x_ticks) // MOST_NAMES) or 1] or _ticks(self.x_low, self.x_high)
-        self.y_ticks = chart.y_ticks or _ticks(self.y_low, self.y_high)
+        self.y_ticks = chart.y_ticks or _ticks(self.y_low, self.y_high, least=1.0 if bars else 0.0)
         self.is_slanted = sum(len(_name(name, most=14)) + 2 for _, name in self.x_ticks) * _LETTER > 0.8 * _WIDTH
         self.left = 26 + _LETTER * max(len(_name(name)) for _, name in self.y_ticks)
         self.right = _WIDTH - 10 - _LETTER * max((len(_name(name)) for name in named), default=0)
         # Each name of a rule has a line of its own, so that near rules stay readable.
         self.top = 8 + _LINE * sum(bool(mark.label) for mark in rules)
-        self.bottom = _HEIGHT - (72 if self.is_slanted else 36)
+        self.bottom = chart.height - (72 if self.is_slanted else 36)
         self.labels: list[tuple[float, str, str]] = []
         self.n_rules = 0
 
@@ -156,11 +136,11 @@ class _Frame:
             yield _text(self.left - 5, self.y(value) + 4, name, anchor="end")
         for value, name in self.x_ticks:
             if self.is_slanted:
-                yield _text(self.x(value) + 3, self.bottom + 14, _name(name, most=14), anchor="end", turn=-30)
+                yield _text(self.x(value) + 3, self.bottom + 14, name, anchor="end", turn=-30, most=14)
             else:
                 yield _text(self.x(value), self.bottom + 16, name, anchor="middle")
-        yield _text((self.left + self.right) / 2, _HEIGHT - 6, _name(self.chart.x_name, most=60), anchor="middle")
-        yield _text(11, (self.top + self.bottom) / 2, _name(self.chart.y_name, most=48), anchor="middle", turn=-90)
+        yield _text((self.left + self.right) / 2, self.chart.height - 6, self.chart.x_name, most=60, anchor="middle")
+        yield _text(11, (self.top + self.bottom) / 2, self.chart.y_name, most=48, anchor="middle", turn=-90)
 
     def drawn(self, mark: Mark) -> Iterator[Markup]:
         """Yield what shows one mark."""
@@ -211,10 +191,12 @@ def _path(d: str, kind: str, dashes: str = "") -> Markup:
     return Markup('<path class="{}" d="{}"{}/>').format(kind, d, dashed)
 
 
-def _text(x: float, y: float, words: str, *, anchor: str = "start", turn: int = 0, kind: str = "ink") -> Markup:
+def _text(
+    x: float, y: float, words: str, *, anchor: str = "start", turn: int = 0, kind: str = "ink", most: int = 28
+) -> Markup:
     turned = Markup(' transform="rotate({} {} {})"').format(turn, f"{x:.1f}", f"{y:.1f}") if turn else ""
     return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}"{}>{}</text>').format(
-        f"{kind} name", f"{x:.1f}", f"{y:.1f}", anchor, turned, _name(words, most=60)
+        f"{kind} name", f"{x:.1f}", f"{y:.1f}", anchor, turned, _name(words, most=most)
     )
 
 
@@ -223,20 +205,9 @@ def _text(x: float, y: float, words: str, *, anchor: str = "start", turn: int = 
 
 @dataclass(frozen=True)
 class Track:
-    """A value with its interval on a scale; what is promised is shaded, a baseline is a hollow diamond.
+    """Hold a value with its interval on a scale; what is promised is shaded, a baseline is a hollow diamond.
 
-    Attributes
-    ----------
-    domain : tuple of float
-        The ends of the scale.
-    value, low, high : float or None
-        What was measured, and its interval.
-    at_least, at_most : float or None
-        The promise: the values that keep it are shaded, its bound is a line.
-    baseline : float or None
-        The stored result.
-    kind : str
-        ``"model"``, or ``"people"`` for a reference.
+    ``domain`` has the ends of the scale; ``kind`` is ``"model"``, or ``"people"`` for a reference.
     """
 
     domain: tuple[float, float]

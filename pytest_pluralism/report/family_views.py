@@ -234,8 +234,8 @@ def _trade_offs(details: Entry, title: str, measure: Measure) -> Iterator[Part]:
             for place, (name, best, objectives) in enumerate(zip(names, front, table["objectives"], strict=True))
         ]
         plain = [number(value) for value in table["objectives_unsteered"]]
-        rows.append((Cell(Ours("not steered")), *plain, Cell(None), Cell(None)))
-        heads = (Ours("steered to"), first, second, Ours("f of it"), Ours("regret [interval]"))
+        rows.append((Cell(Ours("not steered")), *plain, number(None), number(None)))
+        heads = (Ours("steered to"), first, second, Ours("by its weighting"), Ours("regret [interval]"))
         caption = Ours(f", {table['n_scenarios']} scenarios; steerings that no other improves on are in bold")
         crossed = "What each weighting (rows) makes of the model steered to each (columns)"
         blocks = (
@@ -260,11 +260,13 @@ def _summary(table: Entry) -> Ours:
 
 def _front(table: Entry, names: list[Ours], title: str) -> Chart:
     first, _, second = str(table["pair"]).partition("-")
-    points = [(one, other) for one, other in table["objectives"]]
+    points = tuple((one, other) for one, other in table["objectives"])
     one, other = table["objectives_unsteered"]
+    # Weightings that bring the same share a name.
+    shared = {at: ", ".join(name for point, name in zip(points, names, strict=True) if point == at) for at in points}
     marks = (
-        Mark("line", tuple(points)),
-        *(Mark("dot", (point,), label=name) for point, name in zip(points, names, strict=True)),
+        Mark("line", points),
+        *(Mark("dot", (point,), label=label) for point, label in shared.items()),
         Mark("square", ((one, other),), "people", "not steered"),
     )
     caption = "Each dot is a weighting; further right and up is better."
@@ -302,6 +304,7 @@ def _pareto(details: Entry, title: str, measure: Measure) -> Iterator[Part]:
         "",
         tuple(marks),
         y_ticks=tuple((-place, str(row["name"])) for place, row in enumerate(found)),
+        height=90.0 + 32.0 * len(found),
     )
     yield Part("Objective by objective", tuple(blocks), (chart,), "Steering and trade-offs")
 

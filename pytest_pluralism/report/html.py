@@ -22,7 +22,7 @@ from pytest_pluralism.report.views import Part, guarded, history_part, run_view,
 __all__ = ["history_html", "history_picture", "report_html", "verdicts_html"]
 
 #: The size of one chart in a picture, and the room above it for its name.
-_WIDTH, _HEIGHT, _NAME = 720.0, 441.8, 54.0
+_WIDTH, _HEIGHT, _NAME = 720.0, 442.0, 54.0
 
 _LIGHT = "--ink:#1b1f24;--muted:#57606a;--line:#d5dae0;--paper:#ffffff;--model:#0060a8;--people:#b45309"
 _DARK = "--ink:#e6edf3;--muted:#9aa4af;--line:#343b44;--paper:#161b22;--model:#58a6ff;--people:#f0a04b"

@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_pluralism.core.records import Estimate, Gate, ReportEntry, UnitScore, Verdict
+from pytest_pluralism.baselines.comparison import gate_json
+from pytest_pluralism.core.records import Estimate, ReportEntry, UnitScore, Verdict
+from pytest_pluralism.report.cells import Entry
 
 __all__ = ["SCHEMA", "entry_json", "error_json", "estimate_json", "report_content", "report_json", "required_json"]
 
@@ -19,22 +21,15 @@ _INSIDE = ("test",)
 
 def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
     """Return a verdict as plain JSON values; numbers that JSON does not have become ``null``."""
-    verdict = entry.verdict
     result: dict[str, Any] = {
-        "nodeid": entry.nodeid,
-        "test": entry.test,
-        "key": entry.key,
-        "metric": entry.measure.name,
+        **_named(entry.nodeid, entry.test, entry.key, entry.measure.name),
         "direction": entry.measure.direction,
         "measure": entry.measure.as_json(),
         "model": dict(entry.provenance.model),
         "dataset": dict(entry.provenance.dataset),
         "settings": dict(entry.provenance.settings),
-        **_judged(verdict),
-        "references": {},
         "other_populations": {},
-        "units": [],
-        "warnings": [],
+        **_judged(entry.verdict),
     }
     if entry.population is not None:
         result["population"] = entry.population
@@ -43,7 +38,8 @@ def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
     if entry.scores is not None:
         result["references"] = {name: _number(value) for name, value in entry.scores.references.items()}
         result["other_populations"] = {name: _number(value) for name, value in entry.scores.other_populations.items()}
-        changes = dict(zip(verdict.change.unit_ids, verdict.change.values, strict=True)) if verdict.change else {}
+        change = entry.verdict.change
+        changes = dict(zip(change.unit_ids, change.values, strict=True)) if change else {}
         result["units"] = [_unit(unit, changes.get(unit.unit_id)) for unit in entry.scores.units]
         result["warnings"] = list(entry.scores.warnings)
         if entry.scores.details:
@@ -53,42 +49,24 @@ def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
 
 
 def error_json(
-    nodeid: str, test: str, key: str, metric: str, reason: str, /, *, model: str, dataset: Mapping[str, Any] | None
+    nodeid: str, test: str, key: str, metric: str, reason: str, /, *, model: str, dataset: Entry | None
 ) -> dict[str, Any]:
     """Return the entry of a promise that could not be judged."""
     return {
-        "nodeid": nodeid,
-        "test": test,
-        "key": key,
-        "metric": metric,
+        **_named(nodeid, test, key, metric),
         "model": {"name": model, "sha256": None, "dtype": None, "device": None},
         "dataset": dataset,
         "outcome": "error",
         "reason": reason,
         "estimate": None,
         "gate": {"confidence_level": None},
-        "references": {},
-        "witness": None,
         "units_needed": None,
-        "units": [],
-        "warnings": [],
     }
 
 
-def required_json(nodeid: str, test: str, key: str, verdict: Verdict, model: Mapping[str, Any], /) -> dict[str, Any]:
+def required_json(nodeid: str, test: str, key: str, verdict: Verdict, model: Entry, /) -> dict[str, Any]:
     """Return the verdict of ``pluralism.require`` as plain JSON values."""
-    return {
-        "nodeid": nodeid,
-        "test": test,
-        "key": key,
-        "metric": "require",
-        "model": dict(model),
-        "dataset": None,
-        **_judged(verdict),
-        "references": {},
-        "units": [],
-        "warnings": [],
-    }
+    return {**_named(nodeid, test, key, "require"), "model": dict(model), "dataset": None, **_judged(verdict)}
 
 
 def estimate_json(estimate: Estimate, /) -> dict[str, Any]:
@@ -106,7 +84,7 @@ def estimate_json(estimate: Estimate, /) -> dict[str, Any]:
     }
 
 
-def report_content(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> dict[str, Any]:
+def report_content(entries: Iterable[Entry], run: Entry, /) -> dict[str, Any]:
     """Return a report as JSON values: what every form of it is made from."""
     verdicts = []
     for entry in entries:
@@ -121,9 +99,15 @@ def report_content(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any],
     return {"schema": SCHEMA, "run": dict(run), "verdicts": verdicts}
 
 
-def report_json(entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
+def report_json(entries: Iterable[Entry], run: Entry, /) -> str:
     """Return the text of a report."""
     return json.dumps(report_content(entries, run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _named(nodeid: str, test: str, key: str, metric: str) -> dict[str, Any]:
+    """Return what every entry has, without what only a measurement has."""
+    name = {"nodeid": nodeid, "test": test, "key": key, "metric": metric}
+    return {**name, "references": {}, "witness": None, "units": [], "warnings": []}
 
 
 def _judged(verdict: Verdict) -> dict[str, Any]:
@@ -131,8 +115,7 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
         "outcome": verdict.outcome.value,
         "reason": verdict.reason,
         "estimate": estimate_json(verdict.estimate) if verdict.estimate is not None else None,
-        "gate": _gate(verdict.gate),
-        "witness": None,
+        "gate": gate_json(verdict.gate),
         "units_needed": verdict.units_needed,
     }
     if verdict.change is not None:
@@ -146,30 +129,20 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
     return result
 
 
-def _gate(gate: Gate) -> dict[str, Any]:
-    bounds = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
-    result: dict[str, Any] = {name: getattr(gate, name) for name in bounds if getattr(gate, name) is not None}
-    return {**result, "confidence_level": gate.confidence_level}
-
-
 def _unit(unit: UnitScore, change: float | None) -> dict[str, Any]:
     result: dict[str, Any] = {"id": unit.unit_id, "cluster": unit.cluster, "value": _number(unit.value)}
     if change is not None:
         result["change"] = _number(change)
-    if unit.population is not None:
-        result["population"] = unit.population
-    if unit.text:
-        result["text"] = unit.text
-    if unit.options:
-        result["options"] = list(unit.options)
-    if unit.model_probabilities:
-        result["model_probabilities"] = list(unit.model_probabilities)
-    if unit.reference_probabilities:
-        result["reference_probabilities"] = list(unit.reference_probabilities)
-    if unit.option_mass is not None:
-        result["option_mass"] = unit.option_mass
-    if unit.n_respondents is not None:
-        result["n_respondents"] = unit.n_respondents
+    parts = {
+        "population": unit.population,
+        "text": unit.text or None,
+        "options": list(unit.options) or None,
+        "model_probabilities": list(unit.model_probabilities) or None,
+        "reference_probabilities": list(unit.reference_probabilities) or None,
+        "option_mass": unit.option_mass,
+        "n_respondents": unit.n_respondents,
+    }
+    result |= {name: part for name, part in parts.items() if part is not None}
     return {**result, **unit.details}
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from pytest_pluralism.core.messages import harmless
+from pytest_pluralism.report.cells import Entry
 
 __all__ = ["properties"]
 
 
-def properties(entries: Iterable[Mapping[str, Any]], /) -> list[tuple[str, str]]:
+def properties(entries: Iterable[Entry], /) -> list[tuple[str, str]]:
     """Return one property a verdict: what was measured, its interval and its outcome."""
     result = []
     for entry in entries:

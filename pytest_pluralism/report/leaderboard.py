@@ -13,6 +13,7 @@ from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, in
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
+from pytest_pluralism.report.cells import Entry
 from pytest_pluralism.report.reading import load_report
 
 __all__ = ["Leaderboard", "leaderboard_json", "leaderboard_lines", "leaderboard_of", "read_leaderboard"]
@@ -65,7 +66,7 @@ def read_leaderboard(paths: Sequence[Path], /) -> Leaderboard:
     return leaderboard_of((str(path), entry) for path in paths for entry in load_report(path)["verdicts"])
 
 
-def leaderboard_of(entries: Iterable[tuple[str, Mapping[str, Any]]], /) -> Leaderboard:
+def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:
     """Gather verdicts, each with the name of where it comes from.
 
     Raises
@@ -136,7 +137,7 @@ def _read(path: str, entry: Any) -> tuple[str, _Way, float] | None:
     key, value = entry.get("key"), estimate.get("value")
     if not isinstance(key, str):
         raise _wrong(path, "'key' of a verdict", "a text", key)
-    parts: dict[str, Mapping[str, Any]] = {}
+    parts: dict[str, Entry] = {}
     for name in ("model", "dataset", "baseline"):
         part = entry.get(name)
         if part is not None and not isinstance(part, Mapping):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +11,21 @@ from pytest_pluralism.core.errors import BaselineError
 if TYPE_CHECKING:
     from pytest_pluralism.baselines.history import Revision
 
+from pytest_pluralism.report.cells import Entry
+
 __all__ = ["with_history"]
 
 #: Older commits are a matter for ``pluralism history``.
 MOST_REVISIONS = 20
 
 
-def with_history(entries: Iterable[Mapping[str, Any]], /) -> list[Mapping[str, Any]]:
+def with_history(entries: Iterable[Entry], /) -> list[Entry]:
     """Return the verdicts, those with a baseline in a git repository with a ``history`` of their measure.
 
     A baseline that git does not know, or that is not on this machine, adds nothing.
     """
     read: dict[str, Sequence[Revision]] = {}
-    result: list[Mapping[str, Any]] = []
+    result: list[Entry] = []
     for entry in entries:
         baseline = entry.get("baseline") or {}
         file, key = baseline.get("file"), baseline.get("key")

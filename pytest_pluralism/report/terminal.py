@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_pluralism.core.messages import printable
-from pytest_pluralism.report.cells import interval_cell, promise_cell
+from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell
 
 __all__ = ["summary_lines"]
 
@@ -22,7 +21,7 @@ _COLUMNS = ("outcome", "value [interval]", "promise", "uniform", "measure")
 
 
 def summary_lines(
-    entries: Iterable[Mapping[str, Any]], notes: Sequence[str], /, *, width: int, color: bool = False
+    entries: Iterable[Entry], notes: Sequence[str], /, *, width: int, color: bool = False
 ) -> Iterator[str]:
     """Return the lines of the summary: one row a verdict, then what was written where.
 
@@ -48,7 +47,7 @@ def summary_lines(
         yield printable(note, most=400)
 
 
-def _row(entry: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
+def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:
     references = entry.get("references", {})
     return (
         entry["outcome"].upper(),

@@ -26,7 +26,7 @@ _FORMS = {"change": "+.3f", "n_respondents": ",.0f"}
 
 @dataclass(frozen=True)
 class OptionView:
-    """One option of a question: its name, the model's and the people's share, and its welfare."""
+    """Hold one option of a question: its name, the model's and the people's share, and its welfare."""
 
     name: str
     ours: float | None
@@ -36,18 +36,10 @@ class OptionView:
 
 @dataclass(frozen=True)
 class AnswerView:
-    """One answer of a window, and whether the responses hold it.
+    """Hold one answer of a window, and whether the responses hold it.
 
-    Attributes
-    ----------
-    text, side : str
-        The answer, and the side it takes; ``"outside"`` for an unreasonable one.
-    entailment : float
-        How surely the responses hold it.
-    found : str
-        ``"covered"``, ``"missed"``, ``"argued"`` (an unreasonable one that is held) or ``"not said"``.
-    draw : int or None
-        The number of the response that holds it, from 1.
+    ``side`` is ``"outside"`` for an unreasonable answer; ``found`` is ``"covered"``, ``"missed"``, ``"argued"`` (an
+    unreasonable one that is held) or ``"not said"``; ``draw`` is the number of the response that holds it, from 1.
     """
 
     text: str
@@ -64,7 +56,7 @@ class AnswerView:
 
 @dataclass(frozen=True)
 class ResponseView:
-    """One response: its number from 1, its value, its pieces with the numbers of the answers in each, and the rest.
+    """Hold one response: its number from 1, its value, and its pieces with the numbers of the answers in each.
 
     ``left`` counts the characters that are not shown; ``unmatched`` has the claims that are not answers of the window.
     """
@@ -78,25 +70,7 @@ class ResponseView:
 
 @dataclass(frozen=True)
 class UnitView:
-    """Everything that is shown of one unit.
-
-    Attributes
-    ----------
-    id, text : str
-        Its name, and what it asks.
-    value : float or None
-        Its value.
-    people : str
-        Whom its answers are compared with.
-    numbers : tuple of Cell
-        One cell for each of the columns of :class:`UnitsView`.
-    model_probabilities, reference_probabilities : tuple of float
-        The shares of the options.
-    options, answers, responses : tuple
-        What opens below it.
-    facts : tuple of str
-        What else is known of it.
-    """
+    """Hold everything that is shown of one unit; ``numbers`` has a cell for each column of :class:`UnitsView`."""
 
     id: str
     text: str
@@ -125,23 +99,7 @@ class UnitView:
 
 @dataclass(frozen=True)
 class UnitsView:
-    """The units of a verdict, worst first.
-
-    Attributes
-    ----------
-    units : tuple of UnitView
-        The units.
-    noun : Noun
-        What they are called.
-    people : str
-        Whom their answers are compared with.
-    columns : tuple of str
-        The headings of their numbers, that of the value first.
-    is_descending : bool
-        Whether the largest values are the worst.
-    is_open : bool
-        Whether the list stands open.
-    """
+    """Hold the units of a verdict, worst first; the first of the columns is that of the value."""
 
     units: tuple[UnitView, ...]
     noun: Noun

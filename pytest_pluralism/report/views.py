@@ -58,7 +58,7 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True)
 class WitnessView:
-    """The unit that shows an outcome, and its value or its change in words."""
+    """Hold the unit that shows an outcome, and its value or its change in words."""
 
     id: str
     text: str
@@ -67,38 +67,10 @@ class WitnessView:
 
 @dataclass(frozen=True)
 class VerdictView:
-    """Everything that is shown of one verdict; what cannot be read has the defaults, and a part that says so.
+    """Hold everything that is shown of one verdict; what cannot be read has the defaults, and a part that says so.
 
-    Attributes
-    ----------
-    nodeid, key, outcome, model, title : str
-        The test, its promise, the outcome, the model, and what was measured of whom.
-    metric, dataset, population : str
-        The names of the measure, of the data and of the population.
-    value, interval : float or None, str
-        The value, and in words with its interval.
-    change_value, change : float or None, str
-        The change against the baseline, and in words with its interval; empty without one.
-    decided, promise, level : str
-        The words for what decided, for the promise, and for the level of the interval.
-    reason, facts, units_needed, warnings, witness
-        What is said below the headline.
-    track : Track or None
-        What decided, drawn on its scale.
-    references : tuple of (str, float)
-        The references in their order, in words.
-    standard : tuple of float or None
-        Option mass, human floor, uniform and shuffled answers, which the table of the Markdown report has.
-    nearest : tuple of (str, float) or None
-        The nearest of the other populations.
-    parts : tuple of Part
-        What is shown below, part by part.
-    units : UnitsView or None
-        The units.
-    origins : Table or None
-        Model, data and settings.
-    repeat : str
-        The command that repeats the test.
+    ``decided`` has the words for what decided, ``level`` those for the level of the interval; ``standard`` has option
+    mass, human floor, uniform and shuffled answers, which the table of the Markdown report shows.
     """
 
     nodeid: str
@@ -145,18 +117,9 @@ class VerdictView:
 
 @dataclass(frozen=True)
 class RunView:
-    """Everything that a report shows.
+    """Hold everything that a report shows, the verdicts in the order of the tests.
 
-    Attributes
-    ----------
-    verdicts : tuple of VerdictView
-        The verdicts in the order of the tests.
-    run : mapping
-        What the JSON report says of the run.
-    settings, versions : Table
-        The settings with where each comes from, those that somebody chose first; the versions of packages.
-    front : tuple of Part
-        The models by the objectives that they share; nothing of a single model.
+    ``run`` is what the JSON report says of the run; ``front`` compares models by the objectives that they share.
     """
 
     verdicts: tuple[VerdictView, ...]
