@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -160,48 +160,66 @@ def false_alarms(
     floors = {key: (noise_floors or {}).get(key, 0.0) for key in gates}
     judged = {key: _unbroken(gate, [run[key] for run in runs]) for key, gate in gates.items()}
     live = {key: gate for key, gate in judged.items() if gate is not None}
-    outcomes: dict[str, list[Outcome]] = {key: [] for key in gates}
-    halves: dict[str, list[Outcome]] = {key: [] for key in gates}
-    alarmed: dict[tuple[int, int], bool] = {}
-    half_alarmed: list[bool] = []
+    seen = _Comparisons(floors, method, {key: [] for key in gates}, {key: [] for key in gates})
     for then, now in itertools.permutations(range(len(runs)), 2):
-        verdicts = {key: _verdict(gate, runs[now][key], runs[then][key], floors[key]) for key, gate in live.items()}
-        for key, verdict in verdicts.items():
-            outcomes[key].append(verdict.outcome)
-        alarmed[then, now] = _any_failed(verdicts, floors, method)
+        pairs = {key: (runs[now][key], runs[then][key]) for key in live}
+        seen.alarmed[then, now] = seen.add(live, pairs, seen.outcomes)
         if then > now:
             continue
-        split = {key: _half(runs[now][key], runs[then][key], generator) for key in live}
-        smaller = {key: _verdict(live[key], *half, floors[key]) for key, half in split.items() if half is not None}
-        for key, verdict in smaller.items():
-            halves[key].append(verdict.outcome)
+        halves = {key: _half(*pair, generator) for key, pair in pairs.items()}
+        smaller = {key: half for key, half in halves.items() if half is not None}
         if smaller:
-            half_alarmed.append(_any_failed(smaller, floors, method))
-    independent = [alarmed[place, place + 1] for place in range(0, len(runs) - 1, 2)]
+            seen.half_alarmed.append(seen.add(live, smaller, seen.halves))
+    independent = [seen.alarmed[place, place + 1] for place in range(0, len(runs) - 1, 2)]
     low, high = clopper_pearson_interval(sum(independent), len(independent))
     return FalseAlarms(
-        alarms=sum(alarmed.values()),
-        n=len(alarmed),
+        alarms=sum(seen.alarmed.values()),
+        n=len(seen.alarmed),
         independent_alarms=sum(independent),
         n_independent=len(independent),
         low=low,
         high=high,
-        half_alarms=sum(half_alarmed),
-        n_half=len(half_alarmed),
+        half_alarms=sum(seen.half_alarmed),
+        n_half=len(seen.half_alarmed),
         gates=tuple(
             GateAlarms(
                 key=key,
-                alarms=outcomes[key].count(Outcome.FAILED),
-                undecided=outcomes[key].count(Outcome.INCONCLUSIVE),
-                n=len(outcomes[key]),
-                half_alarms=halves[key].count(Outcome.FAILED),
-                n_half=len(halves[key]),
+                alarms=seen.outcomes[key].count(Outcome.FAILED),
+                undecided=seen.outcomes[key].count(Outcome.INCONCLUSIVE),
+                n=len(seen.outcomes[key]),
+                half_alarms=seen.halves[key].count(Outcome.FAILED),
+                n_half=len(seen.halves[key]),
                 is_broken=judged[key] != gate,
                 largest_change=_range([run[key] for run in runs]),
             )
             for key, gate in gates.items()
         ),
     )
+
+
+@dataclass
+class _Comparisons:
+    """The outcomes of each gate, whole and on half of the clusters, and the pairs of runs with an alarm."""
+
+    floors: Mapping[str, float]
+    method: str
+    outcomes: dict[str, list[Outcome]]
+    halves: dict[str, list[Outcome]]
+    alarmed: dict[tuple[int, int], bool] = field(default_factory=dict)
+    half_alarmed: list[bool] = field(default_factory=list)
+
+    def add(
+        self,
+        gates: Mapping[str, Gate],
+        pairs: Mapping[str, tuple[Scores, Scores]],
+        outcomes: Mapping[str, list[Outcome]],
+        /,
+    ) -> bool:
+        """Judge pairs of scores (now, then), keep the outcomes, and return whether any gate fails after adjustment."""
+        verdicts = {key: _verdict(gates[key], *pair, self.floors[key]) for key, pair in pairs.items()}
+        for key, verdict in verdicts.items():
+            outcomes[key].append(verdict.outcome)
+        return _any_failed(verdicts, self.floors, self.method)
 
 
 def _unbroken(gate: Gate, scores: Sequence[Scores]) -> Gate | None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray, generator_of, number_array, real_number
+from pytest_pluralism.core.parameters import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    generator_of,
+    number_array,
+    real_number,
+    whole_number,
+)
 
 __all__ = ["BridgingFit", "bridging_intercepts"]
 
@@ -133,11 +141,28 @@ class _Votes:
             theta[-self.n_responses :] = scale * slant
         return theta
 
-
-def _whole_number(value: Any, /, *, name: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise invalid_parameter(name, "bridging_intercepts", f"an integer of at least {least}", repr(value))
-    return int(value)
+    def best_fit(self, starts: Sequence[FloatArray], /, *, max_iterations: int) -> tuple[float, FloatArray]:
+        """Return the least loss that is found from the starts, and where it lies."""
+        fits = [
+            minimize(
+                self.loss_and_gradient,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                options={
+                    "maxiter": max_iterations,
+                    "maxfun": 10 * max_iterations,
+                    "ftol": 0.0,
+                    "gtol": 1e-10,
+                    "maxcor": 20,
+                },
+            )
+            for start in starts
+        ]
+        # The first start among those that are best up to rounding, so that equal minima do not flicker.
+        lowest = min(float(fit.fun) for fit in fits)
+        best = next(fit for fit in fits if float(fit.fun) <= lowest + 1e-10)
+        return float(best.fun), np.asarray(best.x, dtype=np.float64)
 
 
 def bridging_intercepts(
@@ -213,26 +238,14 @@ def bridging_intercepts(
     (0, [True, False, False, False])
     """
     function = "bridging_intercepts"
-    array = number_array(ratings, name="ratings", function=function)
-    if array.ndim != 2:
-        must = "a matrix of shape (n_respondents, n_responses)"
-        raise invalid_parameter("ratings", function, must, f"shape {array.shape}")
-    given = ~np.isnan(array)
-    if not given.any():
-        raise invalid_parameter("ratings", function, "a matrix with at least one rating", "only NaN")
-    outside = given & ~((array >= 0.0) & (array <= 1.0))
-    if outside.any():
-        where = tuple(int(i) for i in np.argwhere(outside)[0])
-        must = "in [0, 1] (map a scale to it first), or NaN where nobody rated"
-        raise invalid_parameter("ratings", function, must, f"{array[where]} at index {where}")
-    penalties = {"intercept_penalty": intercept_penalty, "factor_penalty": factor_penalty}
-    for name, value in penalties.items():
+    array, given = _rated(ratings, function=function)
+    for name, value in (("intercept_penalty", intercept_penalty), ("factor_penalty", factor_penalty)):
         if not 0.0 < real_number(value, name=name, function=function) <= MOST_PENALTY:
             raise invalid_parameter(name, function, f"a number in (0, {MOST_PENALTY:g}]", value)
     bound = real_number(threshold, name="threshold", function=function)
-    least = _whole_number(min_ratings, name="min_ratings", least=0)
-    restarts = _whole_number(n_restarts, name="n_restarts", least=0)
-    iterations = _whole_number(max_iterations, name="max_iterations", least=1)
+    least = whole_number(min_ratings, name="min_ratings", function=function, least=0)
+    restarts = whole_number(n_restarts, name="n_restarts", function=function, least=0)
+    iterations = whole_number(max_iterations, name="max_iterations", function=function, least=1)
     raters, rated = np.asarray(given.any(axis=1)), np.asarray(given.any(axis=0))
     part = array[np.ix_(raters, rated)]
     respondent, response = np.nonzero(~np.isnan(part))
@@ -248,19 +261,7 @@ def bridging_intercepts(
     generator = generator_of(rng, function=function)
     starts = [votes.start()]
     starts += [generator.normal(scale=0.5, size=starts[0].size) for _ in range(restarts)]
-    fits = []
-    for start in starts:
-        fit = minimize(
-            votes.loss_and_gradient,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": iterations, "maxfun": 10 * iterations, "ftol": 0.0, "gtol": 1e-10, "maxcor": 20},
-        )
-        fits.append((float(fit.fun), np.asarray(fit.x, dtype=np.float64)))
-    # The first start among those that are best up to rounding, so that equal minima do not flicker.
-    lowest = min(loss for loss, _ in fits)
-    loss, theta = next(fit for fit in fits if fit[0] <= lowest + 1e-10)
+    loss, theta = votes.best_fit(starts, max_iterations=iterations)
     level, own, shared, view, slant = votes.split(theta)
     # The first rater among those whose factor is largest up to rounding.
     strongest = int(np.argmax(np.abs(view) >= (1.0 - 1e-6) * np.abs(view).max()))
@@ -280,6 +281,23 @@ def bridging_intercepts(
         # With no tolerance on the loss the line search may stop at the limit of rounding, which is convergence too.
         converged=bool(np.abs(gradient).max() < 1e-7),
     )
+
+
+def _rated(ratings: npt.ArrayLike, /, *, function: str) -> tuple[FloatArray, BoolArray]:
+    """Return the matrix of ratings, and which of them were given."""
+    array = number_array(ratings, name="ratings", function=function)
+    if array.ndim != 2:
+        must = "a matrix of shape (n_respondents, n_responses)"
+        raise invalid_parameter("ratings", function, must, f"shape {array.shape}")
+    given = ~np.isnan(array)
+    if not given.any():
+        raise invalid_parameter("ratings", function, "a matrix with at least one rating", "only NaN")
+    outside = given & ~((array >= 0.0) & (array <= 1.0))
+    if outside.any():
+        where = tuple(int(i) for i in np.argwhere(outside)[0])
+        must = "in [0, 1] (map a scale to it first), or NaN where nobody rated"
+        raise invalid_parameter("ratings", function, must, f"{array[where]} at index {where}")
+    return array, given
 
 
 def _spread(values: FloatArray, known: BoolArray, /) -> FloatArray:

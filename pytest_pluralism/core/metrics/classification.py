@@ -106,6 +106,29 @@ def _mean_where(values: FloatArray, keep: npt.NDArray[np.bool_]) -> FloatArray:
     return _ratio(np.where(keep, values, 0.0).sum(axis=-1), keep.sum(axis=-1))
 
 
+def _classes(
+    labels: Sequence[Hashable], drop: Hashable | None, unparsed: Hashable | None, /, *, function: str
+) -> tuple[Hashable, ...]:
+    """Return the labels that are classes."""
+    try:
+        listed = () if isinstance(labels, str) else tuple(labels)
+        hash((listed, drop, unparsed))
+    except TypeError as error:
+        must = "a sequence of hashable labels, as must 'drop' and 'unparsed' be hashable"
+        raise invalid_parameter("labels", function, must, f"{labels!r}, {drop!r} and {unparsed!r}"[:80]) from error
+    if len(listed) < 2:
+        raise invalid_parameter("labels", function, "a sequence of at least two labels", repr(labels))
+    if drop is not None:
+        listed = tuple(label for label in listed if label != drop)
+        if len(listed) < 2:
+            raise invalid_parameter("labels", function, "at least two labels besides the dropped one", repr(labels))
+    if len(set(listed)) != len(listed):
+        raise invalid_parameter("labels", function, "all different", repr(labels))
+    if unparsed is not None and (unparsed in listed or unparsed == drop):
+        raise invalid_parameter("unparsed", function, "no label of its own right", repr(unparsed))
+    return listed
+
+
 def classification_scores(
     predicted: npt.ArrayLike,
     actual: npt.ArrayLike,
@@ -166,22 +189,7 @@ def classification_scores(
     (0.75, 0.833, 0.778)
     """
     function = "classification_scores"
-    try:
-        listed = () if isinstance(labels, str) else tuple(labels)
-        hash((listed, drop, unparsed))
-    except TypeError as error:
-        must = "a sequence of hashable labels, as must 'drop' and 'unparsed' be hashable"
-        raise invalid_parameter("labels", function, must, f"{labels!r}, {drop!r} and {unparsed!r}"[:80]) from error
-    if len(listed) < 2:
-        raise invalid_parameter("labels", function, "a sequence of at least two labels", repr(labels))
-    if drop is not None:
-        listed = tuple(label for label in listed if label != drop)
-        if len(listed) < 2:
-            raise invalid_parameter("labels", function, "at least two labels besides the dropped one", repr(labels))
-    if len(set(listed)) != len(listed):
-        raise invalid_parameter("labels", function, "all different", repr(labels))
-    if unparsed is not None and (unparsed in listed or unparsed == drop):
-        raise invalid_parameter("unparsed", function, "no label of its own right", repr(unparsed))
+    listed = _classes(labels, drop, unparsed, function=function)
     shapes = []
     for name, values in (("predicted", predicted), ("actual", actual)):
         try:
