@@ -16,9 +16,9 @@ from pytest_pluralism.core.metrics.distributional import (
     wasserstein_distance,
 )
 from pytest_pluralism.core.metrics.fidelity import population_fidelity_score
-from pytest_pluralism.core.metrics.multi_objective import diagonal_dominance, trade_off_regret
 from pytest_pluralism.core.metrics.steerability import goal_space_steering, prompt_steerability_index
 from pytest_pluralism.core.metrics.steerable import best_of_contexts
+from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import (
     AnswerDistribution,
     Question,
@@ -27,12 +27,12 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBOS, UNRELATED
+from pytest_pluralism.evaluation.steering.families import Confusion, confusion_table
 from pytest_pluralism.evaluation.steering.settings import (
     UNSTEERED,
     Side,
     SteeringSettings,
     Unrelated,
-    regret_intervals,
 )
 from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
 
@@ -76,7 +76,7 @@ class Board:
         self.is_alone = is_alone
         self.ties = ties
         self.questions = {question.question_id: question for question in self.steering.survey.questions}
-        self._matrices: dict[tuple[Side, tuple[tuple[str, str], ...]], np.ndarray] = {}
+        self._matrices: dict[tuple[Side, tuple[tuple[str, str], ...]], FloatArray] = {}
         self._common: int | None = None
 
     # ------------------------------------------------------------------------------------------- one answer
@@ -89,27 +89,27 @@ class Board:
         """Return the contexts of a side."""
         return [context for name, context in self.found if name == side]
 
-    def reference(self, row: AnswerDistribution) -> np.ndarray:
+    def reference(self, row: AnswerDistribution) -> FloatArray:
         """Return how people answer, without the refusals that are kept apart."""
         return _substantive(self.questions[row.question_id], row.probabilities)
 
-    def answer(self, side: Side, context: str, question_id: str) -> np.ndarray:
+    def answer(self, side: Side, context: str, question_id: str) -> FloatArray:
         """Return how the model answers, without the refusals that are kept apart."""
         found = self.found[side, context][question_id].probabilities
         question = self.questions.get(question_id)
         return np.asarray(found) if question is None else _substantive(question, found)
 
-    def mean_answer(self, side: Side, question_id: str) -> np.ndarray:
+    def mean_answer(self, side: Side, question_id: str) -> FloatArray:
         """Return how the model answers in the mean over contexts."""
         each = [self.answer(side, context, question_id) for context in self.contexts(side)]
         return np.asarray(np.mean(each, axis=0))
 
-    def even(self, row: AnswerDistribution) -> np.ndarray:
+    def even(self, row: AnswerDistribution) -> FloatArray:
         """Return the answer that prefers nothing."""
         n_options = len(self.reference(row))
         return np.full(n_options, 1.0 / n_options)
 
-    def commonest(self, row: AnswerDistribution) -> np.ndarray:
+    def commonest(self, row: AnswerDistribution) -> FloatArray:
         """Return the answer that always says what most say: of a choice, the commonest right answer."""
         people = self.reference(row)
         mode = int(people.argmax())
@@ -122,7 +122,7 @@ class Board:
         result[mode] = 1.0
         return result
 
-    def score(self, row: AnswerDistribution, answer: np.ndarray) -> float:
+    def score(self, row: AnswerDistribution, answer: FloatArray) -> float:
         """Return how faithful an answer is."""
         people = self.reference(row)
         if self.settings.score == "js":
@@ -141,7 +141,7 @@ class Board:
 
     # ------------------------------------------------------------------------------------------ many answers
 
-    def matrix(self, side: Side, rows: Sequence[AnswerDistribution]) -> np.ndarray:
+    def matrix(self, side: Side, rows: Sequence[AnswerDistribution]) -> FloatArray:
         """Return the scores of one side, shape (n_contexts, n_rows)."""
         key = (side, tuple((row.population, row.question_id) for row in rows))
         if key not in self._matrices:
@@ -153,7 +153,7 @@ class Board:
             )
         return self._matrices[key]
 
-    def of(self, side: Side, rows: Sequence[AnswerDistribution]) -> np.ndarray:
+    def of(self, side: Side, rows: Sequence[AnswerDistribution]) -> FloatArray:
         """Return the scores of one side over its contexts, shape (n_rows,)."""
         scores = self.matrix(side, rows)
         if self.settings.across == "best_per_question":
@@ -162,7 +162,7 @@ class Board:
             return np.asarray(scores[int(scores.mean(axis=1).argmax())])
         return np.asarray(scores.mean(axis=0))
 
-    def of_placebo(self, rows: Sequence[AnswerDistribution]) -> np.ndarray:
+    def of_placebo(self, rows: Sequence[AnswerDistribution]) -> FloatArray:
         """Return the mean scores of the placebos, shape (n_rows,)."""
         return np.asarray(np.mean([self.of(placebo.name, rows) for placebo in PLACEBOS], axis=0))
 
@@ -202,11 +202,12 @@ class Board:
             each[f"best {reading.replace('_', ' ')}"] = float(np.average(np.array(best), weights=sizes))
         return each
 
-    def confusions(self) -> list[dict[str, Any]]:
+    def confusions(self) -> list[Confusion]:
         """Return for each category how every steering does for every group: rows groups, columns steerings."""
         if "family" not in self.settings.checks:
             return []
-        result, seen = [], set()
+        result: list[Confusion] = []
+        seen = set()
         for name in self.units:
             attribute = self.steering.attribute(name)
             family = [one for one in self.steering.family(attribute) if self.has(one.name)]
@@ -231,24 +232,8 @@ class Board:
             each = np.array(
                 [[self.of(side.name, [rows[group.name][q] for q in shared]) for side in family] for group in groups]
             )
-            scores = each.mean(axis=2)
-            table = {
-                "category": attribute.category,
-                "groups": [one.name for one in groups],
-                "attributes": [one.name for one in family],
-                "n_questions": len(shared),
-                "scores": scores.tolist(),
-            }
-            own_places = [family.index(group) for group in groups]
-            own = np.array([scores[i, place] for i, place in enumerate(own_places)])
             clusters = [self.questions[q].cluster or q for q in shared]
-            table["regret_interval"] = regret_intervals(each, own_places, clusters)
-            if len(groups) == len(family):
-                table["diagonal_dominance"] = float(diagonal_dominance(scores))
-                table["regret"] = trade_off_regret(scores).tolist()
-            else:
-                table["diagonal_dominance"] = float((own >= scores.max(axis=1)).mean())
-                table["regret"] = (scores.max(axis=1) - own).tolist()
+            table = confusion_table(attribute.category, groups, family, each, clusters)
             if self.has(UNSTEERED):
                 plain = [self.of(UNSTEERED, [rows[group.name][q] for q in shared]).mean() for group in groups]
                 table["unsteered"] = [float(value) for value in plain]
@@ -289,14 +274,10 @@ class Board:
             others = [question.question_id for question in UNRELATED]
             result["unrelated"] = float(np.mean([m for side in asked for m in moved(side, others)]))
         if self.steering.kind == "distribution":
-            source, output, goal = (
-                np.concatenate([each(name, row) for name, rows in self.units.items() for row in rows])
-                for each in (
-                    lambda _, row: self.mean_answer(UNSTEERED, row.question_id),
-                    lambda name, row: self.mean_answer(name, row.question_id),
-                    lambda _, row: self.reference(row),
-                )
-            )
+            rows = [(name, row) for name, mine in self.units.items() for row in mine]
+            source = np.concatenate([self.mean_answer(UNSTEERED, row.question_id) for _, row in rows])
+            output = np.concatenate([self.mean_answer(name, row.question_id) for name, row in rows])
+            goal = np.concatenate([self.reference(row) for _, row in rows])
             if not np.array_equal(source, goal):
                 way = goal_space_steering(source, output, goal)
                 for name in ("progress", "overshoot", "undershoot", "side_effect_share"):
@@ -335,7 +316,7 @@ class Board:
                 result.append(pair)
         return result
 
-    def _steerability_index(self, name: str, rows: Sequence[AnswerDistribution], people: Sequence[np.ndarray]) -> float:
+    def _steerability_index(self, name: str, rows: Sequence[AnswerDistribution], people: Sequence[FloatArray]) -> float:
         """Return the prompt steerability index towards what an attribute answers more often than its opposite."""
 
         def counts(side: str) -> list[float]:
@@ -402,7 +383,7 @@ def _kept(question: Question) -> list[int]:
     return [index for index in range(len(question.options)) if index not in question.refusals]
 
 
-def _substantive(question: Question, probabilities: Sequence[float]) -> np.ndarray:
+def _substantive(question: Question, probabilities: Sequence[float]) -> FloatArray:
     """Return a distribution without the refusals that are kept apart."""
     values = np.asarray(probabilities, dtype=np.float64)
     if not question.refusals or len(values) != len(question.options):

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError
-from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.metrics.chance import sampling_floor
 from pytest_pluralism.core.metrics.steerable import (
     attribute_faithfulness,
@@ -27,7 +26,6 @@ from pytest_pluralism.core.records import (
     Scores,
     Survey,
     UnitScore,
-    Witness,
 )
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
@@ -35,6 +33,12 @@ from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS,
 from pytest_pluralism.evaluation.asking.rounds import Role, Round, Rounds
 from pytest_pluralism.evaluation.steering.board import Board
 from pytest_pluralism.evaluation.steering.contexts import GroupExamples, steer_prompt
+from pytest_pluralism.evaluation.steering.families import (
+    confusable,
+    difference_json,
+    lost_groups,
+    worst_attribute,
+)
 from pytest_pluralism.evaluation.steering.settings import (
     ACROSS,
     CHECKS,
@@ -45,7 +49,6 @@ from pytest_pluralism.evaluation.steering.settings import (
     Side,
     SteeringSettings,
     Unrelated,
-    lost_groups,
     other_attribute,
     steered_role,
 )
@@ -214,11 +217,8 @@ class SteerableEvaluation:
         return wanted
 
     def _others(self, attribute: Attribute) -> list[Attribute]:
-        """Return the attributes that it may be confused with: those of its category, and its opposite."""
-        others = [one for one in self.steering.family(attribute) if one.name != attribute.name]
-        if attribute.opposite and attribute.opposite in self.steering.names:
-            opposite = self.steering.attribute(attribute.opposite)
-            others += [opposite] if opposite not in others else []
+        """Return the attributes that it may be confused with, and that can be asked."""
+        others = confusable(self.steering, attribute)
         if self._shows_any():
             # A mere part of intersections has no answers to show.
             others = [one for one in others if one.population in self.steering.survey.populations]
@@ -331,7 +331,7 @@ class SteerableEvaluation:
             references=self._references(board, steered, unsteered, details),
             other_populations=self._other_sides(board),
             warnings=tuple(self._warnings(units, details)),
-            witness=self._witness(names, units) if self.attribute is None else None,
+            witness=worst_attribute(names, [unit.value for unit in units]) if self.attribute is None else None,
             details=details,
             differences=over is not None,
         )
@@ -387,9 +387,7 @@ class SteerableEvaluation:
             "across": self.settings.across,
         }
         if unsteered:
-            clusters = [unit.cluster for unit in units]
-            gain = compare_paired(steered, unsteered, clusters=clusters)
-            details["gain"] = {"value": gain.value, "low": gain.low, "high": gain.high, "n": gain.n}
+            details["gain"] = difference_json(steered, unsteered, [unit.cluster for unit in units])
         each = attribute_faithfulness(steered, names)
         gains = steering_gain(steered, unsteered, names).values if unsteered else None
         order = np.argsort(each.values, kind="stable")[:MANY_ATTRIBUTES]
@@ -445,13 +443,6 @@ class SteerableEvaluation:
                 f"the best of {len(self.settings.contexts)} contexts is a maximum of noisy numbers: it rises with "
                 "their number even where none of them steers"
             )
-
-    def _witness(self, names: Sequence[str], units: Sequence[UnitScore]) -> Witness | None:
-        """Return the attribute that fares worst."""
-        if len(set(names)) < 2:
-            return None
-        each = attribute_faithfulness([unit.value for unit in units], names)
-        return Witness(str(each.worst_attribute), float(np.min(each.values)), "the attribute that fares worst")
 
 
 class _Index:

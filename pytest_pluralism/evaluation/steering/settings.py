@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.evaluation.asking.rounds import SteeredModel
@@ -27,9 +23,7 @@ __all__ = [
     "Unrelated",
     "check_most_units",
     "check_steering",
-    "lost_groups",
     "other_attribute",
-    "regret_intervals",
     "steered_role",
 ]
 
@@ -162,41 +156,6 @@ def other_attribute(steering: SteeringSet, over: str | None, attribute: str | No
             f"'{UNSTEERED}' or '{PLACEBO}'."
         )
     return steering.attribute(str(over))
-
-
-def regret_intervals(each: np.ndarray, own: Sequence[int], clusters: Sequence[str], /) -> list[list[float] | None]:
-    """Return for each group the paired interval of what its best steering has over its own; ``None`` if that is best.
-
-    Parameters
-    ----------
-    each : ndarray, shape (n_groups, n_steerings, n_questions)
-        Scores, higher is better.
-    own : sequence of int, shape (n_groups,)
-        Which steering is the group's own.
-    clusters : sequence of str, shape (n_questions,)
-        What makes questions dependent.
-    """
-    result: list[list[float] | None] = []
-    for scores, place in zip(each, own, strict=True):
-        best = int(scores.mean(axis=1).argmax())
-        interval = None
-        if scores[best].mean() > scores[place].mean() and len(set(clusters)) > 1:
-            found = compare_paired(scores[best], scores[place], clusters=clusters)
-            interval = [found.low, found.high] if math.isfinite(found.low) and math.isfinite(found.high) else None
-        result.append(interval)
-    return result
-
-
-def lost_groups(tables: Iterable[Mapping[str, Any]], /) -> Iterator[str]:
-    """Yield for each category which groups another steering fits better than their own, beyond chance."""
-    for family in tables:
-        lost = [
-            f"{name} (better: {family['attributes'][int(np.argmax(row))]})"
-            for name, row, ends in zip(family["groups"], family["scores"], family["regret_interval"], strict=True)
-            if ends is not None and ends[0] > 0
-        ]
-        if lost:
-            yield f"another steering fits better than their own: {', '.join(lost[:4])}"
 
 
 def steered_role(attribute: Attribute, /) -> SteeredModel:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.metrics.multi_objective import diagonal_dominance, trade_off_regret
-from pytest_pluralism.core.metrics.steerable import attribute_faithfulness
 from pytest_pluralism.core.records import (
     EntailmentPair,
     GenerationSettings,
     Prompt,
     RewardRequest,
     Scores,
-    UnitScore,
-    Witness,
 )
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.labels import HumanLabels
@@ -30,15 +25,21 @@ from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.measures.agreement import krippendorff_alpha
 from pytest_pluralism.evaluation.overton.premises import PREMISE_FORMS, premises
 from pytest_pluralism.evaluation.steering.contexts import steer_prompt
+from pytest_pluralism.evaluation.steering.families import (
+    by_attribute,
+    confusable,
+    difference_json,
+    lost_groups,
+    worst_attribute,
+)
 from pytest_pluralism.evaluation.steering.settings import (
     MANY_ATTRIBUTES,
     PLACEBO,
     UNSTEERED,
     check_steering,
-    lost_groups,
     other_attribute,
-    regret_intervals,
 )
+from pytest_pluralism.evaluation.steering.text_board import Asked, Judged, TextBoard, as_unit_score
 
 __all__ = ["TEXT_SCORES", "TextSettings", "TextSteering"]
 
@@ -197,13 +198,6 @@ class TextSteering:
         asked = {one.name: one for one in (*self.steering.attributes, *self.targets())}
         return {(one.name, q): one.label for one in asked.values() for q in questions}
 
-    def _others(self, attribute: Attribute) -> list[Attribute]:
-        others = [one for one in self.steering.family(attribute) if one.name != attribute.name]
-        if attribute.opposite in self.steering.names:
-            opposite = self.steering.attribute(str(attribute.opposite))
-            others += [opposite] if opposite not in others else []
-        return others
-
     def _written(self) -> list[_Written]:
         """Return the prompts of all sides."""
         statements = self.statements()
@@ -222,7 +216,7 @@ class TextSteering:
             if PLACEBO in self.settings.checks or self.settings.over == PLACEBO:
                 sides += [placebo.name for placebo in PLACEBOS]
             if "family" in self.settings.checks:
-                sides += [other.name for other in self._others(target)]
+                sides += [other.name for other in confusable(self.steering, target)]
             if self.settings.over not in (None, UNSTEERED, PLACEBO):
                 sides.append(str(self.settings.over))
             for side in sides:
@@ -250,231 +244,130 @@ class TextSteering:
         responses = yield Round(
             "responses", tuple(one.prompt for one in asked), settings.writing, n_draws=settings.n_draws
         )
-        texts: dict[tuple[str, str, str], tuple[str, ...]] = {
-            (one.side, one.context, one.question_id): tuple(response.text for response in draws)
+        texts = {
+            Asked(one.side, one.context, one.question_id): tuple(response.text for response in draws)
             for one, draws in zip(asked, responses, strict=True)
         }
-        prompts = {one.question_id: one.text for one in self.steering.survey.questions}
         statements = self.statements()
         # Every side's responses are judged for the attributes that are evaluated.
-        judged: list[tuple[tuple[str, str, str], int, str]] = []
         named = [target.name for target in (self.targets() if self.attribute is not None else self._spoken_for())]
-        for key, draws in texts.items():
-            judged += [
-                (key, draw, name) for draw in range(len(draws)) for name in named if (name, key[2]) in statements
-            ]
-        if settings.score == "entailment":
-            pairs: dict[tuple[tuple[str, str, str], int, str], list[EntailmentPair]] = {
-                place: [
-                    EntailmentPair(premise, statements[place[2], place[0][2]])
-                    for premise in premises(texts[place[0]][place[1]], form=settings.premise)
-                ]
-                for place in judged
+        judged = [
+            Judged(one, draw, name)
+            for one, draws in texts.items()
+            for draw in range(len(draws))
+            for name in named
+            if (name, one.question_id) in statements
+        ]
+        values = yield from self._judge(judged, texts, statements)
+        is_preference = settings.score == "preferred"
+        return self._scores(TextBoard(self.steering, texts, values, statements, is_preference, settings.over))
+
+    def _judge(
+        self,
+        judged: Sequence[Judged],
+        texts: Mapping[Asked, tuple[str, ...]],
+        statements: Mapping[tuple[str, str], str],
+    ) -> Generator[Round, Sequence[Any], dict[Judged, float]]:
+        """Return the score of each response, by what people said of it, by a value model or by entailment."""
+        settings = self.settings
+        if self.labels is not None:
+            return {
+                one: self.labels.value(one.attribute, one.asked.question_id, texts[one.asked][one.draw])
+                for one in judged
             }
-            flat = [pair for mine in pairs.values() for pair in mine]
-            found = iter((yield Round("entailment", tuple(flat))))
-            values = {}
-            for place, mine in pairs.items():
-                given = [next(found) for _ in mine]
-                entailed = max((one.entailment for one in given), default=0.0)
-                contradicted = max((one.contradiction or 0.0 for one in given), default=0.0)
-                values[place] = float(entailed >= settings.threshold > contradicted)
-        elif self.labels is not None:
-            values = {
-                (key, draw, name): self.labels.value(name, key[2], texts[key][draw]) for key, draw, name in judged
-            }
-        else:
+        if settings.score != "entailment":
+            prompts = {one.question_id: one.text for one in self.steering.survey.questions}
             requests = tuple(
-                RewardRequest(prompts[key[2]], texts[key][draw], statements[name, key[2]]) for key, draw, name in judged
+                RewardRequest(
+                    prompts[one.asked.question_id],
+                    texts[one.asked][one.draw],
+                    statements[one.attribute, one.asked.question_id],
+                )
+                for one in judged
             )
-            values = dict(zip(judged, (yield Round("rewards", requests)), strict=True))
-        return self._scores(texts, values, statements)
+            return dict(zip(judged, (yield Round("rewards", requests)), strict=True))
+        pairs = {
+            one: [
+                EntailmentPair(premise, statements[one.attribute, one.asked.question_id])
+                for premise in premises(texts[one.asked][one.draw], form=settings.premise)
+            ]
+            for one in judged
+        }
+        found = iter((yield Round("entailment", tuple(pair for mine in pairs.values() for pair in mine))))
+        values = {}
+        for one, mine in pairs.items():
+            given = [next(found) for _ in mine]
+            entailed = max((score.entailment for score in given), default=0.0)
+            contradicted = max((score.contradiction or 0.0 for score in given), default=0.0)
+            values[one] = float(entailed >= settings.threshold > contradicted)
+        return values
 
     # ---------------------------------------------------------------------------------------------- what it means
 
-    def _scores(
-        self,
-        texts: Mapping[tuple[str, str, str], tuple[str, ...]],
-        values: Mapping[tuple[tuple[str, str, str], int, str], float],
-        statements: Mapping[tuple[str, str], str],
-    ) -> Scores:
-        contexts: dict[str, dict[str, None]] = {}
-        for side, context, _ in texts:
-            contexts.setdefault(side, {})[context] = None
-
-        def of(side: str, name: str, question_id: str) -> float:
-            """Return the mean score of one side's responses to a question, judged for an attribute."""
-            found = [
-                values[(side, context, question_id), draw, name]
-                for context in contexts[side]
-                for draw in range(len(texts[side, context, question_id]))
-            ]
-            if self.settings.score != "preferred" or side == UNSTEERED:
-                return float(np.mean(found))
-            plain = [
-                values[(UNSTEERED, "", question_id), draw, name]
-                for draw in range(len(texts[UNSTEERED, "", question_id]))
-            ]
-            return float(np.mean([_chance(one - other) for one in found for other in plain]))
-
-        def below(name: str, question_id: str) -> float:
-            over = str(self.settings.over)
-            if over == PLACEBO:
-                return float(np.mean([of(one.name, name, question_id) for one in PLACEBOS]))
-            return of(over, name, question_id)
-
-        questions = {question.question_id: question for question in self.steering.survey.questions}
-        units, names, steered, unsteered = [], [], [], []
-        for target in self.targets():
-            for question_id, question in questions.items():
-                if (target.name, question_id) not in statements:
-                    continue
-                value = of(target.name, target.name, question_id)
-                details: dict[str, Any] = {
-                    "attribute": target.name,
-                    "statement": statements[target.name, question_id],
-                    "response": texts[target.name, self.settings.contexts[0], question_id][0],
-                    "steered": value,
-                }
-                steered.append(value)
-                if UNSTEERED in contexts:
-                    # What the unsteered model would score against itself is even.
-                    plain = 0.5 if self.settings.score == "preferred" else of(UNSTEERED, target.name, question_id)
-                    details["unsteered"] = plain
-                    unsteered.append(plain)
-                if self.settings.over is not None:
-                    value -= 0.5 if self._against_itself() else below(target.name, question_id)
-                names.append(target.name)
-                alone = self.attribute is not None
-                units.append(
-                    UnitScore(
-                        unit_id=question_id if alone else f"{target.name}: {question_id}",
-                        cluster=question.cluster or question_id,
-                        value=value,
-                        population=target.name if alone else None,
-                        text=question.text,
-                        details=details,
-                    )
-                )
-        details = {"kind": "responses", "score": self.settings.score, "contexts": list(self.settings.contexts)}
-        # What nobody labelled has no score, and takes no part in what is said beside the number.
-        scored = [place for place, value in enumerate(steered) if math.isfinite(value)]
-        if scored:
-            each = attribute_faithfulness([steered[i] for i in scored], [names[i] for i in scored])
-            order = np.argsort(each.values, kind="stable")[:MANY_ATTRIBUTES]
-            details["attributes"] = [
-                {"attribute": str(each.attributes[i]), "value": float(each.values[i]), "n": each.n_units[i]}
-                for i in order
-            ]
+    def _scores(self, board: TextBoard) -> Scores:
+        targets, is_alone = self.targets(), self.attribute is not None
+        units = board.units(targets)
+        # A response that nobody labelled has no score, and takes no part in the numbers beside the value.
+        scored = [unit for unit in units if math.isfinite(unit.steered)]
+        names, steered = [unit.attribute for unit in scored], [unit.steered for unit in scored]
+        both = [(unit, plain) for unit in scored if (plain := unit.unsteered) is not None and math.isfinite(plain)]
+        details: dict[str, object] = {
+            "kind": "responses",
+            "score": self.settings.score,
+            "contexts": list(self.settings.contexts),
+        }
         references = {}
-        if self.settings.over is not None and scored:
-            references["steered"] = float(np.mean([steered[i] for i in scored]))
-        both = [i for i in scored if unsteered and math.isfinite(unsteered[i])]
+        if scored:
+            details["attributes"] = by_attribute(names, steered, MANY_ATTRIBUTES)
+            if self.settings.over is not None:
+                references["steered"] = float(np.mean(steered))
         if both:
-            gain = compare_paired(
-                [steered[i] for i in both], [unsteered[i] for i in both], clusters=[units[i].cluster for i in both]
-            )
-            details["gain"] = {"value": gain.value, "low": gain.low, "high": gain.high, "n": gain.n}
-            references["unsteered"] = float(np.mean([unsteered[i] for i in both]))
-        if all(placebo.name in contexts for placebo in PLACEBOS):
-            placebo = [of(p.name, unit.details["attribute"], _id(unit)) for unit in units for p in PLACEBOS]
-            if math.isfinite(math.fsum(placebo)):
-                references["placebo"] = float(np.mean(placebo))
-        details |= self._confusions(of, contexts, statements)
-        details |= self._opposites(of, contexts, texts, units)
-        warnings = tuple(lost_groups(details.get("confusion", ())))
+            plains = [plain for _, plain in both]
+            clusters = [unit.cluster for unit, _ in both]
+            details["gain"] = difference_json([unit.steered for unit, _ in both], plains, clusters)
+            references["unsteered"] = float(np.mean(plains))
+        placebo = board.placebo_mean(units)
+        if placebo is not None:
+            references["placebo"] = placebo
+        confusions = board.confusions(targets, is_alone=is_alone) if "family" in self.settings.checks else []
+        beside = {"confusion": confusions, "gain_over_opposite": board.opposites(targets, units)}
+        details |= {name: found for name, found in beside.items() if found}
+        warnings = tuple(lost_groups(confusions))
         if self.labels is not None:
-            missing = [
-                {"attribute": name, "question_id": key[2], "response": texts[key][draw]}
-                for (key, draw, name), value in values.items()
-                if math.isnan(value)
-            ]
-            warnings += _said_of_labels(self.labels, len(values), missing)
+            missing = _unlabelled(board)
+            warnings += _said_of_labels(self.labels, len(board.values), missing)
             details |= {"labels": _labels_json(self.labels), "unlabelled": missing}
+        shown = self.settings.contexts[0]
         return Scores(
             "steering_faithfulness",
-            tuple(units),
+            tuple(
+                as_unit_score(
+                    unit,
+                    board.statements[unit.attribute, unit.question.question_id],
+                    board.texts[Asked(unit.attribute, shown, unit.question.question_id)][0],
+                    is_alone=is_alone,
+                )
+                for unit in units
+            ),
             references=references,
             warnings=warnings,
-            witness=_witness([names[i] for i in scored], [units[i] for i in scored])
-            if self.attribute is None
-            else None,
+            witness=None if is_alone else worst_attribute(names, [unit.value for unit in scored]),
             details=details,
             differences=self.settings.over is not None,
         )
 
-    def _against_itself(self) -> bool:
-        return self.settings.score == "preferred" and self.settings.over == UNSTEERED
 
-    def _opposites(
-        self,
-        of: Any,
-        contexts: Mapping[str, Any],
-        texts: Mapping[tuple[str, str, str], Any],
-        units: Sequence[UnitScore],
-    ) -> dict[str, Any]:
-        """Return by how much responses reflect an attribute better when steered to it than to its opposite."""
-        found = []
-        for target in self.targets():
-            opposite = target.opposite
-            if opposite not in contexts:
-                continue
-            mine = [unit for unit in units if unit.details["attribute"] == target.name]
-            pairs = [
-                (unit.details["steered"], of(opposite, target.name, _id(unit)), unit.cluster)
-                for unit in mine
-                # Without the check, the opposite answers its own questions only.
-                if all((opposite, context, _id(unit)) in texts for context in contexts[opposite])
-            ]  # fmt: skip
-            pairs = [pair for pair in pairs if math.isfinite(pair[0]) and math.isfinite(pair[1])]
-            if len({cluster for _, _, cluster in pairs}) < 2:
-                continue
-            own, other, clusters = zip(*pairs, strict=True)
-            gain = compare_paired(own, other, clusters=clusters)
-            numbers = {"value": gain.value, "low": gain.low, "high": gain.high, "n": gain.n}
-            found.append({"attribute": target.name, "opposite": opposite, **numbers})
-        return {"gain_over_opposite": found} if found else {}
-
-    def _confusions(
-        self, of: Any, contexts: Mapping[str, Any], statements: Mapping[tuple[str, str], str]
-    ) -> dict[str, Any]:
-        """Return for each category how the responses of every steering do for every attribute."""
-        tables, seen = [], set()
-        for target in self.targets():
-            family = [one for one in self.steering.family(target) if one.name in contexts]
-            if "family" not in self.settings.checks or target.category in seen or len(family) < 2:
-                continue
-            seen.add(target.category)
-            groups = family if self.attribute is None else [target]
-            ids = [
-                q.question_id
-                for q in self.steering.survey.questions
-                if all((one.name, q.question_id) in statements for one in family)
-                and all(math.isfinite(of(s.name, g.name, q.question_id)) for s in family for g in groups)
-            ]
-            if not ids:
-                continue
-            each = np.array([[[of(s.name, g.name, q) for q in ids] for s in family] for g in groups])
-            scores = each.mean(axis=2)
-            places = [family.index(group) for group in groups]
-            own = np.array([scores[row, place] for row, place in enumerate(places)])
-            clusters = {one.question_id: one.cluster or one.question_id for one in self.steering.survey.questions}
-            square = len(groups) == len(family)
-            tables.append(
-                {
-                    "category": target.category,
-                    "groups": [one.name for one in groups],
-                    "attributes": [one.name for one in family],
-                    "n_questions": len(ids),
-                    "scores": scores.tolist(),
-                    "diagonal_dominance": float(
-                        diagonal_dominance(scores) if square else (own >= scores.max(axis=1)).mean()
-                    ),
-                    "regret": (trade_off_regret(scores) if square else scores.max(axis=1) - own).tolist(),
-                    "regret_interval": regret_intervals(each, places, [clusters[q] for q in ids]),
-                }
-            )
-        return {"confusion": tables} if tables else {}
+def _unlabelled(board: TextBoard) -> list[dict[str, str]]:
+    """Return the responses that have no score."""
+    return [
+        {
+            "attribute": one.attribute,
+            "question_id": one.asked.question_id,
+            "response": board.texts[one.asked][one.draw],
+        }
+        for one, value in board.values.items()
+        if math.isnan(value)
+    ]
 
 
 def _labels_json(labels: HumanLabels) -> dict[str, Any]:
@@ -499,20 +392,3 @@ def _said_of_labels(labels: HumanLabels, n_judged: int, missing: Sequence[Mappin
         f"{first['question_id']!r} for {first['attribute']!r}); the report lists them under 'unlabelled'"
     )
     return (told,)
-
-
-def _id(unit: UnitScore) -> str:
-    name = f"{unit.details['attribute']}: "
-    return unit.unit_id.removeprefix(name)
-
-
-def _chance(difference: float) -> float:
-    """Return the chance of a preference by its log-odds (Bradley and Terry 1952)."""
-    return float(1.0 / (1.0 + np.exp(-np.clip(difference, -700.0, 700.0))))
-
-
-def _witness(names: Sequence[str], units: Iterable[UnitScore]) -> Witness | None:
-    if len(set(names)) < 2:
-        return None
-    each = attribute_faithfulness([unit.value for unit in units], names)
-    return Witness(str(each.worst_attribute), float(np.min(each.values)), "the attribute that fares worst")
