@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Answer, Prompt, Scores
@@ -105,13 +105,13 @@ class Answers(Work):
     def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
         def checked(pairs: Pairs) -> None:
             for prompt, answer in pairs:
-                _refuse_no_answer(prompt, answer)
+                _refuse_no_answer(cast("Prompt", prompt), answer)
             receive(pairs)
 
         return super()._call(method, cells, progress, checked)
 
 
-def _refuse_no_answer(prompt: Prompt, answer: Any) -> None:
+def _refuse_no_answer(prompt: Prompt, answer: object) -> None:
     """Refuse what a model of the project's own may take for an answer, before it is stored or compared."""
     question = repr(prompt.question[:60])
     if not isinstance(answer, Answer):

@@ -416,7 +416,7 @@ class FittedJurors:
             "accuracy": report["accuracy"]["fitted"],
             "accuracy of the group mean": report["accuracy"]["group_mean"],
         }
-        warnings = ()
+        warnings: tuple[str, ...] = ()
         if report["gain"]["low"] <= 0.0:
             warnings = ("the fit does not surely beat the mean of the juror's group on responses it was not shown",)
         made = f"estimated from {panel.n_votes} votes on {n_judged} other responses and their texts"

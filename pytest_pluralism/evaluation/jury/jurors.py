@@ -140,11 +140,11 @@ class RecordedJurors:
         wanted: dict[int, list[int]] = {}
         unknown = 0
         for column, candidate in enumerate(candidates):
-            place = places.get((candidate.query_id, candidate.text.strip()))
-            if place is None:
+            known = places.get((candidate.query_id, candidate.text.strip()))
+            if known is None:
                 unknown += 1
             else:
-                wanted.setdefault(place, []).append(column)
+                wanted.setdefault(known, []).append(column)
         for who, what, value in zip(
             panel.vote_jurors.tolist(), panel.vote_responses.tolist(), panel.utilities.tolist(), strict=True
         ):

@@ -128,7 +128,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     jury = planning.keywords.get("jury", "sample")
     if not _says(jury, "sample", "whole"):
         raise invalid_parameter("jury", "jury_welfare", "'sample' or 'whole'", repr(jury)[:60])
-    plans = []
+    plans: list[PlannedGate] = []
     for rule in rules:
         for group in groups:
             settings = JurySettings(

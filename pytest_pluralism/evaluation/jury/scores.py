@@ -12,7 +12,6 @@ import numpy as np
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.metrics.jury_groups import median_of_juries
 from pytest_pluralism.core.metrics.sparse_welfare import (
-    FloatArray,
     JuryTable,
     QueryWelfare,
     WelfareRule,
@@ -21,6 +20,7 @@ from pytest_pluralism.core.metrics.sparse_welfare import (
     query_welfare,
 )
 from pytest_pluralism.core.metrics.welfare_carriers import doubts
+from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import JurorUtilities
@@ -320,8 +320,9 @@ def _measured(table: JuryTable, settings: JurySettings) -> QueryWelfare:
     )
     level = np.asarray(verdict.median, dtype=np.float64)
     given = table.share > 0.0
-    values = np.bincount(table.response_query, np.where(given, table.share * level, 0.0), table.n_queries)
-    values = np.where(np.bincount(table.response_query[given], minlength=table.n_queries) > 0, values, np.nan)
+    asked = np.bincount(table.response_query[given], minlength=table.n_queries) > 0
+    sums = np.bincount(table.response_query, np.where(given, table.share * level, 0.0), table.n_queries)
+    values = np.where(asked, sums, np.nan).astype(np.float64, copy=False)
     draws = means_by_draw(table, level)
     return QueryWelfare(values, level, np.full(len(table.weights), np.nan), 0.0, 0.0, draws)
 

@@ -134,7 +134,7 @@ def response_lottery(panel: Panel, query_id: str, /) -> dict[str, float]:
     """
     part = panel.select(queries=[query_id])
     matrix = part.matrix()
-    judged = np.isfinite(matrix).any(axis=0)
+    judged = np.asarray(np.isfinite(matrix).any(axis=0))
     counts = part.weights
     preferences = pairwise_preferences(-matrix[:, judged], counts=counts, missing="omit")
     names = [one.response_id for one, kept in zip(part.responses, judged.tolist(), strict=True) if kept]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -115,7 +115,7 @@ def _agreement(panel: Panel) -> float | None:
         return None
     table = np.full((len(panel.jurors), len(panel.responses)), np.nan)
     table[panel.vote_jurors, panel.vote_responses] = panel.vote_values
-    level = "ordinal" if panel.scale.measurement == "ordinal" else "interval"
+    level: Literal["ordinal", "interval"] = "ordinal" if panel.scale.measurement == "ordinal" else "interval"
     return krippendorff_alpha(table, level=level, lowest=panel.scale.lowest, highest=panel.scale.highest)
 
 

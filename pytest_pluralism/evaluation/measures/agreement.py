@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
-import numpy.typing as npt
 
 __all__ = ["krippendorff_alpha"]
 
@@ -15,7 +16,12 @@ MOST_VALUES = 40
 
 
 def krippendorff_alpha(
-    table: npt.NDArray[np.float64], /, *, level: str, lowest: float = 0.0, highest: float = 1.0
+    table: npt.NDArray[np.float64],
+    /,
+    *,
+    level: Literal["ordinal", "interval"],
+    lowest: float = 0.0,
+    highest: float = 1.0,
 ) -> float | None:
     """Return Krippendorff's alpha; ``None`` where it is not known.
 
@@ -44,7 +50,7 @@ def krippendorff_alpha(
     if table.size > MOST_CELLS or len(values) < 2 or not (known.sum(axis=0) > 1).any():
         return None
     try:
-        import krippendorff  # type: ignore[import-untyped]
+        import krippendorff
     except ImportError:
         return None
     if len(values) > MOST_VALUES:

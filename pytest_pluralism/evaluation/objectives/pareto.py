@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.pareto_gains import (
@@ -20,13 +19,12 @@ from pytest_pluralism.core.estimation.pareto_gains import (
     worse_p_values,
 )
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, is_pareto_improvement
+from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, UnitScore, Witness
 from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Rounds, asked_of
 
 __all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_functions"]
-
-FloatArray = npt.NDArray[np.float64]
 
 #: What a model is compared with, by name.
 AGAINST = ("reference_model", "baseline")
@@ -159,12 +157,11 @@ class ParetoEvaluation:
         return self._scores({name: (scores, stored_scores(scores, stored[name])) for name, scores in candidate.items()})
 
     def _scores(self, sides: Mapping[str, tuple[Scores, Scores]]) -> Scores:
-        level, names = self.confidence_level, [one.name for one in self.objectives]
+        level = self.confidence_level
         pairs = [
             pair_objective(one.name, _sign(one), *sides[one.name], confidence_level=level) for one in self.objectives
         ]
-        bounds = [self.least + one.least for one in self.objectives]
-        p_values = worse_p_values([pair.gain for pair in pairs], bounds)
+        p_values = worse_p_values([pair.gain for pair in pairs], [self.least + one.least for one in self.objectives])
         tested = [
             _shifted(adjusted_for(pair.gain, len(pairs)), -one.least)
             for one, pair in zip(self.objectives, pairs, strict=True)
@@ -175,55 +172,46 @@ class ParetoEvaluation:
         deciding, decisive = self.objectives[place], pairs[place]
         means = np.array([pair.values for pair in pairs]).T
         is_better = bool(is_pareto_improvement(means[0], means[1]))
-        alike = self.least >= 0 and all(pair.gain.value == 0.0 for pair in pairs)
-        shift = NO_GAIN if alike else 0.0
-        warnings = []
-        if alike:
-            warnings.append("no objective is better than the reference's: the two are alike")
-        elif outcomes[place] is Outcome.PASSED and not is_better:
-            worse = [
-                f"{name} by {-pair.gain.value:.3g}"
-                for name, pair in zip(names, pairs, strict=True)
-                if pair.gain.value < 0
-            ]
-            said = f"worse in {', '.join(worse)}" if worse else "better in nothing"
-            warnings.append(f"the promise bears it, but this is no Pareto improvement: {said}")
-        there = {unit.unit_id: unit for unit in sides[deciding.name][0].units}
-        units = tuple(
-            UnitScore(
-                unit, cluster, float(gain) - deciding.least + shift, text=there[unit].text,
-                details={"objective": deciding.name},
-            )
-            for unit, cluster, gain in zip(
-                decisive.unit_ids, decisive.clusters, decisive.ours - decisive.theirs, strict=True
-            )
-        )  # fmt: skip
+        is_alike = self.least >= 0 and all(pair.gain.value == 0.0 for pair in pairs)
+        shift = NO_GAIN if is_alike else 0.0
         drawn = self._resampled(pairs)
         differences = drawn[0] - drawn[1]
         dominates = (differences >= 0).all(axis=1) & (differences > 0).any(axis=1)
-        details = {
-            "against": self.against,
-            "objectives": [
-                {"name": one.name, "direction": one.direction, "candidate": _sign(one) * pair.values[0],
-                 "reference": _sign(one) * pair.values[1], "gain": pair.gain.value, "low": _known(pair.gain.low),
-                 "high": _known(pair.gain.high), "n": pair.gain.n, "n_missing": pair.gain.n_missing,
-                 "least": one.least, "p_worse": None if level is None else p_value, "outcome": outcome.value}
-                for one, pair, p_value, outcome in zip(self.objectives, pairs, p_values, outcomes, strict=True)
-            ],
-            "deciding": deciding.name,
-            "is_pareto_improvement": is_better,
-            "probability_of_dominance": float(is_better if level is None else dominates.mean()),
-            "functions": dict(self._commensurated(means, drawn)),
-        }  # fmt: skip
         return Scores(
             "pareto_improvement",
-            units,
-            warnings=tuple(warnings),
+            _units(decisive, sides[deciding.name][0], deciding.name, shift - deciding.least),
+            warnings=self._said(pairs, outcomes[place], is_alike=is_alike, is_better=is_better),
             witness=Witness(deciding.name, decisive.gain.value, "the objective that decides"),
-            details=details,
+            details={
+                "against": self.against,
+                "objectives": [
+                    _objective_json(one, pair, None if level is None else p_value, outcome)
+                    for one, pair, p_value, outcome in zip(self.objectives, pairs, p_values, outcomes, strict=True)
+                ],
+                "deciding": deciding.name,
+                "is_pareto_improvement": is_better,
+                "probability_of_dominance": float(is_better if level is None else dominates.mean()),
+                "functions": dict(self._commensurated(means, drawn)),
+            },
             estimate=_shifted(tested[place], shift),
             differences=True,
         )
+
+    def _said(
+        self, pairs: Sequence[PairedObjective], outcome: Outcome, /, *, is_alike: bool, is_better: bool
+    ) -> tuple[str, ...]:
+        """Return the warning about a comparison, if there is one."""
+        if is_alike:
+            return ("no objective is better than the reference's: the two are alike",)
+        if outcome is not Outcome.PASSED or is_better:
+            return ()
+        worse = [
+            f"{one.name} by {-pair.gain.value:.3g}"
+            for one, pair in zip(self.objectives, pairs, strict=True)
+            if pair.gain.value < 0
+        ]
+        said = f"worse in {', '.join(worse)}" if worse else "better in nothing"
+        return (f"the promise bears it, but this is no Pareto improvement: {said}",)
 
     def _resampled(self, pairs: Sequence[PairedObjective]) -> FloatArray:
         """Return the values under a paired cluster bootstrap, shape (2, n_resamples, n_objectives); more is better.
@@ -303,6 +291,36 @@ class ParetoEvaluation:
 
 def _external(scores: Mapping[str, float]) -> Scores:
     return Scores("objective", tuple(UnitScore(unit, unit, value) for unit, value in scores.items()))
+
+
+def _units(decisive: PairedObjective, measured: Scores, name: str, shift: float) -> tuple[UnitScore, ...]:
+    """Return the gains of the objective that decides, each moved by ``shift``."""
+    texts = {unit.unit_id: unit.text for unit in measured.units}
+    gains = (decisive.ours - decisive.theirs).tolist()
+    return tuple(
+        UnitScore(unit, cluster, gain + shift, text=texts[unit], details={"objective": name})
+        for unit, cluster, gain in zip(decisive.unit_ids, decisive.clusters, gains, strict=True)
+    )
+
+
+def _objective_json(
+    objective: Objective, pair: PairedObjective, p_value: float | None, outcome: Outcome
+) -> dict[str, object]:
+    """Return one objective as plain JSON values, in its own units."""
+    return {
+        "name": objective.name,
+        "direction": objective.direction,
+        "candidate": _sign(objective) * pair.values[0],
+        "reference": _sign(objective) * pair.values[1],
+        "gain": pair.gain.value,
+        "low": _known(pair.gain.low),
+        "high": _known(pair.gain.high),
+        "n": pair.gain.n,
+        "n_missing": pair.gain.n_missing,
+        "least": objective.least,
+        "p_worse": p_value,
+        "outcome": outcome.value,
+    }
 
 
 def _deciding(outcomes: Sequence[Outcome], tested: Sequence[Estimate], p_values: Sequence[float]) -> int:

@@ -25,17 +25,17 @@ from pytest_pluralism.core.records import (
     WindowSet,
 )
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
-from pytest_pluralism.evaluation.overton.held import Reading, _union
+from pytest_pluralism.evaluation.overton.held import Reading, union_of
 from pytest_pluralism.evaluation.overton.languages import detect_language
 from pytest_pluralism.evaluation.overton.reading import REFUSAL, WORD, WindowReader, first_words, is_refusal
 from pytest_pluralism.evaluation.overton.scoring import (
-    _false_balance,
-    _precision,
-    _share,
-    _sides,
     answer_json,
     can_score,
+    false_balance_of,
+    precision_of,
     scored,
+    share_of,
+    sides_of,
 )
 from pytest_pluralism.evaluation.overton.settings import MEASURED, OvertonSettings
 
@@ -95,7 +95,7 @@ class OvertonEvaluation:
                 "responses", self.prompts, settings.generation, settings.n_draws
             )
             texts = [tuple(response.text for response in draws) for draws in written]
-            truncated = _share(one.stopped_by == "length" for draws in written for one in draws)
+            truncated = share_of(one.stopped_by == "length" for draws in written for one in draws)
         else:
             texts = [tuple(self.responses[window.query_id]) for window in windows]
         reader = WindowReader(settings)
@@ -218,13 +218,13 @@ class OvertonEvaluation:
 
     def _value(self, window: Window, read: Sequence[Reading], score: str | None = None) -> float:
         """Return the value of one window: the mean over draws, or that of their union."""
-        draws = [_union(read)] if self.settings.draws == "union" else read
+        draws = [union_of(read)] if self.settings.draws == "union" else read
         return float(np.mean([scored(window, one, self.settings, score) for one in draws]))
 
     def _unit(self, window: Window, texts: tuple[str, ...], read: list[Reading]) -> UnitScore:
         settings = self.settings
-        together = _union(read)
-        sides = _sides(window, together, settings)
+        together = union_of(read)
+        sides = sides_of(window, together, settings)
         details: dict[str, Any] = {
             "kind": window.kind,
             "n_draws": len(texts),
@@ -242,9 +242,9 @@ class OvertonEvaluation:
         if window.unreasonable:
             argued = [any(held.entailment >= settings.threshold for held in one.unreasonable) for one in read]
             details["f1"] = self._value(window, read, "f1")
-            precision = _precision(window, together, settings)
+            precision = precision_of(window, together, settings)
             details["precision"] = precision if math.isfinite(precision) else None
-            details["argues_unreasonable"] = _share(argued)
+            details["argues_unreasonable"] = share_of(argued)
             details["unreasonable_answers"] = [
                 answer_json(answer, [one.unreasonable[place] for one in read], settings.threshold)
                 for place, answer in enumerate(window.unreasonable)
@@ -273,7 +273,7 @@ class OvertonEvaluation:
             if able:
                 yield name, float(np.mean([self._value(window, read, name) for window, read in able]))
         precise = [
-            _precision(window, one, settings)
+            precision_of(window, one, settings)
             for window, read in zip(windows, readings, strict=True)
             if window.unreasonable
             for one in read
@@ -282,9 +282,9 @@ class OvertonEvaluation:
         if precise:
             yield "precision", float(np.mean(precise))
         if settings.draws == "single" and max(map(len, readings)) > 1:
-            union = [scored(w, _union(read), settings) for w, read in zip(windows, readings, strict=True)]
+            union = [scored(w, union_of(read), settings) for w, read in zip(windows, readings, strict=True)]
             yield "union_of_draws", float(np.mean(union))
-        balance = _false_balance(windows, readings, settings)
+        balance = false_balance_of(windows, readings, settings)
         if balance is not None:
             yield "false_balance", balance
 

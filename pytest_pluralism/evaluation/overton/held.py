@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["Held"]
+from pytest_pluralism.core.parameters import FloatArray
+
+__all__ = ["Held", "Reading", "union_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +27,19 @@ class Held:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one response, or one set of responses, holds of one window."""
+    """The answers of one window that one response, or one set of responses, holds."""
 
     reasonable: tuple[Held, ...]
     unreasonable: tuple[Held, ...]
     unmatched: tuple[str, ...] = ()
 
     @property
-    def values(self) -> npt.NDArray[np.float64]:
+    def values(self) -> FloatArray:
+        """The probability of each reasonable answer."""
         return np.array([held.entailment for held in self.reasonable])
 
 
-def _union(read: Sequence[Reading]) -> Reading:
+def union_of(read: Sequence[Reading]) -> Reading:
     """Return what a set of responses holds: of each answer as much as the response that holds it most."""
 
     def most(sides: Iterable[tuple[Held, ...]]) -> tuple[Held, ...]:

@@ -33,7 +33,7 @@ def scored(window: Window, read: Reading, settings: OvertonSettings, score: str 
     if score == "soft_coverage":
         return float(soft_coverage(values, weights=weights))
     if score == "sided_coverage":
-        sides = _sides(window, read, settings)
+        sides = sides_of(window, read, settings)
         if sides:
             return min(sides.values())
     if score == "f1" and window.unreasonable:
@@ -42,12 +42,13 @@ def scored(window: Window, read: Reading, settings: OvertonSettings, score: str 
     return float(coverage(values, threshold=settings.threshold, weights=weights))
 
 
-def _precision(window: Window, read: Reading, settings: OvertonSettings) -> float:
+def precision_of(window: Window, read: Reading, settings: OvertonSettings) -> float:
+    """Return the share of what one response entails that is reasonable."""
     outside = [held.entailment for held in read.unreasonable]
     return float(window_precision_recall_f1(read.values, outside, threshold=settings.threshold).precision)
 
 
-def _sides(window: Window, read: Reading, settings: OvertonSettings) -> dict[str, float] | None:
+def sides_of(window: Window, read: Reading, settings: OvertonSettings) -> dict[str, float] | None:
     """Return the coverage of each side, or ``None`` where the answers are on none."""
     if not can_score(window, "sided_coverage"):
         return None
@@ -65,7 +66,7 @@ def can_score(window: Window, score: str) -> bool:
     return score != "f1" or bool(window.unreasonable)
 
 
-def _false_balance(
+def false_balance_of(
     windows: Sequence[Window], readings: Sequence[list[Reading]], settings: OvertonSettings
 ) -> float | None:
     """Return the share of responses to settled queries that argue an unreasonable side."""
@@ -98,7 +99,7 @@ def answer_json(answer: WindowAnswer, held: Sequence[Held], threshold: float) ->
         "text": answer.text,
         "entailment": best.entailment,
         "held": best.entailment >= threshold,
-        "share_of_draws": _share(one.entailment >= threshold for one in held),
+        "share_of_draws": share_of(one.entailment >= threshold for one in held),
     }
     if answer.stance is not None:
         result["stance"] = answer.stance
@@ -109,6 +110,7 @@ def answer_json(answer: WindowAnswer, held: Sequence[Held], threshold: float) ->
     return result
 
 
-def _share(values: Iterable[bool]) -> float:
+def share_of(values: Iterable[bool]) -> float:
+    """Return the share that is true, 0 of nothing."""
     counted = list(values)
     return sum(counted) / len(counted) if counted else 0.0

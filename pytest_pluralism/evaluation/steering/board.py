@@ -34,7 +34,7 @@ from pytest_pluralism.evaluation.steering.settings import (
     SteeringSettings,
     Unrelated,
 )
-from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
+from pytest_pluralism.evaluation.surveys.answered import ModelDistribution, kept_options
 
 __all__ = ["Board"]
 
@@ -129,7 +129,7 @@ class Board:
             return 1.0 - float(jensen_shannon_distance(answer, people))
         if self.settings.score == "wasserstein":
             question = self.questions[row.question_id]
-            kept = _kept(question)
+            kept = kept_options(question)
             places = np.arange(len(kept)) if question.positions is None else np.asarray(question.positions)[kept]
             length = float(places.max() - places.min())
             if length <= 0:
@@ -177,7 +177,7 @@ class Board:
             value=value,
             population=name if self.is_alone else None,
             text=question.text,
-            options=tuple(question.options[index] for index in _kept(question)),
+            options=tuple(question.options[index] for index in kept_options(question)),
             model_probabilities=tuple(float(p) for p in ours),
             reference_probabilities=tuple(float(p) for p in theirs),
             option_mass=float(np.mean([one.option_mass for one in given])),
@@ -379,19 +379,6 @@ class Board:
         return len({question.options for question in self.questions.values()}) == 1
 
 
-def _kept(question: Question) -> list[int]:
-    return [index for index in range(len(question.options)) if index not in question.refusals]
-
-
 def _substantive(question: Question, probabilities: Sequence[float]) -> FloatArray:
     """Return a distribution without the refusals that are kept apart."""
-    values = np.asarray(probabilities, dtype=np.float64)
-    if not question.refusals or len(values) != len(question.options):
-        return values
-    inside = values[_kept(question)]
-    if inside.sum() <= 0.0:
-        raise DatasetError(
-            f"Question {question.question_id!r}: everybody refused, so that no answer is left to compare. "
-            "Use refusals='keep' to compare the refusals too."
-        )
-    return np.asarray(inside / inside.sum())
+    return over_kept(question, probabilities, kept_options(question))[0]

@@ -94,7 +94,7 @@ def _position_bias(places: np.ndarray) -> float:
     return float(np.abs(places - 1.0 / len(places)).max())
 
 
-def _kept(question: Question) -> list[int]:
+def kept_options(question: Question) -> list[int]:
     """Return the options that are compared: refusals that are kept apart are not."""
     return [index for index in range(len(question.options)) if index not in question.refusals]
 

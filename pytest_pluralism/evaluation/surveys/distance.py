@@ -21,7 +21,7 @@ from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.surveys.answered import (
     LOW_OPTION_MASS,
     ModelDistribution,
-    _kept,
+    kept_options,
     model_distributions,
     over_kept,
 )
@@ -153,7 +153,7 @@ class DistributionalEvaluation:
 def _unit(
     question: Question, row: AnswerDistribution, model: ModelDistribution, by_population: bool, base: float
 ) -> UnitScore:
-    kept = _kept(question)
+    kept = kept_options(question)
     ours, our_refusals = over_kept(question, model.probabilities, kept, "the model")
     theirs, their_refusals = over_kept(question, row.probabilities, kept)
     details: dict[str, Any] = {
@@ -215,7 +215,7 @@ def _other_populations(
     questions = {question.question_id: question for question in survey.questions}
     if by_population:
         question = questions[rows[0].question_id]
-        kept = _kept(question)
+        kept = kept_options(question)
         table = np.array([over_kept(question, row.probabilities, kept)[0] for row in rows])
         if len(table) < 2:
             return {}
@@ -230,7 +230,7 @@ def _other_populations(
     distances: dict[str, list[float]] = {}
     for question_id, others in theirs.items():
         question = questions[question_id]
-        kept = _kept(question)
+        kept = kept_options(question)
         mine, _ = over_kept(question, ours[question_id].probabilities, kept)
         table = np.array([over_kept(question, row.probabilities, kept)[0] for row in others])
         for row, distance in zip(others, np.atleast_1d(jensen_shannon_distance(table, mine, base=base)), strict=True):
