@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from pytest_pluralism.core.parameters import FloatArray
+
 __all__ = ["krippendorff_alpha"]
 
 #: A table with more cells is not put together for this.
@@ -16,7 +18,7 @@ MOST_VALUES = 40
 
 
 def krippendorff_alpha(
-    table: npt.NDArray[np.float64],
+    table: FloatArray,
     /,
     *,
     level: Literal["ordinal", "interval"],

@@ -34,7 +34,7 @@ from pytest_pluralism.evaluation.steering.settings import (
     SteeringSettings,
     Unrelated,
 )
-from pytest_pluralism.evaluation.surveys.answered import ModelDistribution, kept_options
+from pytest_pluralism.evaluation.surveys.answered import ModelDistribution, kept_options, over_kept
 
 __all__ = ["Board"]
 
@@ -381,4 +381,5 @@ class Board:
 
 def _substantive(question: Question, probabilities: Sequence[float]) -> FloatArray:
     """Return a distribution without the refusals that are kept apart."""
-    return over_kept(question, probabilities, kept_options(question))[0]
+    values: FloatArray = over_kept(question, probabilities, kept_options(question))[0]
+    return values
