@@ -1,4 +1,4 @@
-"""What of a response an entailment model reads as its premise: the whole, sentence by sentence, or a sliding window.
+"""Premises of a response for an entailment model: the whole, each sentence, or a sliding window of sentences.
 
 Every premise is a slice of the response, so that a report can mark where it stands.
 """
@@ -69,6 +69,9 @@ def premises(response: str, /, *, form: str = "whole", n_sentences: int = 3, lan
     if form == "whole":
         return (response.strip(),)
     places = _sentence_places(response, language)
+    if not places:
+        # Nothing but the mark of a list.
+        return ()
     length = 1 if form == "sentences" else min(n_sentences, len(places))
     return tuple(response[places[at][0] : places[at + length - 1][1]] for at in range(len(places) - length + 1))
 

@@ -6,7 +6,7 @@ import re
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import InvalidParameterError, MissingExtraError
@@ -86,6 +86,7 @@ def test_no_word_is_lost_and_nothing_is_added(text: str) -> None:
 
 
 @given(texts, st.integers(1, 4))
+@example("1) ", 1)
 def test_every_premise_is_a_slice_of_the_response(text: str, n_sentences: int) -> None:
     single = premises(text, form="sentences")
     windows = premises(text, form="windows", n_sentences=n_sentences)
