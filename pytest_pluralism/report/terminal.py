@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.words import words_for
+from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell
 
 __all__ = ["summary_lines"]
@@ -17,7 +19,7 @@ _WIDE = 110
 #: The colours that pytest gives to the outcomes of tests.
 _STYLES = {"PASSED": "green", "FAILED": "bold red", "ERROR": "bold red", "INCONCLUSIVE": "yellow"}
 
-_COLUMNS = ("outcome", "value [interval]", "promise", "uniform", "measure")
+_COLUMNS = ("outcome", "value [interval]", "promise", "reference", "measure")
 
 
 def summary_lines(
@@ -48,12 +50,13 @@ def summary_lines(
 
 
 def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:
-    references = entry.get("references", {})
+    measure = measure_of(entry)
+    beside = entry.get("references", {}).get(measure.beside)
     return (
         entry["outcome"].upper(),
         interval_cell(entry),
         promise_cell(entry["gate"]),
-        f"{references['uniform']:.2f}" if references.get("uniform") is not None else "-",
+        f"{words_for(measure.beside, measure.references)} {beside:.2f}" if beside is not None else "-",
         printable(entry["key"], most=60),
         printable(str(entry["model"].get("name", "")), most=32),
     )
@@ -69,7 +72,7 @@ def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], wi
 
     table = Table(box=box.SIMPLE_HEAD if width >= _NARROW else None, pad_edge=False)
     for index, name in enumerate(_COLUMNS):
-        if name == "uniform" and width < _WIDE:
+        if name == "reference" and width < _WIDE:
             continue
         numbers = width >= _NARROW and name != "measure"
         # The numbers stay on one line where they can; the names give way.
@@ -81,7 +84,7 @@ def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], wi
             *(
                 Text(row[index], style=styles[index])
                 for index, name in enumerate(_COLUMNS)
-                if name != "uniform" or width >= _WIDE
+                if name != "reference" or width >= _WIDE
             )
         )
     console = Console(

@@ -69,8 +69,8 @@ class WitnessView:
 class VerdictView:
     """Hold everything that is shown of one verdict; what cannot be read has the defaults, and a part that says so.
 
-    ``decided`` has the words for what decided, ``level`` those for the level of the interval; ``standard`` has option
-    mass, human floor, uniform and shuffled answers, which the table of the Markdown report shows.
+    ``decided`` has the words for what decided, ``level`` those for the level of the interval; ``beside`` has the
+    references that a table has room for, in their order.
     """
 
     nodeid: str
@@ -96,7 +96,8 @@ class VerdictView:
     witness: WitnessView | None = None
     track: Track | None = None
     references: tuple[tuple[str, float], ...] = ()
-    standard: tuple[float | None, ...] = (None,) * 4
+    option_mass: float | None = None
+    beside: tuple[tuple[str, float], ...] = ()
     nearest: tuple[str, float] | None = None
     units: UnitsView | None = None
     origins: Table | None = None
@@ -195,7 +196,8 @@ def _verdict(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entr
 def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry) -> VerdictView:
     measure = measure_of(entry)
     estimate, change, gate = entry["estimate"], entry.get("change"), entry["gate"]
-    dataset, references = entry.get("dataset") or {}, entry["references"]
+    dataset = entry.get("dataset") or {}
+    references = {name: value for name, value in entry["references"].items() if value is not None}
     title, level = _verdict_title(entry), gate.get("confidence_level")
     others = {name: value for name, value in (entry.get("other_populations") or {}).items() if value is not None}
     closest = max if entry.get("direction") == "higher" else min
@@ -230,11 +232,9 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         warnings=tuple(map(str, entry.get("warnings", ()))),
         witness=_witness(entry),
         track=_track(entry, domains),
-        references=tuple(in_order({n: v for n, v in references.items() if v is not None}, measure.references)),
-        standard=(
-            sum(masses) / len(masses) if masses else None,
-            *(references.get(name) for name in ("sampling_floor", "uniform", "shuffle")),
-        ),
+        references=tuple(in_order(references, measure.references)),
+        option_mass=sum(masses) / len(masses) if masses else None,
+        beside=tuple(in_order(references, measure.references, brief=True)),
         nearest=nearest,
         units=units,
         origins=_origins(entry),

@@ -180,3 +180,38 @@ def test_a_gain_says_what_it_is_over() -> None:
     assert f"{plain.measure.title} over unsteered to" in verdict_message(gain).splitlines()[0]
     assert "over" not in verdict_message(plain).splitlines()[0]
     assert "JS distance over unsteered to" in report_html([entry_json(gain)], RUN)
+
+
+@pytest.mark.parametrize(
+    ("metric", "references", "beside", "told"),
+    [
+        ("js_distance", {"majority": 0.5, "uniform": 0.25, "shuffle": 0.75}, "uniform 0.25",
+         "shuffled 0.75, uniform 0.25, majority 0.50"),
+        ("answer_entropy", {"uniform": 1.5, "people": 1.25}, "people 1.25", "people 1.25, uniform 1.50"),
+        ("overton_coverage", {"empty": 0.0, "first_50_words": 0.125, "chance": 0.5, "odd_one": 1.0}, "chance 0.50",
+         "chance 0.50, first 50 words 0.12, odd one 1.00"),
+        ("false_balance", {"coverage": 0.5}, "-", "coverage 0.50"),
+    ],
+)  # fmt: skip
+def test_tables_show_the_references_of_each_measure_in_its_order(
+    metric: str, references: dict[str, float], beside: str, told: str
+) -> None:
+    one = entry()
+    assert one.scores is not None
+    scores = dataclasses.replace(one.scores, metric=metric, references=references)
+    content = [entry_json(dataclasses.replace(one, measure=MEASURES[metric], scores=scores))]
+    (row,) = [line for line in summary_lines(content, [], width=200) if "FAILED" in line]
+    assert re.split(r"\s{2,}", row.strip())[3] == beside
+    (row,) = [
+        line
+        for line in report_markdown(content, RUN).splitlines()
+        if line.startswith(f"| m | {metric}".replace("_", "\\_"))
+    ]
+    assert row.split(" | ")[7] == told
+
+
+def test_a_report_without_entries_of_measures_is_read_by_the_registry() -> None:
+    content = entry_json(entry())
+    del content["measure"]
+    assert "uniform 0.25" in report_markdown([content], RUN)
+    assert "uniform 0.25" in "".join(summary_lines([content], [], width=200))
