@@ -2,8 +2,8 @@
 
 __all__ = ["DEFAULT_PLACE", "UPDATES"]
 
-#: Where baselines lie unless somebody says otherwise: a folder meant for git.
+#: The default place of baselines: a folder meant for git.
 DEFAULT_PLACE = "pluralism-baselines"
 
-#: How a baseline can be updated: every entry that was measured, only those that are not there, or those that improved.
+#: The ways to update a baseline: every entry that was measured, only those that are not there, or those that improved.
 UPDATES = ("all", "new", "better")

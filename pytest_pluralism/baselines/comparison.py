@@ -42,7 +42,7 @@ __all__ = [
     "usual_noise_floor",
 ]
 
-#: How much the numbers of an unchanged model may move between runs, by dtype: batches of another shape round
+#: The largest move of the numbers of an unchanged model between runs, by dtype: batches of another shape round
 #: differently. For models of which it cannot be measured, for measures of texts, and for baselines from another device
 #: or other versions; see docs/explanation/engine.md.
 NUMERIC_NOISE_FLOOR = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
@@ -56,7 +56,7 @@ ASKING = (
 #: The versions that change how numbers are rounded.
 ROUNDING_VERSIONS = ("torch", "transformers", "engine")
 
-#: Where a model beside the tested one runs is no part of what it says.
+#: The device of a model beside the tested one does not change what it says.
 _PLACES = ("device",)
 
 #: The bounds of a promise, in the order in which they are shown.
@@ -303,7 +303,7 @@ def _other_settings(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator
 
 
 def _other_content(units: Sequence[Mapping[str, Any]], stored: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    # Version 1 has no hashes of its units, and what is unknown is no difference.
+    # Version 1 has no hashes of its units, and an unknown hash is not a difference.
     hashes = [(unit["id"], unit.get("sha256"), stored[unit["id"]].get("sha256")) for unit in units]
     changed = {unit_id for unit_id, now, then in hashes if now and then and now != then}
     if changed:

@@ -1,4 +1,4 @@
-"""What git remembers of a baseline: each measure over the commits that changed it."""
+"""The history of a baseline in git: each measure over the commits that changed it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def history_of(file: BaselineFile, /, *, most: int = 100) -> list[Revision]:
     file : BaselineFile
         A baseline in a git repository on this machine.
     most : int
-        So many commits at most, the newest ones.
+        Maximum number of commits, the newest ones.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where baselines lie: a folder or file here, or one elsewhere that fsspec reaches (``s3://``, ``hf://``, ...)."""
+"""The places of baselines: a folder or file here, or one elsewhere that fsspec reaches (``s3://``, ``hf://``, ...)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 #: A larger file is refused unread: 400 questions x 12 groups need less than 1 MB.
 MOST_BYTES = 100_000_000
 
-#: How long to wait for another run that writes the same file.
+#: Seconds to wait for another run that writes the same file.
 LOCK_SECONDS = 30
 
 #: The package that knows a protocol, where fsspec itself does not.
@@ -35,13 +35,13 @@ PACKAGES = {
     "ssh": "paramiko", "sftp": "paramiko", "http": "aiohttp", "https": "aiohttp",
 }  # fmt: skip
 
-#: Where a new object takes the place of the old one at once; elsewhere it is written beside it and renamed.
+#: Protocols where a new object takes the place of the old one at once; elsewhere it is written beside it and renamed.
 WRITES_AT_ONCE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory"}
 
 #: Longer names of models are cut: with its companion and what is written beside it, a file has less than 255 bytes.
 MOST_CHARACTERS = 120
 
-#: What a name of a model may be, or its two parts, to be the name of a file as it is.
+#: A name of a model, or each of its two parts, that can be the name of a file as it is.
 _PLAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -232,7 +232,7 @@ class LocalFile:
         try:
             found = path.stat()
             if not stat.S_ISREG(found.st_mode):
-                raise BaselineError(f"baseline {path.as_posix()} is no file. Name a .json file or a folder.")
+                raise BaselineError(f"baseline {path.as_posix()} is not a file. Name a .json file or a folder.")
             _refuse_large(path.as_posix(), found.st_size)
             content = read_regular(path, most=MOST_BYTES)
         except (FileNotFoundError, NotADirectoryError):

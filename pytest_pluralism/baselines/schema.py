@@ -1,4 +1,4 @@
-"""What stands in a baseline: a summary for people, and the values by unit in a companion, one line an entry.
+"""The content of a baseline: a summary for people, and the values by unit in a companion, one line an entry.
 
 The summary names the line of each entry by its SHA-256, so that a companion of another time or hand is noticed, and a
 companion may hold lines that no summary names: that is what lets both be replaced one after the other.
@@ -37,7 +37,7 @@ SCHEMA = "pytest-pluralism/baseline/2"
 #: Names that a version 1 file must have and a version 2 file too.
 _PARTS = (("metric", str), ("estimate", dict), ("model", dict), ("dataset", dict), ("settings", dict))
 
-#: How far an estimate may be from what its units say: roundings, and no edit by hand.
+#: The largest difference between an estimate and its units that rounding explains.
 _ROUNDING = 1e-6
 
 _CONFLICT = re.compile(r"^(<{7}|>{7}) ", flags=re.MULTILINE)
@@ -353,7 +353,7 @@ def _units_problem(units: list[Any]) -> str | None:
         if not is_number(unit.get("value")):
             return f"unit {unit['id']!r} has the value {str(unit.get('value'))[:40]!r}"
         if not isinstance(unit.get("cluster", ""), str) or not isinstance(unit.get("sha256") or "", str):
-            return f"unit {unit['id']!r} has a cluster or a hash that is no text"
+            return f"unit {unit['id']!r} has a cluster or a hash that is not a text"
         if unit["id"] in seen:
             return f"unit {unit['id']!r} stands there twice"
         seen.add(unit["id"])

@@ -34,7 +34,7 @@ __all__ = [
     "remove_entries",
 ]
 
-#: So often a pair of files that is being replaced is read again.
+#: Maximum number of times that a pair of files is read again while it is being replaced.
 _ATTEMPTS = 20
 
 

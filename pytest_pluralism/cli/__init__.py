@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except (PluralismError, OSError) as error:
         if isinstance(error, BrokenPipeError):
-            # Whoever read the output has seen enough (`| head`); Python would complain once more when it ends.
+            # The reader of the output has seen enough (`| head`); Python would complain once more when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_OK
         complain(error)

@@ -100,7 +100,7 @@ def show_comparison(arguments: argparse.Namespace) -> int:
 
 
 def _adjusted(found: Sequence[_Compared], *, is_adjusted: bool) -> list[dict[str, Any]]:
-    """Return the rows with the outcomes that a run gives to so many promises: adjusted for their number."""
+    """Return the rows with the outcomes that a run gives to this number of promises, adjusted for it."""
     from pytest_pluralism.core.verdict import adjust_verdicts
 
     judged = [one for one in found if one.verdict is not None]

@@ -1,4 +1,4 @@
-"""What a report or a baseline says of one model, in one form: that of an entry of a baseline."""
+"""Results of one model from a report or a baseline, in the form of the entries of a baseline."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _of_report(path: Path, model: str | None) -> Results:
     entries: dict[str, dict[str, dict[str, Any]]] = {}
     try:
         for verdict in content["verdicts"]:
-            # What is no measurement (an error, a difference of two) has no direction.
+            # An error or a difference of two estimates is not a measurement, and has no direction.
             if verdict.get("direction") not in ("lower", "higher") or not verdict.get("estimate"):
                 continue
             name = str(verdict["model"]["name"])

@@ -1,4 +1,4 @@
-"""How the ``pluralism`` command says things: results to the standard output, complaints to the standard error."""
+"""Input and output of the ``pluralism`` command: results to the standard output, complaints to the standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a code host shows beside the lines of a test: commands of GitHub Actions, a code quality file of GitLab.
+"""Annotations beside the lines of a test: commands of GitHub Actions, and a code quality file of GitLab.
 
 Names and answers of strangers stand in these texts, and a runner obeys what looks like a command; so they are made
 printable and escaped as each host asks for.

@@ -1,4 +1,4 @@
-"""What a report is made of: sentences, tables, charts and parts, as plain records that every form of report writes.
+"""The blocks of a report: sentences, tables, charts and parts, as plain records that every form of report writes.
 
 A plain ``str`` in a record is untrusted, and each form escapes it; :class:`Ours` marks the words and numbers that the
 package wrote. Numbers are made into words here, once, so that all forms say the same.

@@ -1,4 +1,4 @@
-"""What a report shows of the measures that have a view of their own: juries, steering, trade-offs, objectives."""
+"""The views of the measures that have one of their own: juries, steering, trade-offs, objectives."""
 
 from __future__ import annotations
 
@@ -337,7 +337,7 @@ def protocol_part(details: Entry, value: float | None, /) -> Part:
     return Part("The published protocol", tuple(blocks), section="Published protocols")
 
 
-#: What shows the details of a measure, by the name of its view: details, title of the verdict and measure to parts.
+#: The functions that show the details of a measure, by the name of its view.
 VIEWS: dict[str, Callable[[Entry, str, Measure], Iterator[Part]]] = {
     "jury": _jury,
     "steering": _steering,

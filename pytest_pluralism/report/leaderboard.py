@@ -61,7 +61,7 @@ def read_leaderboard(paths: Sequence[Path], /) -> Leaderboard:
     Raises
     ------
     DatasetError
-        If a file is no report of ours, fewer than two models were measured, or they share no objective.
+        If a file is not a report of ours, fewer than two models were measured, or they share no objective.
     """
     return leaderboard_of((str(path), entry) for path in paths for entry in load_report(path)["verdicts"])
 
@@ -109,7 +109,7 @@ def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:
 
 @dataclass(frozen=True)
 class _Way:
-    """What was measured and how: only what was measured on the same data in the same way can be put side by side."""
+    """The measure, the data and the settings of a value: only values that agree in them can be put side by side."""
 
     key: str
     direction: str

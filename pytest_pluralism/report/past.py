@@ -1,4 +1,4 @@
-"""What git remembers of the baselines that verdicts were compared with, put beside the verdicts."""
+"""The history in git of the baselines that verdicts were compared with, put beside the verdicts."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def _revisions(file: str) -> Sequence[Revision]:
     try:
         found = history_of(LocalFile(Path(file)), most=MOST_REVISIONS)
     except (BaselineError, ValueError, TypeError, ArithmeticError, OSError):
-        # An old file that cannot be read is no reason to lose the report of this run.
+        # The report of this run is written even if an old file cannot be read.
         return ()
-    # Without a commit it is the file as it is, which is no release.
+    # Without a commit it is the file as it is, which is not a release.
     return [one for one in found if one.commit]
 
 

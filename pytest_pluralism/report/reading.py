@@ -30,7 +30,7 @@ def load_report(path: Path, /) -> dict[str, Any]:
     Raises
     ------
     DatasetError
-        If the file cannot be read, is too large, is no JSON, or is no report of this version.
+        If the file cannot be read, is too large, is not JSON, or is not a report of this version.
     """
     try:
         size = path.stat().st_size
@@ -44,7 +44,7 @@ def load_report(path: Path, /) -> dict[str, Any]:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: is no UTF-8 text (byte {error.start}). Reports are written as UTF-8.") from error
+        raise DatasetError(f"{path}: is not UTF-8 text (byte {error.start}). Reports are written as UTF-8.") from error
     try:
         content = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -56,7 +56,7 @@ def load_report(path: Path, /) -> dict[str, Any]:
         if isinstance(named, str) and named.startswith(SCHEMA.rpartition("/")[0]):
             hint = "It comes from another version of pytest-pluralism: use that one, or run the tests again."
         got = printable(json.dumps(named)) if named is not None else "no schema"
-        raise DatasetError(f"{path}: is no report of this version ({SCHEMA}). Got {got}. {hint}")
+        raise DatasetError(f"{path}: is not a report of this version ({SCHEMA}). Got {got}. {hint}")
     if not isinstance(content.get("verdicts"), list):
         raise DatasetError(f"{path}: has no list of verdicts. Write it again with --pluralism-report=run.json.")
     return dict(content)
@@ -109,4 +109,4 @@ def _number(text: str) -> float | int:
 
 
 def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a number of JSON")

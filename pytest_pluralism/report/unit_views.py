@@ -1,4 +1,4 @@
-"""What a report shows of single units: their answers beside the people's, and responses beside their windows."""
+"""The view of single units in a report: their answers beside the people's, and responses beside their windows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_CHARACTERS = 2_000
 #: Maximum number of units in a list that stands open where the promise failed.
 MOST_OPEN = 100
 
-#: How the numbers of a unit are written that are not written in three places.
+#: The forms of the numbers of a unit that are not written in three places.
 _FORMS = {"change": "+.3f", "n_respondents": ",.0f"}
 
 
@@ -86,7 +86,7 @@ class UnitView:
 
     @property
     def has_welfare(self) -> bool:
-        """Whether the welfare of each option is known."""
+        """Say whether the welfare of each option is known."""
         return any(option.welfare is not None for option in self.options)
 
     @property
@@ -110,7 +110,7 @@ class UnitsView:
 
     @property
     def has_people(self) -> bool:
-        """Whether the answers of people stand beside those of the model."""
+        """Say whether the answers of people stand beside those of the model."""
         return any(unit.reference_probabilities for unit in self.units)
 
 

@@ -48,7 +48,7 @@ LEAST_UNITS = 8
 #: Maximum number of other populations beside a value; the nearest ones are shown.
 MOST_POPULATIONS = 12
 
-#: What a file that somebody else made may cause in one part of a report; that part is left out, and says so.
+#: The errors that a file of somebody else may cause in one part of a report, which is then left out and says so.
 UNEXPECTED = (
     ArithmeticError, AttributeError, LookupError, PluralismError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
@@ -136,7 +136,7 @@ class RunView:
 
     @property
     def counts(self) -> list[tuple[str, int]]:
-        """How many verdicts have each outcome."""
+        """Count the verdicts of each outcome."""
         found = [verdict.outcome for verdict in self.verdicts]
         return [(name, found.count(name)) for name in OUTCOMES if name in found]
 

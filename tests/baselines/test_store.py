@@ -279,8 +279,8 @@ def bytes_of(content: bytes, *, companion: bool = False) -> Callable[[Path], Non
         (sparse(companion=True), "{units} has 500000000 bytes", "restore it"),
         (link(companion=False), "{file} is a symbolic link out of its folder", "name that file itself"),
         (link(companion=True), "{units} is a symbolic link out of its folder", "Replace it by a copy"),
-        (lambda path: path.unlink() or path.mkdir(), "{file} is no file", "Name a .json file or a folder"),
-        (lambda path: path.unlink() or os.mkfifo(path), "{file} is no file", "Name a .json file or a folder"),
+        (lambda path: path.unlink() or path.mkdir(), "{file} is not a file", "Name a .json file or a folder"),
+        (lambda path: path.unlink() or os.mkfifo(path), "{file} is not a file", "Name a .json file or a folder"),
     ],
 )
 def test_what_cannot_be_used_is_told_and_left_alone(

@@ -141,7 +141,7 @@ def test_what_is_no_leaderboard(report, tmp_path):
     with pytest.raises(DatasetError, match="two different results"):
         read_leaderboard([report("c.json", verdict("m", "one", 0.5), verdict("m", "one", 0.6))])
     (tmp_path / "d.json").write_text("{}")
-    with pytest.raises(DatasetError, match="no report of this version"):
+    with pytest.raises(DatasetError, match="not a report of this version"):
         read_leaderboard([tmp_path / "d.json"])
     with pytest.raises(DatasetError, match="cannot be read"):
         read_leaderboard([tmp_path / "gone.json"])

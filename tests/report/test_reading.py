@@ -39,7 +39,7 @@ def test_a_recorded_report_is_read_as_it_is(recorded: dict[str, Any], tmp_path: 
         ('{"schema": "pytest-pluralism/report/9", "verdicts": []}', "another version"),
         ('{"schema": "\\u001b[31m", "verdicts": []}', r'Got "\u001b[31m"'),
         ("[1]", "no schema"),
-        ('{"a": NaN}', "NaN is no number of JSON"),
+        ('{"a": NaN}', "NaN is not a number of JSON"),
         ('{"a": 1e999}', "beyond 1e+15"),
         ('{"a": -1e16}', "beyond 1e+15"),
         ('{"a": ' + "9" * 5000 + "}", "a number of 5,000 digits"),
@@ -86,7 +86,7 @@ def test_sizes_are_bounded(recorded: dict[str, Any], tmp_path: Path, monkeypatch
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     path.write_bytes(b'{"schema": "\xff"}')
-    with pytest.raises(DatasetError, match=r"no UTF-8 text \(byte 12\)"):
+    with pytest.raises(DatasetError, match=r"not UTF-8 text \(byte 12\)"):
         read_report(path)
     with pytest.raises(DatasetError, match="cannot be read"):
         read_report(tmp_path / "missing.json")
@@ -123,7 +123,7 @@ def test_a_wrong_output_is_refused_before_anything_is_read(
 
 def test_a_broken_report_is_a_problem_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(saved(tmp_path, "{}")), "-o", str(tmp_path / "page.html")]) == 1
-    assert "is no report of this version" in capsys.readouterr().err
+    assert "is not a report of this version" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
 
 
