@@ -125,7 +125,6 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
         from pytest_pluralism.evaluation.measures.registry import Planners
         from pytest_pluralism.gate import BOUNDS, plan_measurement
 
-        folder, config = request.node.path.parent, request.node.config
         promised = next((word for word in BOUNDS if word in keywords), None)
         try:
             if promised is not None:
@@ -139,8 +138,7 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
                     panel,
                     keywords,
                     session.settings,
-                    folder=folder,
-                    config=config,
+                    item=request.node,
                     planners=Planners(),
                     promise=False,
                 )
@@ -244,8 +242,7 @@ class Pluralism:
                 dataset,
                 keywords,
                 self.session.settings,
-                folder=item.path.parent,
-                config=item.config,
+                item=item,
                 planners=planners_of(item),
                 promise=False,
             )

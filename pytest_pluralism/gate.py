@@ -42,6 +42,13 @@ OPPOSITES = {
 
 DEFAULT_CONFIDENCE_LEVEL = 0.95
 
+#: The hook by which a project brings each type of data.
+HOOKS = {
+    "WindowSet": "pytest_pluralism_load_windows",
+    "Panel": "pytest_pluralism_load_panel",
+    "SteeringSet": "pytest_pluralism_load_steering",
+}
+
 
 def plan_gates(
     item: pytest.Item, settings: Settings, *, seed: int | None = None
@@ -69,15 +76,7 @@ def plan_gates(
                     f'Write @pytest.mark.{mark.name}("{planner.EXAMPLE}", {planner.MEASURE.promises[0]}=0.4).'
                 )
             keywords = mark.kwargs if seed is None else {n: value for n, value in mark.kwargs.items() if n != "seed"}
-            planned += plan_measurement(
-                mark.name,
-                mark.args[0],
-                keywords,
-                settings,
-                folder=item.path.parent,
-                config=item.config,
-                planners=planners,
-            )
+            planned += plan_measurement(mark.name, mark.args[0], keywords, settings, item=item, planners=planners)
         except PluralismError as error:
             problems += [f"@pytest.mark.{mark.name}: {line}" for line in str(error).split("\n\n")]
         except Exception as error:  # noqa: BLE001 - a hook of the project may raise anything, and this is one test's error.
@@ -96,12 +95,11 @@ def plan_measurement(
     keywords: Mapping[str, Any],
     settings: Settings,
     *,
-    folder: Path,
-    config: pytest.Config,
+    item: pytest.Item,
     planners: Planners,
     promise: bool = True,
 ) -> list[PlannedGate]:
-    """Return the gates of one measurement, with its promise or without.
+    """Return the gates of one measurement of a test, with its promise or without.
 
     Raises
     ------
@@ -123,8 +121,9 @@ def plan_measurement(
         settings=settings.values,
         gate=gate,
         confidence_level=keywords.get("confidence_level", DEFAULT_CONFIDENCE_LEVEL),
-        load_survey=functools.partial(load_survey, folder=folder, config=config),
-        find_file=functools.partial(find_file, folder=folder, config=config),
+        load_survey=functools.partial(load_survey, item=item),
+        find_file=functools.partial(find_file, item=item),
+        bring=functools.partial(bring, item=item),
         planners=planners,
         problems=problems,
     )
@@ -141,28 +140,45 @@ def plan_measurement(
     return plans
 
 
-def find_file(name: str, folder: Path, config: pytest.Config) -> Path:
+def find_file(name: str, item: pytest.Item) -> Path:
     """Return the path of a file that lies beside the test or under the root; else the name itself."""
-    for base in (folder, config.rootpath):
+    for base in (item.path.parent, item.config.rootpath):
         with contextlib.suppress(OSError, ValueError):
             if (base / name).is_file():
                 return base / name
     return Path(name)
 
 
-def load_survey(dataset: str, refusals: str, folder: Path, config: pytest.Config) -> Survey:
+def bring(kind: type, name: object, *, item: pytest.Item, **arguments: object) -> object:
+    """Return the data that a hook which holds for the test has under a name; ``None`` where none has.
+
+    Raises
+    ------
+    DatasetError
+        The hook gave something of another type.
+    """
+    if not isinstance(name, str):
+        return None
+    hook = HOOKS[kind.__name__]
+    found: object = getattr(item.ihook, hook)(name=name, **arguments)
+    if found is not None and not isinstance(found, kind):
+        raise DatasetError(f"A hook {hook} gave a {type(found).__name__} for {name!r}. It must give a {kind.__name__}.")
+    return found
+
+
+def load_survey(dataset: str, refusals: str, item: pytest.Item) -> Survey:
     """Load a survey by name or file; a relative file is looked for beside the test, then under the root."""
     if not isinstance(dataset, str):
         raise invalid_parameter("dataset", "the measurement", "the name or file of a survey, a str", repr(dataset))
     # A file has an ending; a name without one is a survey's, whatever lies beside the test.
     if ":" not in dataset and Path(dataset).suffix:
-        dataset = str(find_file(dataset, folder, config))
+        dataset = str(find_file(dataset, item))
     try:
-        survey = config.hook.pytest_pluralism_load_survey(name=dataset, refusals=refusals)
+        survey = item.ihook.pytest_pluralism_load_survey(name=dataset, refusals=refusals)
     except DatasetError as error:
         from pytest_pluralism.datasets.reading import files_like
 
-        near = [] if ":" in dataset or Path(dataset).suffix else files_like(folder / dataset)
+        near = [] if ":" in dataset or Path(dataset).suffix else files_like(item.path.parent / dataset)
         if not near:
             raise
         raise DatasetError(f"{error} Files beside the test: {', '.join(map(repr, near))}.") from None

@@ -1,4 +1,7 @@
-"""Hooks of the plugin: how a project brings its own models, surveys and measures."""
+"""Hooks of the plugin, by which a project brings its own models, data and measures.
+
+A hook in a ``conftest.py`` holds for the tests under the folder of that file.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Survey
+    from pytest_pluralism.core.records import Survey, WindowSet
+    from pytest_pluralism.datasets.panels.records import Panel
+    from pytest_pluralism.datasets.steering.file import SteeringSet
     from pytest_pluralism.evaluation.measures.planning import Planner
     from pytest_pluralism.models.protocol import LanguageModel
     from pytest_pluralism.settings.resolving import Settings
@@ -60,7 +65,9 @@ def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any | No
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_pluralism_load_steered_model(attribute: str, spec: str, model: LanguageModel, settings: Settings) -> Any:
+def pytest_pluralism_load_steered_model(
+    attribute: str, spec: str, model: LanguageModel, settings: Settings
+) -> Any | None:
     """Return a model that is steered to an attribute by its weights or while it decodes; ours comes last.
 
     ``spec`` is the field ``model`` of the attribute (it may be empty), ``model`` the model under test. In a
@@ -81,7 +88,7 @@ def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
 
         def pytest_pluralism_load_survey(name, refusals):
             if name == "staff_2026":
-                return load_survey(HERE / "exports" / "staff.csv", refusals=refusals)
+                return load_survey(Path(__file__).with_name("staff.jsonl"), refusals=refusals)
 
     The survey must be a :class:`pytest_pluralism.core.records.Survey`.
     """
@@ -101,4 +108,47 @@ def pytest_pluralism_measures() -> Sequence[Planner]:
     The marker has the name of the measure, ``@pytest.mark.minority_mass(...)``. Measures of a ``conftest.py`` hold for
     the tests in its folder and below, those of a plugin for all. A planner must follow
     :class:`pytest_pluralism.evaluation.measures.planning.Planner`.
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_pluralism_load_windows(name: str) -> WindowSet | None:
+    """Return the set of Overton windows of a name, or ``None`` to leave it to the next one; ours come last.
+
+    In a ``conftest.py``::
+
+        def pytest_pluralism_load_windows(name):
+            if name == "support_2026":
+                return load_windows(Path(__file__).with_name("support.jsonl"))
+
+    The set must be a :class:`pytest_pluralism.core.records.WindowSet`.
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_pluralism_load_panel(name: str) -> Panel | None:
+    """Return the panel of a name, or ``None`` to leave it to the next one; ours come last.
+
+    In a ``conftest.py``::
+
+        def pytest_pluralism_load_panel(name):
+            if name == "raters_2026":
+                return load_panel(Path(__file__).with_name("raters.jsonl"))
+
+    The panel must be a :class:`pytest_pluralism.datasets.Panel`. The keywords of a marker that say how a file is read
+    (``scale``, ``columns``, ``values``, ``leave_out_empty``) are refused for it.
+    """
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_pluralism_load_steering(name: str, refusals: str) -> SteeringSet | None:
+    """Return the steering set of a name, or ``None`` to leave it to the next one; ours come last.
+
+    In a ``conftest.py``::
+
+        def pytest_pluralism_load_steering(name, refusals):
+            if name == "values_2026":
+                return load_steering(str(Path(__file__).with_name("values.jsonl")), refusals=refusals)
+
+    The set must be a :class:`pytest_pluralism.datasets.steering.file.SteeringSet`.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 from typing import Any
 
@@ -141,6 +142,19 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     return [
         f"pluralism: ERROR {item.nodeid}: {problem}" for item in items for problem in item.stash.get(PLANS, ([], []))[1]
     ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let the hooks that hold for a test load its models: those of a ``conftest.py`` hold under its folder."""
+    item.config.stash[SESSION].models.enter(item)
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+    """Remember how a model of ours is closed, so that a test under other hooks gets its own."""
+    if fixturedef.scope == "session" and getattr(fixturedef.func, "__module__", "") == Pluralism.__module__:
+        session = request.config.stash[SESSION]
+        session.models.opened(fixturedef.argname, functools.partial(fixturedef.finish, request))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,8 +12,30 @@ from pytest_pluralism.core.errors import PluralismError
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
-__all__ = ["ENTRIES", "MARKS", "PLANS", "error_entries", "model_id", "plans_of", "test_of"]
+__all__ = [
+    "ENTRIES",
+    "MARKS",
+    "PLANS",
+    "Suite",
+    "by_suite",
+    "error_entries",
+    "model_id",
+    "plans_of",
+    "suite_of",
+    "test_of",
+]
 
+
+#: The hooks that load models.
+MODEL_HOOKS = (
+    "pytest_pluralism_load_model",
+    "pytest_pluralism_load_entailment_model",
+    "pytest_pluralism_load_value_model",
+    "pytest_pluralism_load_steered_model",
+)
+
+#: The plugins whose hooks load the models of a test, by name: those of a ``conftest.py`` hold under its folder.
+Suite = tuple[str, ...]
 
 #: The promises of a test, and what is wrong with its markers.
 PLANS: pytest.StashKey[tuple[list[Any], list[str]]] = pytest.StashKey()
@@ -22,6 +45,21 @@ MARKS: pytest.StashKey[int] = pytest.StashKey()
 
 #: The verdicts of a test, as JSON values, on their way to its report.
 ENTRIES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+
+
+def suite_of(item: pytest.Item) -> Suite:
+    """Return which hooks load the models of a test; tests of one suite share their models."""
+    hooks = (getattr(item.ihook, name) for name in MODEL_HOOKS)
+    return tuple(impl.plugin_name for hook in hooks for impl in hook.get_hookimpls())
+
+
+def by_suite(items: Iterable[pytest.Item], spec: str) -> list[list[pytest.Item]]:
+    """Return the tests with promises about a model, those whose models the same hooks load together."""
+    found: dict[Suite, list[pytest.Item]] = {}
+    for item in items:
+        if plans_of(item, spec):
+            found.setdefault(suite_of(item), []).append(item)
+    return list(found.values())
 
 
 def plans_of(item: pytest.Item, spec: str) -> list[PlannedGate]:

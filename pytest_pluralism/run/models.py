@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.run.items import Suite, suite_of
 from pytest_pluralism.settings.table import Settings
 
 if TYPE_CHECKING:
@@ -39,12 +40,17 @@ class RunModels:
     ----------
     notes : list of str
         The remarks that the run shows at its end.
+    suite : tuple of str
+        The hooks through which models are loaded now.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
         self.settings = settings
         self.notes: list[str] = []
+        self.suite: Suite = ()
+        self._hook = config.hook
+        self._opened: dict[str, Callable[[], None]] = {}
         self._engine: Engine | None = None
         self._elsewhere = {"asked": 0, "recalled": 0}
         self._store: AnswerStore | None = None
@@ -53,10 +59,24 @@ class RunModels:
 
     # ---------------------------------------------------------------------------------------------------- loading
 
+    def enter(self, item: pytest.Item) -> None:
+        """Load models from now on through the hooks that hold for a test, and close those that others loaded."""
+        suite = suite_of(item)
+        if suite != self.suite:
+            self.close_steered()
+            while self._opened:
+                self._opened.popitem()[1]()
+            self.suite = suite
+        self._hook = item.ihook
+
+    def opened(self, name: str, close: Callable[[], None]) -> None:
+        """Remember how a model that a fixture holds is closed."""
+        self._opened[name] = close
+
     def load_model(self, spec: str) -> LanguageModel:
         """Load the model of a spec through the hook, so that a project can bring its own."""
         with self.progress(f"loading {spec}"):
-            model: LanguageModel = self.config.hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
+            model: LanguageModel = self._hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
         lacking = [name for name in ("identity", "answer", "close") if not hasattr(model, name)]
         if lacking:
             raise ModelError(
@@ -68,12 +88,12 @@ class RunModels:
     def load_entailment_model(self, spec: str) -> Any:
         """Load the entailment model of a spec through the hook."""
         with self.progress(f"loading {spec}"):
-            return self.config.hook.pytest_pluralism_load_entailment_model(spec=spec, settings=self.settings)
+            return self._hook.pytest_pluralism_load_entailment_model(spec=spec, settings=self.settings)
 
     def load_value_model(self, spec: str) -> Any:
         """Load the value model of a spec through the hook."""
         with self.progress(f"loading {spec}"):
-            return self.config.hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
+            return self._hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
 
     def steered_model(self, role: SteeredModel, model: LanguageModel) -> Any:
         """Return the model that is steered to an attribute by its weights; only the last one stays in memory."""
@@ -81,7 +101,7 @@ class RunModels:
         if self._steered is None or self._steered[0] != key:
             self.close_steered()
             with self.progress(f"loading {role.spec or role.attribute}"):
-                found = self.config.hook.pytest_pluralism_load_steered_model(
+                found = self._hook.pytest_pluralism_load_steered_model(
                     attribute=role.attribute, spec=role.spec, model=model, settings=self.settings
                 )
             self._steered = (key, found)

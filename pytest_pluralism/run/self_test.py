@@ -11,7 +11,7 @@ import pytest
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
 from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
-from pytest_pluralism.run.items import model_id, plans_of, test_of
+from pytest_pluralism.run.items import by_suite, model_id, plans_of, test_of
 from pytest_pluralism.run.session import PluralismSession
 
 if TYPE_CHECKING:
@@ -40,11 +40,14 @@ class SelfTest:
 
         lines: list[str] = []
         alarmed = False
-        for spec in self._session.settings["model"]:
+        suites = [(spec, suite) for spec in self._session.settings["model"] for suite in by_suite(items, spec) or [[]]]
+        for spec, suite in suites:
             name = model_id(spec)
+            if suite:
+                self._session.models.enter(suite[0])
             try:
                 name = str(self._model_of(spec)("language_model").identity.name)
-                found = self._test(spec, items)
+                found = self._test(spec, suite)
             except PluralismError as error:
                 lines.append(f"{name}: ERROR {error}")
                 alarmed = True
@@ -54,7 +57,7 @@ class SelfTest:
             if found is None:
                 lines.append(f"{name}: no promises")
                 continue
-            level = _level(items, spec)
+            level = _level(suite, spec)
             self._session.false_alarms.append({"model": name, "level": level, **_as_json(found, level)})
             alarmed |= found.low > level
             lines += _lines(name, found, level)

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.run.baselines import RunBaselines
-from pytest_pluralism.run.items import plans_of, test_of
+from pytest_pluralism.run.items import Suite, by_suite, plans_of, suite_of, test_of
 from pytest_pluralism.run.judging import Judge
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, versions
@@ -43,7 +43,7 @@ class PluralismSession:
         self.baselines = RunBaselines(settings, root=root, start=start)
         self.commands = Commands(settings, root=root, start=start)
         self.judge = Judge(self.models, self.baselines, self.commands)
-        self._asked_for_all: set[str] = set()
+        self._asked_for_all: set[tuple[Suite, str]] = set()
 
     def ask_for_all(self, spec: str, model_of: ModelOf, items: Iterable[pytest.Item]) -> None:
         """Ask a model what all tests of the run will want of it, so that one plan of batches sees everything.
@@ -51,9 +51,11 @@ class PluralismSession:
         Not in a run that stops at a failure, nor in a worker whose tests are chosen one by one.
         """
         one_by_one = hasattr(self.config, "workerinput") and not self.config.workerinput.get(OWNERS)
-        if spec in self._asked_for_all or one_by_one or self.config.getoption("maxfail"):
+        key = (self.models.suite, spec)
+        if key in self._asked_for_all or one_by_one or self.config.getoption("maxfail"):
             return
-        self._asked_for_all.add(spec)
+        self._asked_for_all.add(key)
+        items = [item for item in items if suite_of(item) == self.models.suite]
 
         def found(role: Role) -> Any:
             try:
@@ -84,12 +86,15 @@ class PluralismSession:
 
         found = []
         for spec in self.settings["model"]:
-            plans = [plan for item in items for plan in plans_of(item, spec)]
-            compared = [plan for plan in plans if self._is_beside_reference(plan)]
-            wanted = [(spec, plans)] + ([(self.settings["reference_model"], compared)] if compared else [])
-            for name, some in wanted:
-                evaluations = [plan.evaluation for plan in some]
-                found.append(forecast_of(name, evaluations, self.models.load_model, self.models.store))
+            for suite in by_suite(items, spec) or [[]]:
+                if suite:
+                    self.models.enter(suite[0])
+                plans = [plan for item in suite for plan in plans_of(item, spec)]
+                compared = [plan for plan in plans if self._is_beside_reference(plan)]
+                wanted = [(spec, plans)] + ([(self.settings["reference_model"], compared)] if compared else [])
+                for name, some in wanted:
+                    evaluations = [plan.evaluation for plan in some]
+                    found.append(forecast_of(name, evaluations, self.models.load_model, self.models.store))
         lines = forecast_lines(found) or ["no model: name one with --pluralism-model=SPEC"]
         return [harmless(line) for line in [*lines, *dict.fromkeys(self.notes)]]
 

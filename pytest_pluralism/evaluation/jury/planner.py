@@ -284,13 +284,20 @@ def _panel(planning: Planning) -> Panel:
     name = planning.dataset
     if not isinstance(name, str) or not name:
         raise invalid_parameter("dataset", planning.measure.name, "the name or file of a panel, a str", repr(name))
+    keywords = {key: planning.keywords[key] for key in PANEL if key in planning.keywords}
+    brought = planning.brought(Panel)
+    if brought is not None:
+        if keywords:
+            raise InvalidParameterError(
+                f"{min(keywords)} says how a file is read, and the panel {name!r} comes from a hook. Leave it out."
+            )
+        return brought
     source, colon, rest = name.partition(":")
     if colon and source in SOURCES and rest.strip():
         # A folder is found by a file that it must hold.
         votes = planning.find_file(f"{rest}/participants-votes.csv")
         found = votes.parent if votes.is_file() else planning.find_file(rest)
         name = f"{source}:{found}"
-    keywords = {key: planning.keywords[key] for key in PANEL if key in planning.keywords}
     if name in EMBEDDED_PANELS or colon:
         return load_panel(name, **keywords)
     path = planning.find_file(name)

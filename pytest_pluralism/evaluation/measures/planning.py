@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pytest_pluralism.core.records import Gate, Survey
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.evaluation.asking.rounds import Evaluation
 
 __all__ = ["PlannedGate", "Planner", "Planning"]
+
+_Data = TypeVar("_Data")
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ class Planning:
         Of the estimate.
     load_survey : callable
         ``load_survey(dataset, refusals)`` gives the :class:`~pytest_pluralism.core.records.Survey` of a name or file.
+    bring : callable
+        ``bring(type, name, **arguments)`` gives the data of that type which a hook of the project has under a name,
+        else ``None``.
     find_file : callable
         ``find_file(name)`` gives the path of a file that lies beside the test or under the root, else the name.
     planners : mapping of str to Planner
@@ -117,11 +122,25 @@ class Planning:
     load_survey: Callable[[str, str], Survey]
     find_file: Callable[[str], Path]
     planners: Mapping[str, Planner] = field(default_factory=dict)
+    bring: Callable[..., Any] = lambda *_, **__: None
     problems: list[str] = field(default_factory=list)
 
     def choose(self, name: str, /) -> Any:
         """Return the keyword of the marker, or else the setting of that name."""
         return self.keywords[name] if name in self.keywords else self.settings[name]
+
+    def brought(self, kind: type[_Data], /, **arguments: Any) -> _Data | None:
+        """Return the data that a hook of the project has under the name of the marker; ``None`` where none has.
+
+        Parameters
+        ----------
+        kind : type
+            ``WindowSet``, ``Panel`` or ``SteeringSet``.
+        **arguments
+            Passed on to the hook.
+        """
+        found: _Data | None = self.bring(kind, self.dataset, **arguments)
+        return found
 
     def planned(
         self,

@@ -176,6 +176,9 @@ def windows_of(planning: Planning, /) -> WindowSet:
     if not isinstance(name, str) or not name:
         must = "the name or file of a set of windows, a str"
         raise invalid_parameter("dataset", planning.measure.name, must, repr(name))
+    brought = planning.brought(WindowSet)
+    if brought is not None:
+        return brought
     if name in EMBEDDED_WINDOWS:
         return load_windows(name)
     # A folder is found by the file that it must hold.

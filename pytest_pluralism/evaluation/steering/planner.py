@@ -208,7 +208,10 @@ def _told(labels: HumanLabels | None) -> dict[str, Any]:
 
 
 def load_for(planning: Planning, refusals: str, /) -> SteeringSet:
-    """Return the steering set of a marker: a file beside the test, or a survey of any hook."""
+    """Return the steering set of a marker: of a hook, of a file beside the test, or of a survey."""
+    brought = planning.brought(SteeringSet, refusals=refusals)
+    if brought is not None:
+        return brought
     name = planning.dataset
     if isinstance(name, str) and is_survey_path(name):
         name = str(planning.find_file(name))
