@@ -150,7 +150,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[SESSION].models.enter(item)
 
 
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: Any) -> None:
     """Remember how a model of ours is closed, so that a test under other hooks gets its own."""
     if fixturedef.scope == "session" and getattr(fixturedef.func, "__module__", "") == Pluralism.__module__:
         session = request.config.stash[SESSION]
@@ -191,13 +191,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Send the verdicts of a test along with its report, from a worker to the controller too."""
-    if call.when == "call" and item.stash.get(ENTRIES, None):
+    entries = item.stash.get(ENTRIES, [])
+    if call.when == "call" and entries:
         from pytest_pluralism.report.junit_xml import properties
 
-        ours = properties(item.stash[ENTRIES])
+        ours = properties(entries)
         # A test that runs again (pytest-rerunfailures) has those of its earlier run.
         names = {name for name, _ in ours}
-        item.user_properties[:] = [one for one in item.user_properties if one[0] not in names] + ours
+        item.user_properties[:] = [*(one for one in item.user_properties if one[0] not in names), *ours]
     report = yield
     if call.when == "call":
         report.pluralism_entries = item.stash.get(ENTRIES, [])

@@ -259,6 +259,7 @@ class Judge:
         if not _gate_of(measured.plan).needs_baseline:
             return result
         name, update = str(provenance.model["name"]), self._commands.update(nodeid)
+        entry: dict[str, Any] | None
         try:
             if named == baselines.first and baselines.stores(nodeid, key, name):
                 result.is_stored = True

@@ -141,11 +141,9 @@ class PluralismSession:
 
     def _settle_baselines(self) -> None:
         names = list(dict.fromkeys(str(entry["model"]["name"]) for entry in self.entries.values()))
-        steps = [lambda: self.baselines.settle_unused(names, lambda file: (self.config.rootpath / file).exists())]
-        if self.settings["update_baseline"]:
-            steps.insert(0, lambda: self.baselines.store(self.entries.values()))
-        for step in steps:
-            notes, well = step()
+        stored = self.baselines.store(self.entries.values()) if self.settings["update_baseline"] else ([], True)
+        settled = self.baselines.settle_unused(names, lambda file: (self.config.rootpath / file).exists())
+        for notes, well in (stored, settled):
             self.notes += notes
             self.could_not_write |= not well
 

@@ -46,7 +46,7 @@ def make_scheduler(config: pytest.Config, log: Any, names: Sequence[str], /) -> 
 
     otherwise = MODES[config.getoption("dist")]
 
-    class OneOwner(LoadScopeScheduling):
+    class OneOwner(LoadScopeScheduling):  # type: ignore[misc]
         """Keeps the tests of a model together."""
 
         def _split_scope(self, nodeid: str) -> str:

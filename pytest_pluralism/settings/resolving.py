@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -52,7 +52,8 @@ def add_options(parser: pytest.Parser) -> None:
                 metavar=setting.metavar or setting.name.upper(),
                 help=help_text,
             )
-        parser.addini(setting.ini, setting.help, type="linelist" if setting.many else "string", default=None)
+        kind: Literal["linelist", "string"] = "linelist" if setting.many else "string"
+        parser.addini(setting.ini, setting.help, type=kind, default=None)
     parser.addini(PROFILES_INI, "profiles: lines of NAME: SETTING=VALUE SETTING=VALUE", type="linelist", default=None)
 
 
