@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
 from pytest_pluralism.datasets.fields import ANY_LIST, ANYTHING, Field, Fields, Kind, UnfitError, as_text, number, text
-from pytest_pluralism.datasets.reading import Problems, shown
+from pytest_pluralism.datasets.reading import MOST_PROBLEMS, Problems, shown
 from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy, check_refusal_policy, detect_refusals
 
 __all__ = [
@@ -69,6 +70,7 @@ def assemble_survey(
     source: str = "",
     default_population: str | None = None,
     leave_out_degenerate: bool = False,
+    may_refuse: bool = True,
 ) -> Survey:
     """Check what was read, apply the policy for refusals, and make the record.
 
@@ -90,6 +92,8 @@ def assemble_survey(
     leave_out_degenerate : bool
         Leave out questions with fewer than two options and distributions with nothing but refusals, and count them in
         ``source``, instead of refusing them: for sources that a user cannot correct.
+    may_refuse : bool
+        Say in ``source`` that no option is a refusal, where none is and the policy is not to keep them.
 
     Returns
     -------
@@ -117,6 +121,8 @@ def assemble_survey(
         source += f"; left out: {gathered.few_options} question(s) with fewer than two options"
     if gathered.only_refusals:
         source += f"; left out: {gathered.only_refusals} distribution(s) with nothing but refusals"
+    if gathered.policy != "keep" and (gathered.refusals or may_refuse):
+        source += f"; {_told(gathered.refusals)}"
     populations = dict.fromkeys(row.population for row in rows)
     if default_population is None and len(populations) == 1:
         default_population = next(iter(populations))
@@ -132,6 +138,15 @@ def assemble_survey(
     )
 
 
+def _told(refusals: Counter[str]) -> str:
+    """Return which options were taken for refusals, in words."""
+    if not refusals:
+        return "no option was taken for a refusal"
+    most = [f"{option!r} ({count})" for option, count in refusals.most_common(MOST_PROBLEMS)]
+    more = f" and {len(refusals) - len(most)} others" if len(refusals) > len(most) else ""
+    return f"taken for refusals, with the number of questions: {', '.join(most)}{more}"
+
+
 @dataclass
 class _Gathered:
     """The checked questions of a survey and the answers to them, and how much was left out."""
@@ -144,6 +159,7 @@ class _Gathered:
     n_read: int = 0
     few_options: int = 0
     only_refusals: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
 
     def add(self, item: ReadQuestion, problems: Problems) -> None:
         """Check one question and its answers, and take them in as the policy says."""
@@ -172,6 +188,7 @@ class _Gathered:
         if self.policy == "keep" and question.refusals:
             # Kept refusals are options like the others. They have no place on a scale, so there is no scale.
             question = replace(question, positions=None, refusals=())
+        self.refusals.update(question.options[index] for index in question.refusals)
         if question.refusals:
             kept = [index for index in range(len(question.options)) if index not in question.refusals]
             if len(kept) < 2:

@@ -86,6 +86,7 @@ def _load_embedded(name: str, policy: RefusalPolicy) -> Survey:
         refusals=policy,
         source=source,
         default_population=population,
+        may_refuse=False,
     )
 
 

@@ -14,7 +14,7 @@ from pytest_pluralism.core.records import Question, Survey
 from pytest_pluralism.datasets import detect_refusals, load_survey
 from pytest_pluralism.datasets.reading import Problems
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey
-from pytest_pluralism.datasets.surveys.refusals import REFUSAL_PHRASES
+from pytest_pluralism.datasets.surveys.refusals import PHRASES_BY_LANGUAGE, REFUSAL_PHRASES
 
 OPTIONS = ["Agree", "Disagree", "Don’t know", "Refused"]
 
@@ -65,11 +65,78 @@ def test_is_an_answer(option: str) -> None:
     assert detect_refusals(["Yes", option]) == ()
 
 
+#: Labels of refusals in the files of survey programmes and of practitioners, in several languages.
+LABELS = [
+    "(Don't know)", "DK/Ref", "Not sure", "Hard to say", "No answer/Don't know", "Don’t know/No answer", "Can't say",
+    "Don't know/Not sure", "Not sure/Don't know", "Refused/Don't know", "DK/NA", "DK-NA", "D/K", "d.k.", "NA", "N/A",
+    "n.a.", "No response", "No reply", "Not stated", "Not answered", "Skipped", "I'd rather not say",
+    "I prefer not to answer", "Prefer not to respond", "Do not wish to answer", "Refuse to answer", "Refusal",
+    "Refused (VOL.)", "(VOL.) DK/Ref", "[VOL. DO NOT READ] Don't know", "I am not sure", "I'm not sure",
+    "Unsure/Don't know", "Undecided/Don't know", "No opinion/Don't know", "I have no opinion",
+    "Haven't thought much about it", "Don't know enough to say", "Can't choose", "Cannot decide",
+    "It is difficult to say", "Inapplicable", "IAP", "Not applicable", "Missing", "Unknown", "Dont know",
+    "DONT KNOW", "Don´t know", "Don‘t know", "Don`t know", "Weiß nicht", "WEISS NICHT", "Keine Angabe", "k.A.",
+    "Ne sait pas", "NSP/refus", "No sabe", "NS/NC", "No sabe/No contesta", "No sabe / No responde", "Não sabe",
+    "NS/NR", "Não sabe/Não respondeu", "Non so", "Nie wiem", "Trudno powiedzieć", "Затрудняюсь ответить", "不知道",
+    "わからない", "모르겠다", "모름/무응답", "لا أعرف", "पता नहीं", "Bilmiyorum", "Weet niet", "Vet ej", "-9. Refused",
+    "-8. Don't know (FTF only)", "98 Don't know", "Don't know (99)", "[99] Refused", "8 = DK",
+    "IAP, DK, NA, uncodeable", "DK (SPONTANEOUS)", "Refusal (SPONTANEOUS)", "Don't know (DO NOT READ OUT)",
+    "Missing: other", "VOL: Don't know", "No answer; refused", "Don't know or refused", "Don't know – refused",
+    "Don't Know / Can't Say", "Sin opinión", "Sans opinion", "Don't know (volunteered)", "Refused [DO NOT READ]",
+    "(Refused)", "*Refused*", "Don't know.", "Don't know...", "-1. Inapplicable", "Don't know/Refused (VOL)",
+    "Don't know ", " Refused ", " 拒绝回答", "無回答", "Don't know, no answer", "Ne sait pas / sans réponse",
+    "Weiß nicht / keine Angabe", "Non sa / non risponde",
+]  # fmt: skip
+
+#: Answers that look a little like refusals.
+ANSWERS = [
+    "No", "Yes", "Neither", "Depends", "It depends", "Both", "None of these", "Other", "Other (please specify)",
+    "No, I do not know anyone", "Refused entry to asylum seekers", "No change (VOL)", "Both equally (VOL)",
+    "Never heard of", "Neither agree nor disagree", "Don't care", "98", "1", "7 - Completely", "10",
+    "1 (not at all)", "5 (very much)", "Trifft nicht zu", "Non", "No difference", "Non, pas du tout",
+    "No confidence", "Unsure about the future of Europe", "Not important", "Nicht wichtig", "No religion",
+    "Don't know him", "Ne", "E", "O", "Or", "and", "-", "/", "?", "None", "Nothing", "A", "Definitely not",
+    "North America", "North/South", "No/Yes", "Missing children", "Pass", "Data not safe",
+    "Not applicable to me, I support it",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("option", LABELS)
+def test_labels_of_the_large_programmes_are_refusals(option: str) -> None:
+    assert detect_refusals(["Yes", option]) == (1,)
+
+
+@pytest.mark.parametrize("option", ANSWERS)
+def test_answers_that_hold_such_words_or_signs_are_no_refusals(option: str) -> None:
+    assert detect_refusals(["Yes, it is", option]) == ()
+
+
+def test_every_phrase_is_seen_alone_and_beside_another() -> None:
+    for phrase in REFUSAL_PHRASES:
+        assert detect_refusals(["Yes", phrase.upper()]) == (1,), phrase
+        assert ";" in phrase or detect_refusals([f"({phrase}) / Refused"]) == (0,), phrase
+
+
+def test_not_sure_is_an_answer_where_others_are_sure() -> None:
+    assert detect_refusals(["Very sure", "Fairly sure", "Not sure", "Don't know"]) == (3,)
+    assert detect_refusals(["Certainly not", "Not sure"]) == (1,)
+    assert detect_refusals(["Very certain", "Uncertain"]) == ()
+
+
+@pytest.mark.parametrize("policy", ["drop", "separate"])
+def test_the_source_says_which_options_were_taken_for_refusals(policy: str) -> None:
+    told = survey(policy, [0.3, 0.5, 0.15, 0.05]).source
+    assert "taken for refusals, with the number of questions: 'Don’t know' (1), 'Refused' (1)" in told
+    assert "no option was taken for a refusal" in survey(policy, [0.3, 0.5, 0.15, 0.05], refusals=[]).source
+    assert "refusal" not in survey("keep", [0.3, 0.5, 0.15, 0.05]).source
+
+
 def test_the_list_of_phrases_is_in_the_reference() -> None:
     """The documentation names every refusal, since refusals change numbers."""
     reference = Path(__file__).parents[3] / "docs" / "reference" / "surveys.md"
     text = " ".join(reference.read_text(encoding="utf-8").split())
     assert [phrase for phrase in sorted(REFUSAL_PHRASES) if f"`{phrase}`" not in text] == []
+    assert [language for language in PHRASES_BY_LANGUAGE if f"| {language} |" not in text] == []
 
 
 def test_keep_leaves_refusals_options_like_the_others() -> None:
