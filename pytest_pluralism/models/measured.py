@@ -1,4 +1,4 @@
-"""What was measured of a model on one machine, kept in the user's cache. No torch here.
+"""Measurements of models on one machine, kept in the user's cache. No torch here.
 
 One small JSON file for each thing measured of each model on each device, replaced as a whole.
 Losing one costs a measurement and nothing else, so a file that is damaged, old or of another version is passed over.
@@ -59,7 +59,7 @@ def package_version(name: str, /) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFile:
-    """Where one thing that was measured is kept: ``kind`` says what, ``key`` of which model, where and with what."""
+    """The file of one measurement: ``kind`` says of what, ``key`` of which model, where and with what."""
 
     kind: str
     key: Mapping[str, str | int]
@@ -91,7 +91,7 @@ class MeasuredFile:
             return None, f"what was measured before is damaged, so it is measured again: {path}"
         return (measured, "") if abs(time.time() - created) <= MOST_AGE else (None, "")
 
-    def write(self, measured: Mapping[str, Any], /) -> str:
+    def write(self, measured: Mapping[str, object], /) -> str:
         """Keep something, in place of what was there; return why it could not be kept, or nothing."""
         path = self.path
         content = {

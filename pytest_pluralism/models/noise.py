@@ -1,4 +1,4 @@
-"""How much the answers of an unchanged model move with the shape and the order of its batches. No torch here.
+"""The noise floor: how far answers of an unchanged model move with the shape and order of batches. No torch here.
 
 Sums of floating-point numbers depend on their order, and a device adds in another order for another shape of batch.
 So the same prompt gets slightly different probabilities in another company, and a change that small says nothing.
@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import Answer, Prompt
@@ -19,13 +19,13 @@ from pytest_pluralism.models.protocol import LanguageModel, ModelIdentity
 
 __all__ = ["N_PROMPTS", "BatchedModel", "NoiseFloor", "kept_noise_floor", "measure_noise_floor", "noise_floor"]
 
-#: So many prompts are asked, each in every way.
+#: Number of prompts that are asked, each in every way.
 N_PROMPTS = 24
 
 #: The other batches: as large as the model takes, and small ones in the opposite order.
 SMALL_BATCH = 7
 
-#: What fills up the prompts of a run that has few of its own.
+#: Prompts that are added in a run that has few of its own.
 _TOPICS = ("the news", "the schools near you", "your neighbours", "the courts", "large companies", "the weather")
 _SCALES = (
     ("Good", "Bad"),
@@ -41,17 +41,17 @@ class BatchedModel(Protocol):
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is."""
+        """The identity of the model."""
         ...
 
     def answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
-        """Answer each prompt, at most so many at once; with 1, each is computed by itself from its first token."""
+        """Answer each prompt, at most ``batch_size`` at once; with 1, each by itself from its first token."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseFloor:
-    """How much answers moved that should not have moved at all.
+    """The noise floor of a model: how far answers moved that should not have moved at all.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class NoiseFloor:
     typical: float
     n_prompts: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the record as plain JSON values."""
         return asdict(self)
 
@@ -161,13 +161,13 @@ def noise_floor(model: LanguageModel, prompts: Sequence[Prompt], /) -> NoiseFloo
             return None
         found = measure_noise_floor(batched, own)
     # Where it cannot be kept, the next run measures it again.
-    _file(model.identity).write(found.as_json())
+    noise_file(model.identity).write(found.as_json())
     return found
 
 
 def kept_noise_floor(identity: ModelIdentity, /) -> NoiseFloor | None:
     """Return what was measured of a model on this machine before; no model is needed for that."""
-    content, _ = _file(identity).read()
+    content, _ = noise_file(identity).read()
     if content is None or set(content) != set(NoiseFloor.__slots__):
         return None
     numbers = [content[name] for name in ("probability", "distribution", "typical")]
@@ -177,7 +177,8 @@ def kept_noise_floor(identity: ModelIdentity, /) -> NoiseFloor | None:
     return NoiseFloor(**content)
 
 
-def _file(identity: ModelIdentity) -> MeasuredFile:
+def noise_file(identity: ModelIdentity) -> MeasuredFile:
+    """Return the file that keeps the noise floor of a model."""
     return MeasuredFile(
         "noise",
         {
@@ -191,7 +192,7 @@ def _file(identity: ModelIdentity) -> MeasuredFile:
 
 
 def _spread(prompts: list[Prompt], most: int) -> list[Prompt]:
-    """Return at most so many prompts, evenly spread over all."""
+    """Return some of the prompts, evenly spread over all."""
     n = min(most, len(prompts))
     return [prompts[place * len(prompts) // n] for place in range(n)]
 

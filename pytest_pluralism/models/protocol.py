@@ -53,7 +53,7 @@ ReceiveResponses = Callable[[Sequence[tuple[Prompt, Response]]], None]
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model answered, precisely enough that two equal identities give equal answers on one machine.
+    """The identity of a model, precise enough that two equal identities give equal answers on one machine.
 
     ``name`` is what people call it (the spec without its revision); ``sha256`` is the hash over weights, tokenizer,
     chat template and dtype.
@@ -91,8 +91,7 @@ class LanguageModel(Protocol):
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is."""
-        ...
+        """The identity of the model."""
 
     def answer(self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None) -> list[Answer]:
         """Answer each prompt; the answers come in the order of the prompts.
@@ -100,11 +99,9 @@ class LanguageModel(Protocol):
         A model may also take a keyword ``receive``, a callable of type :data:`Receive` that gets the answers as they
         come; a run that is killed then loses only those that it has not passed on.
         """
-        ...
 
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""
-        ...
 
 
 @runtime_checkable
@@ -120,7 +117,6 @@ class GenerativeModel(LanguageModel, Protocol):
         receive: ReceiveFullAnswers | None = None,
     ) -> list[FullAnswerScores]:
         """Return how likely each whole answer to each prompt is, in the order of the prompts."""
-        ...
 
     def generate(
         self,
@@ -133,17 +129,15 @@ class GenerativeModel(LanguageModel, Protocol):
         receive: ReceiveResponses | None = None,
     ) -> list[tuple[Response, ...]]:
         """Write ``n_draws`` texts after each prompt, in the order of the prompts."""
-        ...
 
 
 @runtime_checkable
 class EntailmentModel(Protocol):
-    """A model that says of two texts whether the first entails the second."""
+    """A model that judges whether the first of two texts entails the second."""
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is."""
-        ...
+        """The identity of the model."""
 
     def entail(
         self,
@@ -154,26 +148,21 @@ class EntailmentModel(Protocol):
         receive: ReceiveEntailments | None = None,
     ) -> list[EntailmentScores]:
         """Return how probable it is that each premise entails its hypothesis, in the order of the pairs."""
-        ...
 
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""
-        ...
 
 
 @runtime_checkable
 class ValueModel(Protocol):
-    """A model that says how faithfully responses reflect attributes; higher is better."""
+    """A model that judges how faithfully responses reflect attributes; higher is better."""
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is."""
-        ...
+        """The identity of the model."""
 
     def reward(self, requests: Sequence[RewardRequest], /, *, progress: Progress | None = None) -> list[float]:
         """Return the reward of each response for its attribute, in the order of the requests."""
-        ...
 
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""
-        ...

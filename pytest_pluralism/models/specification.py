@@ -1,4 +1,4 @@
-"""How a model is named: the grammar of ``--pluralism-model``, read without loading anything."""
+"""The grammar of ``--pluralism-model``, read without loading anything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRAMMAR = forms()
 
 # Two characters at least, so that C:\models is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_]+):(.*)", re.DOTALL)
-#: How the outputs of a classifier are named where its configuration does not say.
+#: The names of a classifier's outputs, for a checkpoint whose configuration does not have them.
 _LABELS = re.compile(r"(.+)\?labels=([\w-]+(?:,[\w-]+)*)", re.DOTALL)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
@@ -224,7 +224,7 @@ def _local(text: str) -> ModelSpec:
 
 
 def _is_there(text: str) -> bool:
-    """Return whether a path exists; what can be no path does not."""
+    """Return whether a path exists; a text that cannot be a path does not."""
     try:
         return Path(text).exists()
     except (OSError, ValueError):

@@ -135,9 +135,9 @@ def test_what_is_remembered_needs_neither_torch_nor_numpy(tiny_folder):
         "from pytest_pluralism.models.lazy import lazy_model\n"
         f"model = lazy_model({str(folder)!r}, None)\n"
         f"assert model.identity.sha256 == {sha256!r}\n"
-        "from pytest_pluralism.models.lazy import _built_for_accelerators\n"
+        "from pytest_pluralism.models.lazy import built_for_accelerators\n"
         "heavy = {'torch', 'transformers', 'numpy'} & set(sys.modules)\n"
-        "assert not heavy or _built_for_accelerators(), heavy\n"
+        "assert not heavy or built_for_accelerators(), heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -146,7 +146,7 @@ def test_what_is_remembered_needs_neither_torch_nor_numpy(tiny_folder):
 def test_the_device_is_the_one_that_loading_takes():
     torch = pytest.importorskip("torch")
     assert resolved_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert lazy._built_for_accelerators() == (torch.version.cuda is not None or torch.version.hip is not None)
+    assert lazy.built_for_accelerators() == (torch.version.cuda is not None or torch.version.hip is not None)
     with pytest.raises(ModelError, match="device"):
         resolved_device("cdua")
 

@@ -127,7 +127,7 @@ def test_other_threads_another_measurement(monkeypatch):
 def test_what_cannot_be_is_measured_again(change):
     model = Wobbly({"auto": 0.01})
     found = noise_floor(model, PROMPTS)
-    path = noise._file(IDENTITY).path
+    path = noise.noise_file(IDENTITY).path
     content = json.loads(path.read_text(encoding="utf-8"))
     content["measured"] |= change
     path.write_text(json.dumps(content), encoding="utf-8")

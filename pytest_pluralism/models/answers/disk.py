@@ -1,4 +1,4 @@
-"""The store as files on the disk: where they lie, whether they may be opened, how one is made and set aside."""
+"""The files of the store: find them, check that they may be opened, make them, set them aside."""
 
 from __future__ import annotations
 

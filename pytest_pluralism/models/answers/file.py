@@ -16,13 +16,13 @@ from pytest_pluralism.models.answers.layout import SCHEMA_QUERY, TABLES, TABLES_
 
 __all__ = ["AnswerFile"]
 
-#: How long to wait for a store after waiting for it was once in vain, in seconds.
+#: The patience, in seconds, after waiting was once in vain.
 IMPATIENCE = 0.1
 
 #: A large file is checked for at most this many seconds when it is opened; the checksums of the rows do the rest.
 CHECK_SECONDS = 0.5
 
-#: How many steps of SQLite's machine pass between two looks at the clock.
+#: Number of steps of SQLite's machine between two looks at the clock.
 CHECK_STEPS = 10_000
 
 #: Set at every connection: nothing in the file is executed, damage is noticed, and little is flushed.
@@ -42,7 +42,7 @@ _Result = TypeVar("_Result")
 
 
 class AnswerFile:
-    """One file that several processes share; whoever uses it lets one thread in at a time.
+    """One file that several processes share; its user lets one thread in at a time.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class AnswerFile:
 
     def _locked(self) -> AnswerStoreError:
         waited = self._patience
-        # A second long wait would be as vain as the first: until the lock is gone, the run shall not stand still.
+        # A second long wait would be as vain as the first: until the lock is gone, the run goes on.
         self._patience = min(self._patience, IMPATIENCE)
         self.lockouts += 1
         return AnswerStoreError(

@@ -1,4 +1,4 @@
-"""The kinds of work whose results are kept: what the key of each covers, how a result is written and read back."""
+"""The kinds of work whose results are kept: one row a kind, with its key and its format."""
 
 from __future__ import annotations
 
@@ -50,6 +50,9 @@ MOST_ROW_BYTES = 1_000_000
 #: One text to write: the prompt, the settings, and the number of the draw from 0.
 Draw = tuple[Prompt, GenerationSettings, int]
 
+#: A stored JSON object.
+Content = dict[str, Any]
+
 AskedT = TypeVar("AskedT", bound=Hashable)
 ResultT = TypeVar("ResultT")
 
@@ -78,7 +81,7 @@ class Kind(Generic[AskedT, ResultT]):
     since: int
     covered: Callable[[AskedT], Mapping[str, object]]
     written: Callable[[AskedT, ResultT], object]
-    read: Callable[[dict[str, Any], AskedT | None], ResultT | None]
+    read: Callable[[Content, AskedT | None], ResultT | None]
 
 
 def key_of(kind: Kind[AskedT, ResultT], identity: ModelIdentity, asked: AskedT, /) -> bytes:
@@ -110,7 +113,7 @@ def decode(kind: Kind[AskedT, ResultT], encoded: bytes, asked: AskedT | None, /)
         return None
 
 
-def _read_answer(content: dict[str, Any], asked: Prompt | None) -> Answer | None:
+def _read_answer(content: Content, asked: Prompt | None) -> Answer | None:
     answer = Answer(**_frozen_values(content))
     values = answer.log_probabilities
     if not isinstance(values, tuple) or not isinstance(answer.top_token, str):
@@ -120,7 +123,7 @@ def _read_answer(content: dict[str, Any], asked: Prompt | None) -> Answer | None
     return answer if all(map(_is_number, (*values, answer.option_mass, answer.top_probability))) else None
 
 
-def _read_response(content: dict[str, Any], asked: Draw | None) -> Response | None:
+def _read_response(content: Content, asked: Draw | None) -> Response | None:
     response = Response(**content["response"])
     settings = GenerationSettings(**_frozen_values(content["settings"]))
     if not isinstance(response.text, str) or not isinstance(response.stopped_by, str):
@@ -135,7 +138,7 @@ def _cover_full_answers(asked: FullAnswerPrompt) -> Mapping[str, object]:
     return {"kind": "full answers", "asked": dataclasses.replace(asked, neutral=asked.neutral_prompt)}
 
 
-def _read_full_answers(content: dict[str, Any], asked: FullAnswerPrompt | None) -> FullAnswerScores | None:
+def _read_full_answers(content: Content, asked: FullAnswerPrompt | None) -> FullAnswerScores | None:
     scores = FullAnswerScores(**_frozen_values(content))
     values = (scores.log_likelihoods, scores.neutral_log_likelihoods)
     counts = (scores.n_tokens, scores.n_bytes)
@@ -147,7 +150,7 @@ def _read_full_answers(content: dict[str, Any], asked: FullAnswerPrompt | None) 
     return scores if all(_is_count(number) and number > 0 for given in counts for number in given) else None
 
 
-def _read_entailment(content: dict[str, Any], _asked: EntailmentPair | None) -> EntailmentScores | None:
+def _read_entailment(content: Content, _asked: EntailmentPair | None) -> EntailmentScores | None:
     scores = EntailmentScores(**content)
     others = (scores.neutral, scores.contradiction)
     # A two-way model gives neither of the others, a three-way one both.
@@ -162,7 +165,7 @@ def _write_reward(_asked: RewardRequest, reward: float) -> object:
     return {"reward": float(reward)}
 
 
-def _read_reward(content: dict[str, Any], _asked: RewardRequest | None) -> float | None:
+def _read_reward(content: Content, _asked: RewardRequest | None) -> float | None:
     value = content.get("reward") if len(content) == 1 else None
     # A reward may have any sign and size, but a model that gives an infinite one has not said anything.
     return value if type(value) is float and math.isfinite(value) else None
@@ -208,7 +211,7 @@ REWARDS: Kind[RewardRequest, float] = Kind(
 KINDS: tuple[Kind[Any, Any], ...] = (ANSWERS, RESPONSES, FULL_ANSWERS, ENTAILMENTS, REWARDS)
 
 
-def _frozen_values(content: dict[str, Any]) -> dict[str, Any]:
+def _frozen_values(content: Content) -> Content:
     return {name: _frozen(value) for name, value in content.items()}
 
 

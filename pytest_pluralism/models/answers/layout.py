@@ -18,7 +18,7 @@ APPLICATION_ID = 0x504C5552
 #: versions are read, and become this version where they lie when they are opened for writing.
 VERSION = max(kind.since for kind in KINDS)
 
-#: What a row costs beside its texts: keys, checksum, numbers, and its entry in the index.
+#: Bytes that a row takes beside its texts: keys, checksum, numbers, and its entry in the index.
 ROW_OVERHEAD = 120
 
 #: All tables have the same columns, so that all rows are checked, counted and removed alike; ``answer`` holds the

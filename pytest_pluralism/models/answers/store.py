@@ -1,4 +1,4 @@
-"""Results that were computed before, on the disk: found again by what was asked and the model that was asked.
+"""The answer store: results on the disk, found again by what was asked and the model that was asked.
 
 It keeps the answers to closed questions, the scores of whole answers, responses with their settings and seed, what
 entailment models said of pairs of texts, and the rewards that value models gave: one table a kind of work.
@@ -39,7 +39,7 @@ MOST_BYTES = 2**30
 #: A smaller bound would hold nothing but the pages that every SQLite file has.
 LEAST_BYTES = 2**16
 
-#: How long to wait for a store that another process has locked, in seconds.
+#: Seconds to wait for a store that another process has locked.
 PATIENCE = 10.0
 
 #: When an answer was last used is written at most once in this many seconds, so that a run that finds everything in the
@@ -139,7 +139,7 @@ class AnswerStore:
 
     @property
     def writable(self) -> bool:
-        """Whether answers are kept; otherwise they are only looked up, and :attr:`notes` says why."""
+        """True where answers are kept; otherwise they are only looked up, and :attr:`notes` says why."""
         return self._file.writable and not self._file.closed
 
     @property

@@ -1,4 +1,4 @@
-"""Upkeep of the store: its models listed, its rows checked, its size bounded, and what is no longer wanted removed."""
+"""Upkeep of the store: list its models, check its rows, bound its size, remove rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVICT_TO = 0.5
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """How much a store holds of one model: counts by kind, bytes of all, times of the first entry and the last use.
+    """The contents of a store for one model: counts by kind, bytes, times of the first entry and the last use.
 
     ``answers`` are those to closed questions; ``full_answers`` are prompts whose whole answers were scored;
     ``entailments`` are pairs of texts, and ``rewards`` are of one response for one attribute.

@@ -1,4 +1,4 @@
-"""How many tokens go through a network at once: measured in a few forwards, halved when memory runs out. No torch here.
+"""The token budget of a forward pass: measured in a few forwards, halved when memory runs out. No torch here.
 
 More tokens at once use a device better, up to a size from which on they cost memory alone; where that is depends on the
 network and the device.
@@ -23,10 +23,10 @@ OTHER_SIZES = (2048, 262144, 16384)
 #: A measurement may cost so large a part of the tokens that are waiting to be computed.
 SHARE = 0.05
 
-#: Every size is timed so often, and the faster time counts: a machine is disturbed now and then, never hurried.
+#: Number of times that every size is timed; the fastest counts: a machine is disturbed now and then, never hurried.
 REPEATS = 2
 
-#: What is slower by less than this is as good; what is faster by less is no gain.
+#: A size that is slower by less than this share is as good; one that is faster by less is not a gain.
 SLACK = 0.05
 
 #: A batch of keys and values beyond this was not measured by us.

@@ -27,7 +27,7 @@ __all__ = ["Classifier", "Row", "declared_architectures", "token_limit"]
 #: The tokens of one text or pair of texts, by the names that the network has for its inputs.
 Row = dict[str, list[int]]
 
-#: How many tokens one forward pass holds at most, padding included, where ``batch_size`` is ``"auto"``. A processor is
+#: Maximum number of tokens in one forward pass, padding included, where ``batch_size`` is ``"auto"``. A processor is
 #: fastest when a batch fits into its caches: 4096 tokens were a fifth slower than 1024.
 MOST_TOKENS = {"cpu": 1024, "cuda": 131072}
 
@@ -46,7 +46,7 @@ class Classifier(LoadedModel):
     network, tokenizer, identity
         As for :class:`~pytest_pluralism.models.local.loaded.LoadedModel`.
     max_tokens : int or None
-        Maximum number of tokens that the network reads at once (``None``: as many as memory holds).
+        Maximum number of tokens that the network reads at once (``None``: bounded by memory only).
     batch_size : int or "auto"
         Maximum number of rows in one forward pass; ``"auto"`` bounds the tokens instead.
     """
@@ -124,7 +124,7 @@ class Classifier(LoadedModel):
             try:
                 yield n_threads, lambda batches: list(pool.map(self._compute, batches))
             finally:
-                # What the workers chose is also what threads that others start later would take over.
+                # Threads that others start later would take over what the workers chose.
                 torch.set_num_threads(n_threads)
 
     def _n_rows(self, length: int) -> int:
@@ -194,7 +194,7 @@ def declared_architectures(config: Mapping[str, object]) -> list[str]:
 def token_limit(
     config: Mapping[str, object], network: Network, tokenizer: Tokenizer, named: ModelSpec, /
 ) -> int | None:
-    """Return how many tokens a network reads at once (``None``: as many as memory holds).
+    """Return the maximum number of tokens that a network reads at once (``None``: bounded by memory only).
 
     Raises
     ------

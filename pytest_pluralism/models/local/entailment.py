@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossEncoder", "EntailmentLabels", "load_entailment_model", "read_labels"]
 
-#: How many pairs are made into tokens and sorted by length together: enough for batches of one length, and the memory
-#: does not grow with the number of windows.
+#: Number of pairs that are made into tokens and sorted by length together: enough for batches of one length, and the
+#: memory does not grow with the number of windows.
 PAIRS_AT_ONCE = 4096
 
 
@@ -144,7 +144,7 @@ class CrossEncoder(Classifier):
     temperature : float
         What the logits are divided by, in (0, inf).
     max_tokens : int or None
-        Maximum number of tokens that the network reads at once (``None``: as many as memory holds).
+        Maximum number of tokens that the network reads at once (``None``: bounded by memory only).
     batch_size : int or "auto"
         See :func:`load_entailment_model`.
 
@@ -314,7 +314,7 @@ def _words(text: str) -> str:
 
 
 def _refuse_other_kinds(config: Mapping[str, object], named: ModelSpec) -> None:
-    """Refuse a network that is no classifier: its output layer would be made of random numbers."""
+    """Refuse a network that is not a classifier: its output layer would be made of random numbers."""
     declared = declared_architectures(config)
     if not declared or any(name.endswith("ForSequenceClassification") for name in declared):
         return

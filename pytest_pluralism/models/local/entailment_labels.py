@@ -12,7 +12,7 @@ from pytest_pluralism.models.specification import ModelSpec
 
 __all__ = ["EntailmentLabels", "labels_of", "read_labels", "temperature_of"]
 
-#: What the makers of checkpoints call the three classes, and the second of two.
+#: The names that checkpoints give to the three classes, and to the second of two.
 LABEL_NAMES = {
     "entailment": ("entailment", "entail", "entails", "entailed"),
     "neutral": ("neutral",),
@@ -27,7 +27,7 @@ TEMPERATURE_KEY = "pluralism_temperature"
 
 @dataclass(frozen=True, slots=True)
 class EntailmentLabels:
-    """Which output of a classifier means what, by index; a two-way model has ``None`` for the two it does not know."""
+    """The meaning of a classifier's outputs, by index; a two-way model has ``None`` for the two it does not know."""
 
     entailment: int
     neutral: int | None = None
@@ -35,12 +35,12 @@ class EntailmentLabels:
 
     @property
     def two_way(self) -> bool:
-        """Whether the model knows only entailment and its absence."""
+        """True where the model knows only entailment and its absence."""
         return self.neutral is None
 
 
 def read_labels(names: Mapping[int, str] | Sequence[str], /, *, model: str) -> EntailmentLabels:
-    """Find out which output means entailment, from the names that a checkpoint gives its outputs.
+    """Return the meaning of each output, read from the names that a checkpoint gives its outputs.
 
     Parameters
     ----------

@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models.backends import backend_of
@@ -30,20 +29,20 @@ TOKENIZER_FILES = (
     "vocab.txt",
 )
 
-#: What is fetched of a repository: never code, never pickles, never copies in other formats.
+#: The files that are fetched of a repository: never code, never pickles, never copies in other formats.
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedFolder:
-    """Where a model is loaded from, its configuration, and the hashes of its parts.
+    """The folder that a model is loaded from, its configuration, and the hashes of its parts.
 
     ``add_bos`` says whether prompts open with the token for a beginning; ``None`` leaves it to the tokenizer.
     """
 
     folder: Path
-    config: dict[str, Any]
+    config: dict[str, object]
     parts: dict[str, str]
     add_bos: bool | None = None
 
@@ -112,7 +111,7 @@ def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) ->
         message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         raise ModelError(f"The model {named.text!r} cannot be fetched: {message}") from error
     if not (folder / "config.json").is_file():
-        raise ModelError(f"The repository {named.target!r} holds no config.json: it is no model of transformers.")
+        raise ModelError(f"The repository {named.target!r} holds no config.json: it is not a model of transformers.")
     return folder
 
 
@@ -149,7 +148,7 @@ def sha256_of_text(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, object]:
     """Read a JSON object from a file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -163,7 +162,7 @@ def read_json(path: Path) -> dict[str, Any]:
 # ----------------------------------------------------------------------------------------------------- what is refused
 
 
-def refuse_remote_code(folder: Path, config: dict[str, Any], named: ModelSpec) -> None:
+def refuse_remote_code(folder: Path, config: dict[str, object], named: ModelSpec) -> None:
     """Refuse a model that transformers knows only through the code that comes with it."""
     from transformers.models.auto import configuration_auto
 
@@ -172,7 +171,8 @@ def refuse_remote_code(folder: Path, config: dict[str, Any], named: ModelSpec) -
     if config.get("auto_map") and not known:
         needs.append("config.json")
     tokenizer_config = folder / "tokenizer_config.json"
-    if tokenizer_config.is_file() and "AutoTokenizer" in (read_json(tokenizer_config).get("auto_map") or {}):
+    named_code = read_json(tokenizer_config).get("auto_map") if tokenizer_config.is_file() else None
+    if isinstance(named_code, dict | list | str) and "AutoTokenizer" in named_code:
         has_own = (folder / "tokenizer.json").is_file() and known
         if not has_own:
             needs.append("tokenizer_config.json")

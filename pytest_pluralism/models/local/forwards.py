@@ -6,7 +6,7 @@ import copy
 import inspect
 import itertools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
@@ -15,6 +15,8 @@ from pytest_pluralism.models.local.devices import is_out_of_memory
 from pytest_pluralism.models.local.heads import no_logits, only_last, only_positions
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
     from pytest_pluralism.models.local.interfaces import Cache, Network
 
 __all__ = ["Forwards", "branched", "copies", "input_device"]
@@ -69,7 +71,7 @@ class Forwards:
         return next(self.model.parameters()).dtype
 
     def attempt(self, forward: Callable[[], _Result]) -> _Result | None:
-        """Run a forward; ``None`` when there is no memory for it."""
+        """Run a forward, and return ``None`` where there is not enough memory for it."""
         try:
             return forward()
         except (RuntimeError, MemoryError) as error:
@@ -98,7 +100,7 @@ class Forwards:
         """Return an empty cache for the network."""
         from transformers import DynamicCache
 
-        return cast("Cache", DynamicCache(config=cast("Any", self.model.config)))
+        return cast("Cache", DynamicCache(config=cast("PreTrainedConfig", self.model.config)))
 
     def last_logits(self, suffixes: list[tuple[int, ...]], cache: Cache | None, cached: int) -> torch.Tensor:
         """Return the logits [rows, vocabulary] behind each row's last token, in float32.

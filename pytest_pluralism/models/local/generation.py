@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DrawnTokens", "GenerationRequest", "Generator", "draw_key", "uniform"]
 
-#: Stop texts are looked for in so many tokens more than the longest has bytes: tokenizers may drop a leading space, and
-#: a special token has no text.
+#: Stop texts are looked for in this many tokens more than the longest has bytes: tokenizers may drop a leading space,
+#: and a special token has no text.
 SLACK = 8
 
 
@@ -55,7 +55,7 @@ Receive = Callable[[list[tuple[int, DrawnTokens]]], None]
 
 
 def draw_key(prompt: Prompt, seed: int, draw: int, /) -> bytes:
-    """Return what decides one draw: the SHA-256 over the seed, every field of the prompt, and the number of the draw.
+    """Return the key that decides one draw: the SHA-256 over the seed, the fields of the prompt, and its number.
 
     The model is no part of it, so that two models are compared with the same random numbers.
     """
@@ -148,11 +148,11 @@ class Generator:
         #: Maximum number of rows at once, where that was asked for; halved when memory runs out.
         self.most_rows: int | None = scorer.max_rows
         parameters = inspect.signature(self.model.forward).parameters
-        #: Whether rows of different lengths may stand side by side: positions must be told, not counted.
+        #: True where rows of different lengths may stand side by side: positions must be told, not counted.
         self.takes_positions = "position_ids" in parameters or any(
             parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
         )
-        #: Whether a filling in the middle of a row is certain to be harmless.
+        #: True where padding in the middle of a row is certain to be harmless.
         self.shares = "position_ids" in parameters
         # Keys and values are used where they are also safe to share; elsewhere every step computes the whole row.
         self._caches = scorer.share_prefixes
@@ -168,7 +168,7 @@ class Generator:
         progress: Callable[[int], None] | None = None,
         receive: Receive | None = None,
     ) -> list[DrawnTokens]:
-        """Go on with rows; the results come in the order of the requests.
+        """Continue rows of tokens, and return the results in the order of the requests.
 
         Raises
         ------
@@ -213,7 +213,7 @@ class Generator:
     ) -> list[int]:
         length = len(requests[pending[0]].token_ids)
         vocabulary = int(getattr(self.model.config.get_text_config(decoder=True), "vocab_size", None) or 2**17)
-        # As for scoring: so many tokens in a forward, and keys and values of eight times as many.
+        # As for scoring: a forward has the tokens of the budget, and keys and values of eight times as many.
         room = 8 * self.scorer.token_budget
         if self.scorer.budget.cached_tokens is not None:
             room = min(room, self.scorer.budget.cached_tokens)
@@ -266,7 +266,7 @@ class Generator:
             logits = state.step([row.drawn[-1] for row in active]) if state is not None else self._whole(active)
 
     def _stopped(self, row: _Row, settings: GenerationSettings) -> str:
-        """Say what ended a row, or nothing."""
+        """Return what ended a row; empty where it goes on."""
         if row.drawn[-1] in self.ends:
             return "eos"
         if settings.stop:

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import cache_folder
@@ -25,15 +25,24 @@ from pytest_pluralism.models.backends import require_packages
 from pytest_pluralism.models.embedded import GgufSource
 from pytest_pluralism.models.measured import package_version
 
+if TYPE_CHECKING:
+    import torch
+    from _typeshed import WriteableBuffer
+
+    from pytest_pluralism.models.local.interfaces import Network, Tokenizer
+
 __all__ = ["CONVERTER_VERSION", "ConvertedModel", "GgufHeader", "cache_folder", "converted", "read_header"]
 
 #: Raised whenever a conversion would come out differently than before.
 CONVERTER_VERSION = 1
 
-#: How long to wait for another process that converts the same file.
+#: Seconds to wait for another process that converts the same file.
 LOCK_TIMEOUT_S = 1800.0
 
 MANIFEST = "pluralism-manifest.json"
+
+#: A value of the header; of an array its length.
+Value = int | float | bool | str
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -46,13 +55,13 @@ _BLOCKS = {0: (4, 1), 1: (2, 1), 2: (18, 32), 3: (20, 32), 6: (22, 32), 7: (24, 
 
 @dataclass(frozen=True)
 class GgufHeader:
-    """What a GGUF file says of itself.
+    """The header of a GGUF file.
 
     Arrays are kept as their lengths only: the vocabulary is read by whoever builds the tokenizer.
     """
 
     version: int
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, Value]
     n_tensors: int
     expected_size: int
 
@@ -69,18 +78,18 @@ class GgufHeader:
 
     @property
     def add_bos(self) -> bool | None:
-        """Whether a prompt starts with the token for a beginning (``None``: the file does not say)."""
+        """True where a prompt starts with the token for a beginning; ``None`` where the file does not say."""
         value = self.metadata.get("tokenizer.ggml.add_bos_token")
-        if value is None and self.metadata.get("tokenizer.ggml.model") == "llama":
+        if value is None:
             # Older files have no such flag, and a SentencePiece vocabulary that says nothing wants the token.
-            return True
-        return value
+            return True if self.metadata.get("tokenizer.ggml.model") == "llama" else None
+        return bool(value)
 
     @property
     def bos_id(self) -> int | None:
         """The token for a beginning."""
         value = self.metadata.get("tokenizer.ggml.bos_token_id")
-        return None if value is None else int(value)
+        return int(value) if isinstance(value, int) else None
 
 
 @dataclass(frozen=True)
@@ -100,10 +109,10 @@ class _Parts(io.RawIOBase):
         self._open: BinaryIO | None = None
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return that this can be read."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill a buffer; 0 at the end of the last part."""
         while True:
             if self._open is None:
@@ -125,7 +134,7 @@ class _Parts(io.RawIOBase):
 
 
 class _Cursor:
-    """A stream that knows how far it has been read, and does not accept its end."""
+    """A stream that counts the bytes that were read, and raises ``EOFError`` at its end."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -140,15 +149,20 @@ class _Cursor:
         self.position += count
         return data
 
-    def number(self, code: str) -> Any:
+    def number(self, code: str) -> int | float | bool:
         """Return the next number of a type, in the codes of :mod:`struct`."""
-        return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
+        value: int | float | bool = struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
+        return value
+
+    def count(self, code: str = "Q") -> int:
+        """Return the next whole number that is not negative."""
+        return int(self.number(code))
 
     def string(self) -> str:
         """Return the next string."""
-        return self.take(self.number("Q")).decode("utf-8")
+        return self.take(self.count()).decode("utf-8")
 
-    def value(self, kind: int) -> Any:
+    def value(self, kind: int) -> Value:
         """Return the next value; of an array only its length."""
         if kind == _STRING:
             return self.string()
@@ -156,14 +170,14 @@ class _Cursor:
             return self.number(_SCALARS[kind])
         if kind != _ARRAY:
             raise EOFError
-        inner, count = self.number("I"), self.number("Q")
+        inner, count = self.count("I"), self.count()
         if inner in _SCALARS:
             remaining = count * struct.calcsize("<" + _SCALARS[inner])
             while remaining:
                 remaining -= len(self.take(min(remaining, 1 << 20)))
         elif inner == _STRING:
             for _ in range(count):
-                self.take(self.number("Q"))
+                self.take(self.count())
         else:
             for _ in range(count):
                 self.value(inner)
@@ -185,21 +199,21 @@ def read_header(source: GgufSource, /) -> GgufHeader:
         try:
             if cursor.take(4) != b"GGUF":
                 raise ModelError(f"{where} is not a GGUF file: it does not start with the letters GGUF.")
-            version = cursor.number("I")
+            version = cursor.count("I")
             if version not in (2, 3):
                 raise ModelError(f"{where} is a GGUF file of version {version}; versions 2 and 3 are known.")
-            n_tensors, n_entries = cursor.number("Q"), cursor.number("Q")
+            n_tensors, n_entries = cursor.count(), cursor.count()
             if n_tensors > 1_000_000 or n_entries > 1_000_000:
                 raise ModelError(f"{where} is a damaged GGUF file: its header names {n_tensors} tensors.")
-            metadata: dict[str, Any] = {}
+            metadata: dict[str, Value] = {}
             for _ in range(n_entries):
                 key = cursor.string()
-                metadata[key] = cursor.value(cursor.number("I"))
+                metadata[key] = cursor.value(cursor.count("I"))
             end = 0
             for _ in range(n_tensors):
                 cursor.string()
-                shape = [cursor.number("Q") for _ in range(cursor.number("I"))]
-                kind, offset = cursor.number("I"), cursor.number("Q")
+                shape = [cursor.count() for _ in range(cursor.count("I"))]
+                kind, offset = cursor.count("I"), cursor.count()
                 n_weights = 1
                 for extent in shape:
                     n_weights *= extent
@@ -211,7 +225,8 @@ def read_header(source: GgufSource, /) -> GgufHeader:
                 f"{where} is cut short or damaged: its header ends at byte {size:,}. Fetch the file again."
             ) from error
         header_size = cursor.position
-    alignment = int(metadata.get("general.alignment", 32)) or 32
+    alignment = metadata.get("general.alignment", 32)
+    alignment = alignment if isinstance(alignment, int) and alignment > 0 else 32
     expected = -(-header_size // alignment) * alignment + end
     if size < expected:
         raise ModelError(
@@ -236,7 +251,7 @@ def converted(source: GgufSource, /) -> ConvertedModel:
     import filelock
 
     header = read_header(source)
-    sha256 = _sha256_of_parts(source)
+    sha256 = sha256_of_parts(source)
     if source.expected_sha256 is not None and sha256 != source.expected_sha256:
         raise ModelError(
             f"The parts of {source.name} do not add up to the file that was published: sha256 {sha256[:12]}... where "
@@ -276,8 +291,8 @@ def _convert_into(target: Path, source: GgufSource, header: GgufHeader, sha256: 
     partial = target.parent / f".partial-{target.name}-{uuid.uuid4().hex[:8]}"
     partial.mkdir()
     try:
-        _convert(source, header, partial)
-        files: dict[str, Any] = {}
+        convert(source, header, partial)
+        files: dict[str, dict[str, object]] = {}
         for path in sorted(partial.iterdir()):
             with path.open("rb+") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -307,7 +322,7 @@ def _fsync_folder(folder: Path) -> None:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether a conversion holds every file as it was written."""
+    """Return whether a conversion holds every file as it was written."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for name, expected in manifest["files"].items():
@@ -325,7 +340,8 @@ def _is_complete(folder: Path) -> bool:
     return True
 
 
-def _sha256_of_parts(source: GgufSource) -> str:
+def sha256_of_parts(source: GgufSource) -> str:
+    """Return the SHA-256 of a GGUF file, whatever parts it is cut into."""
     digest = hashlib.sha256()
     for part in source.parts:
         with part.open("rb") as stream:
@@ -339,7 +355,7 @@ def _transformers_major() -> str:
     return package_version("transformers").partition(".")[0]
 
 
-def _convert(source: GgufSource, header: GgufHeader, folder: Path) -> None:
+def convert(source: GgufSource, header: GgufHeader, folder: Path) -> None:
     """Write config.json, model.safetensors and the tokenizer of a GGUF file into a folder."""
     from pytest_pluralism.models.local.packages import quiet_transformers
 
@@ -348,7 +364,7 @@ def _convert(source: GgufSource, header: GgufHeader, folder: Path) -> None:
         import torch
         from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-        arguments: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
+        arguments: dict[str, object] = {"gguf_file": path.name, "local_files_only": True}
         seq2seq = header.architecture in {"t5", "umt5"}
         auto = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
         try:
@@ -362,10 +378,10 @@ def _convert(source: GgufSource, header: GgufHeader, folder: Path) -> None:
                 f"The GGUF file of {source.name} (architecture {header.architecture!r}) cannot be converted by "
                 f"transformers: {message}"
             ) from error
-        _save(model, tokenizer, header, folder)
+        save_converted(cast("Network", model), cast("Tokenizer", tokenizer), header, folder)
 
 
-def _dense() -> dict[str, Any]:
+def _dense() -> dict[str, object]:
     """Ask for ordinary weights: newer versions of transformers would keep the blocks packed."""
     try:
         from transformers import GgufConfig
@@ -374,13 +390,13 @@ def _dense() -> dict[str, Any]:
     return {"quantization_config": GgufConfig(dequantize=True)}
 
 
-def _save(model: Any, tokenizer: Any, header: GgufHeader, folder: Path) -> None:
+def save_converted(model: Network, tokenizer: Tokenizer, header: GgufHeader, folder: Path) -> None:
     """Save by hand what ``save_pretrained`` refuses to save of a model that came from GGUF."""
     import torch
     from safetensors.torch import save_file
 
     tied = set(getattr(model, "_tied_weights_keys", None) or ())
-    tensors: dict[str, Any] = {}
+    tensors: dict[str, torch.Tensor] = {}
     seen: dict[int, str] = {}
     # Shared tensors are stored once, under the name that the others are tied to.
     for name, tensor in sorted(model.state_dict().items(), key=lambda pair: pair[0] in tied):

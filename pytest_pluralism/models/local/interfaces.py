@@ -17,18 +17,17 @@ class Config(Protocol):
     """The configuration of a network; what only some architectures have is asked for with ``getattr``."""
 
     pad_token_id: int | None
+    hidden_size: int
 
     def get_text_config(self, decoder: bool = False) -> Config:
         """Return the part that belongs to the text, for a network that reads other things too."""
-        ...
 
     def to_dict(self) -> dict[str, object]:
         """Return the configuration as plain values."""
-        ...
 
 
 class Output(Protocol):
-    """What a network gives."""
+    """The output of a network."""
 
     logits: torch.Tensor
 
@@ -42,43 +41,34 @@ class Network(Protocol):
 
     def __call__(self, **arguments: object) -> Output:
         """Compute one batch."""
-        ...
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """Iterate over the weights."""
-        ...
 
     def modules(self) -> Iterator[torch.nn.Module]:
         """Iterate over the parts."""
-        ...
 
     def named_modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
         """Iterate over the parts with their names."""
-        ...
 
     def state_dict(self) -> Mapping[str, torch.Tensor]:
         """Return the weights by name."""
-        ...
 
     def get_output_embeddings(self) -> torch.nn.Module | None:
         """Return the output layer, if the network has one."""
-        ...
 
     def generate(self, **arguments: object) -> torch.Tensor:
         """Write token ids."""
-        ...
 
     def to(self, device: str) -> Network:
         """Move the network to a device."""
-        ...
 
     def eval(self) -> Network:
         """Turn off what belongs to training only."""
-        ...
 
 
 class Tokenizer(Protocol):
-    """What turns text into token ids, and back."""
+    """A tokenizer: text to token ids, and back."""
 
     pad_token: str | None
     eos_token: str | None
@@ -89,19 +79,15 @@ class Tokenizer(Protocol):
 
     def __call__(self, *texts: str | Sequence[str], **arguments: object) -> Any:  # an encoding: by name or attribute
         """Return the token ids of a text, or of several."""
-        ...
 
     def batch_decode(self, rows: torch.Tensor, *, skip_special_tokens: bool = False) -> list[str]:
         """Return the texts of rows of token ids."""
-        ...
 
     def apply_chat_template(self, messages: Sequence[Mapping[str, str]], *, tokenize: bool) -> str:
         """Return messages as one text."""
-        ...
 
     def save_pretrained(self, folder: Path) -> object:
         """Write the tokenizer into a folder."""
-        ...
 
 
 class AutoClass(Protocol):
@@ -109,11 +95,9 @@ class AutoClass(Protocol):
 
     def from_pretrained(self, folder: Path, /, **arguments: Any) -> Any:
         """Load a network, with a report of its weights where that is asked for."""
-        ...
 
     def from_config(self, config: Config, /, **arguments: Any) -> Any:
         """Build a network without weights."""
-        ...
 
 
 class Layer(Protocol):
@@ -130,4 +114,3 @@ class Cache(Protocol):
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """Let all other rows go."""
-        ...

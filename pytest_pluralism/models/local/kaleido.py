@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KaleidoModel", "KaleidoTask", "ValueJudgement", "ValueRequest", "kind_of_value", "read_tasks", "rouge_l"]
 
-#: What a value can be, in the words of Kaleido.
+#: The kinds of values, in the words of Kaleido.
 KINDS = ("Value", "Right", "Duty")
 
 #: The words that Kaleido answers with, by task.
@@ -33,11 +33,11 @@ WORDS = {"relevance": ("Yes", "No"), "valence": ("Supports", "Opposes", "Either"
 #: The tasks that a Kaleido model must have in ``task_specific_params``.
 TASKS = ("generate", "relevance", "valence", "explanation")
 
-#: Kaleido reads no more tokens than these, and writes no more for one value.
+#: Maximum number of tokens that Kaleido reads, and that it writes for one value.
 MOST_TOKENS = 128
 MOST_NEW_TOKENS = 30
 
-#: How many tokens one forward pass holds at most, padding included.
+#: Maximum number of tokens in one forward pass, padding included.
 MOST_BATCH_TOKENS = 4096
 
 
@@ -56,7 +56,7 @@ class ValueRequest:
 
 @dataclass(frozen=True, slots=True)
 class ValueJudgement:
-    """What Kaleido says of a value in a situation.
+    """The judgement of Kaleido on a value in a situation.
 
     ``relevance`` is the probability that it bears on the situation at all, in [0, 1]; ``supports``, ``opposes`` and
     ``either`` are in [0, 1] and sum to 1.
@@ -69,7 +69,7 @@ class ValueJudgement:
 
     @property
     def reward(self) -> float:
-        """How far the situation is one that the value bears on and supports: ``relevance * supports``, in [0, 1]."""
+        """The reward: relevance and support together, ``relevance * supports``, in [0, 1], larger is better."""
         return self.relevance * self.supports
 
 
@@ -161,7 +161,7 @@ def read_tasks(config: Mapping[str, object], named: ModelSpec, /) -> dict[str, K
             or not all(isinstance(one, str) and one for one in arguments)
         ):
             raise ModelError(
-                f"{named.text} is no Kaleido model: its config.json has no task_specific_params[{name!r}] with a "
+                f"{named.text} is not a Kaleido model: its config.json has no task_specific_params[{name!r}] with a "
                 "'template' and its 'args'. Name a Kaleido checkpoint, or a reward model for sequence classification."
             )
         missing = [one for one in arguments if one not in template]

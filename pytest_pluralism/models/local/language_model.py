@@ -47,7 +47,7 @@ class HuggingFaceModel:
     tokenizer : transformers.PreTrainedTokenizerBase
         Its tokenizer.
     identity : ModelIdentity
-        Which model it is.
+        The identity of the model.
     batch_size : int or "auto"
         See :func:`load_model`.
     add_bos : bool or None
@@ -88,7 +88,7 @@ class HuggingFaceModel:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is."""
+        """The identity of the model, with notes on how its answers were computed."""
         if self._scorer is not None and tuple(self._scorer.notes) != self._identity.notes:
             self._identity = replace(self._identity, notes=tuple(self._scorer.notes))
         return self._identity
@@ -147,7 +147,7 @@ class HuggingFaceModel:
         return [by_prompt[prompt] for prompt in prompts]
 
     def answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
-        """Answer each prompt as :meth:`answer` does, with at most so many in one forward pass.
+        """Answer each prompt as :meth:`answer` does, with at most ``batch_size`` in one forward pass.
 
         With a batch size of 1 no prompt shares the computation of its beginning with another.
         """
@@ -375,21 +375,21 @@ class HuggingFaceModel:
 
     @property
     def reader(self) -> PromptReader:
-        """What makes tokens of prompts; an error once the model has been closed."""
+        """The reader, which makes tokens of prompts; an error once the model has been closed."""
         if self._reader is None:
             raise self._closed()
         return self._reader
 
     @property
     def scorer(self) -> Scorer:
-        """What computes rows of tokens; an error once the model has been closed."""
+        """The engine, which computes rows of tokens; an error once the model has been closed."""
         if self._scorer is None:
             raise self._closed()
         return self._scorer
 
     @property
     def generator(self) -> Generator:
-        """What writes texts, made when it is first asked for."""
+        """The writer of texts, made when it is first asked for."""
         from pytest_pluralism.models.local.generation import Generator
 
         if self._generator is None:
@@ -466,7 +466,7 @@ def _end_tokens(reader: PromptReader, config: Config) -> frozenset[int]:
 
 
 def _context_length(config: Config) -> int | None:
-    """Return how many tokens a network reads at most (``None``: as many as memory holds)."""
+    """Return the maximum number of tokens that a network reads (``None``: bounded by memory only)."""
     if getattr(config, "is_encoder_decoder", False) and not hasattr(config, "max_position_embeddings"):
         return None
     length = getattr(config.get_text_config(decoder=True), "max_position_embeddings", None)

@@ -1,4 +1,4 @@
-"""What all models that read rows of tokens share: their network and tokenizer, until these are given back."""
+"""The base class of models: a network and its tokenizer, until they are given back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LoadedModel:
     tokenizer : transformers.PreTrainedTokenizerBase
         Its tokenizer.
     identity : ModelIdentity
-        Which model it is.
+        The identity of the model.
     """
 
     def __init__(self, network: Network, tokenizer: Tokenizer, identity: ModelIdentity) -> None:
@@ -36,7 +36,7 @@ class LoadedModel:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model this is."""
+        """The identity of the model."""
         return self._identity
 
     @property

@@ -1,4 +1,4 @@
-"""Loading a local model by its spec, and what the loaders of all kinds of local models share."""
+"""Load a local model by its spec; the loaders of all kinds of local models share what is here."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def network_identity(named: ModelSpec, parts: Mapping[str, str], network: Networ
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How a network is loaded: from where, to which device, in which number format, and what of it is trusted."""
+    """The folder, device and number format with which a network is loaded, and what of it is trusted."""
 
     folder: Path
     named: ModelSpec
@@ -155,7 +155,7 @@ class Loading:
     dtype: str
     trust_remote_code: bool
     allow_pickle: bool
-    #: Whether its layers are spread over several devices.
+    #: True where its layers are spread over several devices.
     spread: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Shared beginnings of prompts: planned, and refused where a network does not allow them."""
+"""Plan the beginnings that prompts share, and refuse to share where a network does not allow it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import inspect
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from pytest_pluralism.models.local.interfaces import Config, Network
 
 __all__ = ["PrefixNode", "least_saving", "plan_prefixes", "why_no_prefix_reuse"]
 
@@ -93,8 +98,8 @@ def _common_length(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     return low
 
 
-def why_no_prefix_reuse(model: Any, /) -> str | None:
-    """Say why rows cannot share the beginning of their computation in this network (``None``: they can)."""
+def why_no_prefix_reuse(model: Network, /) -> str | None:
+    """Return why rows cannot share the computation of their beginnings in a network; ``None`` where they can."""
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
@@ -113,7 +118,7 @@ def why_no_prefix_reuse(model: Any, /) -> str | None:
     if _rope_types(text) & {"dynamic", "longrope"}:
         return "its position codes depend on the length of the whole text"
     try:
-        layers = DynamicCache(config=config).layers
+        layers = DynamicCache(config=cast("PreTrainedConfig", config)).layers
     except (AttributeError, KeyError, TypeError, ValueError):
         return "its cache is of an unknown kind"
     kinds = {type(layer) for layer in layers} - {DynamicLayer, *_sliding_layers()}
@@ -127,7 +132,7 @@ def _sliding_layers() -> set[type]:
     return set() if layer is None else {layer}
 
 
-def _rope_types(config: Any) -> set[str]:
+def _rope_types(config: Config) -> set[str]:
     found: set[str] = set()
     for name in ("rope_parameters", "rope_scaling"):
         value = getattr(config, name, None)

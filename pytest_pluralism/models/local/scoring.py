@@ -36,7 +36,7 @@ __all__ = [
 
 _Result = TypeVar("_Result")
 
-#: How many of the likeliest next tokens are recorded: what the published protocol modular_pluralism looks at.
+#: Number of the likeliest next tokens that are recorded; the published protocol modular_pluralism reads them.
 TOP_TOKENS = 10
 
 
@@ -50,7 +50,7 @@ class ScoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """What the network says at the end of one row."""
+    """The probabilities of the network at the end of one row."""
 
     log_probabilities: tuple[float, ...]
     option_mass: float
@@ -75,7 +75,7 @@ class ContinuationScores:
     log_probabilities: tuple[float, ...]
 
 
-#: How many logits are held at once, in numbers: 256 MB of float32.
+#: Maximum number of logits that are held at once: 256 MB of float32.
 MOST_LOGITS = 2**26
 
 #: Called with the requests of a batch that are done, by index, and their scores.
@@ -133,16 +133,16 @@ class Scorer:
         self.forwards = Forwards(model, pad_token)
         self.device = self.forwards.device
         self.max_rows: int | None = batch_size if isinstance(batch_size, int) else None
-        #: How many tokens go through the network at once.
+        #: The number of tokens that go through the network at once.
         self.budget = TokenBudget(self.device.type, kept=None if self.max_rows is not None else measured)
         self._notes: list[str] = []
         places = list(dict.fromkeys(map(str, (getattr(model, "hf_device_map", None) or {}).values())))
-        #: Whether the layers of the network lie on several devices.
+        #: True where the layers of the network lie on several devices.
         self.is_spread = len(places) > 1
         if self.is_spread:
             self._notes.append("the network is spread over the devices " + ", ".join(places))
         self.minimum_saving = least_saving(self.device.type)
-        #: What went through the network only to be timed, and is no part of ``computed_tokens``.
+        #: Number of tokens that went through the network only to be timed; ``computed_tokens`` does not count them.
         self.timed_tokens = 0
         self.share_prefixes = share_prefixes
         if share_prefixes:
@@ -150,22 +150,22 @@ class Scorer:
             if reason is not None:
                 self.share_prefixes = False
                 self._notes.append(f"prompts are computed whole, without sharing their beginnings: {reason}")
-        #: Whether a row was computed whole too, and came out as with a shared beginning.
+        #: True once a row was computed whole too, and came out as with a shared beginning.
         self.sharing_checked = False
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the results should know of how they were computed."""
+        """Sentences for a reader of the results about the way in which they were computed."""
         return [*self._notes, *self.budget.notes]
 
     @property
     def computed_tokens(self) -> int:
-        """How many tokens went through the network, without those that were only timed."""
+        """Number of tokens that went through the network, without those that were only timed."""
         return self.forwards.computed_tokens
 
     @property
     def token_budget(self) -> int:
-        """How many tokens one forward may have."""
+        """Maximum number of tokens in one forward."""
         return self.budget.tokens
 
     # ------------------------------------------------------------------------------------------------ the whole way
@@ -441,7 +441,7 @@ class Scorer:
     # ---------------------------------------------------------------------------------------------------- sharing
 
     def _try_batch(self, suffixes: list[tuple[int, ...]], cache: Cache | None, cached: int) -> torch.Tensor | None:
-        """Compute one batch; ``None`` when there is no memory for it."""
+        """Compute one batch, and return ``None`` where there is not enough memory for it."""
         forwards = self.forwards
         return forwards.attempt(lambda: forwards.last_logits(suffixes, copies(cache, len(suffixes)), cached))
 
@@ -452,7 +452,7 @@ class Scorer:
         if whole is None:
             return
         expected, got = torch.log_softmax(whole[0], dim=-1), torch.log_softmax(shared, dim=-1)
-        # What is all but impossible may differ more: rounding in the logits counts there too.
+        # Tokens that are all but impossible may differ more: rounding in the logits counts there too.
         likely = expected >= expected.max() - 7.0
         self._compare_sharing(float((expected - got)[likely].abs().max()))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ADAPTER", "adapted_model", "adapter_files", "load_steered_model"]
 
-#: What a spec of an adapter begins with.
+#: The beginning of a spec of an adapter.
 ADAPTER = "lora:"
 
 INSTALL_ADAPTERS = 'pip install "pytest-pluralism[adapters]"'

@@ -176,7 +176,7 @@ class RewardModel(Classifier):
 
 
 def _check_head(config: Mapping[str, object], named: ModelSpec) -> None:
-    """Refuse a classifier that is no reward model."""
+    """Refuse a classifier that is not a reward model."""
     labels = config.get("id2label")
     width = len(labels) if isinstance(labels, Mapping) else config.get("num_labels", 2)
     if width != 1:

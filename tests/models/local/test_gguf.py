@@ -114,7 +114,7 @@ def test_a_converted_model_gives_the_logits_of_the_file(tiny_file):
     with torch.inference_mode():
         assert torch.equal(direct(ids).logits, model.scorer.model(ids).logits)
     assert model.identity.name == "tiny"
-    assert model.identity.parts["weights"] == gguf._sha256_of_parts(source(tiny_file))
+    assert model.identity.parts["weights"] == gguf.sha256_of_parts(source(tiny_file))
 
 
 @pytest.mark.parametrize("add_bos", [True, False, None])
@@ -135,7 +135,7 @@ def test_the_chat_template_of_the_file_is_used(tiny_file):
 
 def test_the_second_time_nothing_is_converted(tiny_file, monkeypatch):
     first = gguf.converted(source(tiny_file))
-    monkeypatch.setattr(gguf, "_convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(gguf, "convert", lambda *_: pytest.fail("converted again"))
     assert gguf.converted(source(tiny_file)) == first
     # Another name, the same bytes.
     copy = shutil.copy(tiny_file, tiny_file.with_name("other.gguf"))
@@ -179,7 +179,7 @@ def test_a_copied_cache_is_believed_after_a_look_at_the_bytes(tiny_file, monkeyp
     folder = gguf.converted(source(tiny_file)).folder
     for path in folder.iterdir():
         os.utime(path, (1, 1))
-    monkeypatch.setattr(gguf, "_convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(gguf, "convert", lambda *_: pytest.fail("converted again"))
     gguf.converted(source(tiny_file))
 
 

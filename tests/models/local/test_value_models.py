@@ -369,7 +369,7 @@ def test_a_t5_without_the_tasks_is_no_kaleido_model(kaleido_folder, tmp_path):
         config = json.loads((folder / "config.json").read_text())
         change(config)
         (folder / "config.json").write_text(json.dumps(config))
-        with pytest.raises(ModelError, match="VALUE" if name == "blind" else "is no Kaleido model"):
+        with pytest.raises(ModelError, match="VALUE" if name == "blind" else "is not a Kaleido model"):
             load_value_model(str(folder))
 
 

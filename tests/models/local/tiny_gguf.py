@@ -73,7 +73,7 @@ def main(path: str, stop: str) -> None:
     from pytest_pluralism.models.embedded import GgufSource
     from pytest_pluralism.models.local import gguf
 
-    real, save = gguf._convert, gguf._save
+    real, save = gguf.convert, gguf.save_converted
     if stop == "hang":
 
         def hang(model, tokenizer, header, folder):
@@ -81,7 +81,7 @@ def main(path: str, stop: str) -> None:
             print("hanging", flush=True)
             time.sleep(600)
 
-        gguf._save = hang
+        gguf.save_converted = hang
     else:
 
         def counted(*arguments):
@@ -89,7 +89,7 @@ def main(path: str, stop: str) -> None:
             time.sleep(1.0)  # long enough for the other process to come by
             real(*arguments)
 
-        gguf._convert = counted
+        gguf.convert = counted
     print(gguf.converted(GgufSource("tiny", (Path(path),))).folder, flush=True)
 
 
