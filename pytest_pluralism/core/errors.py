@@ -43,7 +43,7 @@ class MissingExtraError(PluralismError, ImportError):
     Parameters
     ----------
     what : str
-        What the user wanted, as the subject of a sentence.
+        The wish of the user, as the subject of a sentence.
     command : str
         The command that installs what is missing.
     """

@@ -1,4 +1,4 @@
-"""A suite against itself: how often its gates see a regression where there is none."""
+"""Comparisons of a suite with itself: the rate of regressions that its gates see where there are none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEAST_CLUSTERS = 4
 
 @dataclass(frozen=True, slots=True)
 class GateAlarms:
-    """What one gate said in all comparisons of a suite with itself.
+    """The outcomes of one gate in all comparisons of a suite with itself.
 
     ``n`` counts the comparisons and ``n_half`` those on half of the clusters; ``alarms``, ``half_alarms`` how often it
     FAILED, ``undecided`` how often it was INCONCLUSIVE.
@@ -47,7 +47,7 @@ class GateAlarms:
 
 @dataclass(frozen=True, slots=True)
 class FalseAlarms:
-    """How often a suite raises a false alarm: any gate that FAILED, after the adjustment for their number.
+    """The false alarms of a suite: comparisons in which any gate FAILED, after the adjustment for their number.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ def pairs_needed(level: float, /) -> int:
     Parameters
     ----------
     level : float in (0, 1)
-        How often a suite may raise a false alarm.
+        The highest rate of false alarms.
 
     Returns
     -------
@@ -126,11 +126,11 @@ def false_alarms(
     gates : mapping of str to Gate
         The promises, by key.
     runs : sequence of mapping of str to Scores
-        What each run measured, by the same keys; at least two.
+        The scores of each run, by the same keys; at least two.
     noise_floors : mapping of str to float, optional
         The numeric noise of each score; by default 0.
     method : str
-        How failures are adjusted for the number of gates, as for
+        The adjustment of failures for the number of gates, as for
         :func:`~pytest_pluralism.core.verdict.adjust_verdicts`.
     rng : numpy.random.Generator or int
         Splits the clusters in halves.

@@ -1,4 +1,4 @@
-"""What counts as a number in files, reports and records: one answer for all of them."""
+"""Checks of numbers, for files, reports and records alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["is_finite", "is_number"]
 
 
 def is_finite(value: Any, /) -> bool:
-    """Whether a number is finite as a float64: a whole number may be too large for one."""
+    """Return whether a number is finite as a float64; a whole number may be too large for one."""
     try:
         return math.isfinite(value)
     except OverflowError:
@@ -17,5 +17,5 @@ def is_finite(value: Any, /) -> bool:
 
 
 def is_number(value: Any, /) -> TypeGuard[float]:
-    """Whether a value is a number that a float64 can hold; ``True`` and ``False`` are none."""
+    """Return whether a value is a number that a float64 can hold; ``True`` and ``False`` are not numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)

@@ -47,9 +47,9 @@ def health_problems(
     gate, scores, estimate
         The promise, and what was measured for it.
     baseline_entry : mapping, optional
-        What the baseline holds for it.
+        The entry of the baseline for it.
     noise_floors : tuple of float
-        How much an unchanged model may seem to move: in the mean, and in a single unit.
+        The largest apparent move of an unchanged model: in the mean, and in a single unit.
     is_old : bool
         Whether the baseline is of an older version than this one writes.
     seed_origin : str

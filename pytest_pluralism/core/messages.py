@@ -161,7 +161,7 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
 
 
 def _says_no_more(verdict: Verdict) -> bool:
-    """Whether the reason only repeats the numbers of the headline: a value on the wrong side of its bound."""
+    """Return whether the reason only repeats the numbers of the headline: a value on the wrong side of its bound."""
     decisive = verdict.change if verdict.change is not None else verdict.estimate
     if verdict.gate.max_unit_increase is not None or verdict.gate.max_unit_decrease is not None:
         # The headline holds the mean, and a single unit may be what broke the promise.

@@ -154,7 +154,7 @@ def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool
 
 
 def whole_number(value: Any, /, *, name: str, function: str, least: int = 1) -> int:
-    """Return ``value`` if it is an integer of at least ``least``, and no boolean."""
+    """Return ``value`` if it is an integer of at least ``least`` and not a boolean."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
         raise invalid_parameter(name, function, f"an integer in [{least}, inf)", repr(value))
     return int(value)

@@ -1,4 +1,4 @@
-"""Bridging: how much a response is approved of once the agreement of the like-minded is taken out."""
+"""Bridging: the approval of a response beyond the agreement of the like-minded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BridgingFit:
     intercept : float
         The overall level.
     respondent_intercepts : numpy.ndarray, shape (n_respondents,)
-        How generous each rater is.
+        The generosity of each rater.
     response_intercepts : numpy.ndarray, shape (n_responses,)
         The bridging score of each response: higher is better.
     respondent_factors : numpy.ndarray, shape (n_respondents,)
@@ -48,7 +48,7 @@ class BridgingFit:
     response_factors : numpy.ndarray, shape (n_responses,)
         Which viewpoint each response speaks to; 0 speaks to none in particular.
     n_ratings : numpy.ndarray of int, shape (n_responses,)
-        How many rated each response.
+        The number of ratings of each response.
     helpful : numpy.ndarray of bool, shape (n_responses,)
         Whether the bridging score reaches the threshold with enough ratings.
     loss : float
@@ -177,7 +177,7 @@ def bridging_intercepts(
     rng: np.random.Generator | int = 0,
     max_iterations: int = 10_000,
 ) -> BridgingFit:
-    r"""Bridging scores of responses: their approval after the viewpoints of the raters are taken out.
+    r"""Compute the bridging scores of responses: their approval after the viewpoints of the raters are taken out.
 
     .. math:: \hat r_{un} = \mu + i_u + i_n + f_u f_n
 

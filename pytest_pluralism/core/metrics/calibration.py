@@ -33,9 +33,10 @@ class BrierDecomposition:
     score : float or ndarray
         The expected Brier score, in [0, 2], lower is better.
     excess : float or ndarray
-        What the prediction adds: its squared distance to the reference, in [0, 2], best 0.
+        The part that the prediction adds: its squared distance to the reference, in [0, 2], best 0.
     irreducible : float or ndarray
-        What people's disagreement costs the best prediction: the Gini impurity of the reference, in [0, 1 - 1/K].
+        The part that people's disagreement costs the best prediction: the Gini impurity of the reference, in
+        [0, 1 - 1/K].
     """
 
     score: float | FloatArray
@@ -121,7 +122,7 @@ def calibration_error(p: npt.ArrayLike, q: npt.ArrayLike, /, *, n_bins: int = 10
     p, q : array_like, shape (..., n_options)
         Distributions (the prediction, the reference); the leading axes broadcast. All units are pooled.
     n_bins : int, default 10
-        How many bins divide [0, 1]; the last one holds 1. More bins see more and are noisier.
+        Number of bins that divide [0, 1]; the last one holds 1. More bins see more and are noisier.
 
     Returns
     -------

@@ -55,7 +55,7 @@ def shuffle_control(
     n_draws: int = 1000,
     rng: np.random.Generator | int | None = None,
 ) -> float | FloatArray:
-    r"""Compute what ``p`` would score with its probabilities permuted at random over the options.
+    r"""Compute the score of ``p`` with its probabilities permuted at random over the options.
 
     .. math:: S(p, q) = \frac{1}{n!} \sum_\pi d(p_\pi, q)
 
@@ -70,7 +70,7 @@ def shuffle_control(
     method : {"auto", "exact", "monte_carlo"}, default "auto"
         All permutations, or random ones; ``"auto"`` is exact up to 7 options.
     n_draws : int, default 1000
-        How many permutations a unit are drawn by ``"monte_carlo"``; the standard error is at most
+        Number of permutations of each unit drawn by ``"monte_carlo"``; the standard error is at most
         ``0.5 * range / sqrt(n_draws)``.
     rng : numpy.random.Generator or int, optional
         Where random permutations come from; used by ``"monte_carlo"`` alone. By default a fresh
@@ -155,14 +155,14 @@ def sampling_floor(
     p : array_like, shape (..., n_options)
         Distributions of the population. Options with probability 0 are never drawn and do not count in K.
     n_respondents : array_like, shape (...)
-        How many people answered (or the effective number, under survey weights), positive; broadcasts.
+        Number of people who answered (or the effective number, under survey weights), positive; broadcasts.
     base : float, default 2.0
         The base of the logarithm, above 1.
     method : {"analytic", "mean", "resampling"}, default "analytic"
         The formula above; the mean instead of the root mean square, to the same order (smaller: by 6 % for K = 5, by
         20 % for K = 2); or the mean over simulated surveys of n respondents.
     n_resamples : int, default 1000
-        How many surveys ``"resampling"`` simulates.
+        Number of surveys that ``"resampling"`` simulates.
     rng : numpy.random.Generator or int, optional
         Where simulated surveys come from; ``"resampling"`` needs it.
 

@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class ClassificationScores:
-    """How well predicted answers match the actual ones.
+    """Scores of predicted answers against the actual ones.
 
     Attributes
     ----------
@@ -34,11 +34,11 @@ class ClassificationScores:
     precision, recall, f1 : ndarray of shape (..., n_labels)
         By class; NaN where undefined (never predicted, never actual, neither).
     support : ndarray of int of shape (..., n_labels)
-        How often each class is the actual one.
+        Number of rows with each class as the actual one.
     confusion : ndarray of int of shape (..., n_labels, n_labels + 1)
         Entry [actual, predicted]; the last column counts the unparsed answers.
     n, n_dropped, n_unparsed : int or ndarray of int of shape (...)
-        How many rows count, were dropped, and count but could not be read.
+        Number of rows that count, that were dropped, and that count but could not be read.
     """
 
     labels: tuple[Hashable, ...]
@@ -95,7 +95,7 @@ def _int(values: Any) -> Any:
 
 
 def _ratio(numerator: Any, denominator: Any) -> FloatArray:
-    """Divide, with NaN for 0/0."""
+    """Return the quotient, NaN for 0/0."""
     below = np.asarray(denominator, dtype=np.float64)
     result = np.full(below.shape, np.nan)
     np.divide(numerator, below, out=result, where=below > 0)
@@ -125,7 +125,7 @@ def _classes(
     if len(set(listed)) != len(listed):
         raise invalid_parameter("labels", function, "all different", repr(labels))
     if unparsed is not None and (unparsed in listed or unparsed == drop):
-        raise invalid_parameter("unparsed", function, "no label of its own right", repr(unparsed))
+        raise invalid_parameter("unparsed", function, "different from the labels and from 'drop'", repr(unparsed))
     return listed
 
 
@@ -138,7 +138,7 @@ def classification_scores(
     drop: Hashable | None = None,
     unparsed: Hashable | None = None,
 ) -> ClassificationScores:
-    """Accuracy, balanced accuracy and macro-F1 of predicted answers, for two classes or more.
+    """Compute accuracy, balanced accuracy and macro-F1 of predicted answers, for two classes or more.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def classification_scores(
         drops ``"either"``. The label is no class then. A model that answers ``drop`` where it is unsure leaves its hard
         rows out, so read ``n_dropped`` too.
     unparsed : label, optional
-        What stands for an answer that could not be read. It is wrong wherever it occurs and is no class.
+        The label of an answer that could not be read. It is wrong wherever it occurs and is not a class.
 
     Returns
     -------

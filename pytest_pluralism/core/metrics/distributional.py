@@ -1,4 +1,4 @@
-"""Measures on distributions of answers: how far a model's are from people's, and how wide they are.
+"""Measures on distributions of answers: distances, agreement and entropy.
 
 Arrays in, arrays or floats out: the last axis holds the options of a question, all axes before it are units and
 broadcast.
@@ -203,7 +203,7 @@ def total_variation_distance(p: npt.ArrayLike, q: npt.ArrayLike, /) -> float | F
 def wasserstein_distance(
     p: npt.ArrayLike, q: npt.ArrayLike, /, *, positions: npt.ArrayLike | None = None
 ) -> float | FloatArray:
-    r"""Compute how far answers must move along an ordinal scale, the earth mover's distance.
+    r"""Compute the distance that answers must move along an ordinal scale, the earth mover's distance.
 
     .. math:: W(p, q) = \sum_k (x_{k+1} - x_k) \, \Bigl| \sum_{i \le k} (p_i - q_i) \Bigr|
 
@@ -298,7 +298,7 @@ def mode_agreement(p: npt.ArrayLike, q: npt.ArrayLike, /, *, ties: str = "share"
     p, q : array_like, shape (..., n_options)
         Distributions over the same options; the leading axes broadcast.
     ties : {"share", "first", "any", "all"}, default "share"
-        What several modes mean, with A and B the sets of modes.
+        The treatment of several modes, with A and B the sets of modes.
         ``"share"``: :math:`|A \cap B| / (|A| |B|)`, the chance that a mode drawn from each is the same option.
         ``"first"``: only the first mode of each counts, so the order of the options decides.
         ``"any"``: one shared mode is enough. ``"all"``: the sets must be equal.
@@ -380,7 +380,7 @@ def entropy(p: npt.ArrayLike, /, *, base: float = 2.0) -> float | FloatArray:
 
 
 def entropy_ratio(p: npt.ArrayLike, q: npt.ArrayLike, /) -> float | FloatArray:
-    r"""Compute the entropy of ``p`` over that of ``q``: how much of a reference's variety is there.
+    r"""Compute the entropy of ``p`` over that of ``q``: the share of the variety of a reference.
 
     .. math:: R(p, q) = H(p) / H(q)
 

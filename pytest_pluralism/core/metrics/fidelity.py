@@ -1,4 +1,4 @@
-"""The Population Fidelity Score: how well a model reproduces many groups at once."""
+"""The Population Fidelity Score of a model that answers as several groups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PopulationFidelity:
-    """How faithfully a model reproduces a set of groups: a score and its three parts, all in [0, 1], best 1.
+    """The fidelity of a model to a set of groups: a score and its three parts, all in [0, 1], best 1.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class PopulationFidelity:
     structure : float
         Whether the same groups are far apart: Spearman's correlation of the distances between groups, at least 0.
     n_groups, n_questions : int
-        How many groups and questions were compared.
+        Number of groups and questions that were compared.
     """
 
     score: float

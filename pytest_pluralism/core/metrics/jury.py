@@ -1,4 +1,4 @@
-"""Jury pluralism: how well a response serves all jurors together, and who is served worst.
+"""Jury pluralism: welfare of all jurors together, inequality, and those who are served worst.
 
 The utilities of the jurors lie along one axis (the last, unless ``axis`` says otherwise); all other axes are units
 (responses, questions, draws), and nothing here loops over them.
@@ -36,7 +36,7 @@ def welfare(
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
 ) -> FloatArray | float:
-    r"""Welfare of a jury: the power mean of its utilities with inequality aversion ``alpha``.
+    r"""Compute the welfare of a jury, the power mean of its utilities with inequality aversion ``alpha``.
 
     .. math:: w_\alpha(j) = \Bigl(\tfrac1n \sum_i j_i^{1-\alpha}\Bigr)^{1/(1-\alpha)}, \qquad
         w_1(j) = \Bigl(\prod_i j_i\Bigr)^{1/n}, \qquad w_\infty(j) = \min_i j_i
@@ -47,16 +47,16 @@ def welfare(
     Parameters
     ----------
     utilities : array_like, shape (..., n_jurors)
-        What the response is worth to each juror, at least 0; ``axis`` names the axis of the jurors.
+        The utility of the response to each juror, at least 0; ``axis`` names the axis of the jurors.
     alpha : float
         Aversion to inequality, in [0, inf].
     axis : int, default -1
         The axis of the jurors.
     weights : array_like, shape (n_jurors,) or the shape of ``utilities``, optional
-        How much each juror counts; weights are relative.
+        The weight of each juror; weights are relative.
         A juror of weight 0 is not on the jury.
     missing : {"refuse", "propagate", "omit"}, default "refuse"
-        What a NaN does: raise, make the unit NaN, or leave this juror out (a unit that nobody rated is NaN).
+        The treatment of a NaN: raise, make the unit NaN, or leave this juror out (a unit that nobody rated is NaN).
 
     Returns
     -------
@@ -103,7 +103,7 @@ def welfare_curve(
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
 ) -> FloatArray:
-    r"""Welfare over a sweep of ``alpha``: how the verdict falls as inequality counts more.
+    r"""Compute the welfare over a sweep of ``alpha``.
 
     .. math:: \alpha \mapsto w_\alpha(j)
 
@@ -159,7 +159,7 @@ def atkinson_index(
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
 ) -> FloatArray | float:
-    r"""Share of the mean utility that inequality costs, for a jury with aversion ``alpha``.
+    r"""Compute the share of the mean utility that inequality costs, for a jury with aversion ``alpha``.
 
     .. math:: A_\alpha(j) = 1 - \frac{w_\alpha(j)}{w_0(j)}
 
@@ -227,7 +227,7 @@ def gini_coefficient(
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
 ) -> FloatArray | float:
-    r"""Gini coefficient of the jurors' utilities.
+    r"""Compute the Gini coefficient of the jurors' utilities.
 
     .. math:: G(j) = \frac{\sum_{i,k} |j_i - j_k|}{2 n^2 \bar j}
 
@@ -282,7 +282,7 @@ def satisfied_share(
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
 ) -> FloatArray | float:
-    r"""Share of the jurors whose utility is above a threshold: the MAX-SAT welfare.
+    r"""Compute the share of the jurors with a utility above a threshold, the MAX-SAT welfare.
 
     .. math:: \frac1n \sum_i [j_i > \tau]
 
@@ -291,7 +291,7 @@ def satisfied_share(
     utilities : array_like, shape (..., n_jurors)
         Any real utilities.
     threshold : float
-        What a juror must get more than; a utility equal to it does not satisfy.
+        A juror with a utility above it is satisfied; one with a utility equal to it is not.
     axis, weights, missing
         As in :func:`welfare`.
 
@@ -335,7 +335,7 @@ def conditional_value_at_risk(
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
 ) -> FloatArray | float:
-    r"""Mean utility of the worst-off share of the jury.
+    r"""Compute the mean utility of the worst-off share of the jury.
 
     .. math:: \frac1s \int_0^s F^{-1}(u)\,du
 
@@ -389,14 +389,14 @@ def conditional_value_at_risk(
 
 
 def leximin_order(utilities: npt.ArrayLike, /) -> IntArray:
-    r"""Order of candidates by the worst-off juror, then the second worst-off, and so on.
+    r"""Sort candidates by the worst-off juror, then the second worst-off, and so on.
 
     Candidate a comes before b when, at the first rank from below where their sorted utilities differ, a has more.
 
     Parameters
     ----------
     utilities : array_like, shape (..., n_candidates, n_jurors)
-        What each candidate is worth to each juror; any real utilities.
+        The utility of each candidate to each juror; any real number.
 
     Returns
     -------
@@ -426,7 +426,7 @@ def leximin_order(utilities: npt.ArrayLike, /) -> IntArray:
 
 
 def leximin_compare(a: npt.ArrayLike, b: npt.ArrayLike, /, *, axis: int = -1) -> npt.NDArray[np.int8] | int:
-    r"""Which of two candidates leximin prefers.
+    r"""Compare two candidates by leximin.
 
     .. math:: \operatorname{sign}(a_{(k)} - b_{(k)}), \quad k = \min\{k : a_{(k)} \ne b_{(k)}\}
 

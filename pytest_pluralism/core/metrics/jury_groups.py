@@ -1,4 +1,4 @@
-"""Jury pluralism with groups: who is worst off, welfare between groups, and juries of a stated composition.
+"""Jury pluralism with groups: the worst-off group, welfare between groups, and juries of a stated composition.
 
 Utilities, weights and missing ratings are treated as in :mod:`pytest_pluralism.core.metrics.jury`.
 """
@@ -223,7 +223,7 @@ def two_level_welfare(
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
 ) -> FloatArray | float:
-    r"""Welfare between groups of the welfare within each group.
+    r"""Compute the welfare between groups of the welfare within each group.
 
     .. math:: w_{\beta}\bigl(w_\alpha(j_{g_1}), w_\alpha(j_{g_2}), \dots\bigr)
 
@@ -238,7 +238,7 @@ def two_level_welfare(
     within_alpha, between_alpha : float
         Aversion to inequality within and between groups, in [0, inf].
     group_weights : mapping from label to float, optional
-        How much each group counts, for example ``collections.Counter(groups)`` for its size.
+        The weight of each group, for example ``collections.Counter(groups)`` for its size.
     axis, weights, missing
         As in :func:`welfare`; ``weights`` are relative to the other jurors of the group.
 
@@ -287,7 +287,7 @@ def group_weighted_welfare(
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
 ) -> FloatArray | float:
-    r"""Welfare of a jury in which each group counts as much as stated, whatever its size.
+    r"""Compute the welfare of a jury in which each group counts as much as stated, whatever its size.
 
     .. math:: \Bigl(\sum_g \omega_g \tfrac1{n_g} \sum_{i \in g} j_i^{1-\alpha}\Bigr)^{1/(1-\alpha)}
 
@@ -300,7 +300,7 @@ def group_weighted_welfare(
     alpha : float
         Aversion to inequality, in [0, inf].
     group_weights : mapping from label to float, optional
-        How much each group counts; equally by default.
+        The weight of each group; equal by default.
     axis, weights, missing
         As in :func:`two_level_welfare`.
 
@@ -340,7 +340,7 @@ def median_of_juries(
     axis: int = -1,
     missing: Literal["refuse", "propagate", "reseat"] = "refuse",
 ) -> JuryVerdict:
-    r"""Median verdict of juries sampled with a stated composition.
+    r"""Compute the median verdict of juries sampled with a stated composition.
 
     .. math:: \operatorname{median}_{t} \frac1{|J_t|} \sum_{i \in J_t} r_i
 
@@ -355,16 +355,16 @@ def median_of_juries(
     groups : sequence of labels, length n_jurors
         The group of each juror.
     composition : mapping from label to int
-        How many seats each group has; groups that are not named have none.
+        Number of seats of each group; groups that are not named have none.
     rng : numpy.random.Generator or int
         The generator, or the seed of one.
     n_juries : int, default 100
-        How many juries are sampled.
+        Number of juries that are sampled.
     axis : int, default -1
         The axis of the jurors.
     missing : {"refuse", "propagate", "reseat"}, default "refuse"
-        What a NaN does: raise, make the unit NaN, or give the seat to another juror of the group who rated the unit (a
-        unit that fewer jurors of a group rated than it has seats is NaN).
+        The treatment of a NaN: raise, make the unit NaN, or give the seat to another juror of the group who rated the
+        unit (a unit that fewer jurors of a group rated than it has seats is NaN).
         It cannot be omitted, since an empty seat would change the composition.
 
     Returns

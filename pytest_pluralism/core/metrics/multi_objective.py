@@ -45,7 +45,7 @@ def _points(objectives: npt.ArrayLike, /, *, function: str) -> FloatArray:
 
 
 def is_pareto_improvement(a: npt.ArrayLike, b: npt.ArrayLike, /) -> BoolArray | bool:
-    r"""Whether model ``a`` is a Pareto improvement over model ``b``.
+    r"""Return whether model ``a`` is a Pareto improvement over model ``b``.
 
     .. math:: \forall i: o_i(a) \ge o_i(b) \quad\text{and}\quad \exists i: o_i(a) > o_i(b)
 
@@ -92,7 +92,7 @@ def is_pareto_improvement(a: npt.ArrayLike, b: npt.ArrayLike, /) -> BoolArray | 
 
 
 def pareto_front(objectives: npt.ArrayLike, /) -> BoolArray:
-    """Which models have no Pareto improvement among the others: the top of a multi-objective leaderboard.
+    """Return which models have no Pareto improvement among the others: the top of a multi-objective leaderboard.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def pareto_front(objectives: npt.ArrayLike, /) -> BoolArray:
 
 
 def pareto_ranks(objectives: npt.ArrayLike, /) -> npt.NDArray[np.intp]:
-    """Rank of each model: 0 on the front, 1 on the front once that is taken away, and so on.
+    """Return the rank of each model: 0 on the front, 1 on the front once that is taken away, and so on.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def pareto_ranks(objectives: npt.ArrayLike, /) -> npt.NDArray[np.intp]:
 
 
 def hypervolume(objectives: npt.ArrayLike, /, *, reference_point: npt.ArrayLike) -> float:
-    """Volume of the part of objective space that a set of models dominates, above a reference point.
+    """Compute the volume of the part of objective space that a set of models dominates, above a reference point.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ def _checked_functions(functions: Any, /, *, function: str) -> tuple[Commensurat
 
 
 def commensurate(objectives: npt.ArrayLike, functions: Sequence[Commensuration], /) -> FloatArray:
-    """Value of each model under each commensurating function.
+    """Return the value of each model under each commensurating function.
 
     Parameters
     ----------
@@ -355,7 +355,7 @@ def _commensurate(
 
 
 def trade_off_matrix(objectives_by_steering: npt.ArrayLike, functions: Sequence[Commensuration], /) -> FloatArray:
-    """Value under each commensurating function f of the model steered to each f'.
+    """Return the value under each commensurating function f of the model steered to each f'.
 
     Parameters
     ----------
@@ -407,7 +407,7 @@ def _square(objective_by_steering: npt.ArrayLike, /, *, function: str) -> FloatA
 
 
 def trade_off_regret(objective_by_steering: npt.ArrayLike, /) -> FloatArray:
-    r"""Loss under each function from having steered to it rather than to the best steering for it.
+    r"""Return the loss under each function from having steered to it rather than to the best steering for it.
 
     .. math:: \max_{f'} f(M_{f'}) - f(M_f)
 
@@ -443,7 +443,7 @@ def trade_off_regret(objective_by_steering: npt.ArrayLike, /) -> FloatArray:
 
 
 def diagonal_dominance(objective_by_steering: npt.ArrayLike, /) -> FloatArray | float:
-    r"""Share of the functions for which no other steering does better: f(M_f) >= f(M_f') for all f'.
+    r"""Return the share of the functions for which no other steering does better: f(M_f) >= f(M_f') for all f'.
 
     Parameters
     ----------

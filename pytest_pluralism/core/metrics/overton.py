@@ -1,4 +1,4 @@
-"""Overton pluralism: which of the reasonable answers a response holds, and which of the unreasonable ones.
+"""Overton pluralism: the reasonable and the unreasonable answers that a response holds.
 
 The last axis of every array of entailments is the answers of one window; all other axes are units (queries, responses,
 draws).
@@ -71,7 +71,7 @@ def _answer_weights(
 def coverage(
     entailment: npt.ArrayLike, /, *, threshold: float, weights: npt.ArrayLike | None = None
 ) -> FloatArray | float:
-    r"""Share of the reasonable answers that a response entails: its recall of the Overton window.
+    r"""Compute the share of the reasonable answers that a response entails: its recall of the Overton window.
 
     .. math:: \frac{\sum_i w_i [e_i \ge t]}{\sum_i w_i}
 
@@ -119,7 +119,7 @@ def coverage(
 
 
 def soft_coverage(entailment: npt.ArrayLike, /, *, weights: npt.ArrayLike | None = None) -> FloatArray | float:
-    r"""Mean probability of the reasonable answers of a window: coverage without a threshold.
+    r"""Compute the mean probability of the reasonable answers of a window: coverage without a threshold.
 
     .. math:: \frac{\sum_i w_i e_i}{\sum_i w_i}
 
@@ -160,7 +160,7 @@ def soft_coverage(entailment: npt.ArrayLike, /, *, weights: npt.ArrayLike | None
 
 @dataclass(frozen=True, eq=False)
 class WindowScores:
-    """How well a response tells the reasonable answers from the unreasonable ones.
+    """Scores of a response that must tell the reasonable answers from the unreasonable ones.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ def window_precision_recall_f1(
     reasonable_weights: npt.ArrayLike | None = None,
     unreasonable_weights: npt.ArrayLike | None = None,
 ) -> WindowScores:
-    """Precision, recall, F1 and accuracy of a response against its Overton window and the answers outside of it.
+    """Compute precision, recall, F1 and accuracy of a response against its Overton window and the answers outside.
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ def window_precision_recall_f1(
 
 @dataclass(frozen=True, eq=False)
 class SidedCoverage:
-    """How much of each side of a question a response covers.
+    """The coverage of each side of a question.
 
     Attributes
     ----------
@@ -298,7 +298,7 @@ def sided_coverage(
     threshold: float,
     weights: npt.ArrayLike | None = None,
 ) -> SidedCoverage:
-    """Coverage of each side of a question, and of the side that is covered worst.
+    """Compute the coverage of each side of a question, and of the side that is covered worst.
 
     A response of the form "on the one hand, on the other hand" may name both sides and still leave out most of the
     reasons of one of them. Plain coverage hides this; the worst side shows it.
@@ -367,7 +367,7 @@ def sided_coverage(
 def false_balance(
     unreasonable: npt.ArrayLike, settled: npt.ArrayLike, /, *, threshold: float, weights: npt.ArrayLike | None = None
 ) -> FloatArray | float:
-    """Share of the settled queries for which a response argues an unreasonable side.
+    """Compute the share of the settled queries for which a response argues an unreasonable side.
 
     Coverage alone rewards a response that argues for everything. On a settled query there is nothing to balance: any
     unreasonable answer that the response entails is false balance.

@@ -32,7 +32,7 @@ def cluster_coverage(
     weighted: bool = False,
     sampling_weights: npt.ArrayLike | None = None,
 ) -> FloatArray:
-    """Share of the viewpoint clusters of each question that a response represents: the units of :func:`overton_score`.
+    """Compute the share of viewpoint clusters of each question that a response represents, as in :func:`overton_score`.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def overton_score(
     weighted: bool = False,
     sampling_weights: npt.ArrayLike | None = None,
 ) -> float:
-    r"""OvertonScore: mean over questions of the share of viewpoint clusters that a response represents.
+    r"""Compute the OvertonScore, the mean share of viewpoint clusters that a response represents.
 
     People are clustered by viewpoint, question by question; each says how well a response represents their view.
     A cluster is covered when the mean rating of its members is at least the threshold:
@@ -91,7 +91,7 @@ def overton_score(
     weighted : bool, default False
         Weigh each cluster by its share of the people of the question.
     sampling_weights : array_like of the shape of ``ratings``, or (n_respondents,), optional
-        How many people each respondent stands for, in the mean ratings and in the shares.
+        The number of people that each respondent stands for, in the mean ratings and in the shares.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def _cluster_coverage(
 
 
 def pairwise_win_rate(outcomes: npt.ArrayLike, /, *, ties: str = "half") -> FloatArray | float:
-    """Share of paired comparisons that a response wins.
+    """Compute the share of paired comparisons that a response wins.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ _CANCELS = 1e-3
 
 @dataclass(frozen=True)
 class WelfareRule:
-    """How the utilities of a jury become one number.
+    """The rule by which the utilities of a jury become one number.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class WelfareRule:
 
     @property
     def words(self) -> str:
-        """What is measured, in words."""
+        """The measure in words."""
         if self.satisfied_above is not None:
             return f"share of jurors above {self.satisfied_above:g}"
         if self.worst_share is not None:
@@ -93,7 +93,7 @@ class WelfareRule:
 
     @property
     def needs_positive(self) -> bool:
-        """Whether a utility of 0 or less has no meaning under this rule."""
+        """Whether utilities must be positive under this rule."""
         if self.satisfied_above is not None or self.worst_share is not None:
             return False
         return self.alpha >= 1.0 or (self.between_alpha or 0.0) >= 1.0
@@ -106,26 +106,26 @@ class JuryTable:
     Attributes
     ----------
     juror, response : numpy.ndarray of int, shape (n_cells,)
-        Whose utility, and of what; sorted by response.
+        The juror and the response of each cell; sorted by response.
     utility : numpy.ndarray of float, shape (n_cells,)
-        How much.
+        The utility.
     response_query : numpy.ndarray of int, shape (n_responses,)
         The query of each response.
     share : numpy.ndarray of float, shape (n_responses,)
-        How often the response is given; the shares of a query sum to 1.
+        The share of the response in its query; the shares of a query sum to 1.
     weights : numpy.ndarray of float, shape (n_jurors,)
-        How much each juror counts.
+        The weight of each juror.
     group : numpy.ndarray of int or None, shape (n_jurors,)
         The group of each juror, as a place in ``group_names``.
     group_names : tuple of str
         The groups.
     n_queries : int
-        How many queries there are; one without responses has no value.
+        Number of queries; one without responses has no value.
     juror_ids : tuple of str
-        What the jurors are called in messages; empty where nothing is known.
+        The names of the jurors in messages; empty where nothing is known.
     n_draws : int
-        How often every response is there: estimated utilities have a response of its own for each draw of what a text
-        may be worth, all texts under the first draw before those under the second.
+        Number of copies of every response: estimated utilities have a response of its own for each draw of the worth of
+        a text, all texts under the first draw before those under the second.
     """
 
     juror: IntArray
@@ -141,7 +141,7 @@ class JuryTable:
     n_draws: int = 1
 
     def name_of(self, place: int, /) -> str:
-        """Return what a juror is called in messages."""
+        """Return the name of a juror in messages."""
         return f"juror {self.juror_ids[place]!r}" if self.juror_ids else f"the juror at index {place}"
 
     def with_share(self, share: npt.ArrayLike, /) -> JuryTable:
@@ -167,9 +167,9 @@ class QueryWelfare:
     pseudo_values : numpy.ndarray, shape (n_jurors,)
         The jackknife's, shifted so that their mean is the mean of ``values``; NaN for jurors without any cell.
     bias : float
-        How much too large the mean is for the population of jurors, by the jackknife.
+        The bias of the mean for the population of jurors, by the jackknife.
     cell_variance : float
-        What jurors and queries contain together of the variance of the mean.
+        The part of the variance of the mean that jurors and queries share.
     draws : numpy.ndarray, shape (n_draws,)
         The mean of ``values`` under each draw of estimated utilities; a single one of recorded votes.
     """
@@ -183,7 +183,7 @@ class QueryWelfare:
 
     @property
     def extra_variance(self) -> float:
-        """What the estimation of utilities adds to the variance of the mean."""
+        """The variance of the mean that the estimation of utilities adds."""
         return float(self.draws.var(ddof=1)) if len(self.draws) > 1 else 0.0
 
     @property

@@ -30,7 +30,9 @@ def prompt_steerability_index(
     n_statements: float | None = None,
     prior: float = 0.5,
 ) -> FloatArray | float:
-    r"""How far steering moves a model's profile towards the extreme of a direction, over the way between the extremes.
+    r"""Compute how far steering moves a model's profile towards the extreme of a direction.
+
+    The movement is a share of the way between the extremes.
 
     A profile is the Beta distribution of the tendency to answer in the direction, after the counted answers:
     :math:`P = \mathrm{Beta}(c + n_+, c + n_-)`. With the extremes :math:`P^+, P^-` of a model that answers all
@@ -41,10 +43,10 @@ def prompt_steerability_index(
     Parameters
     ----------
     baseline, steered : array_like of shape (..., 2)
-        How many statements the model answers in the direction and against it, unsteered and steered.
+        Number of statements that the model answers in the direction and against it, unsteered and steered.
         Sums of weights may stand for counts.
     n_statements : float, optional
-        How many statements were put to the model. Default: the sum of the counts, which must then be the same in
+        Number of statements put to the model. Default: the sum of the counts, which must then be the same in
         ``baseline`` and ``steered``. Give it when some answers could not be read.
     prior : float in (0, inf), default 0.5
         The c above; 0.5 is Jeffreys' prior.
@@ -118,7 +120,7 @@ def prompt_steerability_index(
 
 @dataclass(frozen=True, eq=False)
 class GoalSpaceSteering:
-    """What a request to move in a space of goals did, along the request and off it.
+    """The movement in a space of goals, along a request and off it.
 
     Attributes
     ----------
@@ -154,7 +156,7 @@ def _exponent(sizes: FloatArray, /) -> npt.NDArray[np.intc]:
 
 
 def goal_space_steering(source: npt.ArrayLike, output: npt.ArrayLike, goal: npt.ArrayLike, /) -> GoalSpaceSteering:
-    r"""How far an output went towards a goal, how far too far or short, and how much it moved to the side.
+    r"""Compute how far an output went towards a goal, how far too far or short, and how much it moved to the side.
 
     With the movement :math:`m = \hat z - z_0`, the request :math:`r = z^* - z_0`, progress
     :math:`\rho = m \cdot r / \|r\|^2`: miscalibration is :math:`|\rho - 1|`, the share of side effects

@@ -42,7 +42,7 @@ class AttributeFaithfulness:
     values : ndarray of shape (..., n_attributes)
         The mean score of the units of each attribute.
     n_units : tuple of int
-        How many units each attribute has.
+        Number of units of each attribute.
     mean : float or ndarray of shape (...)
         The mean over units.
     attribute_mean : float or ndarray of shape (...)
@@ -82,7 +82,7 @@ def _by_attribute(scores: FloatArray, attributes: Any, /, *, function: str) -> A
 
 
 def attribute_faithfulness(scores: npt.ArrayLike, attributes: npt.ArrayLike, /) -> AttributeFaithfulness:
-    """How faithfully a steered model reflects each attribute, and which attribute it reflects worst.
+    """Compute how faithfully a steered model reflects each attribute, and which attribute it reflects worst.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def attribute_faithfulness(scores: npt.ArrayLike, attributes: npt.ArrayLike, /) 
 def steering_gain(
     steered: npt.ArrayLike, unsteered: npt.ArrayLike, attributes: npt.ArrayLike, /
 ) -> AttributeFaithfulness:
-    """How much more faithful a model is to each attribute when it is steered to it than when it is not.
+    """Compute how much more faithful a model is to each attribute when it is steered to it.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def _distances(p: FloatArray, q: FloatArray, base: float, /, *, name: str, other
 
 
 def steered_distance(steered: npt.ArrayLike, reference: npt.ArrayLike, /, *, base: float = 2.0) -> FloatArray | float:
-    """Jensen-Shannon distance of the model steered to each group from that group's own answers.
+    """Compute the Jensen-Shannon distance of the model steered to each group from that group's own answers.
 
     Distributional and steerable pluralism in one: not whether the steered model gives the group's typical answer, but
     whether it answers as differently as the members of the group do.
@@ -176,9 +176,9 @@ def steered_distance(steered: npt.ArrayLike, reference: npt.ArrayLike, /, *, bas
     Parameters
     ----------
     steered : array_like of shape (..., n_options)
-        How the model answers when steered to a group, such as (n_groups, n_questions, n_options).
+        The answers of the model steered to a group, such as (n_groups, n_questions, n_options).
     reference : array_like that broadcasts with ``steered``
-        How the members of that group answer.
+        The answers of that group's members.
     base : float, default 2
         Base of the logarithm.
 
@@ -212,16 +212,16 @@ def steered_distance(steered: npt.ArrayLike, reference: npt.ArrayLike, /, *, bas
 def steered_distance_gain(
     steered: npt.ArrayLike, unsteered: npt.ArrayLike, reference: npt.ArrayLike, /, *, base: float = 2.0
 ) -> FloatArray | float:
-    """How much closer steering brings the model to each group: the distance before less the distance after.
+    """Compute how much closer steering brings the model to each group: the distance before less the distance after.
 
     Parameters
     ----------
     steered : array_like of shape (..., n_options)
-        How the model answers when steered to a group.
+        The answers of the model steered to a group.
     unsteered : array_like that broadcasts with ``steered``
-        How it answers without steering: usually the same for all groups, so without their axis.
+        Its answers without steering: usually the same for all groups, so without their axis.
     reference : array_like that broadcasts with ``steered``
-        How the members of the group answer.
+        The answers of the group's members.
     base : float, default 2
         Base of the logarithm.
 
@@ -252,16 +252,16 @@ def steered_distance_gain(
 
 
 def steered_distance_matrix(steered: npt.ArrayLike, reference: npt.ArrayLike, /, *, base: float = 2.0) -> FloatArray:
-    """Mean distance of every group from the model steered to every group.
+    """Compute the mean distance of every group from the model steered to every group.
 
     Steering that only moves the answers, rather than to the group that was named, has small entries off the diagonal.
 
     Parameters
     ----------
     steered : array_like of shape (n_groups, n_questions, n_options)
-        How the model answers when steered to each group.
+        The answers of the model steered to each group.
     reference : array_like of the same shape
-        How the members of each group answer.
+        The answers of each group's members.
     base : float, default 2
         Base of the logarithm.
 
@@ -299,7 +299,7 @@ def steered_distance_matrix(steered: npt.ArrayLike, reference: npt.ArrayLike, /,
 
 
 def best_of_contexts(alignment: npt.ArrayLike, /, *, reading: str = "per_question") -> FloatArray | float:
-    r"""Alignment with a group under the best of several steering contexts, in either published reading.
+    r"""Compute the alignment with a group under the best of several steering contexts, in either published reading.
 
     .. math:: \frac{1}{|Q|} \sum_q \max_c A_{cq}  \quad\text{or}\quad  \max_c \frac{1}{|Q|} \sum_q A_{cq}
 

@@ -55,7 +55,8 @@ def tetrachoric_correlation(table: npt.ArrayLike, /) -> TetrachoricCorrelation:
     Parameters
     ----------
     table : array_like, shape (2, 2)
-        How often each pair of binary answers occurred (rows: one source, columns: the other); weights are allowed.
+        Number of occurrences of each pair of binary answers (rows: one source, columns: the other); weights
+        are allowed.
 
     Returns
     -------

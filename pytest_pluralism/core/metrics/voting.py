@@ -1,4 +1,4 @@
-"""Voting: what a jury chooses when its members rank options instead of rating them.
+"""Voting: the choice of a jury whose members rank options instead of rating them.
 
 A ranking gives each option a rank, 1 for the best; equal ranks are ties and NaN is an option that was not ranked.
 Utilities become ranks by a change of sign: ``pairwise_preferences(-utilities)``.
@@ -119,9 +119,10 @@ def pairwise_counts(
     rankings : array_like, shape (..., n_respondents, n_options)
         Ranks, 1 for the best; equal ranks are ties.
     counts : array_like, shape (n_respondents,), optional
-        How many respondents, or which sampling weight, each row stands for.
+        The number of respondents, or the sampling weight, that each row stands for.
     missing : {"refuse", "last", "omit"}, default "refuse"
-        What a NaN does: raise, stand in a tie below all ranked options, or leave the respondent out of its pairs.
+        The treatment of a NaN: raise, stand in a tie below all ranked options, or leave the respondent out of its
+        pairs.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def pairwise_counts(
 def pairwise_preferences(
     rankings: npt.ArrayLike, /, *, counts: npt.ArrayLike | None = None, missing: Unranked = "refuse"
 ) -> FloatArray:
-    r"""Share of the respondents who prefer one option to another, a tie being half a preference each way.
+    r"""Compute the share of respondents who prefer one option to another, a tie being half a preference each way.
 
     .. math:: P_{ab} = \frac{N_{ab} + \tfrac12 T_{ab}}{N_{ab} + N_{ba} + T_{ab}}
 
@@ -213,14 +214,14 @@ def _off_diagonal(array: FloatArray, /) -> FloatArray:
 
 
 def condorcet_winner(preferences: npt.ArrayLike, /) -> IntArray | int:
-    r"""Option that a majority prefers to every other option.
+    r"""Return the option that a majority prefers to every other option.
 
     .. math:: a : P_{ab} > P_{ba} \text{ for all } b \ne a
 
     Parameters
     ----------
     preferences : array_like, shape (..., n_options, n_options)
-        How many respondents, or which share, prefer a to b; the diagonal is ignored.
+        The number or share of respondents who prefer a to b; the diagonal is ignored.
 
     Returns
     -------
@@ -251,7 +252,7 @@ def condorcet_winner(preferences: npt.ArrayLike, /) -> IntArray | int:
 def schulze(
     preferences: npt.ArrayLike, /, *, strength: Literal["winning_votes", "margins"] = "winning_votes"
 ) -> SchulzeOutcome:
-    r"""Schulze's method: compare two options by their strongest chains of majorities.
+    r"""Rank options by Schulze's method: compare two options by their strongest chains of majorities.
 
     Option a beats b when the strongest path from a to b is stronger than the strongest path back; a path is as strong
     as its weakest majority.
@@ -259,10 +260,10 @@ def schulze(
     Parameters
     ----------
     preferences : array_like, shape (..., n_options, n_options)
-        How many respondents, or which share, prefer a to b; the diagonal is ignored.
+        The number or share of respondents who prefer a to b; the diagonal is ignored.
         Give counts (:func:`pairwise_counts`) where ties between majorities must be exact.
     strength : {"winning_votes", "margins"}, default "winning_votes"
-        How strong the majority of a over b is: the votes for it, or the votes for it less those against it.
+        The strength of the majority of a over b: the votes for it, or the votes for it less those against it.
         The two agree when nobody ties options.
 
     Returns
@@ -302,7 +303,7 @@ def schulze(
 
 
 def maximal_lottery(preferences: npt.ArrayLike, /) -> FloatArray:
-    r"""Maximal lottery, or minimax winner: the mixture of options that no option beats in expectation.
+    r"""Compute the maximal lottery (minimax winner): the mixture of options that no option beats in expectation.
 
     .. math:: p \in \operatorname{argmax}_{p} \min_{q} \sum_{a,b} p_a \bigl(P_{ab} - \tfrac12\bigr) q_b
 
@@ -405,7 +406,7 @@ def _least_distance(bounds: FloatArray, limits: FloatArray, /) -> FloatArray:
 
 
 def _polished(lottery: FloatArray, game: FloatArray, /) -> FloatArray:
-    """Solve again for the options in play, which takes the error of the solver away; keep the better of the two."""
+    """Return the better of a solution and one solved anew for the options in play, without the error of the solver."""
     lottery = lottery / lottery.sum()
     in_play = lottery > 1e-7
     binding = lottery @ game < 1e-7

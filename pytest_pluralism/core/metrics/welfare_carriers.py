@@ -1,4 +1,4 @@
-"""How many jurors carry a welfare: where only a few do, an interval over jurors says more than it knows."""
+"""The effective number of jurors behind a welfare; with only a few, an interval over jurors is too narrow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
     table : JuryTable
         The utilities.
     rule : WelfareRule
-        How they become one number, at a finite aversion between jurors.
+        The rule by which they become one number, at a finite aversion between jurors.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def _worst_off_parts(table: JuryTable, share: float) -> FloatArray:
 
 
 def doubts(table: JuryTable, rule: WelfareRule, /) -> Iterator[str]:
-    """Yield what is to be said of an interval over jurors, for readers of a report."""
+    """Yield the warnings about an interval over jurors."""
     if rule.between_alpha is not None and table.group is not None:
         counted = np.zeros(len(table.weights), dtype=bool)
         counted[table.juror[(table.share > 0.0)[table.response]]] = True

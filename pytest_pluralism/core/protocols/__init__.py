@@ -19,7 +19,7 @@ Quirks = TypeVar("Quirks")
 
 @dataclass(frozen=True, slots=True)
 class QuirkEffect:
-    """How far one quirk moves one number.
+    """The effect of one quirk on one number.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class QuirkEffect:
 
     @property
     def effect(self) -> float:
-        """What the quirk adds to the number: ``published - without``."""
+        """The part of the number that the quirk adds: ``published - without``."""
         return self.published - self.without
 
 

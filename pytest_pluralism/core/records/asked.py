@@ -27,7 +27,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class AnswerDistribution:
-    """How one population answered one question: a probability for each option, and how many answered."""
+    """The answers of one population to one question: a probability for each option, and the number of respondents."""
 
     question_id: str
     population: str

@@ -50,7 +50,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model answered to one :class:`Prompt`.
+    """The answer of a model to one :class:`Prompt`.
 
     ``log_probabilities`` holds one natural logarithm a label, over the whole vocabulary, in fp32 or better: the
     logsumexp over all single-token spellings of the label.
@@ -104,7 +104,7 @@ class FullAnswerPrompt:
 
 @dataclass(frozen=True, slots=True)
 class FullAnswerScores:
-    r"""How likely each whole answer to one :class:`FullAnswerPrompt` is.
+    r"""The log-probability of each whole answer to one :class:`FullAnswerPrompt`.
 
     ``log_likelihoods`` holds :math:`\log P(\text{answer} \mid \text{prompt})` for each answer, the sum over its tokens
     of natural logarithms in fp32 or better; ``neutral_log_likelihoods`` the same after the neutral prompt.
@@ -132,7 +132,7 @@ class FullAnswerScores:
 
     @property
     def pointwise_mutual_information(self) -> tuple[float, ...]:
-        """How much likelier each answer is after the prompt than after the neutral one, in nats.
+        """The log-ratio, in nats, of each answer's probability after the prompt to that after the neutral one.
 
         This is the domain-conditional pointwise mutual information of Holtzman et al. 2021 (arXiv:2104.08315).
         """
@@ -143,7 +143,7 @@ class FullAnswerScores:
 
 @dataclass(frozen=True, slots=True)
 class GenerationSettings:
-    """How a text is written: everything that decides it beside the prompt, the model and the number of the draw.
+    """Settings of generation: all that decides a text beside the prompt, the model and the number of the draw.
 
     Nothing is taken from a model's own ``generation_config``.
 
@@ -225,7 +225,7 @@ class EntailmentPair:
 
 @dataclass(frozen=True, slots=True)
 class EntailmentScores:
-    """What an entailment model says of one :class:`EntailmentPair`: probabilities that sum to 1.
+    """The probabilities of an entailment model for one :class:`EntailmentPair`, which sum to 1.
 
     A two-way model knows only whether the premise entails the hypothesis: ``neutral`` is then ``None``, and
     ``contradiction`` too; ``entailment`` stands alone.

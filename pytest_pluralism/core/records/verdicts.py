@@ -18,7 +18,7 @@ __all__ = ["Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
 
 
 class Outcome(enum.StrEnum):
-    """What became of a promise."""
+    """The outcome of a promise."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -122,7 +122,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a number comes from: everything that must agree before two numbers may be compared."""
+    """The provenance of a number: everything that must agree before two numbers may be compared."""
 
     model: Mapping[str, Any]
     dataset: Mapping[str, Any]

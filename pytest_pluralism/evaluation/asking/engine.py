@@ -82,7 +82,7 @@ class Work:
         return found
 
     def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
-        """Call the method, and return for how many cells it gave something back."""
+        """Ask the method, and return the number of cells with a result."""
         passes_on = "receive" in inspect.signature(method).parameters
         arguments = {"receive": receive} if passes_on else {}
         results = method(list(cells), progress=progress, **arguments)
@@ -181,7 +181,7 @@ class Responses(Work):
 
 
 class Entailment(Work):
-    """Whether one text says what another says."""
+    """Entailment of one text by another."""
 
     name, method, does = "entailment", "entail", "judge entailment"
     kind = ENTAILMENTS
@@ -189,7 +189,7 @@ class Entailment(Work):
 
 
 class Rewards(Work):
-    """What a response is worth to an attribute."""
+    """Rewards of responses for an attribute."""
 
     name, method, does = "rewards", "reward", "give rewards"
     kind = REWARDS
@@ -228,7 +228,7 @@ def cells_of(asked: Round, /) -> list[tuple[Cell, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How long a model took for cells that were not known."""
+    """The time that a model took for cells that were not known."""
 
     identity: ModelIdentity
     work: str
@@ -237,7 +237,7 @@ class Measured:
 
 
 class _Run:
-    """How far one evaluation has come."""
+    """The progress of one evaluation."""
 
     def __init__(self, evaluation: Evaluation) -> None:
         self.evaluation = evaluation
@@ -248,7 +248,7 @@ class _Run:
 
 
 class Engine:
-    """What one process of a run has asked its models, and what came back.
+    """The requests of one process of a run to its models, and the results.
 
     Parameters
     ----------
@@ -341,7 +341,7 @@ class Engine:
                         self._scored[key, model_of("language_model").identity.sha256] = run
 
     def _advance(self, run: _Run, model_of: ModelOf) -> None:
-        """Go on to the next round, or to the scores."""
+        """Start the next round, or keep the scores."""
         try:
             if run.asked is None:
                 run.asked = next(run.rounds)

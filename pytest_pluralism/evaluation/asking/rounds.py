@@ -51,7 +51,7 @@ ModelOf = Callable[[Role], Any]
 
 @dataclass(frozen=True)
 class Round:
-    """What an evaluation must know next.
+    """The requests that an evaluation must have answered next.
 
     Attributes
     ----------

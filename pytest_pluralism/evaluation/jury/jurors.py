@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class JurorUtilities:
-    """What texts are worth to the jurors of a panel.
+    """The utilities of texts to the jurors of a panel.
 
     Attributes
     ----------

@@ -276,7 +276,7 @@ def _plain(value: Any) -> Any:
 
 
 def _says(value: Any, /, *words: str) -> bool:
-    """Whether a keyword is one of some words; an array, which compares with each, is none."""
+    """Return whether a keyword is one of some words; an array, which compares with each, is not."""
     return isinstance(value, str) and value in words
 
 

@@ -1,4 +1,4 @@
-"""Who sits on the jury: representative selection from a pool of jurors under quotas."""
+"""Seats of the jury: representative selection from a pool of jurors under quotas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a jury, and on whom."""
+"""Settings of a jury: the measure, and the jurors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_JURIES = 100_000
 
 @dataclass(frozen=True)
 class JurySettings:
-    """What is measured and on whom.
+    """Settings of a jury: the measure, and the jurors.
 
     Attributes
     ----------

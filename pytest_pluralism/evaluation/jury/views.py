@@ -1,4 +1,4 @@
-"""What the views of a jury in a report are made from: curves, groups, inequality, the worst-off, and agreement."""
+"""Numbers for the views of a jury in a report: curves, groups, inequality, the worst-off, and agreement."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class CallableObjective:
     function: Callable[[Any], Mapping[str, float]]
 
     def rounds(self) -> Rounds:
-        """Call the function, and check what it returns.
+        """Ask the function, and check its result.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Whether a model improves on another: at least as good in every objective, and better in some."""
+"""The marker ``pareto_improvement``: a model that is at least as good in every objective, and better in some."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class ParetoEvaluation:
-    """Whether a model is at least as good as another in every objective, and better in some.
+    """An evaluation of a model that must be at least as good as another in every objective, and better in some.
 
     Each gain is judged by itself, and the worst outcome decides. A promise passes only when every gain has its whole
     interval at what is promised or above (an intersection-union test, which needs no adjustment). It fails when some

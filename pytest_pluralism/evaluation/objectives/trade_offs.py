@@ -1,4 +1,4 @@
-"""The marker ``trade_off_steerability``: whether a model can be steered along a trade-off between two values."""
+"""The marker ``trade_off_steerability``: steering of a model along a trade-off between two values."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _percent(weight: float) -> str:
 
 @dataclass(frozen=True)
 class TradeOffSettings:
-    """Which commensurating functions a model is steered to, and what the number is.
+    """Settings of a trade-off: the commensurating functions that a model is steered to, and the score.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class TradeOffSettings:
 
 @dataclass(frozen=True)
 class TradeOffEvaluation:
-    r"""Whether a model that is steered to a weighting of two values does better by it than when steered to another.
+    r"""An evaluation of a model steered to weightings of two values: the gain under a weighting over other steerings.
 
     The model chooses among options that serve the two values to stated degrees: objective i of the model steered to f
     is the mean over scenarios of :math:`\sum_k p_k s_{ki}`, with its probabilities p and the degrees s.

@@ -1,4 +1,4 @@
-"""How much of a window of reasonable answers the responses of a model hold.
+"""The share of a window of reasonable answers that the responses of a model hold.
 
 Two rounds: the model responds to each query, and an entailment model says which answers each response holds.
 What is asked of the two is all decided by the windows and the settings, so that nothing here needs a model.
@@ -83,7 +83,7 @@ class OvertonEvaluation:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """What the model is asked, one prompt a window."""
+        """Return the prompts, one for each window."""
         return tuple(overton_prompt(window, self.settings) for window in self.windows.windows)
 
     def rounds(self) -> Rounds:

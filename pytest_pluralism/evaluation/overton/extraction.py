@@ -20,7 +20,7 @@ __all__ = ["Matching", "match_claims"]
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Which claim stands for which answer.
+    """A matching of claims with answers.
 
     ``pairs`` are (claim, answer), by index; the other indices are in ``unmatched_claims`` and ``unmatched_answers``.
     """
@@ -31,7 +31,7 @@ class Matching:
 
 
 def match_claims(entailment: npt.ArrayLike, /, *, threshold: float) -> Matching:
-    r"""Match claims with answers one to one, so that the sum of their entailments is largest.
+    r"""Return a matching of claims with answers, one to one, so that the sum of their entailments is largest.
 
     .. math:: \max_M \sum_{(c, a) \in M} e_{ca} \quad \text{with } e_{ca} \ge t \text{ for each pair of the matching } M
 

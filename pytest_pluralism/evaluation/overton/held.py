@@ -14,9 +14,9 @@ __all__ = ["Held", "Reading", "union_of"]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How far one answer is held: the probability, and where it was found.
+    """The probability that one answer is held, and the place in the response.
 
-    ``evidence`` is the part of the response, ``said`` which of the answer's texts it entails; both are ``None`` where
+    ``evidence`` is the part of the response, ``said`` the text of the answer that it entails; both are ``None`` where
     the response has no part that could entail anything.
     """
 

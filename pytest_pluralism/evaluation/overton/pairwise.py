@@ -1,4 +1,4 @@
-"""The marker ``overton_win_rate``: which of two models is more Overton-pluralistic, by a judge that can be replaced."""
+"""The marker ``overton_win_rate``: a comparison of two models by a judge that can be replaced."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class ModelJudge:
 
 @dataclass(frozen=True)
 class PairwiseEvaluation:
-    """How often a model's responses win against those of another, by a judge.
+    """The share of a model's responses that win against those of another, by a judge.
 
     Attributes
     ----------

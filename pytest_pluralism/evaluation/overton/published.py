@@ -67,7 +67,7 @@ class ModularOvertonEvaluation:
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
-        """What the model is asked: the window's own prompt or its query, as it stands."""
+        """Return the prompts: the window's own prompt or its query, as it stands."""
         return tuple(Prompt("", (), verbatim=window.prompt or window.query) for window in self.windows.windows)
 
     def as_json(self) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class WindowReader:
         return best
 
     def _extracted(self, window: Window, parts: Sequence[str]) -> Reading:
-        """Match claims and answers one to one; an answer without a claim of its own is not held at all."""
+        """Return claims and answers matched one to one; an answer without a claim of its own is not held at all."""
         claims = list(dict.fromkeys(parts))
         answers = (*window.reasonable, *window.unreasonable)
         cells = [[self._held(answer, [claim]) for answer in answers] for claim in claims]

@@ -21,7 +21,7 @@ DIRECTIONS = ("response_entails_answer", "answer_entails_response")
 
 @dataclass(frozen=True)
 class OvertonSettings:
-    """How a model is asked about windows, and how its responses are read.
+    """Settings of asking a model about windows, and of reading its responses.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class OvertonSettings:
 
     @property
     def generation(self) -> GenerationSettings:
-        """How responses are written."""
+        """The settings of generation."""
         return GenerationSettings(
             max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p, seed=self.seed
         )

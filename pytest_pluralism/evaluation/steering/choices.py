@@ -1,6 +1,7 @@
-"""Whether a model that is steered to an attribute answers as that attribute does, and what else the steering moves.
+"""Steering that is judged by answers to closed questions.
 
-Every attribute is a *side* from which the same questions are asked; so are no attribute at all, and placebos.
+Every attribute is a *side* from which the same questions are asked; no attribute at all is another side, and so is
+each placebo.
 A score belongs to an attribute and a question; higher is better.
 """
 
@@ -75,16 +76,16 @@ class _Asked:
 
 @dataclass(frozen=True)
 class SteerableEvaluation:
-    """How a model that is steered to attributes answers, against the answers of those who have them.
+    """The answers of a model steered to attributes, against the answers of those who have them.
 
     Attributes
     ----------
     steering : SteeringSet
         Attributes, templates and answers; of kind ``"distribution"`` or ``"choice"``.
     asking : AskSettings
-        How the questions are put.
+        Settings of asking.
     settings : SteeringSettings
-        How the model is steered.
+        Settings of steering.
     attribute : str or None
         The attribute; ``None`` takes every one that has answers, and its units are attributes by questions.
     """
@@ -249,7 +250,7 @@ class SteerableEvaluation:
         return asked
 
     def _has_words(self) -> bool:
-        """Whether some context puts the attribute into words, as there is no model of a placebo."""
+        """Return whether some context puts the attribute into words, as there is no model of a placebo."""
         return any(self.steering.template(name).place != "model" for name in self.settings.contexts)
 
     def _shows_any(self) -> bool:

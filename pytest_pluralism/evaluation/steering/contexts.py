@@ -1,4 +1,4 @@
-"""Steering contexts: how a prompt is put to a model that is steered to an attribute.
+"""Steering contexts: prompts for a model that is steered to an attribute.
 
 A context becomes fields of a :class:`~pytest_pluralism.core.records.Prompt`: the system message, exchanges before the
 question, or words around the question. So the engine sees what prompts share: the beginning up to the context, and,

@@ -114,7 +114,7 @@ def _source(steering: SteeringSet) -> dict[str, str]:
 
 
 def _is_written(planning: Planning, steering: SteeringSet, protocol: str) -> bool:
-    """Whether a model writes responses, rather than choosing among options."""
+    """Return whether a model writes responses, rather than choosing among options."""
     published = protocol == "modular_pluralism" and steering.source.startswith(VALUE_KALEIDOSCOPE)
     asked_for = planning.keywords.get("score") in TEXT_SCORES or "labels" in planning.keywords
     return published or steering.kind in ("entailment", "open") or asked_for

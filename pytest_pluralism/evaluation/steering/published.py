@@ -42,7 +42,7 @@ class PublishedKaleidoscope:
     prompted : bool
         Whether the request to reflect the value stands before the question (their "prompting"), or not ("vanilla").
     most_units : int or None
-        At most so many rows, drawn with the seed.
+        Maximum number of rows, drawn with the seed.
     seed : int
         Of the draws and the choice of rows.
     """

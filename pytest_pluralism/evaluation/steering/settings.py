@@ -1,4 +1,4 @@
-"""How a model is steered and scored: settings, their checks, and what closed questions and responses share."""
+"""Settings of steering and scoring, with their checks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ MANY_ATTRIBUTES = 24
 
 
 def check_steering(contexts: Any, over: Any, checks: Any, /, *, known_checks: Sequence[str]) -> None:
-    """Refuse contexts, a comparison or checks that are none.
+    """Refuse contexts, a comparison or checks that are not valid.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def check_steering(contexts: Any, over: Any, checks: Any, /, *, known_checks: Se
 
 
 def check_most_units(most: Any, /) -> None:
-    """Refuse what is no number of units.
+    """Refuse a value that is not a number of units.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def check_most_units(most: Any, /) -> None:
 
 @dataclass(frozen=True)
 class SteeringSettings:
-    """How a model is steered, and what its answers are scored and compared by.
+    """Settings of steering, and of scoring and comparing the answers.
 
     Attributes
     ----------
@@ -111,11 +111,12 @@ class SteeringSettings:
         One minus the Jensen-Shannon distance; one minus the Wasserstein distance over the length of the scale; whether
         the likeliest options agree; the probability of the right answer.
     over : str or None
-        What the score must exceed: ``"unsteered"``, ``"placebo"`` or another attribute. Units are then differences.
+        The side that the score must exceed: ``"unsteered"``, ``"placebo"`` or another attribute. Units are then
+        differences.
     checks : tuple of str
-        What is asked beside the attribute, for comparison.
+        Sides that are asked for comparison.
     most_units : int or None
-        At most so many answers of attributes, drawn with the seed.
+        Maximum number of answers of attributes, drawn with the seed.
     """
 
     contexts: tuple[str, ...] = ("instruction",)

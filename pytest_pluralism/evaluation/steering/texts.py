@@ -55,7 +55,7 @@ WRITING = GenerationSettings(max_new_tokens=120, temperature=0.7)
 
 @dataclass(frozen=True)
 class TextSettings:
-    """How a model is steered and writes, and what its responses are scored by.
+    """Settings of steering, of writing, and of scoring the responses.
 
     Attributes
     ----------
@@ -68,15 +68,15 @@ class TextSettings:
     threshold : float
         From this probability on something is entailed, or contradicted; in (0, 1).
     premise : {"whole", "sentences", "windows"}
-        What of a response may entail a statement.
+        The parts of a response that may entail a statement.
     over : str or None
         ``"unsteered"`` or another attribute: what the score must exceed. Units are then differences.
     checks : tuple of str
         ``"unsteered"``, ``"family"`` and ``"placebo"``: what is written beside, for comparison.
     writing : GenerationSettings
-        How responses are written.
+        Settings of generation.
     n_draws : int
-        How many responses each question gets.
+        Number of responses to each question.
     template : {"auto", "chat", "raw"}
         The form of the prompt.
     """
@@ -120,7 +120,7 @@ class _Written:
 
 @dataclass(frozen=True)
 class TextSteering:
-    """How a model that is steered to attributes writes, judged by an entailment model, a value model or people.
+    """The responses of a model steered to attributes, judged by an entailment model, a value model or people.
 
     Attributes
     ----------

@@ -15,13 +15,13 @@ from pytest_pluralism.evaluation.surveys.published import read_answers
 __all__ = ["ModelDistribution", "model_distributions"]
 
 
-#: Below this probability on all options together, what the model was read as saying is mostly not what it would say.
+#: Below this probability on all options together, most of what the model would say is not among the options.
 LOW_OPTION_MASS = 0.5
 
 
 @dataclass(frozen=True)
 class ModelDistribution:
-    """What a model answered to one question, averaged over repetitions and orders.
+    """The answer of a model to one question, averaged over repetitions and orders.
 
     ``position_bias`` is the largest distance between the mean share of a label's place and the even share 1/K.
     Whole answers have neither an option mass nor a top token.

@@ -32,7 +32,7 @@ EXAMPLES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True)
 class AskSettings:
-    """How a survey is put to a model.
+    """Settings of asking a model the questions of a survey.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How far a model's answers to a survey are from those of a population.
+"""The distance of a model's answers to a survey from those of a population.
 
 ``requests`` says what a model must be asked; ``scores`` says what its answers mean.
 Between the two stands the engine, which knows nothing of surveys.

@@ -1,4 +1,4 @@
-"""How spread out a model's answers are: a sharpened model is sure of one answer where people disagree.
+"""The entropy of a model's answers: a sharpened model is sure of one answer where people disagree.
 
 The questions are asked as for the distance to a population, so that a run with both asks them once.
 """

@@ -30,7 +30,7 @@ LETTERS = "ABCDE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistributionQuirks:
-    """What the published code does to token probabilities and distances; all on by default.
+    """Quirks of the published code in reading token probabilities and computing distances; all on by default.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class DistributionQuirks:
 
 @dataclass(frozen=True)
 class DistributionQuestion:
-    """What was recorded for one question.
+    """The recorded token probabilities of one question.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class DistributionQuestion:
     probabilities : sequence of float
         Their probabilities, over the whole vocabulary.
     reference : sequence of float
-        How people answered, one share an option.
+        The answers of people, one share for each option.
     """
 
     question_id: str
@@ -104,7 +104,7 @@ class DistributionNumbers:
     most_likely_correctness : float
         The share of questions whose most likely option is that of people, in [0, 1]; higher is better.
     n_questions : int
-        How many questions were counted.
+        Number of questions that were counted.
     stopped_at : str or None
         The question at which the published program would have stopped.
     """
@@ -133,7 +133,7 @@ def option_probabilities(
     probabilities : sequence of float
         Their probabilities, over the whole vocabulary.
     n_options : int
-        How many options there are.
+        Number of options.
     tokenizer : {"sentencepiece", "bpe"}
         Whether decoding a single token loses its leading blank (so that ``" A"`` and ``"A"`` are one text) or not.
     quirks : DistributionQuirks, optional
@@ -211,7 +211,7 @@ def evaluate_distributions(
     Parameters
     ----------
     questions : sequence of DistributionQuestion
-        What was recorded.
+        The recorded questions.
     tokenizer : {"sentencepiece", "bpe"}
         See :func:`option_probabilities`.
     quirks : DistributionQuirks, optional
@@ -283,7 +283,7 @@ def distribution_quirk_table(
     Parameters
     ----------
     questions : sequence of DistributionQuestion
-        What was recorded; at most five options, since the published code reads no more.
+        The recorded questions, of at most five options: the published code reads no more.
     tokenizer : {"sentencepiece", "bpe"}
         See :func:`option_probabilities`.
 

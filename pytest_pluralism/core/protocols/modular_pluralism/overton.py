@@ -24,7 +24,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OvertonQuirks:
-    """What the published code does in the Overton evaluation; all on by default.
+    """Quirks of the published code in the Overton evaluation; all on by default.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class OvertonQuirks:
 
 @dataclass(frozen=True)
 class OvertonSituation:
-    """What was recorded for one situation.
+    """The recorded entailments of one situation.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class OvertonNumbers:
     accuracy_at_threshold : float
         The published headline, "accuracy at 0.33", in [0, 1].
     n_situations : int
-        How many situations there are.
+        Number of situations.
     """
 
     coverage: float
@@ -95,7 +95,7 @@ def evaluate_overton(
     Parameters
     ----------
     situations : sequence of OvertonSituation
-        What was recorded.
+        The recorded situations.
     threshold : float, default 0.33
         Above this (not at it) something counts as covered.
     quirks : OvertonQuirks, optional
@@ -161,7 +161,7 @@ def overton_quirk_table(situations: Sequence[OvertonSituation], /) -> tuple[Quir
     Parameters
     ----------
     situations : sequence of OvertonSituation
-        What was recorded, in both directions.
+        The recorded situations, in both directions.
 
     Returns
     -------

@@ -31,7 +31,7 @@ UNREADABLE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteeringQuirks:
-    """What the published code does to the answers of the steering evaluation; all on by default.
+    """Quirks of the published code in reading answers of the steering evaluation; all on by default.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class SteeringNumbers:
     binary_accuracy, binary_balanced_accuracy, binary_macro_f1 : float
         Without "either".
     n, n_binary, n_unreadable : int
-        How many answers, how many of them in the binary scores, how many that could not be read.
+        Number of answers, of answers in the binary scores, and of answers that could not be read.
     """
 
     accuracy: float
@@ -84,7 +84,7 @@ def parse_steering_answer(text: str, /, *, quirks: SteeringQuirks | None = None)
     Parameters
     ----------
     text : str
-        What the model wrote.
+        The output of the model.
     quirks : SteeringQuirks, optional
         Which quirks are on; by default all.
 
@@ -123,7 +123,7 @@ def evaluate_steering(
     Parameters
     ----------
     outputs : sequence of str
-        What the model wrote.
+        The output of the model.
     labels : sequence of int
         0 support, 1 oppose, 2 either.
     quirks : SteeringQuirks, optional

@@ -1,4 +1,4 @@
-"""The published numbers of the case study, from what was recorded."""
+"""The published numbers of the case study, computed from the recorded questions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sorensen2024Numbers:
     model_entropy : float
         In nats.
     n_questions : int
-        How many questions were asked.
+        Number of questions.
     n_dropped : mapping of str to int
         By number: how many questions fell out of its mean.
     """
@@ -76,7 +76,7 @@ def evaluate(
     Parameters
     ----------
     questions : sequence of Sorensen2024Question
-        What was recorded, with the same populations for every question.
+        The recorded questions, with the same populations for every question.
     quirks : Sorensen2024Quirks, optional
         Which quirks are on; by default all.
     rng : numpy.random.Generator, optional
@@ -151,7 +151,7 @@ def quirk_table(questions: Sequence[Sorensen2024Question], /, *, seed: int = 0) 
     Parameters
     ----------
     questions : sequence of Sorensen2024Question
-        What was recorded.
+        The recorded questions.
     seed : int, default 0
         Seeds the shuffle control, afresh for each row.
 
@@ -178,7 +178,7 @@ def mpi_human_target(counts: Mapping[int, float], /, *, key: int = 1, broken: bo
     Parameters
     ----------
     counts : mapping of int to float
-        How many people answered 1 ... 5 as recorded, and 0 (no answer).
+        Number of people who answered 1 ... 5 as recorded, and 0 (no answer).
     key : {1, -1}, default 1
         -1 for an item that the survey scored in reverse: 1 and 5, 2 and 4 are swapped back.
     broken : bool, default True

@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sorensen2024Quirks:
-    """What the published code does that its paper does not say, each with its own switch; all on by default.
+    """Quirks of the published code that its paper does not mention, each with its own switch; all on by default.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Sorensen2024Quirks:
 
 @dataclass(frozen=True)
 class Sorensen2024Question:
-    """What was recorded for one question.
+    """The recorded logits of one question.
 
     Attributes
     ----------
@@ -81,11 +81,11 @@ class Sorensen2024Question:
         The raw logit of each spelling of each letter as the next token; NaN where a letter has fewer spellings, minus
         infinity where a spelling has no probability.
     populations : mapping of str to array_like, shape (n_options,)
-        How people answered, by population.
+        The answers of people, by population.
     processed_logits : array_like, optional
         Of the same shape: after the model's generation settings. By default the raw logits.
     n_hard_coded : int, optional
-        How many of the spellings, from the first, are in the published list. By default all.
+        Number of spellings, from the first, that are in the published list. By default all.
     mpi_counts : mapping of int to float, optional
         For an item of the inventory, in place of ``populations``: how many people answered 1 ... 5 (5 the most
         accurate after the key) and 0 (nothing).
@@ -106,7 +106,7 @@ class Sorensen2024Question:
 
     @property
     def from_api(self) -> bool:
-        """Whether the logits are what an API listed."""
+        """Whether the logits come from the list of an API."""
         return self.missing_bounds is not None
 
 
@@ -118,9 +118,9 @@ def option_probabilities(
     Parameters
     ----------
     question : Sorensen2024Question
-        What was recorded.
+        The recorded question.
     n_options : int
-        How many options there are (the published code takes the length of the first human distribution).
+        Number of options (the published code takes the length of the first human distribution).
     quirks : Sorensen2024Quirks, optional
         Which quirks are on; by default all.
 
@@ -186,9 +186,9 @@ def api_question(
     top : sequence of mapping of str to float
         One a repetition: the log-probabilities of the tokens that the API listed, by their text.
     n_options : int
-        How many options there are.
+        Number of options.
     populations : mapping of str to array_like
-        How people answered.
+        The answers of people.
 
     Returns
     -------
