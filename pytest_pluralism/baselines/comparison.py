@@ -14,10 +14,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_pluralism.baselines.schema import variance_of
+from pytest_pluralism.baselines.schema import Content, Entry, variance_of
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
@@ -75,7 +75,7 @@ def entry_of(
     prompts_sha256: str | None = None,
     noise_floor: float | None = None,
     origins: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> Content:
     """Return the entry that stores one measurement.
 
     Parameters
@@ -126,7 +126,7 @@ def entry_of(
     }
 
 
-def gate_json(gate: Gate, /) -> dict[str, Any]:
+def gate_json(gate: Gate, /) -> Content:
     """Return a promise as plain JSON values."""
     bounds = {name: getattr(gate, name) for name in BOUNDS if getattr(gate, name, None) is not None}
     return {**bounds, "confidence_level": gate.confidence_level}
@@ -146,7 +146,7 @@ def prompts_hash(requests: Sequence[Any], /) -> str:
 def compare_with_baseline(
     scores: Scores,
     provenance: Provenance,
-    entry: Mapping[str, Any] | None,
+    entry: Entry | None,
     /,
     *,
     confidence_level: float | None,
@@ -178,7 +178,7 @@ def compare_with_baseline(
     return paired_change(now, entry, confidence_level=confidence_level)
 
 
-def _unknown(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
+def _unknown(now: Entry, then: Entry) -> Iterator[str]:
     """Yield what a stored entry does not say and must: only version 1, which is told as such, did not know it."""
     if then.get("from_version") == 1:
         return
@@ -188,7 +188,7 @@ def _unknown(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
         yield "it does not say what its units are (sha256s)"
 
 
-def paired_change(now: Mapping[str, Any], then: Mapping[str, Any], /, *, confidence_level: float | None) -> Estimate:
+def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None) -> Estimate:
     """Return the paired difference, now minus then, of two entries that may be compared."""
     stored = {unit["id"]: unit["value"] for unit in then["units"]}
     units = now["units"]
@@ -214,7 +214,7 @@ def paired_change(now: Mapping[str, Any], then: Mapping[str, Any], /, *, confide
     return with_extra_variance(change, beside)
 
 
-def differences(now: Mapping[str, Any], then: Mapping[str, Any], /) -> Iterator[str]:
+def differences(now: Entry, then: Entry, /) -> Iterator[str]:
     """Yield in words what keeps two measurements from being compared; both in the form of :func:`entry_of`."""
     if then["metric"] != now["metric"]:
         yield f"it holds {then['metric']!r}, not {now['metric']!r}"
@@ -242,7 +242,7 @@ def differences(now: Mapping[str, Any], then: Mapping[str, Any], /) -> Iterator[
         yield f"the prompts were {was[:16]!r}, are {is_[:16]!r}"
 
 
-def moved_surroundings(now: Mapping[str, Any], then: Mapping[str, Any], /) -> list[str]:
+def moved_surroundings(now: Entry, then: Entry, /) -> list[str]:
     """Return in words what differs around two measurements that may be compared, but round differently.
 
     Parameters
@@ -264,12 +264,12 @@ def moved_surroundings(now: Mapping[str, Any], then: Mapping[str, Any], /) -> li
     return found
 
 
-def usual_noise_floor(model: Mapping[str, Any], /) -> float:
+def usual_noise_floor(model: Entry, /) -> float:
     """Return the noise floor of a model's number format, for want of a measured one."""
     return NUMERIC_NOISE_FLOOR.get(str(model.get("dtype")), max(NUMERIC_NOISE_FLOOR.values()))
 
 
-def known_floors(entry: Mapping[str, Any], /) -> tuple[float, float]:
+def known_floors(entry: Entry, /) -> tuple[float, float]:
     """Return how much an unchanged model may seem to move as a file says: in the mean over units, and in a single unit.
 
     A baseline has the first beside the estimate, a report has both with the model. A file that anybody may edit cannot
@@ -283,7 +283,7 @@ def known_floors(entry: Mapping[str, Any], /) -> tuple[float, float]:
     return mean, max(mean, unit)
 
 
-def floors_beside(now: Mapping[str, Any], then: Mapping[str, Any], /) -> tuple[float, float]:
+def floors_beside(now: Entry, then: Entry, /) -> tuple[float, float]:
     """Return the noise floors of a comparison of two entries, as :func:`known_floors` does of one."""
     floors = [known_floors(now), known_floors(then)]
     if moved_surroundings(now, then):
@@ -292,7 +292,7 @@ def floors_beside(now: Mapping[str, Any], then: Mapping[str, Any], /) -> tuple[f
     return max(mean for mean, _ in floors), max(unit for _, unit in floors)
 
 
-def _other_settings(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:
+def _other_settings(now: Entry, then: Entry) -> Iterator[str]:
     is_all, was_all = now["settings"], then["settings"]
     of_version_1 = 1 in (now.get("from_version"), then.get("from_version"))
     names = ASKING if of_version_1 else sorted({*was_all, *is_all}, key=_asking_first)
@@ -302,7 +302,7 @@ def _other_settings(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator
             yield f"{name} was {_shown(was)}, is {_shown(is_)}"
 
 
-def _other_content(units: Sequence[Mapping[str, Any]], stored: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _other_content(units: Sequence[Entry], stored: Mapping[str, Entry]) -> Iterator[str]:
     # Version 1 has no hashes of its units, and an unknown hash is not a difference.
     hashes = [(unit["id"], unit.get("sha256"), stored[unit["id"]].get("sha256")) for unit in units]
     changed = {unit_id for unit_id, now, then in hashes if now and then and now != then}
@@ -313,7 +313,7 @@ def _other_content(units: Sequence[Mapping[str, Any]], stored: Mapping[str, Mapp
         yield "the units are clustered in another way"
 
 
-def _units_of(scores: Scores) -> dict[str, Any]:
+def _units_of(scores: Scores) -> Content:
     units = [
         {"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value, "sha256": unit_hash(unit)}
         for unit in scores.units
@@ -340,7 +340,7 @@ def _asking_first(name: str) -> tuple[int, str]:
     return (ASKING.index(name) if name in ASKING else len(ASKING), name)
 
 
-def _without_places(value: Any) -> Any:
+def _without_places(value: object) -> object:
     if isinstance(value, dict):
         return {name: part for name, part in value.items() if name not in _PLACES}
     return value
@@ -351,11 +351,11 @@ def _json(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _some(names: Any) -> str:
+def _some(names: Iterable[str]) -> str:
     odd = sorted(names)
     return f"{', '.join(odd[:3])}{', ...' if len(odd) > 3 else ''}"

@@ -7,10 +7,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.baselines.places import MOST_BYTES, BaselineFile, LocalFile
-from pytest_pluralism.baselines.schema import parse_summary
+from pytest_pluralism.baselines.schema import Entry, parse_summary
 from pytest_pluralism.core.errors import BaselineError
 
 __all__ = ["Revision", "history_of", "interval_drawing"]
@@ -34,7 +33,7 @@ class Revision:
     date: str
     tags: tuple[str, ...]
     subject: str
-    entries: Mapping[str, Mapping[str, Any]]
+    entries: Mapping[str, Entry]
     problem: str = ""
 
 
@@ -115,11 +114,9 @@ def _revision(path: Path, commit: str, date: str, tags: tuple[str, ...], subject
     return Revision(commit, date, tags, subject, entries, problem)
 
 
-def _parsed(text: str, name: str) -> tuple[Mapping[str, Any], str]:
+def _parsed(text: str, name: str) -> tuple[Entry, str]:
     try:
-        entries: Mapping[str, Any] = parse_summary(text, name=name, update="pytest --pluralism-update-baseline")[
-            "entries"
-        ]
+        entries: Entry = parse_summary(text, name=name, update="pytest --pluralism-update-baseline")["entries"]
     except BaselineError as error:
         return {}, str(error)
     return entries, ""

@@ -62,7 +62,7 @@ class BaselineFile(Protocol):
         """Replace one of its two files: afterwards the old one or the new one is there, whole."""
         ...
 
-    def locked(self) -> Any:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which no other run writes it, as far as that can be had."""
         ...
 

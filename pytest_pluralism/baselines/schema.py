@@ -13,7 +13,7 @@ import re
 import shlex
 import statistics
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.finite import is_number
@@ -22,6 +22,8 @@ from pytest_pluralism.core.messages import printable
 __all__ = [
     "SCHEMA",
     "SCHEMA_1",
+    "Content",
+    "Entry",
     "baseline_texts",
     "checkout",
     "parse_baseline",
@@ -30,6 +32,12 @@ __all__ = [
     "summary_model",
     "variance_of",
 ]
+
+#: A JSON object: an entry of a baseline or report, or a part of one. A stranger may have written it.
+Entry: TypeAlias = Mapping[str, Any]
+
+#: A JSON object that is being made.
+Content: TypeAlias = dict[str, Any]
 
 SCHEMA_1 = "pytest-pluralism/baseline/1"
 SCHEMA = "pytest-pluralism/baseline/2"
@@ -48,13 +56,13 @@ _ORDER = (
 )
 
 #: Summaries of version 1 hold their units themselves, and no more than these parts.
-_ADDED: Mapping[str, Any] = {"prompts_sha256": None, "noise_floor": None, "origins": {}, "gate": {}}
+_ADDED: Entry = {"prompts_sha256": None, "noise_floor": None, "origins": {}, "gate": {}}
 
 
-def baseline_texts(model_name: str, entries: Mapping[str, Mapping[str, Any]], /) -> tuple[str, dict[str, str]]:
+def baseline_texts(model_name: str, entries: Mapping[str, Entry], /) -> tuple[str, dict[str, str]]:
     """Return the text of a summary, and the lines of its companion by their SHA-256, in the order of the keys."""
     lines: dict[str, str] = {}
-    shown: dict[str, Any] = {}
+    shown: Content = {}
     for key, entry in sorted(entries.items()):
         line = _line(key, entry)
         digest = _digest(line)
@@ -70,7 +78,7 @@ def baseline_texts(model_name: str, entries: Mapping[str, Mapping[str, Any]], /)
     return _encodable(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)) + "\n", lines
 
 
-def parse_summary(text: str, /, *, name: str, update: str) -> dict[str, Any]:
+def parse_summary(text: str, /, *, name: str, update: str) -> Content:
     """Return the content of a summary of any version that is known, as it stands there, checked in its outline.
 
     Raises
@@ -107,9 +115,7 @@ def parse_summary(text: str, /, *, name: str, update: str) -> dict[str, Any]:
     return content
 
 
-def parse_baseline(
-    text: str, companion: str | None, /, *, name: str, companion_name: str, update: str
-) -> dict[str, Any]:
+def parse_baseline(text: str, companion: str | None, /, *, name: str, companion_name: str, update: str) -> Content:
     """Return the entries of a baseline, with their units, in the form of the newest version.
 
     Parameters
@@ -149,7 +155,7 @@ def parse_baseline(
     return entries
 
 
-def summary_model(content: Mapping[str, Any], model_name: str, /, *, name: str, update: str) -> None:
+def summary_model(content: Entry, model_name: str, /, *, name: str, update: str) -> None:
     """Refuse a baseline that holds the results of another model.
 
     Raises
@@ -180,10 +186,10 @@ def checkout(*names: str) -> str:
 # ------------------------------------------------------------------------------------------------------ companions
 
 
-def _line(key: str, entry: Mapping[str, Any]) -> str:
+def _line(key: str, entry: Entry) -> str:
     """Return the units of an entry as one line, column by column, which is shorter and changes value by value."""
     units, crossed = entry["units"], entry.get("crossed") or []
-    columns: dict[str, Any] = {
+    columns: Content = {
         "key": key,
         "ids": [unit["id"] for unit in units],
         "values": [unit["value"] for unit in units],
@@ -211,9 +217,7 @@ def _digest(line: str) -> str:
     return hashlib.sha256(line.encode("utf-8")).hexdigest()
 
 
-def _lines(
-    companion: str | None, entries: Mapping[str, Any], name: str, companion_name: str, update: str
-) -> dict[str, str]:
+def _lines(companion: str | None, entries: Entry, name: str, companion_name: str, update: str) -> dict[str, str]:
     if companion is None:
         if not entries:
             return {}
@@ -226,9 +230,7 @@ def _lines(
     return {_digest(line): line for line in map(_bare, companion.split("\n")) if line}
 
 
-def _with_units(
-    key: str, entry: Mapping[str, Any], lines: Mapping[str, str], name: str, companion_name: str
-) -> dict[str, Any]:
+def _with_units(key: str, entry: Entry, lines: Mapping[str, str], name: str, companion_name: str) -> Content:
     shown = printable(key, most=200)
     line = lines.get(entry["units"]["sha256"])
     if line is None:
@@ -256,7 +258,7 @@ def _with_units(
     return {**_ADDED, **rest, "units": units, **({"crossed": crossed} if crossed else {})}
 
 
-def _migrated(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _migrated(entry: Entry) -> Content:
     """Return an entry of version 1 in the form of version 2; what version 1 did not keep is unknown."""
     units = [
         {"cluster": unit.get("id"), "sha256": None, **unit} if isinstance(unit, dict) else unit
@@ -268,7 +270,7 @@ def _migrated(entry: Mapping[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------- checks
 
 
-def _outline_problem(entry: Any, schema: str) -> str | None:
+def _outline_problem(entry: object, schema: str) -> str | None:
     if not isinstance(entry, dict):
         return "it is not an object"
     for name, kind in (*_PARTS, ("units", list if schema == SCHEMA_1 else dict)):
@@ -295,7 +297,7 @@ def _outline_problem(entry: Any, schema: str) -> str | None:
     return None
 
 
-def _entry_problem(entry: Mapping[str, Any]) -> str | None:
+def _entry_problem(entry: Entry) -> str | None:
     """Say what is wrong between an estimate and its units."""
     units = entry["units"]
     problem = _units_problem(units) or _units_problem(entry.get("crossed", []))
@@ -323,7 +325,7 @@ def _entry_problem(entry: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _claim_problem(entry: Mapping[str, Any]) -> str | None:
+def _claim_problem(entry: Entry) -> str | None:
     """Say what is wrong with an entry that says it is an older one, of which less is compared."""
     version = entry.get("from_version")
     if version is None:
@@ -339,13 +341,13 @@ def _claim_problem(entry: Mapping[str, Any]) -> str | None:
     return None
 
 
-def variance_of(units: Iterable[Mapping[str, Any]], /) -> float | None:
+def variance_of(units: Iterable[Entry], /) -> float | None:
     """Return the sample variance of the values of some units, or ``None`` for fewer than two."""
     values = [unit["value"] for unit in units]
     return statistics.variance(values) if len(values) > 1 else None
 
 
-def _units_problem(units: list[Any]) -> str | None:
+def _units_problem(units: list[object]) -> str | None:
     seen = set()
     for unit in units:
         if not isinstance(unit, dict) or not isinstance(unit.get("id"), str):
@@ -372,7 +374,7 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number of JSON")
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once_each(pairs: list[tuple[str, Any]]) -> Content:
     # JSON would silently take the last of two entries that a merge left behind.
     found = dict(pairs)
     if len(found) < len(pairs):

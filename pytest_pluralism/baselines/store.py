@@ -7,14 +7,15 @@ Missing, corrupt and not comparable are different errors with different remedies
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.baselines.places import BaselineFile, LocalFile, place_of
 from pytest_pluralism.baselines.schema import (
     SCHEMA,
     SCHEMA_1,
+    Content,
+    Entry,
     baseline_texts,
     parse_baseline,
     parse_summary,
@@ -43,7 +44,7 @@ def baseline_file(place: str | Path, model_name: str, /) -> BaselineFile:
     return place_of(place, model_name)
 
 
-def read_baseline(file: BaselineFile | Path, model_name: str | None, /, *, update: str) -> dict[str, Any]:
+def read_baseline(file: BaselineFile | Path, model_name: str | None, /, *, update: str) -> Content:
     """Read the entries of a baseline.
 
     Parameters
@@ -83,9 +84,7 @@ def model_of(file: BaselineFile | Path, /) -> str:
     return name
 
 
-def merge_entries(
-    file: BaselineFile | Path, model_name: str, new: Mapping[str, Any], /, *, mode: str = "all"
-) -> tuple[str, ...]:
+def merge_entries(file: BaselineFile | Path, model_name: str, new: Entry, /, *, mode: str = "all") -> tuple[str, ...]:
     """Store entries beside those that are there, and return the keys of those that were stored.
 
     Parameters
@@ -106,7 +105,7 @@ def merge_entries(
     """
     stored: list[str] = []
 
-    def merged(there: Mapping[str, Any]) -> dict[str, Any]:
+    def merged(there: Entry) -> Content:
         chosen = {key: entry for key, entry in new.items() if _is_wanted(entry, there.get(key), mode)}
         stored[:] = list(chosen)
         return {**there, **chosen}
@@ -126,9 +125,7 @@ def remove_entries(file: BaselineFile | Path, model_name: str, keys: Collection[
     change_entries(file, model_name, lambda there: {key: entry for key, entry in there.items() if key not in keys})
 
 
-def change_entries(
-    file: BaselineFile | Path, model_name: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]], /
-) -> None:
+def change_entries(file: BaselineFile | Path, model_name: str, change: Callable[[Entry], Entry], /) -> None:
     """Replace the entries of a baseline by what ``change`` makes of them; two runs take turns.
 
     The companion is written first, with the lines of the old entries and of the new ones, then the summary, then the
@@ -141,7 +138,7 @@ def change_entries(
     """
     file = _file(file)
     with file.locked():
-        there: dict[str, Any] = {}
+        there: Content = {}
         old_text = file.read()
         old_companion = file.read(companion=True)
         if old_text is not None:
@@ -178,7 +175,7 @@ def _text(file: BaselineFile, update: str) -> str:
     return text
 
 
-def _read(file: BaselineFile, model_name: str | None, update: str) -> tuple[dict[str, Any], str, str | None]:
+def _read(file: BaselineFile, model_name: str | None, update: str) -> tuple[Content, str, str | None]:
     from pytest_pluralism.baselines.places import companion_name
 
     for attempt in range(_ATTEMPTS):
@@ -200,7 +197,7 @@ def _companion(lines: Collection[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _is_wanted(entry: Mapping[str, Any], there: Mapping[str, Any] | None, mode: str) -> bool:
+def _is_wanted(entry: Entry, there: Entry | None, mode: str) -> bool:
     if there is None or mode == "all":
         return True
     if mode == "new":

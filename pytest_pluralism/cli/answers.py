@@ -9,8 +9,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.cli.showing import (
     EXIT_OK,
     EXIT_PROBLEMS,
@@ -208,7 +209,7 @@ def _say_set_aside(arguments: argparse.Namespace) -> None:
         say(f"set aside as damaged, and not used: {', '.join(names)} (delete them when nobody needs them)")
 
 
-def _about(arguments: argparse.Namespace) -> dict[str, Any]:
+def _about(arguments: argparse.Namespace) -> Content:
     return {"schema": SCHEMA, "folder": str(_folder(arguments)), "set_aside": _set_aside(arguments)}
 
 

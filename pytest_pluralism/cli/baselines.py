@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_pluralism.baselines import DEFAULT_PLACE
+from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.cli.results import refuse_missing
 from pytest_pluralism.cli.showing import (
     EXIT_OK,
@@ -24,6 +25,7 @@ from pytest_pluralism.cli.showing import (
 )
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.messages import printable
+from pytest_pluralism.report.cells import bound_words
 
 if TYPE_CHECKING:
     from pytest_pluralism.baselines.places import BaselineFile
@@ -129,7 +131,7 @@ def _is_odd(key: str, arguments: argparse.Namespace) -> bool:
     return not (arguments.tests / key.partition("::")[0]).exists()
 
 
-def _read(file: BaselineFile) -> tuple[str, dict[str, Any], str]:
+def _read(file: BaselineFile) -> tuple[str, Content, str]:
     from pytest_pluralism.baselines.store import model_of, read_baseline
 
     try:
@@ -139,7 +141,7 @@ def _read(file: BaselineFile) -> tuple[str, dict[str, Any], str]:
         return "", {}, str(error)
 
 
-def _entries_json(entries: dict[str, Any]) -> list[dict[str, Any]]:
+def _entries_json(entries: Content) -> list[Content]:
     parts = ("metric", "direction", "population", "estimate", "variance", "noise_floor", "gate", "model", "dataset")
     return [
         {
@@ -152,12 +154,10 @@ def _entries_json(entries: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(key: str, entry: dict[str, Any]) -> tuple[str, ...]:
+def _row(key: str, entry: Content) -> tuple[str, ...]:
     estimate = entry["estimate"]
-    low, high = estimate.get("low"), estimate.get("high")
-    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
     return (
-        f"{estimate['value']:.3f}{interval}",
+        bound_words(estimate["value"], estimate.get("low"), estimate.get("high")) or "-",
         f"{len(entry['units'])} units",
         printable(str(entry["model"].get("sha256", "?"))[:12]),
         printable(key, most=160),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.results import read_results
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
@@ -22,6 +23,7 @@ from pytest_pluralism.cli.showing import (
     table,
 )
 from pytest_pluralism.core.messages import printable
+from pytest_pluralism.report.cells import bound_words
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Verdict
@@ -37,7 +39,7 @@ _CHANGES = ("max_increase", "max_decrease", "max_unit_increase", "max_unit_decre
 class _Compared:
     """A row, the verdict on what was promised of it, and the noise floors of that."""
 
-    row: dict[str, Any]
+    row: Content
     verdict: Verdict | None = None
     floors: tuple[float, float] = (0.0, 0.0)
 
@@ -99,7 +101,7 @@ def show_comparison(arguments: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if broken else EXIT_OK
 
 
-def _adjusted(found: Sequence[_Compared], *, is_adjusted: bool) -> list[dict[str, Any]]:
+def _adjusted(found: Sequence[_Compared], *, is_adjusted: bool) -> list[Content]:
     """Return the rows with the outcomes that a run gives to this number of promises, adjusted for it."""
     from pytest_pluralism.core.verdict import adjust_verdicts
 
@@ -115,7 +117,7 @@ def _adjusted(found: Sequence[_Compared], *, is_adjusted: bool) -> list[dict[str
     return [one.row for one in found]
 
 
-def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> _Compared:
+def _compared(key: str, now: Entry, then: Entry) -> _Compared:
     from pytest_pluralism.baselines.comparison import (
         differences,
         floors_beside,
@@ -126,7 +128,7 @@ def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> _Com
     from pytest_pluralism.core.verdict import decide
     from pytest_pluralism.report.json_report import estimate_json
 
-    row: dict[str, Any] = {
+    row: Content = {
         "key": key,
         "direction": now.get("direction") or then.get("direction") or None,
         "before": then["estimate"],
@@ -161,19 +163,13 @@ def _compared(key: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> _Com
     return _Compared(row)
 
 
-def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(row: Entry) -> tuple[str, ...]:
     change = row["change"]
     return (
         f"{row['before']['value']:.3f}",
         f"{row['after']['value']:.3f}",
-        _interval(change) if change else "-",
+        bound_words(change["value"], change["low"], change["high"], "+") or "-" if change else "-",
         f"{printable(row['worst']['id'], most=24)} {row['worst']['value']:+.3f}" if row["worst"] else "-",
         row["outcome"],
         printable(row["key"], most=120),
     )
-
-
-def _interval(change: Mapping[str, Any]) -> str:
-    if None in (change["low"], change["high"]):
-        return f"{change['value']:+.3f}"
-    return f"{change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"

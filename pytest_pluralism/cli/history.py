@@ -6,9 +6,10 @@ import argparse
 import fnmatch
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_pluralism.baselines import DEFAULT_PLACE
+from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.cli.showing import (
     EXIT_OK,
     EXIT_PROBLEMS,
@@ -95,7 +96,7 @@ def show_history(arguments: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if damaged else EXIT_OK
 
 
-def _write(output: Path, measures: Sequence[dict[str, Any]], model: str, file: str) -> None:
+def _write(output: Path, measures: Sequence[Content], model: str, file: str) -> None:
     from pytest_pluralism.files import write_atomically
     from pytest_pluralism.report.html import history_html, history_picture
 
@@ -103,7 +104,7 @@ def _write(output: Path, measures: Sequence[dict[str, Any]], model: str, file: s
     write_atomically(output, history_html(measures, model=model, file=file) if is_page else history_picture(measures))
 
 
-def _measure_json(key: str, revisions: Sequence[Revision]) -> dict[str, Any]:
+def _measure_json(key: str, revisions: Sequence[Revision]) -> Content:
     known = [one for one in revisions if key in one.entries]
     last = known[-1].entries[key]
     return {
@@ -150,6 +151,6 @@ def _drawn(key: str, revisions: Sequence[Revision]) -> Iterator[str]:
     yield from table(rows)
 
 
-def _or(estimate: dict[str, Any], name: str) -> float:
+def _or(estimate: Content, name: str) -> float:
     number = estimate.get(name)
     return float(number if number is not None else estimate["value"])

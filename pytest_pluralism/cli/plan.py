@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from pytest_pluralism.baselines.schema import Entry
 from pytest_pluralism.cli.planned import CHANGES, GUARDS, gates_of, planned_rows
 from pytest_pluralism.cli.results import read_results
 from pytest_pluralism.cli.showing import (
@@ -85,7 +85,7 @@ def _heads(arguments: argparse.Namespace, power: str) -> list[str]:
     return ["promise", "units", f"fails from ({power})", "alone", "unchanged passes", *wished, "measure"]
 
 
-def _cells(row: Mapping[str, Any], arguments: argparse.Namespace) -> list[str]:
+def _cells(row: Entry, arguments: argparse.Namespace) -> list[str]:
     wished = [_or_dash(row["units_needed"], ",")] if arguments.difference is not None else []
     passes = "-" if row["unchanged_passes"] is None else f"{100 * row['unchanged_passes']:.0f} %"
     key = printable(row["key"], most=120)
@@ -104,7 +104,7 @@ def _or_dash(number: int | None, form: str) -> str:
     return "-" if number is None else f"{number:{form}}"
 
 
-def _notes(rows: Sequence[Mapping[str, Any]], gates: int) -> list[str]:
+def _notes(rows: Sequence[Entry], gates: int) -> list[str]:
     notes = []
     if gates > 1:
         notes.append(

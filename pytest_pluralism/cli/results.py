@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.showing import UsageError
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 
@@ -21,7 +22,7 @@ class Results:
 
     place: str
     model: str
-    entries: Mapping[str, Mapping[str, Any]]
+    entries: Mapping[str, Entry]
     adjusted: bool = True
 
 
@@ -110,7 +111,7 @@ def _of_report(path: Path, model: str | None) -> Results:
     from pytest_pluralism.report.reading import load_report
 
     content = load_report(path)
-    entries: dict[str, dict[str, dict[str, Any]]] = {}
+    entries: dict[str, dict[str, Content]] = {}
     try:
         for verdict in content["verdicts"]:
             # An error or a difference of two estimates is not a measurement, and has no direction.
@@ -145,7 +146,7 @@ def _is_adjusted(run: Any) -> bool:
         return True
 
 
-def _key(verdict: Mapping[str, Any], model: str) -> str:
+def _key(verdict: Entry, model: str) -> str:
     """Return the key that a baseline has for a verdict: its test without the model, and its promise."""
     key = (verdict.get("baseline") or {}).get("key")
     against = (verdict.get("baseline") or {}).get("name")
@@ -156,7 +157,7 @@ def _key(verdict: Mapping[str, Any], model: str) -> str:
     return f"{base}[{rest}] {verdict['key']}" if rest else f"{base} {verdict['key']}"
 
 
-def _unit(unit: Mapping[str, Any]) -> dict[str, Any]:
+def _unit(unit: Entry) -> Content:
     from pytest_pluralism.baselines.comparison import unit_hash
     from pytest_pluralism.core.finite import is_number
     from pytest_pluralism.core.records import UnitScore

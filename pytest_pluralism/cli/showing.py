@@ -6,10 +6,11 @@ import argparse
 import datetime as dt
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.core.messages import printable
 
 __all__ = [
@@ -51,7 +52,7 @@ class UsageError(Exception):
     """The command asks for something that is not there."""
 
 
-def option(*flags: str, **keywords: Any) -> tuple[tuple[str, ...], Mapping[str, Any]]:
+def option(*flags: str, **keywords: Any) -> tuple[tuple[str, ...], Entry]:
     """Return an argument of a command, for :func:`add_command`."""
     return flags, keywords
 
@@ -61,7 +62,7 @@ def add_command(
     name: str,
     run: Callable[[argparse.Namespace], int],
     words: str,
-    *options: tuple[tuple[str, ...], Mapping[str, Any]],
+    *options: tuple[tuple[str, ...], Entry],
     **keywords: Any,
 ) -> None:
     """Add a command that runs a function, with its options and ``--json``; the keywords are those of its parser."""
@@ -130,7 +131,7 @@ def say(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def say_json(content: dict[str, Any]) -> None:
+def say_json(content: Content) -> None:
     """Write the result as JSON."""
     # ASCII, so that names from outside reach no terminal as they are.
     say(json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False))

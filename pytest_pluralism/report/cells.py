@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from pytest_pluralism.baselines.schema import Entry
 
 __all__ = ["Entry", "Ours", "bound_words", "estimate_words", "interval_cell", "promise_cell"]
-
-#: A verdict as it stands in the JSON report, or a part of one; a stranger may have written it.
-Entry = Mapping[str, Any]
 
 _SIGNS = {
     "at_least": "≥ ",

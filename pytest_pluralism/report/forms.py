@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+
+from pytest_pluralism.baselines.schema import Entry
 
 __all__ = ["ENDINGS", "rendered"]
 
@@ -19,7 +20,7 @@ _RENDERERS = {
 ENDINGS = tuple(_RENDERERS)
 
 
-def rendered(path: Path, entries: Iterable[Mapping[str, Any]], run: Mapping[str, Any], /) -> str:
+def rendered(path: Path, entries: Iterable[Entry], run: Entry, /) -> str:
     """Return the text of a report in the form that the ending of its path names."""
     module, _, name = _RENDERERS[path.suffix].partition(":")
     text: str = getattr(importlib.import_module(module), name)(entries, run)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_pluralism.baselines.comparison import gate_json
+from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.records import Estimate, ReportEntry, UnitScore, Verdict
 from pytest_pluralism.report.cells import Entry
 
@@ -19,9 +20,9 @@ SCHEMA = "pytest-pluralism/report/1"
 _INSIDE = ("test",)
 
 
-def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
+def entry_json(entry: ReportEntry, /) -> Content:
     """Return a verdict as plain JSON values; numbers that JSON does not have become ``null``."""
-    result: dict[str, Any] = {
+    result: Content = {
         **_named(entry.nodeid, entry.test, entry.key, entry.measure.name),
         "direction": entry.measure.direction,
         "measure": entry.measure.as_json(),
@@ -44,13 +45,13 @@ def entry_json(entry: ReportEntry, /) -> dict[str, Any]:
         result["warnings"] = list(entry.scores.warnings)
         if entry.scores.details:
             result["details"] = dict(entry.scores.details)
-    plain: dict[str, Any] = _plain(result)
+    plain: Content = _plain(result)
     return plain
 
 
 def error_json(
     nodeid: str, test: str, key: str, metric: str, reason: str, /, *, model: str, dataset: Entry | None
-) -> dict[str, Any]:
+) -> Content:
     """Return the entry of a promise that could not be judged."""
     return {
         **_named(nodeid, test, key, metric),
@@ -64,12 +65,12 @@ def error_json(
     }
 
 
-def required_json(nodeid: str, test: str, key: str, verdict: Verdict, model: Entry, /) -> dict[str, Any]:
+def required_json(nodeid: str, test: str, key: str, verdict: Verdict, model: Entry, /) -> Content:
     """Return the verdict of ``pluralism.require`` as plain JSON values."""
     return {**_named(nodeid, test, key, "require"), "model": dict(model), "dataset": None, **_judged(verdict)}
 
 
-def estimate_json(estimate: Estimate, /) -> dict[str, Any]:
+def estimate_json(estimate: Estimate, /) -> Content:
     """Return an estimate as plain JSON values."""
     return {
         "value": _number(estimate.value),
@@ -84,7 +85,7 @@ def estimate_json(estimate: Estimate, /) -> dict[str, Any]:
     }
 
 
-def report_content(entries: Iterable[Entry], run: Entry, /) -> dict[str, Any]:
+def report_content(entries: Iterable[Entry], run: Entry, /) -> Content:
     """Return a report as JSON values: what every form of it is made from."""
     verdicts = []
     for entry in entries:
@@ -104,14 +105,14 @@ def report_json(entries: Iterable[Entry], run: Entry, /) -> str:
     return json.dumps(report_content(entries, run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _named(nodeid: str, test: str, key: str, metric: str) -> dict[str, Any]:
+def _named(nodeid: str, test: str, key: str, metric: str) -> Content:
     """Return what every entry has, without what only a measurement has."""
     name = {"nodeid": nodeid, "test": test, "key": key, "metric": metric}
     return {**name, "references": {}, "witness": None, "units": [], "warnings": []}
 
 
-def _judged(verdict: Verdict) -> dict[str, Any]:
-    result: dict[str, Any] = {
+def _judged(verdict: Verdict) -> Content:
+    result: Content = {
         "outcome": verdict.outcome.value,
         "reason": verdict.reason,
         "estimate": estimate_json(verdict.estimate) if verdict.estimate is not None else None,
@@ -129,8 +130,8 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
     return result
 
 
-def _unit(unit: UnitScore, change: float | None) -> dict[str, Any]:
-    result: dict[str, Any] = {"id": unit.unit_id, "cluster": unit.cluster, "value": _number(unit.value)}
+def _unit(unit: UnitScore, change: float | None) -> Content:
+    result: Content = {"id": unit.unit_id, "cluster": unit.cluster, "value": _number(unit.value)}
     if change is not None:
         result["change"] = _number(change)
     parts = {

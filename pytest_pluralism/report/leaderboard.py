@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.messages import printable
@@ -220,9 +221,7 @@ def leaderboard_lines(
         yield f"Left out, because not all models have it or it was measured differently: {left}."
 
 
-def leaderboard_json(
-    board: Leaderboard, /, *, functions: Mapping[str, Sequence[float]] | None = None
-) -> dict[str, Any]:
+def leaderboard_json(board: Leaderboard, /, *, functions: Mapping[str, Sequence[float]] | None = None) -> Content:
     """Return what :func:`leaderboard_lines` shows as plain JSON values.
 
     Raises

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.errors import BaselineError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _revisions(file: str) -> Sequence[Revision]:
     return [one for one in found if one.commit]
 
 
-def _point(revision: Revision, key: str) -> dict[str, Any]:
+def _point(revision: Revision, key: str) -> Content:
     estimate = revision.entries[key]["estimate"]
     return {
         "commit": revision.commit,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
 from pytest_pluralism.core.messages import printable
 from pytest_pluralism.files import read_regular
@@ -24,7 +25,7 @@ MOST_UNITS = 50_000
 LARGEST_NUMBER = 1e15
 
 
-def load_report(path: Path, /) -> dict[str, Any]:
+def load_report(path: Path, /) -> Content:
     """Return the JSON of a report: a file of ours in its size, its numbers and its outermost form.
 
     Raises
@@ -62,7 +63,7 @@ def load_report(path: Path, /) -> dict[str, Any]:
     return dict(content)
 
 
-def read_report(path: Path, /) -> dict[str, Any]:
+def read_report(path: Path, /) -> Content:
     """Return the JSON of a report that keeps its schema in everything.
 
     Raises
@@ -94,7 +95,7 @@ def read_report(path: Path, /) -> dict[str, Any]:
     return content
 
 
-def _has_units(entry: dict[str, Any]) -> bool:
+def _has_units(entry: Content) -> bool:
     return isinstance(entry.get("units"), list)
 
 
