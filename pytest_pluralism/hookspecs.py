@@ -95,7 +95,7 @@ def pytest_pluralism_load_survey(name: str, refusals: str) -> Survey | None:
 
 
 @pytest.hookspec
-def pytest_pluralism_measures() -> Sequence[Planner]:
+def pytest_pluralism_measures() -> Sequence[Planner]:  # type: ignore[empty-body]
     """Return the measures of a project: for each the planner that turns its marker into gates.
 
     A planner is usually a module; here it is ``minority_mass.py`` beside the ``conftest.py``::

