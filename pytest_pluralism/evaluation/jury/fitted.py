@@ -16,16 +16,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
+from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import Candidate, JurorUtilities, UtilityRounds, recorded_candidates
 
 __all__ = ["FactorFit", "FitSettings", "FittedJurors", "cross_validate", "fit_factors", "group_codes"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
+#: The predictions that are compared.
+PREDICTIONS = ("fitted", "juror_mean", "group_mean", "overall_mean")
 
 #: Votes that a fit needs at least, and responses that have some.
 LEAST_VOTES = 50
@@ -176,6 +176,28 @@ def _ridge(rows: IntArray, features: FloatArray, targets: FloatArray, n: int, pe
 # ------------------------------------------------------------------------------------------------------ validation
 
 
+def _predicted_means(
+    panel: Panel, group: IntArray, train: BoolArray, test: BoolArray, /, *, by_response: bool
+) -> dict[str, FloatArray | float]:
+    """Return the means of the votes in ``train`` that predict those in ``test``, by name.
+
+    The mean of a juror's group is that on the same response with ``by_response``, and over all responses without.
+    """
+    who, what, said = panel.vote_jurors, panel.vote_responses, panel.utilities
+    overall = float(said[train].mean())
+    n_groups, n_responses = int(group.max()) + 1, len(panel.responses)
+    if by_response:
+        cells = group * n_responses
+        found = _means(cells[who[train]] + what[train], said[train], n_groups * n_responses, np.nan)
+        found = found[cells[who[test]] + what[test]]
+        fallback = _means(what[train], said[train], n_responses, overall)[what[test]]
+        group_mean = np.where(np.isnan(found), fallback, found)
+    else:
+        group_mean = _means(group[who[train]], said[train], n_groups, overall)[group[who[test]]]
+    juror_mean = _means(who[train], said[train], len(group), overall)[who[test]]
+    return {"juror_mean": juror_mean, "group_mean": group_mean, "overall_mean": overall}
+
+
 def cross_validate(
     panel: Panel,
     embeddings: FloatArray,
@@ -232,30 +254,17 @@ def cross_validate(
     units = len(said) if held_out == "votes" else len(embeddings)
     fold_of_unit = rng.permutation(np.arange(units) % n_folds)
     fold = fold_of_unit if held_out == "votes" else fold_of_unit[what]
-    names = ("fitted", "juror_mean", "group_mean", "overall_mean")
-    guesses = {name: np.empty(len(said)) for name in names}
+    guesses = {name: np.empty(len(said)) for name in PREDICTIONS}
     for one in range(n_folds):
         train, test = fold != one, fold == one
         if not test.any():
             continue
         fit = fit_factors(who[train], what[train], said[train], group=group, embeddings=embeddings, settings=settings)
-        if held_out == "votes":
-            guesses["fitted"][test] = fit.known(who[test], what[test])
-        else:
-            guesses["fitted"][test] = fit.new(embeddings)[who[test], what[test]]
-        mean = said[train].mean()
-        guesses["overall_mean"][test] = mean
-        guesses["juror_mean"][test] = _means(who[train], said[train], len(group), mean)[who[test]]
-        if held_out == "votes":
-            cells = group * len(embeddings)
-            known = _means(cells[who[train]] + what[train], said[train], (group.max() + 1) * len(embeddings), np.nan)
-            found = known[cells[who[test]] + what[test]]
-            fallback = _means(what[train], said[train], len(embeddings), mean)[what[test]]
-            guesses["group_mean"][test] = np.where(np.isnan(found), fallback, found)
-        else:
-            guesses["group_mean"][test] = _means(group[who[train]], said[train], group.max() + 1, mean)[
-                group[who[test]]
-            ]
+        by_response = held_out == "votes"
+        fitted = fit.known(who[test], what[test]) if by_response else fit.new(embeddings)[who[test], what[test]]
+        means = _predicted_means(panel, group, train, test, by_response=by_response)
+        for name, guess in {"fitted": fitted, **means}.items():
+            guesses[name][test] = guess
     lowest = float(panel.scale.worst_utility)
     errors = {name: (said - np.clip(guess, lowest, 1.0)) ** 2 for name, guess in guesses.items()}
     gain = estimate_mean(

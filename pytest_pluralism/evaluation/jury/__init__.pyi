@@ -1,0 +1,3 @@
+from .evaluations import AgainstReference as AgainstReference
+from .evaluations import ChoiceEvaluation as ChoiceEvaluation
+from .evaluations import WrittenEvaluation as WrittenEvaluation
