@@ -21,10 +21,7 @@ from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import (
     Answer,
     FullAnswerPrompt,
-    FullAnswerScores,
-    GenerationSettings,
     Prompt,
-    Response,
 )
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.embedded import find_embedded, find_embedded_entailment
@@ -36,8 +33,6 @@ from pytest_pluralism.models.protocol import (
     ModelIdentity,
     Progress,
     Receive,
-    ReceiveFullAnswers,
-    ReceiveResponses,
 )
 from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec, parse_model_spec
 
@@ -207,7 +202,7 @@ class LazyModel:
 
     Notes
     -----
-    Anything else that the model has loads it too.
+    Every other method of the model loads it when it is looked up.
     """
 
     def __init__(
@@ -278,34 +273,6 @@ class LazyModel:
         """Answer each prompt, as the model does."""
         answers: list[Answer] = self.opened().answer(prompts, progress=progress, receive=receive)
         return answers
-
-    def score_answers(
-        self,
-        prompts: Sequence[FullAnswerPrompt],
-        /,
-        *,
-        progress: Progress | None = None,
-        receive: ReceiveFullAnswers | None = None,
-    ) -> list[FullAnswerScores]:
-        """Score whole answers, as the model does."""
-        scores: list[FullAnswerScores] = self.opened().score_answers(prompts, progress=progress, receive=receive)
-        return scores
-
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        /,
-        settings: GenerationSettings,
-        *,
-        n_draws: int = 1,
-        progress: Progress | None = None,
-        receive: ReceiveResponses | None = None,
-    ) -> list[tuple[Response, ...]]:
-        """Write texts, as the model does."""
-        written: list[tuple[Response, ...]] = self.opened().generate(
-            prompts, settings, n_draws=n_draws, progress=progress, receive=receive
-        )
-        return written
 
     def close(self) -> None:
         """Give back the memory, if any was taken; the model cannot be asked any more."""

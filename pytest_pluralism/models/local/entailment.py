@@ -133,12 +133,8 @@ class CrossEncoder(Classifier):
 
     Parameters
     ----------
-    network : transformers.PreTrainedModel
-        The network, in evaluation mode.
-    tokenizer : transformers.PreTrainedTokenizerBase
-        Its tokenizer.
-    identity : ModelIdentity
-        Which model it is.
+    network, tokenizer, identity
+        As for :class:`~pytest_pluralism.models.local.loaded.LoadedModel`.
     labels : EntailmentLabels
         Which output means what.
     temperature : float

@@ -17,8 +17,8 @@ from pytest_pluralism.core.records import (
     Prompt,
     Response,
 )
-from pytest_pluralism.models.local.devices import release_memory
 from pytest_pluralism.models.local.full_answers import answer_rows
+from pytest_pluralism.models.local.loaded import LoadedModel
 from pytest_pluralism.models.measured import MeasuredFile, package_version
 from pytest_pluralism.models.prompts import FIXED_TEMPLATE_ARGUMENTS, PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
@@ -37,17 +37,13 @@ if TYPE_CHECKING:
 __all__ = ["HuggingFaceModel"]
 
 
-class HuggingFaceModel:
-    """A model of transformers that answers closed questions.
+class HuggingFaceModel(LoadedModel):
+    """A model of transformers that answers closed questions, scores whole answers and writes texts.
 
     Parameters
     ----------
-    network : transformers.PreTrainedModel
-        The network, in evaluation mode.
-    tokenizer : transformers.PreTrainedTokenizerBase
-        Its tokenizer.
-    identity : ModelIdentity
-        The identity of the model.
+    network, tokenizer, identity
+        As for :class:`~pytest_pluralism.models.local.loaded.LoadedModel`.
     batch_size : int or "auto"
         See :func:`load_model`.
     add_bos : bool or None
@@ -68,8 +64,8 @@ class HuggingFaceModel:
     ) -> None:
         from pytest_pluralism.models.local.scoring import Scorer
 
+        super().__init__(network, tokenizer, identity)
         pad = tokenizer.pad_token_id
-        self._identity = identity
         self._scorer: Scorer | None = Scorer(
             network,
             pad_token=0 if pad is None else pad,
@@ -364,14 +360,10 @@ class HuggingFaceModel:
 
     def close(self) -> None:
         """Give back the memory; the model cannot be asked any more."""
-        if self._scorer is None:
-            return
+        # The notes stay known.
         _ = self.identity
-        kind = self._scorer.device.type
-        self._scorer = None
-        self._reader = None
-        self._generator = None
-        release_memory(kind)
+        self._scorer = self._reader = self._generator = None
+        super().close()
 
     @property
     def reader(self) -> PromptReader:
@@ -396,9 +388,6 @@ class HuggingFaceModel:
             ends = _end_tokens(self.reader, self.scorer.model.config)
             self._generator = Generator(self.scorer, ends=ends, decode=self.reader.decode_text)
         return self._generator
-
-    def _closed(self) -> ModelError:
-        return ModelError(f"The model {self._identity.name} has been closed and cannot be asked any more.")
 
     def _refuse_long(self, prompt: Prompt, ids: tuple[int, ...], *, n_new: int = 0) -> None:
         if not ids:
