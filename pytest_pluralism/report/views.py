@@ -16,7 +16,7 @@ from pytest_pluralism.core.errors import DatasetError, PluralismError
 from pytest_pluralism.core.messages import gained_over, subject
 from pytest_pluralism.core.metrics.multi_objective import pareto_front
 from pytest_pluralism.core.records.measures import Measure
-from pytest_pluralism.core.words import in_order
+from pytest_pluralism.core.words import CLUSTERS, in_order
 from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.blocks import Cell, Para, Part, Table, interval, number, texts
 from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, promise_cell
@@ -218,7 +218,7 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         tuple(parts),
         metric=measure.name,
         dataset=str(dataset.get("name", "")),
-        population=str(entry.get("population", "each" if dataset else "")),
+        population=str(entry.get("population", measure.everybody if dataset else "")),
         value=(estimate or {}).get("value"),
         interval=estimate_words(estimate),
         change_value=change["value"] if change else None,
@@ -227,7 +227,7 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         promise=promise_cell(gate),
         level=f"{100 * level:g} % interval" if level is not None else "",
         reason=str(entry.get("reason") or ""),
-        facts="; ".join(_facts(estimate, masses)),
+        facts="; ".join(_facts(estimate, measure, masses)),
         units_needed=entry.get("units_needed"),
         warnings=tuple(map(str, entry.get("warnings", ()))),
         witness=_witness(entry),
@@ -286,10 +286,11 @@ def _verdict_title(entry: Entry) -> str:
     return title_of(measure, entry.get("population"), str(dataset.get("name", "")), over)
 
 
-def _facts(estimate: Entry | None, masses: Sequence[float]) -> Iterator[str]:
+def _facts(estimate: Entry | None, measure: Measure, masses: Sequence[float]) -> Iterator[str]:
     if estimate is None:
         return
-    yield f"{estimate['n']:,} units in {estimate['n_clusters']:,} clusters"
+    n, n_clusters = estimate["n"], estimate["n_clusters"]
+    yield f"{n:,} {measure.unit.of(n)} in {n_clusters:,} {CLUSTERS.of(n_clusters)}"
     if estimate.get("standard_error") is not None:
         yield f"standard error {estimate['standard_error']:.3f}"
     if estimate.get("method"):

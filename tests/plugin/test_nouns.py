@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,10 @@ MARKERS = {
     "nations": 'js_distance("nations.jsonl", at_most=0.01)',
     "jury_choice": 'jury_welfare("example_town", alpha=1.0, at_least=0.99)',
     "jury_written": 'jury_welfare("example_town", at_least=0.99, jurors=lambda juror, query, response: 0.5)',
+    "gain": 'steering_faithfulness("gss", attribute="Democrat", at_least=0.9, checks=(), over="unsteered")',
+    "weighed": 'trade_off_steerability("trade_offs", at_least=0.9, weights=[0.0, 1.0])',
+    "rewarded": 'trade_off_steerability("trade_offs", at_least=0.99, weights=[0.0, 1.0], score="reward")',
+    "jury_gain": 'jury_welfare("example_town", at_least=0.9, over="reference_model")',
     "steered": 'steering_faithfulness("gss", attribute="Democrat", at_least=0.99, checks=(), most_units=4)',
 }
 
@@ -56,22 +62,38 @@ NATIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Run:
+    messages: dict[str, list[str]]
+    verdicts: dict[str, dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """The message of each promise, by its name; all of them fail in one run."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The message and the verdict of each promise, by its name; all of them fail in one run."""
     folder = tmp_path_factory.mktemp("nouns")
     tests = [f"@pytest.mark.{marker}\ndef test_{name}(): ...\n" for name, marker in MARKERS.items()]
     (folder / "conftest.py").write_text(EVEN, encoding="utf-8")
     (folder / "test_nouns.py").write_text("import pytest\n\n" + "\n".join(tests), encoding="utf-8")
     (folder / "nations.jsonl").write_text(json.dumps(NATIONS) + "\n", encoding="utf-8")
-    options = ["-pno:cacheprovider", "-pno:hypothesispytest", "--pluralism-answers=off", "--pluralism-model=even"]
-    run = subprocess.run(
+    options = ["-pno:cacheprovider", "-pno:hypothesispytest", "--pluralism-answers=off", "--pluralism-report=out.json"]
+    options += ["--pluralism-model=even", "--pluralism-reference-model=other"]
+    done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, "."], cwd=folder, capture_output=True, text=True, check=False
     )
-    assert "5 failed" in run.stdout, run.stdout + run.stderr
-    _, *parts = re.split(r"^_+ test_(\w+)\[even\] _+$", run.stdout, flags=re.MULTILINE)
+    assert f"{len(MARKERS)} failed" in done.stdout, done.stdout + done.stderr
+    _, *parts = re.split(r"^_+ test_(\w+)\[even\] _+$", done.stdout, flags=re.MULTILINE)
     bodies = (part.partition("= short test summary")[0].splitlines() for part in parts[1::2])
-    return {name: [one.strip() for one in body if one] for name, body in zip(parts[::2], bodies, strict=True)}
+    verdicts = json.loads((folder / "out.json").read_text(encoding="utf-8"))["verdicts"]
+    return Run(
+        {name: [one.strip() for one in body if one] for name, body in zip(parts[::2], bodies, strict=True)},
+        {one["nodeid"].partition("::test_")[2].removesuffix("[even]"): one for one in verdicts},
+    )
+
+
+@pytest.fixture
+def messages(run: Run) -> dict[str, list[str]]:
+    return run.messages
 
 
 def line(message: list[str], start: str) -> str:
@@ -101,3 +123,22 @@ def test_a_panel_is_a_panel_and_its_units_are_queries(messages: dict[str, list[s
 def test_steering_is_over_questions_of_a_survey(messages: dict[str, list[str]]) -> None:
     assert line(messages["steered"], "questions").startswith("questions 4 in ")
     assert "survey gss" in line(messages["steered"], "model ")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "unit"),
+    [
+        ("entropy", "mean", "question"),
+        ("nations", "mean", "population"),
+        ("steered", "mean", "question"),
+        ("gain", "difference", "question"),
+        ("weighed", "difference", "scenario"),
+        ("rewarded", "mean", "scenario"),
+        ("jury_choice", "mean", "query"),
+        ("jury_gain", "difference", "query"),
+    ],
+)
+def test_a_verdict_says_whether_its_value_is_a_difference(run: Run, name: str, kind: str, unit: str) -> None:
+    measure = run.verdicts[name]["measure"]
+    assert (measure["kind"], measure["unit"][0]) == (kind, unit)
+    assert measure["definition"] == 1

@@ -215,3 +215,14 @@ def test_a_report_without_entries_of_measures_is_read_by_the_registry() -> None:
     del content["measure"]
     assert "uniform 0.25" in report_markdown([content], RUN)
     assert "uniform 0.25" in "".join(summary_lines([content], [], width=200))
+
+
+def test_who_is_meant_when_nobody_is_named_is_said_by_the_measure() -> None:
+    told = {}
+    for metric in ("js_distance", "answer_entropy", "jury_welfare"):
+        content = entry_json(dataclasses.replace(entry(), measure=MEASURES[metric], population=None))
+        (row,) = [line for line in report_markdown([content], RUN).splitlines() if line.startswith("| m |")]
+        told[metric] = row.split("|")[3].strip()
+        units = {"js_distance": "questions", "answer_entropy": "questions", "jury_welfare": "queries"}[metric]
+        assert f"2 {units} in 2 clusters" in report_html([content], RUN)
+    assert told == {"js_distance": "every population", "answer_entropy": "", "jury_welfare": ""}
