@@ -122,7 +122,6 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
 
     def seated(panel: str | None = None, /, **keywords: Any) -> Jury:
         from pytest_pluralism.evaluation.jury.seated import seat
-        from pytest_pluralism.evaluation.measures.registry import Planners
         from pytest_pluralism.gate import BOUNDS, plan_measurement
 
         promised = next((word for word in BOUNDS if word in keywords), None)
@@ -139,7 +138,6 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
                     keywords,
                     session.settings,
                     item=request.node,
-                    planners=Planners(),
                     promise=False,
                 )
             elif keywords:
@@ -233,7 +231,6 @@ class Pluralism:
     def evaluate(self, metric: str, dataset: str, /, **keywords: Any) -> Estimate:
         """Measure something and return the estimate; the keywords are those of the marker, without a promise."""
         from pytest_pluralism.gate import plan_measurement
-        from pytest_pluralism.markers import planners_of
 
         item = self._request.node
         try:
@@ -243,7 +240,6 @@ class Pluralism:
                 keywords,
                 self.session.settings,
                 item=item,
-                planners=planners_of(item),
                 promise=False,
             )
             if len(plans) != 1:

@@ -20,7 +20,6 @@ from pytest_pluralism.core.errors import (
 )
 from pytest_pluralism.core.records import Gate, Measure, Survey
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.measures.registry import Planners
 from pytest_pluralism.markers import marks_of, planners_of
 
 if TYPE_CHECKING:
@@ -65,18 +64,17 @@ def plan_gates(
         settings = dataclasses.replace(settings, values={**settings.values, "seed": seed})
     if not hasattr(item, "fixturenames"):
         return [], [f"the markers of this plugin stand on test functions, not on a {type(item).__name__}."]
-    planners = planners_of(item)
     for mark in reversed(marks_of(item)):
         try:
             if len(mark.args) != 1 or not isinstance(mark.args[0], str):
-                planner = planners[mark.name]
+                planner = planners_of(item)[mark.name]
                 raise InvalidParameterError(
                     f"{mark.name} takes one positional argument, {planner.DATASET}. "
                     f"Got {', '.join(map(repr, mark.args)) or 'none'} instead. "
                     f'Write @pytest.mark.{mark.name}("{planner.EXAMPLE}", {planner.MEASURE.promises[0]}=0.4).'
                 )
             keywords = mark.kwargs if seed is None else {n: value for n, value in mark.kwargs.items() if n != "seed"}
-            planned += plan_measurement(mark.name, mark.args[0], keywords, settings, item=item, planners=planners)
+            planned += plan_measurement(mark.name, mark.args[0], keywords, settings, item=item)
         except PluralismError as error:
             problems += [f"@pytest.mark.{mark.name}: {line}" for line in str(error).split("\n\n")]
         except Exception as error:  # noqa: BLE001 - a hook of the project may raise anything, and this is one test's error.
@@ -96,7 +94,6 @@ def plan_measurement(
     settings: Settings,
     *,
     item: pytest.Item,
-    planners: Planners,
     promise: bool = True,
 ) -> list[PlannedGate]:
     """Return the gates of one measurement of a test, with its promise or without.
@@ -106,6 +103,7 @@ def plan_measurement(
     PluralismError
         All that is wrong, in paragraphs.
     """
+    planners = planners_of(item)
     if name not in planners:
         near = nearest_names(name, planners)
         hint = f" Did you mean {near[0]!r}?" if near else ""

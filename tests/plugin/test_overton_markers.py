@@ -316,7 +316,7 @@ def test_the_embedded_windows_and_a_folder(project: pytest.Pytester) -> None:
             for name, least in (("contested", 1000), ("streets", 10)):
                 (plan,) = plan_measurement(
                     "overton_coverage", name, {"n_draws": 1}, pluralism.session.settings,
-                    folder=request.path.parent, config=request.config, promise=False,
+                    item=request.node, promise=False,
                 )
                 assert plan.source["name"] == name
                 assert plan.evaluation.later()["entailment"] > least
