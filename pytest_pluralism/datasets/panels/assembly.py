@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import unknown_name
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.datasets.names import Names
 from pytest_pluralism.datasets.panels.records import (
     MOST_VOTES,
     Juror,
@@ -219,6 +220,13 @@ def _check_jurors(jurors: Sequence[Juror], problems: Problems) -> None:
         if not is_number(weight) or weight < 0:
             problems.add("", f"juror {juror.juror_id!r}: the weight must be a number in [0, inf), not {shown(weight)}")
             return
+    names: dict[str, Names] = {}
+    for juror in jurors:
+        for kind, group in juror.attributes.items():
+            where = f"juror {juror.juror_id!r}"
+            called = names.setdefault(kind, Names("group" if kind == "group" else f"{kind} group"))
+            if alike := called.alike(group, where):
+                problems.add(where, alike)
     if jurors and not any(juror.weight for juror in jurors):
         problems.add("", "every juror has the weight 0; give at least one a positive weight")
 

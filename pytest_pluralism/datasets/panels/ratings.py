@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, nearest_names
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote, assemble_panel
 from pytest_pluralism.datasets.panels.columns import looks_like_weight
 from pytest_pluralism.datasets.panels.records import Juror, Panel, PanelQuery, PanelResponse, UtilityScale
@@ -224,4 +225,4 @@ def _rater(
     if not isinstance(weight, (int, float)) or not is_number(weight):
         problems.add(where, f"{weighted!r} must be a number, not {str(raw)[:40]!r}")
         weight = 1.0
-    return Juror(juror, {name: _name(cells.get(name)) or "unknown" for name in groups}, float(weight))
+    return Juror(juror, {name: clean_name(_name(cells.get(name)) or "unknown") for name in groups}, float(weight))

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, Kind, UnfitError, one_of, text
+from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote
 from pytest_pluralism.datasets.panels.columns import check_votes, check_weights, looks_like_weight, split_header
 from pytest_pluralism.datasets.panels.records import KINDS, Juror, PanelQuery, PanelResponse, UtilityScale
@@ -25,7 +26,7 @@ ONLY = "response"
 def _attributes(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
         raise UnfitError(instead="must map kinds of groups to strings")
-    return value
+    return {clean_name(name): clean_name(one) for name, one in value.items()}
 
 
 def _weight(value: object) -> object:
@@ -38,7 +39,8 @@ def _weight(value: object) -> object:
 def _juror(
     juror: str, group: str | None, attributes: Mapping[str, str], weight: float, statement: str, kind: str
 ) -> Juror:
-    return Juror(juror, dict(attributes) if group is None else {"group": group, **attributes}, weight, statement, kind)
+    groups = dict(attributes) if group is None else {"group": clean_name(group), **attributes}
+    return Juror(juror, groups, weight, statement, kind)
 
 
 JUROR = Fields(

@@ -24,6 +24,7 @@ from pytest_pluralism.core.errors import DatasetError, PluralismError, invalid_p
 from pytest_pluralism.core.records import Question, Survey
 from pytest_pluralism.datasets.beside import file_beside
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, text, texts
+from pytest_pluralism.datasets.names import NAME, clean_name
 from pytest_pluralism.datasets.reading import Problems, kind_of, listed, read_entries, shown
 from pytest_pluralism.datasets.steering import sources as steering_sources
 from pytest_pluralism.datasets.steering.sets import (
@@ -60,11 +61,14 @@ LINE_KINDS = ("attribute", "template", "survey", "question_id")
 
 TEXT = text("a text that is not empty", strip=False)
 
+#: The kind of a name of an attribute or a population.
+CALLED = dataclasses.replace(NAME, must=TEXT.must)
+
 ATTRIBUTE = Fields(
     dict[str, Any],
-    Field("attribute", TEXT, required=True, attribute="name"),
+    Field("attribute", CALLED, required=True, attribute="name"),
     *(
-        Field(name, TEXT)
+        Field(name, CALLED if name in ("population", "opposite") else TEXT)
         for name in ("who", "you", "i", "category", "label", "biography", "population", "opposite", "model")
     ),
     Field("parts", texts("a list of names of attributes", strip=False), default=()),
@@ -207,6 +211,8 @@ class _Lines:
             return
         # The parts of an intersection are put together when all attributes have been read.
         given = {key: value for key, value in read.items() if value}
+        if "parts" in given:
+            given["parts"] = tuple(map(clean_name, given["parts"]))
         base = known_attribute(name)
         if "parts" not in given and "who" not in given and base.category:
             given = {"who": base.who, "label": base.label, "category": base.category, "opposite": base.opposite} | given
@@ -395,10 +401,16 @@ def _check_labels(
         problems.add(where, f"'{field}' must be an object with the name of an attribute for each, not {shown(given)}")
         return {}
     populations = list(dict.fromkeys(one.population for one in known))
-    for name in given:
+    named: dict[str, Any] = {}
+    for written, said in given.items():
+        name = clean_name(written)
+        if name in named:
+            problems.add(where, f"'{field}' names {name!r} twice; keep one")
+        named[name] = said
+    for name in named:
         if populations and name not in populations:
             problems.add(where, f"'{field}': {unknown_name('attribute', name, populations)}")
-    return given
+    return named
 
 
 def _read_questions(

@@ -103,7 +103,7 @@ def read_value_kaleidoscope(
                 )
             )
     note = f"; left out: {contradictory} value(s) with different labels in one situation" if contradictory else ""
-    survey = assemble_survey(name, read, problems=problems, source=VALUE_KALEIDOSCOPE + note)
+    survey = assemble_survey(name, read, problems=problems, source=VALUE_KALEIDOSCOPE + note, leave_out_degenerate=True)
     # Each value is an attribute of its own. They are not a category whose members could be confused with each other.
     attributes = tuple(Attribute(name=value, who=f"someone who holds dear: {value}") for value in survey.populations)
     return survey, attributes, (BY_VALUE,)

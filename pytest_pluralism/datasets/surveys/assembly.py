@@ -13,6 +13,7 @@ from typing import Any
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
 from pytest_pluralism.datasets.fields import ANY_LIST, ANYTHING, Field, Fields, Kind, UnfitError, as_text, number, text
+from pytest_pluralism.datasets.names import NAME, Names
 from pytest_pluralism.datasets.reading import MOST_PROBLEMS, Problems, shown
 from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy, check_refusal_policy, detect_refusals
 
@@ -121,6 +122,8 @@ def assemble_survey(
         source += f"; left out: {gathered.few_options} question(s) with fewer than two options"
     if gathered.only_refusals:
         source += f"; left out: {gathered.only_refusals} distribution(s) with nothing but refusals"
+    if gathered.alike:
+        source += f"; {gathered.alike} population(s) differ from another by case or look-alike letters alone"
     if gathered.policy != "keep" and (gathered.refusals or may_refuse):
         source += f"; {_told(gathered.refusals)}"
     populations = dict.fromkeys(row.population for row in rows)
@@ -160,6 +163,8 @@ class _Gathered:
     few_options: int = 0
     only_refusals: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
+    alike: int = 0
+    names: Names = field(default_factory=lambda: Names("population"))
 
     def add(self, item: ReadQuestion, problems: Problems) -> None:
         """Check one question and its answers, and take them in as the policy says."""
@@ -181,6 +186,12 @@ class _Gathered:
         if question is None:
             return
         rows = _check_distributions(item, question, where, problems)
+        for row in rows:
+            alike = self.names.alike(row.population, where)
+            if alike and self.leave_out_degenerate:
+                self.alike += 1
+            elif alike:
+                problems.add(where, alike)
         if problems.count == before:
             self._take(question, rows, where, problems)
 
@@ -298,7 +309,7 @@ QUESTION = Fields(
 #: The fields of a distribution.
 DISTRIBUTION = Fields(
     ReadDistribution,
-    Field("population", text(), required=True),
+    Field("population", NAME, required=True),
     Field("probabilities", replace(ANY_LIST, must="a list of numbers"), required=True),
     Field("n_respondents", COUNT),
     Field("n_effective", COUNT),

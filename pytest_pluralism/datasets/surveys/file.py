@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets.fields import Field, Fields, text
+from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.reading import (
     Problems,
     Table,
@@ -138,6 +139,7 @@ def _from_table(table: Table, problems: Problems) -> list[ReadQuestion]:
     questions: dict[str, _Rows] = {}
     for where, cells in table.rows:
         identifier = cells["question_id"]
+        cells["population"] = clean_name(cells["population"])
         place = f"{where}, question {identifier!r}"
         for name, of in SAME.items():
             key = (name, identifier, cells[of] if of else "")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
+from pytest_pluralism.datasets.names import clean_name
 
 __all__ = ["resolve_populations", "survey_distributions"]
 
@@ -59,6 +60,7 @@ def resolve_populations(survey: Survey, names: str | Sequence[str] | None = None
     for name in names:
         if not isinstance(name, str):
             raise invalid_parameter("population", "resolve_populations", must, repr(name))
+        name = clean_name(name)
         if name == "all":
             if len(names) > 1:
                 raise invalid_parameter("population", "resolve_populations", "'all' alone or names", repr(names))

@@ -76,6 +76,9 @@ def _scores(
             f"option mass under {LOW_OPTION_MASS} on {len(low)} of {len(units)} units (lowest {worst.option_mass:.2f} "
             f"on {worst.unit_id}, where the likeliest token was {worst.details['top_token']!r})"
         )
+    if not by_population and len(rows) < len(questions):
+        asked = f"{len(rows)} of {len(questions)} questions of this survey"
+        warnings.append(f"{population} was asked {asked}: the number says nothing about the others")
     return Scores(
         metric="js_distance",
         units=tuple(units),
