@@ -19,7 +19,7 @@ OPTIONS = (REFERENCE / "markers-and-options.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("setting", options.SETTINGS, ids=lambda setting: setting.name)
 def test_an_option_has_its_row_with_its_default(setting: options.Setting) -> None:
-    row = re.search(rf"^\| `{setting.option}(?: [^`]*)?` \|([^|]*)\|", OPTIONS, re.MULTILINE)
+    row = re.search(rf"^\| `{setting.option}(?:[ =][^`]*)?` \|([^|]*)\|", OPTIONS, re.MULTILINE)
     assert row is not None, f"{setting.option} is not in the table"
     # What has no default may say in words what happens without it.
     if setting.default is None or setting.default == () or setting.flag:
@@ -46,3 +46,12 @@ def test_every_field_of_a_verdict_is_in_the_table() -> None:
     fields = [*schema["properties"], *schema["properties"]["run"]["properties"]]
     fields += schema["$defs"]["verdict"]["properties"]
     assert [name for name in fields if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("page", sorted([*REFERENCE.parent.rglob("*.md"), REFERENCE.parents[1] / "README.md"]), ids=str)
+def test_the_value_of_an_option_follows_an_equals_sign(page: Path) -> None:
+    # pytest takes a path after a blank for a test, and looks for its ini file there.
+    valued = {one.option for one in options.SETTINGS if not one.flag and one.option not in options.ALONE}
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"(?:pytest|`)[^`\n]*?(--pluralism-[a-z-]+) +([^-\s`|\\][^\s`]*)", text)
+    assert [f"{option} {value}" for option, value in found if option in valued] == []

@@ -192,7 +192,15 @@ class Pluralism:
     @property
     def language_model(self) -> LanguageModel:
         """The model under test."""
-        model: LanguageModel = self._request.getfixturevalue("language_model")
+        model: LanguageModel = self._fixture("language_model")
+        return model
+
+    def _fixture(self, name: str) -> Any:
+        model = self._request.getfixturevalue(name)
+        try:
+            self.session.models.refuse_unloaded(name, model)
+        except PluralismError as error:
+            raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
         return model
 
     def model_of(self, role: Role, /) -> Any:
@@ -201,7 +209,7 @@ class Pluralism:
 
         if isinstance(role, SteeredModel):
             return self.session.models.steered_model(role, self.language_model)
-        return self._request.getfixturevalue(role)
+        return self._fixture(role)
 
     @property
     def verdicts(self) -> list[Verdict]:

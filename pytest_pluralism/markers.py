@@ -14,12 +14,15 @@ from pytest_pluralism.evaluation.measures.registry import MEASURES, PLANNERS, Pl
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import Planner
 
-__all__ = ["MarkerLines", "marks_of", "planners_of"]
+__all__ = ["MarkerLines", "marks_of", "misspelt_marks", "planners_of"]
 
 HOOK = "pytest_pluralism_measures"
 
 #: The markers of pytest itself, whose names no measure can have.
 TAKEN = ("filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail")
+
+#: A marker that is so near to one of a measure is a misspelt one.
+MOST_EDITS = 2
 
 #: What a planner must have, with its type.
 PLANNED: Mapping[str, type] = MappingProxyType({"MEASURE": Measure, "KEYWORDS": tuple, "DATASET": str, "EXAMPLE": str})
@@ -83,6 +86,36 @@ def marks_of(node: pytest.Item | pytest.Collector) -> list[pytest.Mark]:
     """Return the markers of measures on a test, the nearest first."""
     planners = planners_of(node)
     return [mark for mark in node.iter_markers() if mark.name in planners]
+
+
+def misspelt_marks(node: pytest.Item) -> list[str]:
+    """Return what is wrong with markers that are nearly those of measures: as they stand, they would promise nothing.
+
+    A marker that the project registers itself means something else.
+    """
+    registered = {line.partition("(")[0].partition(":")[0].strip() for line in node.config.getini("markers")}
+    unknown = {mark.name: None for mark in node.iter_markers() if mark.name not in {*registered, *TAKEN}}
+    found = []
+    for name in unknown:
+        meant = next((known for known in planners_of(node) if _edits(name, known) <= MOST_EDITS), None)
+        if meant is not None:
+            found.append(
+                f"@pytest.mark.{name} is no marker, so that it promises nothing. Did you mean {meant}? A marker of the "
+                "project's own is registered under 'markers' in the ini file."
+            )
+    return found
+
+
+def _edits(a: str, b: str) -> int:
+    """Return how many letters must be added, left out or replaced to make one word the other."""
+    if abs(len(a) - len(b)) > MOST_EDITS:
+        return MOST_EDITS + 1
+    row = list(range(len(b) + 1))
+    for place, letter in enumerate(a, start=1):
+        last, row[0] = row[0], place
+        for other, its in enumerate(b, start=1):
+            last, row[other] = row[other], min(row[other] + 1, row[other - 1] + 1, last + (letter != its))
+    return row[-1]
 
 
 def _line(measure: Measure) -> str:

@@ -20,10 +20,11 @@ from pytest_pluralism.fixtures import (
     reference_language_model,
     value_model,
 )
-from pytest_pluralism.markers import MarkerLines, marks_of
+from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks
 from pytest_pluralism.run import surroundings
 from pytest_pluralism.run.controller import Controller, Worker
 from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, error_entries, model_id, test_of
+from pytest_pluralism.run.models import SPECS
 from pytest_pluralism.run.session import SESSION, PluralismSession
 from pytest_pluralism.settings import resolving as options
 
@@ -49,6 +50,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and resolve the settings so that a wrong one stops the run at its start."""
     config.pluginmanager.register(MarkerLines(config), "pluralism-markers")
+    options.refuse_moved_root(config)
     session = PluralismSession(config, options.resolve(config))
     # Other names may belong to a hook in a conftest.py that is read while tests are collected.
     options.refuse_misspelt(config, session.settings, known_kinds=True)
@@ -95,6 +97,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     wanted = {"language_model", "pluralism"} & set(metafunc.fixturenames)
     specs = metafunc.config.stash[SESSION].settings["model"]
     if specs and (marked or wanted):
+        _refuse_parametrized(metafunc, specs[0])
         if "language_model" not in metafunc.fixturenames:
             metafunc.fixturenames.append("language_model")
         # The session scope lets pytest sort the tests by model, so that each model loads once.
@@ -109,11 +112,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         options.refuse_misspelt(config, settings, known_kinds=False)
     for item in items:
-        if not marks_of(item):
+        problems = misspelt_marks(item)
+        if not marks_of(item) and not problems:
             continue
         from pytest_pluralism.gate import plan_gates
 
-        item.stash[PLANS] = plan_gates(item, settings)
+        planned, wrong_marks = plan_gates(item, settings)
+        item.stash[PLANS] = planned, [*wrong_marks, *problems]
         item.stash[MARKS] = _marks(item)
         if "pluralism" not in getattr(item, "fixturenames", ["pluralism"]):
             item.fixturenames.append("pluralism")  # type: ignore[attr-defined]
@@ -151,10 +156,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: Any) -> None:
-    """Remember how a model of ours is closed, so that a test under other hooks gets its own."""
-    if fixturedef.scope == "session" and getattr(fixturedef.func, "__module__", "") == Pluralism.__module__:
-        session = request.config.stash[SESSION]
-        session.models.opened(fixturedef.argname, functools.partial(fixturedef.finish, request))
+    """Remember how a model of ours is closed, so that a test under other hooks gets its own, and what shadows ours."""
+    models = request.config.stash[SESSION].models
+    if fixturedef.argname not in SPECS:
+        return
+    if getattr(fixturedef.func, "__module__", "") == Pluralism.__module__:
+        models.opened(fixturedef.argname, functools.partial(fixturedef.finish, request))
+    elif fixturedef.argname not in fixturedef.argnames:
+        models.shadowed(fixturedef)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -210,3 +219,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def _marks(item: pytest.Item) -> int:
     return len(marks_of(item))
+
+
+def _refuse_parametrized(metafunc: pytest.Metafunc, spec: str) -> None:
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+        words = names.replace(",", " ").split() if isinstance(names, str) else names
+        if "language_model" in words:
+            pytest.fail(
+                f"{metafunc.definition.nodeid} is parametrized with 'language_model', and --pluralism-model={spec} "
+                "parametrizes it too. Run without the option, or name each model with --pluralism-model=SPEC and leave "
+                "the mark out.",
+                pytrace=False,
+            )

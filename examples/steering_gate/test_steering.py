@@ -1,6 +1,6 @@
 """Can the model be steered to a party? One promise that the packaged models keep, and two that they do not.
 
-pytest --pluralism-model embedded:smollm2-135m-instruct --pluralism-repetitions 1 --pluralism-report steering.md
+pytest --pluralism-model=embedded:smollm2-135m-instruct --pluralism-repetitions=1 --pluralism-report=steering.md
 """
 
 import pytest

@@ -222,7 +222,7 @@ class LocalFile:
             if folder not in real.parents:
                 raise BaselineError(
                     f"baseline {path.as_posix()} is a symbolic link out of its folder, to {real.as_posix()}. "
-                    "Replace it by a copy of that file, or name that file itself: --pluralism-baseline PATH"
+                    "Replace it by a copy of that file, or name that file itself: --pluralism-baseline=PATH"
                 )
         return path
 
@@ -407,7 +407,7 @@ def _decoded(name: str, content: bytes) -> str:
 def _unwritable(name: str, why: object) -> BaselineError:
     return BaselineError(
         f"baseline {name} cannot be written: {why}. Nothing was changed. "
-        "Choose a folder that can be written: --pluralism-baseline PATH"
+        "Choose a folder that can be written: --pluralism-baseline=PATH"
     )
 
 

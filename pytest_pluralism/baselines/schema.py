@@ -169,7 +169,7 @@ def summary_model(content: Entry, model_name: str, /, *, name: str, update: str)
             f"baseline not comparable: {name} holds the results of another model ({there!r}, not "
             f"{model_name!r}). To compare with them all the same: "
             f"--pluralism-baseline-model={shlex.quote(printable(there))}. "
-            f"To store this model's own: {update} (with another --pluralism-baseline PATH)"
+            f"To store this model's own: {update} (with another --pluralism-baseline=PATH)"
         )
 
 

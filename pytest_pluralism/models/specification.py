@@ -161,7 +161,7 @@ def _embedded(text: str, rest: str) -> ModelSpec:
     if rest in EMBEDDED_ENTAILMENT_MODELS:
         raise ModelError(
             f"{rest} is an entailment model: it writes no text and answers no questions. "
-            f"Give it as --pluralism-entailment-model {text}."
+            f"Give it as --pluralism-entailment-model={text}."
         )
     if rest not in EMBEDDED_MODELS:
         raise ModelError(f"{unknown_name('embedded model', rest, EMBEDDED_MODELS)} Got {text!r}.")

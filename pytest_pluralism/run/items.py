@@ -117,6 +117,7 @@ def error_entries(item: pytest.Item, reason: str) -> list[dict[str, Any]]:
         if plan.key not in judged
     ]
     if problems and not plans:
-        name = marks_of(item)[0].name
+        # Of a misspelt marker alone, it is that one's name.
+        name = next(mark.name for mark in (*marks_of(item), *item.iter_markers()) if mark.name in problems[0])
         result.append(error_json(item.nodeid, test, name, name, reason, model=model, dataset=None))
     return result

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from pytest_pluralism.models.answers.store import AnswerStore
     from pytest_pluralism.models.protocol import LanguageModel, Progress
 
-__all__ = ["RunModels", "reference_of"]
+__all__ = ["SPECS", "RunModels", "reference_of"]
+
+
+#: The setting that names the model of each fixture.
+SPECS = {
+    "language_model": "model",
+    "reference_language_model": "reference_model",
+    "entailment_model": "entailment_model",
+    "value_model": "value_model",
+}
 
 
 class RunModels:
@@ -51,6 +60,7 @@ class RunModels:
         self.suite: Suite = ()
         self._hook = config.hook
         self._opened: dict[str, Callable[[], None]] = {}
+        self._own: dict[str, list[pytest.FixtureDef[Any]]] = {}
         self._engine: Engine | None = None
         self._elsewhere = {"asked": 0, "recalled": 0}
         self._store: AnswerStore | None = None
@@ -68,6 +78,31 @@ class RunModels:
                 self._opened.popitem()[1]()
             self.suite = suite
         self._hook = item.ihook
+
+    def shadowed(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """Remember a fixture of the project that stands in the place of one of ours, and does not ask for it."""
+        known = self._own.setdefault(fixturedef.argname, [])
+        if fixturedef not in known:
+            known.append(fixturedef)
+
+    def refuse_unloaded(self, name: str, model: object) -> None:
+        """Refuse a model of the project's own in the place of one that the run names: that one was never loaded.
+
+        Raises
+        ------
+        ModelError
+            A fixture of the project gave it.
+        """
+        setting = SPECS.get(name)
+        given = self.settings[setting] if setting else None
+        cached = [fixture.cached_result for fixture in self._own.get(name, ())]
+        if given and any(result is not None and result[0] is model for result in cached):
+            spec = given[0] if isinstance(given, tuple) else given
+            raise ModelError(
+                f"the fixture {name!r} of this test is one of the project's own, so that "
+                f"--pluralism-{str(setting).replace('_', '-')}={spec} was not loaded. Give that fixture another name, "
+                f"let it take {name!r} as its argument, or run without the option."
+            )
 
     def opened(self, name: str, close: Callable[[], None]) -> None:
         """Remember how a model that a fixture holds is closed."""

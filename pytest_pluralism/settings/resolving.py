@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import shlex
@@ -16,7 +18,16 @@ from pytest_pluralism.files import check_writable
 from pytest_pluralism.settings.places import REFERENCE, NamedBaseline, named_place
 from pytest_pluralism.settings.table import SETTINGS, Setting, Settings
 
-__all__ = ["SETTINGS", "Setting", "Settings", "add_options", "refuse_misspelt", "resolve", "tell_apart"]
+__all__ = [
+    "SETTINGS",
+    "Setting",
+    "Settings",
+    "add_options",
+    "refuse_misspelt",
+    "refuse_moved_root",
+    "resolve",
+    "tell_apart",
+]
 
 #: Options whose value may be left out, and what they mean then. What follows them is a test, never a value.
 ALONE = {"--pluralism-update-baseline": "all", "--pluralism-aa": "10"}
@@ -28,6 +39,17 @@ PROFILES: Mapping[str, Mapping[str, str]] = {
 }
 
 PROFILES_INI = "pluralism_profiles"
+
+#: The files in which pytest looks for its settings, in its order, and the line by which it takes one for its own.
+INI_FILES = {
+    "pytest.toml": "",
+    ".pytest.toml": "",
+    "pytest.ini": "",
+    ".pytest.ini": "",
+    "pyproject.toml": r"^\[tool\.pytest(\.ini_options)?\]",
+    "tox.ini": r"^\[pytest\]",
+    "setup.cfg": r"^\[tool:pytest\]",
+}
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -64,6 +86,46 @@ def tell_apart(arguments: list[str]) -> None:
             break
         if word in ALONE:
             arguments[place] = f"{word}={ALONE[word]}"
+
+
+def refuse_moved_root(config: pytest.Config) -> None:
+    """Stop the run where pytest took the value of an option of ours for a test, and read another ini file, or none.
+
+    pytest looks for the ini file before it knows our options: then a path after a blank counts as a test.
+
+    Raises
+    ------
+    pytest.UsageError
+        The ini file or the root would be another one if the value stood after an equals sign.
+    """
+    start, given = config.invocation_params.dir, config.known_args_namespace
+    if hasattr(config, "workerinput") or given.inifilename or given.rootdir:
+        return
+    valued = {setting.option for setting in SETTINGS if not setting.flag and setting.option not in ALONE}
+    words = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *map(str, config.invocation_params.args)]
+    for option, value in itertools.pairwise(words):
+        if option not in valued or not os.path.lexists(start / value):
+            continue
+        ini = _ini_file(start)
+        outside = not (start / value).resolve().is_relative_to(start.resolve())
+        moved = config.inipath is not None or (outside and config.rootpath != start)
+        if moved if ini is None else config.inipath != ini:
+            raise pytest.UsageError(
+                f"{option} {value}: pytest takes a path after a blank for a test, and looked for its ini file there: "
+                f"the root is {config.rootpath} and the ini file {config.inipath or 'none'}, where it would be "
+                f"{ini or 'none'}. Write {option}={value}."
+            )
+
+
+def _ini_file(start: Path) -> Path | None:
+    """Return the ini file that pytest reads when it is started in a folder."""
+    folders = (start, *start.parents)
+    for folder, (name, section) in itertools.product(folders, INI_FILES.items()):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if re.search(section, (folder / name).read_text(encoding="utf-8"), re.MULTILINE):
+                return folder / name
+    # Without any, the nearest project file marks the root.
+    return next((path for path in (folder / "pyproject.toml" for folder in folders) if path.is_file()), None)
 
 
 def resolve(config: pytest.Config) -> Settings:
@@ -203,7 +265,7 @@ def _check(values: Mapping[str, Any]) -> None:
     if twice is not None:
         raise pytest.UsageError(
             "--pluralism-baseline is there several times, so that each needs a name of its own, such as "
-            f"--pluralism-baseline last={values['baseline'][0]}. Got {', '.join(values['baseline'])}."
+            f"--pluralism-baseline=last={values['baseline'][0]}. Got {', '.join(values['baseline'])}."
         )
     places = [named_place(text) for text in values["baseline"]]
     for text, place in zip(values["baseline"], places, strict=True):
@@ -216,7 +278,7 @@ def _check(values: Mapping[str, Any]) -> None:
     if places[0].is_reference and (values["update_baseline"] or values["prune_baseline"]):
         raise pytest.UsageError(
             f"--pluralism-baseline={REFERENCE} is the first baseline, and nothing can be stored in a model. Name a "
-            "folder first, such as --pluralism-baseline last=pluralism-baselines."
+            "folder first, such as --pluralism-baseline=last=pluralism-baselines."
         )
 
 

@@ -84,7 +84,7 @@ def test_memory_that_runs_out_in_the_middle_costs_no_answer(tiny_folder, monkeyp
 def test_no_memory_for_a_single_row_is_an_error_with_a_remedy(tiny_folder, monkeypatch, work):
     model = load_model(str(tiny_folder()))
     memory_for(monkeypatch, model.scorer, 0, [])
-    with pytest.raises(ModelError, match=r"not enough memory on cpu .*--pluralism-dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"not enough memory on cpu .*--pluralism-dtype=bfloat16"):
         work(model)
 
 

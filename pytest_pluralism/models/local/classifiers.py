@@ -146,7 +146,7 @@ class Classifier(LoadedModel):
             if not bool(torch.isfinite(logits).all()):
                 raise ModelError(
                     f"The model {self.identity.name} gave NaN or infinite logits in {self.identity.dtype}. Choose "
-                    "another number format, such as --pluralism-dtype float32, or another checkpoint."
+                    "another number format, such as --pluralism-dtype=float32, or another checkpoint."
                 )
             return logits
         # Out here the traceback no longer holds the tensors of the failed forward.
@@ -160,7 +160,7 @@ class Classifier(LoadedModel):
         if n_rows == 1:
             raise ModelError(
                 f"There is not enough memory on {self.identity.device} for one {one} of {length} tokens with "
-                f"{self.identity.name}. Use another device (--pluralism-device cpu), or {self.shorter}."
+                f"{self.identity.name}. Use another device (--pluralism-device=cpu), or {self.shorter}."
             )
         half = n_rows // 2
         self._most_rows = min(self._most_rows, half)

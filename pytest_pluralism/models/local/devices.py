@@ -48,7 +48,7 @@ def chosen_device(name: str) -> str:
             return "cuda"
         raise ModelError(
             f"No device to spread a model over is there: torch {torch.__version__} sees no CUDA device. "
-            "Use --pluralism-device auto, which takes what there is, or cpu."
+            "Use --pluralism-device=auto, which takes what there is, or cpu."
         )
     if not isinstance(name, str) or not re.fullmatch(r"(cpu|mps|cuda(:\d+)?|xpu(:\d+)?)", name):
         kind = str(name).partition(":")[0]
@@ -56,7 +56,7 @@ def chosen_device(name: str) -> str:
             f"{unknown_name('device', kind, ('auto', 'cpu', 'cuda', 'mps', 'sharded', 'xpu'))} Got {name!r}."
         )
     kind, _, number = name.partition(":")
-    remedy = "Use --pluralism-device auto, which takes what there is, or cpu."
+    remedy = "Use --pluralism-device=auto, which takes what there is, or cpu."
     if kind == "cuda":
         if not torch.cuda.is_available():
             raise ModelError(

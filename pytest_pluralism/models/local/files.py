@@ -184,7 +184,7 @@ def remote_code_error(named: ModelSpec, why: str) -> ModelError:
     """Return the error for a model that wants to run code of its own."""
     return ModelError(
         f"The model {named.text!r} wants to run code that came with it: {why}. Read that code; if you trust it, allow "
-        f"it for this model by name: --pluralism-trust-remote-code {named.text}"
+        f"it for this model by name: --pluralism-trust-remote-code={named.text}"
     )
 
 
@@ -200,5 +200,5 @@ def refuse_pickles(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> Non
     found = f"pickled weights only ({pickles[0]})" if pickles else "no weights in safetensors files"
     raise ModelError(
         f"The model {named.text!r} has {found}. A pickle can run code when it is read. Save it as safetensors, or "
-        f"allow it for this model by name: --pluralism-allow-pickled-weights {named.text}"
+        f"allow it for this model by name: --pluralism-allow-pickled-weights={named.text}"
     )

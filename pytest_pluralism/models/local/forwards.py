@@ -169,7 +169,7 @@ class Forwards:
         """Return the error for a row that does not fit into the memory by itself."""
         return ModelError(
             f"There is not enough memory on {self.device} for one prompt of {width} tokens. "
-            "Choose a smaller number format (--pluralism-dtype bfloat16), another device (--pluralism-device cpu), "
+            "Choose a smaller number format (--pluralism-dtype=bfloat16), another device (--pluralism-device=cpu), "
             "or a smaller model."
         )
 
@@ -178,7 +178,7 @@ class Forwards:
         dtype = str(self.dtype).removeprefix("torch.")
         return ModelError(
             f"The network of {type(self.model).__name__} gives NaN or infinity ({dtype}). "
-            "Load it with --pluralism-dtype float32, and check its weights."
+            "Load it with --pluralism-dtype=float32, and check its weights."
         )
 
 

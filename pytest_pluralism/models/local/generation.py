@@ -230,8 +230,8 @@ class Generator:
         if n_rows <= 1:
             raise ModelError(
                 f"There is not enough memory on {self.device} to go on with one prompt of {len(request.token_ids)} "
-                "tokens. Choose fewer new tokens, a smaller number format (--pluralism-dtype bfloat16), another device "
-                "(--pluralism-device cpu), or a smaller model."
+                "tokens. Choose fewer new tokens, a smaller number format (--pluralism-dtype=bfloat16), another device "
+                "(--pluralism-device=cpu), or a smaller model."
             )
         if self.most_rows is not None:
             self.most_rows = min(self.most_rows, n_rows // 2)

@@ -351,7 +351,7 @@ class KaleidoModel(LoadedModel):
             # Among the answers alone: what the softmax over all words is divided by cancels.
             if not bool(logits.isfinite().all()):
                 raise ModelError(
-                    f"{self.identity.name} gives numbers that are not finite. Load it with --pluralism-dtype float32."
+                    f"{self.identity.name} gives numbers that are not finite. Load it with --pluralism-dtype=float32."
                 )
             chosen = torch.softmax(logits[:, list(answers)].double(), dim=-1)
             for place, row in zip(places, chosen.tolist(), strict=True):

@@ -239,7 +239,7 @@ def translated(error: Exception, named: ModelSpec, device: str, *, out_of_memory
     if out_of_memory:
         return ModelError(
             f"There is not enough memory on {device} for the model {named.text!r}. Choose a smaller number format "
-            "(--pluralism-dtype bfloat16), another device (--pluralism-device cpu), or a smaller model."
+            "(--pluralism-dtype=bfloat16), another device (--pluralism-device=cpu), or a smaller model."
         )
     if "trust_remote_code" in str(error):
         return remote_code_error(named, "transformers does not know its architecture")

@@ -571,7 +571,7 @@ def test_a_gguf_file_is_no_entailment_model(tmp_path: Path) -> None:
 
 
 def test_the_embedded_entailment_model_is_no_language_model() -> None:
-    with pytest.raises(ModelError, match="--pluralism-entailment-model embedded:nli-minilm"):
+    with pytest.raises(ModelError, match="--pluralism-entailment-model=embedded:nli-minilm"):
         parse_model_spec("embedded:nli-minilm")
 
 

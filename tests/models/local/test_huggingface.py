@@ -150,7 +150,7 @@ def test_identity_names_the_part_that_differs(tiny_folder, tmp_path):
 @pytest.mark.parametrize("device", ["cuda", "cuda:7"])
 def test_cuda_where_there_is_none(tiny_folder, device, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ModelError, match=f"The device '{device}' is not there.*--pluralism-device auto"):
+    with pytest.raises(ModelError, match=f"The device '{device}' is not there.*--pluralism-device=auto"):
         load_model(str(tiny_folder()), device=device)
 
 
@@ -256,7 +256,7 @@ def test_out_of_memory_while_loading(tiny_folder, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", hungry)
-    with pytest.raises(ModelError, match=r"not enough memory on cpu for the model .*--pluralism-dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"not enough memory on cpu for the model .*--pluralism-dtype=bfloat16"):
         load_model(str(tiny_folder()))
 
 

@@ -154,7 +154,7 @@ def test_out_of_memory_for_one_row_is_an_error_with_a_remedy(tiny, monkeypatch):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(scorer.forwards, "last_logits", hopeless)
-    with pytest.raises(ModelError, match=r"not enough memory on cpu for one prompt of .*--pluralism-dtype bfloat16"):
+    with pytest.raises(ModelError, match=r"not enough memory on cpu for one prompt of .*--pluralism-dtype=bfloat16"):
         scorer.score(make_requests(40))
 
 

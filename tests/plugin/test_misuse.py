@@ -1,0 +1,119 @@
+"""Promises that would not be judged, or be judged otherwise than they read, are errors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+MARKED = '@pytest.mark.js_distance("town.jsonl", population="North", at_most=1.0)\n'
+
+
+def run(project: pytest.Pytester, body: str, *arguments: str) -> pytest.RunResult:
+    project.makepyfile(test_gate="import pytest\n\n" + body)
+    return project.runpytest_inprocess(*arguments)
+
+
+# ------------------------------------------------------------------------------------------------- the root of pytest
+
+
+@pytest.fixture
+def inner(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A suite with an ini file, started in its own folder, with a folder of models beside it."""
+    (project.path / "tox.ini").unlink()
+    folder = project.mkdir("suite")
+    for name in ("conftest.py", "town.jsonl"):
+        (project.path / name).rename(folder / name)
+    (folder / "test_gate.py").write_text(f"import pytest\n\n{MARKED}def test_it(): ...\n", encoding="utf-8")
+    (project.path / "models").mkdir()
+    monkeypatch.chdir(folder)
+    return project
+
+
+INI = "[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n"
+
+
+@pytest.mark.parametrize(("ini", "read"), [(INI, "pytest.ini"), ("", "none")])
+@pytest.mark.parametrize("elsewhere", ["", "[pytest]\n"])
+def test_a_path_after_a_blank_that_moves_the_root_stops_the_run(
+    inner: pytest.Pytester, ini: str, read: str, elsewhere: str
+) -> None:
+    if ini:
+        (inner.path / "suite" / "pytest.ini").write_text(ini, encoding="utf-8")
+    if elsewhere:
+        (inner.path / "models" / "pytest.ini").write_text(elsewhere, encoding="utf-8")
+    result = inner.runpytest_subprocess("--pluralism-model=table:m", "--pluralism-answers", "../models")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"*takes a path after a blank for a test*{read}. Write --pluralism-answers=../models."]
+    )
+
+
+@pytest.mark.parametrize("options", [("--pluralism-answers=../models",), ("--pluralism-answers", "new")])
+def test_an_equals_sign_and_a_path_inside_move_nothing(inner: pytest.Pytester, options: tuple[str, ...]) -> None:
+    (inner.path / "suite" / "pytest.ini").write_text(INI, encoding="utf-8")
+    (inner.path / "suite" / "new").mkdir()
+    result = inner.runpytest_subprocess("--pluralism-model=table:m", *options)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["rootdir: *suite", "configfile: pytest.ini"])
+
+
+# ------------------------------------------------------------------------------------------ named, and never loaded
+
+OWN = """
+@pytest.fixture(scope="session")
+def language_model({arguments}):
+    from conftest import TableModel
+    return TableModel("table:own")
+
+"""
+
+
+@pytest.mark.parametrize(
+    "test", [MARKED + "def test_it(): ...\n", "def test_it(pluralism):\n    pluralism.language_model\n"]
+)
+def test_a_fixture_that_shadows_a_named_model_is_an_error(project: pytest.Pytester, test: str) -> None:
+    result = run(project, OWN.format(arguments="") + test, "--pluralism-model=table:m", "-s")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*the fixture 'language_model'*so that --pluralism-model=table:m was not loaded*"])
+    result.stdout.no_fnmatch_line("*ASKED*")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"), [("", ()), ("language_model", ("--pluralism-model=table:m",))], ids=["alone", "around"]
+)
+def test_a_fixture_without_a_named_model_or_around_it_is_used(
+    project: pytest.Pytester, arguments: str, options: tuple[str, ...]
+) -> None:
+    run(project, OWN.format(arguments=arguments) + MARKED + "def test_it(): ...\n", *options).assert_outcomes(passed=1)
+
+
+def test_a_parametrization_of_ones_own_is_explained(project: pytest.Pytester) -> None:
+    body = '@pytest.mark.parametrize("language_model", ["table:a"], indirect=True)\n'
+    body += MARKED + "def test_it(language_model): ...\n"
+    run(project, body).assert_outcomes(passed=1)
+    result = run(project, body, "--pluralism-model=table:m")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*test_it is parametrized with 'language_model', and --pluralism-model=table:m*"])
+
+
+# -------------------------------------------------------------------------------------------------- misspelt markers
+
+
+@pytest.mark.parametrize("name", ["js_distances", "js_distanc", "jsdistance", "jury_wellfare", "false_balence"])
+def test_a_marker_that_is_nearly_one_of_ours_is_an_error(project: pytest.Pytester, name: str) -> None:
+    body = f'@pytest.mark.{name}("town.jsonl", population="North", at_most=1.0)\ndef test_it(): ...\n'
+    options = ("--pluralism-model=table:m", "-W", "ignore::pytest.PytestUnknownMarkWarning")
+    result = run(project, body, *options, "--pluralism-report=r.json", "--pluralism-report=r.md")
+    result.assert_outcomes(errors=1)
+    (verdict,) = json.loads((project.path / "r.json").read_text(encoding="utf-8"))["verdicts"]
+    assert (verdict["metric"], verdict["outcome"]) == (name, "error")
+    result.stdout.fnmatch_lines([f"*@pytest.mark.{name} is no marker, so that it promises nothing. Did you mean *"])
+
+
+@pytest.mark.parametrize("name", ["js_distances", "slow", "distance"])
+def test_a_marker_that_the_project_registers_or_that_is_far_is_its_own(project: pytest.Pytester, name: str) -> None:
+    registered = "markers = js_distances(x): of the project" if name == "js_distances" else ""
+    project.makeini(f"[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n{registered}\n")
+    body = f"@pytest.mark.{name}\ndef test_it(): ...\n"
+    run(project, body, "-W", "ignore::pytest.PytestUnknownMarkWarning").assert_outcomes(passed=1)
