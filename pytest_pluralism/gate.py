@@ -19,6 +19,7 @@ from pytest_pluralism.core.errors import (
     nearest_names,
 )
 from pytest_pluralism.core.records import Gate, Measure, Survey
+from pytest_pluralism.core.records.verdicts import BOUNDS as ALL_BOUNDS
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.markers import marks_of, planners_of
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_gates", "plan_measurement"]
 
-BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
+#: The bounds that are numbers.
+BOUNDS = tuple(name for name in ALL_BOUNDS if name != "better_than")
 
 #: What to promise of a measure whose better values lie the other way.
 OPPOSITES = {
@@ -200,7 +202,8 @@ def _beyond(measure: Measure, keywords: Mapping[str, Any]) -> list[str]:
 def _gate(
     measure: Measure, keywords: Mapping[str, Any], own: tuple[str, ...], problems: list[str], *, promise: bool
 ) -> Gate | None:
-    allowed = (*(BOUNDS if promise else ()), "confidence_level", *own)
+    relative = ("better_than",) if promise and (measure.comparisons or measure.compares_people) else ()
+    allowed = (*(BOUNDS if promise else ()), *relative, "confidence_level", *own)
     for word in keywords:
         if word not in allowed:
             near = nearest_names(word, allowed)
@@ -213,12 +216,14 @@ def _gate(
         for word in wrong
     ]
     level = keywords.get("confidence_level", DEFAULT_CONFIDENCE_LEVEL)
-    bounds = {word: keywords[word] for word in BOUNDS if word in keywords and keywords[word] is not None}
+    bounds = {word: keywords[word] for word in (*BOUNDS, *relative) if keywords.get(word) is not None}
+    if "better_than" in bounds:
+        problems += _relative_problems(measure, bounds["better_than"], keywords)
     if not promise or wrong:
         bounds = bounds or {"at_most": 0.0}
     if not bounds:
         problems.append(
-            f"no promise. Say what must hold, for example {measure.promises[0]}=0.4 "
+            f"no promise. Say what must hold, for example {_relative_example(measure)}{measure.promises[0]}=0.4 "
             f"(or {measure.promises[1]}=0.02 against a baseline)."
         )
         return None
@@ -228,3 +233,22 @@ def _gate(
         problems.append(str(error))
         return None
     return gate if promise else None
+
+
+def _relative_example(measure: Measure) -> str:
+    return f"better_than={measure.comparisons[0].words!r} or " if measure.comparisons else ""
+
+
+def _relative_problems(measure: Measure, reference: Any, keywords: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a reference that a promise names."""
+    if keywords.get("over") is not None:
+        beside = f"better_than={reference!r} stands beside over={keywords['over']!r}. "
+        why = "over changes the number that is measured; better_than compares it with a reference."
+        return [f"{beside}{why} Leave one of them out."]
+    if not isinstance(reference, str) or not reference.strip():
+        return []
+    try:
+        measure.reference_key(reference)
+    except PluralismError as error:
+        return [str(error)]
+    return []

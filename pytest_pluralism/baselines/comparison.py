@@ -27,13 +27,11 @@ from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, Un
 from pytest_pluralism.core.verdict import ROUNDING
 
 __all__ = [
-    "BOUNDS",
     "NUMERIC_NOISE_FLOOR",
     "compare_with_baseline",
     "differences",
     "entry_of",
     "floors_beside",
-    "gate_json",
     "known_floors",
     "moved_surroundings",
     "paired_change",
@@ -58,9 +56,6 @@ ROUNDING_VERSIONS = ("torch", "transformers", "engine")
 
 #: The device of a model beside the tested one does not change what it says.
 _PLACES = ("device",)
-
-#: The bounds of a promise, in the order in which they are shown.
-BOUNDS = ("at_least", "at_most", "max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
 
 
 def entry_of(
@@ -114,7 +109,7 @@ def entry_of(
         },
         "variance": variance_of(units["units"]),
         "noise_floor": noise_floor,
-        "gate": gate_json(gate) if gate is not None else {},
+        "gate": gate.as_json() if gate is not None else {},
         "model": model,
         "dataset": dict(provenance.dataset),
         "prompts_sha256": prompts_sha256,
@@ -124,12 +119,6 @@ def entry_of(
         **({"groups": dict(scores.details["by_group"])} if scores.details.get("by_group") else {}),
         **units,
     }
-
-
-def gate_json(gate: Gate, /) -> Content:
-    """Return a promise as plain JSON values."""
-    bounds = {name: getattr(gate, name) for name in BOUNDS if getattr(gate, name, None) is not None}
-    return {**bounds, "confidence_level": gate.confidence_level}
 
 
 def prompts_hash(requests: Sequence[Any], /) -> str:

@@ -107,7 +107,7 @@ def _is_report(path: Path) -> bool:
 
 
 def _of_report(path: Path, model: str | None) -> Results:
-    from pytest_pluralism.baselines.comparison import BOUNDS
+    from pytest_pluralism.core.records.verdicts import BOUNDS
     from pytest_pluralism.report.reading import load_report
 
     content = load_report(path)

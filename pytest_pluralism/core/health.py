@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Estimate, Gate, Scores
+    from pytest_pluralism.core.records import Estimate, Gate, Measure, Scores
 
-__all__ = ["FEWEST_CLUSTERS", "HEALTH_CHECKS", "LEAST_OPTION_MASS", "health_problems"]
+__all__ = ["FEWEST_CLUSTERS", "HEALTH_CHECKS", "LEAST_OPTION_MASS", "health_problems", "is_decisive"]
 
 #: The checks by name, and what each looks at.
 HEALTH_CHECKS: Mapping[str, str] = {
     "promise_below_floor": "the promise is tighter than what a sample of people would score against the others",
     "promise_below_noise": "the promise about a change is tighter than the numeric noise of the model, its margin",
     "low_option_mass": "the model puts little probability on the options that it may choose from",
+    "uniform_would_pass": "even answers to every question would keep the promise",
+    "shuffled_would_pass": "the model's own probabilities, permuted over the options, would keep the promise",
+    "constant_would_pass": "the same option, first or last, for every question would keep the promise",
     "too_few_units": "an interval comes from few clusters",
     "baseline_size": "the baseline holds another number of units",
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
     "seed_unset": "a result is stored that was measured under the seed of the defaults",
 }
+
+#: The references of the units that stand for answers that know nothing, and their words.
+_BLIND = {
+    "uniform_would_pass": (("uniform",), "even answers"),
+    "shuffled_would_pass": (("shuffle",), "the model's own answers, shuffled,"),
+    "constant_would_pass": (("first", "last"), "the same option for every question"),
+}
+
+#: Checks that decide whatever the run makes of the others: a level that was read from answers the model would not give.
+_DECISIVE = ("low_option_mass",)
 
 #: From fewer clusters the intervals have no allowance for skewness, and err more often than they say.
 FEWEST_CLUSTERS = 10
@@ -28,12 +42,18 @@ FEWEST_CLUSTERS = 10
 LEAST_OPTION_MASS = 0.5
 
 
+def is_decisive(name: str, gate: Gate, /) -> bool:
+    """Return whether a check keeps a promise from passing whatever the run makes of the others."""
+    return name in _DECISIVE and gate.bounds_value
+
+
 def health_problems(
     gate: Gate,
     scores: Scores,
     estimate: Estimate,
     /,
     *,
+    measure: Measure | None = None,
     baseline_entry: Mapping[str, Any] | None = None,
     noise_floors: tuple[float, float] = (0.0, 0.0),
     is_old: bool = False,
@@ -46,6 +66,8 @@ def health_problems(
     ----------
     gate, scores, estimate
         The promise, and what was measured for it.
+    measure : Measure, optional
+        The measure, without which no reference is judged.
     baseline_entry : mapping, optional
         The entry of the baseline for it.
     noise_floors : tuple of float
@@ -59,6 +81,7 @@ def health_problems(
     """
     found = [
         *_problems(gate, scores, estimate, baseline_entry, seed_origin),
+        *(_kept_blindly(gate, scores, measure) if measure is not None and gate.bounds_value else ()),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
     ]
     return [(name, text) for name, text in found if name not in suppressed]
@@ -82,6 +105,45 @@ def _problems(
         yield "baseline_size", f"the baseline has {len(entry['units'])} units, this run {len(scores.units)}"
     if seed_origin == "default":
         yield "seed_unset", "the seed is the default; write it down (pluralism_seed = 0 in the ini file)"
+
+
+def _kept_blindly(gate: Gate, scores: Scores, measure: Measure) -> Iterator[tuple[str, str]]:
+    """Yield the answers that know nothing of the questions and would keep the promise about the value."""
+    from pytest_pluralism.core.records import Outcome
+    from pytest_pluralism.core.verdict import decide
+
+    level = replace(gate, max_increase=None, max_decrease=None, max_unit_increase=None, max_unit_decrease=None)
+    for check, (names, words) in _BLIND.items():
+        for name in names:
+            if any(name not in unit.references for unit in scores.units):
+                continue
+            blind, advantage = _as_answered(name, gate, scores, measure)
+            if decide(level, blind, advantage=advantage).outcome is Outcome.PASSED:
+                better = _remedy(measure)
+                yield check, f"{words} would score {blind.value:.3f} and keep this promise{better}"
+                break
+
+
+def _as_answered(name: str, gate: Gate, scores: Scores, measure: Measure) -> tuple[Estimate, Estimate | None]:
+    """Return what a reference would score as a model, and its advantage over the reference of the promise."""
+    from pytest_pluralism.core.estimation import advantage_over, estimate_reference
+
+    level = gate.confidence_level
+    if gate.better_than is None:
+        return estimate_reference(scores, name, confidence_level=level), None
+    units = tuple(replace(unit, value=unit.references[name]) for unit in scores.units)
+    advantage = advantage_over(
+        replace(scores, units=units),
+        measure.reference_key(gate.better_than),
+        direction=measure.direction,
+        confidence_level=level,
+    )
+    return estimate_reference(scores, name, confidence_level=level), advantage
+
+
+def _remedy(measure: Measure) -> str:
+    words = [term.words for term in measure.comparisons]
+    return f"; promise more, for example better_than={words[0]!r}" if words else ""
 
 
 def _baseline_problems(gate: Gate, floors: tuple[float, float], *, is_old: bool) -> Iterator[tuple[str, str]]:

@@ -65,6 +65,8 @@ def gate_words(gate: Gate, /) -> str:
         words.append(f"must be at least {gate.at_least:.3f}")
     if gate.at_most is not None:
         words.append(f"must be at most {gate.at_most:.3f}")
+    if gate.better_than is not None:
+        words.append(f"must be better than {gate.better_than}")
     if gate.max_increase is not None:
         words.append(f"may rise by at most {gate.max_increase:.3f}")
     if gate.max_decrease is not None:
@@ -102,7 +104,7 @@ def headline(entry: ReportEntry, /) -> str:
     what = f"{subject(entry.measure, entry.population, entry.dataset, over=over)}{level}"
     if estimate is None:
         return f"nothing measured, {gate_words(gate)}: {what}"
-    if gate.needs_baseline and gate.at_least is None and gate.at_most is None:
+    if gate.needs_baseline and not gate.bounds_value:
         if change is None:
             return f"not compared, {gate_words(gate)}: {what}; now {interval_words(estimate)}"
         then = change_origin(estimate, change)
@@ -110,6 +112,8 @@ def headline(entry: ReportEntry, /) -> str:
         against = f" ({printable(str(name))})" if name else ""
         return f"{interval_words(change, signed=True)}, {gate_words(gate)}: change of {what}; {then}{against}"
     line = f"{interval_words(estimate)}, {gate_words(gate)}: {what}"
+    if verdict.advantage is not None:
+        line += f"; better than {gate.better_than} by {interval_words(verdict.advantage, signed=True)}"
     if change is not None:
         line += f"; change {interval_words(change, signed=True)}"
     return line

@@ -43,6 +43,7 @@ def decide(
     /,
     *,
     change: Estimate | None = None,
+    advantage: Estimate | None = None,
     noise_floor: float = 0.0,
     unit_noise_floor: float | None = None,
     witness: Witness | None = None,
@@ -54,6 +55,7 @@ def decide(
     ==================== ================================ ============================ =====================
     ``at_most=t``        ``estimate.high <= t``           ``estimate.low > t``         otherwise
     ``at_least=t``       ``estimate.low >= t``            ``estimate.high < t``        otherwise
+    ``better_than=r``    ``advantage.low > 0``            ``advantage.high < 0``       otherwise
     ``max_increase=m``   ``change.high <= margin``        ``change.low > margin``      otherwise
     ``max_decrease=m``   ``change.low >= -margin``        ``change.high < -margin``    otherwise
     ==================== ================================ ============================ =====================
@@ -78,6 +80,8 @@ def decide(
         from its standard error when it keeps none; the reason then says so.
     change : Estimate or None
         The paired difference candidate - baseline, for ``max_increase`` and ``max_decrease``.
+    advantage : Estimate or None
+        By how much the value is better than the reference of ``better_than``, paired by unit; above 0 is better.
     noise_floor : float
         The measured numeric noise of a score, in [0, inf): no change below it counts.
     unit_noise_floor : float, optional
@@ -136,17 +140,25 @@ def decide(
     floor = _noise_floor(noise_floor, "decide")
     unit_floor = floor if unit_noise_floor is None else _noise_floor(unit_noise_floor, "decide")
     _records(gate, estimate, change, "decide")
+    if advantage is not None and not isinstance(advantage, Estimate):
+        raise invalid_parameter("advantage", "decide", "an Estimate or None", repr(advantage)[:80])
     wrong = [contradiction_of(estimate, "the value")]
+    if gate.better_than is not None and advantage is not None:
+        wrong.append(contradiction_of(advantage, "the advantage"))
     if gate.needs_baseline and change is not None:
         wrong.append(contradiction_of(change, "the change"))
     if any(wrong):
         reason = "; ".join(filter(None, wrong))
-        return Verdict(Outcome.ERROR, gate, estimate, change=change, witness=witness, reason=reason)
+        return Verdict(
+            Outcome.ERROR, gate, estimate, change=change, advantage=advantage, witness=witness, reason=reason
+        )
     parts: list[_Part] = []
     if gate.at_most is not None:
         parts.append(_bound(interval_at(estimate, gate.confidence_level), gate.at_most, upper=True, what="the value"))
     if gate.at_least is not None:
         parts.append(_bound(interval_at(estimate, gate.confidence_level), gate.at_least, upper=False, what="the value"))
+    if gate.better_than is not None:
+        parts.append(_relative(gate, estimate, advantage))
     if gate.max_increase is not None:
         parts.append(_change(gate, estimate, change, gate.max_increase, floor, upper=True))
     if gate.max_decrease is not None:
@@ -167,6 +179,7 @@ def decide(
         witness=witness,
         reason="; ".join(dict.fromkeys(reasons)),
         units_needed=max(known) if worst.outcome is Outcome.INCONCLUSIVE and len(known) == len(more) else None,
+        advantage=advantage,
     )
 
 
@@ -176,6 +189,7 @@ def failure_p_value(
     /,
     *,
     change: Estimate | None = None,
+    advantage: Estimate | None = None,
     noise_floor: float = 0.0,
     unit_noise_floor: float | None = None,
 ) -> float:
@@ -187,7 +201,7 @@ def failure_p_value(
 
     Parameters
     ----------
-    gate, estimate, change, noise_floor, unit_noise_floor
+    gate, estimate, change, advantage, noise_floor, unit_noise_floor
         As in :func:`decide`.
 
     Returns
@@ -221,6 +235,8 @@ def failure_p_value(
         p_values.append(_p_value(gate, estimate, gate.at_most, "greater"))
     if gate.at_least is not None:
         p_values.append(_p_value(gate, estimate, gate.at_least, "less"))
+    if gate.better_than is not None:
+        p_values.append(math.nan if advantage is None else _p_value(gate, advantage, 0.0, "less"))
     if gate.max_increase is not None:
         p_values.append(_p_value_of_change(gate, known, max(gate.max_increase, floor), "greater", floor))
     if gate.max_decrease is not None:
@@ -300,7 +316,12 @@ def adjust_verdicts(
         math.nan
         if verdict.estimate is None
         else failure_p_value(
-            verdict.gate, verdict.estimate, change=verdict.change, noise_floor=floor, unit_noise_floor=unit_floor
+            verdict.gate,
+            verdict.estimate,
+            change=verdict.change,
+            advantage=verdict.advantage,
+            noise_floor=floor,
+            unit_noise_floor=unit_floor,
         )
         for verdict, floor, unit_floor in zip(verdicts, floors, unit_floors, strict=True)
     ]
@@ -368,6 +389,19 @@ class _Part:
     outcome: Outcome
     reason: str = ""
     units_needed: int | None = None
+
+
+def _relative(gate: Gate, estimate: Estimate, advantage: Estimate | None) -> _Part:
+    """Compare the advantage over the reference with 0, which it must exceed."""
+    if math.isnan(estimate.value) or estimate.n == 0:
+        return _Part(Outcome.ERROR, "nothing was measured: the estimate has no value")
+    if advantage is None:
+        return _Part(Outcome.INCONCLUSIVE, f"there is no value of the reference {gate.better_than!r} to compare with")
+    known = interval_at(advantage, gate.confidence_level)
+    part = _bound(known, 0.0, upper=False, what=f"the advantage over {gate.better_than}")
+    if part.outcome is Outcome.PASSED and known.low <= 0.0:
+        return _Part(Outcome.INCONCLUSIVE, f"the advantage over {gate.better_than} is {known}, must be above 0")
+    return part
 
 
 def _change(

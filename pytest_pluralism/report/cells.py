@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pytest_pluralism.baselines.schema import Entry
+from pytest_pluralism.core.messages import printable
 
 __all__ = ["Entry", "Ours", "bound_words", "estimate_words", "interval_cell", "promise_cell"]
 
 _SIGNS = {
     "at_least": "≥ ",
     "at_most": "≤ ",
+    "better_than": "better than ",
     "max_increase": "rise ≤ ",
     "max_decrease": "fall ≤ ",
     "max_unit_increase": "each rise ≤ ",
@@ -33,7 +35,7 @@ def bound_words(value: float | None, low: float | None, high: float | None, sign
 
 def interval_cell(entry: Entry, /) -> str:
     """Return what a verdict decided on: the value with its interval, or the change where only that was promised."""
-    is_change = "change" in entry and not {"at_most", "at_least"} & set(entry["gate"])
+    is_change = "change" in entry and not {"at_most", "at_least", "better_than"} & set(entry["gate"])
     return estimate_words(entry["change"] if is_change else entry["estimate"], "+" if is_change else "")
 
 
@@ -48,4 +50,10 @@ def estimate_words(estimate: Entry | None, sign: str = "") -> str:
 
 def promise_cell(gate: Entry, /) -> str:
     """Return the bounds of a promise, ``≤ 0.4``."""
-    return Ours(", ".join(f"{sign}{gate[name]:g}" for name, sign in _SIGNS.items() if name in gate))
+    given = {name: gate[name] for name in _SIGNS if name in gate}
+    words = ", ".join(
+        f"{_SIGNS[name]}{printable(bound) if isinstance(bound, str) else format(bound, 'g')}"
+        for name, bound in given.items()
+    )
+    # The name of a reference may be a population's, which comes from a file.
+    return words if "better_than" in given else Ours(words)

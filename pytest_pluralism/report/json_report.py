@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_pluralism.baselines.comparison import gate_json
 from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.records import Estimate, ReportEntry, UnitScore, Verdict
 from pytest_pluralism.report.cells import Entry
@@ -116,11 +115,13 @@ def _judged(verdict: Verdict) -> Content:
         "outcome": verdict.outcome.value,
         "reason": verdict.reason,
         "estimate": estimate_json(verdict.estimate) if verdict.estimate is not None else None,
-        "gate": gate_json(verdict.gate),
+        "gate": verdict.gate.as_json(),
         "units_needed": verdict.units_needed,
     }
     if verdict.change is not None:
         result["change"] = estimate_json(verdict.change)
+    if verdict.advantage is not None:
+        result["advantage"] = estimate_json(verdict.advantage)
     if verdict.witness is not None:
         result["witness"] = {
             "id": verdict.witness.unit_id,

@@ -327,7 +327,7 @@ def _origins(entry: Entry) -> Table:
 
 def _scale_of(entry: Entry) -> str:
     """Return the name of the scale on which a verdict is drawn: that of its measure, or of its changes."""
-    is_change = "change" in entry and not {"at_most", "at_least"} & set(entry["gate"])
+    is_change = "change" in entry and not {"at_most", "at_least", "better_than"} & set(entry["gate"])
     return f"change of {entry['metric']}" if is_change else str(entry["metric"])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
-from pytest_pluralism.core.health import health_problems
+from pytest_pluralism.core.health import health_problems, is_decisive
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
@@ -176,6 +176,7 @@ class Judge:
             gate,
             measured.scores,
             measured.estimate,
+            measure=plan.measure,
             baseline_entry=self._entry_beside(measured, f"{test} {plan.key}"),
             noise_floors=(max(one.floors.mean for one in judged), max(one.floors.unit for one in judged)),
             is_old=any("from_version" in (one.entry.baseline or {}) for one in judged),
@@ -183,6 +184,7 @@ class Judge:
             suppressed=settings["suppress_health_check"],
         )
         texts = [f"health {name}: {text} (to accept: --pluralism-suppress-health-check={name})" for name, text in found]
+        decisive = [text for (name, _), text in zip(found, texts, strict=True) if is_decisive(name, gate)]
         # Once a run is enough for what is the same for every promise.
         own = tuple(text for (name, _), text in zip(found, texts, strict=True) if name != "seed_unset")
         self._notes += [text for text in texts if text not in own]
@@ -191,8 +193,9 @@ class Judge:
             entry, verdict = one.entry, one.entry.verdict
             if own and entry.scores is not None:
                 entry = replace(entry, scores=replace(entry.scores, warnings=(*entry.scores.warnings, *own)))
-            if texts and settings["health"] == "fail" and verdict.passed:
-                entry = replace(entry, verdict=replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(texts)))
+            kept = own if settings["health"] == "fail" else decisive
+            if kept and verdict.passed:
+                entry = replace(entry, verdict=replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(kept)))
             result.append(replace(one, entry=entry))
         return result
 
@@ -230,7 +233,7 @@ class Judge:
         for place, beside in enumerate(compared):
             own = floors.at_least(beside.floor)
             # The absolute part of a promise is judged once.
-            part = gate if place == 0 else replace(gate, at_least=None, at_most=None)
+            part = gate if place == 0 else replace(gate, at_least=None, at_most=None, better_than=None)
             entry = ReportEntry(
                 nodeid=nodeid,
                 test=test,
@@ -451,7 +454,7 @@ def _gate_of(plan: PlannedGate) -> Gate:
 
 
 def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloors) -> Verdict:
-    from pytest_pluralism.core.records import Gate, Outcome, Verdict
+    from pytest_pluralism.core.records import Outcome, Verdict
     from pytest_pluralism.core.verdict import decide
 
     estimate = measured.estimate
@@ -459,11 +462,33 @@ def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloor
         return Verdict(Outcome.ERROR, gate, estimate, reason=beside.problem)
     if beside.is_stored:
         # What is being stored cannot be compared with itself: only the absolute part of the promise is judged.
-        if gate.at_least is None and gate.at_most is None:
+        if not gate.bounds_value:
             return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline")
-        gate = Gate(at_least=gate.at_least, at_most=gate.at_most, confidence_level=gate.confidence_level)
-    verdict = decide(gate, estimate, change=beside.change, noise_floor=floors.mean, unit_noise_floor=floors.unit)
+        gate = replace(gate, max_increase=None, max_decrease=None, max_unit_increase=None, max_unit_decrease=None)
+    verdict = decide(
+        gate,
+        estimate,
+        change=beside.change,
+        advantage=_advantage(measured, gate),
+        noise_floor=floors.mean,
+        unit_noise_floor=floors.unit,
+    )
     return replace(verdict, witness=_witness(measured, verdict, floors, beside.groups))
+
+
+def _advantage(measured: Measured, gate: Gate) -> Estimate | None:
+    """Return by how much the model is better than the reference of a promise; nothing where it names none."""
+    from pytest_pluralism.core.estimation import advantage_over
+
+    if gate.better_than is None:
+        return None
+    measure = measured.plan.measure
+    return advantage_over(
+        measured.scores,
+        measure.reference_key(gate.better_than),
+        direction=measure.direction,
+        confidence_level=measured.plan.confidence_level,
+    )
 
 
 def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: Mapping[str, float]) -> Witness | None:
@@ -480,7 +505,7 @@ def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: 
         broken = any(abs(value) > max(bound, floors.unit) for bound in guards)
         if broken or (gate.at_most is None and gate.at_least is None and scores.witness is None):
             return Witness(unit_id, value, texts.get(unit_id, ""))
-        if groups and gate.at_least is None and gate.at_most is None:
+        if groups and not gate.bounds_value:
             name, fall = pick(groups.items(), key=lambda pair: pair[1])
             return Witness(f"group {name}", fall, "the group that falls most")
     if scores.witness is not None:

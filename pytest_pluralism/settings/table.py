@@ -209,7 +209,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("profile", None, "a set of settings by name: pr, release, or one of pluralism_profiles"),
     Setting(
         "health",
-        "warn",
+        "fail",
         "what a health check that is not passed does to a promise that is kept: warn, or fail (then it is undecided)",
         _choice("warn", "fail"),
     ),

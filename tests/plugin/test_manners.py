@@ -41,7 +41,8 @@ def test_loading_the_plugin_imports_neither_torch_nor_numpy(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
 
 
-def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester) -> None:
+def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLURALISM_HEALTH")
     pytester.makepyfile("def test_it(): ...")
     result = pytester.runpytest_subprocess("-v", "-W", "error", "--strict-markers")
     result.assert_outcomes(passed=1)

@@ -370,13 +370,16 @@ def as_version_1(project: pytest.Pytester, *, keeps_schema: bool) -> None:
 
 
 @pytest.mark.parametrize("keeps_schema", [True, False], ids=["version 1", "claimed in version 2"])
-def test_an_old_baseline_is_compared_and_told(project: pytest.Pytester, run: Run, keeps_schema: bool) -> None:
+def test_an_old_baseline_is_compared_and_told(
+    project: pytest.Pytester, run: Run, keeps_schema: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run("--pluralism-update-baseline").assert_outcomes(passed=2)
     as_version_1(project, keeps_schema=keeps_schema)
     result = run()
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*health old_baseline: the baseline is of version 1, which kept neither what was*"])
     # A release is not let through on it.
+    monkeypatch.delenv("PLURALISM_HEALTH")
     run("--pluralism-profile=release", "--pluralism-seed=0").assert_outcomes(failed=2)
     run("--pluralism-update-baseline").assert_outcomes(passed=2)
     result = run("--pluralism-profile=release")
@@ -396,11 +399,12 @@ def test_a_baseline_that_cannot_be_reached_costs_no_verdict_that_does_not_need_i
         assert "INTERNALERROR" not in result.stdout.str()
 
 
-def test_profiles(project: pytest.Pytester, run: Run) -> None:
+def test_profiles(project: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLURALISM_HEALTH")
     lines = (project.path / "town.jsonl").read_text(encoding="utf-8").splitlines()
     (project.path / "town.jsonl").write_text("\n".join(lines[:5]) + "\n", encoding="utf-8")
     project.makepyfile(test_town=GUARDED.format(promise="at_most=0.9"))
-    run().assert_outcomes(passed=1)
+    run().assert_outcomes(failed=1)
     run("--pluralism-profile=pr").assert_outcomes(passed=1)
     strict = run("--pluralism-profile=release")
     strict.assert_outcomes(failed=1)
@@ -411,7 +415,8 @@ def test_profiles(project: pytest.Pytester, run: Run) -> None:
     assert settings["health"] == {"value": "warn", "origin": "command line"}
     project.makeini(
         "[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\npluralism_seed = 3\npluralism_profiles =\n"
-        "    release: seed=7 suppress_health_check=too_few_units,low_option_mass\n    nightly: repetitions=2\n"
+        "    release: seed=7 suppress_health_check=too_few_units,low_option_mass,uniform_would_pass,"
+        "shuffled_would_pass,constant_would_pass\n    nightly: repetitions=2 health=warn\n"
     )
     run("--pluralism-profile=release").assert_outcomes(passed=1)
     settings = json.loads((project.path / "out.json").read_text())["run"]["settings"]

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, nearest_names
 
-__all__ = ["Measure", "Noun", "Term"]
+__all__ = ["POPULATION", "Measure", "Noun", "Term"]
+
+#: Stands before the name of another population among the references of a unit.
+POPULATION = "population:"
 
 #: Whether a value is a mean of the units, the share of them for which something holds, or a mean difference.
 KINDS = ("mean", "share", "difference")
@@ -86,6 +89,10 @@ class Measure:
         others, which are shown last.
     beside : str
         The name of the reference that is shown where there is room for a single one.
+    comparisons : tuple of Term
+        The references that ``better_than`` may name: ``words`` as a promise writes it, ``name`` as a unit keeps it.
+    compares_people : bool
+        Whether ``better_than`` may name another population.
     others : Noun
         The other populations beside the measured one.
     has_nearest : bool
@@ -127,6 +134,8 @@ class Measure:
     everybody: str = ""
     references: tuple[Term, ...] = ()
     beside: str = ""
+    comparisons: tuple[Term, ...] = ()
+    compares_people: bool = False
     others: Noun = Noun("population", "populations")
     has_nearest: bool = True
     columns: tuple[Term, ...] = ()
@@ -153,6 +162,38 @@ class Measure:
         if self.direction == "lower":
             return ("at_most", "max_increase", "max_unit_increase")
         return ("at_least", "max_decrease", "max_unit_decrease")
+
+    def reference_key(self, word: str, /) -> str:
+        """Return the name under which a unit keeps the reference that a promise names.
+
+        Parameters
+        ----------
+        word : str
+            The words of one of ``comparisons``, else the name of a population. A population that is called like a
+            reference is written ``population:uniform``.
+
+        Raises
+        ------
+        InvalidParameterError
+            The measure has no such reference.
+
+        Examples
+        --------
+        >>> distance = Measure(
+        ...     "js_distance", "lower", "JS distance", comparisons=(Term("shuffle", "shuffled"),), compares_people=True
+        ... )
+        >>> distance.reference_key("shuffled"), distance.reference_key("Democrat")
+        ('shuffle', 'population:Democrat')
+        """
+        words = {term.words: term.name for term in self.comparisons}
+        if word in words:
+            return words[word]
+        if self.compares_people:
+            return word if word.startswith(POPULATION) else f"{POPULATION}{word}"
+        near = nearest_names(word, words, most=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(map(repr, words)) or "none"
+        raise InvalidParameterError(f"better_than={word!r}: {self.name} has no such reference. It has {known}.{hint}")
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry as plain JSON values, which a report carries so that whoever reads it needs no registry."""

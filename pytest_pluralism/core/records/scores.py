@@ -15,6 +15,8 @@ __all__ = ["Crossed", "Scores", "UnitScore", "Witness"]
 class UnitScore:
     """The value of a measure for one unit, and what it was computed from.
 
+    ``references`` holds what other answers to this unit would score (``uniform``, ``shuffle``, ``population:NAME``), so
+    that a promise relative to one of them is decided on paired differences.
     ``details`` holds JSON-able extras of the measure, under the names of the report's schema.
     """
 
@@ -29,6 +31,7 @@ class UnitScore:
     option_mass: float | None = None
     n_respondents: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    references: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,13 @@ from pytest_pluralism.core.records.estimates import Estimate
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.records.scores import Scores, Witness
 
-__all__ = ["Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
+__all__ = ["BOUNDS", "Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
+
+#: What a promise can say, in the order in which it is shown.
+BOUNDS = (
+    *("at_least", "at_most", "better_than", "max_increase", "max_decrease"),
+    *("max_unit_increase", "max_unit_decrease"),
+)
 
 
 class Outcome(enum.StrEnum):
@@ -28,10 +34,11 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A promise about an estimate: at least one of the six bounds, and the confidence that decides.
+    """A promise about an estimate: at least one of the six bounds or a reference, and the confidence that decides.
 
-    ``at_least`` and ``at_most`` bound the value; ``max_increase`` and ``max_decrease`` bound its change against a
-    baseline, by unit; ``max_unit_increase`` and ``max_unit_decrease`` bound the change of each single unit.
+    ``at_least`` and ``at_most`` bound the value; ``better_than`` names a reference that the value must beat on paired
+    units; ``max_increase`` and ``max_decrease`` bound its change against a baseline, by unit; ``max_unit_increase`` and
+    ``max_unit_decrease`` bound the change of each single unit.
     ``confidence_level=None`` decides on the value alone.
     """
 
@@ -41,13 +48,11 @@ class Gate:
     max_decrease: float | None = None
     max_unit_increase: float | None = None
     max_unit_decrease: float | None = None
+    better_than: str | None = None
     confidence_level: float | None = 0.95
 
     def __post_init__(self) -> None:
-        bounds = (
-            *("at_least", "at_most", "max_increase", "max_decrease"),
-            *("max_unit_increase", "max_unit_decrease"),
-        )
+        bounds = [name for name in BOUNDS if name != "better_than"]
         for name in bounds:
             value = getattr(self, name)
             if value is None:
@@ -59,10 +64,14 @@ class Gate:
                 object.__setattr__(self, name, int(value) if isinstance(value, numbers.Integral) else float(value))
             if name.startswith("max_") and value < 0:
                 raise invalid_parameter(name, "Gate", "a number in [0, inf)", repr(value))
-        if all(getattr(self, name) is None for name in bounds):
+        if self.better_than is not None and not (isinstance(self.better_than, str) and self.better_than.strip()):
+            raise invalid_parameter(
+                "better_than", "Gate", "the name of a reference, a str", repr(self.better_than)[:80]
+            )
+        if self.better_than is None and all(getattr(self, name) is None for name in bounds):
             raise InvalidParameterError(
-                "Gate promises nothing. Give at least one of at_least, at_most, max_increase, max_decrease, "
-                "max_unit_increase, max_unit_decrease."
+                "Gate promises nothing. Give at least one of at_least, at_most, better_than, max_increase, "
+                "max_decrease, max_unit_increase, max_unit_decrease."
             )
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise invalid_parameter(
@@ -76,11 +85,21 @@ class Gate:
         if level is not None:
             object.__setattr__(self, "confidence_level", float(level))
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the promise as plain JSON values: the bounds that were given, and the confidence level."""
+        given = {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
+        return {**given, "confidence_level": self.confidence_level}
+
     @property
     def needs_baseline(self) -> bool:
         """Whether this promise compares with a stored past result."""
         changes = (self.max_increase, self.max_decrease, self.max_unit_increase, self.max_unit_decrease)
         return any(bound is not None for bound in changes)
+
+    @property
+    def bounds_value(self) -> bool:
+        """Whether this promise is about the value itself: a level, or more than a reference."""
+        return self.at_least is not None or self.at_most is not None or self.better_than is not None
 
 
 @dataclass(frozen=True)
@@ -104,6 +123,8 @@ class Verdict:
     units_needed : int or None
         For INCONCLUSIVE: how many more units of the same kind would probably decide (``None``: no number would, or it
         is not known).
+    advantage : Estimate or None
+        By how much the value is better than the reference of ``better_than``, paired; above 0 is better.
     """
 
     outcome: Outcome
@@ -113,6 +134,7 @@ class Verdict:
     witness: Witness | None = None
     reason: str = ""
     units_needed: int | None = None
+    advantage: Estimate | None = None
 
     @property
     def passed(self) -> bool:

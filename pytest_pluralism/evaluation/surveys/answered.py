@@ -12,7 +12,7 @@ from pytest_pluralism.core.records import Answer, Question
 from pytest_pluralism.evaluation.surveys.asking import Request, Requests
 from pytest_pluralism.evaluation.surveys.published import read_answers
 
-__all__ = ["ModelDistribution", "model_distributions"]
+__all__ = ["ModelDistribution", "kept_options", "model_distributions", "over_kept"]
 
 
 #: Below this probability on all options together, most of what the model would say is not among the options.

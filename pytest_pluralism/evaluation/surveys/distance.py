@@ -6,7 +6,6 @@ Between the two stands the engine, which knows nothing of surveys.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.metrics.chance import sampling_floor, shuffle_control
 from pytest_pluralism.core.metrics.distributional import entropy, jensen_shannon_distance
 from pytest_pluralism.core.records import Answer, AnswerDistribution, Question, Scores, Survey, UnitScore
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
@@ -27,6 +25,7 @@ from pytest_pluralism.evaluation.surveys.answered import (
 )
 from pytest_pluralism.evaluation.surveys.asking import EXAMPLES, AskSettings, Requests, requests
 from pytest_pluralism.evaluation.surveys.published import base_of, quirk_rows
+from pytest_pluralism.evaluation.surveys.references import mean_references, other_populations, with_references
 from pytest_pluralism.evaluation.surveys.whole_answers import distributions, whole_answer_requests
 
 __all__ = ["DistributionalEvaluation", "scores"]
@@ -68,6 +67,7 @@ def _scores(
     by_population = population is None
     base = base_of(settings.protocol)
     units = [_unit(questions[row.question_id], row, model[row.question_id], by_population, base) for row in rows]
+    units = with_references(units, survey, rows, base=base, seed=settings.seed)
     low = [unit for unit in units if unit.option_mass is not None and unit.option_mass < LOW_OPTION_MASS]
     warnings = []
     if low:
@@ -82,8 +82,8 @@ def _scores(
     return Scores(
         metric="js_distance",
         units=tuple(units),
-        references=_references(units, base, settings.seed),
-        other_populations=_other_populations(survey, rows, by_population, base),
+        references=mean_references(units, base=base),
+        other_populations=other_populations(survey, rows, units, by_population=by_population, base=base),
         warnings=tuple(warnings),
     )
 
@@ -181,62 +181,3 @@ def _unit(
         n_respondents=row.n_respondents,
         details=details,
     )
-
-
-def _references(units: Sequence[UnitScore], base: float, seed: int) -> dict[str, float]:
-    """Return what shuffled, even and always-the-mode answers would score, and the humans' own sampling noise."""
-    rng = np.random.default_rng(seed)
-    measure = functools.partial(jensen_shannon_distance, base=base)
-    uniform, majority, shuffled, floors = [], [], [], []
-    for unit in units:
-        theirs = np.asarray(unit.reference_probabilities)
-        even = np.full(len(theirs), 1.0 / len(theirs))
-        mode = np.zeros(len(theirs))
-        mode[int(theirs.argmax())] = 1.0
-        uniform.append(float(jensen_shannon_distance(even, theirs, base=base)))
-        majority.append(float(jensen_shannon_distance(mode, theirs, base=base)))
-        shuffled.append(float(shuffle_control(np.asarray(unit.model_probabilities), theirs, measure=measure, rng=rng)))
-        if unit.n_respondents:
-            floors.append(float(sampling_floor(theirs, n_respondents=unit.n_respondents, base=base, method="mean")))
-    references = {
-        "shuffle": float(np.mean(shuffled)),
-        "uniform": float(np.mean(uniform)),
-        "majority": float(np.mean(majority)),
-    }
-    if len(floors) == len(units):
-        references["sampling_floor"] = float(np.mean(floors))
-    return references
-
-
-def _other_populations(
-    survey: Survey, rows: Sequence[AnswerDistribution], by_population: bool, base: float
-) -> dict[str, float]:
-    """Return the mean distance of every other population that answered all questions from the reference one.
-
-    Where the populations are the units, the one entry is the mean over all pairs.
-    """
-    questions = {question.question_id: question for question in survey.questions}
-    if by_population:
-        question = questions[rows[0].question_id]
-        kept = kept_options(question)
-        table = np.array([over_kept(question, row.probabilities, kept)[0] for row in rows])
-        if len(table) < 2:
-            return {}
-        first, second = np.triu_indices(len(table), k=1)
-        return {"another population": float(np.mean(jensen_shannon_distance(table[first], table[second], base=base)))}
-    ours: Mapping[str, AnswerDistribution] = {row.question_id: row for row in rows}
-    theirs: dict[str, list[AnswerDistribution]] = {}
-    for row in survey.distributions:
-        reference = ours.get(row.question_id)
-        if reference is not None and row.population != reference.population:
-            theirs.setdefault(row.question_id, []).append(row)
-    distances: dict[str, list[float]] = {}
-    for question_id, others in theirs.items():
-        question = questions[question_id]
-        kept = kept_options(question)
-        mine, _ = over_kept(question, ours[question_id].probabilities, kept)
-        table = np.array([over_kept(question, row.probabilities, kept)[0] for row in others])
-        for row, distance in zip(others, np.atleast_1d(jensen_shannon_distance(table, mine, base=base)), strict=True):
-            distances.setdefault(row.population, []).append(float(distance))
-    # A mean over fewer questions would not be on the scale of the number that it stands beside.
-    return {name: float(np.mean(values)) for name, values in distances.items() if len(values) == len(rows)}

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
 from pytest_pluralism.core.records import Survey
-from pytest_pluralism.core.records.measures import Measure, Term
+from pytest_pluralism.core.records.measures import POPULATION, Measure, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, POPULATIONS, UNIT_COLUMNS
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
@@ -35,6 +35,8 @@ MEASURE = Measure(
         Term("sampling_floor", "human sampling floor"),
     ),
     beside="uniform",
+    comparisons=(Term("uniform", "uniform"), Term("shuffle", "shuffled"), Term("majority", "majority")),
+    compares_people=True,
     columns=(*ENTROPIES, *UNIT_COLUMNS),
     facts=ANSWER_FACTS,
 )
@@ -59,6 +61,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     survey, populations, asking, settings = asked_survey(planning)
     if asking is None:
         return []
+    if planning.gate is not None and planning.gate.better_than is not None:
+        planning.problems += _missing_reference(survey, populations, planning.measure, planning.gate.better_than)
     return [
         planning.planned(
             DistributionalEvaluation(survey, asking, population),
@@ -92,6 +96,35 @@ def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSe
     else:
         whole_answer_requests(survey, (), repetitions=1, template=asking.template, seed=asking.seed)
     return survey, populations, asking, {**asking.as_json(), "refusals": refusals}
+
+
+def _missing_reference(survey: Survey, populations: list[str | None], measure: Measure, reference: str) -> list[str]:
+    """Return why another population cannot be the reference of a promise; nothing where it can."""
+    from pytest_pluralism.datasets import resolve_populations
+
+    key = measure.reference_key(reference)
+    if not key.startswith(POPULATION):
+        return []
+    if None in populations:
+        why = "the units are the populations of one question, so that none of them can be the reference."
+        return [f"better_than={reference!r}: {why} Name the population that is measured, or use 'uniform'."]
+    other = key.removeprefix(POPULATION)
+    if other not in survey.populations:
+        # The same error as for the population that is measured, with the nearest names.
+        resolve_populations(survey, [other])
+    answered = {row.question_id for row in survey.distributions if row.population == other}
+    problems = []
+    for population in populations:
+        if population == other:
+            problems.append(f"better_than={reference!r} is the population that is measured. Name another one.")
+            continue
+        asked = {row.question_id for row in survey.distributions if row.population == population}
+        if not asked <= answered:
+            counts = f"{len(asked & answered)} of the {len(asked)} questions that {population} answered"
+            problems.append(
+                f"better_than={reference!r}: {other} answered {counts}. Name a population that answered all of them."
+            )
+    return problems
 
 
 def source_of(survey: Survey, /) -> dict[str, Any]:

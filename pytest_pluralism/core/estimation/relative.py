@@ -1,0 +1,100 @@
+"""Promises relative to a reference: by how much the model scores better than other answers to the same units."""
+
+from __future__ import annotations
+
+import math
+
+from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.intervals import estimate_mean
+from pytest_pluralism.core.parameters import one_of
+from pytest_pluralism.core.records import Estimate, Scores
+
+__all__ = ["advantage_over", "estimate_reference"]
+
+
+def advantage_over(scores: Scores, name: str, /, *, direction: str, confidence_level: float | None = 0.95) -> Estimate:
+    r"""Estimate by how much the model scores better than a reference, on paired units.
+
+    .. math:: \bar a = \frac{1}{n} \sum_i s (v_i - r_i)
+
+    with the value :math:`v_i` and the reference :math:`r_i` of unit i; s is -1 where lower values are better, else 1.
+
+    Parameters
+    ----------
+    scores : Scores
+        The units, each with its references.
+    name : str
+        The reference, by its name among the references of a unit.
+    direction : {"lower", "higher"}
+        Which values are better.
+    confidence_level : float in (0, 1) or None
+        Of the interval.
+
+    Returns
+    -------
+    Estimate
+        The mean advantage, in the units of the scores: above 0 when the model is better. A unit without a value or
+        without the reference counts as missing.
+
+    Raises
+    ------
+    InvalidParameterError
+        No unit has the reference, or the direction is unknown.
+
+    Examples
+    --------
+    >>> from pytest_pluralism.core.records import UnitScore
+    >>> pairs = zip([0.2, 0.3, 0.1], [0.5, 0.4, 0.3])
+    >>> units = [UnitScore(str(i), str(i), v, references={"uniform": r}) for i, (v, r) in enumerate(pairs)]
+    >>> round(advantage_over(Scores("js_distance", tuple(units)), "uniform", direction="lower").value, 6)
+    0.2
+    """
+    one_of(direction, ("lower", "higher"), name="direction", function="advantage_over")
+    ours = [unit.value for unit in scores.units]
+    theirs = _values(scores, name)
+    first, second = (theirs, ours) if direction == "lower" else (ours, theirs)
+    return compare_paired(
+        first,
+        second,
+        clusters=[unit.cluster for unit in scores.units],
+        unit_ids=[unit.unit_id for unit in scores.units],
+        confidence_level=confidence_level,
+    )
+
+
+def estimate_reference(scores: Scores, name: str, /, *, confidence_level: float | None = 0.95) -> Estimate:
+    """Estimate the mean score of a reference over the units, as if a model had answered so.
+
+    Parameters
+    ----------
+    scores : Scores
+        The units, each with its references.
+    name : str
+        The reference, by its name among the references of a unit.
+    confidence_level : float in (0, 1) or None
+        Of the interval.
+
+    Returns
+    -------
+    Estimate
+        In the units of the scores.
+
+    Raises
+    ------
+    InvalidParameterError
+        No unit has the reference.
+    """
+    return estimate_mean(
+        _values(scores, name),
+        clusters=[unit.cluster for unit in scores.units],
+        unit_ids=[unit.unit_id for unit in scores.units],
+        confidence_level=confidence_level,
+    )
+
+
+def _values(scores: Scores, name: str) -> list[float]:
+    values = [unit.references.get(name, math.nan) for unit in scores.units]
+    if all(math.isnan(value) for value in values):
+        raise InvalidParameterError(f"no unit of {scores.metric} has the reference {name!r}.")
+    return values
