@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeGuard
+from typing import SupportsFloat, SupportsIndex, TypeGuard
 
 __all__ = ["is_finite", "is_number"]
 
 
-def is_finite(value: Any, /) -> bool:
+def is_finite(value: SupportsFloat | SupportsIndex, /) -> bool:
     """Return whether a number is finite as a float64; a whole number may be too large for one."""
     try:
         return math.isfinite(value)
@@ -16,6 +16,6 @@ def is_finite(value: Any, /) -> bool:
         return False
 
 
-def is_number(value: Any, /) -> TypeGuard[float]:
+def is_number(value: object, /) -> TypeGuard[float]:
     """Return whether a value is a number that a float64 can hold; ``True`` and ``False`` are not numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)

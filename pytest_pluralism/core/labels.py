@@ -17,7 +17,7 @@ __all__ = ["code_labels", "is_missing", "label_array"]
 ORDERED_KINDS = "biuUS"
 
 
-def is_missing(label: Any, /) -> bool:
+def is_missing(label: object, /) -> bool:
     """Say whether a label stands for no label: None, NaN, infinity, NaT or the NA of pandas."""
     if label is None or isinstance(label, str):
         return label is None
@@ -58,7 +58,7 @@ def code_labels(
         codes = found.reshape(-1).astype(np.intp, copy=False)
         order = np.arange(first.size) if ordered else np.argsort(first)
     else:
-        places: dict[Any, int] = {}
+        places: dict[object, int] = {}
         flat = array.reshape(-1).tolist()
         try:
             codes = np.fromiter((places.setdefault(one, len(places)) for one in flat), dtype=np.intp, count=len(flat))

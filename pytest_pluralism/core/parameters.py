@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,7 @@ def probability_array(values: npt.ArrayLike, /, *, name: str, function: str) -> 
     return result
 
 
-def one_of(value: Any, choices: Iterable[str], /, *, name: str, function: str) -> str:
+def one_of(value: object, choices: Iterable[str], /, *, name: str, function: str) -> str:
     """Return ``value`` if it is one of the choices."""
     known = tuple(choices)
     if not isinstance(value, str) or value not in known:
@@ -153,14 +153,14 @@ def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool
     return number
 
 
-def whole_number(value: Any, /, *, name: str, function: str, least: int = 1) -> int:
+def whole_number(value: object, /, *, name: str, function: str, least: int = 1) -> int:
     """Return ``value`` if it is an integer of at least ``least`` and not a boolean."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
         raise invalid_parameter(name, function, f"an integer in [{least}, inf)", repr(value))
     return int(value)
 
 
-def generator_of(rng: Any, /, *, function: str, name: str = "rng") -> np.random.Generator:
+def generator_of(rng: np.random.Generator | int | None, /, *, function: str, name: str = "rng") -> np.random.Generator:
     """Return the generator that is given, or a new one from a seed."""
     if isinstance(rng, np.random.Generator):
         return rng
@@ -173,7 +173,7 @@ def generator_of(rng: Any, /, *, function: str, name: str = "rng") -> np.random.
         raise invalid_parameter(name, function, must, repr(rng)[:80]) from error
 
 
-def same_length(values: Any, other: Any, /, *, name: str, other_name: str, function: str) -> None:
+def same_length(values: Sized, other: Sized, /, *, name: str, other_name: str, function: str) -> None:
     """Refuse two sequences of different lengths."""
     if len(values) != len(other):
         raise invalid_parameter(name, function, f"as long as '{other_name}' ({len(other)})", f"{len(values)} values")
@@ -192,7 +192,7 @@ def cluster_codes(clusters: Any, n: int, /, *, name: str = "clusters", function:
         raise invalid_parameter(name, function, f"one label a unit ({n})", repr(clusters)[:80]) from error
     if len(labels) != n:
         raise invalid_parameter(name, function, f"one label a unit ({n})", f"{len(labels)} labels")
-    codes: dict[Any, int] = {}
+    codes: dict[object, int] = {}
     try:
         found = [codes.setdefault(label, len(codes)) for label in labels]
     except TypeError as error:
@@ -212,7 +212,7 @@ def cluster_codes(clusters: Any, n: int, /, *, name: str = "clusters", function:
     return np.array(found, dtype=np.intp)
 
 
-def _hashable(label: Any) -> bool:
+def _hashable(label: object) -> bool:
     try:
         hash(label)
     except TypeError:

@@ -277,7 +277,7 @@ def option_order_bias(probabilities: npt.ArrayLike, /) -> float | FloatArray:
     return float_or_array(away.mean(axis=-1))
 
 
-def _generator(rng: object, function: str) -> np.random.Generator:
+def _generator(rng: np.random.Generator | int | None, function: str) -> np.random.Generator:
     if rng is None:
         return np.random.default_rng(0)
     return generator_of(rng, function=function)

@@ -89,12 +89,12 @@ def _label_codes(
     return codes
 
 
-def _int(values: Any) -> Any:
+def _int(values: npt.ArrayLike) -> npt.NDArray[np.intp] | int:
     array = np.asarray(values, dtype=np.intp)
     return int(array) if array.ndim == 0 else array
 
 
-def _ratio(numerator: Any, denominator: Any) -> FloatArray:
+def _ratio(numerator: npt.ArrayLike, denominator: npt.ArrayLike) -> FloatArray:
     """Return the quotient, NaN for 0/0."""
     below = np.asarray(denominator, dtype=np.float64)
     result = np.full(below.shape, np.nan)

@@ -62,7 +62,7 @@ class WorstOffGroup:
 
     group: Any
     value: FloatArray | float
-    groups: tuple[Any, ...]
+    groups: tuple[Hashable, ...]
     values: FloatArray
 
 
@@ -82,7 +82,7 @@ class JuryVerdict:
     jury_means: FloatArray
 
 
-def _group_members(groups: Sequence[Hashable], n: int, /, *, function: str) -> dict[Any, IntArray]:
+def _group_members(groups: Sequence[Hashable], n: int, /, *, function: str) -> dict[Hashable, IntArray]:
     """Return the jurors of each group, in order of first appearance."""
     try:
         labels = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
@@ -96,7 +96,7 @@ def _group_members(groups: Sequence[Hashable], n: int, /, *, function: str) -> d
 
 
 def _within_groups(
-    values: FloatArray, weights: FloatArray, members: Mapping[Any, IntArray], /, *, alpha: float
+    values: FloatArray, weights: FloatArray, members: Mapping[Hashable, IntArray], /, *, alpha: float
 ) -> FloatArray:
     """Return the welfare within each group; NaN for a group of which nobody counts."""
     columns = []
@@ -109,7 +109,7 @@ def _within_groups(
 
 
 def _group_shares(
-    group_weights: Mapping[Any, float] | None, members: Mapping[Any, IntArray], /, *, function: str
+    group_weights: Mapping[Any, float] | None, members: Mapping[Hashable, IntArray], /, *, function: str
 ) -> FloatArray:
     """Return the weight of each group, in the order of ``members``."""
     if group_weights is None:

@@ -62,7 +62,7 @@ class AttributeFaithfulness:
     worst_attribute: Any
 
 
-def _by_attribute(scores: FloatArray, attributes: Any, /, *, function: str) -> AttributeFaithfulness:
+def _by_attribute(scores: FloatArray, attributes: npt.ArrayLike, /, *, function: str) -> AttributeFaithfulness:
     listed, position = code_labels(attributes, scores.shape[-1:], name="attributes", function=function, unit="a unit")
     # Sorting the units by attribute makes each attribute one run, which reduceat sums without a loop.
     by_position = np.argsort(position, kind="stable")

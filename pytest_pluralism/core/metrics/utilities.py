@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +104,7 @@ def with_unknown(result: FloatArray, known: BoolArray, /) -> FloatArray:
     return np.where(known, result, np.nan)
 
 
-def inequality_aversion(value: Any, /, *, name: str, function: str) -> float:
+def inequality_aversion(value: float, /, *, name: str, function: str) -> float:
     alpha = real_number(value, name=name, function=function, allow_infinite=True)
     if alpha < 0.0:
         raise invalid_parameter(name, function, "a float in [0, inf]", value)

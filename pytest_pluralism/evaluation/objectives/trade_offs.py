@@ -118,7 +118,7 @@ class TradeOffSettings:
         if self.score not in TRADE_OFF_SCORES:
             raise invalid_parameter("score", function, "'advantage' or 'reward'", repr(self.score))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 

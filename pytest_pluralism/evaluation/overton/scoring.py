@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -90,11 +89,11 @@ def false_balance_of(
     return float(np.mean(shares))
 
 
-def answer_json(answer: WindowAnswer, held: Sequence[Held], threshold: float) -> dict[str, Any]:
+def answer_json(answer: WindowAnswer, held: Sequence[Held], threshold: float) -> dict[str, object]:
     """Return what is shown of one answer: whether any draw holds it, and the sentence that does."""
     draw = max(range(len(held)), key=lambda place: held[place].entailment)
     best = held[draw]
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "id": answer.answer_id,
         "text": answer.text,
         "entailment": best.entailment,

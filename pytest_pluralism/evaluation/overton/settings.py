@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.parameters import real_number, unit_interval, whole_number
@@ -132,6 +131,6 @@ class OvertonSettings:
             max_new_tokens=self.max_new_tokens, temperature=self.temperature, top_p=self.top_p, seed=self.seed
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values."""
         return {**asdict(self), "word_budgets": list(self.word_budgets)}

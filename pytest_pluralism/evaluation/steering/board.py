@@ -166,7 +166,7 @@ class Board:
         """Return the mean scores of the placebos, shape (n_rows,)."""
         return np.asarray(np.mean([self.of(placebo.name, rows) for placebo in PLACEBOS], axis=0))
 
-    def unit(self, name: str, row: AnswerDistribution, value: float, details: dict[str, Any]) -> UnitScore:
+    def unit(self, name: str, row: AnswerDistribution, value: float, details: Mapping[str, object]) -> UnitScore:
         """Return the unit of one attribute and question."""
         question = self.questions[row.question_id]
         ours, theirs = self.mean_answer(name, row.question_id), self.reference(row)
@@ -247,7 +247,7 @@ class Board:
             return self.steering.rows(attribute)
         return ()
 
-    def movement(self) -> dict[str, Any]:
+    def movement(self) -> dict[str, object]:
         """Return how far the answers are moved: by the attributes, by placebos, and on questions of something else.
 
         A length is the mean Jensen-Shannon distance from the unsteered answers. Along the way from those answers to the
@@ -264,7 +264,7 @@ class Board:
             ]  # fmt: skip
 
         ids = {name: [row.question_id for row in rows] for name, rows in self.units.items()}
-        result: dict[str, Any] = {"steered": float(np.mean([m for name in ids for m in moved(name, ids[name])]))}
+        result: dict[str, object] = {"steered": float(np.mean([m for name in ids for m in moved(name, ids[name])]))}
         if self.has(PLACEBOS[0].name):
             result["placebo"] = float(
                 np.mean([m for one in PLACEBOS for name in ids for m in moved(one.name, ids[name])])
@@ -357,7 +357,7 @@ class Board:
         found = population_fidelity_score(model, people, positions=positions)
         return {name: float(getattr(found, name)) for name in ("score", "accuracy", "adaptability", "structure")}
 
-    def classification(self) -> dict[str, Any]:
+    def classification(self) -> dict[str, object]:
         """Return accuracy, balanced accuracy and macro-F1, with all classes, and without a last class "either"."""
         if not self._same_options():
             return {}
@@ -366,7 +366,7 @@ class Board:
         actual = [labels[int(self.reference(row).argmax())] for _, row in rows]
         predicted = [labels[int(self.mean_answer(name, row.question_id).argmax())] for name, row in rows]
         whole = classification_scores(predicted, actual, labels=labels)
-        result: dict[str, Any] = {"labels": list(labels)}
+        result: dict[str, object] = {"labels": list(labels)}
         numbers = ("accuracy", "balanced_accuracy", "macro_f1", "n")
         result["all"] = {name: float(getattr(whole, name)) for name in numbers}
         result["confusion"] = whole.confusion[:, :-1].tolist()

@@ -203,7 +203,7 @@ def _labels(planning: Planning, steering: SteeringSet) -> HumanLabels | None:
     return read_labels(planning.find_file(name), attributes=steering.names, questions=questions)
 
 
-def _told(labels: HumanLabels | None) -> dict[str, Any]:
+def _told(labels: HumanLabels | None) -> dict[str, object]:
     return {} if labels is None else {"labels": {"name": labels.name, "sha256": labels.sha256}}
 
 
@@ -270,7 +270,7 @@ def _several(given: Any) -> Any:
     return (given,) if isinstance(given, str) else tuple(given) if isinstance(given, (list, tuple)) else given
 
 
-def _named(wanted: Any) -> list[str]:
+def _named(wanted: object) -> list[str]:
     """Return the attributes that a marker names."""
     names = [wanted] if isinstance(wanted, str) else wanted
     must = "an attribute's name, a list of names, or 'all'"
@@ -281,7 +281,7 @@ def _named(wanted: Any) -> list[str]:
     return list(names)
 
 
-def _attributes(steering: SteeringSet, wanted: Any, *, over: str | None) -> list[str | None]:
+def _attributes(steering: SteeringSet, wanted: object, *, over: str | None) -> list[str | None]:
     if wanted is None:
         return [None]
     if wanted == "all":

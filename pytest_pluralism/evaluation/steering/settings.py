@@ -134,7 +134,7 @@ class SteeringSettings:
         check_steering(self.contexts, self.over, self.checks, known_checks=CHECKS)
         check_most_units(self.most_units)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values."""
         return {**asdict(self), "contexts": list(self.contexts), "checks": list(self.checks)}
 

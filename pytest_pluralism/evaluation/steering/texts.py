@@ -102,7 +102,7 @@ class TextSettings:
             raise invalid_parameter("draws", function, "a whole number from 1", repr(self.n_draws))
         check_steering(self.contexts, self.over, self.checks, known_checks=TEXT_CHECKS)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values."""
         return {**asdict(self), "contexts": list(self.contexts), "checks": list(self.checks),
                 "writing": {**asdict(self.writing), "stop": list(self.writing.stop)}}  # fmt: skip
@@ -370,7 +370,7 @@ def _unlabelled(board: TextBoard) -> list[dict[str, str]]:
     ]
 
 
-def _labels_json(labels: HumanLabels) -> dict[str, Any]:
+def _labels_json(labels: HumanLabels) -> dict[str, object]:
     """Return who labelled how much, and how far they agree."""
     table = labels.matrix()
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.records import Prompt, Survey, Turn
@@ -90,7 +89,7 @@ class AskSettings:
                 must = "one of " + ", ".join(repr(choice) for choice in choices)
                 raise invalid_parameter(name, "AskSettings", must, repr(getattr(self, name)))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values; letters are left unsaid, as before there was another scoring."""
         return {name: value for name, value in asdict(self).items() if (name, value) != ("scoring", "letters")}
 
