@@ -449,3 +449,18 @@ def test_a_million_votes_take_seconds_and_little_memory() -> None:
     print(f"{time.perf_counter() - start:.1f} s, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 * 1024**2
     assert list(band.values) == sorted(band.values, reverse=True)
+
+
+def test_a_response_that_one_juror_alone_judged_worthless_is_not_part_of_the_mean_without_that_juror():
+    def table(jurors, responses, utilities):
+        return JuryTable(
+            np.array(jurors), np.array(responses), np.array(utilities), np.array([0, 1]), np.ones(2), np.ones(3), None,
+            (), 2,
+        )  # fmt: skip
+
+    rule = WelfareRule(alpha=0.5)
+    whole = query_welfare(table([0, 0, 1, 2], [0, 1, 1, 1], [0.0, 0.9, 0.4, 0.1]), rule)
+    rest = query_welfare(table([1, 2], [1, 1], [0.4, 0.1]), rule)
+    assert np.isnan(rest.values[0])
+    left_out = (whole.mean + whole.bias - whole.pseudo_values[0]) / 2
+    assert left_out == pytest.approx(rest.mean - whole.mean, abs=1e-12)

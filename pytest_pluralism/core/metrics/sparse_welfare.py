@@ -367,7 +367,10 @@ def _power_by(
         influence = base * (relative if order == 0.0 else np.expm1(order * relative) / order)
         deviation = np.where(counted & (now > 0.0), weight / total[cells.code] * influence, 0.0)
     without = _level_without(values, cells, weight, sums, alpha=alpha) - now
-    return sums.level, deviation, np.where(sums.is_zero[cells.code] | ~counted, 0.0, without)
+    without = np.where(sums.is_zero[cells.code] | ~counted, 0.0, without)
+    # A single juror with a utility of 0 leaves nothing behind either.
+    alone, _ = _others(weight, total[cells.code])
+    return sums.level, deviation, np.where(alone, np.nan, without)
 
 
 def _others(weight: FloatArray, total: FloatArray) -> tuple[BoolArray, FloatArray]:
@@ -380,14 +383,15 @@ def _others(weight: FloatArray, total: FloatArray) -> tuple[BoolArray, FloatArra
 def _level_without(
     values: FloatArray, cells: Cells, weight: FloatArray, sums: PowerSums, *, alpha: float
 ) -> FloatArray:
-    """Return the power mean of each cell's unit without that cell; NaN where no other cell counts."""
+    """Return the power mean of each cell's unit without that cell; without meaning where no other cell counts."""
     code, order = cells.code, 1.0 - alpha
     total = positive_total(weight, cells)[0][code]
-    alone, rest = _others(weight, total)
+    _, rest = _others(weight, total)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         if order == 0.0:
             left = np.exp((sums.log_ratio[code] * total - weight * sums.distance) / rest)
-            return np.where(alone, np.nan, sums.anchor[code] * left)
+            level: FloatArray = sums.anchor[code] * left
+            return level
         power = sums.mean_power[code]
         left = (power * total - weight * np.exp(order * sums.distance)) / rest
         # The juror who carries nearly all of the sum is taken out by a sum without that juror.
@@ -403,7 +407,7 @@ def _level_without(
         again = power_level(values[touched], reduced[touched], Cells(code[touched], cells.n), alpha=alpha)
         without[first] = again[code[first]]
         heavy = np.setdiff1d(heavy, first)
-    return np.where(alone, np.nan, without)
+    return np.asarray(without)
 
 
 def _worst_off(table: JuryTable, *, share: float) -> tuple[FloatArray, FloatArray, FloatArray]:
