@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.baselines.schema import Content, Entry
-from pytest_pluralism.cli.showing import UsageError
+from pytest_pluralism.cli.showing import UsageError, complain
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 
 __all__ = ["Results", "models_in", "read_results", "refuse_missing"]
@@ -79,7 +79,7 @@ def refuse_missing(place: str, /) -> None:
 
 
 def models_in(place: str, /) -> list[str]:
-    """Return the models whose baselines lie in a folder, here or elsewhere; files that cannot be read are left out.
+    """Return the models whose baselines lie in a folder, here or elsewhere; complain of files that cannot be read.
 
     Raises
     ------
@@ -98,6 +98,8 @@ def models_in(place: str, /) -> list[str]:
             problems.append(error)
     if problems and not found:
         raise problems[0]
+    for problem in problems:
+        complain(problem)
     return found
 
 

@@ -498,6 +498,15 @@ def test_a_history_that_cannot_be_written(
     assert says in err
 
 
+def test_a_baseline_beside_that_cannot_be_read_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "other.json").write_text("{", encoding="utf-8")
+    code, out, err = command(capsys, "plan", folder)
+    assert code == 0
+    assert out
+    assert err.startswith("pluralism: corrupt baseline")
+    assert "other.json" in err
+
+
 def test_a_baseline_without_a_value_is_damaged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     git(folder, "init", "--initial-branch=main")
     content = json.loads((folder / "m.json").read_text(encoding="utf-8"))
