@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models.backends import forms
-from pytest_pluralism.models.lazy import LazyModel
 from pytest_pluralism.models.local.files import sha256_of_files, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.loading import COMPILED
@@ -72,7 +71,8 @@ def adapted_model(model: LanguageModel, folder: Path, /) -> HuggingFaceModel:
     except ImportError as error:
         raise MissingExtraError("A LoRA adapter", INSTALL_ADAPTERS) from error
     files = adapter_files(folder)
-    opened = model.opened() if isinstance(model, LazyModel) else model
+    # A model that waits to be loaded is loaded now.
+    opened = model.opened() if hasattr(model, "opened") else model
     if not isinstance(opened, HuggingFaceModel):
         raise ModelError(
             f"{model.identity.name} has no weights in this process that an adapter could change. Use {forms()}."
