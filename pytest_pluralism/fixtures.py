@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -15,9 +15,10 @@ from pytest_pluralism.run.session import SESSION, PluralismSession
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
-    from pytest_pluralism.evaluation.asking.rounds import Role
+    from pytest_pluralism.evaluation.asking.rounds import Role, Round
     from pytest_pluralism.evaluation.jury.seated import Jury
-    from pytest_pluralism.models.protocol import LanguageModel
+    from pytest_pluralism.evaluation.measures.planning import PlannedGate
+    from pytest_pluralism.models.protocol import EntailmentModel, LanguageModel, ValueModel
 
 __all__ = [
     "Pluralism",
@@ -28,6 +29,8 @@ __all__ = [
     "reference_language_model",
     "value_model",
 ]
+
+_Model = TypeVar("_Model")
 
 NO_MODEL = (
     "no language model to test. Name one with --pluralism-model=SPEC (for example "
@@ -65,7 +68,7 @@ def reference_language_model(request: pytest.FixtureRequest) -> Iterator[Languag
 
 
 @pytest.fixture(scope="session")
-def entailment_model(request: pytest.FixtureRequest) -> Iterator[Any]:
+def entailment_model(request: pytest.FixtureRequest) -> Iterator[EntailmentModel]:
     """Give the model that judges whether one text says what another says, from ``--pluralism-entailment-model``."""
     session = request.config.stash[SESSION]
     spec = session.settings["entailment_model"]
@@ -75,7 +78,7 @@ def entailment_model(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def value_model(request: pytest.FixtureRequest) -> Iterator[Any]:
+def value_model(request: pytest.FixtureRequest) -> Iterator[ValueModel]:
     """Give the model that says what a response is worth to a value, from ``--pluralism-value-model``."""
     session = request.config.stash[SESSION]
     spec = session.settings["value_model"]
@@ -88,13 +91,13 @@ def _loaded(config: pytest.Config, spec: str) -> Iterator[LanguageModel]:
     yield from _open(config.stash[SESSION].models.load_model, spec)
 
 
-def _open(load: Callable[[str], Any], spec: str) -> Iterator[Any]:
+def _open(load: Callable[[str], _Model], spec: str) -> Iterator[_Model]:
     try:
         model = load(spec)
     except PluralismError as error:
         raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
     yield model
-    # What a project brings need not hold anything.
+    # A model of a project need not have anything to close.
     getattr(model, "close", lambda: None)()
 
 
@@ -158,8 +161,8 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
                 pytrace=False,
             )
 
-        def answered(asked: Any) -> list[Any]:
-            return session.models.engine.answered(asked, request.getfixturevalue(asked.role))
+        def answered(asked: Round) -> list[Any]:
+            return session.models.engine.answered(asked, Pluralism(request, session, []).model_of(asked.role))
 
         return seat(plans[0].evaluation, plans[0].confidence_level, answered)
 
@@ -180,9 +183,9 @@ def failure_of(item: pytest.Item, error: PluralismError) -> str:
 
 
 class Pluralism:
-    """What the fixture ``pluralism`` gives to a test."""
+    """Measures inside a test; the fixture ``pluralism`` gives it."""
 
-    def __init__(self, request: pytest.FixtureRequest, session: PluralismSession, plans: list[Any]) -> None:
+    def __init__(self, request: pytest.FixtureRequest, session: PluralismSession, plans: list[PlannedGate]) -> None:
         self._request = request
         self.session = session
         self._plans = plans

@@ -31,7 +31,7 @@ __all__ = ["plan_gates", "plan_measurement"]
 #: The bounds that are numbers.
 BOUNDS = tuple(name for name in ALL_BOUNDS if name != "better_than")
 
-#: What to promise of a measure whose better values lie the other way.
+#: The promise that fits a measure whose better values lie the other way.
 OPPOSITES = {
     "at_least": "at_most",
     "at_most": "at_least",

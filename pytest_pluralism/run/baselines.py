@@ -1,4 +1,4 @@
-"""What a run does with its baselines: where they lie, what is compared, what is stored, and what nothing uses."""
+"""The baselines of a run: their places, their entries, updates, and the removal of unused entries."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
+from pytest_pluralism.run.items import Json
 from pytest_pluralism.settings.places import NamedBaseline, named_place
 
 if TYPE_CHECKING:
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Collected", "RunBaselines"]
 
-#: What a baseline may meet that is only looked at beside the promises: none of it is a reason to lose their verdicts.
+#: Errors of a baseline that is only looked at beside the promises: none of them costs the verdicts.
 UNREADABLE = (PluralismError, OSError, ValueError, RuntimeError)
 
-#: So many unused entries are named; the rest is counted.
+#: Maximum number of unused entries that are named; the rest is counted.
 MOST_NAMED = 3
 
 
 @dataclass
 class Collected:
-    """What the tests of a run would store: their keys, and the files they stand in."""
+    """The keys that the tests of a run would store, and the files of these tests."""
 
     keys: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
@@ -34,7 +35,7 @@ class Collected:
     #: Whether an update of one test found it.
     matched: bool = False
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return it as plain JSON values, for the way from a worker to the controller."""
         return {"keys": sorted(self.keys), "files": sorted(self.files), "narrowed": self.narrowed,
                 "matched": self.matched}  # fmt: skip
@@ -64,7 +65,7 @@ class RunBaselines:
         self.settings = settings
         self.collected = Collected()
         self._root, self._start = root, start
-        self._found: dict[BaselineFile, dict[str, Any]] = {}
+        self._found: dict[BaselineFile, Json] = {}
         is_default = settings.origins.get("baseline") == "default"
         places = [named_place(text) for text in settings["baseline"]]
         if is_default:
@@ -83,7 +84,7 @@ class RunBaselines:
 
     @property
     def mode(self) -> str | None:
-        """How this run updates: ``"all"``, ``"new"``, ``"better"``, a node id, or ``None``."""
+        """The way in which this run updates: ``"all"``, ``"new"``, ``"better"``, a node id, or ``None``."""
         mode: str | None = self.settings["update_baseline"]
         return mode
 
@@ -93,7 +94,7 @@ class RunBaselines:
 
         return baseline_file(baseline.place, self._models.get(baseline.name, model_name))
 
-    def entries(self, baseline: NamedBaseline, model_name: str, update: str) -> dict[str, Any]:
+    def entries(self, baseline: NamedBaseline, model_name: str, update: str) -> Json:
         """Return the entries of a baseline, read once a run.
 
         Raises
@@ -125,7 +126,7 @@ class RunBaselines:
         return nodeid == wanted or nodeid.startswith((f"{wanted}[", f"{wanted}::", f"{wanted.rstrip('/')}/"))
 
     def collect(self, nodeids: Sequence[str]) -> str | None:
-        """See which tests have promises; return what is wrong where an update names none of them."""
+        """Remember which tests have promises; return the error where an update names none of them."""
         self.collected.matched |= any(map(self.writes, nodeids))
         return self.unmatched(nodeids)
 
@@ -150,7 +151,7 @@ class RunBaselines:
         Raises
         ------
         BaselineError, MissingExtraError
-            What is there cannot be read, and must not be taken for missing.
+            The baseline cannot be read, and must not be taken for missing.
         """
         if not self.writes(nodeid):
             return False
@@ -174,7 +175,7 @@ class RunBaselines:
         from pytest_pluralism.baselines.store import merge_entries
         from pytest_pluralism.core.messages import printable
 
-        by_model: dict[str, dict[str, Any]] = {}
+        by_model: dict[str, Json] = {}
         seen: dict[tuple[str, str], str] = {}
         for entry in entries:
             baseline = entry.get("baseline") or {}
@@ -224,7 +225,7 @@ class RunBaselines:
                     continue
                 keys = read_baseline(file, name, update="")
             except UNREADABLE:
-                # Whoever compared with it has said so.
+                # The comparison with it has reported that.
                 continue
             files = {_test_file(key) for key in keys}
             known = {one for one in files if one in self.collected.files or not exists(one)}

@@ -1,4 +1,4 @@
-"""What the processes of a run do at its ends: workers tell what they did, the controller writes and shows it."""
+"""The ends of a run: workers report their work, and the controller writes and shows the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Controller", "Worker"]
 
 
 class Worker:
-    """What only a worker of pytest-xdist does: tell the controller at its end what it did."""
+    """Sends the work of one worker of pytest-xdist to the controller."""
 
     def __init__(self, session: PluralismSession) -> None:
         self.session = session
@@ -25,7 +25,7 @@ class Worker:
 
 
 class Controller:
-    """What only one process of a run does: collect the verdicts of all workers, write them, show them."""
+    """Collects the verdicts of all workers, writes and shows them; one process of a run has it."""
 
     def __init__(self, session: PluralismSession) -> None:
         self.session = session

@@ -1,4 +1,4 @@
-"""What a run would compute, without computing it; and what was measured of earlier runs, by which its time is told."""
+"""The forecast of a run: the work that it would do, and its time by the speed that earlier runs had."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Forecast", "WorkForecast", "forecast", "forecast_lines", "forecast_o
 #: Shorter work than this says little about speed, in seconds.
 LEAST_SECONDS = 0.5
 
-#: What the results of each work are called, one and several.
+#: The words for the results of each work, one and several.
 WORDS = {
     "answers": ("prompt", "prompts"),
     "full_answers": ("prompt with whole answers", "prompts with whole answers"),
@@ -37,7 +37,7 @@ WORDS = {
 
 @dataclass
 class WorkForecast:
-    """What would be asked of one model in one kind of work, in the first round of every gate.
+    """The work of one kind that one model would do, in the first round of every gate.
 
     ``stored`` is ``None`` where only loading tells which model it is.
     ``tokens`` are those of the prompts that would be computed, ``shared`` how many of them a shared beginning saves.
@@ -55,7 +55,7 @@ class WorkForecast:
 
 @dataclass
 class Forecast:
-    """What would be asked of one model; ``later`` says how much at most depends on answers."""
+    """The work that one model would do; ``later`` is the maximum of what depends on answers."""
 
     name: str
     gates: int
@@ -120,7 +120,7 @@ def forecast(
     for evaluation in evaluations:
         for work, most in getattr(evaluation, "later", dict)().items():
             result.later[work] = result.later.get(work, 0) + most
-        # What cannot be asked is its test's error.
+        # A question that cannot be asked is the error of its test.
         with contextlib.suppress(PluralismError):
             first = next(evaluation.rounds())
             cells.setdefault(first.work, []).extend(cell for row in cells_of(first) for cell in row)

@@ -16,6 +16,7 @@ __all__ = [
     "ENTRIES",
     "MARKS",
     "PLANS",
+    "Json",
     "Suite",
     "by_suite",
     "error_entries",
@@ -37,14 +38,17 @@ MODEL_HOOKS = (
 #: The plugins whose hooks load the models of a test, by name: those of a ``conftest.py`` hold under its folder.
 Suite = tuple[str, ...]
 
+#: A JSON object.
+Json = dict[str, Any]
+
 #: The promises of a test, and what is wrong with its markers.
-PLANS: pytest.StashKey[tuple[list[Any], list[str]]] = pytest.StashKey()
+PLANS: pytest.StashKey[tuple[list[PlannedGate], list[str]]] = pytest.StashKey()
 
 #: How many markers of ours a test had when they were read.
 MARKS: pytest.StashKey[int] = pytest.StashKey()
 
 #: The verdicts of a test, as JSON values, on their way to its report.
-ENTRIES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
+ENTRIES: pytest.StashKey[list[Json]] = pytest.StashKey()
 
 
 def suite_of(item: pytest.Item) -> Suite:
@@ -91,7 +95,7 @@ def model_id(spec: str) -> str:
         return spec
 
 
-def error_entries(item: pytest.Item, reason: str) -> list[dict[str, Any]]:
+def error_entries(item: pytest.Item, reason: str) -> list[Json]:
     """Return the entries of the promises of a test that nothing was said of: they were not judged."""
     from pytest_pluralism.core.messages import harmless
     from pytest_pluralism.markers import marks_of

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems, is_decisive
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
+from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
 from pytest_pluralism.settings.places import NamedBaseline
@@ -24,7 +25,7 @@ __all__ = ["Judge", "Judged", "Measured", "NoiseFloors"]
 #: A measured floor is not taken for less: the baseline may come from another machine.
 LEAST_NOISE_FLOOR = 1e-5
 
-#: What is said of a failure that was decided by itself.
+#: The remark about a failure that was decided by itself.
 ALONE = (
     "failures were not adjusted for the number of promises: with -x, or where the tests of a model are spread over "
     "workers, each promise is judged by itself"
@@ -33,13 +34,13 @@ ALONE = (
 
 @dataclass(frozen=True)
 class NoiseFloors:
-    """How much an unchanged model may seem to move: in the mean over units, and in a single unit."""
+    """The change that an unchanged model may show: in the mean over units, and in a single unit."""
 
     mean: float = 0.0
     unit: float = 0.0
 
     def at_least(self, floor: float) -> NoiseFloors:
-        """Return floors that are no lower than another one."""
+        """Return floors that are at least as high as another one."""
         return NoiseFloors(max(self.mean, floor), max(self.unit, floor))
 
 
@@ -68,7 +69,7 @@ class _Beside:
     """A measurement beside one baseline: what the report says of it, and the change, or why there is none."""
 
     named: NamedBaseline
-    about: dict[str, Any]
+    about: Json
     change: Estimate | None = None
     floor: float = 0.0
     #: How much each group of jurors gained, where there are some.
@@ -212,8 +213,6 @@ class Judge:
         return None
 
     def _judge(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
-        from pytest_pluralism.core.records import ReportEntry
-
         plan, baselines = measured.plan, self._baselines
         gate = _gate_of(plan)
         key = f"{test} {plan.key}"
@@ -234,22 +233,38 @@ class Judge:
             own = floors.at_least(beside.floor)
             # The absolute part of a promise is judged once.
             part = gate if place == 0 else replace(gate, at_least=None, at_most=None, better_than=None)
-            entry = ReportEntry(
-                nodeid=nodeid,
-                test=test,
-                key=plan.key if place == 0 else f"{plan.key} against {beside.named.name}",
-                measure=plan.measure,
-                dataset=plan.dataset,
-                population=plan.population,
-                verdict=_decided(measured, part, beside, own),
-                scores=measured.scores,
-                provenance=provenance,
-                baseline=beside.about,
-                options=self._commands.options(),
-                path=self._commands.typed(nodeid),
-            )
+            verdict, against = _decided(measured, part, beside, own), beside.named.name if place else None
+            entry = self._entry(replace(measured, provenance=provenance), verdict, beside.about, nodeid, test, against)
             result.append(Judged(entry, own))
         return result
+
+    def _entry(
+        self,
+        measured: Measured,
+        verdict: Verdict,
+        about: Mapping[str, Any],
+        nodeid: str,
+        test: str,
+        against: str | None,
+    ) -> ReportEntry:
+        """Return a verdict with all that a report says about it, against the baseline of a name or the first one."""
+        from pytest_pluralism.core.records import ReportEntry
+
+        plan = measured.plan
+        return ReportEntry(
+            nodeid=nodeid,
+            test=test,
+            key=plan.key if against is None else f"{plan.key} against {against}",
+            measure=plan.measure,
+            dataset=plan.dataset,
+            population=plan.population,
+            verdict=verdict,
+            scores=measured.scores,
+            provenance=measured.provenance,
+            baseline=about,
+            options=self._commands.options(),
+            path=self._commands.typed(nodeid),
+        )
 
     def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str, model_of: ModelOf) -> _Beside:
         """Put a measurement beside one baseline."""
@@ -262,7 +277,7 @@ class Judge:
         if not _gate_of(measured.plan).needs_baseline:
             return result
         name, update = str(provenance.model["name"]), self._commands.update(nodeid)
-        entry: dict[str, Any] | None
+        entry: Json | None
         try:
             if named == baselines.first and baselines.stores(nodeid, key, name):
                 result.is_stored = True
@@ -308,7 +323,7 @@ class Judge:
             result.about["differs"] = moved
         return result
 
-    def _of_reference(self, measured: Measured, model_of: ModelOf, nodeid: str) -> dict[str, Any]:
+    def _of_reference(self, measured: Measured, model_of: ModelOf, nodeid: str) -> Json:
         """Measure the same of the reference model, in the form of a stored entry."""
         from pytest_pluralism.baselines.comparison import entry_of
 
@@ -322,33 +337,19 @@ class Judge:
 
     def _judge_parts(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
         """Judge a promise about several measurements, each of which a baseline holds by itself."""
-        from pytest_pluralism.core.records import ReportEntry
-
         plan, baselines = measured.plan, self._baselines
         parts = {name: self._measure(part, model_of, nodeid) for name, part in plan.parts.items()}
         keys = {name: f"{test} {key}" for name, key in plan.part_keys.items()}
         result = []
-        # Whoever promises an improvement has named the model that it is an improvement over.
+        # A promise of an improvement names the model that it is an improvement over.
         stored = [named for named in baselines.named if not named.is_reference] or baselines.named
         for place, named in enumerate(stored):
-            about: dict[str, Any] = {"key": f"{test} {plan.key}", **({"name": named.name} if named.name else {})}
+            about: Json = {"key": f"{test} {plan.key}", **({"name": named.name} if named.name else {})}
             if place == 0 and baselines.writes(nodeid):
                 about["parts"] = {keys[name]: self._new_entry(part, NoiseFloors()) for name, part in parts.items()}
             scores, verdict = self._beside_parts(measured, named, parts, keys, about, nodeid)
-            entry = ReportEntry(
-                nodeid=nodeid,
-                test=test,
-                key=plan.key if place == 0 else f"{plan.key} against {named.name}",
-                measure=plan.measure,
-                dataset=plan.dataset,
-                population=plan.population,
-                verdict=verdict,
-                scores=scores,
-                provenance=measured.provenance,
-                baseline=about,
-                options=self._commands.options(),
-                path=self._commands.typed(nodeid),
-            )
+            against = named.name if place else None
+            entry = self._entry(replace(measured, scores=scores), verdict, about, nodeid, test, against)
             result.append(Judged(entry, NoiseFloors()))
         return result
 
@@ -358,7 +359,7 @@ class Judge:
         named: NamedBaseline,
         parts: Mapping[str, Measured],
         keys: Mapping[str, str],
-        about: dict[str, Any],
+        about: Json,
         nodeid: str,
     ) -> tuple[Scores, Verdict]:
         """Put several measurements beside those of one baseline, and decide what was promised of them together."""
@@ -404,7 +405,7 @@ class Judge:
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
         return scores, decide(gate, estimate, witness=scores.witness)
 
-    def _new_entry(self, measured: Measured, floors: NoiseFloors) -> dict[str, Any]:
+    def _new_entry(self, measured: Measured, floors: NoiseFloors) -> Json:
         from pytest_pluralism.baselines.comparison import entry_of
 
         plan, settings = measured.plan, self._settings
@@ -432,7 +433,7 @@ class Judge:
 
         usual = NoiseFloors().at_least(usual_noise_floor(provenance.model))
         first = next(plan.evaluation.rounds(), None)
-        # What it measures are distributions over the labels of closed questions.
+        # Only distributions over the labels of closed questions are measured.
         if first is None or first.work != "answers":
             return usual, provenance
         try:
@@ -461,7 +462,7 @@ def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloor
     if beside.problem:
         return Verdict(Outcome.ERROR, gate, estimate, reason=beside.problem)
     if beside.is_stored:
-        # What is being stored cannot be compared with itself: only the absolute part of the promise is judged.
+        # A result that is being stored is not compared with itself: only the absolute part of the promise is judged.
         if not gate.bounds_value:
             return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline")
         gate = replace(gate, max_increase=None, max_decrease=None, max_unit_increase=None, max_unit_decrease=None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import ModelError
-from pytest_pluralism.run.items import Suite, suite_of
+from pytest_pluralism.run.items import Json, Suite, suite_of
 from pytest_pluralism.settings.table import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
     from pytest_pluralism.models.answers.store import AnswerStore
-    from pytest_pluralism.models.protocol import LanguageModel, Progress
+    from pytest_pluralism.models.protocol import EntailmentModel, LanguageModel, Progress, ValueModel
 
 __all__ = ["SPECS", "RunModels", "reference_of"]
 
@@ -65,7 +65,7 @@ class RunModels:
         self._elsewhere = {"asked": 0, "recalled": 0}
         self._store: AnswerStore | None = None
         self._store_opened = False
-        self._steered: tuple[tuple[SteeredModel, str], Any] | None = None
+        self._steered: tuple[tuple[SteeredModel, str], LanguageModel] | None = None
 
     # ---------------------------------------------------------------------------------------------------- loading
 
@@ -120,17 +120,21 @@ class RunModels:
             )
         return model
 
-    def load_entailment_model(self, spec: str) -> Any:
+    def load_entailment_model(self, spec: str) -> EntailmentModel:
         """Load the entailment model of a spec through the hook."""
         with self.progress(f"loading {spec}"):
-            return self._hook.pytest_pluralism_load_entailment_model(spec=spec, settings=self.settings)
+            model: EntailmentModel = self._hook.pytest_pluralism_load_entailment_model(
+                spec=spec, settings=self.settings
+            )
+        return model
 
-    def load_value_model(self, spec: str) -> Any:
+    def load_value_model(self, spec: str) -> ValueModel:
         """Load the value model of a spec through the hook."""
         with self.progress(f"loading {spec}"):
-            return self._hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
+            model: ValueModel = self._hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
+        return model
 
-    def steered_model(self, role: SteeredModel, model: LanguageModel) -> Any:
+    def steered_model(self, role: SteeredModel, model: LanguageModel) -> LanguageModel:
         """Return the model that is steered to an attribute by its weights; only the last one stays in memory."""
         key = (role, model.identity.sha256)
         if self._steered is None or self._steered[0] != key:
@@ -190,7 +194,7 @@ class RunModels:
         """The number of answers that came from the store, here and in the workers."""
         return self._elsewhere["recalled"] + (self._engine.recalled if self._engine is not None else 0)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Json:
         """Return the counts and remarks of a worker as plain JSON values, for the controller."""
         return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes}
 
@@ -215,7 +219,7 @@ class RunModels:
             try:
                 self._store = AnswerStore(Path(folder) if folder else default_answers_folder())
             except AnswerStoreError as error:
-                # Without a store the run takes longer; that is no reason to stop it.
+                # Without a store the run takes longer, but it can go on.
                 self.notes.append(f"answers are not kept: {error}")
         return self._store
 

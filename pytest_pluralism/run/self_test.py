@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
 from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
-from pytest_pluralism.run.items import by_suite, model_id, plans_of, test_of
+from pytest_pluralism.run.items import Json, by_suite, model_id, plans_of, test_of
 from pytest_pluralism.run.session import PluralismSession
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.false_alarms import FalseAlarms
     from pytest_pluralism.core.records import Gate, Scores
+    from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
 __all__ = ["SelfTest"]
 
@@ -80,12 +81,12 @@ class SelfTest:
         )
         for seed, run in enumerate(plans):
             scores = {key: engine.measure(plan.evaluation, model_of, key=(seed, key))[0] for key, plan in run.items()}
-            gates |= {key: plan.gate for key, plan in run.items()}
+            gates |= {key: plan.gate for key, plan in run.items() if plan.gate is not None}
             runs.append(scores)
         floors = self._floors(spec, plans[0])
         return false_alarms(gates, runs, noise_floors=floors, method=settings["multiplicity"], rng=settings["seed"])
 
-    def _plans(self, spec: str, items: Sequence[pytest.Item], seed: int) -> Iterator[tuple[str, Any]]:
+    def _plans(self, spec: str, items: Sequence[pytest.Item], seed: int) -> Iterator[tuple[str, PlannedGate]]:
         from pytest_pluralism.gate import plan_gates
 
         for item in items:
@@ -95,7 +96,7 @@ class SelfTest:
             for plan in planned:
                 yield f"{test_of(item)} {plan.key}", plan
 
-    def _floors(self, spec: str, plans: dict[str, Any]) -> dict[str, float]:
+    def _floors(self, spec: str, plans: Mapping[str, PlannedGate]) -> dict[str, float]:
         from pytest_pluralism.baselines.comparison import usual_noise_floor
 
         identity = self._model_of(spec)("language_model").identity
@@ -145,7 +146,7 @@ def _level(items: Sequence[pytest.Item], spec: str) -> float:
     return (1.0 - min(known)) / 2.0 if known else 0.0
 
 
-def _as_json(found: FalseAlarms, level: float) -> dict[str, Any]:
+def _as_json(found: FalseAlarms, level: float) -> Json:
     return {
         **dataclasses.asdict(found),
         "rate": found.rate,

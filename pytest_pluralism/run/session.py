@@ -10,7 +10,7 @@ import pytest
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.run.baselines import RunBaselines
-from pytest_pluralism.run.items import Suite, by_suite, plans_of, suite_of, test_of
+from pytest_pluralism.run.items import Json, Suite, by_suite, plans_of, suite_of, test_of
 from pytest_pluralism.run.judging import Judge
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, versions
@@ -33,10 +33,10 @@ class PluralismSession:
         self.config = config
         self.settings = settings
         self.started = time.time()
-        self.entries: dict[tuple[str, str], dict[str, Any]] = {}
+        self.entries: dict[tuple[str, str], Json] = {}
         self.could_not_write = False
-        #: What the suite said of itself, with ``--pluralism-aa``.
-        self.false_alarms: list[dict[str, Any]] = []
+        #: The results of the suite against itself, with ``--pluralism-aa``.
+        self.false_alarms: list[Json] = []
         self.models = RunModels(config, settings)
         self.notes = self.models.notes
         root, start = config.rootpath, config.invocation_params.dir
@@ -98,18 +98,18 @@ class PluralismSession:
         lines = forecast_lines(found) or ["no model: name one with --pluralism-model=SPEC"]
         return [harmless(line) for line in [*lines, *dict.fromkeys(self.notes)]]
 
-    def worker_output(self) -> dict[str, Any]:
-        """Return what a worker has to tell the controller at its end, beside the verdicts."""
+    def worker_output(self) -> Json:
+        """Return the report of a worker to the controller at its end, beside the verdicts."""
         self.models.close_store()
         return {**self.models.as_json(), "collected": self.baselines.collected.as_json()}
 
     def take_over(self, output: Mapping[str, Any]) -> None:
-        """Take in what a worker told at its end."""
+        """Add the report of a worker."""
         self.models.take_over(output)
         self.baselines.collected.take_over(output["collected"])
 
     def collect(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Take in the verdicts of a test; a test that ran again replaces its earlier ones."""
+        """Add the verdicts of a test; a test that ran again replaces its earlier ones."""
         for entry in entries:
             self.entries[entry["nodeid"], entry["key"]] = dict(entry)
 
@@ -147,7 +147,7 @@ class PluralismSession:
             self.notes += notes
             self.could_not_write |= not well
 
-    def run_provenance(self, *, complete: bool) -> dict[str, Any]:
+    def run_provenance(self, *, complete: bool) -> Json:
         """Return what the report says of the run itself."""
         return {
             **({"false_alarms": self.false_alarms} if self.false_alarms else {}),

@@ -33,7 +33,7 @@ def group_of(nodeid: str, names: Sequence[str], /) -> str | None:
 
 
 def has_owners(config: pytest.Config, names: Sequence[str], /) -> bool:
-    """Whether each model of the run has one worker: not with ``--dist each``, or a scheduler of the project's own."""
+    """Return whether each model has one worker: not with ``--dist each``, or a scheduler of the project's own."""
     if not names or config.getoption("dist", "no") not in MODES:
         return False
     schedulers = config.hook.pytest_xdist_make_scheduler.get_hookimpls()

@@ -24,7 +24,7 @@ class NamedBaseline:
 
     @property
     def is_reference(self) -> bool:
-        """Whether this is the reference model of the run, measured beside the tested one, and no file."""
+        """Whether the place is the reference model of the run, measured beside the tested one."""
         return self.place == REFERENCE
 
 

@@ -29,10 +29,10 @@ __all__ = [
     "tell_apart",
 ]
 
-#: Options whose value may be left out, and what they mean then. What follows them is a test, never a value.
+#: Options whose value may be left out, with the value they have then. The word after one is a test, never a value.
 ALONE = {"--pluralism-update-baseline": "all", "--pluralism-aa": "10"}
 
-#: What the profiles set that every project has; ``pluralism_profiles`` in the ini file changes them and adds others.
+#: The profiles that every project has; ``pluralism_profiles`` in the ini file changes them and adds others.
 PROFILES: Mapping[str, Mapping[str, str]] = {
     "pr": {"inconclusive": "warn", "health": "warn"},
     "release": {"inconclusive": "fail", "health": "fail"},
@@ -60,7 +60,7 @@ def add_options(parser: pytest.Parser) -> None:
         if setting.flag:
             group.addoption(setting.option, dest=setting.ini, action="store_true", default=None, help=help_text)
         elif setting.option in ALONE:
-            # What follows it is told apart in tell_apart.
+            # The word after it is told apart in tell_apart.
             alone = ALONE[setting.option]
             group.addoption(
                 setting.option, dest=setting.ini, nargs="?", const=alone, metavar=setting.metavar, help=help_text
@@ -219,7 +219,7 @@ def _raw(config: pytest.Config, setting: Setting, profile: Mapping[str, str]) ->
 
 
 def _beside(folder: Path, text: str, *, named: bool = False) -> str:
-    """Return a path of the ini file as seen from its folder; names of models and ``off`` are no paths."""
+    """Return a path of the ini file as seen from its folder; names of models and ``off`` are not paths."""
     text = text.strip()
     if named and (found := named_place(text)).is_reference:
         return text
@@ -233,7 +233,7 @@ def _beside(folder: Path, text: str, *, named: bool = False) -> str:
 
 
 def refuse_misspelt(config: pytest.Config, settings: Settings, /, *, known_kinds: bool) -> None:
-    """Stop the run where a name can be no model of ours, and no hook of the project can know it either."""
+    """Stop the run where neither this package nor a hook of the project can know the name of a model."""
     chosen = [name for name in ("model", "reference_model", "entailment_model") if settings[name]]
     if not chosen:
         return
