@@ -39,7 +39,8 @@ def entries_of(page: Path) -> list[tuple[str, str]]:
 
 ENTRIES = [entry for page in PAGES for entry in entries_of(page)]
 
-HOMES = [*modules(metrics), *modules(estimation), *modules(protocols), verdict, records, measures, protocol]
+#: Of the estimation only the face is public; its modules share steps of the intervals.
+HOMES = [*modules(metrics), estimation, *modules(protocols), verdict, records, measures, protocol]
 
 PUBLIC = [(module.__name__, name) for module in HOMES for name in module.__all__]
 
