@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,11 +24,15 @@ __all__ = [
     "ReadDistribution",
     "ReadQuestion",
     "assemble_survey",
+    "one_line",
     "survey_sha256",
 ]
 
 #: Maximum number of respondents: more people have never lived.
 MOST_RESPONDENTS = 1e12
+
+#: Number of the letters that label options.
+MOST_LETTERS = 26
 
 #: Largest distance of the sum of a distribution from 1, as rounding to three decimals explains it. Sums are rescaled.
 SUM_TOLERANCE = 1.0e-3
@@ -122,6 +126,8 @@ def assemble_survey(
         source += f"; left out: {gathered.few_options} question(s) with fewer than two options"
     if gathered.only_refusals:
         source += f"; left out: {gathered.only_refusals} distribution(s) with nothing but refusals"
+    for what, found in gathered.notes.items():
+        source += f"; {len(found)} {what}, such as {found[0]!r}"
     if gathered.alike:
         source += f"; {gathered.alike} population(s) differ from another by case or look-alike letters alone"
     if gathered.policy != "keep" and (gathered.refusals or may_refuse):
@@ -164,6 +170,7 @@ class _Gathered:
     only_refusals: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
     alike: int = 0
+    notes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     names: Names = field(default_factory=lambda: Names("population"))
 
     def add(self, item: ReadQuestion, problems: Problems) -> None:
@@ -193,7 +200,16 @@ class _Gathered:
             elif alike:
                 problems.add(where, alike)
         if problems.count == before:
+            self._note(question, rows)
             self._take(question, rows, where, problems)
+
+    def _note(self, question: Question, rows: list[AnswerDistribution]) -> None:
+        """Note options that nobody chose, and more options than there are letters."""
+        if len(question.options) > MOST_LETTERS:
+            self.notes["question(s) with more than 26 options, which letters cannot label"].append(question.question_id)
+        for index, option in enumerate(question.options):
+            if not any(row.probabilities[index] for row in rows):
+                self.notes["option(s) that nobody chose"].append(f"{question.question_id}: {option}")
 
     def _take(self, question: Question, rows: list[AnswerDistribution], where: str, problems: Problems) -> None:
         if self.policy == "keep" and question.refusals:
@@ -273,12 +289,19 @@ def _rounded(values: tuple[float, ...] | None) -> list[float] | None:
     return None if values is None else [round(float(value), 12) for value in values]
 
 
+def one_line(option: str, /) -> str:
+    """Return an option without line feeds, for sources that a user cannot correct."""
+    return " ".join(option.splitlines())
+
+
 def _options(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
         raise UnfitError
     for option in value:
         if not isinstance(option, str) or not option.strip():
             raise UnfitError(instead=f": each option must be a non-empty string, not {shown(option)}")
+        if len(option.strip().splitlines()) > 1:
+            raise UnfitError(instead=f": option {shown(option)} holds a line feed, and would look like several options")
     options = tuple(as_text(option) for option in value)
     if len(options) < 2:
         raise UnfitError(
@@ -381,6 +404,12 @@ def _check_distributions(
         if read.population.casefold() == "all":
             problems.add(place, "'all' means every population in a test; give this population another name")
             continue
+        if read.n_respondents is not None and read.n_effective is not None and read.n_effective > read.n_respondents:
+            problems.add(
+                place,
+                f"'n_effective' must be at most 'n_respondents' ({read.n_respondents:g}), not {read.n_effective:g}; "
+                "are the two swapped?",
+            )
         if read.population in seen:
             problems.add(place, "appears twice; keep one distribution for each population")
             continue
@@ -417,10 +446,24 @@ def _check_probabilities(
     total = math.fsum(numbers)
     # The tiny addition lets a written 0.999 pass, whose binary distance from 1 is a little over 0.001.
     if abs(total - 1.0) > SUM_TOLERANCE + 1e-12:
-        hint = "; these look like per cent: divide by 100" if abs(total - 100.0) < 1.0 else ""
-        problems.add(place, f"probabilities must sum to 1 (within {SUM_TOLERANCE:g}), not {total:.6g}{hint}")
+        problems.add(
+            place, f"probabilities must sum to 1 (within {SUM_TOLERANCE:g}), not {total:.6g}{_hint(numbers, total)}"
+        )
         return None
     return tuple(number / total for number in numbers)
+
+
+def _hint(numbers: Sequence[float], total: float) -> str:
+    """Return what numbers that do not sum to 1 look like, and what to do about it."""
+    if abs(total - 100.0) < 1.0:
+        return "; these look like per cent: divide by 100"
+    if abs(total - 100.0) <= 3.0:
+        return f"; these look like rounded per cent: divide by their sum, {total:g}"
+    if total > 1.0 and all(number.is_integer() for number in numbers):
+        return f"; these look like counts: divide by their sum, and give it as 'n_respondents': {total:g}"
+    if abs(total - 1.0) <= 0.03:
+        return "; these look like rounded shares: give three decimals, or divide by their sum"
+    return ""
 
 
 def _apply_policy(

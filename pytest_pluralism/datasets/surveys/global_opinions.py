@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
-from pytest_pluralism.datasets.surveys.assembly import SUM_TOLERANCE, ReadDistribution, ReadQuestion
+from pytest_pluralism.datasets.surveys.assembly import SUM_TOLERANCE, ReadDistribution, ReadQuestion, one_line
 from pytest_pluralism.datasets.surveys.modular_pluralism import question_hash
 
 __all__ = ["HUB_NAME", "fetch_rows", "parse_options", "parse_selections", "read_rows"]
@@ -108,7 +108,7 @@ def read_rows(rows: Iterable[Mapping[str, Any]], /) -> tuple[list[ReadQuestion],
             empty += 1
             continue
         try:
-            options = parse_options(row["options"])
+            options = [one_line(option) for option in parse_options(row["options"])]
             selections = parse_selections(row["selections"])
         except DatasetError as error:
             unreadable.append(f"{where}: {error}")

@@ -24,7 +24,7 @@ from typing import Any
 
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, text, texts
 from pytest_pluralism.datasets.reading import Problems
-from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion
+from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, one_line
 
 __all__ = ["SOURCE", "is_modular_pluralism", "plain_question", "question_hash", "read_rows"]
 
@@ -70,14 +70,14 @@ def read_rows(entries: Iterable[tuple[str, Any]], problems: Problems, /) -> tupl
         read = ROW.read(row, where, problems)
         if read is None:
             continue
-        options = read["options"]
+        options = tuple(one_line(option) for option in read["options"])
         text = plain_question(read["question"], options)
         if text is None:
             problems.add(
                 where, "the options in 'question' differ from those in 'options', or 'Answer:' does not follow them"
             )
             continue
-        _, rows = grouped.setdefault((text, tuple(options)), (where, []))
+        _, rows = grouped.setdefault((text, options), (where, []))
         rows.append(ReadDistribution(read["attribute"], read["gold_distribution"]))
     damaged = contradictory = 0
     questions = []

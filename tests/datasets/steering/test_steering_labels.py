@@ -91,6 +91,15 @@ def test_wrong_files_name_line_value_and_remedy(write, rows, parts):
         assert part in str(caught.value), str(caught.value)
 
 
+def test_an_empty_label_of_a_table_is_an_open_one(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("attribute,question_id,response,label\nDemocrat,q1,a,\nDemocrat,q2,b,1\n", encoding="utf-8")
+    assert list(read_labels(table).labels) == [("Democrat", "q2", "b")]
+    table.write_text("attribute,question_id,response\nDemocrat,q1,a\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="line 2: lacks 'label'"):
+        read_labels(table)
+
+
 def test_other_files(tmp_path):
     with pytest.raises(DatasetError, match="must end in"):
         read_labels(tmp_path / "labels.xlsx")

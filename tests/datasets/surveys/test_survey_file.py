@@ -147,6 +147,18 @@ def test_line_separators_of_unicode_inside_a_string(tmp_path: Path) -> None:
     assert load_survey(path).questions[0].text == "Is\u2028it\x85so?"
 
 
+def test_options_that_nobody_chose_and_those_without_a_letter_are_told(tmp_path: Path) -> None:
+    many = [f"option {n}" for n in range(27)]
+    entries = [
+        one(distributions=row(probabilities=[1.0, 0.0])),
+        one(question_id="q2", distributions=row(probabilities=[1, 0]) + row(population="Peru", probabilities=[0, 1])),
+        one(question_id="q3", options=many, distributions=row(probabilities=[1 / 27] * 27)),
+    ]
+    source = load_survey(write_jsonl(tmp_path / "a.jsonl", entries)).source
+    assert "; 1 option(s) that nobody chose, such as 'q1: No'" in source
+    assert "; 1 question(s) with more than 26 options, which letters cannot label, such as 'q3'" in source
+
+
 def test_rounded_shares_are_rescaled(tmp_path: Path) -> None:
     path = write_jsonl(
         tmp_path / "a.jsonl", [one(options=["a", "b", "c"], distributions=row(probabilities=[0.333] * 3))]
@@ -245,6 +257,21 @@ def test_any_distribution_survives_all_formats(tmp_path_factory: Any, tables: li
     [
         (one(distributions=row(probabilities=[0.5, 0.4])), "must sum to 1 (within 0.001), not 0.9"),
         (one(distributions=row(probabilities=[50, 50])), "not 100; these look like per cent: divide by 100"),
+        (
+            one(distributions=row(probabilities=[60, 39])),
+            "not 99; these look like rounded per cent: divide by their sum",
+        ),
+        (one(distributions=row(probabilities=[60.5, 40.5])), "not 101; these look like rounded per cent"),
+        (
+            one(distributions=row(probabilities=[720, 480])),
+            "not 1200; these look like counts: divide by their sum, and give it as 'n_respondents': 1200",
+        ),
+        (one(distributions=row(probabilities=[0.33, 0.66])), "not 0.99; these look like rounded shares: give three"),
+        (
+            one(distributions=row(n_respondents=1000, n_effective=5000)),
+            "'n_effective' must be at most 'n_respondents' (1000), not 5000; are the two swapped?",
+        ),
+        (one(options=["Yes\nB. No", "No"]), "option 'Yes\\nB. No' holds a line feed, and would look like several opt"),
         (one(distributions=row(probabilities=[1.5, -0.5])), "probability of 'No' must not be negative, not -0.5"),
         (one(distributions=row(probabilities=[float("nan"), 1])), "probability of 'Yes' must be finite, not nan"),
         (one(distributions=row(probabilities=[float("inf"), 1])), "probability of 'Yes' must be finite, not inf"),
