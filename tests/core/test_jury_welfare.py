@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from pytest_pluralism.core.metrics import (
     two_level_welfare,
     welfare,
 )
+from pytest_pluralism.core.metrics.pooled_welfare import pooled_welfare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, group_means, query_welfare
 from pytest_pluralism.core.records import Estimate
 
@@ -92,88 +94,103 @@ def test_a_very_large_aversion_agrees_with_maximin() -> None:
     np.testing.assert_allclose(far, np.nanmin(matrix, axis=0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0, 2.0, 5.0, 40.0])
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-def test_pseudo_values_are_those_of_the_jackknife_done_by_hand(alpha: float, weighted: bool) -> None:
-    matrix = panel(7, n_jurors=9, n_queries=6)
-    weights = np.linspace(0.5, 2.0, len(matrix)) if weighted else np.ones(len(matrix))
-    found = query_welfare(table_of(matrix, weights=weights), WelfareRule(alpha=alpha))
-    whole = float(np.mean(welfare(matrix.T, alpha=alpha, weights=weights, missing="omit")))
-    m = len(matrix)
-    by_hand = []
-    for juror in range(m):
-        kept = np.arange(m) != juror
-        without = np.asarray(welfare(matrix[kept].T, alpha=alpha, weights=weights[kept], missing="omit"))
-        by_hand.append(m * whole - (m - 1) * float(without.mean()))
-    np.testing.assert_allclose(found.pseudo_values - found.bias, by_hand, rtol=0, atol=1e-9)
-    assert found.bias == pytest.approx(whole - np.mean(by_hand), abs=1e-9)
+def leave_out_biases(table: JuryTable, rule: WelfareRule) -> np.ndarray:
+    """Return the bias of each query by a jackknife that takes out one voter after the other by hand."""
+    whole = query_welfare(table, rule).values
+    found = np.zeros(table.n_queries)
+    for cell in range(len(table.juror)):
+        juror, query = table.juror[cell], table.response[cell]
+        beside = table.response == query
+        if rule.between_alpha is not None:
+            assert table.group is not None
+            beside &= table.group[table.juror] == table.group[juror]
+        own = table.weights[juror] / table.weights[table.juror[beside]].sum()
+        if own < 1.0:
+            members = np.arange(len(table.weights)) != juror
+            found[query] += (1.0 - own) * (query_welfare(table.of_jurors(members), rule).values[query] - whole[query])
+    return found
 
 
-@pytest.mark.parametrize(("within", "between"), [(0.0, 2.0), (1.0, math.inf), (2.0, 0.0)])
-def test_pseudo_values_between_groups_are_those_done_by_hand(within: float, between: float) -> None:
-    matrix = panel(11, n_jurors=12, n_queries=5, missing=0.0)
-    groups = np.arange(12) % 3
-    rule = WelfareRule(alpha=within, between_alpha=between)
-    found = query_welfare(table_of(matrix, groups=groups), rule)
-
-    def value(kept: np.ndarray) -> float:
-        names = groups[kept].tolist()
-        return float(np.mean(two_level_welfare(matrix[kept].T, names, within_alpha=within, between_alpha=between)))
-
-    whole = value(np.arange(12))
-    by_hand = [12 * whole - 11 * value(np.flatnonzero(np.arange(12) != juror)) for juror in range(12)]
-    np.testing.assert_allclose(found.pseudo_values - found.bias, by_hand, rtol=0, atol=1e-9)
+def slopes(table: JuryTable, rule: WelfareRule) -> np.ndarray:
+    """Return how the mean moves as the weight of each juror grows, by differences."""
+    found = []
+    for juror, weight in enumerate(table.weights):
+        ends = []
+        for step in (1e-6, -1e-6):
+            moved = table.weights.copy()
+            moved[juror] += step * weight
+            ends.append(query_welfare(replace(table, weights=moved), rule).mean)
+        found.append((ends[0] - ends[1]) / 2e-6)
+    return np.array(found)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.45, 1.0])
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-def test_pseudo_values_of_the_worst_off_are_those_done_by_hand(share: float, weighted: bool) -> None:
-    matrix = panel(7, n_jurors=9, n_queries=6)
-    weights = np.linspace(0.5, 2.0, 9) if weighted else np.ones(9)
-    found = query_welfare(table_of(matrix, weights=weights), WelfareRule(worst_share=share))
-
-    def value(kept: np.ndarray) -> float:
-        part = conditional_value_at_risk(matrix[kept].T, share=share, weights=weights[kept], missing="omit")
-        return float(np.mean(part))
-
-    whole = value(np.arange(9))
-    by_hand = [9 * whole - 8 * value(np.flatnonzero(np.arange(9) != juror)) for juror in range(9)]
-    np.testing.assert_allclose(found.pseudo_values - found.bias, by_hand, rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [WelfareRule(alpha=0.0), WelfareRule(alpha=2.0), WelfareRule(worst_share=0.4), WelfareRule(satisfied_above=0.5)],
-    ids=lambda rule: rule.words,
+RULES = (
+    *(WelfareRule(alpha=alpha) for alpha in (0.0, 0.5, 1.0, 2.0, 5.0, 40.0)),
+    *(WelfareRule(worst_share=share) for share in (0.02, 0.3, 1.0)),
+    WelfareRule(satisfied_above=0.5),
+    *(WelfareRule(alpha=one, between_alpha=other) for one, other in ((0.0, 2.0), (1.0, 0.5), (2.0, 0.0))),
 )
-def test_without_the_only_juror_of_a_response_its_query_is_not_part_of_the_mean(rule: WelfareRule) -> None:
-    matrix = panel(3, n_jurors=6, n_queries=5, missing=0.0)
-    matrix[:, 1] = [np.nan, np.nan, 0.3, np.nan, np.nan, np.nan]
-    matrix[:, 4] = [np.nan, np.nan, 0.8, np.nan, np.nan, np.nan]
-    whole = query_welfare(table_of(matrix), rule)
-    by_hand = []
-    for juror in range(6):
-        rest = matrix[np.arange(6) != juror]
-        by_hand.append(6 * whole.mean - 5 * query_welfare(table_of(rest.copy()), rule).mean)
-    np.testing.assert_allclose(whole.pseudo_values - whole.bias, by_hand, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("between", [0.0, 2.0, math.inf])
-def test_a_group_without_its_only_voter_leaves_the_response_out(between: float) -> None:
-    matrix = panel(5, n_jurors=8, n_queries=6, missing=0.0)
-    groups = np.array([0, 0, 0, 0, 0, 1, 1, 1])
-    # One of the small group a query.
-    for query in range(6):
-        matrix[[juror for juror in (5, 6, 7) if juror != 5 + query % 3], query] = np.nan
-    rule = WelfareRule(alpha=1.0, between_alpha=between)
-    whole = query_welfare(table_of(matrix, groups=groups), rule)
-    by_hand = []
-    for juror in range(8):
-        kept = np.arange(8) != juror
-        without = query_welfare(table_of(matrix[kept].copy(), groups=groups[kept]), rule)
-        assert np.isnan(without.values).sum() == (2 if juror >= 5 else 0)
-        by_hand.append(8 * whole.mean - 7 * without.mean)
-    np.testing.assert_allclose(whole.pseudo_values - whole.bias, by_hand, rtol=0, atol=1e-9)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.words)
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+def test_the_bias_of_each_query_is_that_of_a_jackknife_over_its_own_voters(rule: WelfareRule, weighted: bool) -> None:
+    matrix = panel(7, n_jurors=9, n_queries=6, missing=0.3)
+    matrix[:, 4] = np.nan
+    matrix[3, 4] = 0.7
+    groups = np.arange(9) % 2 if rule.between_alpha is not None else None
+    table = table_of(matrix, weights=np.linspace(0.5, 2.0, 9) if weighted else None, groups=groups)
+    found = query_welfare(table, rule)
+    np.testing.assert_allclose(found.biases, leave_out_biases(table, rule), rtol=0, atol=1e-9)
+    if rule.between_alpha is None:
+        # One voter is no sign of a bias: the query stays as it is, whoever is left out.
+        assert found.biases[4] == 0.0
+        assert found.values[4] == pytest.approx(float(rule.satisfied_above is not None) or 0.7)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.words)
+def test_what_a_juror_adds_is_the_slope_of_the_mean_in_the_weight_of_the_juror(rule: WelfareRule) -> None:
+    matrix = panel(11, n_jurors=12, n_queries=1, missing=0.0)
+    # With one query nothing is added for queries that lie above or below the mean.
+    table = table_of(matrix, weights=np.linspace(0.7, 1.3, 12), groups=np.arange(12) % 3)
+    found = query_welfare(table, rule)
+    np.testing.assert_allclose((found.pseudo_values - found.mean) / 12, slopes(table, rule), rtol=0, atol=1e-6)
+    assert np.nanmean(found.pseudo_values) == pytest.approx(found.mean)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.words)
+def test_what_jurors_add_has_the_mean_of_the_queries(rule: WelfareRule) -> None:
+    matrix = panel(5, n_jurors=8, n_queries=6, missing=0.4)
+    found = query_welfare(table_of(matrix, groups=np.arange(8) % 2), rule)
+    assert np.nanmean(found.pseudo_values) == pytest.approx(found.mean)
+
+
+def test_the_pooled_welfare_is_the_power_mean_where_votes_are_many() -> None:
+    rng = np.random.default_rng(4)
+    matrix = np.clip(rng.normal(0.6, 0.15, (4000, 1)) + rng.normal(0, 0.05, (4000, 12)), 0.2, 1.0)
+    found = query_welfare(table_of(matrix), WelfareRule(alpha=2.0))
+    pooled = pooled_welfare(table_of(matrix), WelfareRule(alpha=2.0))
+    assert pooled == pytest.approx(found.mean - found.bias, abs=1e-4)
+    for rule in (WelfareRule(alpha=1.0), WelfareRule(alpha=12.0), WelfareRule(worst_share=0.2)):
+        assert math.isnan(pooled_welfare(table_of(matrix), rule))
+    alone = np.where(np.eye(12) > 0, 0.4, np.nan)
+    assert math.isnan(pooled_welfare(table_of(alone), WelfareRule(alpha=2.0)))
+
+
+def test_the_pooled_welfare_sees_what_few_votes_hide() -> None:
+    """One in twenty is served badly: of three votes on a query most hold no such juror, and look well served."""
+    rng = np.random.default_rng(8)
+    means, pooled = [], []
+    for _ in range(200):
+        matrix = np.where(rng.random((200, 60)) < 0.05, 0.05, 0.8)
+        matrix[rng.random(matrix.shape) > 0.03] = np.nan
+        table = table_of(matrix[:, (~np.isnan(matrix)).sum(axis=0) > 1])
+        found = query_welfare(table, WelfareRule(alpha=2.0))
+        means.append(found.mean - found.bias)
+        pooled.append(pooled_welfare(table, WelfareRule(alpha=2.0)))
+    truth = 1.0 / (0.05 / 0.05 + 0.95 / 0.8)
+    assert np.mean(means) > truth + 0.1
+    assert np.mean(pooled) == pytest.approx(truth, abs=0.05)
 
 
 def test_the_intervals_hold_where_a_few_of_a_group_judge_in_turns() -> None:

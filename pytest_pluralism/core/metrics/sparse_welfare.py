@@ -164,21 +164,24 @@ class QueryWelfare:
         NaN where a response that is given was judged by nobody (or, between groups, not by every group).
     by_response : numpy.ndarray, shape (n_responses,)
         The welfare of each response.
+    biases : numpy.ndarray, shape (n_queries,)
+        How much too large each value is for the population of jurors, by the jackknife over those who judged it; 0
+        where one juror alone did.
     pseudo_values : numpy.ndarray, shape (n_jurors,)
-        The jackknife's, shifted so that their mean is the mean of ``values``; NaN for jurors without any cell.
-    bias : float
-        The bias of the mean for the population of jurors, by the jackknife.
-    cell_variance : float
-        The part of the variance of the mean that jurors and queries share.
+        The mean plus, for each juror, the number of jurors times what the juror adds to it; NaN for jurors without any
+        cell.
+    cell_variance, cell_third : float
+        What jurors and queries contain together of the variance, and of the third cumulant, of the mean.
     draws : numpy.ndarray, shape (n_draws,)
         The mean of ``values`` under each draw of estimated utilities; a single one of recorded votes.
     """
 
     values: FloatArray
     by_response: FloatArray
+    biases: FloatArray
     pseudo_values: FloatArray
-    bias: float
     cell_variance: float
+    cell_third: float
     draws: FloatArray
 
     @property
@@ -191,6 +194,27 @@ class QueryWelfare:
         """The mean over the queries that have a value."""
         return float(np.nanmean(self.values)) if np.isfinite(self.values).any() else math.nan
 
+    @property
+    def bias(self) -> float:
+        """How much too large the mean is for the population of jurors."""
+        known = np.isfinite(self.values)
+        return float(self.biases[known].mean()) if known.any() else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _OfCells:
+    """Welfare by response, and by cell what its juror does to it.
+
+    ``without`` is the change when the juror is left out of ``own``, the juror's share among the voters on the response
+    or among those of the juror's group; ``voice`` is the juror's share in the welfare of the response.
+    """
+
+    level: FloatArray
+    deviation: FloatArray
+    without: FloatArray
+    voice: FloatArray
+    own: FloatArray
+
 
 def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
     r"""Return the welfare of each query: the mean over the responses given of the welfare of each.
@@ -202,67 +226,67 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
     if rule.between_alpha is not None and (table.group is None or len(table.group_names) < 2):
         raise InvalidParameterError(NEEDS_GROUPS)
     refuse_negative(table, rule)
-    if rule.satisfied_above is not None:
-        satisfied = (table.utility > rule.satisfied_above).astype(np.float64)
-        level, deviation, without = _power(satisfied, table, alpha=0.0)
-    elif rule.worst_share is not None:
-        level, deviation, without = _worst_off(table, share=rule.worst_share)
-    elif rule.between_alpha is not None:
-        level, deviation, without = _two_level(table, within=rule.alpha, between=rule.between_alpha)
-    else:
-        level, deviation, without = _power(table.utility, table, alpha=rule.alpha)
-    given = table.share > 0.0
-    weighted = np.where(given, table.share * np.where(given, level, 0.0), 0.0)
-    asked = np.bincount(table.response_query[given], minlength=table.n_queries) > 0
-    values = np.where(asked, Cells(table.response_query, table.n_queries).total(weighted), np.nan)
+    found = _by_response(table, rule)
+    values = _by_query(table, found.level)
     known = np.isfinite(values)
     n_known = int(known.sum())
     if not n_known:
         nothing = np.full(len(table.weights), np.nan)
-        return QueryWelfare(values, level, nothing, 0.0, 0.0, means_by_draw(table, level))
+        draws = means_by_draw(table, found.level)
+        return QueryWelfare(values, found.level, np.zeros_like(values), nothing, 0.0, 0.0, draws)
+    # The jackknife over the voters of each response, weighed so that what is linear in their votes cancels: with equal
+    # weights n - 1 times the mean change. A response that one juror judged says nothing of its bias.
+    left = np.where(np.isnan(found.without), 0.0, (1.0 - found.own) * found.without)
+    biases = _by_query(table, Cells(table.response, len(table.share)).total(left))
     mean = math.fsum(values[known]) / n_known
     query = table.response_query[table.response]
-    use = known[query] & given[table.response]
+    use = known[query] & (table.share > 0.0)[table.response]
     who, query, response = table.juror[use], query[use], table.response[use]
-    share = table.share[response] / n_known
-    n_jurors = len(table.weights)
-    counted = np.bincount(who, table.weights[who], n_jurors) > 0.0
-    m = int(counted.sum())
-    left = _left_out(table, values, who, query, share, without[use])
-    pseudo = np.where(counted, mean - (m - 1) * left, np.nan)
-    bias = mean - float(np.nanmean(pseudo))
-    totals = Cells(table.response, len(table.share)).total(table.weights[table.juror])
-    own = table.weights[table.juror[use]] / totals[response]
-    cells = share * (own * (values[query] - mean) + deviation[use])
+    jurors = Cells(who, len(table.weights))
+    counted = jurors.total(table.weights[who]) > 0.0
+    adds = table.share[response] / n_known * (found.voice[use] * (values[query] - mean) + found.deviation[use])
     # A juror who judged several responses to one query is one cell.
     pairs = np.unique(who * np.intp(table.n_queries) + query, return_inverse=True)[1]
     n_cells = int(pairs.max()) + 1
-    common = float(np.sum(Cells(pairs, n_cells).total(cells) ** 2)) * n_cells / max(n_cells - 1, 1)
-    return QueryWelfare(values, level, pseudo + bias, bias, common, means_by_draw(table, level))
+    cells = Cells(pairs, n_cells).total(adds)
+    return QueryWelfare(
+        values,
+        found.level,
+        np.where(known, biases, 0.0),
+        np.where(counted, mean + int(counted.sum()) * jurors.total(adds), np.nan),
+        float(np.sum(cells**2)) * n_cells / max(n_cells - 1, 1),
+        float(np.sum((cells - cells.mean()) ** 3)),
+        means_by_draw(table, found.level),
+    )
 
 
-def _left_out(
-    table: JuryTable, values: FloatArray, who: IntArray, query: IntArray, share: FloatArray, without: FloatArray
-) -> FloatArray:
-    """Return how the mean over queries changes when each juror is left out.
+def _by_query(table: JuryTable, by_response: FloatArray) -> FloatArray:
+    """Return the mean of each query over the responses that are given to it; NaN for a query without any."""
+    given = table.share > 0.0
+    weighted = np.where(given, table.share * np.where(given, by_response, 0.0), 0.0)
+    asked = np.bincount(table.response_query[given], minlength=table.n_queries) > 0
+    return np.where(asked, Cells(table.response_query, table.n_queries).total(weighted), np.nan)
 
-    A query with a response that nobody else judged (NaN) is not part of the mean without that juror. Where no query is
-    left nothing is known of the change, which is 0.
-    """
-    n_jurors = len(table.weights)
-    lost = np.isnan(without)
-    if not lost.any():
-        return Cells(who, n_jurors).total(share * without)
-    pairs = who * np.intp(table.n_queries) + query
-    gone, first = np.unique(pairs[lost], return_index=True)
-    stays = ~np.isin(pairs, gone)
-    known = values[np.isfinite(values)]
-    n_known, mean = len(known), math.fsum(known) / len(known)
-    change = n_known * Cells(who[stays], n_jurors).total(share[stays] * without[stays])
-    owner = who[lost][first]
-    change -= Cells(owner, n_jurors).total(values[query[lost][first]] - mean)
-    n_left = n_known - np.bincount(owner, minlength=n_jurors)
-    return np.where(n_left > 0, change / np.maximum(n_left, 1), 0.0)
+
+def shares_of_cells(table: JuryTable, cells: Cells, /) -> FloatArray:
+    """Return the share of each cell in the weight of what the cells belong to."""
+    weight = table.weights[table.juror]
+    total = cells.of_jurors(cells.total(weight))
+    return np.divide(weight, total, out=np.zeros_like(weight), where=total > 0.0)
+
+
+def _by_response(table: JuryTable, rule: WelfareRule) -> _OfCells:
+    if rule.between_alpha is not None:
+        return _two_level(table, within=rule.alpha, between=rule.between_alpha)
+    if rule.satisfied_above is not None:
+        satisfied = (table.utility > rule.satisfied_above).astype(np.float64)
+        found = _power(satisfied, table, alpha=0.0)
+    elif rule.worst_share is not None:
+        found = _worst_off(table, share=rule.worst_share)
+    else:
+        found = _power(table.utility, table, alpha=rule.alpha)
+    own = shares_of_cells(table, Cells(table.response, len(table.share)))
+    return _OfCells(*found, own, own)
 
 
 def means_by_draw(table: JuryTable, by_response: FloatArray, /) -> FloatArray:
@@ -445,7 +469,7 @@ def _worst_off(table: JuryTable, *, share: float) -> tuple[FloatArray, FloatArra
     return level, deviation, without
 
 
-def _two_level(table: JuryTable, *, within: float, between: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _two_level(table: JuryTable, *, within: float, between: float) -> _OfCells:
     """Return the welfare between groups of the welfare within each; every group has one voice."""
     assert table.group is not None  # noqa: S101 - checked by the caller
     n, k = len(table.share), len(table.group_names)
@@ -464,6 +488,9 @@ def _two_level(table: JuryTable, *, within: float, between: float) -> tuple[Floa
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = np.nan_to_num((filled / result[:, None]) ** -between / k, nan=0.0, posinf=0.0)
     deviation = deviation * slope.reshape(-1)[code]
+    own = shares_of_cells(table, Cells(code, n * k))
+    steep = slope.sum(axis=1, keepdims=True)
+    voices = np.divide(slope, steep, out=np.full_like(slope, 1.0 / k), where=steep > 0.0)
     left = np.zeros_like(without)
     for one in range(k):
         cells = np.flatnonzero(table.group[table.juror] == one)
@@ -474,8 +501,10 @@ def _two_level(table: JuryTable, *, within: float, between: float) -> tuple[Floa
         # A group without a voter leaves the response without a value.
         left[cells] = np.where(gone, np.nan, moved - result[table.response[cells]])
     unknown = silent[table.response]
-    return (
+    return _OfCells(
         np.where(silent, np.nan, result),
         np.where(unknown, 0.0, deviation),
         np.where(unknown, 0.0, left),
+        voices.reshape(-1)[code] * own,
+        own,
     )
