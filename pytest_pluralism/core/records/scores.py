@@ -58,6 +58,8 @@ class Scores:
     ``crossed`` is the second dimension of the units, where there is one; ``witness`` is what shows the outcome best
     where that is no unit (a group of jurors).
     ``extra_variance`` is what no unit shows of the variance of their mean (of jurors that are estimated).
+    ``people_variance`` is what people who answered all units may share of it; where two models are compared with the
+    same people it is not part of the change.
     ``estimate`` stands where what is promised is no mean of the units (the least of several means).
     ``differences`` says that each value is a difference: gains of 0 and 1 are no shares, and no gain in any unit is no
     lack of a spread.
@@ -73,6 +75,7 @@ class Scores:
     crossed: Crossed | None = None
     witness: Witness | None = None
     extra_variance: float = 0.0
+    people_variance: float = 0.0
     estimate: Estimate | None = None
     differences: bool = False
 

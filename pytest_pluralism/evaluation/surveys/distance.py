@@ -6,6 +6,7 @@ Between the two stands the engine, which knows nothing of surveys.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.metrics.distributional import entropy, jensen_shannon_distance
+from pytest_pluralism.core.metrics.distributional import entropy
 from pytest_pluralism.core.records import Answer, AnswerDistribution, Question, Scores, Survey, UnitScore
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.surveys.answered import (
@@ -26,6 +27,7 @@ from pytest_pluralism.evaluation.surveys.answered import (
 from pytest_pluralism.evaluation.surveys.asking import EXAMPLES, AskSettings, Requests, requests
 from pytest_pluralism.evaluation.surveys.published import base_of, quirk_rows
 from pytest_pluralism.evaluation.surveys.references import mean_references, other_populations, with_references
+from pytest_pluralism.evaluation.surveys.respondents import Comparison, asked_of
 from pytest_pluralism.evaluation.surveys.whole_answers import distributions, whole_answer_requests
 
 __all__ = ["DistributionalEvaluation", "scores"]
@@ -65,9 +67,15 @@ def _scores(
     if not rows:
         raise DatasetError(f"Survey {survey.name} has no answers of {population!r}.")
     by_population = population is None
-    base = base_of(settings.protocol)
-    units = [_unit(questions[row.question_id], row, model[row.question_id], by_population, base) for row in rows]
-    units = with_references(units, survey, rows, base=base, seed=settings.seed)
+    how = Comparison(base_of(settings.protocol), corrected=settings.protocol == "sound")
+    units = [_unit(questions[row.question_id], row, model[row.question_id], by_population) for row in rows]
+    people = [unit.reference_probabilities for unit in units]
+    found = how.distances([unit.model_probabilities for unit in units], people, asked_of(survey, rows))
+    units = [
+        replace(unit, value=value, details={**unit.details, "uncorrected": raw})
+        for unit, value, raw in zip(units, found.values.tolist(), found.uncorrected.tolist(), strict=True)
+    ]
+    units = with_references(units, survey, rows, how=how, seed=settings.seed)
     low = [unit for unit in units if unit.option_mass is not None and unit.option_mass < LOW_OPTION_MASS]
     warnings = []
     if low:
@@ -79,12 +87,15 @@ def _scores(
     if not by_population and len(rows) < len(questions):
         asked = f"{len(rows)} of {len(questions)} questions of this survey"
         warnings.append(f"{population} was asked {asked}: the number says nothing about the others")
+    warnings += found.warnings(of="populations" if by_population else "questions")
     return Scores(
         metric="js_distance",
         units=tuple(units),
-        references=mean_references(units, base=base),
-        other_populations=other_populations(survey, rows, units, by_population=by_population, base=base),
+        references={**mean_references(units), **found.references()},
+        other_populations=other_populations(survey, rows, units, by_population=by_population, how=how),
         warnings=tuple(warnings),
+        # Each population was asked by itself.
+        people_variance=0.0 if by_population else found.shared_variance,
     )
 
 
@@ -153,9 +164,7 @@ class DistributionalEvaluation:
         return quirk_rows(questions, given, people, self.settings.protocol, seed=self.settings.seed)
 
 
-def _unit(
-    question: Question, row: AnswerDistribution, model: ModelDistribution, by_population: bool, base: float
-) -> UnitScore:
+def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution, by_population: bool) -> UnitScore:
     kept = kept_options(question)
     ours, our_refusals = over_kept(question, model.probabilities, kept, "the model")
     theirs, their_refusals = over_kept(question, row.probabilities, kept)
@@ -171,7 +180,7 @@ def _unit(
     return UnitScore(
         unit_id=row.population if by_population else question.question_id,
         cluster=row.population if by_population else (question.cluster or question.question_id),
-        value=float(jensen_shannon_distance(ours, theirs, base=base)),
+        value=math.nan,
         population=row.population,
         text=question.text,
         options=tuple(question.options[index] for index in kept),

@@ -1,0 +1,238 @@
+"""Distances to a population of which only a sample was asked: less what chance adds, and how sure the rest is.
+
+Chance moves the answers of a sample away from those of the population, so that a distance to the sample is too large.
+For the Jensen-Shannon distance this can be undone question by question, down to about what chance alone makes.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.metrics import jensen_shannon_distance
+from pytest_pluralism.core.parameters import FloatArray, finite_array, probability_array
+
+__all__ = ["CorrectedDistances", "correct_for_respondents"]
+
+#: Below the first of these multiples of the sampling scale the correction is that of near distributions, above the
+#: second it is the jackknife's, and in between it goes over from one to the other.
+NEAR, FAR = 1.5, 3.0
+
+#: Places and width of the bumps that the correction of near distributions is made of, in sampling scales.
+_PLACES, _WIDTH = np.arange(0.0, 4.1, 0.4), 0.45
+
+#: How much variance the correction may buy unbiasedness with: a ridge, relative to the number of distances fitted.
+_RIDGE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class CorrectedDistances:
+    """Distances of several questions to what a population would have answered.
+
+    Attributes
+    ----------
+    values : numpy.ndarray, shape (n_questions,)
+        Corrected; a little below 0 where the sample is nearer than chance makes it on average.
+    uncorrected : numpy.ndarray, shape (n_questions,)
+        To the sample, in [0, 1] with base 2.
+    standard_errors : numpy.ndarray, shape (n_questions,)
+        Of ``values``, from the sample of people alone.
+    floors : numpy.ndarray, shape (n_questions,)
+        The expected value for a model that answers exactly as the population does.
+    """
+
+    values: FloatArray
+    uncorrected: FloatArray
+    standard_errors: FloatArray
+    floors: FloatArray
+
+    @property
+    def shared_variance(self) -> float:
+        """The most that people who answered all questions can add to the variance of the mean.
+
+        Their errors may go the same way on every question. The part that the spread between questions holds already, as
+        if others had been asked each, is taken out.
+        """
+        n = len(self.standard_errors)
+        together = float(self.standard_errors.sum()) / n
+        return max(0.0, together**2 - float((self.standard_errors**2).sum()) / n**2)
+
+
+def correct_for_respondents(
+    model_probabilities: npt.ArrayLike,
+    reference_probabilities: npt.ArrayLike,
+    n_respondents: npt.ArrayLike,
+    /,
+    *,
+    n_of_model: npt.ArrayLike = math.inf,
+    base: float = 2.0,
+) -> CorrectedDistances:
+    r"""Return Jensen-Shannon distances to a population, corrected for asking only ``n_respondents`` of it.
+
+    With d the distance to the sample and :math:`d_{-k}` that to the sample without one person who gave answer k:
+
+    .. math:: d - (n - 1) \sum_k \hat p_k\,(d_{-k} - d)
+
+    where d is large beside the sampling scale :math:`s = (8 n \ln b)^{-1/2}`. Where it is not, d / s is noncentral chi
+    distributed with as many degrees of freedom as the jackknife of :math:`d^2` says, and the correction is the function
+    of d / s whose expectation comes nearest to the true distance, by least squares with a ridge on its size.
+
+    Parameters
+    ----------
+    model_probabilities, reference_probabilities : array_like of float, shape (n_questions, n_options)
+        The answers of the model and of the people who were asked.
+    n_respondents : array_like of float, shape (n_questions,) or scalar
+        How many were asked, more than 1; effective sizes where people count differently.
+    n_of_model : array_like of float, shape (n_questions,) or scalar
+        The same of the other side, where that is a sample of people too; by default it is known exactly.
+    base : float
+        Of the logarithm.
+
+    Returns
+    -------
+    CorrectedDistances
+        In the order of the questions.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the two are no distributions of the same shape, or there are too few respondents.
+
+    Notes
+    -----
+    Degenerate cases: where all people and the model give one answer, nothing is corrected. A true distance below about
+    half a sampling scale cannot be told from 0: the expected value there is ``floors``.
+
+    References
+    ----------
+    M. H. Quenouille, "Notes on bias in estimation", Biometrika 43, 1956, doi:10.1093/biomet/43.3-4.353 (jackknife).
+
+    Examples
+    --------
+    >>> found = correct_for_respondents([[0.5, 0.3, 0.2]], [[0.6, 0.3, 0.1]], 200)
+    >>> bool(found.values[0] < found.uncorrected[0])
+    True
+    """
+    function = "correct_for_respondents"
+    model = probability_array(model_probabilities, name="model_probabilities", function=function)
+    people = probability_array(reference_probabilities, name="reference_probabilities", function=function)
+    if people.ndim != 2:
+        raise invalid_parameter("reference_probabilities", function, "an array with two axes", f"shape {people.shape}")
+    if model.shape != people.shape:
+        raise invalid_parameter("model_probabilities", function, f"of shape {people.shape}", f"shape {model.shape}")
+    asked = _asked(n_respondents, len(people), "n_respondents", function)
+    distance = np.asarray(jensen_shannon_distance(model, people, base=base), dtype=np.float64)
+    found = _left_out(model, people, asked, distance, base)
+    inverse = 1.0 / asked
+    if not np.isposinf(np.asarray(n_of_model, dtype=np.float64)).all():
+        others = _asked(n_of_model, len(people), "n_of_model", function)
+        found = found + _left_out(people, model, others, distance, base)
+        inverse = inverse + 1.0 / others
+    bias, squared_bias, variance = found
+    scale = np.sqrt(inverse / (8.0 * math.log(base)))
+    freedom = np.clip(squared_bias / scale**2, 0.0, people.shape[1] - 1.0)
+    step = 1e-4 * scale
+    below, values, above = (_corrected(distance + one, bias, scale, freedom) for one in (-step, 0.0, step))
+    errors = np.abs((above - below) / (2.0 * step)) * np.sqrt(variance)
+    floors = scale * _between_orders(freedom, scale, lambda order, at: np.full_like(at, _floor(order)))
+    return CorrectedDistances(values, distance, errors, floors)
+
+
+def _left_out(
+    fixed: FloatArray, people: FloatArray, asked: FloatArray, distance: FloatArray, base: float
+) -> FloatArray:
+    """Return the bias of distances and of their squares, and the variance of distances, by a jackknife of people."""
+    n_options = people.shape[1]
+    rest = asked - 1.0
+    changes, squares = np.zeros_like(people), np.zeros_like(people)
+    for option, one in enumerate(np.eye(n_options)):
+        # An effective person may be more than all who gave this answer.
+        left = np.clip(people - (one - people) / rest[:, None], 0.0, None)
+        left /= left.sum(axis=1, keepdims=True)
+        without = np.asarray(jensen_shannon_distance(fixed, left, base=base), dtype=np.float64)
+        changes[:, option] = without - distance
+        squares[:, option] = without**2 - distance**2
+    mean = (people * changes).sum(axis=1)
+    spread = (people * (changes - mean[:, None]) ** 2).sum(axis=1)
+    return np.stack([rest * mean, rest * (people * squares).sum(axis=1), rest * spread])
+
+
+def _corrected(distance: FloatArray, bias: FloatArray, scale: FloatArray, freedom: FloatArray) -> FloatArray:
+    """Return distances less their bias: the jackknife's where they are large, else that of near distributions."""
+    places = distance / scale
+    far = np.clip((places - NEAR) / (FAR - NEAR), 0.0, 1.0)
+    near = _first_order(places, freedom) * scale
+    bumps = scale * _between_orders(freedom, places, lambda order, at: _bumps(at) @ _weights(order))
+    return distance - (1.0 - far) * near - far * bias + bumps
+
+
+def _first_order(places: FloatArray, freedom: npt.ArrayLike) -> FloatArray:
+    """Return the leading bias of a noncentral chi variable, held where it would grow without bound."""
+    return np.maximum(np.asarray(freedom) - 1.0, 0.0) / (2.0 * np.maximum(places, NEAR))
+
+
+def _between_orders(
+    freedom: FloatArray, places: FloatArray, value: Callable[[int, FloatArray], FloatArray]
+) -> FloatArray:
+    """Interpolate what is known for whole degrees of freedom; it is 0 at 0 of them."""
+    below = np.floor(freedom).astype(int)
+    result = np.zeros_like(places)
+    for order in sorted({*below.tolist(), *(below + 1).tolist()} - {0}):
+        weight = np.where(below == order, 1.0 - (freedom - below), np.where(below + 1 == order, freedom - below, 0.0))
+        used = weight > 0.0
+        if used.any():
+            result[used] += weight[used] * value(order, places[used])
+    return result
+
+
+def _bumps(places: FloatArray) -> FloatArray:
+    heights: FloatArray = np.exp(-0.5 * ((places[..., None] - _PLACES) / _WIDTH) ** 2)
+    return heights
+
+
+@functools.cache
+def _chi(order: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return places, true distances and the probability of each place under each of them: noncentral chi."""
+    places = np.linspace(0.01, 14.0, 1400)
+    truths = np.concatenate([[1e-3], np.arange(0.05, 8.01, 0.05)])
+    bessel = np.maximum(special.ive(order / 2 - 1, places * truths[:, None]), 1e-300)
+    powers = order / 2 * np.log(places) + (1 - order / 2) * np.log(truths)[:, None]
+    log_density = powers - (places - truths[:, None]) ** 2 / 2 + np.log(bessel)
+    density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+    probability: FloatArray = density / density.sum(axis=1, keepdims=True)
+    return places, truths, probability
+
+
+@functools.cache
+def _weights(order: int) -> FloatArray:
+    """Return the heights of the bumps that make the corrected value of a noncentral chi variable nearly unbiased."""
+    places, truths, probability = _chi(order)
+    importance = np.exp(-truths / 6.0)
+    design = (probability @ _bumps(places)) * importance[:, None]
+    wanted = (truths - probability @ (places - _first_order(places, order))) * importance
+    ridge = _RIDGE * len(truths) / len(_PLACES) * np.eye(len(_PLACES))
+    found: FloatArray = np.linalg.solve(design.T @ design + ridge, design.T @ wanted)
+    return found
+
+
+@functools.cache
+def _floor(order: int) -> float:
+    """Return the expected corrected value where the truth is 0, in sampling scales."""
+    places, _, probability = _chi(order)
+    return float(probability[0] @ (places - _first_order(places, order) + _bumps(places) @ _weights(order)))
+
+
+def _asked(numbers: npt.ArrayLike, n_questions: int, name: str, function: str) -> FloatArray:
+    asked = finite_array(numbers, name=name, function=function, moderate=True, minimum_ndim=0)
+    if asked.ndim > 1 or (asked.ndim == 1 and len(asked) != n_questions):
+        raise invalid_parameter(name, function, f"a number, or one a question ({n_questions})", f"shape {asked.shape}")
+    if (asked <= 1.0).any():
+        raise invalid_parameter(name, function, "more than 1", float(asked.min()))
+    return np.broadcast_to(asked, (n_questions,)).astype(np.float64)
