@@ -51,6 +51,9 @@ ASKING = (
     *("rule", "by", "jury", "jurors"),
 )
 
+#: What measured an entry that does not say it.
+FIRST_DEFINITION = 1
+
 #: The versions that change how numbers are rounded.
 ROUNDING_VERSIONS = ("torch", "transformers", "engine")
 
@@ -207,6 +210,14 @@ def differences(now: Entry, then: Entry, /) -> Iterator[str]:
     """Yield in words what keeps two measurements from being compared; both in the form of :func:`entry_of`."""
     if then["metric"] != now["metric"]:
         yield f"it holds {then['metric']!r}, not {now['metric']!r}"
+    was, is_ = (side["settings"].get("definition", FIRST_DEFINITION) for side in (then, now))
+    if was != is_:
+        # What else differs may come from that, and is settled with it.
+        yield (
+            f"measured by definition {was} of {now['metric']}, which is now measured by definition {is_}; store it "
+            "anew with --pluralism-update-baseline=NODEID"
+        )
+        return
     for part, label in (("name", "survey"), ("sha256", "survey content")):
         was, is_ = then["dataset"].get(part), now["dataset"].get(part)
         if was != is_:
@@ -287,7 +298,7 @@ def _other_settings(now: Entry, then: Entry) -> Iterator[str]:
     names = ASKING if of_version_1 else sorted({*was_all, *is_all}, key=_asking_first)
     for name in names:
         was, is_ = _without_places(was_all.get(name)), _without_places(is_all.get(name))
-        if was != is_:
+        if was != is_ and name != "definition":
             yield f"{name} was {_shown(was)}, is {_shown(is_)}"
 
 

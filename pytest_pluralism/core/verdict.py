@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.at_level import interval_at, interval_spread
+from pytest_pluralism.core.estimation.at_level import half_of_people, interval_at, interval_spread, without_people
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
 from pytest_pluralism.core.estimation.shares import share_ends
 from pytest_pluralism.core.estimation.trust import (
@@ -473,7 +473,7 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
     if inferring and estimate.n_clusters < 2:
         return _Part(Outcome.INCONCLUSIVE, f"{what} comes from a single cluster, which shows nothing about others")
     if math.isnan(estimate.low) or math.isnan(estimate.high):
-        return _Part(Outcome.INCONCLUSIVE, f"the interval of {what} is unknown")
+        return _Part(Outcome.INCONCLUSIVE, f"the interval of {what} is {estimate.how.told or 'unknown'}")
     if is_too_certain(estimate):
         needed = clusters_needed(estimate)
         return _Part(
@@ -492,9 +492,21 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
         return _Part(Outcome.INCONCLUSIVE, _missing(estimate))
     if kept:
         return _Part(Outcome.PASSED)
-    more = _more_units(estimate, bound)
-    hint = f"about {more} more units would decide" if more is not None else "no number of units would decide"
+    more, hint = _remedy(estimate, bound)
     return _Part(Outcome.INCONCLUSIVE, f"{what} is {told}, {must}: {hint}", more)
+
+
+def _remedy(estimate: Estimate, bound: float) -> tuple[int | None, str]:
+    """Return how many more units would decide, and what would in words: with too few people no number of units does."""
+    distance, people = abs(bound - estimate.value), half_of_people(estimate)
+    if people and people >= distance:
+        return None, (
+            f"too few people were asked: their answers alone leave the value open by {people:.3f} either way, which no "
+            "number of units changes; compare with more people"
+        )
+    left = math.copysign(math.sqrt(distance**2 - people**2), bound - estimate.value)
+    more = _more_units(without_people(estimate), estimate.value + left)
+    return more, "no number of units would decide" if more is None else f"about {more} more units would decide"
 
 
 def _missing(estimate: Estimate) -> str:

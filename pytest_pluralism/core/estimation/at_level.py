@@ -11,6 +11,7 @@ from scipy import special
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import WantedInterval, estimate_units
 from pytest_pluralism.core.estimation.sample import ClusteredSample, UnitLabels, units_of
+from pytest_pluralism.core.estimation.scale import beyond_scale, off_scale, on_scale
 from pytest_pluralism.core.estimation.shares import share_ends, share_p_value
 from pytest_pluralism.core.estimation.skewness import skewness_of, skewness_p_value
 from pytest_pluralism.core.parameters import cluster_codes, one_of, real_number, unit_interval
@@ -21,11 +22,13 @@ __all__ = [
     "bound_p_value",
     "checked_estimate",
     "freedom_of",
+    "half_of_people",
     "interval_at",
     "interval_spread",
     "quantile_of",
     "sample_of",
     "with_extra_variance",
+    "without_people",
 ]
 
 #: Kinds whose standard error allows for clusters of unequal sizes.
@@ -77,6 +80,8 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     if level is None:
         return replace(estimate, low=estimate.value, high=estimate.value, confidence_level=None)
     how = estimate.how
+    if how.lowest is not None:
+        return on_scale(interval_at(off_scale(estimate), level), how.lowest, how.highest)
     if _gives_its_interval_again(estimate):
         again = estimate_units(
             estimate.values,
@@ -85,7 +90,7 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
                 level, _method_of(estimate.how), differences=estimate.how.difference, function="interval_at"
             ),
         )
-        again = with_extra_variance(again, estimate.extra_variance)
+        again = with_extra_variance(again, estimate.extra_variance, of_people=how.people_variance)
         if how.difference:
             again = as_difference(again)
         return replace(again, n_missing=estimate.n_missing, how=replace(again.how, remade="units"))
@@ -110,19 +115,21 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
     ratio = quantile_of(freedom, level) / quantile_of(freedom, estimate.confidence_level)
     if how.respondents:
         ratio = max(1.0, ratio)
+    centre = estimate.value - how.bias
     return replace(
         estimate,
-        low=estimate.value - ratio * (estimate.value - estimate.low),
-        high=estimate.value + ratio * (estimate.high - estimate.value),
+        low=centre - ratio * (centre - estimate.low),
+        high=centre + ratio * (estimate.high - centre),
         confidence_level=level,
         how=how,
     )
 
 
-def with_extra_variance(estimate: Estimate, variance: float, /) -> Estimate:
+def with_extra_variance(estimate: Estimate, variance: float, /, *, of_people: float = 0.0) -> Estimate:
     """Return an estimate whose interval also holds a variance of its value that the units do not show.
 
-    Each side grows in quadrature, so that an asymmetric interval keeps its shape; that of a whole set stays as it is.
+    ``of_people`` is the part of it that comes from the people who were asked. Each side grows in quadrature, so that an
+    asymmetric interval keeps its shape; that of a whole set stays as it is.
     """
     if not variance or estimate.confidence_level is None:
         return estimate
@@ -134,6 +141,33 @@ def with_extra_variance(estimate: Estimate, variance: float, /) -> Estimate:
         high=value + math.hypot(estimate.high - value, added),
         standard_error=math.hypot(estimate.standard_error, math.sqrt(variance)),
         extra_variance=estimate.extra_variance + variance,
+        how=replace(estimate.how, people_variance=estimate.how.people_variance + of_people),
+    )
+
+
+def half_of_people(estimate: Estimate, /) -> float:
+    """Return by how much the people who were asked leave a value open, either way; 0 where that is not known."""
+    if estimate.confidence_level is None or not estimate.how.people_variance:
+        return 0.0
+    return quantile_of(freedom_of(estimate), estimate.confidence_level) * math.sqrt(estimate.how.people_variance)
+
+
+def without_people(estimate: Estimate, /) -> Estimate:
+    """Return an estimate as if all people had been asked: its units alone are a sample."""
+    people, variance = half_of_people(estimate), estimate.how.people_variance
+    if not people:
+        return estimate
+    below, above = (
+        math.sqrt(max(half**2 - people**2, 0.0))
+        for half in (estimate.value - estimate.low, estimate.high - estimate.value)
+    )
+    return replace(
+        estimate,
+        low=estimate.value - below,
+        high=estimate.value + above,
+        standard_error=math.sqrt(max(estimate.standard_error**2 - variance, 0.0)),
+        extra_variance=max(estimate.extra_variance - variance, 0.0),
+        how=replace(estimate.how, people_variance=0.0),
     )
 
 
@@ -187,8 +221,12 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     one_of(alternative, ("greater", "less"), name="alternative", function=function)
     side = 1.0 if alternative == "greater" else -1.0
     unknown = (estimate.value, estimate.low, estimate.high, estimate.standard_error)
-    if estimate.confidence_level is None or estimate.n_clusters < 2 or any(map(math.isnan, unknown)):
+    level = estimate.confidence_level
+    if level is None or estimate.n_clusters < 2 or any(map(math.isnan, unknown)):
         return math.nan
+    limit, estimate = beyond_scale(estimate, limit), off_scale(estimate)
+    if math.isinf(limit):
+        return 0.0 if side * limit < 0.0 else 1.0
     value, error, n_clusters = estimate.value, estimate.standard_error, estimate.n_clusters
     if _is_plain_share(estimate):
         freedom = freedom_of(estimate)
@@ -206,10 +244,11 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
         skewness = side * skewness_of(balanced.scores)
         return max(plain, skewness_p_value(skewness, side * statistic, balanced.freedom, n_clusters))
     # Without the units the interval itself says what a standard error is worth on the side that faces the bound.
+    value -= estimate.how.bias
     half = value - estimate.low if value > limit else estimate.high - value
     freedom = freedom_of(estimate)
     if half > 0:
-        error = half / quantile_of(freedom, estimate.confidence_level)
+        error = half / quantile_of(freedom, level)
     statistic = -(side * (value - limit) / error)
     return float(special.ndtr(statistic) if math.isinf(freedom) else special.stdtr(freedom, statistic))
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.resampling import FEW_CLUSTERS
+from pytest_pluralism.core.estimation.scale import on_scale, skewness_of_scale
+from pytest_pluralism.core.estimation.skewness import allowance_of, without_skewness
 from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, same_length, unit_interval
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
 __all__ = ["compare_crossed", "estimate_crossed"]
 
+#: How far rounding alone can move an end.
+ROUNDING = 1e-12
+
 _WHOLE = IntervalMethod(kind=IntervalKind.WHOLE_SET, crossed=True)
+
+#: Whose allowance for skewness that is not known is made.
+_SKEWED = IntervalMethod(kind=IntervalKind.SKEWNESS)
 
 _UNKNOWN = IntervalMethod(told="unknown: fewer than two units in a dimension")
 
@@ -26,7 +36,11 @@ def estimate_crossed(
     /,
     *,
     cell_variance: float = 0.0,
-    bias: float = 0.0,
+    cell_third: float = 0.0,
+    carriers: float = math.inf,
+    below: float = 0.0,
+    scale: tuple[float, float] | None = None,
+    bias: npt.ArrayLike = 0.0,
     extra_variance: float = 0.0,
     confidence_level: float | None = 0.95,
     n_missing: int = 0,
@@ -35,23 +49,33 @@ def estimate_crossed(
 ) -> Estimate:
     r"""Estimate a mean whose cells are crossed: the same jurors judge all queries, and both are samples.
 
-    .. math:: \widehat{SE}^2 = \max\bigl(V_1 + V_2 - V_{12},\ V_1,\ V_2\bigr) + V_0, \qquad
+    .. math:: \widehat{SE}^2 = V_1 + V_2 - V_{12} + V_0, \qquad
         V_1 = \frac{1}{n(n-1)}\sum_q (x_q - \bar x)^2, \qquad V_2 = \frac{1}{m(m-1)} \sum_j (y_j - \bar y)^2
 
-    The interval uses Student's t with :math:`\min(n, m) - 1` degrees of freedom around the mean less its bias.
+    with the greater of :math:`V_1` and :math:`V_2` where :math:`V_1 + V_2 - V_{12}` is not positive. The interval is
+    that of Student's t, with Satterthwaite's degrees of freedom of :math:`V_1 + V_2` from :math:`n - 1` of the first
+    and :math:`\min(m, \text{carriers}) - 1` of the second, without the skewness of both dimensions as for
+    :func:`~pytest_pluralism.core.estimation.estimate_mean`.
 
     Parameters
     ----------
     values : array_like of float, shape (n,)
         One value for each unit of the first dimension; their mean is the estimate.
     crossed : array_like of float, shape (m,)
-        One pseudo-value for each unit of the second dimension (of a jackknife: m times the whole less m - 1 times what
-        is left without the unit); only their spread matters.
+        One pseudo-value for each unit of the second dimension: the mean plus m times what the unit adds to it. Only
+        their spread and skewness matter.
     cell_variance : float
         :math:`V_{12}`: what the cells would contribute if all of them were independent, which both margins contain.
-    bias : float
-        How much the mean is too large in expectation (of a jackknife); the interval is shifted by it, and always holds
-        the mean itself.
+    cell_third : float
+        The same of the third cumulant of the mean.
+    carriers : float
+        The effective number of units of the second dimension that carry the mean, where few of them count most.
+    below : float
+        How much lower than measured the mean may be, beyond chance: the lower end is moved by it.
+    scale : tuple of float or None
+        The lowest and the highest value that there can be; the interval then lies between them.
+    bias : array_like of float, shape (n,) or scalar
+        How much each value is too large in expectation; the interval is that of the mean without it.
     extra_variance : float
         :math:`V_0`: of the mean, from what neither dimension shows (jurors that are estimated).
     confidence_level : float in (0, 1) or None
@@ -75,7 +99,8 @@ def estimate_crossed(
 
     Notes
     -----
-    Degenerate cases: with fewer than two units in a dimension the standard error and the ends are NaN.
+    Degenerate cases: with fewer than two units in a dimension the standard error and the ends are NaN. The ends are NaN
+    too where the bias is so large that the interval would not hold the mean.
 
     References
     ----------
@@ -93,11 +118,15 @@ def estimate_crossed(
     second = _margin(crossed, "crossed", function)
     common = variance_of(cell_variance, "cell_variance", function)
     beside = variance_of(extra_variance, "extra_variance", function)
-    shift = real_number(bias, name="bias", function=function)
+    biases = finite_array(bias, name="bias", function=function, moderate=True, minimum_ndim=0)
+    if biases.shape not in ((), first.shape):
+        raise invalid_parameter("bias", function, f"a number, or one a value ({len(first)})", f"shape {biases.shape}")
     for name, names in (("unit_ids", unit_ids), ("crossed_ids", crossed_ids)):
         if not isinstance(names, Sequence):
             raise invalid_parameter(name, function, "a sequence of names, empty for none", repr(names)[:80])
     value = math.fsum(first) / len(first)
+    unbiased = first - biases
+    shift = value - math.fsum(unbiased) / len(first) if biases.any() else 0.0
     n_clusters = min(len(first), len(second))
     if confidence_level is None:
         return Estimate(value, value, value, 0.0, len(first), n_clusters, None, n_missing=n_missing, how=_WHOLE)
@@ -105,22 +134,28 @@ def estimate_crossed(
     if n_clusters < 2:
         nan = math.nan
         return Estimate(value, nan, nan, nan, len(first), n_clusters, level, n_missing=n_missing, how=_UNKNOWN)
-    one, two = _variance(first), _variance(second)
-    error = math.sqrt(max(one + two - common, one, two) + beside)
-    half = float(special.stdtrit(n_clusters - 1, 0.5 + level / 2)) * error
-    centre = value - shift
+    one, two = _variance(unbiased), _variance(second)
+    own = one + two - common
+    error = math.sqrt((own if own > 0.0 else max(one, two)) + beside)
+    third = _third(unbiased) + _third(second) - real_number(cell_third, name="cell_third", function=function)
+    freedom = _freedom(one, len(first) - 1.0, two, max(min(len(second), carriers) - 1.0, 1.0))
+    skewness = third / error**3 if error else 0.0
+    if scale is not None:
+        skewness += skewness_of_scale(value - shift, error, *scale)
+    lower, upper = _lengths(freedom, level, max(min(n_clusters, carriers), 2.0), skewness)
     named = len(unit_ids) == len(first) and len(crossed_ids) == len(second)
     ids = tuple(map(str, unit_ids)) if named else ()
-    return Estimate(
+    found = Estimate(
         value=value,
-        low=min(centre - half, value),
-        high=max(centre + half, value),
+        low=value - shift - lower * error - below,
+        high=value - shift + upper * error,
         standard_error=error,
         n=len(first),
         n_clusters=n_clusters,
         confidence_level=level,
         n_missing=n_missing,
-        how=IntervalMethod(kind=IntervalKind.CROSSED, corrected_for_bias=shift != 0.0),
+        how=IntervalMethod(kind=IntervalKind.CROSSED, bias=shift),
+        degrees_of_freedom=freedom,
         unit_ids=ids,
         values=tuple(first.tolist()) if named else (),
         clusters=ids,
@@ -128,6 +163,12 @@ def estimate_crossed(
         crossed_values=tuple(second.tolist()) if named else (),
         extra_variance=beside,
     )
+    found = found if scale is None else on_scale(found, *scale)
+    rounding = ROUNDING * max(1.0, abs(value))
+    if found.low - rounding <= value <= found.high + rounding:
+        return replace(found, low=min(found.low, value), high=max(found.high, value))
+    why = f"it is about {shift:.3f} too high by the number of votes, and its interval does not reach it"
+    return replace(found, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {why}"))
 
 
 def compare_crossed(
@@ -247,6 +288,30 @@ def variance_of(value: float, name: str, function: str) -> float:
     if number < 0.0:
         raise invalid_parameter(name, function, "a float in [0, inf)", value)
     return number
+
+
+def _freedom(one: float, of_one: float, two: float, of_two: float) -> float:
+    """Return Satterthwaite's degrees of freedom of a sum of two variances, or the smaller ones where both are 0."""
+    if not one + two:
+        return min(of_one, of_two)
+    return (one + two) ** 2 / (one**2 / of_one + two**2 / of_two)
+
+
+def _lengths(freedom: float, level: float, n_clusters: float, skewness: float) -> tuple[float, float]:
+    """Return how many standard errors both sides are long where the mean has this skewness."""
+    quantile, root = float(special.stdtrit(freedom, 0.5 + level / 2)), math.sqrt(n_clusters)
+    allowance = allowance_of(_SKEWED, level=level, n_clusters=n_clusters)
+    lower = root * without_skewness(quantile / root, skewness * root, n_clusters) + allowance
+    upper = -root * without_skewness(-quantile / root, skewness * root, n_clusters) + allowance
+    if n_clusters < FEW_CLUSTERS:
+        return max(lower, quantile), max(upper, quantile)
+    # At low levels a corrected interval may lie beside its value.
+    return max(lower, 0.0), max(upper, 0.0)
+
+
+def _third(values: FloatArray) -> float:
+    """Return the third cumulant of a mean of independent values."""
+    return float(np.sum((values - values.mean()) ** 3)) / len(values) ** 3
 
 
 def _variance(values: FloatArray) -> float:

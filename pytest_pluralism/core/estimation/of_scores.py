@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from pytest_pluralism.core.estimation.at_level import as_difference, interval_at
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import estimate_crossed, variance_of
 from pytest_pluralism.core.estimation.intervals import estimate_mean
-from pytest_pluralism.core.records import Estimate, Scores
+from pytest_pluralism.core.estimation.scale import on_scale
+from pytest_pluralism.core.records import Estimate, IntervalMethod, Scores
 
 __all__ = ["estimate_scores"]
 
@@ -32,7 +34,8 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
         ``scores.estimate`` where that is set, of :func:`estimate_crossed` where ``scores.crossed`` is, else of
         :func:`~pytest_pluralism.core.estimation.estimate_mean`, or of
         :func:`~pytest_pluralism.core.estimation.compare_paired` where the values are differences; with
-        ``scores.extra_variance`` in its interval.
+        ``scores.extra_variance`` and ``scores.people_variance`` in its interval, which lies within ``scores.scale``.
+        Where ``scores.doubt`` says why an interval would say more than is known, its ends are NaN.
 
     Raises
     ------
@@ -48,17 +51,32 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
     """
     if scores.estimate is not None:
         return interval_at(scores.estimate, confidence_level)
+    found = _estimate(scores, confidence_level)
+    if confidence_level is None:
+        return found
+    lowest, highest = scores.scale or (None, None)
+    doubt = scores.doubt
+    if lowest is not None and highest is not None and not lowest <= found.value <= highest:
+        doubt = doubt or f"it is outside its scale, from {lowest:g} to {highest:g}"
+    if doubt:
+        return replace(found, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
+    # A crossed mean is drawn in where its skewness is known.
+    return found if found.how.lowest is not None else on_scale(found, lowest, highest)
+
+
+def _estimate(scores: Scores, confidence_level: float | None) -> Estimate:
     values = [unit.value for unit in scores.units]
     crossed = scores.crossed
-    beside = variance_of(scores.extra_variance, "extra_variance", "estimate_scores")
+    of_people = variance_of(scores.people_variance, "people_variance", "estimate_scores")
+    beside = variance_of(scores.extra_variance, "extra_variance", "estimate_scores") + of_people
     if crossed is None or confidence_level is None:
         ids, clusters = [unit.unit_id for unit in scores.units], [unit.cluster for unit in scores.units]
         if scores.differences:
             nothing = np.zeros(len(values))
             whole = compare_paired(values, nothing, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
-            return as_difference(with_extra_variance(whole, beside))
+            return as_difference(with_extra_variance(whole, beside, of_people=of_people))
         whole = estimate_mean(values, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
-        return with_extra_variance(whole, beside)
+        return with_extra_variance(whole, beside, of_people=of_people)
     kept = [unit for unit in scores.units if not math.isnan(unit.value)]
     if not kept:
         raise InvalidParameterError("No unit of the scores has a value, so that nothing can be estimated.")
@@ -66,7 +84,13 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
         [unit.value for unit in kept],
         [unit.value for unit in crossed.units],
         cell_variance=crossed.cell_variance,
-        bias=crossed.bias,
+        cell_third=crossed.cell_third,
+        bias=[crossed.biases[place] for place, unit in enumerate(scores.units) if not math.isnan(unit.value)]
+        if crossed.biases
+        else 0.0,
+        carriers=crossed.carriers,
+        below=crossed.below,
+        scale=scores.scale,
         extra_variance=beside,
         confidence_level=confidence_level,
         n_missing=len(values) - len(kept),

@@ -23,13 +23,14 @@ __all__ = ["CorrectedDistances", "correct_for_respondents"]
 
 #: Below the first of these multiples of the sampling scale the correction is that of near distributions, above the
 #: second it is the jackknife's, and in between it goes over from one to the other.
-NEAR, FAR = 1.5, 3.0
+NEAR, FAR = 3.0, 6.0
 
-#: Places and width of the bumps that the correction of near distributions is made of, in sampling scales.
-_PLACES, _WIDTH = np.arange(0.0, 4.1, 0.4), 0.45
+#: Where the correction of near distributions is known, in sampling scales; in between it is linear.
+_PLACES = np.arange(0.0, FAR + 0.01, 0.25)
 
-#: How much variance the correction may buy unbiasedness with: a ridge, relative to the number of distances fitted.
-_RIDGE = 0.01
+#: How steep it may be, how much bends count, and how much true distances below the second number count: there no
+#: function of the distance that is never negative is unbiased.
+_STEEPEST, _BEND, _UNCLEAR, _UNCLEAR_COUNTS = 6.0, 0.03, 0.7, 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,7 @@ class CorrectedDistances:
     Attributes
     ----------
     values : numpy.ndarray, shape (n_questions,)
-        Corrected; a little below 0 where the sample is nearer than chance makes it on average.
+        Corrected, in the same range.
     uncorrected : numpy.ndarray, shape (n_questions,)
         To the sample, in [0, 1] with base 2.
     standard_errors : numpy.ndarray, shape (n_questions,)
@@ -81,8 +82,8 @@ def correct_for_respondents(
     .. math:: d - (n - 1) \sum_k \hat p_k\,(d_{-k} - d)
 
     where d is large beside the sampling scale :math:`s = (8 n \ln b)^{-1/2}`. Where it is not, d / s is noncentral chi
-    distributed with as many degrees of freedom as the jackknife of :math:`d^2` says, and the correction is the function
-    of d / s whose expectation comes nearest to the true distance, by least squares with a ridge on its size.
+    distributed with as many degrees of freedom as the jackknife of :math:`d^2` says, and the corrected distance is the
+    rising function of d / s, never below 0, whose expectation comes nearest to the true one by least squares.
 
     Parameters
     ----------
@@ -138,9 +139,9 @@ def correct_for_respondents(
     bias, squared_bias, variance = found
     scale = np.sqrt(inverse / (8.0 * math.log(base)))
     freedom = np.clip(squared_bias / scale**2, 0.0, people.shape[1] - 1.0)
-    step = 1e-4 * scale
-    below, values, above = (_corrected(distance + one, bias, scale, freedom) for one in (-step, 0.0, step))
-    errors = np.abs((above - below) / (2.0 * step)) * np.sqrt(variance)
+    # Over one scale each way, because the correction is flat where nothing can be told apart.
+    below, values, above = (_corrected(distance + one, bias, scale, freedom, base) for one in (-scale, 0.0, scale))
+    errors = (above - below) / (2.0 * scale) * np.sqrt(variance)
     floors = scale * _between_orders(freedom, scale, lambda order, at: np.full_like(at, _floor(order)))
     return CorrectedDistances(values, distance, errors, floors)
 
@@ -164,37 +165,41 @@ def _left_out(
     return np.stack([rest * mean, rest * (people * squares).sum(axis=1), rest * spread])
 
 
-def _corrected(distance: FloatArray, bias: FloatArray, scale: FloatArray, freedom: FloatArray) -> FloatArray:
+def _corrected(
+    distance: FloatArray, bias: FloatArray, scale: FloatArray, freedom: FloatArray, base: float
+) -> FloatArray:
     """Return distances less their bias: the jackknife's where they are large, else that of near distributions."""
-    places = distance / scale
+    places = np.maximum(distance, 0.0) / scale
     far = np.clip((places - NEAR) / (FAR - NEAR), 0.0, 1.0)
-    near = _first_order(places, freedom) * scale
-    bumps = scale * _between_orders(freedom, places, lambda order, at: _bumps(at) @ _weights(order))
-    return distance - (1.0 - far) * near - far * bias + bumps
+    near = scale * _between_orders(freedom, places, _near)
+    largest = math.sqrt(math.log(2.0) / math.log(base))
+    return np.clip((1.0 - far) * near + far * (distance - bias), 0.0, largest)
 
 
-def _first_order(places: FloatArray, freedom: npt.ArrayLike) -> FloatArray:
-    """Return the leading bias of a noncentral chi variable, held where it would grow without bound."""
-    return np.maximum(np.asarray(freedom) - 1.0, 0.0) / (2.0 * np.maximum(places, NEAR))
+def _near(order: int, places: FloatArray) -> FloatArray:
+    """Return the corrected value of a noncentral chi variable."""
+    if order == 0:
+        return places
+    return np.where(places < FAR, np.interp(places, _PLACES, _heights(order)), _first_order(places, order))
+
+
+def _first_order(places: FloatArray, order: int) -> FloatArray:
+    """Return a noncentral chi variable less its leading bias."""
+    return places - (order - 1.0) / (2.0 * np.maximum(places, 1.0))
 
 
 def _between_orders(
     freedom: FloatArray, places: FloatArray, value: Callable[[int, FloatArray], FloatArray]
 ) -> FloatArray:
-    """Interpolate what is known for whole degrees of freedom; it is 0 at 0 of them."""
+    """Interpolate what is known for whole degrees of freedom."""
     below = np.floor(freedom).astype(int)
     result = np.zeros_like(places)
-    for order in sorted({*below.tolist(), *(below + 1).tolist()} - {0}):
+    for order in sorted({*below.tolist(), *(below + 1).tolist()}):
         weight = np.where(below == order, 1.0 - (freedom - below), np.where(below + 1 == order, freedom - below, 0.0))
         used = weight > 0.0
         if used.any():
             result[used] += weight[used] * value(order, places[used])
     return result
-
-
-def _bumps(places: FloatArray) -> FloatArray:
-    heights: FloatArray = np.exp(-0.5 * ((places[..., None] - _PLACES) / _WIDTH) ** 2)
-    return heights
 
 
 @functools.cache
@@ -211,22 +216,31 @@ def _chi(order: int) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 @functools.cache
-def _weights(order: int) -> FloatArray:
-    """Return the heights of the bumps that make the corrected value of a noncentral chi variable nearly unbiased."""
+def _heights(order: int) -> FloatArray:
+    """Return the corrected values at the known places."""
+    from scipy.optimize import lsq_linear
+
     places, truths, probability = _chi(order)
-    importance = np.exp(-truths / 6.0)
-    design = (probability @ _bumps(places)) * importance[:, None]
-    wanted = (truths - probability @ (places - _first_order(places, order))) * importance
-    ridge = _RIDGE * len(truths) / len(_PLACES) * np.eye(len(_PLACES))
-    found: FloatArray = np.linalg.solve(design.T @ design + ridge, design.T @ wanted)
-    return found
+    hats = np.stack([np.where(places < FAR, np.interp(places, _PLACES, one), 0.0) for one in np.eye(len(_PLACES))], 1)
+    beyond = np.where(places < FAR, 0.0, _first_order(places, order))
+    # Heights are sums of rises, so that bounds on these make the function rise from 0.
+    n = len(_PLACES)
+    sums = np.tril(np.ones((n, n)))
+    counts = np.where(truths < _UNCLEAR, _UNCLEAR_COUNTS, 1.0) * np.exp(-truths / 6.0)
+    last = _first_order(_PLACES[-1:], order)
+    design = [(probability @ hats @ sums) * counts[:, None], 30.0 * sums[-1:], _BEND * np.diff(sums, 2, axis=0)]
+    wanted = [(truths - probability @ beyond) * counts, 30.0 * last, np.zeros(n - 2)]
+    steepest = np.full(n, _STEEPEST * (_PLACES[1] - _PLACES[0]))
+    steepest[0] = 1e-6
+    found = lsq_linear(np.vstack(design), np.concatenate(wanted), bounds=(np.zeros(n), steepest))
+    return np.asarray(sums @ found.x, dtype=np.float64)
 
 
 @functools.cache
 def _floor(order: int) -> float:
     """Return the expected corrected value where the truth is 0, in sampling scales."""
     places, _, probability = _chi(order)
-    return float(probability[0] @ (places - _first_order(places, order) + _bumps(places) @ _weights(order)))
+    return float(probability[0] @ _near(order, places)) if order else 0.0
 
 
 def _asked(numbers: npt.ArrayLike, n_questions: int, name: str, function: str) -> FloatArray:

@@ -41,7 +41,7 @@ def allowance_of(how: IntervalMethod, /, *, level: float, n_clusters: float) -> 
     return share * _skewness_allowance(float(special.ndtri(0.5 + level / 2)), n_clusters)
 
 
-def without_skewness(y: float, skewness: float, n_clusters: int, /) -> float:
+def without_skewness(y: float, skewness: float, n_clusters: float, /) -> float:
     """Invert Hall's cubic transformation, which takes the skewness out of a t statistic divided by sqrt(G)."""
     shifted = y - skewness / (6 * n_clusters)
     # The limit of the cube root formula for no skewness; the formula itself would lose all its digits there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,9 @@ from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import estimate_crossed
 from pytest_pluralism.core.estimation.intervals import estimate_mean
+from pytest_pluralism.core.estimation.scale import off_scale, on_scale
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, QueryWelfare, WelfareRule, query_welfare
+from pytest_pluralism.core.metrics.welfare_carriers import Trust, trust_of
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
 __all__ = ["Band", "dominance_band", "welfare_band"]
@@ -96,9 +98,11 @@ class _Point:
 
     by_query: FloatArray
     by_juror: FloatArray | None
-    bias: float
-    cell_variance: float
     draws: FloatArray
+    biases: FloatArray | float = 0.0
+    cell_variance: float = 0.0
+    cell_third: float = 0.0
+    trust: Trust = field(default_factory=Trust)
 
     @property
     def extra_variance(self) -> float:
@@ -112,6 +116,7 @@ def welfare_band(
     alphas: Sequence[float],
     confidence_level: float = 0.95,
     whole_jury: bool = False,
+    scale: tuple[float, float] | None = None,
     n_resamples: int = 999,
     seed: int = 0,
 ) -> Band:
@@ -131,6 +136,8 @@ def welfare_band(
         Of the bands.
     whole_jury : bool
         The jurors are all there are: only queries are a sample.
+    scale : tuple of float or None
+        The lowest and the highest utility that there can be, between which all ends lie.
     n_resamples : int
         How many multipliers are drawn.
     seed : int
@@ -139,9 +146,22 @@ def welfare_band(
     points = []
     for alpha in alphas:
         found = query_welfare(table, WelfareRule(alpha=alpha))
-        by_juror = None if whole_jury or math.isinf(alpha) else found.pseudo_values
-        points.append(_Point(found.values, by_juror, found.bias, found.cell_variance, _errors(found.draws)))
-    return _band(alphas, points, False, confidence_level, n_resamples, seed)
+        if whole_jury or math.isinf(alpha):
+            points.append(_Point(found.values, None, _errors(found.draws)))
+            continue
+        trust = trust_of(table, WelfareRule(alpha=alpha), found)
+        points.append(
+            _Point(
+                found.values,
+                found.pseudo_values,
+                _errors(found.draws),
+                found.biases,
+                found.cell_variance,
+                found.cell_third,
+                trust,
+            )
+        )
+    return _band(alphas, points, _Asked(False, confidence_level, n_resamples, seed, scale))
 
 
 def dominance_band(
@@ -180,18 +200,20 @@ def dominance_band(
     points = []
     for alpha in alphas:
         ours, theirs = (query_welfare(table, WelfareRule(alpha=alpha)) for table in (candidate, baseline))
-        alone = whole_jury or math.isinf(alpha)
-        points.append(
-            _Point(
-                ours.values - theirs.values,
-                None if alone else ours.pseudo_values - theirs.pseudo_values,
-                ours.bias - theirs.bias,
-                # The differences of the cells are not kept.
-                0.0,
-                errors_of_difference(ours, theirs, same_draws=same_draws),
+        errors = errors_of_difference(ours, theirs, same_draws=same_draws)
+        if whole_jury or math.isinf(alpha):
+            points.append(_Point(ours.values - theirs.values, None, errors))
+        else:
+            # The differences of the cells are not kept, and what few jurors carry is said with the gain.
+            points.append(
+                _Point(
+                    ours.values - theirs.values,
+                    ours.pseudo_values - theirs.pseudo_values,
+                    errors,
+                    ours.biases - theirs.biases,
+                )
             )
-        )
-    return _band(alphas, points, True, confidence_level, n_resamples, seed)
+    return _band(alphas, points, _Asked(True, confidence_level, n_resamples, seed))
 
 
 def errors_of_difference(ours: QueryWelfare, theirs: QueryWelfare, /, *, same_draws: bool) -> FloatArray:
@@ -207,9 +229,19 @@ def _errors(draws: FloatArray) -> FloatArray:
     return errors
 
 
-def _band(
-    alphas: Sequence[float], points: Sequence[_Point], is_difference: bool, level: float, n_resamples: int, seed: int
-) -> Band:
+@dataclass(frozen=True)
+class _Asked:
+    """What a band is asked for."""
+
+    is_difference: bool
+    level: float
+    n_resamples: int
+    seed: int
+    scale: tuple[float, float] | None = None
+
+
+def _band(alphas: Sequence[float], points: Sequence[_Point], asked: _Asked) -> Band:
+    level = asked.level
     if not len(alphas):
         raise invalid_parameter("alphas", "welfare_band", "at least one float in [0, inf]", "none")
     queries = np.stack([point.by_query for point in points])
@@ -235,8 +267,8 @@ def _band(
         rows.append(jurors)
     rows.append(np.stack([point.draws for point in points]))
     error = np.sqrt(sum((part**2).sum(axis=1) for part in rows))
-    rng = np.random.default_rng(seed)
-    noise = sum(rng.standard_normal((n_resamples, part.shape[1])) @ part.T for part in rows)
+    rng = np.random.default_rng(asked.seed)
+    noise = sum(rng.standard_normal((asked.n_resamples, part.shape[1])) @ part.T for part in rows)
     safe = np.where(error > 0.0, error, 1.0)
     largest = np.abs(noise / safe).max(axis=1)
     n_clusters = min(n, m) if m > 1 else n
@@ -244,39 +276,44 @@ def _band(
     t = float(special.stdtrit(max(n_clusters, 2) - 1, tail))
     # Few units: the normal critical value is stretched as Student's is.
     wide = max(float(np.quantile(largest, level)) * t / float(special.ndtri(tail)), t)
-    inner = [_pointwise(point, known, is_difference, level) for point in points]
-    low, high = (np.array([getattr(one, end) for one in inner]) for end in ("low", "high"))
-    centre = values - np.array([0.0 if point.by_juror is None or m < 2 else point.bias for point in points])
-    return Band(
-        places,
-        tuple(values.tolist()),
-        tuple(low.tolist()),
-        tuple(high.tolist()),
-        # NaN, where nothing is known of others, stays NaN.
-        tuple(np.minimum(centre - wide * error, low).tolist()),
-        tuple(np.maximum(centre + wide * error, high).tolist()),
-        level,
-        n,
-        n_clusters,
-        n_missing,
+    inner = [_pointwise(point, known, asked) for point in points]
+    # The band is as much wider than an interval as its critical value is larger; NaN, where nothing is known, stays.
+    outer = [_wider(one, wide / t) for one in inner]
+    low, high, band_low, band_high = (
+        tuple(getattr(one, end) for one in each) for each in (inner, outer) for end in ("low", "high")
     )
+    return Band(places, tuple(values.tolist()), low, high, band_low, band_high, level, n, n_clusters, n_missing)
 
 
-def _pointwise(point: _Point, known: npt.NDArray[np.bool_], is_difference: bool, level: float) -> Estimate:
+def _wider(estimate: Estimate, ratio: float) -> Estimate:
+    """Return an estimate whose sides are longer by a ratio, on its scale where it has one."""
+    inside = off_scale(estimate)
+    centre = inside.value - inside.how.bias
+    low, high = (centre + ratio * (end - centre) for end in (inside.low, inside.high))
+    return on_scale(replace(inside, low=low, high=high), estimate.how.lowest, estimate.how.highest)
+
+
+def _pointwise(point: _Point, known: npt.NDArray[np.bool_], asked: _Asked) -> Estimate:
     """Return the estimate of a gate at one place of the curve."""
+    level = asked.level
     values = point.by_query[known]
     jurors = None if point.by_juror is None else point.by_juror[np.isfinite(point.by_juror)]
     if jurors is None or len(jurors) < 2:
-        if is_difference:
+        if asked.is_difference:
             alone = compare_paired(values, np.zeros_like(values), confidence_level=level)
         else:
             alone = estimate_mean(values, confidence_level=level)
-        return with_extra_variance(alone, point.extra_variance)
-    return estimate_crossed(
+        return on_scale(with_extra_variance(alone, point.extra_variance), *(asked.scale or (None, None)))
+    found = estimate_crossed(
         values,
         jurors,
+        bias=point.biases[known] if isinstance(point.biases, np.ndarray) else point.biases,
         cell_variance=point.cell_variance,
-        bias=point.bias,
+        cell_third=point.cell_third,
+        carriers=point.trust.carriers,
+        below=point.trust.below,
+        scale=asked.scale,
         extra_variance=point.extra_variance,
         confidence_level=level,
     )
+    return replace(found, low=math.nan, high=math.nan) if point.trust.doubt else found

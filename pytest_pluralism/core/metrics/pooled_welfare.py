@@ -15,6 +15,9 @@ __all__: list[str] = []
 #: Aversions above this are those of one juror alone, of whom other responses tell nothing.
 MOST_AVERSE = 10.0
 
+#: A response that is given at least so often is the only one to its query.
+MOSTLY = 0.99
+
 
 def pooled_welfare(table: JuryTable, rule: WelfareRule, /) -> float:
     r"""Return the welfare in the population of jurors, with the spread of votes taken to be alike on all responses.
@@ -38,8 +41,8 @@ def pooled_welfare(table: JuryTable, rule: WelfareRule, /) -> float:
     Returns
     -------
     float
-        On the scale of the utilities; NaN for rules other than an aversion in (1, 10], and where no response has a
-        second vote.
+        On the scale of the utilities; NaN for rules other than an aversion in (1, 10], where no response has a second
+        vote, and where several responses are given to a query, which are not alike.
 
     References
     ----------
@@ -48,11 +51,14 @@ def pooled_welfare(table: JuryTable, rule: WelfareRule, /) -> float:
     """
     plain = rule.satisfied_above is None and rule.worst_share is None and rule.between_alpha is None
     own = shares_of_cells(table, Cells(table.response, len(table.share)))
+    alike = table.n_draws == 1 and bool((table.share[table.share > 0.0] >= MOSTLY).all())
     counted = (table.share > 0.0)[table.response] & (own > 0.0)
-    if not plain or not 1.0 < rule.alpha <= MOST_AVERSE or not counted.any():
+    if not plain or not alike or not 1.0 < rule.alpha <= MOST_AVERSE or not counted.any():
         return math.nan
     own, top = own[counted], float(table.utility[counted].max())
     responses = Cells(table.response[counted], len(table.share))
+    if float(table.utility[counted].min()) <= 0.0:
+        return math.nan
     order = 1.0 - rule.alpha
     powers = np.power(table.utility[counted] / top, order)
     means = responses.total(own * powers)
@@ -69,6 +75,8 @@ def pooled_welfare(table: JuryTable, rule: WelfareRule, /) -> float:
     between = max(0.0, spread - noise * float((part / voters).sum()))
     drawn = np.sqrt(between / np.where(between + noise > 0.0, between + noise / voters, 1.0))
     moved = np.where(there, mean + drawn * (means - mean), 1.0)
+    # A mean of many votes may round to nothing less than 1, which each power is.
+    moved = np.maximum(moved, 1.0)
     # The jurors whom all responses share are a sample as well.
     cells = responses.of_jurors(part) * own * (powers - mean)
     sums = Cells(table.juror[counted], len(table.weights)).total(cells)

@@ -200,6 +200,22 @@ class QueryWelfare:
         known = np.isfinite(self.values)
         return float(self.biases[known].mean()) if known.any() else 0.0
 
+    @property
+    def corrected(self) -> FloatArray:
+        """The welfare of each query less its bias."""
+        corrected: FloatArray = self.values - self.biases
+        return corrected
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error of the corrected mean over queries and jurors; NaN where either are fewer than two."""
+        sides = [one[np.isfinite(one)] for one in (self.corrected, self.pseudo_values)]
+        if min(map(len, sides)) < 2:
+            return math.nan
+        queries, jurors = (float(one.var(ddof=1)) / len(one) for one in sides)
+        own = queries + jurors - self.cell_variance
+        return math.sqrt(own if own > 0.0 else max(queries, jurors))
+
 
 @dataclass(frozen=True, eq=False)
 class _OfCells:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
+from pytest_pluralism.core.metrics.pooled_welfare import pooled_welfare
+from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, QueryWelfare, WelfareRule, query_welfare
 from pytest_pluralism.core.parameters import FloatArray
 
 #: These functions serve evaluations of juries; they are not measures of arrays.
@@ -15,6 +17,10 @@ __all__: list[str] = []
 
 #: With fewer jurors than these behind a welfare, its interval held the truth clearly less often than it says.
 LEAST_CARRIERS = 5.0
+
+#: Up to this aversion what few jurors carry is said; above it no interval is given where few do (measured: see
+#: docs/explanation/statistics.md).
+MOST_TOLD = 2.0
 
 
 def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
@@ -38,20 +44,76 @@ def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
         and, where the worst-off count for more (an ``alpha`` above 1, or ``worst_share``), the mean over the responses
         given of the number behind each.
     """
+    return min(_carriers(table, rule))
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What an interval over jurors has to allow for.
+
+    Attributes
+    ----------
+    carriers : float
+        The number of jurors behind the mean over all queries.
+    below : float
+        How much lower the welfare may be than the mean less its bias: few votes on a response hide those who are worst
+        off, and two ways to allow for it differ by so much.
+    doubt : str
+        Why no interval would hold what it says; empty where one does.
+    """
+
+    carriers: float = math.inf
+    below: float = 0.0
+    doubt: str = ""
+
+
+def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Trust:
+    """Return what an interval over jurors has to allow for.
+
+    Parameters
+    ----------
+    table, rule
+        The utilities, and how they become one number.
+    found : QueryWelfare
+        Their welfare under the rule.
+    """
+    overall, each = _carriers(table, rule)
+    if math.isnan(overall):
+        return Trust()
+    pooled = pooled_welfare(table, rule)
+    below = max(0.0, found.mean - found.bias - pooled) if math.isfinite(pooled) else 0.0
+    averse = rule.satisfied_above is None and rule.worst_share is None and rule.between_alpha is None
+    if not averse or not 1.0 < rule.alpha < math.inf:
+        return Trust(overall, below)
+    number = min(overall, each) if rule.alpha > MOST_TOLD else overall
+    doubt = ""
+    # Rounding must not decide: a tenth of fifty is five.
+    if number < LEAST_CARRIERS - 1e-9:
+        doubt = f"about {number:.1f} jurors carry the welfare, and fewer than {LEAST_CARRIERS:g} say little of others"
+    elif rule.alpha > MOST_TOLD and found.bias > found.standard_error:
+        doubt = (
+            f"the votes on each response are so few that the welfare is about {found.bias:.3f} too high, more than its "
+            f"standard error of {found.standard_error:.3f}"
+        )
+    return Trust(overall, below, doubt)
+
+
+def _carriers(table: JuryTable, rule: WelfareRule) -> tuple[float, float]:
+    """Return the number of jurors behind the mean over all queries, and the mean number behind each response."""
     shift = _shares_of_a_voice(table, rule)
     given = (table.share > 0.0)[table.response] & np.isfinite(shift)
     response, shift = table.response[given], shift[given]
     if not shift.sum() > 0.0:
-        return math.nan
+        return math.nan, math.inf
     share = table.share[response]
     by_juror = np.bincount(table.juror[given], share * shift, len(table.weights))
     overall = float(by_juror.sum() ** 2 / np.sum(by_juror**2))
     if rule.satisfied_above is not None or (rule.worst_share is None and rule.alpha <= 1.0):
-        return overall
+        return overall, math.inf
     squares = np.bincount(response, shift**2, len(table.share))
     known = squares > 0.0
     each = np.average(1.0 / squares[known], weights=table.share[known])
-    return min(overall, float(each))
+    return overall, float(each)
 
 
 def _shares_of_a_voice(table: JuryTable, rule: WelfareRule) -> FloatArray:

@@ -55,14 +55,18 @@ class IntervalMethod:
         Whether the units are differences, which are not shares even where all of them are 0 or 1.
     respondents : bool
         Whether the interval holds the sampling error of the people who were asked.
-    corrected_for_bias : bool
-        Whether the interval was shifted by an estimated bias.
+    bias : float
+        How much too high the value is estimated to be: the interval is that of the value without it.
     remade : {"", "units", "standard error"}
         What the interval was made again from at another confidence level; empty for the first one.
     freedom : float or None
         The degrees of freedom that an interval of Satterthwaite's kind tells.
     n_resamples, n_objectives : int
         The resamples of a bootstrap; the objectives that the upper end allows for.
+    lowest, highest : float or None
+        The ends of the scale that the interval was drawn into; ``None`` where it was not.
+    people_variance : float
+        The part of the squared standard error that the people who were asked share over all units.
     told : str
         What is told of an interval that no kind describes. Only people read it.
     """
@@ -74,11 +78,14 @@ class IntervalMethod:
     weighted: bool = False
     difference: bool = False
     respondents: bool = False
-    corrected_for_bias: bool = False
+    bias: float = 0.0
     remade: str = ""
     freedom: float | None = None
     n_resamples: int = 0
     n_objectives: int = 0
+    lowest: float | None = None
+    highest: float | None = None
+    people_variance: float = 0.0
     told: str = ""
 
     @property
@@ -104,7 +111,7 @@ class IntervalMethod:
     def words(self) -> str:
         """Return the words that a report shows."""
         text = self._kind_words()
-        if self.corrected_for_bias:
+        if self.bias:
             text += ", corrected for bias"
         if self.difference:
             text += " of differences"
@@ -112,6 +119,8 @@ class IntervalMethod:
             text += f", upper end for {self.n_objectives} objectives"
         if self.respondents:
             text += ", respondents resampled"
+        if self.people_variance:
+            text += ", the people a sample"
         if self.remade:
             text += f", from the {self.remade}"
         return text
@@ -165,10 +174,10 @@ class IntervalMethod:
         found = {**content, "kind": known.get(str(content.get("kind")))}
         flags = all(type(found[name]) is bool for name in found if type(_DEFAULTS[name]) is bool)
         counts = all(type(found[name]) is int and found[name] >= 0 for name in found if type(_DEFAULTS[name]) is int)
-        freedom = found.get("freedom")
+        numbers = [found.get(name, 0.0) for name in ("freedom", "lowest", "highest", "bias", "people_variance")]
         if found["kind"] is None or not flags or not counts or found.get("remade", "") not in _REMADE:
             return cls()
-        if freedom is not None and (isinstance(freedom, bool) or not isinstance(freedom, int | float)):
+        if any(one is not None and (isinstance(one, bool) or not isinstance(one, int | float)) for one in numbers):
             return cls()
         return cls(**found)
 

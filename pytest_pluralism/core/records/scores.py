@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,13 +40,18 @@ class Crossed:
     """The second dimension of an evaluation whose units were all judged by the same others: jurors beside queries.
 
     ``units`` holds one pseudo-value for each of the others, whose mean is that of the units of the scores;
-    ``cell_variance`` is what both dimensions contain of the variance of the mean, ``bias`` how much too large the
-    mean is in expectation: see :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
+    ``cell_variance`` and ``cell_third`` are what both dimensions contain of the variance and of the third cumulant of
+    the mean, ``biases`` how much too large each unit's value is, ``carriers`` the number of the others that carry the
+    mean, and ``below`` how much lower it may be than it is measured: see
+    :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
     """
 
     units: tuple[UnitScore, ...]
     cell_variance: float = 0.0
-    bias: float = 0.0
+    cell_third: float = 0.0
+    biases: tuple[float, ...] = ()
+    carriers: float = math.inf
+    below: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class Scores:
     ``extra_variance`` is what no unit shows of the variance of their mean (of jurors that are estimated).
     ``people_variance`` is what people who answered all units may share of it; where two models are compared with the
     same people it is not part of the change.
+    ``scale`` is the lowest and the highest value that there can be, between which the interval lies; ``doubt`` says why
+    no interval is known, where none is.
     ``estimate`` stands where what is promised is no mean of the units (the least of several means).
     ``differences`` says that each value is a difference: gains of 0 and 1 are no shares, and no gain in any unit is no
     lack of a spread.
@@ -76,6 +84,8 @@ class Scores:
     witness: Witness | None = None
     extra_variance: float = 0.0
     people_variance: float = 0.0
+    scale: tuple[float, float] | None = None
+    doubt: str = ""
     estimate: Estimate | None = None
     differences: bool = False
 

@@ -298,21 +298,31 @@ class AgainstReference:
             other_populations=by_group,
             warnings=tuple(dict.fromkeys((*candidate.warnings, *reference.warnings))),
             details=details,
-            crossed=_crossed_gain(candidate.crossed, reference.crossed),
+            crossed=_crossed_gain(candidate, reference),
             witness=witness,
             extra_variance=extra,
             differences=True,
+            doubt=candidate.doubt or reference.doubt,
         )
 
 
-def _crossed_gain(ours: Crossed | None, theirs: Crossed | None) -> Crossed | None:
+def _crossed_gain(candidate: Scores, reference: Scores) -> Crossed | None:
     """Return what each juror gains; jurors whom only one of the two reaches are left out."""
+    ours, theirs = candidate.crossed, reference.crossed
     if ours is None or theirs is None:
         return None
     there = {unit.unit_id: unit.value for unit in theirs.units}
     units = tuple(replace(unit, value=unit.value - there[unit.unit_id]) for unit in ours.units if unit.unit_id in there)
+    biases = (_bias(candidate) - _bias(reference),) * len(candidate.units)
     # The differences of the cells are not kept, so that nothing is taken out for them: the interval is rather too wide.
-    return Crossed(units, 0.0, ours.bias - theirs.bias)
+    return Crossed(units, biases=biases, carriers=min(ours.carriers, theirs.carriers))
+
+
+def _bias(scores: Scores) -> float:
+    """Return how much too large the mean over the units is."""
+    biases = scores.crossed.biases if scores.crossed is not None else ()
+    known = [bias for bias, unit in zip(biases, scores.units, strict=False) if not math.isnan(unit.value)]
+    return math.fsum(known) / len(known) if known else 0.0
 
 
 def _mean_of(scores: Scores) -> float:

@@ -42,6 +42,8 @@ MEASURE = Measure(
     "higher",
     "jury welfare",
     "how well the responses of a model serve a jury of different people, those who are served worst included",
+    # 2: queries with too few votes are left out, and what jurors add is their influence.
+    definition=2,
     unit=QUERIES,
     data="panel",
     people=Noun("juror", "jurors"),
@@ -88,7 +90,7 @@ PANEL = ("scale", "columns", "values", "leave_out_empty")
 #: Keywords of responses that the model writes.
 WRITING = ("n_draws", "max_new_tokens", "temperature", "system")
 
-KEYWORDS = (*RULE, "by", "population", "jurors", "jury", "over", *PANEL, *WRITING, *ASKING)
+KEYWORDS = (*RULE, "by", "population", "jurors", "jury", "over", "least_votes", *PANEL, *WRITING, *ASKING)
 
 #: What the welfare must exceed, by name.
 OVER = "reference_model"
@@ -138,6 +140,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 whole_jury=jury == "whole",
                 composition=composition,
                 n_juries=planning.keywords.get("n_juries", DEFAULT_JURIES),
+                least_votes=planning.keywords.get("least_votes"),
                 asking=asking,
                 seed=int(planning.choose("seed")),
                 confidence_level=_level(planning),

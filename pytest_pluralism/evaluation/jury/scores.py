@@ -19,13 +19,14 @@ from pytest_pluralism.core.metrics.sparse_welfare import (
     means_by_draw,
     query_welfare,
 )
-from pytest_pluralism.core.metrics.welfare_carriers import doubts
-from pytest_pluralism.core.parameters import FloatArray
+from pytest_pluralism.core.metrics.welfare_carriers import Trust, doubts, trust_of
+from pytest_pluralism.core.parameters import FloatArray, IntArray
 from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
 from pytest_pluralism.datasets.panels.records import Panel
-from pytest_pluralism.evaluation.jury.jurors import JurorUtilities
+from pytest_pluralism.evaluation.jury.jurors import JurorUtilities, scale_range
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.jury.views import jury_details, known_number
+from pytest_pluralism.evaluation.jury.votes import few_votes, left_out_note, missing_group_warnings, vote_warnings
 from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
 
 __all__ = [
@@ -146,6 +147,11 @@ def measured_policy(
     panel: Panel, share: FloatArray, /, *, settings: JurySettings, model: Mapping[str, ModelDistribution] | None = None
 ) -> JuryMeasured:
     """Score a policy as :func:`policy_scores` does, and return its utilities too."""
+    few = few_votes(_of_group(jury_table(panel, share, by=settings.by), settings), settings.votes_needed)
+    left_out = left_out_note(few, settings, panel.name)
+    if left_out:
+        share = share[~few[panel.response_queries]]
+        panel = panel.select(queries=[query.query_id for query, one in zip(panel.queries, few, strict=True) if not one])
     full = jury_table(panel, share, by=settings.by)
     table = _of_group(full, settings)
     found = _measured(table, settings)
@@ -176,7 +182,7 @@ def measured_policy(
                 details=details,
             )
         )
-    warnings = list(panel.warnings)
+    warnings = [*panel.warnings, *left_out, *vote_warnings(panel, table, settings, found)]
     masses = [unit.option_mass for unit in units if unit.option_mass is not None]
     low = sum(mass < LOW_OPTION_MASS for mass in masses)
     if low:
@@ -233,6 +239,7 @@ def measured_texts(
 ) -> JuryMeasured:
     """Score written responses as :func:`written_scores` does, and return their utilities too."""
     of = np.asarray(query, dtype=np.intp)
+    panel, jurors, texts, of, left_out = _with_votes(panel, jurors, texts, of, settings)
     n_draws, _, n_texts = jurors.utilities.shape
     groups = panel.groups(settings.by)
     names = tuple(dict.fromkeys(groups)) if groups is not None else ()
@@ -271,7 +278,9 @@ def measured_texts(
         references, _ = _references(
             _of_group(jury_table(panel, even, by=settings.by), settings), settings, shuffle=False
         )
-    warnings = [*panel.warnings, *jurors.warnings]
+    warnings = [*panel.warnings, *jurors.warnings, *left_out]
+    if jurors.kind == "recorded":
+        warnings += vote_warnings(panel, table, settings, found)
     if jurors.kind == "estimated":
         if jurors.accuracy:
             told = ", ".join(f"{name} {value:.2f}" for name, value in jurors.accuracy.items())
@@ -288,6 +297,33 @@ def measured_texts(
         found,
         lambda rule: measured_texts(panel, jurors, texts, of, settings=replace(settings, rule=rule)),
         jurors.draws_by_text,
+    )
+
+
+def _with_votes(
+    panel: Panel, jurors: JurorUtilities, texts: Sequence[str], of: IntArray, settings: JurySettings
+) -> tuple[Panel, JurorUtilities, Sequence[str], IntArray, list[str]]:
+    """Return the same without queries that too few voted on, and what is to be said of those."""
+    if jurors.kind != "recorded":
+        return panel, jurors, texts, of, []
+    groups = panel.groups(settings.by)
+    member = np.ones(len(panel.jurors), dtype=bool)
+    if settings.group is not None and groups is not None:
+        member = np.array(groups) == settings.group
+    counts = np.isfinite(jurors.utilities[0][member & (panel.weights > 0.0)]).sum(axis=0)
+    few = np.bincount(of, (counts > 0) & (counts < settings.votes_needed), len(panel.queries)) > 0
+    left_out = left_out_note(few, settings, panel.name)
+    if not left_out:
+        return panel, jurors, texts, of, []
+    kept = np.flatnonzero(~few[of])
+    rows = np.cumsum(~few) - 1
+    queries = [query.query_id for query, one in zip(panel.queries, few, strict=True) if not one]
+    return (
+        panel.select(queries=queries),
+        replace(jurors, utilities=jurors.utilities[:, :, kept]),
+        [texts[place] for place in kept.tolist()],
+        rows[of[kept]],
+        left_out,
     )
 
 
@@ -324,7 +360,8 @@ def _measured(table: JuryTable, settings: JurySettings) -> QueryWelfare:
     sums = np.bincount(table.response_query, np.where(given, table.share * level, 0.0), table.n_queries)
     values = np.where(asked, sums, np.nan).astype(np.float64, copy=False)
     draws = means_by_draw(table, level)
-    return QueryWelfare(values, level, np.full(len(table.weights), np.nan), 0.0, 0.0, draws)
+    nobody = np.full(len(table.weights), np.nan)
+    return QueryWelfare(values, level, np.zeros_like(values), nobody, 0.0, 0.0, draws)
 
 
 def _references(
@@ -384,8 +421,11 @@ def _assembled(
     if not fixed and int(seated.sum()) < 2:
         warnings.append("a single juror says nothing of others: the interval is over queries alone")
         fixed = True
+    trust = Trust()
     if not fixed:
+        trust = trust_of(table, rule, found)
         warnings.extend(doubts(table, rule))
+        warnings.extend(missing_group_warnings(settings, found))
     if panel.scale.measurement == "ordinal" and rule.satisfied_above is None:
         warnings.append("the scale is ordinal: welfare takes its steps to be equal (satisfied_above does not)")
     crossed = None
@@ -396,7 +436,10 @@ def _assembled(
                 for place in np.flatnonzero(seated).tolist()
             ),
             cell_variance=found.cell_variance,
-            bias=found.bias,
+            cell_third=found.cell_third,
+            biases=tuple(found.biases.tolist()) if found.biases.any() else (),
+            carriers=trust.carriers,
+            below=trust.below,
         )
     witness = None
     if by_group and settings.group is None:
@@ -415,4 +458,15 @@ def _assembled(
         crossed=crossed,
         witness=witness,
         extra_variance=found.extra_variance if math.isfinite(found.extra_variance) else 0.0,
+        scale=_scale(panel, table, rule),
+        doubt=trust.doubt,
     )
+
+
+def _scale(panel: Panel, table: JuryTable, rule: WelfareRule) -> tuple[float, float] | None:
+    """Return between what a welfare lies; ``None`` where estimated utilities leave the scale of the panel."""
+    if rule.satisfied_above is not None:
+        return 0.0, 1.0
+    lowest, highest = scale_range(panel)
+    inside = not len(table.utility) or (lowest <= table.utility.min() and table.utility.max() <= highest)
+    return (lowest, highest) if inside else None

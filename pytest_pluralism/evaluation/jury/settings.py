@@ -39,6 +39,9 @@ class JurySettings:
         How many juries are sampled.
     asking : AskSettings
         How a model is asked to choose.
+    least_votes : int or None
+        A query is left out, and counted, where a response that is given has votes, but fewer than these. ``None`` is 2
+        where the welfare is no mean of the votes (an ``alpha`` above 0, ``worst_share``), else 1.
     seed : int
         Of everything that is drawn here.
     confidence_level : float
@@ -56,6 +59,7 @@ class JurySettings:
     whole_jury: bool = False
     composition: Mapping[str, int] | None = None
     n_juries: int = 200
+    least_votes: int | None = None
     asking: AskSettings = field(default_factory=AskSettings)
     seed: int = 0
     confidence_level: float = 0.95
@@ -65,6 +69,9 @@ class JurySettings:
         if isinstance(n_juries, bool) or not isinstance(n_juries, int) or not 1 <= n_juries <= MOST_JURIES:
             must = f"an integer in [1, {MOST_JURIES}]"
             raise invalid_parameter("n_juries", "jury_welfare", must, repr(n_juries)[:60])
+        votes = self.least_votes
+        if votes is not None and (isinstance(votes, bool) or not isinstance(votes, int) or votes < 1):
+            raise invalid_parameter("least_votes", "jury_welfare", "an integer of at least 1", repr(votes)[:60])
         unit_interval(self.confidence_level, name="confidence_level", function="JurySettings")
         several = "composition" if self.composition is not None else "between_alpha"
         if self.group is not None and (self.composition is not None or self.rule.between_alpha is not None):
@@ -72,6 +79,15 @@ class JurySettings:
                 f"'population' measures one group alone (Got {self.group!r}), and {several!r} needs several groups. "
                 "Leave one of the two out, or write two tests."
             )
+
+    @property
+    def votes_needed(self) -> int:
+        """How many votes a response that is given must have."""
+        if self.least_votes is not None:
+            return self.least_votes
+        rule = self.rule
+        is_mean = self.composition is not None or rule.satisfied_above is not None
+        return 1 if is_mean or (rule.worst_share is None and not rule.alpha and not rule.between_alpha) else 2
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as plain JSON values."""
@@ -84,4 +100,5 @@ class JurySettings:
             "rule": words,
             "by": self.by,
             "jury": "whole" if self.whole_jury else "sample",
+            "least_votes": self.votes_needed,
         }

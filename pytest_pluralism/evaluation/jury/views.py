@@ -12,6 +12,7 @@ from pytest_pluralism.core.estimation.welfare_bands import welfare_band
 from pytest_pluralism.core.metrics.jury import conditional_value_at_risk, gini_coefficient
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, group_means, juror_means
 from pytest_pluralism.datasets.panels.records import Panel
+from pytest_pluralism.evaluation.jury.jurors import scale_range
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.measures.agreement import MOST_CELLS, krippendorff_alpha
 
@@ -48,6 +49,7 @@ def jury_details(
             alphas=alphas,
             confidence_level=settings.confidence_level,
             whole_jury=settings.whole_jury,
+            scale=scale_range(panel),
             seed=settings.seed,
         ).as_json(),
         "worst_off": _worst_off(panel, table),

@@ -162,7 +162,8 @@ class Planning:
             gate=self.gate,
             confidence_level=self.confidence_level,
             source=source,
-            settings=settings,
+            # An older entry without it was measured by the first definition.
+            settings={**settings, "definition": entry.definition},
             population=population,
             over=over,
         )

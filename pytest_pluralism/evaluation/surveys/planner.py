@@ -33,12 +33,15 @@ MEASURE = Measure(
         Term("uniform", "uniform"),
         Term("majority", "majority"),
         Term("sampling_floor", "human sampling floor"),
+        Term("uncorrected", "uncorrected"),
     ),
     beside="uniform",
     comparisons=(Term("uniform", "uniform"), Term("shuffle", "shuffled"), Term("majority", "majority")),
     compares_people=True,
     columns=(*ENTROPIES, *UNIT_COLUMNS),
     facts=ANSWER_FACTS,
+    # 2: corrected for the sample of people.
+    definition=2,
 )
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.

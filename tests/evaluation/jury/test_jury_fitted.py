@@ -156,7 +156,7 @@ def test_the_uncertainty_of_fitted_jurors_is_in_the_interval_and_their_making_in
         [unit.value for unit in scores.units],
         [unit.value for unit in scores.crossed.units],
         cell_variance=scores.crossed.cell_variance,
-        bias=scores.crossed.bias,
+        bias=scores.crossed.biases or 0.0,
     )
     assert estimate.standard_error**2 == pytest.approx(alone.standard_error**2 + scores.extra_variance)
 
