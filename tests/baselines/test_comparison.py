@@ -224,3 +224,22 @@ def test_the_same_inputs_give_the_same_verdicts_50_times_in_50(tmp_path: Path) -
             command, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": seed}
         )
         assert done.stdout.splitlines() == first
+
+
+def test_a_result_of_another_definition_is_not_compared() -> None:
+    """An entry that does not say by which definition it was measured was measured by the first."""
+    now = changed(settings={"definition": 2, "least_votes": 2})
+    with pytest.raises(
+        BaselineError, match="baseline not comparable: measured by definition 1 of js_distance"
+    ) as found:
+        compare(SCORES, now)
+    told = str(found.value)
+    assert "store it anew with --pluralism-update-baseline=NODEID" in told
+    assert "least_votes" not in told
+    assert compare(SCORES, now, entry=stored(provenance=now)).n == 20
+    first = changed(settings={"definition": 1})
+    assert compare(SCORES, first).n == compare(SCORES, PROVENANCE, entry=stored(provenance=first)).n == 20
+    # Files of the first version hold no definition and are of the first.
+    old = {**stored(), "from_version": 1}
+    with pytest.raises(BaselineError, match="measured by definition 1"):
+        compare(SCORES, now, entry=old)
