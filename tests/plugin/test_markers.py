@@ -253,8 +253,8 @@ def test_sound(): ...
     published, sound = json.loads(report.read_text())["verdicts"]
     assert published["settings"]["protocol"] == protocol
     assert published["settings"]["template"] == "raw"
-    # The table model answers alike however it is asked, so that the two are told apart by the base of the logarithm, and
-    # by the sound distance being corrected for the sample of people.
+    # The table model answers alike however it is asked, so that the two differ by the base of the logarithm, and by the
+    # correction of the sound distance for the sample of people.
     for one, other in zip(published["units"], sound["units"], strict=True):
         assert one["model_probabilities"] == pytest.approx(other["model_probabilities"], abs=1e-6)
         assert one["value"] == pytest.approx(other["uncorrected"] * most, rel=1e-3)
