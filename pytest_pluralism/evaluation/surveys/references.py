@@ -108,7 +108,9 @@ def other_populations(
 
 def _always(people: FloatArray, option: int) -> FloatArray:
     """Return the answers of a model that always chooses one option."""
-    return np.eye(len(people))[option]
+    answers = np.zeros(len(people))
+    answers[option] = 1.0
+    return answers
 
 
 def _shuffled(
@@ -164,5 +166,5 @@ def _between(
         return over_kept(question, row.probabilities, kept_options(question))[0]
 
     left, right = ([pair[side] for pair in pairs] for side in (0, 1))
-    answers = [[kept(row) for row in side] for side in (left, right)]
-    return how.distances(*answers, asked_of(survey, right), of_model=asked_of(survey, left)).values
+    ours, theirs = ([kept(row) for row in side] for side in (left, right))
+    return how.distances(ours, theirs, asked_of(survey, right), of_model=asked_of(survey, left)).values
