@@ -490,16 +490,9 @@ def test_a_million_votes_take_seconds_and_little_memory() -> None:
     assert list(band.values) == sorted(band.values, reverse=True)
 
 
-def test_a_response_that_one_juror_alone_judged_worthless_is_not_part_of_the_mean_without_that_juror():
-    def table(jurors, responses, utilities):
-        return JuryTable(
-            np.array(jurors), np.array(responses), np.array(utilities), np.array([0, 1]), np.ones(2), np.ones(3), None,
-            (), 2,
-        )  # fmt: skip
-
+def test_a_response_that_one_juror_alone_judged_worthless_says_nothing_of_its_bias() -> None:
+    matrix = np.array([[0.0, 0.9], [np.nan, 0.4], [np.nan, 0.1]])
     rule = WelfareRule(alpha=0.5)
-    whole = query_welfare(table([0, 0, 1, 2], [0, 1, 1, 1], [0.0, 0.9, 0.4, 0.1]), rule)
-    rest = query_welfare(table([1, 2], [1, 1], [0.4, 0.1]), rule)
-    assert np.isnan(rest.values[0])
-    left_out = (whole.mean + whole.bias - whole.pseudo_values[0]) / 2
-    assert left_out == pytest.approx(rest.mean - whole.mean, abs=1e-12)
+    found = query_welfare(table_of(matrix), rule)
+    assert found.values[0] == found.biases[0] == 0.0
+    np.testing.assert_allclose(found.biases, leave_out_biases(table_of(matrix), rule), rtol=0, atol=1e-12)
