@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cache_folder", "check_writable", "read_regular", "write_atomically"]
+__all__ = ["cache_folder", "check_writable", "inside", "read_regular", "write_atomically"]
+
+
+@contextlib.contextmanager
+def inside(folder: Path, /) -> Iterator[None]:
+    """Work in a folder, whatever the working folder has become, and go back to that one afterwards."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        # The folder of a test may be gone.
+        here = folder
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def cache_folder() -> Path:

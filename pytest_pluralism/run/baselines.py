@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
+from pytest_pluralism.files import inside
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.settings.places import NamedBaseline, named_place
 
@@ -48,6 +50,23 @@ class Collected:
         self.matched |= output["matched"]
 
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _at_start(
+    method: Callable[Concatenate[RunBaselines, _Arguments], _Result],
+) -> Callable[Concatenate[RunBaselines, _Arguments], _Result]:
+    """Let a method see relative places from where the run was started, wherever a test has gone since."""
+
+    @functools.wraps(method)
+    def there(self: RunBaselines, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        with inside(self.start):
+            return method(self, *args, **kwargs)
+
+    return there
+
+
 class RunBaselines:
     """The baselines of one process of a run.
 
@@ -64,7 +83,7 @@ class RunBaselines:
     def __init__(self, settings: Settings, *, root: Path, start: Path) -> None:
         self.settings = settings
         self.collected = Collected()
-        self._root, self._start = root, start
+        self._root, self.start = root, start
         self._found: dict[BaselineFile, Json] = {}
         is_default = settings.origins.get("baseline") == "default"
         places = [named_place(text) for text in settings["baseline"]]
@@ -88,12 +107,14 @@ class RunBaselines:
         mode: str | None = self.settings["update_baseline"]
         return mode
 
+    @_at_start
     def file(self, baseline: NamedBaseline, model_name: str) -> BaselineFile:
         """Return where the results for a model lie in a baseline."""
         from pytest_pluralism.baselines.store import baseline_file
 
         return baseline_file(baseline.place, self._models.get(baseline.name, model_name))
 
+    @_at_start
     def entries(self, baseline: NamedBaseline, model_name: str, update: str) -> Json:
         """Return the entries of a baseline, read once a run.
 
@@ -119,7 +140,7 @@ class RunBaselines:
         if self.mode is None or self.mode in UPDATES:
             return self.mode is not None
         file, separator, rest = self.mode.partition("::")
-        path = os.path.relpath(self._start / file, self._root).replace(os.sep, "/")
+        path = os.path.relpath(self.start / file, self._root).replace(os.sep, "/")
         if path == ".":
             return True
         wanted = path + separator + rest
@@ -145,6 +166,7 @@ class RunBaselines:
             f"be stored.{hint} Name one of the tests that run, or leave the value out to store all of them."
         )
 
+    @_at_start
     def stores(self, nodeid: str, key: str, model_name: str) -> bool:
         """Return whether the result of a promise is stored for the first time or anew, instead of being compared.
 
@@ -162,6 +184,7 @@ class RunBaselines:
             return True
         return key not in self.entries(self.first, model_name, "delete the file first")
 
+    @_at_start
     def check_writable(self, model_names: Iterable[str]) -> str | None:
         """Return why an update could not be written at the end of this run, or ``None``."""
         if self.mode is None and not self.settings["prune_baseline"]:
@@ -169,6 +192,7 @@ class RunBaselines:
         problems = (self.file(self.first, name).problem() for name in model_names)
         return next((problem for problem in problems if problem), None)
 
+    @_at_start
     def store(self, entries: Collection[Mapping[str, Any]]) -> tuple[list[str], bool]:
         """Store the results that the verdicts of a run carry; return what to say, and whether all went well."""
         from pytest_pluralism.baselines import UPDATES
@@ -205,6 +229,7 @@ class RunBaselines:
             notes.append(f"baseline written: {len(stored)} results of {printable(name)} in {file}{left}")
         return notes, well
 
+    @_at_start
     def unused(
         self, model_names: Iterable[str], exists: Callable[[str], bool]
     ) -> dict[BaselineFile, tuple[str, list[str]]]:
@@ -234,6 +259,7 @@ class RunBaselines:
                 found[file] = (name, odd)
         return found
 
+    @_at_start
     def settle_unused(self, model_names: Iterable[str], exists: Callable[[str], bool]) -> tuple[list[str], bool]:
         """Report what is unused, or remove it where asked for; return what to say, and whether all went well."""
         from pytest_pluralism.baselines.store import remove_entries

@@ -6,12 +6,12 @@ import contextlib
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.files import inside
 from pytest_pluralism.run.items import Json, Suite, suite_of
 from pytest_pluralism.settings.table import Settings
 
@@ -57,6 +57,7 @@ class RunModels:
         self.config = config
         self.settings = settings
         self.notes: list[str] = []
+        self._start = config.invocation_params.dir
         self.suite: Suite = ()
         self._hook = config.hook
         self._opened: dict[str, Callable[[], None]] = {}
@@ -110,7 +111,7 @@ class RunModels:
 
     def load_model(self, spec: str) -> LanguageModel:
         """Load the model of a spec through the hook, so that a project can bring its own."""
-        with self.progress(f"loading {spec}"):
+        with self.progress(f"loading {spec}"), inside(self._start):
             model: LanguageModel = self._hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
         lacking = [name for name in ("identity", "answer", "close") if not hasattr(model, name)]
         if lacking:
@@ -122,7 +123,7 @@ class RunModels:
 
     def load_entailment_model(self, spec: str) -> EntailmentModel:
         """Load the entailment model of a spec through the hook."""
-        with self.progress(f"loading {spec}"):
+        with self.progress(f"loading {spec}"), inside(self._start):
             model: EntailmentModel = self._hook.pytest_pluralism_load_entailment_model(
                 spec=spec, settings=self.settings
             )
@@ -130,7 +131,7 @@ class RunModels:
 
     def load_value_model(self, spec: str) -> ValueModel:
         """Load the value model of a spec through the hook."""
-        with self.progress(f"loading {spec}"):
+        with self.progress(f"loading {spec}"), inside(self._start):
             model: ValueModel = self._hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
         return model
 
@@ -139,7 +140,7 @@ class RunModels:
         key = (role, model.identity.sha256)
         if self._steered is None or self._steered[0] != key:
             self.close_steered()
-            with self.progress(f"loading {role.spec or role.attribute}"):
+            with self.progress(f"loading {role.spec or role.attribute}"), inside(self._start):
                 found = self._hook.pytest_pluralism_load_steered_model(
                     attribute=role.attribute, spec=role.spec, model=model, settings=self.settings
                 )
@@ -217,7 +218,7 @@ class RunModels:
             from pytest_pluralism.models.answers.store import AnswerStore, AnswerStoreError, default_answers_folder
 
             try:
-                self._store = AnswerStore(Path(folder) if folder else default_answers_folder())
+                self._store = AnswerStore(self._start / folder if folder else default_answers_folder())
             except AnswerStoreError as error:
                 # Without a store the run takes longer, but it can go on.
                 self.notes.append(f"answers are not kept: {error}")

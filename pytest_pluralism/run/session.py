@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.files import inside
 from pytest_pluralism.run.baselines import RunBaselines
 from pytest_pluralism.run.items import Json, Suite, by_suite, plans_of, suite_of, test_of
 from pytest_pluralism.run.judging import Judge
@@ -118,6 +119,10 @@ class PluralismSession:
         self.models.close_store()
         if self.config.getoption("collectonly") or self.settings["plan"]:
             return
+        with inside(self.config.invocation_params.dir):
+            self._write(complete=complete)
+
+    def _write(self, *, complete: bool) -> None:
         complete = complete and self.settings["aa"] is None
         asked, recalled = self.models.asked, self.models.recalled
         if asked or recalled:

@@ -117,3 +117,38 @@ def test_a_marker_that_the_project_registers_or_that_is_far_is_its_own(project: 
     project.makeini(f"[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n{registered}\n")
     body = f"@pytest.mark.{name}\ndef test_it(): ...\n"
     run(project, body, "-W", "ignore::pytest.PytestUnknownMarkWarning").assert_outcomes(passed=1)
+
+
+# -------------------------------------------------------------------------------------------- tests that change folder
+
+ELSEWHERE = """
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+"""
+
+
+def test_a_test_that_goes_elsewhere_is_compared_with_the_same_baseline(project: pytest.Pytester) -> None:
+    body = MARKED.replace("at_most=1.0", "max_increase=0.01") + "def test_it(): ...\n"
+    options = ("--pluralism-baseline=kept.json", "--pluralism-baseline-model=even")
+    stored = run(project, body, "--pluralism-model=table:even*0.01", *options, "--pluralism-update-baseline")
+    stored.assert_outcomes(passed=1)
+    for more in ((), ("--pluralism-update-baseline=new",)):
+        result = run(project, ELSEWHERE + body, "--pluralism-model=table:sharp*9", *options, *more)
+        result.assert_outcomes(failed=1)
+
+
+def test_reports_and_answers_of_a_test_that_goes_elsewhere_lie_where_the_run_was_started(
+    project: pytest.Pytester,
+) -> None:
+    body = (
+        ELSEWHERE
+        + "import os\n\n"
+        + MARKED
+        + "def test_it(): os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+    )
+    options = ("--pluralism-report=r.json", "--pluralism-answers=kept")
+    run(project, body, "--pluralism-model=table:m", *options).assert_outcomes(passed=1)
+    assert (project.path / "r.json").is_file()
+    assert list((project.path / "kept").iterdir())
