@@ -180,10 +180,23 @@ class RunModels:
         if plan.measure.kind == "difference":
             scores = replace(scores, differences=True)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
+        if "entailment_model" in roles:
+            scores = self._beside_judge(plan, scores, estimate, model_of)
         # No value lies beyond the ends of the measure, so that no interval has to.
         low = max(estimate.low, plan.measure.lowest)
         high = min(estimate.high, plan.measure.highest)
         return scores, replace(estimate, low=low, high=high), roles
+
+    def _beside_judge(self, plan: PlannedGate, scores: Scores, estimate: Estimate, model_of: ModelOf) -> Scores:
+        """Return scores with the value as it would be without the judge's errors, where these are known."""
+        from pytest_pluralism.evaluation.overton.judged import beside_judge
+        from pytest_pluralism.models.calibration import calibration_of
+
+        identity = model_of("entailment_model").identity
+        if identity.spec != self.settings["entailment_model"]:
+            # A model of the project's own, whose folder nobody knows.
+            return scores
+        return beside_judge(scores, estimate, plan.settings, calibration_of(identity.spec), identity.sha256)
 
     @property
     def asked(self) -> int:

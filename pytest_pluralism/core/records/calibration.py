@@ -1,0 +1,86 @@
+"""How often a judge errs, measured on texts whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.finite import is_finite
+
+__all__ = ["JudgeCalibration"]
+
+
+@dataclass(frozen=True)
+class JudgeCalibration:
+    """The errors of an entailment model at one threshold, on pairs of which people know whether they entail.
+
+    Attributes
+    ----------
+    sensitivity : float
+        The share of entailing pairs that the judge finds, in [0, 1].
+    specificity : float
+        The share of other pairs that it does not take for entailing, in [0, 1].
+    threshold : float
+        The probability from which a pair counts as entailing, in (0, 1].
+    n_entailing, n_other : int
+        The pairs that the two shares come from, at least 1 each.
+    data : str
+        The name of the pairs.
+    data_sha256 : str
+        The hash of their file.
+    model_sha256 : str
+        The hash of the model that was measured, as :class:`~pytest_pluralism.models.protocol.ModelIdentity` has it;
+        empty where nobody wrote it down.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a number is out of its range, or the judge is no better than chance.
+
+    Examples
+    --------
+    >>> round(JudgeCalibration(0.9, 0.95, 0.5, 200, 300, "pairs", "ab").power, 3)
+    0.85
+    """
+
+    sensitivity: float
+    specificity: float
+    threshold: float
+    n_entailing: int
+    n_other: int
+    data: str
+    data_sha256: str
+    model_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("sensitivity", "specificity", "threshold"):
+            value = getattr(self, name)
+            lowest = 0.0 if name != "threshold" else 1e-300
+            if isinstance(value, bool) or not is_finite(value) or not lowest <= value <= 1.0:
+                must = "a float in (0, 1]" if name == "threshold" else "a float in [0, 1]"
+                raise invalid_parameter(name, "JudgeCalibration", must, repr(value)[:80])
+        for name in ("n_entailing", "n_other"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise invalid_parameter(name, "JudgeCalibration", "an integer of at least 1", repr(value)[:80])
+        for name in ("data", "data_sha256", "model_sha256"):
+            if not isinstance(getattr(self, name), str):
+                raise invalid_parameter(name, "JudgeCalibration", "a str", repr(getattr(self, name))[:80])
+        if self.power <= 0.0:
+            raise InvalidParameterError(
+                f"A judge with a sensitivity of {self.sensitivity:g} and a specificity of {self.specificity:g} is no "
+                "better than chance, so that nothing can be corrected by it. Use another judge, or another threshold."
+            )
+
+    @property
+    def power(self) -> float:
+        """Youden's index, by which errors shrink every change: sensitivity + specificity - 1, in (0, 1]."""
+        return self.sensitivity + self.specificity - 1.0
+
+    @property
+    def variances(self) -> tuple[float, float]:
+        """The variances of sensitivity and specificity, from shares that count one more pair, half of them found."""
+        shares = ((self.sensitivity, self.n_entailing), (self.specificity, self.n_other))
+        return tuple(  # type: ignore[return-value]
+            share * (1.0 - share) / n for share, n in (((p * n + 0.5) / (n + 1.0), n + 1) for p, n in shares)
+        )

@@ -1,0 +1,147 @@
+"""Shares that an imperfect judge found, corrected for its errors, on judges whose errors are known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_pluralism.core.errors import InvalidParameterError, ModelError
+from pytest_pluralism.core.estimation import compare_paired, estimate_mean, interval_at
+from pytest_pluralism.core.estimation.judged import correct_change_for_judge, correct_for_judge
+from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.records.calibration import JudgeCalibration
+from pytest_pluralism.models.calibration import CALIBRATION_FILE, calibration_text, read_calibration
+
+
+def judged(rng: np.random.Generator, truth: np.ndarray, sensitivity: float, specificity: float) -> np.ndarray:
+    """Return what a judge finds in texts that hold an answer or do not."""
+    return np.where(rng.random(truth.shape) < np.where(truth, sensitivity, 1.0 - specificity), 1.0, 0.0)
+
+
+def measured(rng: np.random.Generator, sensitivity: float, specificity: float, n: int) -> JudgeCalibration:
+    """Return what a calibration on n pairs of each kind says of such a judge."""
+    return JudgeCalibration(
+        float(rng.binomial(n, sensitivity) / n), float(rng.binomial(n, specificity) / n), 0.5, n, n, "drawn", "ab"
+    )
+
+
+def coverages(rng: np.random.Generator, share: float, n_windows: int, n_answers: int) -> np.ndarray:
+    """Return which answers the responses hold, with windows that are easier or harder."""
+    return rng.random((n_windows, n_answers)) < rng.beta(4 * share, 4 * (1 - share), (n_windows, 1))
+
+
+@pytest.mark.parametrize(
+    ("share", "errors", "n"), [(0.5, (0.8, 0.95), 100), (0.6, (0.7, 0.95), 60), (0.1, (0.9, 0.9), 200)]
+)
+def test_a_corrected_level_is_unbiased_and_its_interval_holds_the_truth(
+    share: float, errors: tuple[float, float], n: int
+) -> None:
+    rng = np.random.default_rng(3)
+    held, raw, values = 0, [], []
+    for _ in range(300):
+        found = judged(rng, coverages(rng, share, 60, 5), *errors).mean(axis=1)
+        estimate = estimate_mean(found)
+        corrected = correct_for_judge(estimate, measured(rng, *errors, n))
+        held += corrected.low <= share <= corrected.high
+        raw.append(estimate.value)
+        values.append(corrected.value)
+    assert abs(np.mean(raw) - share) > 0.02
+    assert np.mean(values) == pytest.approx(share, abs=0.012)
+    assert 0.92 <= held / 300 <= 0.99
+
+
+def test_a_corrected_change_is_not_shrunk() -> None:
+    rng = np.random.default_rng(4)
+    held, raw, values = 0, [], []
+    for _ in range(300):
+        before = coverages(rng, 0.6, 60, 5)
+        after = before & (rng.random(before.shape) > 0.2)
+        change = compare_paired(*(judged(rng, one, 0.75, 0.9).mean(axis=1) for one in (after, before)))
+        corrected = correct_change_for_judge(change, measured(rng, 0.75, 0.9, 150))
+        held += corrected.low <= -0.12 <= corrected.high
+        raw.append(change.value)
+        values.append(corrected.value)
+    assert np.mean(raw) == pytest.approx(-0.12 * 0.65, abs=0.005)
+    assert np.mean(values) == pytest.approx(-0.12, abs=0.006)
+    assert 0.92 <= held / 300 <= 0.99
+
+
+def test_a_perfect_judge_of_many_pairs_changes_nothing() -> None:
+    perfect = JudgeCalibration(1.0, 1.0, 0.5, 10**9, 10**9, "pairs", "ab")
+    estimate = estimate_mean([0.2, 0.4, 0.3, 0.5], unit_ids=["a", "b", "c", "d"])
+    found = correct_for_judge(estimate, perfect)
+    assert (found.value, found.low, found.high) == pytest.approx((estimate.value, estimate.low, estimate.high))
+    assert found.values == pytest.approx(estimate.values)
+    again = interval_at(found, 0.9)
+    assert (again.low, again.high) == pytest.approx((interval_at(estimate, 0.9).low, interval_at(estimate, 0.9).high))
+
+
+def test_shares_of_units_are_corrected_and_stay_differences_of_nothing() -> None:
+    estimate = estimate_mean([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0])
+    found = correct_for_judge(estimate, JudgeCalibration(0.9, 0.8, 0.5, 400, 400, "pairs", "ab"))
+    assert found.value == pytest.approx((0.7 - 0.2) / 0.7)
+    assert not found.how.is_share
+    assert found.low < (estimate.low - 0.2) / 0.7
+    assert interval_at(found, 0.99).low < found.low
+
+
+def test_a_judge_of_few_pairs_leaves_the_interval_unknown() -> None:
+    found = correct_for_judge(
+        Estimate(0.5, 0.4, 0.6, 0.05, 50, 50), JudgeCalibration(0.6, 0.6, 0.5, 12, 12, "pairs", "ab")
+    )
+    assert math.isnan(found.low)
+    assert "hardly better than chance on 24 pairs" in found.how.told
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sensitivity": 1.2}, "'sensitivity'"),
+        ({"specificity": math.nan}, "'specificity'"),
+        ({"threshold": 0.0}, "'threshold'"),
+        ({"n_other": 0}, "'n_other'"),
+        ({"data": 3}, "'data'"),
+        ({"sensitivity": 0.3, "specificity": 0.6}, "no better than chance"),
+    ],
+)
+def test_what_is_not_a_calibration_is_refused(changes: dict[str, object], words: str) -> None:
+    fields: dict[str, object] = {
+        "sensitivity": 0.9,
+        "specificity": 0.9,
+        "threshold": 0.5,
+        "n_entailing": 50,
+        "n_other": 50,
+        "data": "pairs",
+        "data_sha256": "ab",
+    }
+    with pytest.raises(InvalidParameterError, match=words):
+        JudgeCalibration(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_the_file_beside_a_model_is_read_back(tmp_path: Path) -> None:
+    assert read_calibration(tmp_path) is None
+    calibration = JudgeCalibration(0.91, 0.87, 0.4, 120, 240, "pairs of town", "ab" * 32, "cd" * 32)
+    (tmp_path / CALIBRATION_FILE).write_text(calibration_text(calibration), encoding="utf-8")
+    assert read_calibration(tmp_path) == calibration
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "'schema' must be"),
+        ('{"schema": "pytest-pluralism/judge-calibration/1"}', "lacks 'data', 'data_sha256', 'n_entailing'"),
+    ],
+)
+def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / CALIBRATION_FILE).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match=words) as found:
+        read_calibration(tmp_path)
+    assert CALIBRATION_FILE in str(found.value)
+    wrong = calibration_text(JudgeCalibration(0.9, 0.9, 0.5, 9, 9, "x", "y")).replace("0.9", "7")
+    (tmp_path / CALIBRATION_FILE).write_text(wrong, encoding="utf-8")
+    with pytest.raises(ModelError, match="'sensitivity'"):
+        read_calibration(tmp_path)
