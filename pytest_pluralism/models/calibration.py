@@ -72,7 +72,11 @@ def calibration_of(spec: str, /) -> JudgeCalibration | None:
     ModelError
         The file is not a calibration.
     """
-    named, _ = parse_entailment_spec(spec)
+    try:
+        named, _ = parse_entailment_spec(spec)
+    except ModelError:
+        # A hook of the project loaded it, and no folder is named.
+        return None
     if named.kind == "embedded":
         return read_calibration(find_embedded_entailment(named.target))
     folder = Path(named.target).expanduser()
