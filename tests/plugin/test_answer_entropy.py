@@ -65,3 +65,25 @@ def test_a_wrong_marker_is_the_error_of_its_test(project: pytest.Pytester, marke
     result = project.runpytest_inprocess("--pluralism-model=table:plain")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([said])
+
+
+def test_options_that_a_marker_names_as_refusals_are_left_out(project: pytest.Pytester) -> None:
+    first = json.loads((project.path / "town.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    name = first["options"][-1]
+    project.makepyfile(
+        test_town=f"""
+        import pytest
+
+        @pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99, refusals=[{name!r}])
+        def test_distance(): ...
+
+        @pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99, refusals=["nowhere"])
+        def test_unknown(): ...
+        """
+    )
+    result = project.runpytest_inprocess("--pluralism-report=out.json", "--pluralism-model=table:plain")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*no question has the option 'nowhere'*"])
+    (verdict,) = [one for one in verdicts(project) if one["outcome"] == "passed"]
+    assert verdict["settings"]["refusals"] == [name]
+    assert all(len(unit["model_probabilities"]) == len(first["options"]) - 1 for unit in verdict["units"])

@@ -143,7 +143,7 @@ def load_steering(
         survey = steering_sources.read_pew(path.name, entries, problems, refusals=refusals)
         return steering_of_survey(survey)
     if not any(isinstance(entry, dict) and _line_kind(entry) for entry in contents):
-        return steering_of_survey(read_survey_file(path, refusals=refusals))  # type: ignore[arg-type]
+        return steering_of_survey(read_survey_file(path, refusals=refusals))
     lines = _Lines(path, problems, refusals, load)
     for where, entry in entries:
         lines.add(where, entry)
@@ -261,7 +261,7 @@ class _Lines:
                 self.path.name,
                 read,
                 problems=self.problems,
-                refusals="keep" if kind == "choice" else self.refusals,  # type: ignore[arg-type]
+                refusals="keep" if kind == "choice" else self.refusals,
                 source=f"file {self.path.name}",
             )
         known = known or tuple(

@@ -136,7 +136,7 @@ def read_pew(name: str, entries: Iterable[tuple[str, Any]], problems: Problems, 
         name,
         read,
         problems=problems,
-        refusals=refusals,  # type: ignore[arg-type]
+        refusals=refusals,
         source=PEW,
         default_population=whole[0] if whole else None,
     )

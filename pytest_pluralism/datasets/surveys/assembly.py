@@ -8,14 +8,21 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
+from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
 from pytest_pluralism.datasets.fields import ANY_LIST, ANYTHING, Field, Fields, Kind, UnfitError, as_text, number, text
 from pytest_pluralism.datasets.names import NAME, Names
 from pytest_pluralism.datasets.reading import MOST_PROBLEMS, Problems, shown
-from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy, check_refusal_policy, detect_refusals
+from pytest_pluralism.datasets.surveys.refusals import (
+    RefusalPolicy,
+    Refusals,
+    check_refusal_policy,
+    detect_refusals,
+    named_refusals,
+)
 
 __all__ = [
     "DISTRIBUTION",
@@ -71,7 +78,7 @@ def assemble_survey(
     /,
     *,
     problems: Problems,
-    refusals: RefusalPolicy = "keep",
+    refusals: Refusals = "keep",
     source: str = "",
     default_population: str | None = None,
     leave_out_degenerate: bool = False,
@@ -87,8 +94,8 @@ def assemble_survey(
         The questions, in order.
     problems : Problems
         The problems that the reader has found; raised together with those that are found here.
-    refusals : {"keep", "drop", "separate"}
-        The policy for refusals.
+    refusals : {"keep", "drop", "separate"} or sequence of str
+        The policy for refusals, or the options that are refusals, which are dropped.
     source : str
         Where the answers come from.
     default_population : str or None
@@ -112,9 +119,16 @@ def assemble_survey(
     InvalidParameterError
         If ``refusals`` is not a policy.
     """
-    gathered = _Gathered(check_refusal_policy(refusals, function="load_survey"), leave_out_degenerate)
+    policy = check_refusal_policy(refusals, function="load_survey")
+    names = () if isinstance(policy, str) else tuple(policy)
+    gathered = _Gathered("drop" if names else cast("RefusalPolicy", policy), leave_out_degenerate, names)
     for item in read:
         gathered.add(item, problems)
+    for name in names:
+        if not named_refusals(list(gathered.refusals), [name]) and not problems.count:
+            near = nearest_names(name, gathered.options, most=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.add("", f"no question has the option {name!r}, which refusals= names{hint}")
     n_read, questions, rows = gathered.n_read, gathered.questions, gathered.rows
     if n_read == 0 and not problems.count:
         problems.add("", "holds no questions")
@@ -162,6 +176,7 @@ class _Gathered:
 
     policy: RefusalPolicy
     leave_out_degenerate: bool
+    named: tuple[str, ...]
     questions: list[Question] = field(default_factory=list)
     rows: list[AnswerDistribution] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
@@ -169,6 +184,7 @@ class _Gathered:
     few_options: int = 0
     only_refusals: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
+    options: dict[str, None] = field(default_factory=dict)
     alike: int = 0
     notes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     names: Names = field(default_factory=lambda: Names("population"))
@@ -189,7 +205,7 @@ class _Gathered:
             self.few_options += 1
             return
         before = problems.count
-        question = _check_question(item, where, problems)
+        question = _check_question(item, self.named, where, problems)
         if question is None:
             return
         rows = _check_distributions(item, question, where, problems)
@@ -204,7 +220,8 @@ class _Gathered:
             self._take(question, rows, where, problems)
 
     def _note(self, question: Question, rows: list[AnswerDistribution]) -> None:
-        """Note options that nobody chose, and more options than there are letters."""
+        """Note the options, those that nobody chose, and more of them than there are letters."""
+        self.options.update(dict.fromkeys(question.options))
         if len(question.options) > MOST_LETTERS:
             self.notes["question(s) with more than 26 options, which letters cannot label"].append(question.question_id)
         for index, option in enumerate(question.options):
@@ -339,24 +356,24 @@ DISTRIBUTION = Fields(
 )
 
 
-def _check_question(item: ReadQuestion, where: str, problems: Problems) -> Question | None:
+def _check_question(item: ReadQuestion, names: Sequence[str], where: str, problems: Problems) -> Question | None:
     """Return the question, or note what is wrong with it."""
     before = problems.count
     read = QUESTION.checked(vars(item), where, problems)
     if read is None:
         return None
-    refusals = _check_refusals(read, where, problems)
+    refusals = _check_refusals(read, names, where, problems)
     positions = _check_positions(read, refusals, where, problems)
     if problems.count > before:
         return None
     return Question(read.question_id, read.text, read.options, read.cluster, positions, refusals)
 
 
-def _check_refusals(item: ReadQuestion, where: str, problems: Problems) -> tuple[int, ...]:
-    if item.refusals is None:
+def _check_refusals(item: ReadQuestion, names: Sequence[str], where: str, problems: Problems) -> tuple[int, ...]:
+    if item.refusals is None and not names:
         return detect_refusals(item.options)
-    found: set[int] = set()
-    for entry in item.refusals:
+    found = set(named_refusals(item.options, names))
+    for entry in item.refusals or ():
         if isinstance(entry, str) and entry.strip() in item.options:
             found.add(item.options.index(entry.strip()))
         else:

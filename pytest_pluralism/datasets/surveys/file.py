@@ -28,7 +28,7 @@ from pytest_pluralism.datasets.surveys.assembly import (
     ReadQuestion,
     assemble_survey,
 )
-from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy
+from pytest_pluralism.datasets.surveys.refusals import Refusals
 
 __all__ = ["is_survey_path", "read_distributions", "read_survey_file"]
 
@@ -60,15 +60,15 @@ def is_survey_path(name: str, /) -> bool:
     return format_of(Path(name)) is not None or "/" in name or "\\" in name or Path(name).is_file()
 
 
-def read_survey_file(path: Path, /, *, refusals: RefusalPolicy = "keep") -> Survey:
+def read_survey_file(path: Path, /, *, refusals: Refusals = "keep") -> Survey:
     """Read one survey file.
 
     Parameters
     ----------
     path : Path
         A ``.jsonl``, ``.json`` or ``.csv`` file, or one of these followed by ``.gz``.
-    refusals : {"keep", "drop", "separate"}
-        The policy for refusals.
+    refusals : {"keep", "drop", "separate"} or sequence of str
+        The policy for refusals, or the options that are refusals, which are dropped.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from pytest_pluralism.datasets.reading import FORMATS, Problems
 from pytest_pluralism.datasets.surveys import big_five, global_opinions, gss, wvs
 from pytest_pluralism.datasets.surveys.assembly import ReadQuestion, assemble_survey
 from pytest_pluralism.datasets.surveys.file import is_survey_path, read_survey_file
-from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy, check_refusal_policy
+from pytest_pluralism.datasets.surveys.refusals import Refusals, check_refusal_policy
 
 __all__ = ["EMBEDDED_SURVEYS", "load_survey"]
 
@@ -25,7 +25,7 @@ EMBEDDED_SURVEYS: dict[str, tuple[Callable[[], tuple[ReadQuestion, ...]], str, s
 }
 
 
-def load_survey(name_or_path: str | os.PathLike[str], /, *, refusals: RefusalPolicy = "keep") -> Survey:
+def load_survey(name_or_path: str | os.PathLike[str], /, *, refusals: Refusals = "keep") -> Survey:
     """Load a survey by its name, from a file, or from the Hugging Face hub.
 
     Parameters
@@ -35,12 +35,13 @@ def load_survey(name_or_path: str | os.PathLike[str], /, *, refusals: RefusalPol
         survey file (``.jsonl``, ``.json``, ``.csv``, each also with ``.gz``), or
         ``hf:Anthropic/llm_global_opinions[@REVISION]``.
         Nothing is fetched unless ``hf:`` is written.
-    refusals : {"keep", "drop", "separate"}
+    refusals : {"keep", "drop", "separate"} or sequence of str
         The policy for options such as "Don't know".
         ``keep`` leaves them options like the others; such a question has no ``positions``.
         ``drop`` removes them from options and distributions, and rescales.
         ``separate`` leaves them in both, marked in ``Question.refusals``, so that what compares answers takes their
         mass out, of the model's distribution as of the humans', and reports it.
+        A list names the options that are refusals, and drops them.
         With ``drop`` and ``separate`` the numbers of respondents are reduced to those who answered.
 
     Returns
@@ -77,7 +78,7 @@ def load_survey(name_or_path: str | os.PathLike[str], /, *, refusals: RefusalPol
     return read_survey_file(Path(name), refusals=policy)
 
 
-def _load_embedded(name: str, policy: RefusalPolicy) -> Survey:
+def _load_embedded(name: str, policy: Refusals) -> Survey:
     read, source, population = EMBEDDED_SURVEYS[name]
     return assemble_survey(
         name,
@@ -90,7 +91,7 @@ def _load_embedded(name: str, policy: RefusalPolicy) -> Survey:
     )
 
 
-def _load_from_hub(name: str, policy: RefusalPolicy) -> Survey:
+def _load_from_hub(name: str, policy: Refusals) -> Survey:
     repository, _, revision = name.removeprefix("hf:").partition("@")
     if repository != global_opinions.HUB_NAME:
         raise DatasetError(unknown_name("survey on the hub", repository, [global_opinions.HUB_NAME]))

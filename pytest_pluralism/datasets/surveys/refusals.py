@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from pytest_pluralism.core.errors import invalid_parameter
 
@@ -14,12 +14,17 @@ __all__ = [
     "PHRASES_BY_LANGUAGE",
     "REFUSAL_PHRASES",
     "RefusalPolicy",
+    "Refusals",
     "check_refusal_policy",
     "detect_refusals",
+    "named_refusals",
 ]
 
 #: The policies for refusals: ``keep`` them as options, ``drop`` them and renormalise, or keep them ``separate``.
 RefusalPolicy = Literal["keep", "drop", "separate"]
+
+#: A policy for the options that are found to be refusals, or the options that are refusals, which are dropped.
+Refusals = RefusalPolicy | Sequence[str]
 
 #: The phrases that are refusals, by language; the first entry has codes and labels of GSS, WVS, EVS, ESS, ANES, Pew and
 #: Eurobarometer. Substantive answers that merely contain such words ("No, I do not know anyone", "Depends") are not.
@@ -163,18 +168,34 @@ DEGREES = re.compile(r"\b(?:sure|certain|confident|decided|sicher|sûre?|segur[o
 DOUBTS = re.compile(r"\b(?:(?:un)?sure|(?:un)?certain|undecided|unsicher|sur|segur[oa]|sicuro)\b")
 
 
-def check_refusal_policy(policy: object, /, *, function: str) -> RefusalPolicy:
-    """Return ``policy`` if it is one of the three.
+def check_refusal_policy(policy: object, /, *, function: str) -> Refusals:
+    """Return ``policy`` if it is one of the three, or a list of the options that are refusals, as a tuple.
 
     Raises
     ------
     InvalidParameterError
-        If it is not.
+        If it is neither.
     """
-    for known in get_args(RefusalPolicy):
-        if policy == known and isinstance(policy, str):
-            return known  # type: ignore[no-any-return]
-    raise invalid_parameter("refusals", function, "'keep', 'drop' or 'separate'", repr(policy))
+    if isinstance(policy, str) and policy in get_args(RefusalPolicy):
+        return cast("RefusalPolicy", policy)
+    if isinstance(policy, (list, tuple)) and policy and all(isinstance(one, str) and one.strip() for one in policy):
+        names = tuple(policy)
+        if not set(names) & set(get_args(RefusalPolicy)):
+            return names
+    must = "'keep', 'drop' or 'separate', or a list of the options that are refusals"
+    raise invalid_parameter("refusals", function, must, repr(policy))
+
+
+def named_refusals(options: Sequence[str], names: Sequence[str], /) -> tuple[int, ...]:
+    """Return the indices of the options that are named, whatever their case, accents and signs.
+
+    Examples
+    --------
+    >>> named_refusals(["Yes", "No", "It depends (VOL)", "Don't know"], ["it depends", "pass"])
+    (2,)
+    """
+    wanted = {_words(NOTES.sub(" ", name)) for name in names}
+    return tuple(index for index, option in enumerate(options) if _words(NOTES.sub(" ", option)) in wanted)
 
 
 def detect_refusals(options: Sequence[str], /) -> tuple[int, ...]:

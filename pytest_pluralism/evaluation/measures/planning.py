@@ -119,7 +119,7 @@ class Planning:
     settings: Mapping[str, Any]
     gate: Gate | None
     confidence_level: float | None
-    load_survey: Callable[[str, str], Survey]
+    load_survey: Callable[[str, Any], Survey]
     find_file: Callable[[str], Path]
     planners: Mapping[str, Planner] = field(default_factory=dict)
     bring: Callable[..., Any] = lambda *_, **__: None

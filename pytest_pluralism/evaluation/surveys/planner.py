@@ -9,6 +9,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, 
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.core.records.measures import POPULATION, Measure, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, POPULATIONS, UNIT_COLUMNS
+from pytest_pluralism.datasets.surveys.refusals import check_refusal_policy
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
@@ -86,10 +87,7 @@ def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSe
     is found now, not when the model has been loaded.
     """
     asking = _asking(planning)
-    refusals = planning.choose("refusals")
-    if refusals not in ("keep", "drop", "separate"):
-        must = "'keep', 'drop' or 'separate'"
-        raise invalid_parameter("refusals", planning.measure.name, must, repr(refusals))
+    refusals = check_refusal_policy(planning.choose("refusals"), function=planning.measure.name)
     survey = planning.load_survey(planning.dataset, refusals)
     populations = _populations(survey, planning.keywords.get("population"))
     if asking is None:
@@ -98,7 +96,12 @@ def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSe
         requests(survey, asking)
     else:
         whole_answer_requests(survey, (), repetitions=1, template=asking.template, seed=asking.seed)
-    return survey, populations, asking, {**asking.as_json(), "refusals": refusals}
+    return (
+        survey,
+        populations,
+        asking,
+        {**asking.as_json(), "refusals": refusals if isinstance(refusals, str) else list(refusals)},
+    )
 
 
 def _missing_reference(survey: Survey, populations: list[str | None], measure: Measure, reference: str) -> list[str]:

@@ -196,7 +196,27 @@ def test_nothing_but_refusals_cannot_be_compared(policy: str) -> None:
     assert survey("keep", [0.0, 0.0, 0.5, 0.5]).distributions[0].probabilities == (0.0, 0.0, 0.5, 0.5)
 
 
-@pytest.mark.parametrize("policy", ["Drop", "", None, True, 1, ["keep"]])
+def test_refusals_may_be_named_by_the_one_who_reads(tmp_path: Path) -> None:
+    path = tmp_path / "survey.jsonl"
+    rows = [{"population": "Japan", "probabilities": [0.5, 0.2, 0.2, 0.1], "n_respondents": 100}]
+    options = [["Yes", "No", "It depends (VOL)", "Don't know"], ["Yes", "No", "Maybe", "Never heard of it"]]
+    entries = [
+        {"question_id": f"q{n}", "question": "Is it so?", "options": some, "distributions": rows}
+        for n, some in enumerate(options)
+    ]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    named = load_survey(path, refusals=["it depends", "NEVER HEARD OF IT"])
+    # These are the refusals, and no others.
+    assert [question.options for question in named.questions] == [("Yes", "No", "Don't know"), ("Yes", "No", "Maybe")]
+    assert [row.n_respondents for row in named.distributions] == pytest.approx([80, 90])
+    assert "'It depends (VOL)' (1), 'Never heard of it' (1)" in named.source
+    with pytest.raises(
+        DatasetError, match=r"no question has the option 'It depnds'.*did you mean 'It depends \(VOL\)'"
+    ):
+        load_survey(path, refusals=["It depnds"])
+
+
+@pytest.mark.parametrize("policy", ["Drop", "", None, True, 1, ["keep"], [], [""], [3]])
 def test_unknown_policy(policy: object, tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match=r"The 'refusals' parameter of load_survey must be 'keep', 'drop'"):
         load_survey(tmp_path / "never-opened.jsonl", refusals=policy)
