@@ -112,6 +112,6 @@ def test_a_verdict_says_when_a_population_was_asked_a_part_of_the_survey(tmp_pat
     survey = load_survey(path)
     asked = requests(survey, AskSettings(examples=0, repetitions=1, option_order="none"))
     answers = [Answer((math.log(0.5),) * 2, 1.0, "A", 0.5) for _ in asked.prompts]
-    (warning,) = scores(asked, answers, population="Peru").warnings
-    assert warning == "Peru was asked 1 of 3 questions of this survey: the number says nothing about the others"
-    assert scores(asked, answers, population="Ghana").warnings == ()
+    said = "Peru was asked 1 of 3 questions of this survey: the number says nothing about the others"
+    assert said in scores(asked, answers, population="Peru").warnings
+    assert not any("questions of this survey" in one for one in scores(asked, answers, population="Ghana").warnings)
