@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from scipy import special
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.at_level import half_of_people, interval_at, interval_spread, without_people
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
@@ -60,7 +61,8 @@ def decide(
     ``max_decrease=m``   ``change.low >= -margin``        ``change.high < -margin``    otherwise
     ==================== ================================ ============================ =====================
 
-    with ``margin = max(m, noise_floor)``. Several bounds in one gate: the worst outcome wins. With
+    with ``margin = max(m, noise_floor)``. Two numbers that rounding alone can part are equal here
+    (:func:`~pytest_pluralism.core.equal.compare`). Several bounds in one gate: the worst outcome wins. With
     ``confidence_level=None`` the value stands for both ends.
 
     ``max_unit_increase=m`` and ``max_unit_decrease=m`` guard each unit by itself: FAILED when a single one got worse by
@@ -399,7 +401,7 @@ def _relative(gate: Gate, estimate: Estimate, advantage: Estimate | None) -> _Pa
         return _Part(Outcome.INCONCLUSIVE, f"there is no value of the reference {gate.better_than!r} to compare with")
     known = interval_at(advantage, gate.confidence_level)
     part = _bound(known, 0.0, upper=False, what=f"the advantage over {gate.better_than}")
-    if part.outcome is Outcome.PASSED and known.low <= 0.0:
+    if part.outcome is Outcome.PASSED and compare(known.low, 0.0) <= 0:
         return _Part(Outcome.INCONCLUSIVE, f"the advantage over {gate.better_than} is {known}, must be above 0")
     return part
 
@@ -441,7 +443,7 @@ def _units(estimate: Estimate, change: Estimate | None, margin: float, *, upper:
     if not known.values or len(known.unit_ids) != len(known.values):
         return _Part(Outcome.INCONCLUSIVE, "the change keeps no values by unit, so that no unit can be guarded")
     worse = [(value if upper else -value, name) for value, name in zip(known.values, known.unit_ids, strict=True)]
-    broken = [pair for pair in worse if pair[0] > margin + ROUNDING]
+    broken = [pair for pair in worse if compare(pair[0], margin) > 0]
     if broken:
         most, name = max(broken)
         verb = "rise" if upper else "fall"
@@ -459,8 +461,8 @@ def _guard_is_broken(gate: Gate, change: Estimate | None, floor: float) -> bool:
     if change is None:
         return False
     higher, lower = max(change.values, default=-math.inf), min(change.values, default=math.inf)
-    rose = gate.max_unit_increase is not None and higher > max(gate.max_unit_increase, floor) + ROUNDING
-    fell = gate.max_unit_decrease is not None and -lower > max(gate.max_unit_decrease, floor) + ROUNDING
+    rose = gate.max_unit_increase is not None and compare(higher, max(gate.max_unit_increase, floor)) > 0
+    fell = gate.max_unit_decrease is not None and compare(-lower, max(gate.max_unit_decrease, floor)) > 0
     return rose or fell
 
 
@@ -482,8 +484,8 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
             f"(at least {needed} are needed)",
             math.ceil((needed - estimate.n_clusters) * estimate.n / estimate.n_clusters),
         )
-    kept = estimate.high <= bound if upper else estimate.low >= bound
-    broken = estimate.low > bound if upper else estimate.high < bound
+    kept = compare(estimate.high, bound) <= 0 if upper else compare(estimate.low, bound) >= 0
+    broken = compare(estimate.low, bound) > 0 if upper else compare(estimate.high, bound) < 0
     must = f"must be at {'most' if upper else 'least'} {bound:.3g}"
     told = f"{estimate}" + (f" ({estimate.method})" if estimate.how.remade else "")
     if broken:
@@ -516,8 +518,7 @@ def _missing(estimate: Estimate) -> str:
 def _more_units(estimate: Estimate, bound: float) -> int | None:
     """How many more units of the same kind, at the same mean and variance, bring the nearer end to the bound."""
     level, n_clusters = estimate.confidence_level, estimate.n_clusters
-    distance = abs(bound - estimate.value)
-    if level is None or distance == 0.0 or n_clusters < 2:
+    if level is None or compare(bound, estimate.value) == 0 or n_clusters < 2:
         return None
     upper = bound > estimate.value
     half = estimate.high - estimate.value if upper else estimate.value - estimate.low
@@ -540,12 +541,16 @@ def _more_units(estimate: Estimate, bound: float) -> int | None:
         quantile = float(special.stdtrit(max(1.0, freedom * (clusters - 1)), tail))
         return half / math.sqrt(growth) * quantile / now
 
-    if width(_MOST_UNITS) >= distance:
+    def decides(clusters: int) -> bool:
+        end = width(clusters)
+        return compare(estimate.value + end, bound) < 0 if upper else compare(estimate.value - end, bound) > 0
+
+    if not decides(_MOST_UNITS):
         return None
     few, many = n_clusters, _MOST_UNITS
     while many - few > 1:
         middle = (few + many) // 2
-        if width(middle) < distance:
+        if decides(middle):
             many = middle
         else:
             few = middle

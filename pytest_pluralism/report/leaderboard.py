@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.baselines.schema import Content
+from pytest_pluralism.core.equal import compare, levelled
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.messages import printable
@@ -82,7 +83,7 @@ def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:
         if read is None:
             continue
         model, way, value = read
-        if found.setdefault(model, {}).setdefault(way, value) != value:
+        if compare(found.setdefault(model, {}).setdefault(way, value), value) != 0:
             raise DatasetError(
                 f"{path}: the model {printable(model)!r} has two different results for {printable(way.key)!r} in these "
                 "reports, measured in the same way. Name each run once, or give the models different names."
@@ -282,7 +283,8 @@ def _checked(name: str, weights: Sequence[float], n_objectives: int) -> tuple[fl
 
 def _ranks(values: Sequence[float]) -> list[int]:
     """Return the rank of each value, 1 for the largest; equal ones share the better rank."""
-    return [1 + sum(other > value for other in values) for value in values]
+    level = levelled(values).tolist()
+    return [1 + sum(other > value for other in level) for value in level]
 
 
 def _cell(name: object) -> str:

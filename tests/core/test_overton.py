@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.metrics.overton import (
     coverage,
@@ -140,7 +141,7 @@ def test_coverage_refuses(arguments, keywords, message):
 def test_window_scores_are_those_of_scikit_learn(reasonable, unreasonable, threshold):
     scores = window_precision_recall_f1(reasonable, unreasonable, threshold=threshold)
     actual = np.r_[np.ones(reasonable.size), np.zeros(unreasonable.size)]
-    said = np.r_[reasonable, unreasonable] >= threshold
+    said = np.asarray(compare(np.r_[reasonable, unreasonable], threshold)) >= 0
     precision, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(
         actual, said, average="binary", zero_division=0
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.estimation.at_level import as_difference, interval_at, with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
@@ -111,12 +112,12 @@ def pair_objective(
     ids, clusters = tuple(here), tuple(unit.cluster for unit in here.values())
     plain = compare_paired(ours, theirs, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
     values, gain, is_mean = (float(ours[known].mean()), float(theirs[known].mean())), plain, True
-    differ = np.abs(ours - theirs)[known] > 0
+    differ = np.asarray(compare(ours, theirs))[known] != 0
     sides = (candidate, reference) if sign > 0 else (reference, candidate)
     if candidate.estimate is not None or reference.estimate is not None:
         one, two = (estimate_scores(side, confidence_level=confidence_level) for side in (candidate, reference))
         values, is_mean = (sign * one.value, sign * two.value), False
-        if differ.any() or one.value != two.value:
+        if differ.any() or compare(one.value, two.value) != 0:
             first, second = (one, two) if sign > 0 else (two, one)
             gain = _difference(first, second)
     elif differ.any():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from pytest_pluralism.core.equal import TOLERANCE as ROUNDING
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.estimation.at_level import bound_p_value, interval_at
 from pytest_pluralism.core.records import Estimate
 
@@ -24,9 +26,6 @@ CLUSTERS_NEEDED_WITHOUT_VARIANCE = 30
 #: A share of 0 or 1 is believed from this many clusters on. Its interval is exact, so that it needs fewer than the rule
 #: above; but values that are all 1 may also come from a scale that is no share, which few of them do not show.
 CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE = 10
-
-#: What rounding can do to a difference of two scores; no spread and no change is seen below it.
-ROUNDING = 1e-12
 
 
 def contradiction_of(estimate: Estimate, what: str, /) -> str:
@@ -63,7 +62,7 @@ def is_too_certain(estimate: Estimate, /) -> bool:
     spread = estimate.standard_error * math.sqrt(estimate.n_clusters)
     if spread > smallest and estimate.high - estimate.low > smallest:
         return False
-    if estimate.how.difference and estimate.low == estimate.high == 0.0:
+    if estimate.how.difference and compare(estimate.low, 0.0) == compare(estimate.high, 0.0) == 0.0:
         # Two that are alike in every unit: not a value without a spread, but the absence of one.
         return False
     return estimate.n_clusters < clusters_needed(estimate)

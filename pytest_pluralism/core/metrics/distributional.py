@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.parameters import (
     FloatArray,
@@ -332,8 +333,7 @@ def mode_agreement(p: npt.ArrayLike, q: npt.ArrayLike, /, *, ties: str = "share"
     first, second = distribution_pair(p, q, "mode_agreement")
     if ties == "first":
         return float_or_array((first.argmax(axis=-1) == second.argmax(axis=-1)).astype(np.float64))
-    modes = first == first.max(axis=-1, keepdims=True)
-    others = second == second.max(axis=-1, keepdims=True)
+    modes, others = (np.asarray(compare(side, side.max(axis=-1, keepdims=True))) == 0 for side in (first, second))
     shared = (modes & others).sum(axis=-1)
     if ties == "any":
         return float_or_array((shared > 0).astype(np.float64))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.metrics.power_mean import Rows, power_mean
 from pytest_pluralism.core.metrics.utilities import Missing, inequality_aversion, jurors_last, jury_panel, with_unknown
@@ -322,7 +323,7 @@ def satisfied_share(
     values, juror_weights, known = jury_panel(
         utilities, weights, axis=axis, missing=missing, function="satisfied_share", non_negative=False
     )
-    satisfied = np.where(values > bound, juror_weights, 0.0)
+    satisfied = np.where(np.asarray(compare(values, bound)) > 0, juror_weights, 0.0)
     return float_or_array(with_unknown(satisfied.sum(axis=-1) / juror_weights.sum(axis=-1), known))
 
 

@@ -14,6 +14,7 @@ import moocore
 import numpy as np
 import numpy.typing as npt
 
+from pytest_pluralism.core.equal import compare, difference, levelled
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.parameters import BoolArray, FloatArray, finite_array, float_or_array
 
@@ -57,7 +58,8 @@ def is_pareto_improvement(a: npt.ArrayLike, b: npt.ArrayLike, /) -> BoolArray | 
     Returns
     -------
     bool or ndarray of bool of shape (...)
-        A strict partial order: no model improves on itself or on one with the same objectives.
+        No model improves on itself or on one with equal objectives; :func:`~pytest_pluralism.core.equal.compare` says
+        what is equal.
 
     Raises
     ------
@@ -87,7 +89,8 @@ def is_pareto_improvement(a: npt.ArrayLike, b: npt.ArrayLike, /) -> BoolArray | 
         np.broadcast_shapes(left.shape, right.shape)
     except ValueError as error:
         raise invalid_parameter("b", function, f"of a shape that fits {left.shape}", f"shape {right.shape}") from error
-    better = np.asarray((left >= right).all(axis=-1) & (left > right).any(axis=-1))
+    signs = np.asarray(compare(left, right))
+    better = np.asarray((signs >= 0).all(axis=-1) & (signs > 0).any(axis=-1))
     return bool(better) if better.ndim == 0 else better
 
 
@@ -120,7 +123,7 @@ def pareto_front(objectives: npt.ArrayLike, /) -> BoolArray:
     array([ True,  True, False,  True])
     """
     points = _points(objectives, function="pareto_front")
-    return np.asarray(moocore.is_nondominated(points, maximise=True, keep_weakly=True), dtype=np.bool_)
+    return np.asarray(moocore.is_nondominated(levelled(points), maximise=True, keep_weakly=True), dtype=np.bool_)
 
 
 def pareto_ranks(objectives: npt.ArrayLike, /) -> npt.NDArray[np.intp]:
@@ -151,7 +154,7 @@ def pareto_ranks(objectives: npt.ArrayLike, /) -> npt.NDArray[np.intp]:
     array([0, 0, 1, 2])
     """
     points = _points(objectives, function="pareto_ranks")
-    return np.asarray(moocore.pareto_rank(points, maximise=True), dtype=np.intp)
+    return np.asarray(moocore.pareto_rank(levelled(points), maximise=True), dtype=np.intp)
 
 
 def hypervolume(objectives: npt.ArrayLike, /, *, reference_point: npt.ArrayLike) -> float:
@@ -195,7 +198,7 @@ def hypervolume(objectives: npt.ArrayLike, /, *, reference_point: npt.ArrayLike)
     if corner.shape != points.shape[1:]:
         must = f"one number an objective ({points.shape[1]})"
         raise invalid_parameter("reference_point", function, must, f"shape {corner.shape}")
-    below = points < corner
+    below = np.asarray(compare(points, corner)) < 0
     if below.any():
         row, axis = (int(i) for i in np.argwhere(below)[0])
         must = "no greater than any model in any objective"
@@ -438,8 +441,7 @@ def trade_off_regret(objective_by_steering: npt.ArrayLike, /) -> FloatArray:
     array([0. , 0.1])
     """
     array = _square(objective_by_steering, function="trade_off_regret")
-    result: FloatArray = array.max(axis=-1) - np.diagonal(array, axis1=-2, axis2=-1)
-    return result
+    return difference(array.max(axis=-1), np.diagonal(array, axis1=-2, axis2=-1))
 
 
 def diagonal_dominance(objective_by_steering: npt.ArrayLike, /) -> FloatArray | float:
@@ -470,7 +472,7 @@ def diagonal_dominance(objective_by_steering: npt.ArrayLike, /) -> FloatArray | 
     0.5
     """
     array = _square(objective_by_steering, function="diagonal_dominance")
-    best = np.diagonal(array, axis1=-2, axis2=-1) >= array.max(axis=-1)
+    best = np.asarray(compare(np.diagonal(array, axis1=-2, axis2=-1), array.max(axis=-1))) >= 0
     return float_or_array(np.asarray(best.mean(axis=-1), dtype=np.float64))
 
 

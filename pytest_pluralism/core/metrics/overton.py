@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.labels import code_labels, label_array
 from pytest_pluralism.core.parameters import (
@@ -115,7 +116,7 @@ def coverage(
     probabilities = _entailments(entailment, name="entailment", function="coverage")
     limit = unit_interval(threshold, name="threshold", function="coverage", open_interval=False)
     w = _answer_weights(weights, probabilities.shape, name="weights", function="coverage")
-    return float_or_array((w * (probabilities >= limit)).sum(axis=-1) / w.sum(axis=-1))
+    return float_or_array((w * (compare(probabilities, limit) >= 0)).sum(axis=-1) / w.sum(axis=-1))
 
 
 def soft_coverage(entailment: npt.ArrayLike, /, *, weights: npt.ArrayLike | None = None) -> FloatArray | float:
@@ -252,7 +253,7 @@ def window_precision_recall_f1(
         padded = np.concatenate([padded, np.ones((*padded.shape[:-1], 1))], axis=-1)
         shape = (*outside.shape[:-1], outside.shape[-1] + 1)
         w_out = _answer_weights(padded, shape, name="unreasonable_weights", function=function)[..., :-1]
-    said_in, said_out = inside >= limit, outside >= limit
+    said_in, said_out = (np.asarray(compare(side, limit)) >= 0 for side in (inside, outside))
     true_positive = (w_in * said_in).sum(axis=-1)
     false_negative = (w_in * ~said_in).sum(axis=-1)
     false_positive = (w_out * said_out).sum(axis=-1)
@@ -350,7 +351,7 @@ def sided_coverage(
     )
     on_side = codes[..., None] == np.arange(len(names))
     weight = (w[..., None] * on_side).sum(axis=-2)
-    covered = (w[..., None] * on_side * (probabilities >= limit)[..., None]).sum(axis=-2)
+    covered = (w[..., None] * on_side * (np.asarray(compare(probabilities, limit)) >= 0)[..., None]).sum(axis=-2)
     shares = np.full(weight.shape, np.nan)
     np.divide(covered, weight, out=shares, where=weight > 0)
     # Every window has weight somewhere, so at least one side is there.
@@ -427,5 +428,5 @@ def false_balance(
         weights = given[..., mask, :] if given.ndim > 1 and given.shape[-2] == mask.size else given
     kept: FloatArray = probabilities[..., mask, :]
     w = _answer_weights(weights, kept.shape, name="weights", function=function)
-    argued = np.asarray(((kept >= limit) & (w > 0)).any(axis=-1))
+    argued = np.asarray(((np.asarray(compare(kept, limit)) >= 0) & (w > 0)).any(axis=-1))
     return float_or_array(np.asarray(argued.mean(axis=-1), dtype=np.float64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.labels import code_labels
 from pytest_pluralism.core.parameters import (
@@ -173,7 +174,7 @@ def _cluster_coverage(
     there = np.bincount(cell, minlength=n_cells) > 0
     mean = np.full(n_cells, -np.inf)
     np.divide(total, size, out=mean, where=there)
-    covered = there & (mean >= limit)
+    covered = there & (np.asarray(compare(mean, limit)) >= 0)
     weight = (size if weighted else there.astype(np.float64)).reshape(n_questions, -1)
     result: FloatArray = (weight * covered.reshape(n_questions, -1)).sum(axis=1) / weight.sum(axis=1)
     return result

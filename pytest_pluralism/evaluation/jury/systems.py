@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.metrics.bridging import BridgingFit, bridging_intercepts
 from pytest_pluralism.core.metrics.jury import leximin_compare
@@ -96,9 +97,7 @@ def system_lottery(systems: Mapping[str, JuryTable], /) -> dict[str, float]:
     """
     means, weights = _means_of(systems, "system_lottery")
     mass = weights / weights.sum()
-    above = (means[:, None, :] > means[None, :, :]).astype(np.float64) @ mass
-    tied = (means[:, None, :] == means[None, :, :]).astype(np.float64) @ mass
-    preferences = above + 0.5 * tied
+    preferences = (0.5 + 0.5 * np.asarray(compare(means[:, None, :], means[None, :, :]))) @ mass
     # Shares that sum to 1 up to rounding may leave [0, 1] by as much.
     preferences = np.clip(0.5 + 0.5 * (preferences - preferences.T), 0.0, 1.0)
     lottery = maximal_lottery(preferences)
@@ -276,9 +275,9 @@ def consensus(
         best=panel.responses[best].text,
         best_welfare=float(human_welfare[best]),
         best_satisfied=float(human_satisfied[best]),
-        rank=1 + int((human_welfare[enough] > welfare.mean()).sum()),
+        rank=1 + int((np.asarray(compare(human_welfare[enough], welfare.mean())) > 0).sum()),
         n_statements=len(enough),
-        more_satisfied=float((satisfied > human_satisfied[best]).mean()),
+        more_satisfied=float((np.asarray(compare(satisfied, human_satisfied[best])) > 0).mean()),
     )
 
 

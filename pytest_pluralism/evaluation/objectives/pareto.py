@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_pluralism.core.equal import TOLERANCE, compare
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.pareto_gains import (
     PairedObjective,
@@ -30,7 +31,7 @@ __all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_
 AGAINST = ("reference_model", "baseline")
 
 #: A model that is like another in every objective is no improvement, though no gain is below 0.
-NO_GAIN = -1e-12
+NO_GAIN = -2.0 * TOLERANCE
 
 #: From the best outcome to the worst.
 SEVERITY = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED, Outcome.ERROR)
@@ -172,11 +173,10 @@ class ParetoEvaluation:
         deciding, decisive = self.objectives[place], pairs[place]
         means = np.array([pair.values for pair in pairs]).T
         is_better = bool(is_pareto_improvement(means[0], means[1]))
-        is_alike = self.least >= 0 and all(pair.gain.value == 0.0 for pair in pairs)
+        is_alike = self.least >= 0 and all(compare(pair.gain.value, 0.0) == 0 for pair in pairs)
         shift = NO_GAIN if is_alike else 0.0
         drawn = self._resampled(pairs)
-        differences = drawn[0] - drawn[1]
-        dominates = (differences >= 0).all(axis=1) & (differences > 0).any(axis=1)
+        dominates = np.asarray(is_pareto_improvement(drawn[0], drawn[1]))
         return Scores(
             "pareto_improvement",
             _units(decisive, sides[deciding.name][0], deciding.name, shift - deciding.least),
@@ -208,7 +208,7 @@ class ParetoEvaluation:
         worse = [
             f"{one.name} by {-pair.gain.value:.3g}"
             for one, pair in zip(self.objectives, pairs, strict=True)
-            if pair.gain.value < 0
+            if compare(pair.gain.value, 0.0) < 0
         ]
         said = f"worse in {', '.join(worse)}" if worse else "better in nothing"
         return (f"the promise bears it, but this is no Pareto improvement: {said}",)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import (
     Prompt,
@@ -240,7 +241,9 @@ class OvertonEvaluation:
             details["stance_coverage"] = sides
             details["worst_stance"] = min(sides, key=lambda stance: sides[stance])
         if window.unreasonable:
-            argued = [any(held.entailment >= settings.threshold for held in one.unreasonable) for one in read]
+            argued = [
+                any(compare(held.entailment, settings.threshold) >= 0 for held in one.unreasonable) for one in read
+            ]
             details["f1"] = self._value(window, read, "f1")
             precision = precision_of(window, together, settings)
             details["precision"] = precision if math.isfinite(precision) else None

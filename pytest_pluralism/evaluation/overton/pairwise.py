@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.metrics.representation import pairwise_win_rate
 from pytest_pluralism.core.parameters import real_number
@@ -120,8 +121,8 @@ class CoverageJudge:
         reader.learn(pairs, (yield Round("entailment", pairs)) if pairs else ())
         outcomes = []
         for one in comparisons:
-            gap = reader.value(one.window, one.first) - reader.value(one.window, one.second)
-            outcomes.append(0 if abs(gap) <= self.margin else int(np.sign(gap)))
+            first, second = (reader.value(one.window, text) for text in (one.first, one.second))
+            outcomes.append(int(compare(first, second, margin=self.margin)))
         return outcomes
 
 
@@ -164,8 +165,7 @@ class ModelJudge:
         preference = (shares[:, 0] + 1.0 - shares[:, 1]) / 2.0
         outcomes = []
         for one, value in zip(comparisons, preference.tolist(), strict=True):
-            tied = one.first == one.second or abs(value - 0.5) <= self.margin
-            outcomes.append(0 if tied else int(np.sign(value - 0.5)))
+            outcomes.append(0 if one.first == one.second else int(compare(value, 0.5, margin=self.margin)))
         return outcomes
 
     def _prompt(self, window: Window, first: str, second: str) -> Prompt:

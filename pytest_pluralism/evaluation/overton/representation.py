@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.metrics.representation import cluster_coverage
 from pytest_pluralism.core.records import Scores, UnitScore
 from pytest_pluralism.datasets.windows.representation import RepresentationRatings
@@ -78,4 +79,4 @@ def _viewpoints(
     means = {cluster: total / people for cluster, (total, people) in sums.items()}
     yield "viewpoints", means
     yield "worst_viewpoint", min(means, key=lambda cluster: means[cluster])
-    yield "n_represented", sum(mean >= threshold for mean in means.values())
+    yield "n_represented", sum(compare(mean, threshold) >= 0 for mean in means.values())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.metrics.overton import (
     coverage,
     false_balance,
@@ -97,8 +98,8 @@ def answer_json(answer: WindowAnswer, held: Sequence[Held], threshold: float) ->
         "id": answer.answer_id,
         "text": answer.text,
         "entailment": best.entailment,
-        "held": best.entailment >= threshold,
-        "share_of_draws": share_of(one.entailment >= threshold for one in held),
+        "held": compare(best.entailment, threshold) >= 0,
+        "share_of_draws": share_of(compare(one.entailment, threshold) >= 0 for one in held),
     }
     if answer.stance is not None:
         result["stance"] = answer.stance

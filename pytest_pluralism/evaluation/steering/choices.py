@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_pluralism.core.equal import compare, difference
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.metrics.chance import sampling_floor
 from pytest_pluralism.core.metrics.steerable import (
@@ -38,6 +39,7 @@ from pytest_pluralism.evaluation.steering.families import (
     confusable,
     difference_json,
     lost_groups,
+    nothing_gained,
     worst_attribute,
 )
 from pytest_pluralism.evaluation.steering.settings import (
@@ -320,7 +322,7 @@ class SteerableEvaluation:
                 details: dict[str, Any] = {"attribute": name, "steered": float(values[index])}
                 if plain is not None:
                     details["unsteered"] = float(plain[index])
-                value = values[index] if below is None else values[index] - below[index]
+                value = values[index] if below is None else difference(values[index], below[index])
                 units.append(board.unit(name, row, float(value), details))
             names += [name] * len(rows)
             steered += list(values)
@@ -427,14 +429,15 @@ class SteerableEvaluation:
         movement = details.get("movement", {})
         # Before examples, the placebo is everybody's answers, which may well move as far.
         named = any(not self._shows_answers(context) for context in self.settings.contexts)
-        if named and movement.get("placebo") and movement["placebo"] >= movement["steered"] - 1e-9:
+        if named and movement.get("placebo") and compare(movement["placebo"], movement["steered"]) >= 0:
             yield (
                 f"irrelevant attributes move the answers as far ({movement['placebo']:.3f}) as the attribute itself "
                 f"({movement['steered']:.3f}): what moves them is being addressed, not who is named"
             )
+        yield from nothing_gained(self.settings.over, [unit.value for unit in units])
         yield from lost_groups(details.get("confusion", ()))
         for pair in details.get("opposite", ()):
-            if pair["contrast"] <= 0:
+            if compare(pair["contrast"], 0.0) <= 0:
                 yield (
                     f"steering to {pair['attribute']} and to {pair['opposite']} does not part the answers the way the "
                     f"people part (contrast {pair['contrast']:+.2f}, people +1)"

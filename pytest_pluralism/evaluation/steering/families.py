@@ -8,8 +8,8 @@ from typing import TypedDict
 
 import numpy as np
 
+from pytest_pluralism.core.equal import compare, difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.metrics.multi_objective import diagonal_dominance, trade_off_regret
 from pytest_pluralism.core.metrics.steerable import attribute_faithfulness
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Witness
@@ -23,6 +23,7 @@ __all__ = [
     "confusion_table",
     "difference_json",
     "lost_groups",
+    "nothing_gained",
     "regret_intervals",
     "worst_attribute",
 ]
@@ -76,9 +77,8 @@ def confusion_table(
     scores = each.mean(axis=2)
     places = [family.index(group) for group in groups]
     own = np.array([scores[row, place] for row, place in enumerate(places)])
-    is_square = len(groups) == len(family)
-    dominance = diagonal_dominance(scores) if is_square else (own >= scores.max(axis=1)).mean()
-    regret = trade_off_regret(scores) if is_square else scores.max(axis=1) - own
+    dominance = (np.asarray(compare(own, scores.max(axis=1))) >= 0).mean()
+    regret = difference(scores.max(axis=1), own)
     return {
         "category": category,
         "groups": [one.name for one in groups],
@@ -87,7 +87,7 @@ def confusion_table(
         "scores": scores.tolist(),
         "regret_interval": regret_intervals(each, places, clusters),
         "diagonal_dominance": float(dominance),
-        "regret": np.asarray(regret).tolist(),
+        "regret": regret.tolist(),
     }
 
 
@@ -107,7 +107,7 @@ def regret_intervals(each: FloatArray, own: Sequence[int], clusters: Sequence[st
     for scores, place in zip(each, own, strict=True):
         best = int(scores.mean(axis=1).argmax())
         interval = None
-        if scores[best].mean() > scores[place].mean() and len(set(clusters)) > 1:
+        if compare(scores[best].mean(), scores[place].mean()) > 0 and len(set(clusters)) > 1:
             found = compare_paired(scores[best], scores[place], clusters=clusters)
             interval = [found.low, found.high] if math.isfinite(found.low) and math.isfinite(found.high) else None
         result.append(interval)
@@ -124,6 +124,12 @@ def lost_groups(tables: Iterable[Confusion], /) -> Iterator[str]:
         ]
         if lost:
             yield f"another steering fits better than their own: {', '.join(lost[:4])}"
+
+
+def nothing_gained(over: str | None, values: Sequence[float], /) -> Iterator[str]:
+    """Yield a sentence where steering scores the same in every unit as what it must exceed."""
+    if over is not None and values and not any(values):
+        yield f"steering gains nothing over {over}: the scores are equal in all {len(values)} units"
 
 
 def difference_json(

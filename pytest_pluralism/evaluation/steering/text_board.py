@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pytest_pluralism.core.equal import difference
 from pytest_pluralism.core.records import Question, UnitScore
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
@@ -63,7 +64,7 @@ class TextUnit:
     @property
     def value(self) -> float:
         """The score, or its difference to what it must exceed."""
-        return self.steered if self.over is None else self.steered - self.over
+        return self.steered if self.over is None else float(difference(self.steered, self.over))
 
     @property
     def cluster(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.records import (
     EntailmentPair,
@@ -30,6 +31,7 @@ from pytest_pluralism.evaluation.steering.families import (
     confusable,
     difference_json,
     lost_groups,
+    nothing_gained,
     worst_attribute,
 )
 from pytest_pluralism.evaluation.steering.settings import (
@@ -299,7 +301,9 @@ class TextSteering:
             given = [next(found) for _ in mine]
             entailed = max((score.entailment for score in given), default=0.0)
             contradicted = max((score.contradiction or 0.0 for score in given), default=0.0)
-            values[one] = float(entailed >= settings.threshold > contradicted)
+            values[one] = float(
+                compare(entailed, settings.threshold) >= 0 and compare(contradicted, settings.threshold) < 0
+            )
         return values
 
     # ---------------------------------------------------------------------------------------------- what it means
@@ -332,7 +336,7 @@ class TextSteering:
         confusions = board.confusions(targets, is_alone=is_alone) if "family" in self.settings.checks else []
         beside = {"confusion": confusions, "gain_over_opposite": board.opposites(targets, units)}
         details |= {name: found for name, found in beside.items() if found}
-        warnings = tuple(lost_groups(confusions))
+        warnings = (*nothing_gained(self.settings.over, [unit.value for unit in units]), *lost_groups(confusions))
         if self.labels is not None:
             missing = _unlabelled(board)
             warnings += _said_of_labels(self.labels, len(board.values), missing)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.records import Answer, EntailmentScores, Response, Scores, Window, WindowAnswer, WindowSet
@@ -115,3 +117,53 @@ def test_bad_input() -> None:
         ModelJudge(margin=0.5)
     with pytest.raises(InvalidParameterError, match=r"a text with \{first\} in it"):
         ModelJudge(question="{query}")
+
+
+# ----------------------------------------------------------------------------------------------- equal is equal
+
+
+CLAIMS = tuple(Window(f"q{n}", f"Query {n}?", tuple(WindowAnswer(str(k), f"Claim {n}{k}.") for k in range(5)))
+               for n in range(3))  # fmt: skip
+
+
+def holding(*counts: int) -> dict[str, list[str]]:
+    return {f"q{n}": [" ".join(f"Claim {n}{k}." for k in range(held)) or "No."] for n, held in enumerate(counts)}
+
+
+def rated(judge: Any, mine: Mapping[str, Sequence[str]], theirs: Mapping[str, Sequence[str]], prefers: Any = None):
+    windows = WindowSet("claims", CLAIMS, "0")
+    return values(drive(PairwiseEvaluation(windows, judge, OvertonSettings(), mine, theirs), prefers))
+
+
+COUNTS = st.tuples(*[st.integers(0, 5)] * 3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(COUNTS, COUNTS, st.integers(0, 5))
+def test_the_win_rates_of_two_sides_add_up_to_one(mine: Any, theirs: Any, steps: int) -> None:
+    judge = CoverageJudge(margin=steps / 5)
+    won = rated(judge, holding(*mine), holding(*theirs))
+    # A difference of as many answers as the margin says is a tie, in both directions.
+    assert won == [0.5 if abs(a - b) <= steps else float(a > b) for a, b in zip(mine, theirs, strict=True)]
+    assert [a + b for a, b in zip(won, rated(judge, holding(*theirs), holding(*mine)), strict=True)] == [1.0] * 3
+    assert rated(judge, holding(*mine), holding(*mine)) == [0.5] * 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(COUNTS, COUNTS, st.one_of(st.integers(1, 99).map(lambda k: k / 100), st.floats(0.001, 0.999)))
+def test_a_judge_that_always_says_the_same_prefers_nothing(mine: Any, theirs: Any, share: float) -> None:
+    assert rated(ModelJudge(), holding(*mine), holding(*theirs), lambda question: share) == [0.5] * 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(COUNTS, COUNTS, st.integers(1, 9), st.integers(1, 9))
+def test_a_model_that_judges_gives_rates_that_add_up_to_one(mine: Any, theirs: Any, first: int, second: int) -> None:
+    def prefers(question: str) -> float:
+        one, two = question.partition("Answer A: ")[2].split("\n\nAnswer B: ")
+        return (first if len(one) > len(two.partition("\n\n")[0]) else second) / 10
+
+    for margin in (0.0, 0.1, 0.2):
+        judge = ModelJudge(margin=margin)
+        there = rated(judge, holding(*mine), holding(*theirs), prefers)
+        back = rated(judge, holding(*theirs), holding(*mine), prefers)
+        assert [a + b for a, b in zip(there, back, strict=True)] == [1.0] * 3

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
+from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.metrics import (
     classification_scores,
     entropy,
@@ -16,7 +17,8 @@ from pytest_pluralism.core.metrics import (
     steered_distance_matrix,
     wasserstein_distance,
 )
-from pytest_pluralism.core.records import Answer
+from pytest_pluralism.core.records import Answer, Gate, Outcome
+from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.datasets.steering.file import load_steering, steering_of_survey
 from pytest_pluralism.datasets.steering.words import PLACEBOS, UNRELATED
 from pytest_pluralism.datasets.surveys.loading import load_survey
@@ -182,6 +184,17 @@ def test_the_confusion_matrix_is_that_of_the_core(gss):
 
 
 # ------------------------------------------------------------------------------------------- what is found to be wrong
+
+
+@pytest.mark.parametrize("context", [("instruction",), ("instruction", "portrait", "biography")])
+def test_contexts_make_no_gain_of_rounding(gss, context):
+    """The mean of three equal scores may differ from the score in its last digit."""
+    for party in PARTIES:
+        scores = run(gss, lambda side, q: perfect(gss)("", q), party, contexts=context, over="unsteered")
+        assert {unit.value for unit in scores.units} == {0.0}
+        assert decide(Gate(at_least=0.0), estimate_scores(scores)).outcome is Outcome.PASSED
+        assert decide(Gate(at_least=0.01), estimate_scores(scores)).outcome is Outcome.FAILED
+        assert "steering gains nothing over unsteered: the scores are equal in all 25 units" in scores.warnings
 
 
 def test_a_model_that_ignores_steering_gains_nothing(gss):
