@@ -51,9 +51,9 @@ def _shown(character: str) -> str:
 
 
 def interval_words(estimate: Estimate, /, *, signed: bool = False) -> str:
-    """Return ``0.382 [0.361, 0.404]``, with signs for a change; the value alone where there is no interval."""
+    """Return ``0.382 [0.361, 0.404]``, with signs for a change; the value alone where no interval is known."""
     style = "+.3f" if signed else ".3f"
-    if estimate.confidence_level is None:
+    if estimate.confidence_level is None or math.isnan(estimate.low) or math.isnan(estimate.high):
         return f"{estimate.value:{style}}"
     return f"{estimate.value:{style}} [{estimate.low:{style}}, {estimate.high:{style}}]"
 

@@ -474,6 +474,8 @@ def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloor
         noise_floor=floors.mean,
         unit_noise_floor=floors.unit,
     )
+    if verdict.outcome is Outcome.INCONCLUSIVE and estimate.n_clusters == 1 and measured.scores.shared:
+        verdict = replace(verdict, reason=measured.scores.shared)
     return replace(verdict, witness=_witness(measured, verdict, floors, beside.groups))
 
 

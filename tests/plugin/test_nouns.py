@@ -110,7 +110,7 @@ def test_an_entropy_is_over_questions_and_stands_beside_that_of_the_people(messa
 
 
 def test_where_nobody_is_named_the_populations_are_the_units(messages: dict[str, list[str]]) -> None:
-    assert line(messages["nations"], "populations").startswith("populations 3 in 3 clusters")
+    assert line(messages["nations"], "populations").startswith("populations 3 in 1 cluster ")
     assert "JS distance to every population" in messages["nations"][0]
 
 

@@ -71,6 +71,8 @@ class Scores:
     ``estimate`` stands where what is promised is no mean of the units (the least of several means).
     ``differences`` says that each value is a difference: gains of 0 and 1 are no shares, and no gain in any unit is no
     lack of a spread.
+    ``shared`` says what all units have in common, so that they show nothing about others, with the remedies; it is the
+    reason of a verdict that needs an interval.
     """
 
     metric: str
@@ -88,6 +90,7 @@ class Scores:
     doubt: str = ""
     estimate: Estimate | None = None
     differences: bool = False
+    shared: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,16 @@ def _scores(
         warnings=tuple(warnings),
         # Each population was asked by itself.
         people_variance=0.0 if by_population else found.shared_variance,
+        shared=_moves_together(len(rows)) if by_population else "",
+    )
+
+
+def _moves_together(n_populations: int) -> str:
+    """Return why the populations of one question give no interval, with the remedies."""
+    return (
+        f"one question: {n_populations} populations move together, so that they show nothing about other wordings, "
+        "orders and examples. Ask it in several ways (wordings=[...], seeds=10), or use confidence_level=None, which "
+        "decides on the value alone"
     )
 
 
@@ -179,7 +189,8 @@ def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution,
         details |= {"model_refusals": our_refusals, "reference_refusals": their_refusals}
     return UnitScore(
         unit_id=row.population if by_population else question.question_id,
-        cluster=row.population if by_population else (question.cluster or question.question_id),
+        # The populations of one question get the same answers of the model, and move together.
+        cluster=question.cluster or question.question_id,
         value=math.nan,
         population=row.population,
         text=question.text,

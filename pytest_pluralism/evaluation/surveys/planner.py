@@ -7,12 +7,13 @@ from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
 from pytest_pluralism.core.records import Survey
-from pytest_pluralism.core.records.measures import POPULATION, Measure, Term
+from pytest_pluralism.core.records.measures import POPULATION, Measure, Noun, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, POPULATIONS, UNIT_COLUMNS
 from pytest_pluralism.datasets.surveys.refusals import check_refusal_policy
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
+from pytest_pluralism.evaluation.surveys.one_question import OneQuestionEvaluation
 from pytest_pluralism.evaluation.surveys.published import FIXED
 from pytest_pluralism.evaluation.surveys.whole_answers import whole_answer_requests
 
@@ -48,7 +49,13 @@ MEASURE = Measure(
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "scoring")
 
-KEYWORDS = ("population", "refusals", *ASKING)
+KEYWORDS = ("population", "refusals", "seeds", "wordings", *ASKING)
+
+#: The most seeds that one question is asked under.
+MOST_SEEDS = 1000
+
+#: The units of one question that is asked in several ways.
+ASKINGS = Noun("answer to a population", "answers to populations")
 
 DATASET = "the name or file of a survey"
 EXAMPLE = "gss"
@@ -67,6 +74,17 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         return []
     if planning.gate is not None and planning.gate.better_than is not None:
         planning.problems += _missing_reference(survey, populations, planning.measure, planning.gate.better_than)
+    seeds, wordings = _ways_to_ask(planning, survey, populations, asking)
+    if seeds > 1 or wordings:
+        settings |= {"seeds": seeds, **({"wordings": list(wordings)} if wordings else {})}
+        return [
+            planning.planned(
+                OneQuestionEvaluation(survey, asking, seeds, wordings),
+                source=source_of(survey),
+                settings=settings,
+                measure=replace(planning.measure, unit=ASKINGS),
+            )
+        ]
     return [
         planning.planned(
             DistributionalEvaluation(survey, asking, population),
@@ -102,6 +120,34 @@ def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSe
         asking,
         {**asking.as_json(), "refusals": refusals if isinstance(refusals, str) else list(refusals)},
     )
+
+
+def _ways_to_ask(
+    planning: Planning, survey: Survey, populations: list[str | None], asking: AskSettings
+) -> tuple[int, tuple[str, ...]]:
+    """Return how many seeds a survey of one question is asked under, and its other wordings."""
+    seeds, wordings = planning.keywords.get("seeds", 1), planning.keywords.get("wordings", ())
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or not 1 <= seeds <= MOST_SEEDS:
+        raise invalid_parameter("seeds", planning.measure.name, f"an int in [1, {MOST_SEEDS}]", repr(seeds)[:80])
+    texts = (
+        isinstance(wordings, (list, tuple))
+        and all(isinstance(text, str) and text.strip() for text in wordings)
+        and len({*wordings, survey.questions[0].text}) == len(wordings) + 1
+    )
+    if not texts:
+        must = "a list of texts, each another one than the question of the survey"
+        raise invalid_parameter("wordings", planning.measure.name, must, repr(wordings)[:80])
+    if (seeds > 1 or wordings) and populations != [None]:
+        raise InvalidParameterError(
+            "seeds and wordings are for a survey of one question whose populations are the units. Leave them out: "
+            "here each question is a unit of its own."
+        )
+    if (seeds > 1 or wordings) and (asking.scoring != "letters" or asking.protocol != "sound"):
+        raise InvalidParameterError(
+            f"seeds and wordings need protocol='sound' and scoring='letters'. Got {asking.protocol!r} and "
+            f"{asking.scoring!r}."
+        )
+    return seeds, tuple(wordings)
 
 
 def _missing_reference(survey: Survey, populations: list[str | None], measure: Measure, reference: str) -> list[str]:

@@ -1,0 +1,97 @@
+"""A survey of one question: its populations move together, so that wordings and seeds carry the interval."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pytest_pluralism.core.records import Scores, Survey, UnitScore
+from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, Requests, requests
+from pytest_pluralism.evaluation.surveys.distance import scores
+
+__all__ = ["OneQuestionEvaluation"]
+
+
+@dataclass(frozen=True)
+class OneQuestionEvaluation:
+    r"""The distances of a model to every population of one question, asked in several wordings and under several seeds.
+
+    .. math:: \bar d = \frac{1}{W S P} \sum_w \sum_s \sum_p d_{wsp}
+
+    A unit is a population under one wording and one seed. All populations of one asking share its answers, so that the
+    askings are the clusters: the wordings where there are several, else the seeds.
+
+    Attributes
+    ----------
+    survey : Survey
+        One question, and the populations that answered it.
+    settings : AskSettings
+        How it is asked; its seed is the first one.
+    seeds : int
+        How many consecutive seeds, in [1, inf).
+    wordings : tuple of str
+        Other texts of the question, beside that of the survey.
+    """
+
+    survey: Survey
+    settings: AskSettings
+    seeds: int = 1
+    wordings: tuple[str, ...] = ()
+
+    def rounds(self) -> Rounds:
+        """Ask in all ways at once, and score each."""
+        ways = self._ways()
+        asked = [one for _, one in ways]
+        answers = iter((yield Round("answers", tuple(prompt for one in asked for prompt in one.prompts))))
+        found = [
+            (cluster, scores(one, list(itertools.islice(answers, len(one.items))), population=None))
+            for cluster, one in ways
+        ]
+        return self._joined(found)
+
+    def _ways(self) -> list[tuple[tuple[int, int], Requests]]:
+        """Return the wording and the seed of each asking, counted from 1, and what it asks."""
+        (question,) = self.survey.questions
+        return [
+            (
+                (wording, number + 1),
+                requests(
+                    replace(self.survey, questions=(replace(question, text=text),)),
+                    replace(self.settings, seed=self.settings.seed + number),
+                ),
+            )
+            for wording, text in enumerate((question.text, *self.wordings), start=1)
+            for number in range(self.seeds)
+        ]
+
+    def _joined(self, found: Sequence[tuple[tuple[int, int], Scores]]) -> Scores:
+        units = tuple(
+            _unit_of_way(unit, wording, seed, many=bool(self.wordings))
+            for (wording, seed), scored in found
+            for unit in scored.units
+        )
+        first = found[0][1]
+        warnings = tuple(dict.fromkeys(warning for _, scored in found for warning in scored.warnings))
+        if not self.wordings:
+            warnings += ("one wording: the interval carries seeds and orders, and nothing of other wordings",)
+        return replace(
+            first,
+            units=units,
+            references=_means([scored.references for _, scored in found]),
+            warnings=warnings,
+            shared="",
+        )
+
+
+def _unit_of_way(unit: UnitScore, wording: int, seed: int, *, many: bool) -> UnitScore:
+    way = f"wording {wording}, seed {seed}" if many else f"seed {seed}"
+    cluster = f"wording {wording}" if many else f"seed {seed}"
+    return replace(unit, unit_id=f"{unit.unit_id} ({way})", cluster=cluster)
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
