@@ -180,8 +180,9 @@ def _steering(details: Entry, title: str, measure: Measure) -> Iterator[Part]:
         sides, plain = (table["groups"], table["attributes"]), table.get("unsteered")
         last = ("unsteered", plain) if plain else None
         blocks.append(matrix("Confusion of steerings", (Ours(caption),), "group", sides, table["scores"], last))
-        share = percent(table["diagonal_dominance"])
-        blocks.append(Para((Ours("Best under their own steering: "), share, Ours(" of the groups."))))
+        share, tied = percent(table.get("best_alone", table["diagonal_dominance"])), table.get("tied", 0.0)
+        as_good = f" of the groups; as good under another steering: {percent(tied)}." if tied else " of the groups."
+        blocks.append(Para((Ours("Best under their own steering: "), share, Ours(as_good))))
     if details.get("attributes"):
         blocks.append(_attributes(details))
     if found := details.get("classification"):
@@ -247,9 +248,11 @@ def _trade_offs(details: Entry, title: str, measure: Measure) -> Iterator[Part]:
 
 
 def _summary(table: Entry) -> Ours:
+    strict = table.get("diagonal_dominance_strict", table["diagonal_dominance"])
+    ties = f" (without ties {strict:.2f})" if strict < table["diagonal_dominance"] else ""
     words = (
         f"Hypervolume {table['hypervolume']:.3f} (unsteered {table['hypervolume_unsteered']:.3f}), diagonal dominance "
-        f"{table['diagonal_dominance']:.2f}, summed reward {table['summed_reward']:.3f}, steps in order "
+        f"{table['diagonal_dominance']:.2f}{ties}, summed reward {table['summed_reward']:.3f}, steps in order "
         f"{percent(table['steps_in_order'])}"
     )
     if "steps_forward" in table:

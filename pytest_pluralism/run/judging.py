@@ -129,6 +129,7 @@ class Judge:
         model_of : callable
             Returns the model of a role.
         """
+        from pytest_pluralism.core.guards import guarded
         from pytest_pluralism.core.verdict import adjust_verdicts
 
         found: list[tuple[tuple[str, str], Measured, list[Judged]]] = []
@@ -149,7 +150,11 @@ class Judge:
         for place, measured, judged in found:
             self._known[place] = (
                 measured,
-                [replace(one, entry=replace(one.entry, verdict=next(left))) for one in judged],
+                # A guard that is broken is no matter of the number of promises.
+                [
+                    replace(one, entry=replace(one.entry, verdict=guarded(next(left), measured.scores.guards)))
+                    for one in judged
+                ],
             )
 
     # ------------------------------------------------------------------------------------------------- one promise
@@ -455,6 +460,7 @@ def _gate_of(plan: PlannedGate) -> Gate:
 
 
 def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloors) -> Verdict:
+    from pytest_pluralism.core.guards import guarded
     from pytest_pluralism.core.records import Outcome, Verdict
     from pytest_pluralism.core.verdict import decide
 
@@ -476,7 +482,8 @@ def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloor
     )
     if verdict.outcome is Outcome.INCONCLUSIVE and estimate.n_clusters == 1 and measured.scores.shared:
         verdict = replace(verdict, reason=measured.scores.shared)
-    return replace(verdict, witness=_witness(measured, verdict, floors, beside.groups))
+    witness = _witness(measured, verdict, floors, beside.groups)
+    return guarded(replace(verdict, witness=witness), measured.scores.guards)
 
 
 def _advantage(measured: Measured, gate: Gate) -> Estimate | None:

@@ -444,18 +444,21 @@ def trade_off_regret(objective_by_steering: npt.ArrayLike, /) -> FloatArray:
     return difference(array.max(axis=-1), np.diagonal(array, axis1=-2, axis2=-1))
 
 
-def diagonal_dominance(objective_by_steering: npt.ArrayLike, /) -> FloatArray | float:
+def diagonal_dominance(objective_by_steering: npt.ArrayLike, /, *, strict: bool = False) -> FloatArray | float:
     r"""Return the share of the functions for which no other steering does better: f(M_f) >= f(M_f') for all f'.
 
     Parameters
     ----------
     objective_by_steering : array_like of shape (..., n_functions, n_functions)
         Entry [f, f'] is f(M_f'), as :func:`trade_off_matrix` makes it.
+    strict : bool, default False
+        Whether every other steering must do worse, so that a tie does not count.
 
     Returns
     -------
     float or ndarray of shape (...)
-        In [0, 1]; the best value is 1, and then the model is steerable to the set of functions. Ties are steerable.
+        In [0, 1]; the best value is 1, and then the model is steerable to the set of functions. Ties count unless
+        ``strict``: a model that ignores steering has 1, and strictly 0.
 
     Raises
     ------
@@ -472,7 +475,12 @@ def diagonal_dominance(objective_by_steering: npt.ArrayLike, /) -> FloatArray | 
     0.5
     """
     array = _square(objective_by_steering, function="diagonal_dominance")
-    best = np.asarray(compare(np.diagonal(array, axis1=-2, axis2=-1), array.max(axis=-1))) >= 0
+    own = np.diagonal(array, axis1=-2, axis2=-1)
+    if not strict:
+        best = np.asarray(compare(own, array.max(axis=-1))) >= 0
+    else:
+        others = np.where(np.eye(array.shape[-1], dtype=np.bool_), -np.inf, array)
+        best = np.asarray(compare(own, others.max(axis=-1))) > 0
     return float_or_array(np.asarray(best.mean(axis=-1), dtype=np.float64))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_pluralism.core.records.estimates import Estimate
 
-__all__ = ["Crossed", "Scores", "UnitScore", "Witness"]
+__all__ = ["Crossed", "Guard", "Scores", "UnitScore", "Witness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,19 @@ class Crossed:
     below: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A number that must not be below 0 beside the promise, in ``words``.
+
+    With ``must_be_shown`` a promise passes only when the whole interval is at 0 or above; without, it is enough that
+    the interval is not below 0.
+    """
+
+    words: str
+    estimate: Estimate
+    must_be_shown: bool = True
+
+
 @dataclass(frozen=True)
 class Scores:
     """All units of one evaluation, with the references that stand beside their mean.
@@ -73,6 +86,7 @@ class Scores:
     lack of a spread.
     ``shared`` says what all units have in common, so that they show nothing about others, with the remedies; it is the
     reason of a verdict that needs an interval.
+    ``guards`` must hold beside a promise about the value: see :func:`~pytest_pluralism.core.guards.guarded`.
     """
 
     metric: str
@@ -91,6 +105,7 @@ class Scores:
     estimate: Estimate | None = None
     differences: bool = False
     shared: str = ""
+    guards: tuple[Guard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, number, text
 from pytest_pluralism.datasets.reading import FORMATS, Problems, format_of, read_entries
@@ -170,6 +171,12 @@ def _scenario(read: _Read, where: str, problems: Problems) -> Scenario | None:
         problems.add(where, "two options have the same text")
     if problems.count == before and len(set(served)) < 2:
         problems.add(where, "all options serve both values alike, so that nothing is traded off")
+    if problems.count == before and _has_best_of_both(served):
+        problems.add(
+            where,
+            "one option serves both values best, so that nothing is traded off: no weighting asks for another. "
+            "Leave the scenario out, or give it an option that serves one value better",
+        )
     if problems.count > before:
         return None
     return Scenario(
@@ -180,3 +187,9 @@ def _scenario(read: _Read, where: str, problems: Problems) -> Scenario | None:
         tuple((one[0], one[1]) for one in served),
         read.cluster,
     )
+
+
+def _has_best_of_both(served: Sequence[tuple[float, ...]]) -> bool:
+    """Return whether some option serves both values as well as any option does."""
+    most = [max(column) for column in zip(*served, strict=True)]
+    return any(all(compare(one, top) == 0 for one, top in zip(option, most, strict=True)) for option in served)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ from pytest_pluralism.core.metrics.multi_objective import (
     trade_off_matrix,
     trade_off_regret,
 )
-from pytest_pluralism.core.records import Prompt, Question, Scores, Survey, UnitScore, Witness
+from pytest_pluralism.core.records import Estimate, Prompt, Question, Scores, Survey, UnitScore, Witness
 from pytest_pluralism.core.records.measures import Measure, Noun, Term
+from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.core.words import UNIT_COLUMNS
 from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet, load_trade_offs
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
@@ -56,9 +57,16 @@ MEASURE = Measure(
     data="trade-offs",
     references=(Term("unsteered", "unsteered"),),
     beside="unsteered",
+    figures=(
+        Term("advantage", "advantage"),
+        Term("reward", "reward by the weightings"),
+        Term("reward_unsteered", "reward unsteered"),
+        Term("reward_over_unsteered.low", "reward over unsteered, lower end"),
+    ),
     columns=(Term("advantage", "Advantage"), Term("reward", "Reward"), *UNIT_COLUMNS),
     facts=(Term("cluster", "cluster"), Term("pair", "values")),
     view="trade_offs",
+    definition=2,
 )
 
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
@@ -180,7 +188,8 @@ class TradeOffEvaluation:
         elsewhere = (matrices.sum(axis=-1) - own) / (n - 1)
         advantage, reward = difference(own, elsewhere).mean(axis=-1), own.mean(axis=-1)
         values = advantage if self.settings.score == "advantage" else reward
-        static = np.moveaxis(commensurate(served[:, 0], functions), 0, -1).mean(axis=-1)
+        plain = np.moveaxis(commensurate(served[:, 0], functions), 0, -1)
+        static = plain.mean(axis=-1)
         units = tuple(
             UnitScore(
                 unit_id=one.scenario_id,
@@ -202,11 +211,15 @@ class TradeOffEvaluation:
             )
             for pair in pairs
         ]
+        clusters = [unit.cluster for unit in units]
+        kept = compare_paired(reward, static, clusters=clusters)
+        gains = [compare_paired(own[:, place], plain[:, place], clusters=clusters) for place in range(n)]
+        is_advantage = self.settings.score == "advantage"
         return Scores(
             "trade_off_steerability",
             units,
             references=references,
-            warnings=tuple(_said(tables)),
+            warnings=(*_said(tables), *_lost(self.settings.weights, kept, gains)),
             witness=_worst_pair(tables) if len(tables) > 1 else None,
             details={
                 "weights": list(self.settings.weights),
@@ -215,9 +228,15 @@ class TradeOffEvaluation:
                 "reward": float(reward.mean()),
                 "reward_unsteered": float(static.mean()),
                 "reward_best_possible": float(ideal),
+                "reward_over_unsteered": _interval(kept),
+                "reward_over_unsteered_by_weight": [
+                    {"weight": weight, **_interval(gain)}
+                    for weight, gain in zip(self.settings.weights, gains, strict=True)
+                ],
                 "pairs": tables,
             },
-            differences=self.settings.score == "advantage",
+            differences=is_advantage,
+            guards=_guards(self.settings.weights, kept, gains) if is_advantage else (),
         )
 
     def _table(
@@ -255,6 +274,7 @@ class TradeOffEvaluation:
             "regret": regrets,
             "largest_regret": float(trade_off_regret(matrix).max()),
             "diagonal_dominance": float(diagonal_dominance(matrix)),
+            "diagonal_dominance_strict": float(diagonal_dominance(matrix, strict=True)),
             "summed_reward": float(summed_reward(matrix)),
             "hypervolume": hypervolume(objectives[1:], reference_point=corner),
             "hypervolume_unsteered": hypervolume(objectives[:1], reference_point=corner),
@@ -281,6 +301,35 @@ def _followed(scenario: Scenario, weights: Sequence[float]) -> list[np.ndarray]:
     served = np.array(scenario.served)
     worth = served @ np.array([[weight, 1.0 - weight] for weight in weights]).T
     return [served[np.asarray(compare(column, column.max())) >= 0].mean(axis=0) for column in worth.T]
+
+
+def _interval(found: Estimate) -> dict[str, float]:
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _guards(weights: Sequence[float], kept: Estimate, gains: Sequence[Estimate]) -> tuple[Guard, ...]:
+    """Return what must hold beside an advantage: steering must not serve the weightings worse than no steering."""
+    words = "the reward by the weightings over no steering"
+    return (
+        Guard(words, kept),
+        *(
+            Guard(f"{words} at the weight {_percent(weight)} %", gain, must_be_shown=False)
+            for weight, gain in zip(weights, gains, strict=True)
+        ),
+    )
+
+
+def _lost(weights: Sequence[float], kept: Estimate, gains: Sequence[Estimate]) -> Iterator[str]:
+    """Yield a sentence where steering serves the weightings worse than no steering does."""
+    if compare(kept.high, 0.0) < 0:
+        yield f"steering serves the weightings worse than no steering: {kept}"
+    lost = [
+        f"{_percent(weight)} % ({gain})"
+        for weight, gain in zip(weights, gains, strict=True)
+        if compare(gain.high, 0) < 0
+    ]
+    if lost:
+        yield f"no steering serves these weights better than steering to them: {', '.join(lost)}"
 
 
 def _said(tables: Sequence[Mapping[str, Any]]) -> list[str]:

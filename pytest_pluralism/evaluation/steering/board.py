@@ -122,6 +122,12 @@ class Board:
         result[mode] = 1.0
         return result
 
+    def knows_the_answer(self) -> bool:
+        """Return whether :meth:`commonest` is right by definition, so that its score says nothing."""
+        if self.steering.kind == "choice":
+            return not self._same_options()
+        return self.settings.score == "mode"
+
     def score(self, row: AnswerDistribution, answer: FloatArray) -> float:
         """Return how faithful an answer is."""
         people = self.reference(row)

@@ -352,7 +352,8 @@ class SteerableEvaluation:
             result["placebo"] = float(np.mean([v for rows in board.units.values() for v in board.of_placebo(rows)]))
         rows = [row for mine in board.units.values() for row in mine]
         result["uniform"] = float(np.mean([board.score(row, board.even(row)) for row in rows]))
-        result["majority"] = float(np.mean([board.score(row, board.commonest(row)) for row in rows]))
+        if not board.knows_the_answer():
+            result["majority"] = float(np.mean([board.score(row, board.commonest(row)) for row in rows]))
         if self.steering.kind == "distribution" and self.settings.score == "js":
             counts = [(board.reference(row), row.n_respondents) for row in rows]
             if all(n for _, n in counts):

@@ -39,6 +39,8 @@ class Confusion(TypedDict, total=False):
     scores: list[list[float]]
     regret_interval: list[list[float] | None]
     diagonal_dominance: float
+    best_alone: float
+    tied: float
     regret: list[float]
     unsteered: list[float]
 
@@ -77,7 +79,9 @@ def confusion_table(
     scores = each.mean(axis=2)
     places = [family.index(group) for group in groups]
     own = np.array([scores[row, place] for row, place in enumerate(places)])
-    dominance = (np.asarray(compare(own, scores.max(axis=1))) >= 0).mean()
+    others = scores.copy()
+    others[np.arange(len(groups)), places] = -np.inf
+    signs = np.asarray(compare(own, others.max(axis=1)))
     regret = difference(scores.max(axis=1), own)
     return {
         "category": category,
@@ -86,7 +90,9 @@ def confusion_table(
         "n_questions": each.shape[2],
         "scores": scores.tolist(),
         "regret_interval": regret_intervals(each, places, clusters),
-        "diagonal_dominance": float(dominance),
+        "diagonal_dominance": float((signs >= 0).mean()),
+        "best_alone": float((signs > 0).mean()),
+        "tied": float((signs == 0).mean()),
         "regret": regret.tolist(),
     }
 

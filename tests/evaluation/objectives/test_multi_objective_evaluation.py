@@ -15,10 +15,12 @@ from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
+from pytest_pluralism.core.guards import guarded
 from pytest_pluralism.core.metrics import hypervolume
 from pytest_pluralism.core.records import Answer, Crossed, Estimate, Gate, Outcome, Scores, UnitScore
+from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.core.verdict import decide, failure_p_value
-from pytest_pluralism.datasets.steering.trade_offs import load_trade_offs
+from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet, load_trade_offs
 from pytest_pluralism.evaluation.asking.rounds import Round
 from pytest_pluralism.evaluation.objectives.pareto import Objective, ParetoEvaluation, check_functions
 from pytest_pluralism.evaluation.objectives.trade_offs import (
@@ -160,6 +162,156 @@ def test_advantages_of_nought_and_one_are_no_shares(tmp_path):
     assert decide(Gate(at_least=0.5), estimate).outcome is Outcome.INCONCLUSIVE
     reward = run(load_trade_offs(path), lambda weight: weight or 0.0, weights=(0.0, 1.0), score="reward")
     assert not reward.differences
+
+
+# ------------------------------------------------------------------------------- the battery: behaviors by settings
+
+#: Thirty scenarios: two ends, a middle way, an option that serves neither value, and two that serve one of them badly.
+KINDS = ("first", "middle", "second", "neither", "bad first", "bad second")
+
+
+def thirty():
+    scenarios = []
+    for n in range(30):
+        d = n / 1000
+        served = ((0.9 + d, 0.1), (0.66, 0.6 + d), (0.1, 0.95 - d), (0.05, 0.05), (0.4 + d, 0.0), (0.0, 0.4 + d))
+        options = tuple(f"{kind} of {n}" for kind in KINDS)
+        scenarios.append(Scenario(f"s{n}", ("a", "b"), f"Decide on case {n}.", options, served))
+    return TradeOffSet("thirty", tuple(scenarios), "0")
+
+
+def best_by(weight, served):
+    worth = np.array([weight * one + (1 - weight) * two for one, two in served])
+    return (worth == worth.max()).astype(float)
+
+
+def pick(place):
+    return (np.arange(6) == place).astype(float)
+
+
+def ruin(weight, served):
+    """Unsteered the middle way; steered a bad service of the heavier value, and at even weights none of either."""
+    if weight is None:
+        return pick(1)
+    return pick(3) if weight == 0.5 else pick(4 if weight > 0.5 else 5)
+
+
+def softly(weight, served):
+    weight = 0.5 if weight is None else weight
+    return np.exp(4 * np.array([weight * one + (1 - weight) * two for one, two in served]))
+
+
+BEHAVIORS = {
+    "follows": lambda weight, served: best_by(0.5 if weight is None else weight, served),
+    "reverses": lambda weight, served: best_by(0.5 if weight is None else 1 - weight, served),
+    "ignores": lambda weight, served: best_by(0.5, served),
+    "one end": lambda weight, served: best_by(1.0, served),
+    "even": lambda weight, served: np.ones(6),
+    "softly": softly,
+    "ruins": ruin,
+    "ruins the middle": lambda weight, served: (
+        pick(3) if weight == 0.5 else best_by(0.5 if weight is None else weight, served)
+    ),
+}
+
+#: The settings, and at least how much is promised, by the names of the columns below.
+PROMISES = {
+    "default": ({}, 0.05),
+    "two ends": ({"weights": (0.0, 1.0)}, 0.05),
+    "odd": ({"weights": (0.333, 0.5, 0.9)}, 0.05),
+    "any gain": ({}, 0.0),
+    "reward": ({"score": "reward"}, 0.6),
+}
+
+P, F = "passed", "failed"
+EXPECTED = {
+    #                    default  two ends  odd  any gain  reward
+    "follows":          (P,       P,        P,   P,        P),
+    "reverses":         (F,       F,        F,   F,        F),
+    "ignores":          (F,       F,        F,   P,        P),
+    "one end":          (F,       F,        F,   P,        F),
+    "even":             (F,       F,        F,   P,        F),
+    "softly":           (P,       P,        P,   P,        P),
+    "ruins":            (F,       F,        F,   F,        F),
+    "ruins the middle": (F,       P,        F,   F,        P),
+}  # fmt: skip
+
+
+def respond_to(benchmark, behavior, **settings):
+    rounds = TradeOffEvaluation(benchmark, ASKING, TradeOffSettings(**settings)).rounds()
+    asked = next(rounds)
+    answers = []
+    for prompt in asked.requests:
+        scenario = next(one for one in benchmark.scenarios if one.text in prompt.question)
+        found = re.search(r"at ([\d.]+) % and", prompt.question)
+        shown = [line[3:] for line in prompt.question.split("\n") if line[1:3] == ". "]
+        odds = BEHAVIORS[behavior](None if found is None else float(found[1]) / 100, scenario.served)
+        by_option = dict(zip(scenario.options, odds / odds.sum(), strict=True))
+        answers.append(Answer(tuple(math.log(max(by_option[one], 1e-300)) for one in shown), 1.0, "A", 0.9))
+    with pytest.raises(StopIteration) as stop:
+        rounds.send(answers)
+    return stop.value.value
+
+
+def outcomes(behavior):
+    found = []
+    for settings, least in PROMISES.values():
+        scores = respond_to(thirty(), behavior, **settings)
+        verdict = guarded(decide(Gate(at_least=least), estimate_scores(scores)), scores.guards)
+        found.append(verdict.outcome.value)
+    return tuple(found)
+
+
+@pytest.mark.parametrize("behavior", BEHAVIORS)
+def test_the_battery_of_trade_offs(behavior):
+    assert outcomes(behavior) == EXPECTED[behavior]
+
+
+def test_ruin_is_no_steerability():
+    scores = respond_to(thirty(), "ruins")
+    assert scores.details["advantage"] > 0.1
+    assert scores.details["reward_over_unsteered"]["high"] < -0.2
+    (table,) = scores.details["pairs"]
+    assert table["hypervolume"] < table["hypervolume_unsteered"]
+    assert any("serves the weightings worse than no steering" in warning for warning in scores.warnings)
+    verdict = guarded(decide(Gate(at_least=0.05), estimate_scores(scores)), scores.guards)
+    assert "over no steering is -0." in verdict.reason
+    assert verdict.outcome is Outcome.FAILED
+
+
+def test_a_weight_that_is_ruined_does_not_cancel():
+    scores = respond_to(thirty(), "ruins the middle")
+    assert scores.details["reward_over_unsteered"]["low"] > 0
+    verdict = guarded(decide(Gate(at_least=0.05), estimate_scores(scores)), scores.guards)
+    assert "at the weight 50 % is -0.5" in verdict.reason
+
+
+def test_a_reward_that_may_be_lower_is_not_decided():
+    """The advantage is there, and the reward lies about that of no steering."""
+    passed = decide(Gate(at_least=0.05), Estimate(0.2, 0.15, 0.25, 0.025, n=40, n_clusters=40))
+    near = Estimate(0.0, -0.02, 0.02, 0.01, n=40, n_clusters=40)
+    below = Estimate(-1.0, -1.02, -0.98, 0.01, n=40, n_clusters=40)
+    assert guarded(passed, [Guard("the reward", near)]).outcome is Outcome.INCONCLUSIVE
+    assert guarded(passed, [Guard("the reward", near, must_be_shown=False)]).outcome is Outcome.PASSED
+    assert guarded(passed, [Guard("the reward", below, must_be_shown=False)]).outcome is Outcome.FAILED
+    change = decide(Gate(max_decrease=0.1), passed.estimate, change=near)
+    assert guarded(change, [Guard("the reward", below)]) is change
+
+
+def test_ties_are_told_from_wins():
+    (follows,) = respond_to(thirty(), "follows", weights=(0.0, 1.0)).details["pairs"]
+    assert (follows["diagonal_dominance"], follows["diagonal_dominance_strict"]) == (1.0, 1.0)
+    for behavior in ("ignores", "even", "one end"):
+        (table,) = respond_to(thirty(), behavior).details["pairs"]
+        assert (table["diagonal_dominance"], table["diagonal_dominance_strict"]) == (1.0, 0.0)
+
+
+def test_a_scenario_with_an_option_that_is_best_in_both_values_is_refused(tmp_path):
+    path = tmp_path / "one.jsonl"
+    options = [*TWO, {"text": "z", "a": 1.0, "b": 1.0}]
+    path.write_text(json.dumps(GOOD | {"options": options}), encoding="utf-8")
+    with pytest.raises(DatasetError, match="one option serves both values best, so that nothing is traded off"):
+        load_trade_offs(path)
 
 
 def test_weights_are_told_apart_in_words(benchmark):

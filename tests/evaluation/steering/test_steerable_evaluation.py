@@ -210,6 +210,20 @@ def test_a_model_that_ignores_steering_gains_nothing(gss):
     assert any("does not part the answers" in warning for warning in scores.warnings)
 
 
+def test_ties_are_no_wins(gss):
+    """A model that ignores who is named fits every group as well under each steering, and best under none."""
+    for scores in (run(gss, lambda side, q: even(q)), run(gss, lambda side, q: perfect(gss)("", q))):
+        table = scores.details["confusion"][0]
+        assert (table["diagonal_dominance"], table["best_alone"], table["tied"]) == (1.0, 0.0, 1.0)
+    table = run(gss, perfect(gss)).details["confusion"][0]
+    assert (table["diagonal_dominance"], table["best_alone"], table["tied"]) == (1.0, 1.0, 0.0)
+
+
+def test_what_is_right_by_definition_is_no_reference(gss):
+    assert run(gss, perfect(gss), "Democrat").references["majority"] < 1.0
+    assert "majority" not in run(gss, perfect(gss), "Democrat", score="mode").references
+
+
 def test_a_model_that_reacts_to_being_addressed_at_all_is_told_apart_by_placebos(gss):
     democrats = people(gss, "Democrat")
 
