@@ -30,7 +30,7 @@ def clean_name(name: str, /) -> str:
 
     Examples
     --------
-    >>> clean_name("Co\\u0302te  d\\u2019Ivoire\\u200b") == "C\\u00f4te d\\u2019Ivoire"
+    >>> clean_name("Co\u0302te  d\u2019Ivoire\u200b") == "C\u00f4te d\u2019Ivoire"
     True
     """
     return " ".join(unicodedata.normalize("NFC", name.translate(INVISIBLE)).split())

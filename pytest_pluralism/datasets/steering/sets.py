@@ -133,6 +133,7 @@ def steering_of_survey(survey: Survey, /, *, attributes: Sequence[Attribute] = (
 
     Examples
     --------
+    >>> from pytest_pluralism.datasets import load_survey
     >>> steering = steering_of_survey(load_survey("gss"))
     >>> steering.names[:3], steering.attribute("Women").you
     (('Democrat', 'Independent', 'Republican'), 'you are a woman')

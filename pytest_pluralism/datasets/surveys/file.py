@@ -57,7 +57,13 @@ REMEDY = "The format of survey files is described in the reference, under 'Surve
 
 def is_survey_path(name: str, /) -> bool:
     """Return whether a name looks like the path of a survey file rather than the name of a survey."""
-    return format_of(Path(name)) is not None or "/" in name or "\\" in name or Path(name).is_file()
+    if format_of(Path(name)) is not None or "/" in name or "\\" in name:
+        return True
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):
+        # No file has a name that is so long, or that holds such a character.
+        return False
 
 
 def read_survey_file(path: Path, /, *, refusals: Refusals = "keep") -> Survey:

@@ -196,6 +196,7 @@ def test_the_hash_knows_words_and_answers(write):
         ([{"template": "portrait", "place": "before", "text": "{who}"}, GUNS], ["line 1", "another name"]),
         ([DEMOCRAT, REPUBLICAN, {"survey": "gss"}, GUNS], ["line 3", "one set of questions"]),
         ([DEMOCRAT, REPUBLICAN], ["holds no question"]),
+        ([{"survey": "9" * 400}], ["line 1", "unknown survey"]),
         ([{"survey": "gsss"}], ["line 1", "'gsss'", "Nearest: 'gss'"]),
         ([{"attribute": "Democrats"}, {"survey": "gss"}], ["line 1", "nearest: 'Democrat'"]),
         ([GUNS, {"atribute": "x"}], ["line 2", "did you mean 'attribute'?"]),
