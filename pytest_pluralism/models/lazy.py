@@ -162,7 +162,7 @@ def lazily(
             # Only the hub knows what a repository holds now.
             hub = named.kind == "hf"
             folder = _folder_of_hub(named, allow_pickle=bool(key.get("allow_pickle"))) if hub else files[0]
-            files = sorted(path for path in folder.iterdir() if path.is_file())
+            files = _files_in(folder, named)
     kept = MeasuredFile(
         "identity",
         {
@@ -341,6 +341,12 @@ def _folder_of_hub(named: ModelSpec, *, allow_pickle: bool) -> Path:
     from pytest_pluralism.models.local.files import fetched
 
     return fetched(named, trust_remote_code=False, allow_pickle=allow_pickle)
+
+
+def _files_in(folder: Path, named: ModelSpec) -> list[Path]:
+    from pytest_pluralism.models.local.files import files_of
+
+    return [path for _, path in files_of(folder, named, trust_remote_code=False)]
 
 
 def _target(named: ModelSpec) -> str:

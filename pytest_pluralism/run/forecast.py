@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.evaluation.asking.engine import WORKS, Measured, cells_of
+from pytest_pluralism.core.errors import ModelError, PluralismError
+from pytest_pluralism.evaluation.asking.engine import WORKS, Measured, Readings, cells_of
 from pytest_pluralism.evaluation.asking.rounds import ROLES, Evaluation
 from pytest_pluralism.models.answers.store import AnswerStore
 from pytest_pluralism.models.backends import backend_of
@@ -130,7 +130,12 @@ def forecast(
         result.works.append(one)
         if model is None or ROLES[work] != "language_model":
             continue
-        known = WORKS[work].lookup(store, model.identity, distinct) if store is not None else {}
+        known: Mapping[Any, Any] = {}
+        if store is not None:
+            # What cannot be read is its test's error.
+            with contextlib.suppress(ModelError):
+                readings = Readings().of(model, distinct, store)
+                known = WORKS[work].lookup(store, model.identity, distinct, readings=readings)
         one.stored = len(known)
         missing = [cell for cell in distinct if cell not in known]
         if missing:

@@ -18,11 +18,21 @@ from typing import Any, cast
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Answer, Prompt, Scores
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, ModelOf, Role, Round
-from pytest_pluralism.models.answers.kinds import ANSWERS, ENTAILMENTS, FULL_ANSWERS, RESPONSES, REWARDS, Kind
-from pytest_pluralism.models.answers.store import AnswerStore, AnswerStoreError
+from pytest_pluralism.models.answers.kinds import (
+    ANSWERS,
+    ENTAILMENTS,
+    FULL_ANSWERS,
+    READINGS,
+    RESPONSES,
+    REWARDS,
+    Kind,
+    read_by,
+    reading_of,
+)
+from pytest_pluralism.models.answers.store import NOTHING_READ, AnswerStore, AnswerStoreError
 from pytest_pluralism.models.protocol import ModelIdentity, Progress
 
-__all__ = ["WORKS", "Engine", "Measured", "Work", "cells_of"]
+__all__ = ["WORKS", "Engine", "Measured", "Readings", "Work", "cells_of"]
 
 #: By so much a probability may exceed 1, as sums of float32 do.
 ROUNDED_UP = 1e-3
@@ -50,14 +60,30 @@ class Work:
         """Put the results of the cells of one request together."""
         return values[0]
 
-    def lookup(self, store: AnswerStore, identity: ModelIdentity, cells: Sequence[Any]) -> Mapping[Any, Any]:
-        """Return the results that the store has, by cell."""
-        return {} if self.kind is None else store.lookup(self.kind, identity, cells)
+    def lookup(
+        self,
+        store: AnswerStore,
+        identity: ModelIdentity,
+        cells: Sequence[Any],
+        /,
+        *,
+        readings: Mapping[Any, str] = NOTHING_READ,
+    ) -> Mapping[Any, Any]:
+        """Return the results that the store has, by cell; ``readings`` are those of :class:`Readings`."""
+        return {} if self.kind is None else store.lookup(self.kind, identity, cells, readings=readings)
 
-    def keep(self, store: AnswerStore, identity: ModelIdentity, pairs: Sequence[tuple[Any, Any]]) -> None:
-        """Keep results in the store."""
+    def keep(
+        self,
+        store: AnswerStore,
+        identity: ModelIdentity,
+        pairs: Sequence[tuple[Any, Any]],
+        /,
+        *,
+        readings: Mapping[Any, str] = NOTHING_READ,
+    ) -> None:
+        """Keep results in the store; ``readings`` are those of :class:`Readings`."""
         if self.kind is not None:
-            store.keep(self.kind, identity, pairs)
+            store.keep(self.kind, identity, pairs, readings=readings)
 
     def ask(
         self, model: Any, cells: Sequence[Any], progress: Progress | None, keep: Callable[[Pairs], None]
@@ -226,6 +252,39 @@ def cells_of(asked: Round, /) -> list[tuple[Cell, ...]]:
     return WORKS[asked.work].cells(asked)
 
 
+class Readings:
+    """The tokens that models read for cells, as hashes, for the keys of the answer store.
+
+    A model that is not loaded is not asked for what the store remembers of it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Hashable], str] = {}
+
+    def of(self, model: Any, cells: Iterable[Any], store: AnswerStore | None, /) -> dict[Any, str]:
+        """Return what a model reads for each cell; cells that it does not read as tokens are missing.
+
+        Raises
+        ------
+        ModelError
+            The model cannot read a cell.
+        """
+        identity = model.identity
+        reads = {cell: read for cell in cells if (read := read_by(cell)) is not None}
+        missing = [read for read in dict.fromkeys(reads.values()) if (identity.sha256, read) not in self._known]
+        if missing and store is not None and not getattr(model, "is_loaded", True):
+            with contextlib.suppress(AnswerStoreError):
+                found = store.lookup(READINGS, identity, missing)
+                self._known |= {(identity.sha256, read): reading for read, reading in found.items()}
+                missing = [read for read in missing if read not in found]
+        fresh = [(read, reading_of(model, read)) for read in missing]
+        self._known |= {(identity.sha256, read): reading for read, reading in fresh}
+        if store is not None:
+            with contextlib.suppress(AnswerStoreError):
+                store.keep(READINGS, identity, [(read, reading) for read, reading in fresh if reading])
+        return {cell: self._known[identity.sha256, read] for cell, read in reads.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The time that a model took for cells that were not known."""
@@ -282,6 +341,7 @@ class Engine:
         self._progress = progress
         self._measured = measured
         self._known: dict[tuple[str, str, Cell], Any] = {}
+        self._readings = Readings()
         self._scored: dict[tuple[Hashable, str], _Run] = {}
 
     def measure(
@@ -362,7 +422,8 @@ class Engine:
         wanted = dict.fromkeys(cell for row in rows for cell in row)
         missing = [cell for cell in wanted if (identity.sha256, name, cell) not in self._known]
         if missing:
-            found = self._recall(work, identity, missing)
+            readings = self._read(work, model, missing)
+            found = self._recall(work, identity, missing, readings)
             self.recalled += len(found)
             self._learn(work, identity, found.items())
             missing = [cell for cell in missing if cell not in found]
@@ -372,7 +433,7 @@ class Engine:
                 # Known at once: what came before an error need not be asked again.
                 self._learn(work, identity, pairs)
                 self.asked += len(pairs)
-                self._keep(work, identity, pairs)
+                self._keep(work, identity, pairs, readings)
 
             # Loading is not part of what is measured.
             prepare = getattr(type(model), "prepare", None)
@@ -392,19 +453,29 @@ class Engine:
         for cell, value in pairs:
             self._known[identity.sha256, work.name, cell] = value
 
-    def _recall(self, work: Work, identity: ModelIdentity, cells: Sequence[Cell]) -> Mapping[Cell, Any]:
+    def _read(self, work: Work, model: Any, cells: Sequence[Cell]) -> Mapping[Cell, str]:
+        """Return what the model reads for cells whose results the store may have."""
         try:
             store = self._store()
-            return work.lookup(store, identity, cells) if store is not None else {}
+        except AnswerStoreError:
+            store = None
+        return {} if work.kind is None or store is None else self._readings.of(model, cells, store)
+
+    def _recall(
+        self, work: Work, identity: ModelIdentity, cells: Sequence[Cell], readings: Mapping[Cell, str]
+    ) -> Mapping[Cell, Any]:
+        try:
+            store = self._store()
+            return work.lookup(store, identity, cells, readings=readings) if store is not None else {}
         except AnswerStoreError as error:
             self._note(f"stored answers are not used: {error}")
             return {}
 
-    def _keep(self, work: Work, identity: ModelIdentity, pairs: Pairs) -> None:
+    def _keep(self, work: Work, identity: ModelIdentity, pairs: Pairs, readings: Mapping[Cell, str]) -> None:
         try:
             store = self._store()
             if store is not None:
-                work.keep(store, identity, pairs)
+                work.keep(store, identity, pairs, readings=readings)
         except AnswerStoreError as error:
             self._note(f"answers are not kept: {error}")
 

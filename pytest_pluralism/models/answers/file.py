@@ -12,7 +12,15 @@ from typing import TypeVar
 
 from pytest_pluralism.models.answers import disk
 from pytest_pluralism.models.answers.disk import CHOOSE, AnswerStoreError, DamagedError, error_code, transaction
-from pytest_pluralism.models.answers.layout import SCHEMA_QUERY, TABLES, TABLES_OF, Row, expected_schema
+from pytest_pluralism.models.answers.layout import (
+    COLUMNS,
+    SCHEMA_QUERY,
+    TABLES,
+    TABLES_OF,
+    Row,
+    expected_schema,
+    is_of_earlier_version,
+)
 
 __all__ = ["AnswerFile"]
 
@@ -314,7 +322,7 @@ class AnswerFile:
         deadline = time.monotonic() + CHECK_SECONDS
         connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
         try:
-            found = self._patiently(connection, "PRAGMA quick_check(1)")[0][0]
+            found = self._patiently(connection, "PRAGMA integrity_check(1)")[0][0]
         except sqlite3.OperationalError as error:
             if error_code(error) != sqlite3.SQLITE_INTERRUPT:
                 raise
@@ -335,6 +343,12 @@ class AnswerFile:
         missing = tuple(table for table in TABLES if table not in self.tables)
         if not missing:
             return
+        old = sum(self._patiently(connection, f"SELECT count(*) FROM {table}")[0][0] for table in self.tables)  # noqa: S608 - constant names
+        sample = [
+            row
+            for table in self.tables
+            for row in self._patiently(connection, f"SELECT {COLUMNS} FROM {table} LIMIT 1")  # noqa: S608 - constant names
+        ]
 
         def add() -> None:
             with transaction(connection):
@@ -342,6 +356,12 @@ class AnswerFile:
 
         self._with_patience(add)
         self.tables = TABLES
+        if any(map(is_of_earlier_version, sample)):
+            self.notes.append(
+                f"answer store {self.path}: {old} answers of an earlier version are kept and not used, because answers "
+                "now belong to the tokens that a model read; they are asked again. Remove the old ones with: pluralism "
+                "answers prune --older-than=1"
+            )
 
     def _patiently(self, connection: sqlite3.Connection, sql: str) -> list[Row]:
         """Run a statement while a file is opened, waiting for others; errors as :meth:`_with_patience`."""

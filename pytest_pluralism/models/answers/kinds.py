@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import importlib.metadata
 import json
 import math
 import numbers
+import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -30,25 +33,36 @@ __all__ = [
     "ENTAILMENTS",
     "FULL_ANSWERS",
     "KINDS",
+    "READINGS",
     "RESPONSES",
     "REWARDS",
     "Draw",
     "Kind",
+    "Read",
     "canonical",
     "decode",
     "device_type",
     "encode",
     "key_of",
+    "read_by",
+    "reading_of",
 ]
 
 #: Raised by one whenever a change of the engine moves its numbers by more than rounding: older answers are then misses.
-ENGINE_NUMERICS = 1
+#: 2: keys hold what a model read, and reward models fill rows up on the right.
+ENGINE_NUMERICS = 2
 
 #: A longer row was not written by us, and is not read.
 MOST_ROW_BYTES = 1_000_000
 
 #: One text to write: the prompt, the settings, and the number of the draw from 0.
 Draw = tuple[Prompt, GenerationSettings, int]
+
+#: The part of a request that a model reads.
+Read = Prompt | FullAnswerPrompt | RewardRequest
+
+#: The method of a model that returns the token ids of what it reads, by the kind of request.
+_READERS = {Prompt: "token_ids", FullAnswerPrompt: "full_answer_ids", RewardRequest: "reward_ids"}
 
 #: A stored JSON object.
 Content = dict[str, Any]
@@ -84,14 +98,36 @@ class Kind(Generic[AskedT, ResultT]):
     read: Callable[[Content, AskedT | None], ResultT | None]
 
 
-def key_of(kind: Kind[AskedT, ResultT], identity: ModelIdentity, asked: AskedT, /) -> bytes:
+def key_of(kind: Kind[AskedT, ResultT], identity: ModelIdentity, asked: AskedT, /, *, reading: str = "") -> bytes:
     """Return the SHA-256 under which a result is kept.
 
     It covers the hash of the model (checkpoint, tokenizer, chat template, dtype), the type of the device,
-    :data:`ENGINE_NUMERICS`, and all that decides the result of a request of this kind.
+    :data:`ENGINE_NUMERICS`, all that decides the result of a request of this kind, and the ``reading``
+    (:func:`reading_of`): the token ids that the model read. A model without a tokenizer here has no reading; what it
+    gets is the request itself.
     """
     content = {"model": identity.sha256, "device": device_type(identity), "numerics": ENGINE_NUMERICS}
-    return hashlib.sha256(canonical(content | dict(kind.covered(asked)))).digest()
+    read = {"read": reading} if reading else {}
+    return hashlib.sha256(canonical(content | read | dict(kind.covered(asked)))).digest()
+
+
+def read_by(asked: object, /) -> Read | None:
+    """Return the part of a request that a model reads as token ids; ``None`` where a request has none."""
+    one = asked[0] if isinstance(asked, tuple) and asked else asked
+    return one if isinstance(one, Prompt | FullAnswerPrompt | RewardRequest) else None
+
+
+def reading_of(model: object, read: Read, /) -> str:
+    """Return the SHA-256 of the token ids that a model reads; empty where the model has no tokenizer here.
+
+    Raises
+    ------
+    ModelError
+        The model cannot read it, for instance because of its chat template.
+    """
+    method: Any = getattr(model, _READERS[type(read)], None)
+    ids = method(read) if callable(method) else None
+    return hashlib.sha256(canonical(ids)).hexdigest() if ids else ""
 
 
 def encode(kind: Kind[AskedT, ResultT], asked: AskedT, result: ResultT, /) -> bytes | None:
@@ -171,6 +207,23 @@ def _read_reward(content: Content, _asked: RewardRequest | None) -> float | None
     return value if type(value) is float and math.isfinite(value) else None
 
 
+def _read_reading(content: Content, _asked: Read | None) -> str | None:
+    value = content.get("reading") if len(content) == 1 else None
+    return value if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else None
+
+
+@functools.cache
+def _reader_versions() -> list[str]:
+    """Return the versions of what turns requests into token ids."""
+    found = []
+    for name in ("pytest-pluralism", "transformers", "tokenizers", "sentencepiece", "jinja2"):
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 ANSWERS: Kind[Prompt, Answer] = Kind(
     "answers",
     since=1,
@@ -207,8 +260,23 @@ REWARDS: Kind[RewardRequest, float] = Kind(
     read=_read_reward,
 )
 
+#: What a model reads, remembered so that a run whose answers are all stored needs no tokenizer. The reading is that of
+#: one model (its files cover tokenizer and chat template) and of the versions of the packages that read it.
+READINGS: Kind[Read, str] = Kind(
+    "readings",
+    since=5,
+    covered=lambda asked: {
+        "kind": "reading",
+        "of": type(asked).__name__,
+        "read": asked,
+        "versions": _reader_versions(),
+    },
+    written=lambda _, reading: {"reading": reading},
+    read=_read_reading,
+)
+
 #: Every kind, in the order of the tables.
-KINDS: tuple[Kind[Any, Any], ...] = (ANSWERS, RESPONSES, FULL_ANSWERS, ENTAILMENTS, REWARDS)
+KINDS: tuple[Kind[Any, Any], ...] = (ANSWERS, RESPONSES, FULL_ANSWERS, ENTAILMENTS, REWARDS, READINGS)
 
 
 def _frozen_values(content: Content) -> Content:

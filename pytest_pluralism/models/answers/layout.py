@@ -18,6 +18,9 @@ APPLICATION_ID = 0x504C5552
 #: versions are read, and become this version where they lie when they are opened for writing.
 VERSION = max(kind.since for kind in KINDS)
 
+#: The beginning of what a checksum covers, by which rows of this version are told from those of earlier ones.
+FORMAT = "2\n"
+
 #: Bytes that a row takes beside its texts: keys, checksum, numbers, and its entry in the index.
 ROW_OVERHEAD = 120
 
@@ -63,20 +66,28 @@ def row_of(identity: ModelIdentity, key: bytes, encoded: bytes, now: float) -> R
         for text in (identity.sha256, identity.name, identity.dtype, device_type(identity))
     )
     size = ROW_OVERHEAD + len(encoded) + sum(map(len, texts))
-    return (key, *texts, encoded, _checksum(key, texts, encoded), size, now, now)
+    return (key, *texts, encoded, checksum_of(key, texts, encoded), size, now, now)
 
 
 def is_whole(row: Row) -> bool:
     """Return whether a row has the types that were written and its checksum agrees."""
-    key, texts, encoded, checksum = row[0], row[1:5], row[5], row[6]
-    if not isinstance(key, bytes) or not isinstance(encoded, bytes) or not all(isinstance(text, str) for text in texts):
-        return False
-    return bool(_checksum(key, texts, encoded) == checksum)
+    return _has_types(row) and bool(checksum_of(row[0], row[1:5], row[5]) == row[6])
 
 
-def _checksum(key: bytes, texts: Sequence[str], encoded: bytes) -> bytes:
+def is_of_earlier_version(row: Row) -> bool:
+    """Return whether a row is whole, but was kept before keys held what a model read: no key finds it any more."""
+    return _has_types(row) and bool(checksum_of(row[0], row[1:5], row[5], format_name="") == row[6])
+
+
+def _has_types(row: Row) -> bool:
+    key, texts, encoded = row[0], row[1:5], row[5]
+    return isinstance(key, bytes) and isinstance(encoded, bytes) and all(isinstance(text, str) for text in texts)
+
+
+def checksum_of(key: bytes, texts: Sequence[str], encoded: bytes, *, format_name: str = FORMAT) -> bytes:
+    """Return the checksum of a row."""
     # The key is part of it: a whole row under the key of another prompt is as wrong as a torn one.
-    return hashlib.sha256(canonical([key.hex(), *texts]) + b"\n" + encoded).digest()
+    return hashlib.sha256(format_name.encode("ascii") + canonical([key.hex(), *texts]) + b"\n" + encoded).digest()
 
 
 def rows_of(connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[Row]:

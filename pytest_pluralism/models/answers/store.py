@@ -17,10 +17,10 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.models.answers import upkeep
@@ -45,6 +45,9 @@ PATIENCE = 10.0
 #: When an answer was last used is written at most once in this many seconds, so that a run that finds everything in the
 #: store hardly writes to it.
 TOUCH_AFTER = 3600.0
+
+#: No model read anything: the results of models that have no tokenizer here.
+NOTHING_READ: Mapping[Any, str] = MappingProxyType({})
 
 #: SQLite takes at least 999 parameters in one statement.
 CHUNK = 500
@@ -163,7 +166,13 @@ class AnswerStore:
     # --------------------------------------------------------------------------------------------- looking up, keeping
 
     def lookup(
-        self, kind: Kind[AskedT, ResultT], identity: ModelIdentity, asked: Iterable[AskedT], /
+        self,
+        kind: Kind[AskedT, ResultT],
+        identity: ModelIdentity,
+        asked: Iterable[AskedT],
+        /,
+        *,
+        readings: Mapping[AskedT, str] = NOTHING_READ,
     ) -> dict[AskedT, ResultT]:
         """Return the results of one kind that are there, by what was asked; what has no result is missing.
 
@@ -177,6 +186,8 @@ class AnswerStore:
             What was asked: a ``Prompt`` each for answers, a ``FullAnswerPrompt`` for scores of whole answers, an
             ``EntailmentPair`` for entailment, a ``RewardRequest`` for rewards, a prompt with its settings and the
             number of the draw for responses.
+        readings : mapping
+            What the model reads for each request: :func:`~pytest_pluralism.models.answers.kinds.reading_of`.
 
         Raises
         ------
@@ -185,7 +196,7 @@ class AnswerStore:
         """
         wanted: dict[bytes, list[AskedT]] = {}
         for one in dict.fromkeys(asked):
-            wanted.setdefault(key_of(kind, identity, one), []).append(one)
+            wanted.setdefault(key_of(kind, identity, one, reading=readings.get(one, "")), []).append(one)
         found: dict[AskedT, ResultT] = {}
         damaged = hits = 0
         stale: list[bytes] = []
@@ -208,7 +219,13 @@ class AnswerStore:
         return found
 
     def keep(
-        self, kind: Kind[AskedT, ResultT], identity: ModelIdentity, pairs: Iterable[tuple[AskedT, ResultT]], /
+        self,
+        kind: Kind[AskedT, ResultT],
+        identity: ModelIdentity,
+        pairs: Iterable[tuple[AskedT, ResultT]],
+        /,
+        *,
+        readings: Mapping[AskedT, str] = NOTHING_READ,
     ) -> None:
         """Keep results of one kind: all of this call or, when it is cut short, none.
 
@@ -224,6 +241,8 @@ class AnswerStore:
             Which model was asked.
         pairs : iterable of tuple
             What was asked, as for :meth:`lookup`, and what came back.
+        readings : mapping
+            As for :meth:`lookup`.
 
         Raises
         ------
@@ -238,7 +257,8 @@ class AnswerStore:
             if encoded is None:
                 unstorable += 1
             else:
-                rows.append(row_of(identity, key_of(kind, identity, asked), encoded, now))
+                key = key_of(kind, identity, asked, reading=readings.get(asked, ""))
+                rows.append(row_of(identity, key, encoded, now))
         with self._guard:
             self._unstorable += unstorable
             if not rows or not self._file.writable:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_pluralism.models.answers.file import AnswerFile
 from pytest_pluralism.models.answers.kinds import KINDS, decode
-from pytest_pluralism.models.answers.layout import COLUMNS, ROW_OVERHEAD, TABLES, is_whole
+from pytest_pluralism.models.answers.layout import COLUMNS, ROW_OVERHEAD, TABLES, is_of_earlier_version, is_whole
 
 __all__ = ["StoreCheck", "StoredModel"]
 
@@ -22,7 +22,8 @@ class StoredModel:
     """The contents of a store for one model: counts by kind, bytes, times of the first entry and the last use.
 
     ``answers`` are those to closed questions; ``full_answers`` are prompts whose whole answers were scored;
-    ``entailments`` are pairs of texts, and ``rewards`` are of one response for one attribute.
+    ``entailments`` are pairs of texts, and ``rewards`` are of one response for one attribute. ``readings`` are not
+    results: they say which tokens the model reads for a prompt.
     """
 
     name: str
@@ -37,6 +38,7 @@ class StoredModel:
     full_answers: int = 0
     entailments: int = 0
     rewards: int = 0
+    readings: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class StoreCheck:
     full_answers: int = 0
     entailments: int = 0
     rewards: int = 0
+    readings: int = 0
 
 
 def stored_models(file: AnswerFile) -> list[StoredModel]:
@@ -100,10 +103,10 @@ def check_rows(file: AnswerFile, model_sha256s: Sequence[str] | None) -> StoreCh
                 if model_sha256s is not None and row[1] not in model_sha256s:
                     continue
                 counts[kind.table] += 1
-                if not is_whole(row):
-                    counts["damaged"] += 1
-                elif decode(kind, row[5], None) is None:
+                if is_of_earlier_version(row) or (is_whole(row) and decode(kind, row[5], None) is None):
                     counts["unreadable"] += 1
+                elif not is_whole(row):
+                    counts["damaged"] += 1
         return StoreCheck(**counts, problems=tuple(problems))
 
     return file.do(check)

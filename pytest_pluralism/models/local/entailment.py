@@ -120,7 +120,7 @@ def load_entailment_model(
     return CrossEncoder(
         network,
         tokenizer,
-        network_identity(named, parts, network, place),
+        network_identity(named, parts, network, place, tokenizer=tokenizer),
         labels=labels,
         temperature=temperature,
         max_tokens=token_limit(found.config, network, tokenizer, named),

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.embedded import GgufSource, find_embedded
 from pytest_pluralism.models.specification import ModelSpec
 
-#: The files of a folder that decide how text becomes tokens.
-TOKENIZER_FILES = (
-    "added_tokens.json",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "special_tokens_map.json",
-    "spiece.model",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-)
-
 #: The files that are fetched of a repository: never code, never pickles, never copies in other formats.
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+INSTALL_ADAPTERS = 'pip install "pytest-pluralism[adapters]"'
+
+#: The package in which transformers puts the code that comes with models.
+CODE_PACKAGE = "transformers_modules."
+
+#: The end of the name of a file that says in which files the weights lie.
+INDEX = ".index.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,9 @@ def described_folder(
     if not trust_remote_code:
         refuse_remote_code(folder, config, named)
     refuse_pickles(folder, named, allow_pickle=allow_pickle)
-    return DescribedFolder(folder, config, parts or hashes(folder), add_bos)
+    _check_adapter(folder, named, allow_pickle=allow_pickle)
+    parts = parts or hashes(folder, named, trust_remote_code=trust_remote_code)
+    return DescribedFolder(folder, config, parts, add_bos)
 
 
 def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) -> Path:
@@ -115,32 +113,144 @@ def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) ->
     return folder
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """Return the hashes of weights, tokenizer and configuration of a folder."""
-    weights = sorted(folder.glob("*.safetensors")) or sorted(
-        path for pattern in PICKLE_PATTERNS for path in folder.glob(pattern)
-    )
-    tokenizer = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
-    # Which version of transformers saved it, and where, makes no difference to the answers.
-    config = {
-        key: value
-        for key, value in read_json(folder / "config.json").items()
-        if key not in {"transformers_version", "_name_or_path"}
-    }
-    return {
-        "weights": sha256_of_files(weights),
-        "tokenizer": sha256_of_files(tokenizer),
-        "config": sha256_of_text(json.dumps(config, sort_keys=True)),
-    }
+def hashes(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> dict[str, str]:
+    """Return the hashes of weights, tokenizer, chat templates and configuration of a folder.
+
+    They cover the content of every file of :func:`files_of`; which version of transformers saved the configuration,
+    and where, makes no difference to the answers.
+
+    Raises
+    ------
+    ModelError
+        As for :func:`files_of`.
+    """
+    groups: dict[str, list[tuple[str, Path]]] = {"weights": [], "tokenizer": [], "chat_template": [], "config": []}
+    for name, path in files_of(folder, named, trust_remote_code=trust_remote_code):
+        groups.setdefault(_part_of(name), []).append((name, path))
+    config = read_json(folder / "config.json")
+    kept = {key: value for key, value in config.items() if key not in {"transformers_version", "_name_or_path"}}
+    others = [(name, path) for name, path in groups["config"] if name != "config.json"]
+    parts = {part: sha256_of_named_files(files) for part, files in groups.items()}
+    parts["config"] = sha256_of_text(json.dumps(kept, sort_keys=True) + sha256_of_named_files(others))
+    return parts
+
+
+def _part_of(name: str) -> str:
+    """Return the part of an identity to which a file belongs by its name."""
+    suffix = PurePosixPath(name).suffix
+    if f"*{suffix}" in ("*.safetensors", *PICKLE_PATTERNS) or name.endswith(INDEX):
+        return "weights"
+    if suffix == ".jinja":
+        return "chat_template"
+    if suffix == ".py":
+        return "code"
+    return "config" if name.endswith("config.json") and not name.startswith("tokenizer") else "tokenizer"
+
+
+def files_of(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> list[tuple[str, Path]]:
+    """Return every file that loading a folder could open, with the name under which it is found.
+
+    These are all files that lie in the folder itself, whatever their names (but hidden ones and ``*.md``), the files
+    that an index of weights names, chat templates in a folder of their own, files that a configuration names, and all
+    files of subfolders where code that comes with the model is trusted. Links are followed: the content counts.
+
+    Raises
+    ------
+    ModelError
+        An index names a file outside the folder, or something in the folder is not a file, such as a pipe.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix == ".md" or path.is_dir() or not path.exists():
+            continue
+        if not path.is_file():
+            raise ModelError(
+                f"{path} is not a regular file, but a pipe, a socket or a device: reading it may never end. Remove it "
+                f"from the folder of the model {named.text!r}."
+            )
+        found[path.name] = path
+    for name in [name for name in found if name.endswith(INDEX)]:
+        weight_map = read_json(found[name]).get("weight_map")
+        for part in dict.fromkeys(map(str, weight_map.values())) if isinstance(weight_map, dict) else ():
+            _refuse_outside(name, part, named)
+            if (folder / part).is_file():
+                found[part] = folder / part
+    for path in sorted(folder.glob("additional_chat_templates/*.jinja")):
+        found[f"additional_chat_templates/{path.name}"] = path
+    for name in [name for name in found if name.endswith("config.json")]:
+        for text in _texts_in(read_json(found[name])):
+            for path in (folder / text, Path(text)):
+                if path.is_file():
+                    found.setdefault(text, path)
+    if trust_remote_code:
+        found |= _below(folder)
+    return sorted(found.items())
+
+
+def code_hash(*objects: object) -> str:
+    """Return the hash of the code of their own that objects of transformers run; empty where they run none.
+
+    The code of one model may lie in another repository than its weights.
+    """
+    modules = {kind.__module__ for one in objects for kind in type(one).__mro__}
+    places = {Path(str(sys.modules[name].__file__)).parent for name in modules if name.startswith(CODE_PACKAGE)}
+    files = sorted((path.name, path) for place in places for path in place.glob("*.py"))
+    return sha256_of_named_files(files) if files else ""
+
+
+def _refuse_outside(index: str, part: str, named: ModelSpec) -> None:
+    """Refuse a file outside the folder, by the name that is written: the hub's cache has links where files lie."""
+    written = PurePosixPath(part)
+    if written.is_absolute() or ".." in written.parts or "\\" in part or PureWindowsPath(part).drive:
+        raise ModelError(
+            f"The file {index} of the model {named.text!r} names {part!r}, which lies outside the folder of the model. "
+            "Copy that file into the folder, and name it there."
+        )
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """Yield every text in plain JSON values that could be the path of a file."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str) and 0 < len(one) < 1024 and one.isprintable():
+            yield one
+
+
+def _below(folder: Path) -> dict[str, Path]:
+    """Return every file of the subfolders: code that comes with a model may open any of them."""
+    found: dict[str, Path] = {}
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        folders[:] = (
+            [] if real in seen else sorted(name for name in folders if not name.startswith((".", "__pycache__")))
+        )
+        names = [] if real in seen else names
+        seen.add(real)
+        for path in (Path(place, name) for name in names if not name.startswith(".")):
+            if path.is_file():
+                found[path.relative_to(folder).as_posix()] = path
+    return found
+
+
+def sha256_of_named_files(files: Iterable[tuple[str, Path]], /) -> str:
+    """Return one SHA-256 over names and contents of files, in the given order."""
+    digest = hashlib.sha256()
+    for name, path in files:
+        with path.open("rb") as stream:
+            line = [name, hashlib.file_digest(stream, "sha256").hexdigest()]
+        digest.update(json.dumps(line).encode("ascii"))
+    return digest.hexdigest()
 
 
 def sha256_of_files(paths: Sequence[Path]) -> str:
     """Return one SHA-256 over the names and contents of files, in the given order."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            digest.update(f"{path.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
+    return sha256_of_named_files((path.name, path) for path in paths)
 
 
 def sha256_of_text(text: str) -> str:
@@ -152,6 +262,8 @@ def read_json(path: Path) -> dict[str, object]:
     """Read a JSON object from a file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ModelError(f"{path} cannot be read as JSON: its values are nested too deeply. Save it anew.") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(value, dict):
@@ -190,7 +302,8 @@ def remote_code_error(named: ModelSpec, why: str) -> ModelError:
 
 def refuse_pickles(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> None:
     """Refuse weights whose loading could run anything."""
-    if list(folder.glob("*.safetensors")):
+    index = folder / f"model.safetensors{INDEX}"
+    if list(folder.glob("*.safetensors")) or index.is_file():
         return
     pickles = sorted(path.name for pattern in PICKLE_PATTERNS for path in folder.glob(pattern))
     if allow_pickle and pickles:
@@ -202,3 +315,17 @@ def refuse_pickles(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> Non
         f"The model {named.text!r} has {found}. A pickle can run code when it is read. Save it as safetensors, or "
         f"allow it for this model by name: --pluralism-allow-pickled-weights={named.text}"
     )
+
+
+def _check_adapter(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> None:
+    """Refuse an adapter beside the weights that would not be applied, or whose loading could run anything."""
+    if not (folder / "adapter_config.json").is_file():
+        return
+    if importlib.util.find_spec("peft") is None:
+        # transformers would load the weights without it, and say nothing.
+        raise MissingExtraError(f"The adapter in the folder of {named.text!r}", INSTALL_ADAPTERS)
+    if not allow_pickle and not (folder / "adapter_model.safetensors").is_file():
+        raise ModelError(
+            f"The adapter of the model {named.text!r} has no adapter_model.safetensors. A pickle can run code when it "
+            "is read. Save it with safe_serialization=True, or remove adapter_config.json to load the model without it."
+        )

@@ -94,6 +94,14 @@ class HuggingFaceModel(LoadedModel):
         reader = self.reader
         return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self.identity.name))
 
+    def full_answer_ids(self, asked: FullAnswerPrompt, /) -> list[tuple[int, ...]]:
+        """Return the token ids that the model reads to score whole answers: after the prompt and the neutral one."""
+        return [
+            row
+            for prompt in (asked.prompt, asked.neutral_prompt)
+            for row in answer_rows(self.reader, prompt, asked.answers)[0]
+        ]
+
     def answer(
         self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None, receive: Receive | None = None
     ) -> list[Answer]:

@@ -13,7 +13,7 @@ from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.local.compiling import compile_layers
 from pytest_pluralism.models.local.devices import chosen_device, is_out_of_memory, too_large_for_one
-from pytest_pluralism.models.local.files import described_folder, remote_code_error, sha256_of_text
+from pytest_pluralism.models.local.files import code_hash, described_folder, remote_code_error, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.measured import package_version
@@ -123,11 +123,19 @@ def identity_of(
     if compiled:
         parts = {**parts, COMPILED: f"torch {package_version('torch')}"}
     template = sha256_of_text(str(getattr(tokenizer, "chat_template", None) or ""))
-    return network_identity(named, {**parts, "chat_template": template}, network, device)
+    return network_identity(named, {**parts, "chat_template": template}, network, device, tokenizer=tokenizer)
 
 
-def network_identity(named: ModelSpec, parts: Mapping[str, str], network: Network, device: str, /) -> ModelIdentity:
-    """Return the identity of a network by the hashes of its parts, to which its number format is added."""
+def network_identity(
+    named: ModelSpec, parts: Mapping[str, str], network: Network, device: str, /, *, tokenizer: object = None
+) -> ModelIdentity:
+    """Return the identity of a network by the hashes of its parts.
+
+    Its number format is added, and the code of their own that network and tokenizer run.
+    """
+    code = code_hash(network, network.config, tokenizer)
+    if code:
+        parts = {**parts, "code": sha256_of_text(parts.get("code", "") + code)}
     dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
     parts = {**parts, "dtype": dtype}
     return ModelIdentity(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models.backends import forms
-from pytest_pluralism.models.local.files import sha256_of_files, sha256_of_text
+from pytest_pluralism.models.local.files import INSTALL_ADAPTERS, sha256_of_files, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.loading import COMPILED
 from pytest_pluralism.models.local.packages import quiet_transformers
@@ -24,8 +24,6 @@ __all__ = ["ADAPTER", "adapted_model", "adapter_files", "load_steered_model"]
 
 #: The beginning of a spec of an adapter.
 ADAPTER = "lora:"
-
-INSTALL_ADAPTERS = 'pip install "pytest-pluralism[adapters]"'
 
 
 def adapter_files(folder: Path, /) -> tuple[Path, Path]:

@@ -102,7 +102,7 @@ def load_value_model(
         network = load_network(auto, Loading(found.folder, named, place, dtype, trust_remote_code, allow_pickle))
     # Named by how it reads, because rewards are stored.
     reading = "" if is_reward else "sound, the value never cut off" if mode == "sound" else mode
-    identity = network_identity(named, {**found.parts, "mode": reading}, network, place)
+    identity = network_identity(named, {**found.parts, "mode": reading}, network, place, tokenizer=tokenizer)
     if is_reward:
         most = token_limit(found.config, network, tokenizer, named)
         return RewardModel(network, tokenizer, identity, max_tokens=most, batch_size=batch_size)
@@ -156,6 +156,10 @@ class RewardModel(Classifier):
             if progress is not None:
                 progress(len(found) * len(requests) // len(distinct), len(requests))
         return [found[one] for one in requests]
+
+    def reward_ids(self, request: RewardRequest, /) -> list[int]:
+        """Return the token ids that the model reads for a request."""
+        return self._row(request)["input_ids"]
 
     def _row(self, request: RewardRequest) -> Row:
         asked_for = f"\n\nThe answer should reflect: {request.attribute}" if request.attribute else ""

@@ -245,7 +245,7 @@ def test_new_numerics_of_the_engine_are_a_miss(tmp_path: Path, monkeypatch: pyte
 def test_the_key_is_what_the_documentation_says() -> None:
     # Written out here, so that a change of the key by accident (and a store that no longer finds anything) shows.
     text = (
-        '{"device":"cpu","model":"' + "ab" * 32 + '","numerics":1,"prompt":{"cue":"Answer:","examples":'
+        '{"device":"cpu","model":"' + "ab" * 32 + '","numerics":2,"prompt":{"cue":"Answer:","examples":'
         '[{"answer":"A","question":"Is it warm?"}],"labels":["A","B"],"question":"Is it raining?\\nA. Yes\\nB. No",'
         '"system":"Answer.","template":"auto","verbatim":null}}'
     )
@@ -1045,7 +1045,7 @@ def test_pruning(tmp_path: Path) -> None:
         assert before // 3 < store.path.stat().st_size <= before // 2
         assert store.prune(most_bytes=0) > 0
         assert store.models() == []
-        assert store.path.stat().st_size < 50_000
+        assert store.path.stat().st_size < 2**16
         assert store.verify() == StoreCheck(0, 0, 0)
 
 
