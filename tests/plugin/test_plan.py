@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_pluralism.core.records import Answer, FullAnswerPrompt, GenerationSettings, Prompt
-from pytest_pluralism.evaluation.asking.engine import Measured
+from pytest_pluralism.evaluation.asking.engine import Measured, Readings
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.models.answers.kinds import ANSWERS
 from pytest_pluralism.models.answers.store import AnswerStore
@@ -109,7 +109,9 @@ def lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LazyModel:
 def test_what_is_stored_and_shared_is_not_counted(lazy: LazyModel, tmp_path: Path) -> None:
     gates = [Questions("a", "b", "c"), Questions("b", "c", "d"), Texts()]
     with AnswerStore(tmp_path) as store:
-        store.keep(ANSWERS, IDENTITY, [(gates[0].prompts[0], Answer((-1.0, -1.0), 1.0, "A", 0.4))])
+        prompt = gates[0].prompts[0]
+        readings = Readings().of(lazy, [prompt], store)
+        store.keep(ANSWERS, IDENTITY, [(prompt, Answer((-1.0, -1.0), 1.0, "A", 0.4))], readings=readings)
         lines = forecast_lines([forecast("m", gates, lazy, store)])
     # Three prompts of 201 tokens, of which the first 200 are computed once.
     assert lines == [
