@@ -1,0 +1,65 @@
+"""The simulations of samples: a rough round of each part, and the page that shows the full one."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def simulation() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("simulate_samples", ROOT / "tools" / "simulate_samples.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_shows_what_was_sampled(simulation: ModuleType) -> None:
+    page = ROOT / "docs" / "explanation" / "statistics.md"
+    stored = json.loads((page.parent / "samples.json").read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    assert simulation.with_tables(text, stored["results"]) == text
+    assert all(f"<!-- sampled: {name} -->" in text for name in simulation.tables(stored["results"]))
+    stored["results"]["judges"][0]["level"] += 0.01
+    assert simulation.with_tables(text, stored["results"]) != text
+
+
+def test_the_published_samples_keep_their_promises(simulation: ModuleType) -> None:
+    stored = json.loads((ROOT / "docs" / "explanation" / "samples.json").read_text(encoding="utf-8"))
+    results, slack = stored["results"], 2.0 * (0.05 * 0.95 / stored["runs"]) ** 0.5
+    ordinary = [row for row in results["juries"] if not row["population"].startswith("from .1")]
+    for row in results["juries"]:
+        for name in ("alone 0", "alone 0.25", "alone 0.5"):
+            cell = row[name]
+            if row["alpha"] <= 2.0 and row in ordinary and row["votes"] != "a few jurors cast most votes":
+                assert cell["unknown"] < 0.02
+                assert 0.93 - slack <= cell["held"] <= 0.97 + slack
+            if row["alpha"] == 5.0:
+                # Undecided runs are not wrong.
+                assert cell["too_high"] + cell["too_low"] <= 0.1
+    for row in results["people"]:
+        if row["asked"] >= 100:
+            assert row["bias"] < 0.01
+            assert row["step"] > 0.88
+    assert all(row["held"] >= 0.9 for row in results["shared-people"])
+    assert all(row["failed"] <= 0.05 + slack for row in results["false-failures"] if row["asked"] >= 100)
+    for row in results["judges"]:
+        assert abs(row["level"] - 0.6) < 0.02
+        assert abs(row["change"] + 0.12) < 0.012
+
+
+@pytest.mark.slow
+def test_every_part_runs(simulation: ModuleType) -> None:
+    results = {name: list(part(3)) for name, part in simulation.PARTS.items()}
+    assert all(rows for rows in results.values())
+    assert all("| " in table for table in simulation.tables(results).values())
