@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -102,9 +103,8 @@ def entry_of(
         "population": population,
         "estimate": {
             "value": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
-            "standard_error": estimate.standard_error,
+            # An interval that is not known has no ends.
+            **{name: _known(getattr(estimate, name)) for name in ("low", "high", "standard_error")},
             "n": estimate.n,
             "n_clusters": estimate.n_clusters,
             "confidence_level": estimate.confidence_level,
@@ -122,6 +122,10 @@ def entry_of(
         **({"groups": dict(scores.details["by_group"])} if scores.details.get("by_group") else {}),
         **units,
     }
+
+
+def _known(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def prompts_hash(requests: Sequence[Any], /) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -20,10 +21,11 @@ from pytest_pluralism.baselines.comparison import (
     moved_surroundings,
     prompts_hash,
 )
+from pytest_pluralism.baselines.schema import baseline_texts, parse_baseline
 from pytest_pluralism.baselines.store import merge_entries, read_baseline
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation import estimate_mean
-from pytest_pluralism.core.records import Gate, Prompt, Provenance, Scores, UnitScore
+from pytest_pluralism.core.records import Estimate, Gate, Prompt, Provenance, Scores, UnitScore
 from pytest_pluralism.core.verdict import adjust_verdicts, decide
 
 PROVENANCE = Provenance(
@@ -243,3 +245,14 @@ def test_a_result_of_another_definition_is_not_compared() -> None:
     old = {**stored(), "from_version": 1}
     with pytest.raises(BaselineError, match="measured by definition 1"):
         compare(SCORES, now, entry=old)
+
+
+def test_a_result_without_an_interval_is_stored() -> None:
+    unknown = Estimate(0.295, math.nan, math.nan, math.nan, 20, 20)
+    entry = entry_of(SCORES, unknown, PROVENANCE, "North", direction="lower", prompts_sha256="ef")
+    text, lines = baseline_texts("m", {"t js_distance": entry})
+    assert json.loads(text)["entries"]["t js_distance"]["estimate"]["low"] is None
+    companion = "\n".join(lines.values())
+    found = parse_baseline(text, companion, name="b.json", companion_name="b", update="UPDATE")
+    assert found["t js_distance"]["estimate"]["value"] == pytest.approx(0.295)
+    assert compare(SCORES, PROVENANCE, entry=found["t js_distance"]).n == 20

@@ -374,10 +374,7 @@ def test_the_intervals_cover_the_population_of_jurors_and_queries(alpha: float, 
     truth = float(np.mean([np.asarray(welfare(drawn(rng, 20_000, 1).T, alpha=alpha)) for _ in range(1500)]))
     covered, n_runs = 0, 1500
     for _ in range(n_runs):
-        found = query_welfare(table_of(drawn(rng, *shape)), WelfareRule(alpha=alpha))
-        estimate = estimate_crossed(
-            found.values, found.pseudo_values, cell_variance=found.cell_variance, bias=found.bias
-        )
+        estimate = estimated(table_of(drawn(rng, *shape)), WelfareRule(alpha=alpha), (0.0, 1.0))
         covered += estimate.low <= truth <= estimate.high
     print(f"alpha {alpha:g}, {shape}: covered {covered / n_runs:.3f} of {n_runs}")
     assert 0.93 <= covered / n_runs <= 0.97

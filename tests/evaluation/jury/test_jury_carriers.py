@@ -10,7 +10,7 @@ import pytest
 from pytest_pluralism.core.estimation import estimate_crossed
 from pytest_pluralism.core.metrics import two_level_welfare, welfare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
-from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, carriers, doubts
+from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, carriers, doubts, trust_of
 from pytest_pluralism.datasets.panels.loading import load_panel
 from pytest_pluralism.evaluation.jury.evaluations import AgainstReference, ChoiceEvaluation
 from pytest_pluralism.evaluation.jury.scores import measured_policy, policy_scores
@@ -143,8 +143,16 @@ def test_intervals_without_a_doubt_cover_what_they_say(drawn: object, shape: tup
         table = table_of(drawn(rng, *shape))  # type: ignore[operator]
         for place, rule in enumerate(rules):
             found = query_welfare(table, rule)
+            trust = trust_of(table, rule, found)
             estimate = estimate_crossed(
-                found.values, found.pseudo_values, cell_variance=found.cell_variance, bias=found.bias
+                found.values,
+                found.pseudo_values,
+                cell_variance=found.cell_variance,
+                cell_third=found.cell_third,
+                bias=found.biases,
+                carriers=trust.carriers,
+                below=trust.below,
+                scale=(0.0, 1.0),
             )
             covered[place] += estimate.low <= truths[place] <= estimate.high
             numbers[place] += carriers(table, rule)
