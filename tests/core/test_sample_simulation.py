@@ -46,7 +46,7 @@ def test_the_published_samples_keep_their_promises(simulation: ModuleType) -> No
                 assert 0.93 - slack <= cell["held"] <= 0.97 + slack
             if row["alpha"] == 5.0:
                 # Undecided runs are not wrong.
-                assert cell["too_high"] + cell["too_low"] <= 0.1
+                assert cell["too_high"] + cell["too_low"] <= 0.1 + slack
     for row in results["people"]:
         if row["asked"] >= 100:
             assert row["bias"] < 0.01
