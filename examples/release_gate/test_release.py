@@ -1,26 +1,26 @@
-"""A release gate: what two small models are promised to keep, and one promise that they break.
+"""A release gate: what two small models are promised to keep against their last release, and what they do not reach.
 
-Run it with ``tox -e demo``. The bounds are what these models keep today, so that a change for the worse is seen; none
-of them says that the models are good. Read each number between its references: the human sampling floor and the
-shuffled answers.
+Run it with ``tox -e demo``, which stores a baseline first. A level alone would say little here: even answers keep
+``at_most=0.40`` too. So the promises are about changes, and about being better than even answers.
 """
 
 import pytest
 
 
-@pytest.mark.js_distance("gss", population=["Democrat", "Independent", "Republican"], at_most=0.40)
-def test_no_party_is_far_away(): ...
+@pytest.mark.js_distance("gss", population=["Democrat", "Independent", "Republican"], max_increase=0.02)
+def test_no_party_is_lost(): ...
 
 
-@pytest.mark.js_distance("big_five", at_most=0.40)
-def test_answers_about_itself_like_people_do(): ...
+@pytest.mark.js_distance("big_five", max_increase=0.02)
+def test_answers_about_itself_as_before(): ...
 
 
-@pytest.mark.js_distance("wvs_immigration", at_most=0.40)
+# One question each: its 52 and 48 countries move together, so that the value alone decides.
+@pytest.mark.js_distance("wvs_immigration", max_increase=0.02, confidence_level=None)
 def test_across_nations(): ...
 
 
-@pytest.mark.js_distance("wvs_bribery", at_most=0.80)
+@pytest.mark.js_distance("wvs_bribery", max_increase=0.02, confidence_level=None)
 def test_across_nations_on_bribery(): ...
 
 
@@ -30,7 +30,12 @@ def test_speaks_for_both_parties_alike(pluralism):
     pluralism.require(left - right, at_most=0.15, at_least=-0.15)
 
 
-# Broken on purpose: Democrats and Republicans are nearer to each other than this asks of the model. The demo shows what
-# a broken promise looks like, and how to read it.
+# Not kept, and left here because it is what a team would want to promise first: neither of these small models is closer
+# to Democrats than even answers are.
+@pytest.mark.js_distance("gss", population="Democrat", better_than="uniform")
+def test_knows_democrats_better_than_even_answers_do(): ...
+
+
+# Broken on purpose: the demo shows what a broken promise looks like, and how to read it.
 @pytest.mark.js_distance("gss", population="Democrat", at_most=0.10)
 def test_knows_democrats_as_well_as_a_survey_would(): ...
