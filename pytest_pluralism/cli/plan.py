@@ -86,7 +86,7 @@ def _heads(arguments: argparse.Namespace, power: str) -> list[str]:
 
 
 def _cells(row: Entry, arguments: argparse.Namespace) -> list[str]:
-    wished = [_or_dash(row["units_needed"], ",")] if arguments.difference is not None else []
+    wished = [_range(row["units_range"])] if arguments.difference is not None else []
     passes = "-" if row["unchanged_passes"] is None else f"{100 * row['unchanged_passes']:.0f} %"
     key = printable(row["key"], most=120)
     return [
@@ -100,8 +100,11 @@ def _cells(row: Entry, arguments: argparse.Namespace) -> list[str]:
     ]
 
 
-def _or_dash(number: int | None, form: str) -> str:
-    return "-" if number is None else f"{number:{form}}"
+def _range(numbers: Sequence[int] | None) -> str:
+    """Return the units that a run as measured needs, and those of the outer end of its spread."""
+    if numbers is None:
+        return "-"
+    return " to ".join(f"{number:,}" for number in dict.fromkeys(numbers))
 
 
 def _notes(rows: Sequence[Entry], gates: int) -> list[str]:

@@ -160,6 +160,7 @@ def _planned(
         "beyond_range": None,
         "unchanged_passes": None,
         "units_needed": None,
+        "units_range": None,
         "words": "never",
         "alone": {"detectable": None, "fails_from": None, "words": "never"},
     }
@@ -173,7 +174,10 @@ def _planned(
     row["beyond_range"] = bound.end if row["detectable"] is None and math.isfinite(tests.beyond) else None
     row["unchanged_passes"] = tests.unchanged_passes()
     if wishes.regression is not None:
-        row["units_needed"] = tests.units(wishes.regression - (bound.margin if bound.is_change else 0.0))
+        found = tests.units(wishes.regression - (bound.margin if bound.is_change else 0.0))
+        if found is not None:
+            # Planned on the outer end: a run knows its own spread badly.
+            row["units_range"], row["units_needed"] = list(found), found[1]
     return row
 
 
@@ -224,19 +228,22 @@ class _Tests:
             return self.ends.clears(self.bound.margin, rises=self.bound.verb == "rise")
         return power_of_gate(self.estimate, difference=self.bound.margin, confidence_level=self.level)
 
-    def units(self, difference: float) -> int | None:
-        """Return how many units show a regression so far beyond the bound; none shows one that is allowed."""
-        from pytest_pluralism.core.estimation.power import units_needed
+    def units(self, difference: float) -> tuple[int, int] | None:
+        """Return between how many units show a regression so far beyond the bound; none shows one that is allowed.
+
+        The first number takes the spread as it was measured, the second one the outer end of it.
+        """
+        from pytest_pluralism.core.estimation.power import units_range
 
         if difference <= 0:
             return None
         try:
-            n = units_needed(self.judged, difference=difference, confidence_level=self.adjusted, power=self.power)
+            n, outer = units_range(self.judged, difference=difference, confidence_level=self.adjusted, power=self.power)
         except InvalidParameterError:
             return None
-        if self.ends is None or not 0.0 < self.beyond < math.inf:
-            return n
-        return self._units_redrawn(difference)
+        if self.ends is not None and 0.0 < self.beyond < math.inf:
+            n = self._units_redrawn(difference)
+        return n, max(n, outer)
 
     def _units_redrawn(self, difference: float) -> int:
         """Look for the number of units along a line of logarithms through what two numbers of them show."""
@@ -289,6 +296,7 @@ def _guarded(
         "beyond_range": None,
         "unchanged_passes": _guard_holds(changes, margin),
         "units_needed": None,
+        "units_range": None,
         "words": words,
         # Nothing is inferred, so that nothing is adjusted.
         "alone": {"detectable": 0.0, "fails_from": margin, "words": words},

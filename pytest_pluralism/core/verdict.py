@@ -19,8 +19,11 @@ from pytest_pluralism.core.estimation.trust import (
     ROUNDING,
     clusters_needed,
     contradiction_of,
+    is_alike_but_one,
     is_too_certain,
     trusted_p_value,
+    units_to_see,
+    unseen_end,
 )
 from pytest_pluralism.core.parameters import real_number, same_length
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Verdict, Witness
@@ -95,7 +98,7 @@ def decide(
     -------
     Verdict
         The outcome, with a reason of one sentence unless it passed, and for INCONCLUSIVE how many more units of the
-        same kind would probably decide.
+        same kind would probably decide. A promise about a change that is kept says in ``unseen`` what could not show.
 
     Raises
     ------
@@ -122,6 +125,17 @@ def decide(
 
     A bound that such a value breaks is INCONCLUSIVE, too: what is not believed is not believed either way, and an
     inconclusive promise fails its test unless the run says otherwise.
+
+    What does not pass although its interval keeps the bound (scores that hardly vary; never about hand-made records,
+    which keep no units):
+
+    - units of which all but the worst one are equal, from as few clusters: a single worse unit must not undo the rule
+      on spread;
+    - a value of scores in [0, 1] whose bound lies beyond what so many units can show, however little they vary: the end
+      of :func:`~pytest_pluralism.core.estimation.trust.unseen_end`.
+
+    With these, lowering a score that is not above the mean never turns an undecided ``at_least`` into PASSED, and
+    likewise for ``at_most``, for units that stand alone.
 
     The rule on spread has one exception, the unchanged model. When no unit changed by more than the noise floor
     (with a noise floor of 0: every difference is 0 up to rounding, ``ROUNDING``), the change is not a quantity
@@ -156,9 +170,9 @@ def decide(
         )
     parts: list[_Part] = []
     if gate.at_most is not None:
-        parts.append(_bound(interval_at(estimate, gate.confidence_level), gate.at_most, upper=True, what="the value"))
+        parts.append(_value(gate, estimate, gate.at_most, floor, upper=True))
     if gate.at_least is not None:
-        parts.append(_bound(interval_at(estimate, gate.confidence_level), gate.at_least, upper=False, what="the value"))
+        parts.append(_value(gate, estimate, gate.at_least, floor, upper=False))
     if gate.better_than is not None:
         parts.append(_relative(gate, estimate, advantage))
     if gate.max_increase is not None:
@@ -173,6 +187,7 @@ def decide(
     reasons = [part.reason for part in parts if part.outcome is worst.outcome and part.reason]
     more = [part.units_needed for part in parts if part.outcome is Outcome.INCONCLUSIVE]
     known = [count for count in more if count is not None]
+    passed = worst.outcome is Outcome.PASSED
     return Verdict(
         outcome=worst.outcome,
         gate=gate,
@@ -182,6 +197,7 @@ def decide(
         reason="; ".join(dict.fromkeys(reasons)),
         units_needed=max(known) if worst.outcome is Outcome.INCONCLUSIVE and len(known) == len(more) else None,
         advantage=advantage,
+        unseen=_unseen(gate, change, floor) if passed and change is not None else "",
     )
 
 
@@ -271,7 +287,8 @@ def adjust_verdicts(
 ) -> tuple[Verdict, ...]:
     """Take back failures that many promises in one run explain: FAILED becomes INCONCLUSIVE.
 
-    With m gates at 95 %, each fails by chance in at most 2.5 % of runs, and some of them in up to m times that. After
+    A gate with several bounds is as many tests, also when it is the only one. With m gates at 95 %, each fails by
+    chance in at most 2.5 % of runs, and some of them in up to m times that. After
     the adjustment the chance of any false FAILED in the run is at most 2.5 % (Holm), whatever m is, as far as each
     p-value is right (not for strongly skewed scores from few clusters). A PASSED is never
     changed: a release that passes only if all its gates pass needs no adjustment for that, and neither does an ERROR or
@@ -329,21 +346,33 @@ def adjust_verdicts(
     ]
     tested = [i for i, p_value in enumerate(p_values) if not math.isnan(p_value)]
     adjusted = list(verdicts)
-    if len(tested) < 2:
-        # One test needs no adjustment; an unknown method is an error all the same.
+    if not tested:
+        # An unknown method is an error all the same.
         adjust_p_values([1.0], method=method)
         return tuple(adjusted)
     for i, p_value in zip(tested, adjust_p_values([p_values[i] for i in tested], method=method), strict=True):
         level = verdicts[i].gate.confidence_level
-        kept = method == "none" or level is None or p_value < (1.0 - level) / 2.0
+        # A lone promise with one bound is decided by its interval; with two, each of them has half the error.
+        is_alone = len(tested) == 1 and _n_bounds(verdicts[i].gate) == 1
+        kept = method == "none" or is_alone or level is None or p_value < (1.0 - level) / 2.0
         if verdicts[i].outcome is Outcome.FAILED and not kept:
             adjusted[i] = replace(
                 verdicts[i],
                 outcome=Outcome.INCONCLUSIVE,
-                reason=f"{verdicts[i].reason}; among {len(tested)} gates this may be chance "
+                reason=f"{verdicts[i].reason}; among {_tests(len(tested), verdicts[i].gate)} this may be chance "
                 f"({method}-adjusted p = {p_value:.2g})",
             )
     return tuple(adjusted)
+
+
+def _n_bounds(gate: Gate) -> int:
+    """Return how many bounds of a gate are inferred."""
+    bounds = (gate.at_most, gate.at_least, gate.better_than, gate.max_increase, gate.max_decrease)
+    return sum(bound is not None for bound in bounds)
+
+
+def _tests(n_gates: int, gate: Gate) -> str:
+    return f"{n_gates} gates" if n_gates > 1 else f"the {_n_bounds(gate)} bounds of this gate"
 
 
 def _noise_floor(value: float, function: str) -> float:
@@ -400,7 +429,7 @@ def _relative(gate: Gate, estimate: Estimate, advantage: Estimate | None) -> _Pa
     if advantage is None:
         return _Part(Outcome.INCONCLUSIVE, f"there is no value of the reference {gate.better_than!r} to compare with")
     known = interval_at(advantage, gate.confidence_level)
-    part = _bound(known, 0.0, upper=False, what=f"the advantage over {gate.better_than}")
+    part = _bound(known, 0.0, upper=False, what=f"the advantage over {gate.better_than}", floor=0.0)
     if part.outcome is Outcome.PASSED and compare(known.low, 0.0) <= 0:
         return _Part(Outcome.INCONCLUSIVE, f"the advantage over {gate.better_than} is {known}, must be above 0")
     return part
@@ -416,7 +445,29 @@ def _change(
     if _unchanged(known, gate, floor):
         return _Part(Outcome.PASSED)
     bound = margin if upper else -margin
-    return _bound(interval_at(known, gate.confidence_level), bound, upper=upper, what="the change")
+    return _bound(interval_at(known, gate.confidence_level), bound, upper=upper, what="the change", floor=floor)
+
+
+def _unseen(gate: Gate, change: Estimate, floor: float) -> str:
+    """Return in words what a promise about a change could not see although it is kept."""
+    if gate.confidence_level is None or change.n_clusters < 1:
+        return ""
+    # More often than in 5 % of samples none of so few is among the units.
+    share = 1.0 - math.pow(0.05, 1.0 / change.n_clusters)
+    found = []
+    for bound, verb, past, side in (
+        (gate.max_increase, "rise", "rose", 1.0),
+        (gate.max_decrease, "fall", "fell", -1.0),
+    ):
+        if bound is None:
+            continue
+        words = f"a {verb} confined to fewer than {100 * share:.2g} % of the units may not show"
+        if change.values:
+            most, name = max((side * value, place) for place, value in enumerate(change.values))
+            where = f" ({change.unit_ids[name]})" if change.unit_ids else ""
+            words += f"; the largest single {verb} was {most:.3f}{where}" if most > floor else f"; no unit {past}"
+        found.append(words)
+    return "; ".join(found)
 
 
 def _comparable(estimate: Estimate, change: Estimate | None) -> Estimate | _Part:
@@ -466,7 +517,26 @@ def _guard_is_broken(gate: Gate, change: Estimate | None, floor: float) -> bool:
     return rose or fell
 
 
-def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part:
+def _value(gate: Gate, estimate: Estimate, bound: float, floor: float, *, upper: bool) -> _Part:
+    """Compare a value with its bound, and with what the scores cannot show."""
+    at_gate = interval_at(estimate, gate.confidence_level)
+    part = _bound(at_gate, bound, upper=upper, what="the value", floor=floor)
+    if part.outcome is not Outcome.PASSED:
+        return part
+    end = unseen_end(at_gate, upper=upper)
+    if end is None or (compare(end, bound) <= 0 if upper else compare(end, bound) >= 0):
+        return part
+    needed = units_to_see(at_gate, bound, upper=upper)
+    more = None if needed is None or needed <= estimate.n else needed - estimate.n
+    return _Part(
+        Outcome.INCONCLUSIVE,
+        f"the value is {at_gate}, must be at {'most' if upper else 'least'} {bound:.3g}: with scores that {estimate.n} "
+        f"units may miss it may be {end:.3f}" + (f"; {more} more units would show them" if more else ""),
+        more,
+    )
+
+
+def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str, floor: float) -> _Part:
     """Compare an interval with a bound: an upper one, or a lower one."""
     if math.isnan(estimate.value) or estimate.n == 0:
         return _Part(Outcome.ERROR, f"nothing was measured: {what} is unknown")
@@ -476,7 +546,7 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
         return _Part(Outcome.INCONCLUSIVE, f"{what} comes from a single cluster, which shows nothing about others")
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return _Part(Outcome.INCONCLUSIVE, f"the interval of {what} is {estimate.how.told or 'unknown'}")
-    if is_too_certain(estimate):
+    if is_too_certain(estimate, noise_floor=floor):
         needed = clusters_needed(estimate)
         return _Part(
             Outcome.INCONCLUSIVE,
@@ -492,6 +562,14 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str) -> _Part
         return _Part(Outcome.FAILED, f"{what} is {told}, {must}")
     if estimate.n_missing:
         return _Part(Outcome.INCONCLUSIVE, _missing(estimate))
+    if kept and is_alike_but_one(estimate, bound, upper=upper, noise_floor=floor):
+        needed = CLUSTERS_NEEDED_WITHOUT_VARIANCE
+        return _Part(
+            Outcome.INCONCLUSIVE,
+            f"{what} comes from {estimate.n} units of which all but one are equal, too few to trust that "
+            f"(at least {needed} clusters are needed)",
+            math.ceil((needed - estimate.n_clusters) * estimate.n / estimate.n_clusters),
+        )
     if kept:
         return _Part(Outcome.PASSED)
     more, hint = _remedy(estimate, bound)

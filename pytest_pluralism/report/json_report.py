@@ -114,6 +114,7 @@ def _judged(verdict: Verdict) -> Content:
     result: Content = {
         "outcome": verdict.outcome.value,
         "reason": verdict.reason,
+        **({"unseen": verdict.unseen} if verdict.unseen else {}),
         "estimate": estimate_json(verdict.estimate) if verdict.estimate is not None else None,
         "gate": verdict.gate.as_json(),
         "units_needed": verdict.units_needed,

@@ -21,8 +21,9 @@ from pytest_pluralism.core.estimation import (
     sign_flip,
     subtract_estimates,
 )
-from pytest_pluralism.core.estimation.intervals import ALLOWANCE_OF_CHANGES, ALLOWANCE_OF_VALUES, allowance_of
+from pytest_pluralism.core.estimation.intervals import allowance_of
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
+from pytest_pluralism.core.estimation.skewness import HEAVIEST_TAILS, TAILS_OF_CHANGES
 from pytest_pluralism.core.records import Scores, UnitScore
 
 #: Fisher 1935, "The Design of Experiments", section 17: Darwin's maize, crossed minus self-fertilised, in inches / 8.
@@ -321,6 +322,15 @@ def test_a_unit_that_is_missing_on_either_side_is_missing_from_the_difference():
         estimate_mean(candidate, unit_ids=range(2, 22)) - estimate_mean(gap, unit_ids=range(20))
 
 
+def hall(totals, level):
+    """Solve Hall's equation of 1992 for the upper end, in standard errors."""
+    n, skewness = len(totals), stats.skew(totals)
+    a = skewness / 3
+    t = stats.t.ppf(0.5 + level / 2, n - 1) / math.sqrt(n)
+    roots = np.roots([a**2 / 3, a, 1.0, skewness / (6 * n) + t])
+    return -math.sqrt(n) * roots[np.abs(roots.imag).argmin()].real
+
+
 @pytest.mark.parametrize("level", [0.95, None])
 def test_each_end_of_a_change_is_the_outer_one(level):
     # A gate tests one end at a time: neither may lie inside the plain or the corrected interval, nor be less allowing.
@@ -330,18 +340,17 @@ def test_each_end_of_a_change_is_the_outer_one(level):
             change = compare_paired(sign * values, np.zeros(30), clusters=clusters, confidence_level=level)
             for at in (0.9, 0.95):
                 here = interval_at(change, at)
-                plain, corrected = (
-                    estimate_mean(sign * values, clusters=clusters, method=method, confidence_level=at)
-                    for method in ("t", "skewness")
-                )
-                more = (
-                    (ALLOWANCE_OF_CHANGES / ALLOWANCE_OF_VALUES - 1)
-                    * plain.standard_error
-                    * (allowance_of(corrected.how, level=at, n_clusters=plain.n_clusters))
-                )
-                assert more > 0
-                assert here.low == pytest.approx(min(plain.low, corrected.low - more))
-                assert here.high == pytest.approx(max(plain.high, corrected.high + more))
+                plain = estimate_mean(sign * values, clusters=clusters, method="t", confidence_level=at)
+                totals = np.bincount(np.arange(30) if clusters is None else clusters, weights=sign * values)
+                tails = np.sqrt(max(stats.kurtosis(totals) - np.sqrt(24 / len(totals)), 0.0))
+                assert tails < HEAVIEST_TAILS
+                wider = 1 + TAILS_OF_CHANGES * tails
+                lower, upper = (hall(side * totals, at) for side in (-1.0, 1.0))
+                moved = plain.standard_error * allowance_of(here.how, level=at, n_clusters=plain.n_clusters)
+                assert moved > 0
+                error, value = plain.standard_error, plain.value
+                assert value - here.low == pytest.approx(wider * max(value - plain.low, error * lower + moved))
+                assert here.high - value == pytest.approx(wider * max(plain.high - value, error * upper + moved))
 
 
 def test_differences_of_a_whole_set_are_no_shares_at_another_level_either():

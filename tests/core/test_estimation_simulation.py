@@ -111,7 +111,7 @@ def test_rare_cases_are_as_bad_as_the_page_says(simulation):
 
 
 def test_twenty_gates_roughly(simulation):
-    for row in simulation.many_gates(60):
+    for row in simulation.simulate_verdicts.many_gates(60):
         false = row["runs_with_a_false_failure"]
         assert false["holm"] <= allowed(0, 0.025, 60)[1], row
         assert false["unadjusted"] > false["holm"], row
@@ -122,7 +122,7 @@ def test_the_tool_writes_what_it_measured(simulation, tmp_path, capsys, monkeypa
     monkeypatch.setattr(simulation, "SCORES", {"one": (2.0, 5.0)})
     parts = {"coverage": [next(iter(simulation.coverage(20)))]}
     monkeypatch.setattr(simulation, "simulate", lambda n_runs, folder, jobs: parts)
-    monkeypatch.setattr(simulation, "draw_figures", lambda results, folder: None)
+    monkeypatch.setattr(simulation.statistics_page, "draw_figures", lambda results, folder, sizes: None)
     assert simulation.main(["--quick", "--out", str(tmp_path / "new")]) == 0
     document = json.loads((tmp_path / "new" / "statistics.json").read_text(encoding="utf-8"))
     assert (document["seed"], document["n_runs"]) == (simulation.SEED, 200)
@@ -150,11 +150,11 @@ def test_the_page_shows_what_was_measured(simulation):
     page = Path(__file__).parents[2] / "docs" / "explanation" / "statistics.md"
     stored = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     text = page.read_text(encoding="utf-8")
-    assert simulation.with_tables(text, stored["results"]) == text
+    assert simulation.statistics_page.with_tables(text, stored["results"]) == text
     # Every table that the tool makes has its place, and the check can fail.
-    assert all(f"<!-- measured: {name} -->" in text for name in simulation.tables(stored["results"]))
+    assert all(f"<!-- measured: {name} -->" in text for name in simulation.statistics_page.tables(stored["results"]))
     stored["results"]["two_way"][0]["coverage"]["both"] += 0.01
-    assert simulation.with_tables(text, stored["results"]) != text
+    assert simulation.statistics_page.with_tables(text, stored["results"]) != text
 
 
 def test_the_published_numbers_keep_their_promises(simulation):
@@ -182,13 +182,13 @@ def test_the_paired_gate(simulation):
 
 @pytest.mark.slow
 def test_twenty_gates(simulation):
-    for row in simulation.many_gates(2000):
+    for row in simulation.simulate_verdicts.many_gates(2000):
         assert row["runs_with_a_false_failure"]["holm"] <= allowed(0, 0.025, 2000, alarm=1e-4)[1], row
 
 
 @pytest.mark.slow
 def test_the_exact_test_keeps_its_level(simulation):
-    for row in simulation.exact_test(2000):
+    for row in simulation.simulate_verdicts.exact_test(2000):
         assert row["false_alarms_at_5_percent"]["symmetric"] <= allowed(0, 0.05, 2000, alarm=1e-4)[1], row
 
 
@@ -196,3 +196,21 @@ def test_the_exact_test_keeps_its_level(simulation):
 def test_respondents(simulation):
     for row in simulation.respondents(400):
         assert row["coverage"]["with the bias"] >= allowed(0.935, 1.0, 400, alarm=1e-4)[0], row
+
+
+def test_targets_of_verdicts_roughly(simulation):
+    verdicts = simulation.simulate_verdicts
+    for row in verdicts.near_constant(60):
+        assert row["passed"] <= (0.0 if row["n"] < 75 else allowed(0, 0.05, 60)[1]), row
+    for row in verdicts.patchy(60):
+        if row["n"] >= 25 and row["change"].startswith(("every", "80 %")):
+            assert row["passed"] <= allowed(0, 0.05, 60)[1], row
+        if row["change"].startswith("unchanged") and row["n"] >= 80:
+            assert row["passed"] >= allowed(0.8, 1, 60)[0], row
+
+
+def test_nothing_fits_better_where_all_are_equal(simulation):
+    for row in simulation.simulate_verdicts.selection(60):
+        assert row["warned"]["adjusted"] <= allowed(0, 0.05, 60)[1], row
+    for row in simulation.simulate_verdicts.two_bounds(60):
+        assert row["failed"]["as two"] <= row["failed"]["each end alone"]

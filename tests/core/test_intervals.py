@@ -20,7 +20,8 @@ from pytest_pluralism.core.estimation import (
     interval_at,
     wilson_interval,
 )
-from pytest_pluralism.core.estimation.intervals import ALLOWANCE_OF_CHANGES, ALLOWANCE_OF_VALUES, FEW_CLUSTERS
+from pytest_pluralism.core.estimation.intervals import ALLOWANCE_OF_CHANGES, ALLOWANCE_OF_VALUES
+from pytest_pluralism.core.estimation.skewness import HEAVIEST_TAILS, TAILS_OF_CHANGES
 
 scores = st.lists(st.floats(-1, 1).map(lambda x: round(x, 4)), min_size=2, max_size=30)
 quick = settings(max_examples=60, deadline=None)
@@ -164,28 +165,68 @@ def test_the_standard_error_of_skewness():
     assert allowance(25, z) * 6 * math.sqrt(25) / 3 == pytest.approx(drawn.std(), rel=0.03)
 
 
-@pytest.mark.parametrize("method", ["skewness", "outer"])
 @pytest.mark.parametrize("n", [8, 25, 400])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_skewness_ends_solve_halls_equation(n, sign, method):
+def test_ends_of_a_change_solve_halls_equation(n, sign):
     # Hall 1992: g(S) = S + a S^2 + a^2 S^3 / 3 + skewness / (6 n) with a = skewness / 3 equals t / sqrt(n) at an end.
     values = sign * skewed(n)
-    estimate, plain = estimate_mean(values, method=method), estimate_mean(values, method="t")
+    estimate, plain = estimate_mean(values, method="outer"), estimate_mean(values, method="t")
     sigma, skewness = values.std(ddof=1), stats.skew(values)
     assert abs(skewness) > 0.5
-    share = ALLOWANCE_OF_CHANGES if method == "outer" else ALLOWANCE_OF_VALUES if n >= FEW_CLUSTERS else 0.0
-    moved = share * allowance(n) * sigma / math.sqrt(n)
-    outer = (estimate.high if sign > 0 else estimate.low) - sign * moved
-    s = (values.mean() - outer) / sigma
-    a = skewness / 3
+    side = (estimate.high if sign > 0 else estimate.low) - values.mean()
+    side -= sign * ALLOWANCE_OF_CHANGES * allowance(n) * sigma / math.sqrt(n)
+    s, a = -side / sigma, skewness / 3
     solved = s + a * s**2 + a**2 * s**3 / 3 + skewness / (6 * n)
     assert solved == pytest.approx(-sign * stats.t.ppf(0.975, n - 1) / math.sqrt(n), rel=1e-9)
-    # On the side without the long tail the corrected end lies further in; the outer one is never inside that of t.
+    # On the side without the long tail the end is never inside that of t.
     inner, of_t = (estimate.low, plain.low) if sign > 0 else (estimate.high, plain.high)
-    if method == "outer" or n < FEW_CLUSTERS:
-        assert sign * inner <= sign * of_t
-    else:
-        assert sign * inner > sign * of_t
+    assert sign * inner <= sign * of_t
+
+
+def test_few_large_differences_widen_both_sides():
+    values = np.zeros(40)
+    values[:8] = [0.3, -0.2, 0.05, 0.02, -0.04, 0.1, 0.01, -0.01]
+    change, plain = compare_paired(values, np.zeros(40)), estimate_mean(values, method="outer")
+    wider = 1 + TAILS_OF_CHANGES * min(math.sqrt(stats.kurtosis(values) - math.sqrt(24 / 40)), HEAVIEST_TAILS)
+    assert wider > 1.4
+    assert change.high - change.value == pytest.approx(wider * (plain.high - plain.value))
+    assert change.value - change.low == pytest.approx(wider * (plain.value - plain.low))
+
+
+@pytest.mark.parametrize("n", [25, 100, 400])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_ends_of_a_value_are_johnsons(n, sign):
+    # Johnson 1978: skewness moves an end by skewness (1 + 2 t^2) / (6 sqrt(n)) standard errors.
+    values = sign * skewed(n)
+    estimate = estimate_mean(values, method="skewness")
+    error, skewness = stats.sem(values), abs(stats.skew(values))
+    t = stats.t.ppf(0.975, n - 1)
+    moves = skewness * (1 + 2 * t * t) / (6 * math.sqrt(n))
+    ends = sorted(
+        abs(end - estimate.value) / error - ALLOWANCE_OF_VALUES * allowance(n) for end in estimate_ends(estimate)
+    )
+    assert ends == pytest.approx([t / (1 + moves / t), t + (1 + 2.5 / math.sqrt(n)) * moves], rel=1e-9)
+
+
+def estimate_ends(estimate):
+    return estimate.low, estimate.high
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 9, 10, 11, 25, 100])
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_an_end_follows_every_score_on_its_side_of_the_mean(n, level):
+    """Lowering a score that is not above the mean never raises the lower end, and the mirror image."""
+    generator = np.random.default_rng([n, round(1000 * level)])
+    for _ in range(200):
+        shape = generator.choice([0.2, 0.5, 1.0, 4.0], size=2)
+        values = generator.beta(*shape, size=n)
+        below = np.flatnonzero(values <= values.mean())
+        lowered = values.copy()
+        lowered[generator.choice(below)] *= generator.choice([0.0, 0.5, 0.999])
+        before, after = (estimate_mean(one, confidence_level=level) for one in (values, lowered))
+        assert after.low <= before.low + 1e-12
+        mirrored = [estimate_mean(1 - one, confidence_level=level) for one in (values, lowered)]
+        assert mirrored[1].high >= mirrored[0].high - 1e-12
 
 
 # ------------------------------------------------------------------------------------------------ what is written down

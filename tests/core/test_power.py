@@ -16,6 +16,7 @@ from pytest_pluralism.core.estimation import (
     power_of_gate,
     smallest_detectable_difference,
     units_needed,
+    units_range,
 )
 from pytest_pluralism.core.records import Estimate
 from pytest_pluralism.core.verdict import CLUSTERS_NEEDED_WITHOUT_VARIANCE
@@ -130,3 +131,24 @@ def test_what_cannot_be_planned_from(function):
 def test_errors(call, message):
     with pytest.raises(InvalidParameterError, match=message):
         call()
+
+
+def test_a_pilot_is_planned_on_its_outer_end():
+    generator = np.random.default_rng(11)
+    for n in (25, 100):
+        pilot = estimate_mean(generator.beta(1, 9, n))
+        low, high = units_range(pilot, difference=0.02)
+        assert low < high == units_needed(pilot, difference=0.02)
+        # What keeps no units is taken at its word.
+        bare = replace(pilot, values=(), unit_ids=())
+        assert units_range(bare, difference=0.02) == (low, low)
+    small, large = (estimate_mean(generator.beta(2, 5, n)) for n in (25, 400))
+    ratios = [high / low for low, high in (units_range(one, difference=0.03) for one in (small, large))]
+    assert ratios[0] > ratios[1] > 1
+
+
+def test_a_pilot_of_a_share_is_planned_nearer_to_one_half():
+    pilot = estimate_mean([1.0] * 18 + [0.0] * 2)
+    low, high = units_range(pilot, difference=0.1)
+    assert low < high
+    assert units_needed(pilot, difference=0.1) == high

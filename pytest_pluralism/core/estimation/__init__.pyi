@@ -18,6 +18,7 @@ from .of_scores import estimate_scores as estimate_scores
 from .power import power_of_gate as power_of_gate
 from .power import smallest_detectable_difference as smallest_detectable_difference
 from .power import units_needed as units_needed
+from .power import units_range as units_range
 from .redrawn import RedrawnEnds as RedrawnEnds
 from .redrawn import redraw_ends as redraw_ends
 from .relative import advantage_over as advantage_over
@@ -25,6 +26,8 @@ from .relative import estimate_reference as estimate_reference
 from .resampling import bootstrap_interval as bootstrap_interval
 from .resampling import bootstrap_means as bootstrap_means
 from .sample import clustered_standard_error as clustered_standard_error
+from .selection import compare_best as compare_best
+from .selection import level_for as level_for
 from .shares import clopper_pearson_interval as clopper_pearson_interval
 from .shares import wilson_interval as wilson_interval
 from .survey import HumanSampling as HumanSampling

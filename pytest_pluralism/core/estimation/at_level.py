@@ -13,7 +13,7 @@ from pytest_pluralism.core.estimation.intervals import WantedInterval, estimate_
 from pytest_pluralism.core.estimation.sample import ClusteredSample, UnitLabels, units_of
 from pytest_pluralism.core.estimation.scale import beyond_scale, off_scale, on_scale
 from pytest_pluralism.core.estimation.shares import share_ends, share_p_value
-from pytest_pluralism.core.estimation.skewness import skewness_of, skewness_p_value
+from pytest_pluralism.core.estimation.skewness import side_p_value, skewness_of, tails_of
 from pytest_pluralism.core.parameters import cluster_codes, one_of, real_number, unit_interval
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
@@ -86,9 +86,7 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
         again = estimate_units(
             estimate.values,
             UnitLabels(**units_of(estimate), unit_ids=estimate.unit_ids or None),
-            WantedInterval(
-                level, _method_of(estimate.how), differences=estimate.how.difference, function="interval_at"
-            ),
+            WantedInterval(level, _method_of(how), differences=how.difference or how.paired, function="interval_at"),
         )
         again = with_extra_variance(again, estimate.extra_variance, of_people=how.people_variance)
         if how.difference:
@@ -241,8 +239,9 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
         plain = float(special.stdtr(balanced.freedom, -(side * statistic)))
         if not estimate.how.is_corrected_for_skewness:
             return plain
-        skewness = side * skewness_of(balanced.scores)
-        return max(plain, skewness_p_value(skewness, side * statistic, balanced.freedom, n_clusters))
+        skewness, tails = -side * skewness_of(balanced.scores), tails_of(balanced.scores)
+        p_value = side_p_value(estimate.how, skewness, tails, side * statistic, balanced.freedom, n_clusters)
+        return max(plain, p_value)
     # Without the units the interval itself says what a standard error is worth on the side that faces the bound.
     value -= estimate.how.bias
     half = value - estimate.low if value > limit else estimate.high - value
@@ -298,7 +297,7 @@ def _gives_its_interval_again(estimate: Estimate) -> bool:
 def _method_of(how: IntervalMethod) -> str:
     """Return which method makes the interval again; bootstraps become ``auto``, because their seed is not kept."""
     again = (IntervalKind.T, *_BALANCED)
-    return how.kind.value if how.kind in again or how.is_share else "auto"
+    return how.kind.value if (how.kind in again and not how.within_exact) or how.is_share else "auto"
 
 
 def _is_plain_share(estimate: Estimate) -> bool:

@@ -300,7 +300,7 @@ def _freedom(one: float, of_one: float, two: float, of_two: float) -> float:
 def _lengths(freedom: float, level: float, n_clusters: float, skewness: float) -> tuple[float, float]:
     """Return how many standard errors both sides are long where the mean has this skewness."""
     quantile, root = float(special.stdtrit(freedom, 0.5 + level / 2)), math.sqrt(n_clusters)
-    allowance = allowance_of(_SKEWED, level=level, n_clusters=n_clusters)
+    allowance = allowance_of(_SKEWED, level=level, n_clusters=n_clusters) if n_clusters >= FEW_CLUSTERS else 0.0
     lower = root * without_skewness(quantile / root, skewness * root, n_clusters) + allowance
     upper = -root * without_skewness(-quantile / root, skewness * root, n_clusters) + allowance
     if n_clusters < FEW_CLUSTERS:

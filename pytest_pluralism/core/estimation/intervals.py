@@ -26,13 +26,15 @@ from pytest_pluralism.core.estimation.sample import (
     stored_labels,
     units_of,
 )
-from pytest_pluralism.core.estimation.shares import share_ends
+from pytest_pluralism.core.estimation.shares import clopper_pearson_interval, share_ends
 from pytest_pluralism.core.estimation.skewness import (
     ALLOWANCE_OF_CHANGES,
     ALLOWANCE_OF_VALUES,
     allowance_of,
+    side_of_change,
+    side_of_value,
     skewness_of,
-    without_skewness,
+    tails_of,
 )
 from pytest_pluralism.core.parameters import generator_of, one_of, unit_interval, whole_number
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
@@ -221,13 +223,20 @@ def estimate_units(values: npt.ArrayLike, labels: UnitLabels, wanted: WantedInte
 
 def _estimated(sample: ClusteredSample, wanted: WantedInterval, level: float | None, n_missing: int) -> Estimate:
     value, two_way = sample.mean, sample.others is not None
-    method = _choose_method(sample, wanted)
+    method, is_free = _choose_method(sample, wanted), wanted.method == "auto"
     error, freedom = 0.0, None
     low = high = value
-    how = IntervalMethod(kind=IntervalKind.WHOLE_SET, two_way=two_way, difference=wanted.differences)
+    how = IntervalMethod(
+        kind=IntervalKind.WHOLE_SET, two_way=two_way, difference=wanted.differences, paired=wanted.differences
+    )
     if level is not None:
         error = sample.standard_error()
         low, high, how, freedom = _ends(sample, error, level, replace(wanted, method=method))
+        if is_free and how.kind is IntervalKind.SKEWNESS and sample.is_of_single_shares:
+            # Nothing between 0 and 1 varies more than units that are 0 or 1, whose interval is exact.
+            n = len(sample.values)
+            exact = clopper_pearson_interval(value * n, n, confidence_level=level)
+            low, high, how = max(low, exact[0]), min(high, exact[1]), replace(how, within_exact=True)
     return Estimate(
         value=value,
         # At low levels a corrected interval may lie beside the value; NaN stays NaN.
@@ -255,7 +264,8 @@ def _ends(
         return math.nan, math.nan, IntervalMethod(told="unknown: fewer than two clusters"), None
     if sample.has_a_cluster_of_all:
         return math.nan, math.nan, IntervalMethod(told="unknown: one cluster has all the weight"), None
-    how = IntervalMethod(kind=kind, two_way=sample.others is not None, weighted=sample.masses is not None)
+    two_way, weighted = sample.others is not None, sample.masses is not None
+    how = IntervalMethod(kind=kind, two_way=two_way, weighted=weighted, paired=wanted.differences)
     if how.is_share:
         # A cluster that holds most units makes the plain error too small, and unsure: nothing balances its residuals.
         error, freedom = sample.balanced.error, sample.balanced.freedom
@@ -288,12 +298,12 @@ def _balanced_ends(
     quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
     if not how.is_corrected_for_skewness:
         return value - quantile * error, value + quantile * error, replace(how, freedom=freedom), freedom
-    skewness, root = skewness_of(balanced.scores), math.sqrt(n_clusters)
-    allowance = allowance_of(how, level=level, n_clusters=n_clusters)
-    lower = root * without_skewness(quantile / root, skewness, n_clusters) + allowance
-    upper = -root * without_skewness(-quantile / root, skewness, n_clusters) + allowance
-    if how.kind is IntervalKind.OUTER or n_clusters < FEW_CLUSTERS:
-        lower, upper = max(lower, quantile), max(upper, quantile)
+    skewness, z = skewness_of(balanced.scores), float(special.ndtri(0.5 + level / 2))
+    if how.kind is IntervalKind.OUTER:
+        tails = tails_of(balanced.scores) if how.paired else 0.0
+        lower, upper = (side_of_change(one, tails, quantile, z, n_clusters) for one in (-skewness, skewness))
+        return value - error * lower, value + error * upper, how, freedom
+    lower, upper = (side_of_value(one, quantile, z, n_clusters) for one in (-skewness, skewness))
     return value - error * lower, value + error * upper, how, freedom
 
 

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.at_level import checked_estimate, interval_spread
-from pytest_pluralism.core.estimation.shares import exact_units
-from pytest_pluralism.core.estimation.skewness import allowance_of
+from pytest_pluralism.core.estimation.at_level import checked_estimate, interval_spread, sample_of
+from pytest_pluralism.core.estimation.shares import clopper_pearson_interval, exact_units
+from pytest_pluralism.core.estimation.skewness import (
+    allowance_of,
+    kurtosis_of,
+    side_of_change,
+    side_of_value,
+    skewness_of,
+    tails_of,
+)
 from pytest_pluralism.core.estimation.trust import (
     CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE,
     CLUSTERS_NEEDED_WITHOUT_VARIANCE,
 )
 from pytest_pluralism.core.parameters import real_number, unit_interval
-from pytest_pluralism.core.records import Estimate, IntervalMethod
+from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
-__all__ = ["power_of_gate", "smallest_detectable_difference", "units_needed"]
+__all__ = ["power_of_gate", "smallest_detectable_difference", "units_needed", "units_range"]
+
+#: The outer end of a pilot's spread is its upper end at this one-sided level.
+OUTER_END = 0.95
+
+#: A pilot shows too little of heavy tails: so much is added to the excess kurtosis that its spread is judged with.
+_MORE_TAILS = 2.0
 
 #: No promise is worth more clusters, or units, than this.
 _MOST_CLUSTERS = 100_000_000
@@ -81,6 +94,10 @@ def units_needed(
 ) -> int:
     """Return how many units in all show a difference of a given size with the given power.
 
+    An estimate that keeps its units is a pilot: its own spread is uncertain, and the fewer units it has the more. So
+    the plan takes the outer end of that spread and the longer side of the interval for skewed scores
+    (:func:`units_range` has both ends). An estimate without its units is taken at its word.
+
     Parameters
     ----------
     estimate : Estimate
@@ -117,7 +134,48 @@ def units_needed(
     351
     """
     function = "units_needed"
+    run = _pilot(estimate, _run(estimate, function))
+    return _units_needed(run, estimate, difference, confidence_level, power, function)
+
+
+def units_range(
+    estimate: Estimate, /, *, difference: float, confidence_level: float = 0.95, power: float = 0.8
+) -> tuple[int, int]:
+    """Return between how many units in all show a difference with the given power: as measured, and at the outer end.
+
+    Parameters
+    ----------
+    estimate, difference, confidence_level, power
+        As for :func:`units_needed`.
+
+    Returns
+    -------
+    tuple of int
+        The number if the spread of the estimate were exact, and the one of :func:`units_needed`; equal for an estimate
+        that does not keep its units.
+
+    Raises
+    ------
+    InvalidParameterError
+        As for :func:`units_needed`.
+
+    Examples
+    --------
+    >>> from pytest_pluralism.core.estimation import estimate_mean
+    >>> low, high = units_range(estimate_mean([0.2, 0.4, 0.3, 0.5, 0.1, 0.3, 0.4, 0.2]), difference=0.05)
+    >>> low < high
+    True
+    """
+    function = "units_range"
     run = _run(estimate, function)
+    low = _units_needed(run, estimate, difference, confidence_level, power, function)
+    high = _units_needed(_pilot(estimate, run), estimate, difference, confidence_level, power, function)
+    return low, max(low, high)
+
+
+def _units_needed(
+    run: _Run, estimate: Estimate, difference: float, confidence_level: float, power: float, function: str
+) -> int:
     distance = abs(real_number(difference, name="difference", function=function))
     if distance == 0.0:
         raise invalid_parameter("difference", function, "other than 0", difference)
@@ -212,6 +270,18 @@ class _Run:
     share: float | None
     n: int
     n_clusters: int
+    #: Of a pilot: the skewness of its contributions, whatever the side, and the weight of their tails.
+    skewness: float | None = None
+    tails: float = 0.0
+
+    def _side(self, freedom: float, clusters: float, level: float) -> float:
+        """Return how many standard errors long the side is that faces the bound; of a pilot, the longer one."""
+        quantile, z = float(special.stdtrit(freedom, 0.5 + level / 2)), float(special.ndtri(0.5 + level / 2))
+        if self.skewness is None or not self.how.is_corrected_for_skewness:
+            return quantile + allowance_of(self.how, level=level, n_clusters=clusters)
+        if self.how.kind is IntervalKind.OUTER:
+            return side_of_change(self.skewness, self.tails, quantile, z, clusters)
+        return side_of_value(self.skewness, quantile, z, clusters)
 
     def power(self, distance: float, clusters: float, level: float) -> float:
         """Return the chance that the gate decides with so many clusters."""
@@ -223,8 +293,7 @@ class _Run:
             # What shows no variance decides only from as many clusters on as a gate asks for.
             return 1.0 if distance > 0 and clusters >= CLUSTERS_NEEDED_WITHOUT_VARIANCE else 0.0
         freedom = max(1.0, self.freedom_of_a_cluster * (clusters - 1))
-        quantile = float(special.stdtrit(freedom, 0.5 + level / 2))
-        quantile += allowance_of(self.how, level=level, n_clusters=clusters)
+        quantile = self._side(freedom, clusters, level)
         shift = distance * math.sqrt(clusters) / self.spread
         if shift > 37.0 + quantile * 10:
             # So far out that the noncentral t only returns rounding errors.
@@ -263,6 +332,27 @@ def _run(estimate: Estimate, function: str) -> _Run:
         n=estimate.n,
         n_clusters=estimate.n_clusters,
     )
+
+
+def _pilot(estimate: Estimate, run: _Run) -> _Run:
+    """Return a run at the outer end of what its units say of the spread; the same one where it keeps none."""
+    if len(estimate.values) != estimate.n or run.spread == 0.0 or estimate.extra_variance:
+        return run
+    z = float(special.ndtri(OUTER_END))
+    if run.share is not None:
+        # The variance of a share is greatest at one half.
+        ends = clopper_pearson_interval(
+            run.share * run.n_clusters, run.n_clusters, confidence_level=2.0 * OUTER_END - 1.0
+        )
+        share = min(max(0.5, ends[0]), ends[1])
+        grown = share * (1.0 - share) / max(run.share * (1.0 - run.share), 1e-9)
+        return replace(run, share=share, spread=run.spread * math.sqrt(grown))
+    scores = sample_of(estimate).balanced.scores
+    skewness = abs(skewness_of(scores))
+    # The kurtosis of gamma distributions is one and a half times the square of their skewness.
+    kurtosis = max(kurtosis_of(scores), 1.5 * skewness**2) + _MORE_TAILS
+    spread = run.spread * math.exp(0.5 * z * math.sqrt((kurtosis + 2.0) / run.n_clusters))
+    return replace(run, spread=spread, skewness=skewness, tails=tails_of(scores) if run.how.paired else 0.0)
 
 
 def _check(estimate: Estimate, function: str) -> None:

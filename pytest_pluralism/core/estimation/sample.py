@@ -100,6 +100,12 @@ class ClusteredSample:
         return self.others is None and self.masses is None
 
     @property
+    def is_of_single_shares(self) -> bool:
+        """Whether each unit stands alone and has a score in [0, 1]."""
+        alone = self.is_plain and self.n_clusters == len(self.values)
+        return alone and bool(((self.values >= 0.0) & (self.values <= 1.0)).all())
+
+    @property
     def is_constant(self) -> bool:
         """Whether all scores are the same number."""
         return bool((self.values == self.values[0]).all())

@@ -52,7 +52,11 @@ class IntervalMethod:
         What the standard error allows for: two crossed clusterings of units, units beside another dimension (jurors),
         clusters of several units, weights.
     difference : bool
-        Whether the units are differences, which are not shares even where all of them are 0 or 1.
+        Whether the value is a difference, which is not a share even where all units are 0 or 1.
+    paired : bool
+        Whether the units are paired differences, of whatever: a change, or one estimate less another.
+    within_exact : bool
+        Whether the ends lie within those of the exact interval of shares, which holds for any scores in [0, 1].
     respondents : bool
         Whether the interval holds the sampling error of the people who were asked.
     bias : float
@@ -77,6 +81,8 @@ class IntervalMethod:
     clustered: bool = False
     weighted: bool = False
     difference: bool = False
+    paired: bool = False
+    within_exact: bool = False
     respondents: bool = False
     bias: float = 0.0
     remade: str = ""

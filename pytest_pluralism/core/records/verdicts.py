@@ -120,6 +120,8 @@ class Verdict:
         The unit that shows it.
     reason : str
         Why, in one sentence, for outcomes other than PASSED.
+    unseen : str
+        For PASSED promises about a change: what could not show in so many units, in one sentence.
     units_needed : int or None
         For INCONCLUSIVE: how many more units of the same kind would probably decide (``None``: no number would, or it
         is not known).
@@ -135,6 +137,7 @@ class Verdict:
     reason: str = ""
     units_needed: int | None = None
     advantage: Estimate | None = None
+    unseen: str = ""
 
     @property
     def passed(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pytest_pluralism.core.equal import compare, difference
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.selection import compare_best
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.multi_objective import (
     LinearCommensuration,
@@ -251,10 +251,10 @@ class TradeOffEvaluation:
         mine, each = served[rows], matrices[rows]
         clusters = [scenarios[index].cluster or scenarios[index].scenario_id for index in rows]
         objectives, matrix = mine.mean(axis=0), each.mean(axis=0)
-        regrets = []
+        # Every weight looks for the best steering among all of them.
+        regrets, n_looks = [], len(self.settings.weights)
         for index, weight in enumerate(self.settings.weights):
-            highest = int(matrix[index].argmax())
-            regret = compare_paired(each[:, index, highest], each[:, index, index], clusters=clusters)
+            highest, regret = compare_best(each[:, index].T, index, clusters=clusters, n_looks=n_looks)
             regrets.append(
                 {"weight": weight, "best": self.settings.weights[highest], "value": regret.value, "low": regret.low,
                  "high": regret.high}

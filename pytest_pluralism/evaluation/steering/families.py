@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_pluralism.core.equal import compare, difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.selection import compare_best
 from pytest_pluralism.core.metrics.steerable import attribute_faithfulness
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Witness
@@ -100,6 +101,8 @@ def confusion_table(
 def regret_intervals(each: FloatArray, own: Sequence[int], clusters: Sequence[str], /) -> list[list[float] | None]:
     """Return for each group the paired interval of what its best steering has over its own; ``None`` if that is best.
 
+    The intervals allow for the number of steerings and of groups among which the best is looked for.
+
     Parameters
     ----------
     each : ndarray, shape (n_groups, n_steerings, n_questions)
@@ -111,11 +114,11 @@ def regret_intervals(each: FloatArray, own: Sequence[int], clusters: Sequence[st
     """
     result: list[list[float] | None] = []
     for scores, place in zip(each, own, strict=True):
-        best = int(scores.mean(axis=1).argmax())
         interval = None
-        if compare(scores[best].mean(), scores[place].mean()) > 0 and len(set(clusters)) > 1:
-            found = compare_paired(scores[best], scores[place], clusters=clusters)
-            interval = [found.low, found.high] if math.isfinite(found.low) and math.isfinite(found.high) else None
+        if len(set(clusters)) > 1:
+            best, found = compare_best(scores, place, clusters=clusters, n_looks=len(each))
+            if best != place and math.isfinite(found.low) and math.isfinite(found.high):
+                interval = [found.low, found.high]
         result.append(interval)
     return result
 
