@@ -147,8 +147,6 @@ def test_a_pilot_is_planned_on_its_outer_end():
     assert ratios[0] > ratios[1] > 1
 
 
-def test_a_pilot_of_a_share_is_planned_nearer_to_one_half():
+def test_a_share_is_planned_as_measured():
     pilot = estimate_mean([1.0] * 18 + [0.0] * 2)
-    low, high = units_range(pilot, difference=0.1)
-    assert low < high
-    assert units_needed(pilot, difference=0.1) == high
+    assert units_range(pilot, difference=0.1) == (units_needed(pilot, difference=0.1),) * 2

@@ -10,7 +10,7 @@ from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.at_level import checked_estimate, interval_spread, sample_of
-from pytest_pluralism.core.estimation.shares import clopper_pearson_interval, exact_units
+from pytest_pluralism.core.estimation.shares import exact_units
 from pytest_pluralism.core.estimation.skewness import (
     allowance_of,
     kurtosis_of,
@@ -96,7 +96,7 @@ def units_needed(
 
     An estimate that keeps its units is a pilot: its own spread is uncertain, and the fewer units it has the more. So
     the plan takes the outer end of that spread and the longer side of the interval for skewed scores
-    (:func:`units_range` has both ends). An estimate without its units is taken at its word.
+    (:func:`units_range` has both ends). An estimate without its units, and a share, are taken at their word.
 
     Parameters
     ----------
@@ -336,17 +336,9 @@ def _run(estimate: Estimate, function: str) -> _Run:
 
 def _pilot(estimate: Estimate, run: _Run) -> _Run:
     """Return a run at the outer end of what its units say of the spread; the same one where it keeps none."""
-    if len(estimate.values) != estimate.n or run.spread == 0.0 or estimate.extra_variance:
+    if len(estimate.values) != estimate.n or run.spread == 0.0 or run.share is not None or estimate.extra_variance:
         return run
     z = float(special.ndtri(OUTER_END))
-    if run.share is not None:
-        # The variance of a share is greatest at one half.
-        ends = clopper_pearson_interval(
-            run.share * run.n_clusters, run.n_clusters, confidence_level=2.0 * OUTER_END - 1.0
-        )
-        share = min(max(0.5, ends[0]), ends[1])
-        grown = share * (1.0 - share) / max(run.share * (1.0 - run.share), 1e-9)
-        return replace(run, share=share, spread=run.spread * math.sqrt(grown))
     scores = sample_of(estimate).balanced.scores
     skewness = abs(skewness_of(scores))
     # The kurtosis of gamma distributions is one and a half times the square of their skewness.
