@@ -256,7 +256,7 @@ def test_a_guard_finds_the_one_question_that_got_worse(project: pytest.Pytester,
     (entry,) = verdicts(project)
     assert (entry["outcome"], entry["witness"]["id"]) == ("failed", "q7")
     assert entry["witness"]["value"] > 0.1
-    project.makepyfile(test_town=GUARDED.format(promise="max_unit_increase=0.9, max_increase=0.5"))
+    project.makepyfile(test_town=GUARDED.format(promise="max_unit_increase=0.9, max_increase=0.6"))
     run().assert_outcomes(passed=1)
     project.makepyfile(test_town=GUARDED.format(promise="max_unit_decrease=0.1"))
     result = run()
