@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_pluralism.core.equal import compare, difference
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.selection import compare_best
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.multi_objective import (
