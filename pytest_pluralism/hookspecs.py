@@ -43,8 +43,9 @@ def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> Any
             if spec.startswith("ours:"):
                 return OurJudge(spec.removeprefix("ours:"))
 
-    The model must have ``identity`` and ``entail(pairs, *, progress=None, receive=None)``, which returns one
-    :class:`pytest_pluralism.core.records.EntailmentScores` a pair.
+    The model must have ``identity`` and ``entail(pairs, *, progress=None)``, which returns one
+    :class:`pytest_pluralism.core.records.EntailmentScores` for each pair. With ``receive=None`` among its keywords it
+    may pass lists of (pair, scores) on as they come, so that they are stored batch by batch.
     """
 
 

@@ -12,7 +12,7 @@ from pytest_pluralism.baselines.places import MOST_BYTES, BaselineFile, LocalFil
 from pytest_pluralism.baselines.schema import Entry, parse_summary
 from pytest_pluralism.core.errors import BaselineError
 
-__all__ = ["Revision", "history_of", "interval_drawing"]
+__all__ = ["Revision", "history_gaps", "history_of", "interval_drawing"]
 
 #: Between the fields of a line of git log; no name of a tag or hash holds it.
 _BETWEEN = "\x1f"
@@ -77,6 +77,27 @@ def history_of(file: BaselineFile, /, *, most: int = 100) -> list[Revision]:
             "To store one: pytest --pluralism-update-baseline"
         )
     return found
+
+
+def history_gaps(file: LocalFile, /) -> tuple[str, ...]:
+    """Return what the history of a baseline lacks, in sentences: commits that a shallow clone left out, older names.
+
+    Raises
+    ------
+    BaselineError
+        Git is not installed, or the file is in no repository.
+    """
+    path, gaps = file.path, []
+    if _git(path.parent, "rev-parse", "--is-shallow-repository").strip() == "true":
+        gaps.append("this clone is shallow, so that older commits are missing; fetch them with git fetch --unshallow")
+    renamed = _git(
+        path.parent,
+        "log", "--follow", "--diff-filter=R", "--name-status", "--format=", "-1", "-z", "--", f"./{path.name}",
+    )  # fmt: skip
+    if renamed:
+        _, old, *_ = renamed.strip("\0\n").split("\0")
+        gaps.append(f"the file was called {old} before; what it held under that name is not shown")
+    return tuple(gaps)
 
 
 def interval_drawing(low: float, value: float, high: float, first: float, last: float, /, *, width: int = 24) -> str:

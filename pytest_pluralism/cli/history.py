@@ -57,8 +57,8 @@ def add_history(commands: Commands) -> None:
 
 def show_history(arguments: argparse.Namespace) -> int:
     """Show what became of each measure."""
-    from pytest_pluralism.baselines.history import history_of
-    from pytest_pluralism.baselines.places import place_of
+    from pytest_pluralism.baselines.history import history_gaps, history_of
+    from pytest_pluralism.baselines.places import LocalFile, place_of
     from pytest_pluralism.cli.results import models_in, refuse_missing
 
     place, model, output = arguments.place, arguments.model, arguments.output
@@ -90,6 +90,9 @@ def show_history(arguments: argparse.Namespace) -> int:
         for key in keys:
             for line in _drawn(key, revisions):
                 say(line)
+    if isinstance(file, LocalFile):
+        for gap in history_gaps(file):
+            complain(gap)
     damaged = [one for one in revisions if one.problem not in ("", "removed")]
     for one in damaged:
         complain(one.problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:
         If fewer than two models were measured, they share no objective, one model has two results for one, or a
         verdict has another form than ours.
     """
-    found: dict[str, dict[_Way, float]] = {}
+    found: dict[_Release, dict[_Way, float]] = {}
     for path, entry in entries:
         read = _read(path, entry)
         if read is None:
@@ -85,14 +85,15 @@ def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:
         model, way, value = read
         if compare(found.setdefault(model, {}).setdefault(way, value), value) != 0:
             raise DatasetError(
-                f"{path}: the model {printable(model)!r} has two different results for {printable(way.key)!r} in these "
-                "reports, measured in the same way. Name each run once, or give the models different names."
+                f"{path}: the model {printable(model.name)!r} has two different results for {printable(way.key)!r} in "
+                "these reports, measured in the same way. Name each run once, or give the models different names."
             )
     if len(found) < 2:
         raise DatasetError(
             f"These reports hold results of {len(found)} model(s), and a leaderboard needs two. Name more reports."
         )
     models = tuple(found)
+    names = [one.name for one in models]
     every = dict.fromkeys(way for mine in found.values() for way in mine)
     alike = [way for way in every if all(way in mine for mine in found.values())]
     if not alike:
@@ -101,12 +102,21 @@ def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:
             "Run the same tests for all models."
         )
     return Leaderboard(
-        models,
+        tuple(f"{one.name} ({one.revision})" if names.count(one.name) > 1 else one.name for one in models),
         tuple(_names(alike)),
         tuple(way.direction for way in alike),
         tuple(tuple(found[model][way] for way in alike) for model in models),
         tuple(dict.fromkeys(way.key for way in every if way not in alike)),
     )
+
+
+@dataclass(frozen=True)
+class _Release:
+    """A model: its name, its content, and what tells it from others of the same name."""
+
+    name: str
+    sha256: str
+    revision: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ class _Way:
     settings: str
 
 
-def _read(path: str, entry: Any) -> tuple[str, _Way, float] | None:
+def _read(path: str, entry: Any) -> tuple[_Release, _Way, float] | None:
     """Return the model, what was measured of it, and the value; nothing where there is nothing to compare.
 
     Raises
@@ -154,7 +164,9 @@ def _read(path: str, entry: Any) -> tuple[str, _Way, float] | None:
     if not is_number(value):
         raise _wrong(path, f"the value of the verdict {printable(key)!r}", "a finite number", value)
     way = {"data": parts["dataset"].get("sha256"), "settings": entry.get("settings")}
-    return model, _Way(key, direction, json.dumps(way, sort_keys=True)), float(value)
+    sha256, revision = (str(parts["model"].get(name) or "") for name in ("sha256", "revision"))
+    release = _Release(model, sha256, revision or sha256[:10] or "no revision")
+    return release, _Way(key, direction, json.dumps(way, sort_keys=True)), float(value)
 
 
 def _wrong(path: str, what: str, must: str, got: object) -> DatasetError:
@@ -205,17 +217,18 @@ def leaderboard_lines(
     """
     front, fronts, ranks = _ranked(board, functions or {})
     arrows = ["↑" if direction == "higher" else "↓" for direction in board.directions]
-    heads = [f"{_cell(name)} {arrow}" for name, arrow in zip(board.objectives, arrows, strict=True)]
+    heads = [f"{name} {arrow}" for name, arrow in zip(_cells(board.objectives), arrows, strict=True)]
+    names = _cells(board.models)
     yield "| model | " + " | ".join(heads) + " | on the front | front |"
     yield "|---" * (len(heads) + 3) + "|"
-    for index, model in enumerate(board.models):
+    for index, model in enumerate(names):
         values = " | ".join(f"{value:.3f}" for value in board.values[index])
-        yield f"| {_cell(model)} | {values} | {'yes' if front[index] else ''} | {int(fronts[index]) + 1} |"
+        yield f"| {model} | {values} | {'yes' if front[index] else ''} | {int(fronts[index]) + 1} |"
     yield ""
-    yield "| rank of | " + " | ".join(_cell(name) for name in ranks) + " |"
+    yield "| rank of | " + " | ".join(_cells(tuple(ranks))) + " |"
     yield "|---" * (len(ranks) + 1) + "|"
-    for index, model in enumerate(board.models):
-        yield f"| {_cell(model)} | " + " | ".join(str(rank[index]) for rank in ranks.values()) + " |"
+    for index, model in enumerate(names):
+        yield f"| {model} | " + " | ".join(str(rank[index]) for rank in ranks.values()) + " |"
     if board.left_out:
         yield ""
         left = ", ".join(_cell(name) for name in board.left_out[:6])
@@ -287,5 +300,13 @@ def _ranks(values: Sequence[float]) -> list[int]:
     return [1 + sum(other > value for other in level) for value in level]
 
 
-def _cell(name: object) -> str:
-    return printable(str(name), most=60).replace("|", "\\|")
+def _cells(names: Sequence[str]) -> list[str]:
+    """Return names as cells of a table, cut where they are long and yet different."""
+    return [
+        _cell(name) if sum(_cell(other) == _cell(name) for other in names) == 1 else _cell(name, most=len(name))
+        for name in names
+    ]
+
+
+def _cell(name: object, *, most: int = 60) -> str:
+    return printable(str(name), most=most).replace("|", "\\|")

@@ -480,6 +480,9 @@ def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloor
         noise_floor=floors.mean,
         unit_noise_floor=floors.unit,
     )
+    if verdict.outcome is Outcome.ERROR and estimate.n == 0 and measured.scores.doubt:
+        # Nothing is wrong: what decides is still to come.
+        verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=measured.scores.doubt)
     if verdict.outcome is Outcome.INCONCLUSIVE and estimate.n_clusters == 1 and measured.scores.shared:
         verdict = replace(verdict, reason=measured.scores.shared)
     witness = _witness(measured, verdict, floors, beside.groups)

@@ -429,6 +429,24 @@ def test_history(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_a_history_says_what_it_lacks(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git(folder, "init", "--initial-branch=main")
+    (folder / "m.json").unlink(missing_ok=True)
+    merge_entries(folder / "old.json", "m", {KEY: entry(OLD)})
+    git(folder, "add", ".")
+    git(folder, "commit", "--message", "first")
+    git(folder, "mv", "old.json", "m.json")
+    git(folder, "commit", "--message", "another name")
+    code, _, err = command(capsys, "history", folder / "m.json")
+    assert code == 0
+    assert "the file was called old.json before; what it held under that name is not shown" in err
+    shallow = tmp_path / "shallow"
+    git(folder, "clone", "--quiet", "--depth=1", f"file://{folder}", str(shallow))
+    code, _, err = command(capsys, "history", shallow / "m.json")
+    assert code == 0
+    assert "this clone is shallow, so that older commits are missing" in err
+
+
 @pytest.fixture
 def releases(folder: Path) -> Path:
     """A baseline in git, of three releases and one that is not committed; one measure has a name that is no name."""

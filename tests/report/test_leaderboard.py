@@ -69,6 +69,31 @@ def test_the_same_measure_with_other_settings_is_another_objective(report):
     assert board.left_out == ()
 
 
+def test_two_releases_of_one_name_stand_side_by_side(report):
+    runs = []
+    for release, sha256, value in (("v1", "aa", 0.5), ("v2", "bb", 0.6), (None, "c" * 64, 0.7)):
+        entry = verdict("m", "one", value)
+        entry["model"] |= {"sha256": sha256} | ({"revision": release} if release else {})
+        runs.append(report(f"{sha256[:2]}.json", entry))
+    board = read_leaderboard(runs)
+    assert board.models == ("m (v1)", "m (v2)", "m (cccccccccc)")
+    assert board.values == ((0.5,), (0.6,), (0.7,))
+
+
+def test_heads_are_not_cut_to_the_same_words():
+    names = tuple(f"{'js_distance of a survey with a name that is long, ' * 2}{end}" for end in ("one", "two"))
+    head = next(iter(leaderboard_lines(Leaderboard(("a", "b"), names, ("higher",) * 2, ((0.1, 0.2),) * 2))))
+    cells = head.split(" | ")[1:3]
+    assert len(set(cells)) == 2
+    assert cells[0].endswith("one ↑")
+
+
+def test_sums_that_rounding_parts_have_one_rank():
+    board = Leaderboard(("a", "b"), ("one", "two"), ("higher",) * 2, ((0.1, 0.2), (0.3, 0.0)))
+    ranks = [line for line in leaderboard_lines(board, functions={"equal": (1.0, 1.0)}) if line.startswith("| a |")][1]
+    assert ranks == "| a | 1 | 2 | 1 |"
+
+
 def test_an_improvement_is_no_objective(report):
     entries = [verdict(name, "pareto_improvement o.json", 0.1) | {"metric": "pareto_improvement"} for name in "mn"]
     board = read_leaderboard(

@@ -67,7 +67,7 @@ class SteeringSet:
         return tuple(attribute.name for attribute in self.attributes)
 
     def attribute(self, name: str, /) -> Attribute:
-        """Return an attribute by its name, or the intersection of several: ``"Democrat + Women"``.
+        """Return an attribute by its name, or the intersection of several in any order: ``"Democrat + Women"``.
 
         Raises
         ------
@@ -78,6 +78,15 @@ class SteeringSet:
         if name in by_name:
             return by_name[name]
         parts = [part.strip() for part in name.split("+")]
+        if len(parts) > 1:
+            # The same people whatever is named first.
+            for one in self.attributes:
+                if sorted(one.parts) == sorted(parts):
+                    return one
+            known = (*self.names, *self.survey.populations)
+            name = next((other for other in known if _parts(other) == sorted(parts)), name)
+        if name in by_name:
+            return by_name[name]
         if len(parts) > 1 and all(part in by_name for part in parts):
             return join_attributes(tuple(by_name[part] for part in parts), name=name)
         missing = next((part for part in parts if part not in by_name), name) if len(parts) > 1 else name
@@ -176,3 +185,7 @@ def finished(steering: SteeringSet, /, *, models: Mapping[str, str] | None = Non
     }
     encoded = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return replace(steering, sha256=hashlib.sha256(encoded.encode("ascii")).hexdigest())
+
+
+def _parts(name: str) -> list[str]:
+    return sorted(part.strip() for part in name.split("+"))

@@ -109,16 +109,23 @@ class Work:
 
     def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
         """Ask the method, and return the number of cells with a result."""
-        passes_on = "receive" in inspect.signature(method).parameters
-        arguments = {"receive": receive} if passes_on else {}
+        passed_on: set[Any] = set()
+
+        def pass_on(pairs: Pairs) -> None:
+            passed_on.update(cell for cell, _ in pairs)
+            receive(pairs)
+
+        arguments = {"receive": pass_on} if "receive" in inspect.signature(method).parameters else {}
         results = method(list(cells), progress=progress, **arguments)
         if not isinstance(results, Sequence):
             raise ModelError(
                 f"The method {self.method} of the model gave a {type(results).__name__}. It must give a list, with one "
                 "entry for each prompt."
             )
-        if not passes_on:
-            receive(list(zip(cells, results, strict=False)))
+        # A model may take the keyword and pass nothing on, or a part: the list that it returns has everything.
+        left = [pair for pair in zip(cells, results, strict=False) if pair[0] not in passed_on]
+        if left:
+            receive(left)
         return len(results)
 
 
@@ -188,20 +195,22 @@ class Responses(Work):
 
     def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
         # A model writes the first draws of a prompt; where only a later one is missing, the earlier ones come again.
-        passes_on = "receive" in inspect.signature(method).parameters
-        wanted = set(cells)
+        takes = "receive" in inspect.signature(method).parameters
+        wanted, passed_on = set(cells), set[Any]()
         got = 0
         for settings, n_draws, prompts in _by_settings(cells):
 
             def pass_on(pairs: Sequence[tuple[Any, Any]], settings: Any = settings) -> None:
                 fresh = [((prompt, settings, response.draw), response) for prompt, response in pairs]
-                receive([pair for pair in fresh if pair[0] in wanted])
+                fresh = [pair for pair in fresh if pair[0] in wanted and pair[0] not in passed_on]
+                passed_on.update(cell for cell, _ in fresh)
+                if fresh:
+                    receive(fresh)
 
-            arguments = {"receive": pass_on} if passes_on else {}
+            arguments = {"receive": pass_on} if takes else {}
             written = method(prompts, settings, n_draws=n_draws, progress=progress, **arguments)
             pairs = [(p, one) for p, draws in zip(prompts, written, strict=False) for one in draws]
-            if not passes_on:
-                pass_on(pairs)
+            pass_on(pairs)
             got += sum((prompt, settings, response.draw) in wanted for prompt, response in pairs)
         return got
 

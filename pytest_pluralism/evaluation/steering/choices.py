@@ -372,8 +372,8 @@ class SteerableEvaluation:
         """Return how the model steered to each other attribute of the category answers for this one."""
         if self.attribute is None or "family" not in self.settings.checks:
             return {}
-        rows = board.units[self.attribute]
-        others = self._others(self.steering.attribute(self.attribute))
+        ((name, rows),) = board.units.items()
+        others = self._others(self.steering.attribute(name))
         return {other.name: float(np.mean(board.of(other.name, rows))) for other in others}
 
     def _details(

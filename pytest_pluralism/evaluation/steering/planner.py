@@ -166,7 +166,7 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
     gates = []
     for name in names:
         if name is not None:
-            steering.attribute(name)
+            name = steering.attribute(name).name
             if name not in known and name != text.over:
                 lacking = "label is about a response for" if labels else "statement says what is held by"
                 raise InvalidParameterError(f"{steering.name}: no {lacking} {name!r}.")
@@ -297,4 +297,4 @@ def _attributes(steering: SteeringSet, wanted: object, *, over: str | None) -> l
             problems.append(str(error))
     if problems:
         raise InvalidParameterError("\n\n".join(problems))
-    return [*names]
+    return [steering.attribute(name).name for name in names]

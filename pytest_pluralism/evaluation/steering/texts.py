@@ -358,6 +358,7 @@ class TextSteering:
             witness=None if is_alone else worst_attribute(names, [unit.value for unit in scored]),
             details=details,
             differences=self.settings.over is not None,
+            doubt="" if scored else "nobody has labelled a response yet; the report lists them under 'unlabelled'",
         )
 
 

@@ -414,6 +414,30 @@ def test_the_examples_of_a_placebo_are_everybodys(tmp_path):
         SteerableEvaluation(steering, ASKING, SteeringSettings(contexts=("examples",), over="Hills"), "North")
 
 
+def test_the_parts_of_an_intersection_may_be_named_in_any_order(tmp_path):
+    rows = [{"attribute": name} for name in ("North", "Hills", "Coast")]
+    rows.append({"attribute": "Coast + North", "parts": ["Coast", "North"]})
+    rows.append({"attribute": "highlanders", "parts": ["North", "Hills"], "who": "a highlander"})
+    shares = {"North": 0.9, "highlanders": 0.5, "Coast + North": 0.2}
+    for n in range(4):
+        given = [{"population": name, "probabilities": [share, 1 - share]} for name, share in shares.items()]
+        rows.append({"question_id": f"q{n}", "question": f"Law {n}?", "options": ["Yes", "No"], "distributions": given})
+    path = tmp_path / "parts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    steering = load_steering(str(path))
+    assert {steering.attribute(name).who for name in ("North + Hills", "Hills+North")} == {"a highlander"}
+    for name in ("North + Coast", "Coast + North"):
+        attribute = steering.attribute(name)
+        assert (attribute.name, len(steering.rows(attribute))) == ("Coast + North", 4)
+    settings = SteeringSettings(checks=("family",))
+    for name, size in (("North + Coast", 4), ("Hills + North", 4)):
+        rounds = SteerableEvaluation(steering, ASKING, settings, name).rounds()
+        asked = next(rounds)
+        with pytest.raises(StopIteration) as stop:
+            rounds.send([Answer((math.log(0.5), math.log(0.5)), 1.0, "A", 0.5)] * len(asked.requests))
+        assert len(stop.value.value.units) == size
+
+
 def test_every_named_context_asks(gss):
     for name in ("question_answer", "biography", "system", "examples", "opinionqa:qa", "opinionqa:bio"):
         evaluation = SteerableEvaluation(gss, ASKING, SteeringSettings(contexts=(name,)), "Democrat")

@@ -369,6 +369,11 @@ def test_human_labels_by_file(project):
         path = project.path / "labels.csv"
         path.write_text("attribute,question_id,response,label\n" + "".join(lines), encoding="utf-8")
 
+    path = project.path / "labels.csv"
+    path.write_text("attribute,question_id,response,label\nDemocrat,q1,What nobody says.,yes\n", encoding="utf-8")
+    result, (verdict,) = report_of(project, "--pluralism-model=any")
+    assert (verdict["outcome"], len(verdict["details"]["unlabelled"])) == ("inconclusive", 1)
+    assert verdict["reason"] == "nobody has labelled a response yet; the report lists them under 'unlabelled'"
     save(28)
     result, (verdict,) = report_of(project, "--pluralism-model=any")
     assert verdict["outcome"] == "inconclusive"

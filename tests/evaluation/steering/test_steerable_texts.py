@@ -387,3 +387,12 @@ def test_open_questions_need_neither_options_nor_statements(tmp_path):
     path.write_text("\n".join(map(json.dumps, [template, *rows[1:]])), encoding="utf-8")
     with pytest.raises(DatasetError, match="open questions and no attribute"):
         load_steering(str(path))
+
+
+def test_a_model_without_any_label_is_not_decided(tmp_path, statements):
+    said = [label("Democrat", f"q{n}", "What nobody says.", True) for n in range(4)]
+    labels = labelled(tmp_path, statements, said)
+    scores = drive(TextSteering(statements, TextSettings(score="human"), "Democrat", labels), speak, None)
+    assert all(math.isnan(unit.value) for unit in scores.units)
+    assert scores.doubt == "nobody has labelled a response yet; the report lists them under 'unlabelled'"
+    assert len(scores.details["unlabelled"]) >= 4
