@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import Prompt
+from pytest_pluralism.models.templates import ChatRenderer, ChatTemplate, chat_text
 
 __all__ = ["ChatRenderer", "PromptReader", "render_prompt"]
-
-#: Turns messages (``{"role", "content"}``) into text that ends where the assistant's answer starts.
-ChatRenderer = Callable[[list[dict[str, str]]], str]
-
-#: Arguments that fix what chat templates would otherwise decide by themselves: today's date is written into the prompts
-#: of some models, and models that think aloud first would not answer at the first position.
-FIXED_TEMPLATE_ARGUMENTS = {"date_string": "26 Jul 2024", "enable_thinking": False}
 
 # How word pieces write white space: SentencePiece, and byte-level BPE for space, line feed, tab and carriage return.
 _SPACE_MARKS = str.maketrans({"▁": " ", "Ġ": " ", "Ċ": "\n", "ĉ": "\t", "č": "\r"})
@@ -41,7 +35,7 @@ def render_prompt(prompt: Prompt, /, *, chat: ChatRenderer | None, model: str = 
     Raises
     ------
     ModelError
-        If a chat prompt is asked of a model without a chat template.
+        If a chat prompt is asked of a model without a chat template, or the template does not write all of the prompt.
     InvalidParameterError
         If ``prompt.template`` is not ``"auto"``, ``"raw"`` or ``"chat"``.
 
@@ -66,7 +60,7 @@ def render_prompt(prompt: Prompt, /, *, chat: ChatRenderer | None, model: str = 
             "Ask with template='raw', or 'auto', which takes the chat form only where there is one."
         )
     if chat is not None and prompt.template != "raw":
-        return _chat_text(prompt, chat)
+        return chat_text(prompt, chat, model=model)
     return _raw_text(prompt)
 
 
@@ -81,21 +75,6 @@ def _cued(question: str, cue: str) -> str:
     if not cue:
         return question
     return f"{question}{cue}" if question.endswith("\n") else f"{question}\n{cue}"
-
-
-def _chat_text(prompt: Prompt, chat: ChatRenderer) -> str:
-    messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
-    for turn in prompt.examples:
-        messages += [{"role": "user", "content": turn.question}, {"role": "assistant", "content": turn.answer}]
-    messages.append({"role": "user", "content": prompt.question})
-    try:
-        return chat(messages)
-    except Exception:
-        if not prompt.system:
-            raise
-    # Some templates refuse the role "system": there its words stand before the first question.
-    first, *rest = messages[1:]
-    return chat([{"role": "user", "content": f"{prompt.system}\n\n{first['content']}"}, *rest])
 
 
 class PromptReader:
@@ -121,6 +100,7 @@ class PromptReader:
         self.model = model
         self._spellings: dict[str, tuple[int, ...]] = {}
         self._vocabulary: dict[str, list[int]] | None = None
+        self._chat: tuple[str, ChatTemplate] | None = None
         plain = self._plain("a")
         framed = list(tokenizer("a", add_special_tokens=True)["input_ids"])
         start = next((i for i in range(len(framed)) if framed[i : i + len(plain)] == plain), 0)
@@ -132,25 +112,36 @@ class PromptReader:
         elif add_bos and bos is not None and bos not in self.opening:
             self.opening = (bos, *self.opening)
 
-    def chat_renderer(self) -> ChatRenderer | None:
+    def chat_renderer(self) -> ChatTemplate | None:
         """Return what renders messages with the model's chat template, if it has one."""
-        if not getattr(self.tokenizer, "chat_template", None):
+        template = getattr(self.tokenizer, "chat_template", None)
+        if not template:
             return None
+        if self._chat is None or self._chat[0] != str(template):
+            self._chat = (str(template), ChatTemplate(self.tokenizer, model=self.model))
+        return self._chat[1]
 
-        def render(messages: list[dict[str, str]]) -> str:
-            text = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **FIXED_TEMPLATE_ARGUMENTS
-            )
-            return str(text)
-
-        return render
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what the chat template needed."""
+        return list(self._chat[1].notes) if self._chat is not None else []
 
     def encode(self, text: str, /) -> tuple[int, ...]:
         """Return the token ids of a text; the tokens that open it stand there exactly once."""
-        ids = tuple(self._plain(text))
+        ids = tuple(self._plain(self._with_one_bos(text)))
         if self.opening and ids[: len(self.opening)] != self.opening:
             ids = (*self.opening, *ids)
         return (*ids, *self.closing)
+
+    def _with_one_bos(self, text: str) -> str:
+        """Return a text that begins with the token for a beginning once, whatever white space a template puts there."""
+        bos = getattr(self.tokenizer, "bos_token", None)
+        rest = text.lstrip()
+        if not bos or not rest.startswith(bos):
+            return text
+        while rest.removeprefix(bos).lstrip().startswith(bos):
+            rest = rest.removeprefix(bos).lstrip()
+        return rest
 
     def _plain(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

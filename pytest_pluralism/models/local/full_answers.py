@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Prompt
-from pytest_pluralism.models.prompts import ChatRenderer, PromptReader, render_prompt
+from pytest_pluralism.models.prompts import PromptReader, render_prompt
 
 __all__ = ["answer_rows", "joined_text"]
 
@@ -43,7 +43,7 @@ def answer_rows(
     ModelError
         If an answer adds no token to the prompt, or there is no token before what is scored.
     """
-    chat: ChatRenderer | None = reader.chat_renderer()
+    chat = reader.chat_renderer()
     text = render_prompt(prompt, chat=chat, model=reader.model)
     is_chat = chat is not None and prompt.verbatim is None and prompt.template != "raw"
     special = tuple(token for token in reader.tokenizer.all_special_tokens if token)

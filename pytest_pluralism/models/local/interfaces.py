@@ -75,7 +75,7 @@ class Tokenizer(Protocol):
     pad_token_id: int | None
     is_fast: bool
     model_max_length: object
-    chat_template: str | None
+    chat_template: Any
 
     def __call__(self, *texts: str | Sequence[str], **arguments: object) -> Any:  # an encoding: by name or attribute
         """Return the token ids of a text, or of several."""
@@ -83,7 +83,7 @@ class Tokenizer(Protocol):
     def batch_decode(self, rows: torch.Tensor, *, skip_special_tokens: bool = False) -> list[str]:
         """Return the texts of rows of token ids."""
 
-    def apply_chat_template(self, messages: Sequence[Mapping[str, str]], *, tokenize: bool) -> str:
+    def apply_chat_template(self, messages: list[dict[str, Any]], /, **arguments: object) -> object:
         """Return messages as one text."""
 
     def save_pretrained(self, folder: Path) -> object:

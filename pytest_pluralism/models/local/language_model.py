@@ -20,7 +20,7 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.models.local.full_answers import answer_rows
 from pytest_pluralism.models.local.loaded import LoadedModel
 from pytest_pluralism.models.measured import MeasuredFile, package_version
-from pytest_pluralism.models.prompts import FIXED_TEMPLATE_ARGUMENTS, PromptReader, render_prompt
+from pytest_pluralism.models.prompts import PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
     ModelIdentity,
     Progress,
@@ -85,8 +85,10 @@ class HuggingFaceModel(LoadedModel):
     @property
     def identity(self) -> ModelIdentity:
         """The identity of the model, with notes on how its answers were computed."""
-        if self._scorer is not None and tuple(self._scorer.notes) != self._identity.notes:
-            self._identity = replace(self._identity, notes=tuple(self._scorer.notes))
+        if self._scorer is not None and self._reader is not None:
+            notes = (*self._scorer.notes, *self._reader.notes)
+            if notes != self._identity.notes:
+                self._identity = replace(self._identity, notes=notes)
         return self._identity
 
     def token_ids(self, prompt: Prompt, /) -> tuple[int, ...]:
@@ -448,13 +450,15 @@ def _end_tokens(reader: PromptReader, config: Config) -> frozenset[int]:
         ends.update(
             int(token) for token in (value if isinstance(value, list | tuple) else (value,)) if token is not None
         )
-    if getattr(tokenizer, "chat_template", None):
+    chat = reader.chat_renderer()
+    if chat is not None:
         # The special token that the template sets behind what the model said.
         said = "Zebra"
         messages = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": said}]
         try:
-            text = str(tokenizer.apply_chat_template(messages, tokenize=False, **FIXED_TEMPLATE_ARGUMENTS))
-        except Exception:  # noqa: BLE001 - whatever a template may raise: then it closes no turn
+            text = chat.written(messages, add_generation_prompt=False)
+        except ModelError:
+            # A template that refuses this closes no turn.
             return frozenset(ends)
         behind = tokenizer(text.rpartition(said)[2].lstrip(), add_special_tokens=False)["input_ids"]
         if behind and (behind[0] in set(tokenizer.all_special_ids) or behind[0] in tokenizer.added_tokens_decoder):

@@ -30,6 +30,7 @@ from pytest_pluralism.models.local.loading import (
 from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.protocol import Progress, ReceiveRewards, ValueModel
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
+from pytest_pluralism.models.templates import ChatTemplate, holds
 
 if TYPE_CHECKING:
     from pytest_pluralism.models.local.interfaces import AutoClass
@@ -166,7 +167,13 @@ class RewardModel(Classifier):
         prompt = request.prompt + asked_for
         if getattr(self.tokenizer, "chat_template", None):
             messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": request.response}]
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False)
+            text = ChatTemplate(self.tokenizer, model=self.identity.name).written(messages, add_generation_prompt=False)
+            if not holds(text, [prompt, request.response]):
+                raise ModelError(
+                    f"The chat template of {self.identity.name} does not write the prompt and the response once and in "
+                    "order, so that the model would judge something else. Name another reward model, or mend its "
+                    "template (chat_template.jinja)."
+                )
             row = list(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
         else:
             row = list(self.tokenizer(prompt, request.response, verbose=False).input_ids)
