@@ -13,6 +13,7 @@ import torch
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.local.devices import is_out_of_memory
 from pytest_pluralism.models.local.heads import no_logits, only_last, only_positions
+from pytest_pluralism.models.local.prefixes import rope_types
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -64,6 +65,9 @@ class Forwards:
             if start is None:
                 start = getattr(model.config, "decoder_start_token_id", None)
             self.decoder_start = pad_token if start is None else int(start)
+        ropes = rope_types(model.config.get_text_config(decoder=True))
+        #: The parts whose position codes remember the longest row that they saw.
+        self._ropes = list(model.modules()) if "dynamic" in ropes else []
 
     @property
     def dtype(self) -> torch.dtype:
@@ -123,6 +127,8 @@ class Forwards:
 
     def arguments(self, suffixes: list[tuple[int, ...]], cache: Cache | None, cached: int) -> dict[str, object]:
         """Return what the network is called with, filled up on the right."""
+        for module in self._ropes:
+            _forget_lengths(module)
         width = max(len(suffix) for suffix in suffixes)
         ids = torch.full((len(suffixes), width), self.pad_token, dtype=torch.long)
         mask = torch.ones((len(suffixes), cached + width), dtype=torch.long)
@@ -180,6 +186,17 @@ class Forwards:
             f"The network of {type(self.model).__name__} gives NaN or infinity ({dtype}). "
             "Load it with --pluralism-dtype=float32, and check its weights."
         )
+
+
+def _forget_lengths(module: torch.nn.Module) -> None:
+    """Let dynamic position codes begin anew: they would be those of the longest row of any forward before."""
+    for name in [name for name in vars(module) if name.endswith("max_seq_len_cached")]:
+        prefix = name.removesuffix("max_seq_len_cached")
+        original = getattr(module, f"{prefix}original_inv_freq", None)
+        if original is not None:
+            device = getattr(module, f"{prefix}inv_freq").device
+            module.register_buffer(f"{prefix}inv_freq", original.to(device), persistent=False)
+            setattr(module, name, module.original_max_seq_len)
 
 
 def copies(cache: Cache | None, n_rows: int) -> Cache | None:

@@ -20,9 +20,10 @@ import torch
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import GenerationSettings, Prompt
+from pytest_pluralism.models.local.devices import is_out_of_memory
 from pytest_pluralism.models.local.forwards import branched
 from pytest_pluralism.models.local.heads import only_last
-from pytest_pluralism.models.local.scoring import MOST_LOGITS, Scorer
+from pytest_pluralism.models.local.scoring import MOST_LOGITS, Scorer, difference_of
 
 if TYPE_CHECKING:
     from pytest_pluralism.models.local.interfaces import Cache, Config
@@ -156,6 +157,8 @@ class Generator:
         self.shares = "position_ids" in parameters
         # Keys and values are used where they are also safe to share; elsewhere every step computes the whole row.
         self._caches = scorer.share_prefixes
+        #: The steps of a batch, from 0, that came out as by computing a row alone and whole.
+        self._checked: set[int] = set()
         text = self.model.config.get_text_config(decoder=True)
         self.window = _smallest_window(text)
 
@@ -222,7 +225,9 @@ class Generator:
         if self.most_rows is not None:
             most = min(most, self.most_rows)
         batch = pending[:most]
-        if not self.takes_positions and self._caches:
+        if self.scorer.alone:
+            return pending[:1]
+        if (not self.takes_positions and self._caches) or self.scorer.one_length:
             batch = [index for index in batch if len(requests[index].token_ids) == length]
         return batch
 
@@ -249,7 +254,7 @@ class Generator:
         # Every attempt starts anew, with the same random numbers.
         active = [_Row(index, request) for index, request in zip(indices, requests, strict=True)]
         state = _Cached(self, active, settings.max_new_tokens) if self._caches else None
-        logits = state.start() if state is not None else self._whole(active)
+        state, logits = self._next(state, active, None if state is None else state.start)
         while True:
             numbers = [uniform(row.request.key, len(row.drawn)) for row in active]
             for row, token in zip(active, choose_tokens(logits, numbers, settings), strict=True):
@@ -263,7 +268,37 @@ class Generator:
                 active = [active[position] for position in kept]
                 if state is not None:
                     state.keep(kept)
-            logits = state.step([row.drawn[-1] for row in active]) if state is not None else self._whole(active)
+            drawn = [row.drawn[-1] for row in active]
+            state, logits = self._next(state, active, None if state is None else functools.partial(state.step, drawn))
+
+    def _next(
+        self, state: _Cached | None, active: list[_Row], compute: Callable[[], torch.Tensor] | None
+    ) -> tuple[_Cached | None, torch.Tensor]:
+        """Return the logits behind each row; without keys and values once they were found to change them."""
+        if state is None or compute is None:
+            return None, self._whole(active)
+        step = len(active[0].drawn)
+        try:
+            logits = compute()
+            if step in self._checked or step > 1:
+                return state, logits
+            # The shortest row is the one that is filled up, and has other positions than its columns say.
+            place = min(range(len(active)), key=lambda one: len(active[one].request.token_ids))
+            row = (*active[place].request.token_ids, *active[place].drawn)
+            difference = difference_of(self.scorer.forwards.last_logits([row], None, 0)[0], logits[place])
+            why = "" if self.scorer.agrees(difference) else f"they changed the first text by {difference:.2g} nats"
+        except ModelError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            why = " ".join(f"they raised {type(error).__name__}: {error}".split())[:120]
+        if not why:
+            self._checked.add(step)
+            return state, logits
+        self._caches = False
+        self.scorer.note(f"texts are written without keys and values: {why}")
+        return None, self._whole(active)
 
     def _stopped(self, row: _Row, settings: GenerationSettings) -> str:
         """Return what ended a row; empty where it goes on."""
@@ -279,7 +314,14 @@ class Generator:
     def _whole(self, rows: Sequence[_Row]) -> torch.Tensor:
         """Compute the rows from their beginnings: for networks whose keys and values are not used."""
         texts = [(*row.request.token_ids, *row.drawn) for row in rows]
-        most = max(1, self.scorer.token_budget // max(map(len, texts)))
+        if not self.scorer.alone and len(set(map(len, texts))) > 1:
+            # Rows side by side must come out as each does alone.
+            order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+            found = self.scorer.together([texts[place] for place in order])
+            if found is not None:
+                back = torch.tensor(sorted(range(len(order)), key=order.__getitem__), device=found.device)
+                return self.checked(found[back])
+        most = 1 if self.scorer.alone else max(1, self.scorer.token_budget // max(map(len, texts)))
         parts = [
             self.scorer.forwards.last_logits(texts[low : low + most], None, 0) for low in range(0, len(texts), most)
         ]

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from pytest_pluralism.models.local.interfaces import Config, Network
 
-__all__ = ["PrefixNode", "least_saving", "plan_prefixes", "why_no_prefix_reuse"]
+__all__ = ["LENGTH_ROPES", "PrefixNode", "least_saving", "plan_prefixes", "rope_types", "why_no_prefix_reuse"]
+
+#: Position codes that depend on the longest row of a forward.
+LENGTH_ROPES = frozenset({"dynamic", "longrope"})
 
 
 @dataclass(slots=True)
@@ -115,7 +118,7 @@ def why_no_prefix_reuse(model: Network, /) -> str | None:
         return "it looks ahead"
     if "chunked_attention" in (getattr(text, "layer_types", None) or ()):
         return "it attends in chunks"
-    if _rope_types(text) & {"dynamic", "longrope"}:
+    if rope_types(text) & LENGTH_ROPES:
         return "its position codes depend on the length of the whole text"
     try:
         layers = DynamicCache(config=cast("PreTrainedConfig", config)).layers
@@ -132,7 +135,8 @@ def _sliding_layers() -> set[type]:
     return set() if layer is None else {layer}
 
 
-def _rope_types(config: Config) -> set[str]:
+def rope_types(config: Config) -> set[str]:
+    """Return the kinds of position codes of a network."""
     found: set[str] = set()
     for name in ("rope_parameters", "rope_scaling"):
         value = getattr(config, name, None)

@@ -18,8 +18,16 @@ import torch
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.local.budget import REPEATS, TokenBudget
+from pytest_pluralism.models.local.devices import is_out_of_memory
 from pytest_pluralism.models.local.forwards import Forwards, branched, copies
-from pytest_pluralism.models.local.prefixes import PrefixNode, least_saving, plan_prefixes, why_no_prefix_reuse
+from pytest_pluralism.models.local.prefixes import (
+    LENGTH_ROPES,
+    PrefixNode,
+    least_saving,
+    plan_prefixes,
+    rope_types,
+    why_no_prefix_reuse,
+)
 from pytest_pluralism.models.measured import MeasuredFile
 
 if TYPE_CHECKING:
@@ -31,10 +39,12 @@ __all__ = [
     "ScoreRequest",
     "Scorer",
     "TokenScores",
+    "difference_of",
 ]
 
 
 _Result = TypeVar("_Result")
+_Value = TypeVar("_Value")
 
 #: Number of the likeliest next tokens that are recorded; the published protocol modular_pluralism reads them.
 TOP_TOKENS = 10
@@ -82,8 +92,12 @@ MOST_LOGITS = 2**26
 Receive = Callable[[list[tuple[int, TokenScores]]], None]
 
 
-class _SharingChangesAnswersError(Exception):
-    """Rows that share a beginning come out differently from rows that are computed whole."""
+class _ChangesAnswersError(Exception):
+    """Rows that share a beginning, or a forward, come out differently from rows that are computed whole and alone."""
+
+    def __init__(self, why: str, *, padding: bool = False) -> None:
+        super().__init__(why)
+        self.padding = padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +166,12 @@ class Scorer:
                 self._notes.append(f"prompts are computed whole, without sharing their beginnings: {reason}")
         #: True once a row was computed whole too, and came out as with a shared beginning.
         self.sharing_checked = False
+        #: True where a row comes out differently beside longer rows: then each row is computed alone.
+        self.alone = False
+        #: True where only rows of one length may share a forward.
+        self.one_length = bool(rope_types(model.config.get_text_config(decoder=True)) & LENGTH_ROPES)
+        #: The widths, as powers of two, at which a row that was filled up came out as by itself.
+        self._padding_checked: set[int] = set()
 
     @property
     def notes(self) -> list[str]:
@@ -204,6 +224,7 @@ class Scorer:
                 raise self.forwards.no_numbers()
             if cache is not None and not self.sharing_checked:
                 self._check_sharing(logits[0], rows[batch[0]])
+            self.check_padding(logits[-1], [rows[row] for row in batch])
             return [
                 (index, _read(logits[position], totals[position], requests[index].spellings))
                 for position, row in enumerate(batch)
@@ -251,7 +272,11 @@ class Scorer:
                 self.sharing_checked = True
                 whole = self._continuations([rows[batch[0]]], [starts[batch[0]]], None, 0)
                 if whole is not None:
-                    self._compare_sharing(abs(sum(whole[0]) - sum(found[0])) / len(found[0]))
+                    self._compare(abs(sum(whole[0]) - sum(found[0])) / len(found[0]))
+            if self._wants_padding_check([rows[row] for row in batch]):
+                single = self._continuations([rows[batch[-1]]], [starts[batch[-1]]], None, 0)
+                if single is not None:
+                    self._compare(abs(sum(single[0]) - sum(found[-1])) / len(found[-1]), padding=True)
             return [
                 (index, ContinuationScores(values))
                 for row, values in zip(batch, found, strict=True)
@@ -282,7 +307,7 @@ class Scorer:
         results: dict[int, _Result] = {}
 
         def solve(batch: list[int], cache: Cache | None, cached: int) -> bool:
-            fresh = job.compute(batch, cache, cached)
+            fresh = self._guarded(lambda: job.compute(batch, cache, cached), cache is not None, len(batch) > 1)
             if fresh is None:
                 return False
             results.update(fresh)
@@ -300,13 +325,9 @@ class Scorer:
             self._find_budget(root, rows)
             try:
                 self._walk(root, None, 0, rows, solve, job.most)
-            except _SharingChangesAnswersError as error:
-                # No network that is known does this; a new one may, and then the slow way is the right one.
-                self.share_prefixes = False
-                self._notes.append(
-                    "prompts are computed whole, without sharing their beginnings: "
-                    f"sharing changed the first answer by {error.args[0]:.2g} nats"
-                )
+            except _ChangesAnswersError as error:
+                # The slow way is the right one; what was passed on before was checked, and comes again.
+                self.fall_back(error)
                 return self._solved(job, progress, receive)
         return [results[index] for index in range(len(results))]
 
@@ -357,7 +378,8 @@ class Scorer:
         ``solve`` computes a batch and says whether there was memory for it; ``most`` bounds the rows of the next one.
         """
         if node.length > cached:
-            cache = self.forwards.extended(cache, rows[node.any_row()][cached : node.length], cached)
+            beginning = rows[node.any_row()][cached : node.length]
+            cache = self._guarded(functools.partial(self.forwards.extended, cache, beginning, cached), True, False)
         lengths = [len(row) for row in rows]
         for child in sorted(node.children, key=lambda child: -child.longest(lengths)):
             self._walk(child, cache, node.length, rows, solve, most)
@@ -374,6 +396,10 @@ class Scorer:
     def _next_batch(self, pending: list[int], lengths: Sequence[int], cached: int) -> list[int]:
         """Take the longest rows that fit: the first decides how wide the batch is."""
         width = lengths[pending[0]] - cached
+        if self.alone:
+            return pending[:1]
+        if self.one_length:
+            pending = list(itertools.takewhile(lambda row: lengths[row] == lengths[pending[0]], pending))
         if self.max_rows is not None:
             return pending[: self.max_rows]
         fitting = min(self.token_budget // max(width, 1), 8 * self.token_budget // max(width + cached, 1))
@@ -445,21 +471,84 @@ class Scorer:
         forwards = self.forwards
         return forwards.attempt(lambda: forwards.last_logits(suffixes, copies(cache, len(suffixes)), cached))
 
+    def _guarded(self, compute: Callable[[], _Value], shares: bool, several: bool) -> _Value:
+        """Compute something; what goes wrong with a shared beginning or several rows falls back as wrong numbers do."""
+        try:
+            return compute()
+        except (ModelError, _ChangesAnswersError):
+            raise
+        except Exception as error:
+            if not (shares or several) or self.alone or is_out_of_memory(error):
+                raise
+            words = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+            raise _ChangesAnswersError(f"raised {words}", padding=not shares) from error
+
+    def fall_back(self, error: _ChangesAnswersError) -> None:
+        """Give up sharing beginnings, or forwards, for the rest of this model's life, and note why."""
+        if error.padding:
+            self.alone = True
+            self._notes.append(f"each prompt is computed alone: a forward with several {error}")
+            return
+        self.share_prefixes = False
+        self._notes.append(f"prompts are computed whole, without sharing their beginnings: sharing {error}")
+
+    def note(self, text: str) -> None:
+        """Add a sentence on the way in which results are computed, once."""
+        if text not in self._notes:
+            self._notes.append(text)
+
+    def together(self, rows: list[tuple[int, ...]]) -> torch.Tensor | None:
+        """Return the logits behind rows, longest first, that share forwards; ``None`` once they may not."""
+        most = max(1, self.token_budget // len(rows[0]))
+        parts = []
+        try:
+            for low in range(0, len(rows), most):
+                some = rows[low : low + most]
+                parts.append(self._guarded(functools.partial(self.forwards.last_logits, some, None, 0), False, True))
+                self.check_padding(parts[-1][-1], some)
+        except _ChangesAnswersError as error:
+            self.fall_back(error)
+            return None
+        return torch.cat(parts)
+
+    def check_padding(self, found: torch.Tensor, rows: list[tuple[int, ...]]) -> None:
+        """Compute the shortest row of a batch alone, once a width, and believe in fillings only if it is equal."""
+        if self._wants_padding_check(rows):
+            single = self._try_batch([rows[-1]], None, 0)
+            if single is not None:
+                self._compare(difference_of(single[0], found), padding=True)
+
+    def _wants_padding_check(self, rows: list[tuple[int, ...]]) -> bool:
+        width = len(rows[0]).bit_length()
+        if len(rows[0]) == len(rows[-1]) or width in self._padding_checked:
+            return False
+        self._padding_checked.add(width)
+        return True
+
     def _check_sharing(self, shared: torch.Tensor, row: tuple[int, ...]) -> None:
         """Compute one row whole, once a model, and believe in shared beginnings only if it comes out the same."""
         self.sharing_checked = True
         whole = self._try_batch([row], None, 0)
-        if whole is None:
-            return
-        expected, got = torch.log_softmax(whole[0], dim=-1), torch.log_softmax(shared, dim=-1)
-        # Tokens that are all but impossible may differ more: rounding in the logits counts there too.
-        likely = expected >= expected.max() - 7.0
-        self._compare_sharing(float((expected - got)[likely].abs().max()))
+        if whole is not None:
+            self._compare(difference_of(whole[0], shared))
 
-    def _compare_sharing(self, difference: float) -> None:
-        allowed = 1e-3 if self.forwards.dtype == torch.float32 else 0.5
-        if not difference <= allowed:
-            raise _SharingChangesAnswersError(difference)
+    def _compare(self, difference: float, *, padding: bool = False) -> None:
+        if not self.agrees(difference):
+            raise _ChangesAnswersError(f"changed the first answer by {difference:.2g} nats", padding=padding)
+
+    def agrees(self, difference: float) -> bool:
+        """Return whether two ways to compute a row differ by no more than rounding, in nats."""
+        return difference <= (1e-3 if self.forwards.dtype == torch.float32 else 0.5)
+
+
+def difference_of(expected: torch.Tensor, found: torch.Tensor) -> float:
+    """Return the largest difference of two rows of logits, in nats, among the tokens that are not all but impossible.
+
+    The others may differ more: rounding in the logits counts there too.
+    """
+    one, other = torch.log_softmax(expected.cpu(), dim=-1), torch.log_softmax(found.cpu(), dim=-1)
+    likely = one >= one.max() - 7.0
+    return float((one - other)[likely].abs().max())
 
 
 def _read(logits: torch.Tensor, total: torch.Tensor, spellings: tuple[tuple[int, ...], ...]) -> TokenScores:
