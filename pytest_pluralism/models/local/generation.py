@@ -285,7 +285,8 @@ class Generator:
             # The shortest row is the one that is filled up, and has other positions than its columns say.
             place = min(range(len(active)), key=lambda one: len(active[one].request.token_ids))
             row = (*active[place].request.token_ids, *active[place].drawn)
-            difference = difference_of(self.scorer.forwards.last_logits([row], None, 0)[0], logits[place])
+            expected = self.scorer.uncounted(lambda: self.scorer.forwards.last_logits([row], None, 0)[0])
+            difference = difference_of(expected, logits[place])
             why = "" if self.scorer.agrees(difference) else f"they changed the first text by {difference:.2g} nats"
         except ModelError:
             raise

@@ -171,7 +171,7 @@ class Scorer:
         #: True where only rows of one length may share a forward.
         self.one_length = bool(rope_types(model.config.get_text_config(decoder=True)) & LENGTH_ROPES)
         #: The widths, as powers of two, at which a row that was filled up came out as by itself.
-        self._padding_checked: set[int] = set()
+        self.padding_checked: set[int] = set()
 
     @property
     def notes(self) -> list[str]:
@@ -180,7 +180,7 @@ class Scorer:
 
     @property
     def computed_tokens(self) -> int:
-        """Number of tokens that went through the network, without those that were only timed."""
+        """Number of tokens that went through the network, without those that were only timed or checked a filling."""
         return self.forwards.computed_tokens
 
     @property
@@ -274,7 +274,8 @@ class Scorer:
                 if whole is not None:
                     self._compare(abs(sum(whole[0]) - sum(found[0])) / len(found[0]))
             if self._wants_padding_check([rows[row] for row in batch]):
-                single = self._continuations([rows[batch[-1]]], [starts[batch[-1]]], None, 0)
+                last = batch[-1]
+                single = self.uncounted(lambda: self._continuations([rows[last]], [starts[last]], None, 0))
                 if single is not None:
                     self._compare(abs(sum(single[0]) - sum(found[-1])) / len(found[-1]), padding=True)
             return [
@@ -514,15 +515,23 @@ class Scorer:
     def check_padding(self, found: torch.Tensor, rows: list[tuple[int, ...]]) -> None:
         """Compute the shortest row of a batch alone, once a width, and believe in fillings only if it is equal."""
         if self._wants_padding_check(rows):
-            single = self._try_batch([rows[-1]], None, 0)
+            single = self.uncounted(lambda: self._try_batch([rows[-1]], None, 0))
             if single is not None:
                 self._compare(difference_of(single[0], found), padding=True)
 
+    def uncounted(self, compute: Callable[[], _Value]) -> _Value:
+        """Compute something only to check it: ``computed_tokens`` does not count it."""
+        counted = self.forwards.computed_tokens
+        try:
+            return compute()
+        finally:
+            self.forwards.computed_tokens = counted
+
     def _wants_padding_check(self, rows: list[tuple[int, ...]]) -> bool:
         width = len(rows[0]).bit_length()
-        if len(rows[0]) == len(rows[-1]) or width in self._padding_checked:
+        if len(rows[0]) == len(rows[-1]) or width in self.padding_checked:
             return False
-        self._padding_checked.add(width)
+        self.padding_checked.add(width)
         return True
 
     def _check_sharing(self, shared: torch.Tensor, row: tuple[int, ...]) -> None:

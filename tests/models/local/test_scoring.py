@@ -213,8 +213,9 @@ def test_only_the_last_position_reaches_the_output_layer(tiny):
     assert {shape[1] for shape in shapes} == {0, 1}, (
         "nothing at the end of a shared beginning, whose output nobody reads"
     )
-    # One row more: the check that sharing changes nothing.
-    assert sum(rows * positions for rows, positions, _ in shapes) == len({r.token_ids for r in requests}) + 1
+    # One row more: the check that sharing changes nothing. One a width: the check that filling up changes nothing.
+    checks = 1 + len(scorer.padding_checked)
+    assert sum(rows * positions for rows, positions, _ in shapes) == len({r.token_ids for r in requests}) + checks
 
 
 def test_sharing_that_changes_answers_is_noticed_and_given_up(tiny, monkeypatch):
