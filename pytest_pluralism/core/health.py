@@ -67,7 +67,7 @@ def health_problems(
     gate, scores, estimate
         The promise, and what was measured for it.
     measure : Measure, optional
-        The measure, without which no reference is judged.
+        The measure; blind answers are judged only of one that can be compared with references.
     baseline_entry : mapping, optional
         The entry of the baseline for it.
     noise_floors : tuple of float
@@ -81,7 +81,11 @@ def health_problems(
     """
     found = [
         *_problems(gate, scores, estimate, baseline_entry, seed_origin),
-        *(_kept_blindly(gate, scores, measure) if measure is not None and gate.bounds_value else ()),
+        *(
+            _kept_blindly(gate, scores, measure)
+            if measure is not None and measure.comparisons and gate.bounds_value
+            else ()
+        ),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
     ]
     return [(name, text) for name, text in found if name not in suppressed]

@@ -58,7 +58,9 @@ class AnswerEntropyEvaluation:
     def rounds(self) -> Rounds:
         """Ask as the distance does, and score the entropy."""
         found = yield from DistributionalEvaluation(self.survey, self.settings, self.population).alone()
-        units = tuple(dataclasses.replace(unit, value=unit.details["model_entropy"]) for unit in found.units)
+        units = tuple(
+            dataclasses.replace(unit, value=unit.details["model_entropy"], references={}) for unit in found.units
+        )
         return dataclasses.replace(
             found,
             metric="answer_entropy",
