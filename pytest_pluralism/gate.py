@@ -58,7 +58,7 @@ def plan_gates(
 
     With a ``seed`` everything is planned under that one, whatever the settings and the markers say.
     """
-    from pytest_pluralism.core.messages import harmless
+    from pytest_pluralism.core.untrusted import harmless
 
     planned: list[PlannedGate] = []
     problems: list[str] = []

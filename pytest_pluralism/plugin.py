@@ -10,6 +10,7 @@ import pytest
 
 from pytest_pluralism import hookspecs, loading
 from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.untrusted import as_parameter_id, harmless, printable
 from pytest_pluralism.fixtures import (
     Pluralism,
     entailment_model,
@@ -23,7 +24,7 @@ from pytest_pluralism.fixtures import (
 from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks
 from pytest_pluralism.run import surroundings
 from pytest_pluralism.run.controller import Controller, Worker
-from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, error_entries, model_id, test_of
+from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, error_entries, model_id, parameter_id, test_of
 from pytest_pluralism.run.models import SPECS
 from pytest_pluralism.run.session import SESSION, PluralismSession
 from pytest_pluralism.settings import resolving as options
@@ -49,6 +50,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and resolve the settings so that a wrong one stops the run at its start."""
+    try:
+        _configure(config)
+    except pytest.UsageError as error:
+        # It may repeat what a stranger wrote.
+        raise pytest.UsageError(harmless(str(error))) from None
+
+
+def _configure(config: pytest.Config) -> None:
     config.pluginmanager.register(MarkerLines(config), "pluralism-markers")
     options.refuse_moved_root(config)
     session = PluralismSession(config, options.resolve(config))
@@ -87,6 +96,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Show the settings that somebody chose, and where."""
     settings = config.stash[SESSION].settings
     chosen = [f"{name}={value} ({settings.origins[name]})" for name, value in settings.as_words().items()]
+    chosen = [printable(one, most=1000) for one in chosen]
     return f"pluralism: {', '.join(chosen)}" if chosen else None
 
 
@@ -101,7 +111,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if "language_model" not in metafunc.fixturenames:
             metafunc.fixturenames.append("language_model")
         # The session scope lets pytest sort the tests by model, so that each model loads once.
-        metafunc.parametrize("language_model", specs, indirect=True, ids=model_id, scope="session")
+        metafunc.parametrize("language_model", specs, indirect=True, ids=parameter_id, scope="session")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a parameter so that its node id holds no command for a code host; pytest names all others."""
+    if isinstance(val, str) and (safe := as_parameter_id(val)) != val:
+        return safe.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return None
 
 
 # Last, so that markers which other hooks add are read too.
@@ -145,7 +162,9 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Show all that is wrong with the markers at once."""
     return [
-        f"pluralism: ERROR {item.nodeid}: {problem}" for item in items for problem in item.stash.get(PLANS, ([], []))[1]
+        harmless(f"pluralism: ERROR {item.nodeid}: {problem}")
+        for item in items
+        for problem in item.stash.get(PLANS, ([], []))[1]
     ]
 
 

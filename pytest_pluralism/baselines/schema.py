@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 
 __all__ = [
     "SCHEMA",

@@ -16,6 +16,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from pytest_pluralism import __version__
 from pytest_pluralism.cli.answers import add_answers
@@ -36,6 +37,7 @@ from pytest_pluralism.cli.showing import (
     complain,
 )
 from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.untrusted import harmless
 
 __all__ = ["main"]
 
@@ -65,8 +67,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that shows wrong arguments so that nothing obeys them."""
+
+    def error(self, message: str) -> NoReturn:
+        """Write the usage and what is wrong, and end the command."""
+        super().error(harmless(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pluralism",
         description="Look after what pluralism regression tests keep. The tests themselves run with pytest.",
         epilog=EXIT_CODES,

@@ -29,7 +29,7 @@ from pytest_pluralism.cli.showing import (
     time_words,
 )
 from pytest_pluralism.core.errors import unknown_name
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 
 if TYPE_CHECKING:
     from pytest_pluralism.models.answers.store import AnswerStore

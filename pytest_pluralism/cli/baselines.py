@@ -24,7 +24,7 @@ from pytest_pluralism.cli.showing import (
     table,
 )
 from pytest_pluralism.core.errors import BaselineError
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.report.cells import bound_words
 
 if TYPE_CHECKING:

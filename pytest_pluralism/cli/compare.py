@@ -22,7 +22,7 @@ from pytest_pluralism.cli.showing import (
     shown,
     table,
 )
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.report.cells import bound_words
 
 if TYPE_CHECKING:

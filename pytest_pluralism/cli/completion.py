@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, Commands, say
+from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, Commands
 from pytest_pluralism.core.errors import MissingExtraError
 
 __all__ = ["add_completion"]
@@ -30,5 +31,5 @@ def show_completion(arguments: argparse.Namespace) -> int:
         import shtab
     except ImportError:
         raise MissingExtraError("Shell completion", 'pip install "pytest-pluralism[completion]"') from None
-    say(shtab.complete(arguments.parser, shell=arguments.shell))
+    sys.stdout.write(shtab.complete(arguments.parser, shell=arguments.shell) + "\n")
     return EXIT_OK

@@ -24,7 +24,7 @@ from pytest_pluralism.cli.showing import (
     shown,
     table,
 )
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 
 if TYPE_CHECKING:
     from pytest_pluralism.baselines.history import Revision

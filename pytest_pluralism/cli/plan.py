@@ -20,7 +20,7 @@ from pytest_pluralism.cli.showing import (
     shown,
     table,
 )
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 
 __all__ = ["add_plan"]
 

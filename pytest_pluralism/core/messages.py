@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore, Verdict
+from pytest_pluralism.core.untrusted import harmless, printable
 from pytest_pluralism.core.words import CLUSTERS, in_order
 
 __all__ = [
@@ -27,27 +27,6 @@ MOST_POPULATIONS = 3
 
 #: How many answers of one kind stand in a message before the rest is counted.
 MOST_ANSWERS = 3
-
-
-def printable(text: str, /, *, most: int = 60) -> str:
-    """Return untrusted text with nothing in it that a terminal would obey, shortened to ``most`` characters.
-
-    Control characters (ANSI escapes among them), marks that turn the writing direction, and lone surrogates are shown
-    as escapes.
-    """
-    result = "".join(_shown(character) for character in text[: most + 1])
-    return result if len(result) <= most and len(text) <= most else result[: most - 1].rstrip() + "…"
-
-
-def harmless(text: str, /) -> str:
-    """Return a message of several lines with nothing in it that a terminal would obey, whole."""
-    return "".join(character if character == "\n" else _shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}:
-        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
-    return character
 
 
 def interval_words(estimate: Estimate, /, *, signed: bool = False) -> str:

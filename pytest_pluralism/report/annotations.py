@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable, without_commands
 from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell
 
 __all__ = ["code_quality_json", "github_commands", "shortened_markdown"]
@@ -109,7 +109,8 @@ def _words(entry: Entry) -> str:
 
 def _data(text: str) -> str:
     """Escape what follows the second ``::`` of a command; the older form of commands starts anywhere in a line."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace("##[", "# #[")
+    text = without_commands(text)
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

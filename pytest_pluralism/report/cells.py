@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_pluralism.baselines.schema import Entry
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 
 __all__ = ["Entry", "Ours", "bound_words", "estimate_words", "interval_cell", "promise_cell"]
 

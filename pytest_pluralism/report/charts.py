@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 
 __all__ = ["Chart", "Mark", "Track", "bars", "chart_svg", "domain_of", "mirror", "track_svg"]
 

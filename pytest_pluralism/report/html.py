@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.cells import Entry
 from pytest_pluralism.report.charts import chart_svg

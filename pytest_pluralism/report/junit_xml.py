@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pytest_pluralism.core.messages import harmless
+from pytest_pluralism.core.untrusted import harmless
 from pytest_pluralism.report.cells import Entry
 
 __all__ = ["properties"]

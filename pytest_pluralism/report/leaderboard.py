@@ -13,8 +13,8 @@ from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.equal import compare, levelled
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.core.messages import printable
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
+from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.report.cells import Entry
 from pytest_pluralism.report.reading import load_report
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.files import read_regular
 from pytest_pluralism.report.json_report import SCHEMA
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.report.blocks import matrix
 from pytest_pluralism.report.cells import Entry
 

@@ -17,7 +17,7 @@ from jinja2 import ChainableUndefined, Environment, FunctionLoader, Undefined
 from markupsafe import Markup, escape
 
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.core.messages import harmless, printable
+from pytest_pluralism.core.untrusted import harmless, printable
 from pytest_pluralism.report.blocks import Code
 from pytest_pluralism.report.cells import Ours
 from pytest_pluralism.report.charts import Chart, bars, chart_svg, mirror, track_svg

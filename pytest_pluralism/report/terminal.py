@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_pluralism.core.messages import printable
+from pytest_pluralism.core.untrusted import printable, without_commands
 from pytest_pluralism.core.words import words_for
 from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell
@@ -30,7 +30,10 @@ def summary_lines(
     The lines hold no escape sequences, whatever stands in a name or an answer; with ``color``, for a terminal, those
     around the outcomes alone.
     """
-    entries = list(entries)
+    yield from map(without_commands, _lines(list(entries), notes, width, color))
+
+
+def _lines(entries: Sequence[Entry], notes: Sequence[str], width: int, color: bool) -> Iterator[str]:
     rows = [_row(entry) for entry in entries]
     models = list(dict.fromkeys(row[-1] for row in rows))
     for model in models:

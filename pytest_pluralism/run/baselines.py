@@ -197,7 +197,7 @@ class RunBaselines:
         """Store the results that the verdicts of a run carry; return what to say, and whether all went well."""
         from pytest_pluralism.baselines import UPDATES
         from pytest_pluralism.baselines.store import merge_entries
-        from pytest_pluralism.core.messages import printable
+        from pytest_pluralism.core.untrusted import printable
 
         by_model: dict[str, Json] = {}
         seen: dict[tuple[str, str], str] = {}
@@ -263,7 +263,7 @@ class RunBaselines:
     def settle_unused(self, model_names: Iterable[str], exists: Callable[[str], bool]) -> tuple[list[str], bool]:
         """Report what is unused, or remove it where asked for; return what to say, and whether all went well."""
         from pytest_pluralism.baselines.store import remove_entries
-        from pytest_pluralism.core.messages import printable
+        from pytest_pluralism.core.untrusted import printable
 
         prune = self.settings["prune_baseline"]
         notes, well = [], True

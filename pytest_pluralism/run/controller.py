@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_pluralism.run.items import PLANS, model_id
+from pytest_pluralism.core.untrusted import harmless
+from pytest_pluralism.run.items import PLANS, forms_in_ids
 from pytest_pluralism.run.session import OWNERS, PluralismSession
 from pytest_pluralism.run.workers import has_owners, make_scheduler
 
@@ -61,7 +62,7 @@ class Controller:
         return make_scheduler(config, log, self._names()) if has_owners(config, self._names()) else None
 
     def _names(self) -> list[str]:
-        return [model_id(spec) for spec in self.session.settings["model"]]
+        return [form for spec in self.session.settings["model"] for form in forms_in_ids(spec)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -97,11 +98,11 @@ class Controller:
         if self._planned:
             terminalreporter.section("pluralism plan: nothing was computed")
             for line in self._planned:
-                terminalreporter.write_line(line)
+                terminalreporter.write_line(harmless(line))
         elif self._tested:
             terminalreporter.section("pluralism a/a: the suite against itself")
             for line in [*self._tested, *self.session.notes]:
-                terminalreporter.write_line(line)
+                terminalreporter.write_line(harmless(line))
         elif self.session.entries or self.session.notes:
             from pytest_pluralism.report.terminal import summary_lines
 

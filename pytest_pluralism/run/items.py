@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.untrusted import as_parameter_id
 
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
@@ -20,7 +21,9 @@ __all__ = [
     "Suite",
     "by_suite",
     "error_entries",
+    "forms_in_ids",
     "model_id",
+    "parameter_id",
     "plans_of",
     "suite_of",
     "test_of",
@@ -80,13 +83,25 @@ def test_of(item: pytest.Item) -> str:
     if callspec is None or "language_model" not in callspec.params:
         return item.nodeid
     base, _, inside = item.nodeid.partition("[")
-    own = model_id(callspec.params["language_model"])
+    forms = forms_in_ids(callspec.params["language_model"])
+    own = next((form for form in forms if form in inside), forms[0])
     rest = "-".join(part for part in inside.removesuffix("]").replace(own, "\0", 1).split("-") if part != "\0")
     return f"{base}[{rest}]" if rest else base
 
 
+def parameter_id(spec: str) -> str:
+    """Return the name of a model for the brackets of a node id, before pytest escapes it."""
+    return as_parameter_id(model_id(spec))
+
+
+def forms_in_ids(spec: str) -> tuple[str, str]:
+    """Return how a model is called in node ids, where the project lets pytest escape what is not ASCII or not."""
+    name = parameter_id(spec)
+    return name.encode("unicode_escape", "surrogatepass").decode("ascii"), name
+
+
 def model_id(spec: str) -> str:
-    """Return the name of a model in a node id."""
+    """Return the name of a model."""
     from pytest_pluralism.models.specification import parse_model_spec
 
     try:
@@ -97,7 +112,7 @@ def model_id(spec: str) -> str:
 
 def error_entries(item: pytest.Item, reason: str) -> list[Json]:
     """Return the entries of the promises of a test that nothing was said of: they were not judged."""
-    from pytest_pluralism.core.messages import harmless
+    from pytest_pluralism.core.untrusted import harmless
     from pytest_pluralism.markers import marks_of
     from pytest_pluralism.report.json_report import error_json
 

@@ -258,7 +258,7 @@ class RunModels:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            from pytest_pluralism.core.messages import printable
+            from pytest_pluralism.core.untrusted import printable
 
             columns = (
                 TextColumn("{task.description}", markup=False),

@@ -82,7 +82,7 @@ class PluralismSession:
 
     def forecast(self, items: Sequence[pytest.Item]) -> list[str]:
         """Return what the run would compute, in lines; no network is loaded, and nothing is asked."""
-        from pytest_pluralism.core.messages import harmless
+        from pytest_pluralism.core.untrusted import harmless
         from pytest_pluralism.run.forecast import forecast_lines, forecast_of
 
         found = []
