@@ -76,7 +76,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="pluralism",
         description="Look after what pluralism regression tests keep. The tests themselves run with pytest.",
         epilog=EXIT_CODES,
