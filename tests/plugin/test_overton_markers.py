@@ -168,6 +168,19 @@ def test_a_promise_that_is_kept(project: pytest.Pytester) -> None:
     assert str(result.stdout).count("JUDGED") == 1
 
 
+@pytest.mark.parametrize("reference", ["refusal", "shuffled"])
+def test_coverage_must_beat_what_knows_nothing_of_the_query(project: pytest.Pytester, reference: str) -> None:
+    marker = f'overton_coverage("towns.jsonl", better_than="{reference}", n_draws=1)'
+    gate(project, marker, "--pluralism-report=report.json", writer="2+").assert_outcomes(passed=1)
+    verdict = report_of(project)
+    assert verdict["advantage"]["value"] == pytest.approx((14 * 0.5 + 2 * 0.75) / 16)
+    gate(project, marker, "--pluralism-report=report.json", writer=0).assert_outcomes(failed=1)
+    assert report_of(project)["outcome"] == "inconclusive"
+    result = gate(project, f'overton_coverage("towns.jsonl", better_than="{reference}", controls=False)')
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*better_than='{reference}' needs the controls*"])
+
+
 def test_a_promise_that_is_broken(project: pytest.Pytester) -> None:
     result = gate(project, 'overton_coverage("towns.jsonl", at_least=0.8, n_draws=1)')
     result.assert_outcomes(failed=1)

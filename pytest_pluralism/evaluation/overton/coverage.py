@@ -10,7 +10,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -189,7 +189,9 @@ class OvertonEvaluation:
         references = dict(self._other_measures(readings))
         references["empty"] = 0.0
         if settings.controls:
-            references.update(self._controls(texts, reader))
+            blind = [self._blind(*each, reader) for each in zip(windows, self._strangers(), texts, strict=True)]
+            units = [replace(unit, references=found) for unit, found in zip(units, blind, strict=True)]
+            references.update(self._controls(texts, reader, blind))
         noise = [np.var(unit.details["draw_values"], ddof=1) for unit in units if len(unit.details["draw_values"]) > 1]
         if noise:
             references["draw_standard_deviation"] = math.sqrt(float(np.mean(noise)))
@@ -291,31 +293,32 @@ class OvertonEvaluation:
         if balance is not None:
             yield "false_balance", balance
 
-    def _controls(self, texts: Sequence[tuple[str, ...]], reader: WindowReader) -> Iterator[tuple[str, float]]:
+    def _blind(
+        self, window: Window, other: Window | None, draws: tuple[str, ...], reader: WindowReader
+    ) -> dict[str, float]:
+        """Return what a refusal scores on a window, and the response to it on the window of another query."""
+        refused = reader.read(window, reader.parts(REFUSAL, refusals=False))
+        found = {"refusal": float(scored(window, refused, self.settings))}
+        if other is not None and can_score(other, self.settings.score):
+            read = [reader.read(other, reader.parts(text)) for text in self._for_chance(draws)]
+            found["shuffled"] = self._value(other, read)
+        return found
+
+    def _controls(
+        self, texts: Sequence[tuple[str, ...]], reader: WindowReader, blind: Sequence[Mapping[str, float]]
+    ) -> Iterator[tuple[str, float]]:
         """Yield what the same responses, or none at all, would get where they cannot hold anything."""
         windows = self.windows.windows
-        strangers = [
-            (other, draws)
-            for other, draws in zip(self._strangers(), texts, strict=True)
-            if other is not None and can_score(other, self.settings.score)
-        ]
+        strangers = [found["shuffled"] for found in blind if "shuffled" in found]
         if strangers:
-            values = [
-                self._value(other, [reader.read(other, reader.parts(text)) for text in self._for_chance(draws)])
-                for other, draws in strangers
-            ]
-            yield "chance", float(np.mean(values))
+            yield "chance", float(np.mean(strangers))
         for budget in self._budgets(texts):
             values = [
                 self._value(window, [reader.read(window, reader.parts(first_words(text, budget))) for text in draws])
                 for window, draws in zip(windows, texts, strict=True)
             ]
             yield f"first_{budget}_words", float(np.mean(values))
-        refused = [reader.read(window, reader.parts(REFUSAL, refusals=False)) for window in windows]
-        yield (
-            "refusal",
-            float(np.mean([scored(window, one, self.settings) for window, one in zip(windows, refused, strict=True)])),
-        )
+        yield "refusal", float(np.mean([found["refusal"] for found in blind]))
 
     def _warnings(self, texts: Sequence[tuple[str, ...]], truncated: float) -> Iterator[str]:
         windows = self.windows.windows

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import DatasetError, invalid_parameter
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.records import WindowSet
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import QUERIES, UNIT_COLUMNS
@@ -78,6 +78,7 @@ MEASURE = Measure(
         Term("without_quirks", "without the quirks"),
     ),
     beside="chance",
+    comparisons=(Term("refusal", "refusal"), Term("shuffled", "shuffled")),
     columns=COLUMNS,
     facts=FACTS,
 )
@@ -111,6 +112,12 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     """
     protocol = _protocol(planning)
     settings = settings_of(planning)
+    wanted = planning.keywords.get("better_than")
+    if wanted is not None and (protocol != "sound" or not settings.controls):
+        raise InvalidParameterError(
+            f"better_than={wanted!r} needs the controls, which protocol='sound' has unless controls=False. "
+            "Leave one of them out."
+        )
     windows = windows_of(planning)
     recorded = recorded_of(planning, windows, "responses")
     responses = None if recorded is None else recorded.responses

@@ -317,13 +317,16 @@ class SteerableEvaluation:
         for name, rows in board.units.items():
             values = board.of(name, rows)
             plain = board.of(UNSTEERED, rows) if board.has(UNSTEERED) else None
+            placebo = board.of_placebo(rows) if board.has(PLACEBOS[0].name) else None
+            sides = {"unsteered": plain, "placebo": placebo} if over is None else {}
             below = None if over is None else board.of_placebo(rows) if over == PLACEBO else board.of(over, rows)
             for index, row in enumerate(rows):
                 details: dict[str, Any] = {"attribute": name, "steered": float(values[index])}
                 if plain is not None:
                     details["unsteered"] = float(plain[index])
                 value = values[index] if below is None else difference(values[index], below[index])
-                units.append(board.unit(name, row, float(value), details))
+                beside = {side: float(scores[index]) for side, scores in sides.items() if scores is not None}
+                units.append(dataclasses.replace(board.unit(name, row, float(value), details), references=beside))
             names += [name] * len(rows)
             steered += list(values)
             unsteered += list(plain) if plain is not None else []

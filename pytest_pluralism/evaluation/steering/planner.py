@@ -20,6 +20,7 @@ from pytest_pluralism.evaluation.steering.published import PublishedKaleidoscope
 from pytest_pluralism.evaluation.steering.settings import (
     CHECKS,
     MANY_ATTRIBUTES,
+    PLACEBO,
     UNSTEERED,
     SteeringSettings,
 )
@@ -47,6 +48,7 @@ MEASURE = Measure(
         Term("whole_population", "the whole population"),
     ),
     beside="unsteered",
+    comparisons=(Term("unsteered", "unsteered"), Term("placebo", "placebo")),
     others=Noun("attribute", "attributes"),
     columns=(Term("unsteered", "Not steered"), *UNIT_COLUMNS),
     facts=(*ANSWER_FACTS, Term("attribute", "steered to")),
@@ -109,6 +111,22 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     return gates
 
 
+def _with_reference(planning: Planning, checks: Any, /) -> Any:
+    """Return the checks, among them the one that asks what ``better_than`` compares with.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the marker names checks without it.
+    """
+    wanted = planning.keywords.get("better_than")
+    if wanted not in (UNSTEERED, PLACEBO) or not isinstance(checks, tuple) or wanted in checks:
+        return checks
+    if "checks" in planning.keywords:
+        raise InvalidParameterError(f"better_than={wanted!r} needs the check {wanted!r}. Name it in checks.")
+    return (*checks, wanted)
+
+
 def _source(steering: SteeringSet) -> dict[str, str]:
     return {"name": steering.name, "sha256": steering.sha256, "source": steering.source}
 
@@ -152,7 +170,7 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
         threshold=keywords.get("threshold", 0.5),
         premise=keywords.get("premise", "whole"),
         over=keywords.get("over"),
-        checks=_several(checks),
+        checks=_with_reference(planning, _several(checks)),
         writing=writing,
         n_draws=keywords.get("draws", 1),
         template=asking.template,
@@ -260,7 +278,7 @@ def _settings(planning: Planning, steering: SteeringSet, protocol: str) -> Steer
         across=keywords.get("across", "mean"),
         score=score,
         over=keywords.get("over"),
-        checks=_several(checks),
+        checks=_with_reference(planning, _several(checks)),
         most_units=keywords.get("most_units"),
     )
 

@@ -152,11 +152,23 @@ class TextBoard:
         """Return the mean score of the responses under irrelevant attributes."""
         return float(np.mean([self.score(one.name, attribute, question_id) for one in PLACEBOS]))
 
+    def references(self, unit: TextUnit, /) -> dict[str, float]:
+        """Return what other responses to the question of a unit score; nothing where the unit is a difference."""
+        if self.over is not None:
+            return {}
+        found = {} if unit.unsteered is None else {UNSTEERED: unit.unsteered}
+        if self._has_placebos():
+            found[PLACEBO] = self.placebo(unit.attribute, unit.question.question_id)
+        return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def _has_placebos(self) -> bool:
+        return all(self.has(placebo.name) for placebo in PLACEBOS)
+
     # ------------------------------------------------------------------------------------------------- checks
 
     def placebo_mean(self, units: Sequence[TextUnit], /) -> float | None:
         """Return the mean score of the placebos; ``None`` where they were not asked or nobody labelled them."""
-        if not all(self.has(placebo.name) for placebo in PLACEBOS):
+        if not self._has_placebos():
             return None
         values = [self.placebo(unit.attribute, unit.question.question_id) for unit in units]
         return float(np.mean(values)) if math.isfinite(math.fsum(values)) else None
@@ -209,7 +221,9 @@ class TextBoard:
         return tables
 
 
-def as_unit_score(unit: TextUnit, statement: str, response: str, /, *, is_alone: bool) -> UnitScore:
+def as_unit_score(
+    unit: TextUnit, references: Mapping[str, float], statement: str, response: str, /, *, is_alone: bool
+) -> UnitScore:
     """Return the unit as the report and the baseline keep it."""
     question_id = unit.question.question_id
     details = {"attribute": unit.attribute, "statement": statement, "response": response, "steered": unit.steered}
@@ -222,6 +236,7 @@ def as_unit_score(unit: TextUnit, statement: str, response: str, /, *, is_alone:
         population=unit.attribute if is_alone else None,
         text=unit.question.text,
         details=details,
+        references=references,
     )
 
 

@@ -347,6 +347,7 @@ class TextSteering:
             tuple(
                 as_unit_score(
                     unit,
+                    board.references(unit),
                     board.statements[unit.attribute, unit.question.question_id],
                     board.texts[Asked(unit.attribute, shown, unit.question.question_id)][0],
                     is_alone=is_alone,

@@ -91,6 +91,28 @@ def report_of(project, *arguments):
     return result, json.loads((project.path / "r.json").read_text(encoding="utf-8"))["verdicts"]
 
 
+def test_steering_must_beat_what_it_names(project):
+    """By paired units: the model that follows passes, the one that does the contrary fails, and over= is another."""
+    marker = '"party_values.jsonl", attribute="Democrat", better_than='
+    write(project, *(f'{marker}"{name}"' for name in ("unsteered", "placebo")))
+    result, verdicts = report_of(project, "--pluralism-model=voter:0.9")
+    result.assert_outcomes(passed=2)
+    assert [one["advantage"]["value"] for one in verdicts] == [pytest.approx(44 / 48 - 0.5)] * 2
+    result, _ = report_of(project, "--pluralism-model=voter:0.1")
+    result.assert_outcomes(failed=2)
+    result, verdicts = report_of(project, "--pluralism-model=voter:0.5")
+    assert {one["outcome"] for one in verdicts} == {"inconclusive"}
+    for words, says in (
+        ('better_than="unsteered", over="placebo"', "*better_than='unsteered' stands beside over='placebo'*"),
+        ('better_than="placebo", checks=["unsteered"]', "*better_than='placebo' needs the check 'placebo'*"),
+        ('better_than="uniform"', "*steering_faithfulness has no such reference. It has 'unsteered', 'placebo'*"),
+    ):
+        write(project, f'"party_values.jsonl", attribute="Democrat", {words}')
+        result, _ = report_of(project, "--pluralism-model=voter:0.9")
+        result.stdout.fnmatch_lines([says])
+        result.assert_outcomes(errors=1)
+
+
 def test_the_form_of_the_contract(project):
     write(project, '"party_values.jsonl", attribute="Democrat", at_least=0.6')
     result, (verdict,) = report_of(project, "--pluralism-model=voter:0.9")
