@@ -70,6 +70,8 @@ class AnswerEntropyEvaluation:
                 "uniform": float(np.mean([math.log2(len(unit.options)) for unit in units])),
             },
             other_populations={},
+            # What the sample of people does to a distance is not in the entropy of a model's answers.
+            people_variance=0.0,
         )
 
 
