@@ -24,6 +24,7 @@ from pytest_pluralism.report.charts import Chart, Mark, Track, domain_of
 from pytest_pluralism.report.family_views import VIEWS, protocol_part
 from pytest_pluralism.report.json_report import report_content
 from pytest_pluralism.report.leaderboard import leaderboard_of
+from pytest_pluralism.report.mutants import mutant_parts
 from pytest_pluralism.report.unit_views import UnitsView, UnitView, units_view
 
 __all__ = [
@@ -120,7 +121,8 @@ class VerdictView:
 class RunView:
     """Hold everything that a report shows, the verdicts in the order of the tests.
 
-    ``run`` is what the JSON report says of the run; ``front`` compares models by the objectives that they share.
+    ``run`` is what the JSON report says of the run; ``front`` compares models by the objectives that they share, and
+    ``mutants`` says which damage the promises notice.
     """
 
     verdicts: tuple[VerdictView, ...]
@@ -128,6 +130,7 @@ class RunView:
     settings: Table
     versions: Table
     front: tuple[Part, ...]
+    mutants: tuple[Part, ...] = ()
 
     @property
     def ordered(self) -> list[tuple[int, VerdictView]]:
@@ -173,6 +176,7 @@ def run_view(entries: Iterable[Entry], run: Entry, /) -> RunView:
         Table("Settings, and where each comes from", (Ours("setting"), Ours("value"), Ours("from")), tuple(settings)),
         Table("Versions", (Ours("package"), Ours("version")), tuple(versions)),
         guarded("Models by all objectives", lambda: _front(verdicts)),
+        guarded("Damage that the promises notice", lambda: mutant_parts(run.get("mutants", ()))),
     )
 
 

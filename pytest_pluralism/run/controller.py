@@ -32,6 +32,7 @@ class Controller:
         self.session = session
         self._planned: list[str] = []
         self._tested: list[str] = []
+        self._damaged: list[str] = []
         self._alarmed = False
         self._wrong = False
         self._not_collected = False
@@ -69,6 +70,12 @@ class Controller:
         """Show the plan, or compare the suite with itself, instead of running the tests, where that was asked for."""
         if session.testsfailed or session.config.getoption("collectonly"):
             return None
+        if self.session.settings["mutants"] is not None:
+            from pytest_pluralism.run.mutants import Mutants
+
+            self._damaged, self._alarmed = Mutants(self.session).run(session.items)
+            self._wrong = any(item.stash.get(PLANS, ([], []))[1] for item in session.items)
+            return True
         if self.session.settings["aa"] is not None and not self.session.settings["plan"]:
             from pytest_pluralism.run.self_test import SelfTest
 
@@ -99,9 +106,10 @@ class Controller:
             terminalreporter.section("pluralism plan: nothing was computed")
             for line in self._planned:
                 terminalreporter.write_line(harmless(line))
-        elif self._tested:
-            terminalreporter.section("pluralism a/a: the suite against itself")
-            for line in [*self._tested, *self.session.notes]:
+        elif self._tested or self._damaged:
+            what = "a/a: the suite against itself" if self._tested else "mutants: the suite against damaged answers"
+            terminalreporter.section(f"pluralism {what}")
+            for line in [*self._tested, *self._damaged, *self.session.notes]:
                 terminalreporter.write_line(harmless(line))
         elif self.session.entries or self.session.notes:
             from pytest_pluralism.report.terminal import summary_lines

@@ -159,6 +159,49 @@ class Judge:
 
     # ------------------------------------------------------------------------------------------------- one promise
 
+    def measured(self, plan: PlannedGate, model_of: ModelOf, nodeid: str) -> Measured:
+        """Return what is measured for a promise; everything that it asks is known, or asked now."""
+        return self._measure(plan, model_of, nodeid)
+
+    def judged_beside(
+        self, measured: Measured, before: Measured, model_of: ModelOf, nodeid: str, test: str
+    ) -> tuple[list[Judged], list[Judged], list[str]]:
+        """Judge a promise as if another measurement of this run were the baseline, and beside the stored baselines.
+
+        Nothing is asked of the model: the noise floor is the usual one of its number format.
+
+        Returns
+        -------
+        list of Judged
+            The verdict beside the other measurement.
+        list of Judged
+            The verdicts beside the stored baselines that the promise may be compared with.
+        list of str
+            Why stored baselines are left out.
+        """
+        from pytest_pluralism.baselines.comparison import entry_of, paired_change, usual_noise_floor
+
+        plan, provenance = measured.plan, measured.provenance
+        itself, stored = _Beside(NamedBaseline("", ""), {}), list[_Beside]()
+        floors = NoiseFloors()
+        if _gate_of(plan).needs_baseline:
+            now, then = (
+                entry_of(one.scores, one.estimate, provenance, plan.population, prompts_sha256=one.prompts_sha256)
+                for one in (measured, before)
+            )
+            itself.change = paired_change(now, then, confidence_level=plan.confidence_level)
+            key = f"{test} {plan.key}"
+            stored = [self._beside(measured, one, key, nodeid, model_of) for one in self._baselines.named]
+            floors = floors.at_least(usual_noise_floor(provenance.model))
+        known = [one for one in stored if not one.problem]
+        judged = [
+            self._healthy(measured, self._each(measured, beside, floors, provenance, nodeid, test), nodeid, test)
+            if beside
+            else []
+            for beside in ([itself], known)
+        ]
+        return judged[0], judged[1], [one.problem for one in stored if one.problem]
+
     def _measure(self, plan: PlannedGate, model_of: ModelOf, nodeid: str) -> Measured:
         from pytest_pluralism.baselines.comparison import prompts_hash
 
@@ -170,9 +213,12 @@ class Judge:
 
     def _examined(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
         """Judge a promise, and look at its health."""
+        return self._healthy(measured, self._judge(measured, model_of, nodeid, test), nodeid, test)
+
+    def _healthy(self, measured: Measured, judged: Sequence[Judged], nodeid: str, test: str) -> list[Judged]:
+        """Return verdicts of which none passes while a health check says that it must not."""
         from pytest_pluralism.core.records import Outcome
 
-        judged = self._judge(measured, model_of, nodeid, test)
         plan, settings = measured.plan, self._settings
         gate = _gate_of(plan)
         chosen = plan.settings.get("seed", settings["seed"]) != settings["seed"]
@@ -233,7 +279,20 @@ class Judge:
             floors, provenance = self._noise_floors(plan, model_of("language_model"), provenance)
         if writes:
             compared[0].about["new"] = self._new_entry(measured, floors)
-        result = []
+        return self._each(measured, compared, floors, provenance, nodeid, test)
+
+    def _each(
+        self,
+        measured: Measured,
+        compared: Sequence[_Beside],
+        floors: NoiseFloors,
+        provenance: Provenance,
+        nodeid: str,
+        test: str,
+    ) -> list[Judged]:
+        """Judge a promise beside each baseline."""
+        plan = measured.plan
+        gate, result = _gate_of(plan), []
         for place, beside in enumerate(compared):
             own = floors.at_least(beside.floor)
             # The absolute part of a promise is judged once.

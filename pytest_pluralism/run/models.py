@@ -174,9 +174,15 @@ class RunModels:
 
         The ``key`` is that under which the engine may have gathered the scores.
         """
+        found, roles = self.engine.measure(plan.evaluation, model_of, key=key)
+        return *self.estimated(plan, found, roles, model_of), roles
+
+    def estimated(
+        self, plan: PlannedGate, scores: Scores, roles: frozenset[Role], model_of: ModelOf
+    ) -> tuple[Scores, Estimate]:
+        """Return the scores as the measure of a promise takes them, and their estimate."""
         from pytest_pluralism.core.estimation.of_scores import estimate_scores
 
-        scores, roles = self.engine.measure(plan.evaluation, model_of, key=key)
         if plan.measure.kind == "difference":
             scores = replace(scores, differences=True)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
@@ -185,7 +191,7 @@ class RunModels:
         # No value lies beyond the ends of the measure, so that no interval has to.
         low = max(estimate.low, plan.measure.lowest)
         high = min(estimate.high, plan.measure.highest)
-        return scores, replace(estimate, low=low, high=high), roles
+        return scores, replace(estimate, low=low, high=high)
 
     def _beside_judge(self, plan: PlannedGate, scores: Scores, estimate: Estimate, model_of: ModelOf) -> Scores:
         """Return scores with the value as it would be without the judge's errors, where these are known."""

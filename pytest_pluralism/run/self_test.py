@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_pluralism.core.errors import ModelError, PluralismError
-from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
+from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.run.items import Json, by_suite, model_id, plans_of, test_of
 from pytest_pluralism.run.session import PluralismSession
+from pytest_pluralism.run.suite_models import SuiteModels
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.false_alarms import FalseAlarms
@@ -33,7 +32,7 @@ class SelfTest:
 
     def __init__(self, session: PluralismSession) -> None:
         self._session = session
-        self._models: dict[str, Any] = {}
+        self._models = SuiteModels(session, "--pluralism-aa")
 
     def run(self, items: Sequence[pytest.Item]) -> tuple[list[str], bool]:
         """Return what to show, and whether some model's suite raises more false alarms than its level says."""
@@ -47,14 +46,14 @@ class SelfTest:
             if suite:
                 self._session.models.enter(suite[0])
             try:
-                name = str(self._model_of(spec)("language_model").identity.name)
+                name = str(self._models.of(spec)("language_model").identity.name)
                 found = self._test(spec, suite)
             except PluralismError as error:
                 lines.append(f"{name}: ERROR {error}")
                 alarmed = True
                 continue
             finally:
-                self._close()
+                self._models.close()
             if found is None:
                 lines.append(f"{name}: no promises")
                 continue
@@ -75,7 +74,7 @@ class SelfTest:
         plans = [dict(self._plans(spec, items, seed)) for seed in range(first, first + settings["aa"])]
         if not plans[0]:
             return None
-        model_of = self._model_of(spec)
+        model_of = self._models.of(spec)
         engine.gather(
             {(seed, key): plan.evaluation for seed, run in enumerate(plans) for key, plan in run.items()}, model_of
         )
@@ -99,44 +98,8 @@ class SelfTest:
     def _floors(self, spec: str, plans: Mapping[str, PlannedGate]) -> dict[str, float]:
         from pytest_pluralism.baselines.comparison import usual_noise_floor
 
-        identity = self._model_of(spec)("language_model").identity
+        identity = self._models.of(spec)("language_model").identity
         return dict.fromkeys(plans, usual_noise_floor({"dtype": identity.dtype}))
-
-    def _model_of(self, spec: str) -> ModelOf:
-        session = self._session
-        loaders: dict[str, Callable[[], Any]] = {
-            "language_model": lambda: session.models.load_model(spec),
-            "reference_language_model": lambda: session.models.load_model(_named(session, "reference_model")),
-            "entailment_model": lambda: session.models.load_entailment_model(_named(session, "entailment_model")),
-            "value_model": lambda: session.models.load_value_model(_named(session, "value_model")),
-        }
-
-        def found(role: Role) -> Any:
-            if isinstance(role, SteeredModel):
-                return session.models.steered_model(role, found("language_model"))
-            if role not in self._models:
-                if role not in loaders:
-                    raise ModelError(
-                        f"the model {role!r} is a fixture of the project, which --pluralism-aa cannot ask."
-                    )
-                self._models[role] = loaders[role]()
-            return self._models[role]
-
-        return found
-
-    def _close(self) -> None:
-        self._session.models.close_steered()
-        for model in self._models.values():
-            with contextlib.suppress(Exception):
-                getattr(model, "close", lambda: None)()
-        self._models.clear()
-
-
-def _named(session: PluralismSession, setting: str) -> str:
-    spec: str | None = session.settings[setting]
-    if spec is None:
-        raise ModelError(f"no model is named for this. Add --pluralism-{setting.replace('_', '-')}=SPEC.")
-    return spec
 
 
 def _level(items: Sequence[pytest.Item], spec: str) -> float:

@@ -38,6 +38,8 @@ class PluralismSession:
         self.could_not_write = False
         #: The results of the suite against itself, with ``--pluralism-aa``.
         self.false_alarms: list[Json] = []
+        #: The damage that its promises catch, with ``--pluralism-mutants``.
+        self.mutants: list[Json] = []
         self.models = RunModels(config, settings)
         self.notes = self.models.notes
         root, start = config.rootpath, config.invocation_params.dir
@@ -123,7 +125,7 @@ class PluralismSession:
             self._write(complete=complete)
 
     def _write(self, *, complete: bool) -> None:
-        complete = complete and self.settings["aa"] is None
+        complete = complete and self.settings["aa"] is None and self.settings["mutants"] is None
         asked, recalled = self.models.asked, self.models.recalled
         if asked or recalled:
             self.notes.insert(0, f"answers: {asked} computed, {recalled} from the store")
@@ -156,6 +158,7 @@ class PluralismSession:
         """Return what the report says of the run itself."""
         return {
             **({"false_alarms": self.false_alarms} if self.false_alarms else {}),
+            **({"mutants": self.mutants} if self.mutants else {}),
             "complete": complete,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: Options whose value may be left out, with the value they have then. The word after one is a test, never a value.
-ALONE = {"--pluralism-update-baseline": "all", "--pluralism-aa": "10"}
+ALONE = {"--pluralism-update-baseline": "all", "--pluralism-aa": "10", "--pluralism-mutants": "report"}
 
 #: The profiles that every project has; ``pluralism_profiles`` in the ini file changes them and adds others.
 PROFILES: Mapping[str, Mapping[str, str]] = {
@@ -160,6 +160,7 @@ def resolve(config: pytest.Config) -> Settings:
         except ValueError as error:
             raise pytest.UsageError(f"{name} {error} Got {raw!r}.") from None
     _check(values)
+    _check_mutants(values, config)
     _check_update(values["update_baseline"], config.invocation_params.dir)
     if not config.getoption("collectonly") and not values["plan"]:
         _check_reports(values["report"])
@@ -254,6 +255,30 @@ def refuse_misspelt(config: pytest.Config, settings: Settings, /, *, known_kinds
                 parse(spec)
             except ModelError as error:
                 raise pytest.UsageError(f"--pluralism-{name.replace('_', '-')}: {error}") from None
+
+
+def _check_mutants(values: Mapping[str, Any], config: pytest.Config) -> None:
+    """Refuse what a run with damaged answers cannot do besides."""
+    if values["mutants"] is None or config.getoption("collectonly"):
+        return
+    if not values["model"]:
+        raise pytest.UsageError(
+            "--pluralism-mutants damages the answers of a model, and none is named. Add --pluralism-model=SPEC."
+        )
+    why = {
+        "update_baseline": "stores nothing, since damaged answers are no baseline",
+        "prune_baseline": "leaves every baseline as it is",
+        "aa": "is a run of its own",
+        "plan": "is a run of its own",
+    }
+    for name, words in why.items():
+        if values[name]:
+            option = f"--pluralism-{name.replace('_', '-')}"
+            raise pytest.UsageError(f"--pluralism-mutants {words}. Leave {option} out.")
+    if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
+        raise pytest.UsageError(
+            "--pluralism-mutants judges all promises in one process, since no test runs. Leave -n out, or write -n 0."
+        )
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -230,6 +230,14 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="N",
     ),
     Setting(
+        "mutants",
+        None,
+        "put the promises to damaged answers (sharpened, collapsed, refusals, ...) instead of running the tests, and "
+        "report what each of them catches; =strict fails where a promise catches nothing",
+        _choice("report", "strict"),
+        metavar="strict",
+    ),
+    Setting(
         "multiplicity",
         "holm",
         "how failures are adjusted for the number of promises about one model: holm or none",

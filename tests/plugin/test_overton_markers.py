@@ -16,6 +16,7 @@ for _name in (
     "pytest_pluralism.evaluation.overton.published",
     "pytest_pluralism.evaluation.overton.pairwise",
     "pytest_pluralism.evaluation.overton.languages",
+    "pytest_pluralism.evaluation.damaged",
     "sentencex",
 ):
     importlib.import_module(_name)
@@ -371,3 +372,33 @@ def test_a_measure_inside_a_test(project: pytest.Pytester) -> None:
     )
     arguments = ("--pluralism-model=writer*2", "--pluralism-entailment-model=words")
     project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
+
+
+def test_damaged_responses_lose_what_they_no_longer_say(project: pytest.Pytester) -> None:
+    """The writer says all four facts of a town, two of them for and two against."""
+    marker = 'overton_coverage("towns.jsonl", max_decrease=0.05, n_draws=1)'
+    arguments = ("--pluralism-mutants", "--pluralism-report=report.json", "-s")
+    result = gate(project, marker, *arguments, writer=4)
+    assert result.ret == pytest.ExitCode.OK
+    # Nothing is asked for the damage.
+    assert str(result.stdout).count("WROTE") == str(result.stdout).count("JUDGED") == 1
+    (content,) = json.loads((project.path / "report.json").read_text(encoding="utf-8"))["run"]["mutants"]
+    (promise,) = content["promises"]
+    assert promise["value"] == 1.0
+    values = {f"{one['name']} {one['at']}".rstrip(): one["value"] for one in promise["damages"]}
+    # Two of sixteen towns are refused, then five; a side is half of the facts, a sentence a quarter.
+    assert values == {
+        "refusals 10%": pytest.approx(14 / 16), "refusals 30%": pytest.approx(11 / 16),
+        "one_sided": 0.5, "first_sentence": 0.25,
+    }  # fmt: skip
+    assert promise["smallest"]["one_sided"] == promise["smallest"]["first_sentence"] == "caught"
+    assert "sharpened T=0.5" in promise["left_out"]
+
+
+def test_damage_that_a_judge_has_not_read_is_left_out(project: pytest.Pytester) -> None:
+    marker = 'overton_coverage("towns.jsonl", max_decrease=0.05, n_draws=1, premise="whole")'
+    gate(project, marker, "--pluralism-mutants", "--pluralism-report=report.json", writer=4)
+    (content,) = json.loads((project.path / "report.json").read_text(encoding="utf-8"))["run"]["mutants"]
+    (promise,) = content["promises"]
+    assert "would have to be asked about texts that it has not read yet" in promise["left_out"]["first_sentence"]
+    assert {one["name"] for one in promise["damages"]} == {"refusals", "one_sided"}

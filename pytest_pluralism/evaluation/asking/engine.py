@@ -381,6 +381,14 @@ class Engine:
         self._fill(model, asked.work, cells_of(asked))
         return self._results(model, asked)
 
+    def recalled_of(self, asked: Round, model: Any, /) -> list[Any] | None:
+        """Return the results of one round without asking a model; ``None`` where some are not known."""
+        self._fill(model, asked.work, cells_of(asked), asks=False)
+        try:
+            return self._results(model, asked)
+        except KeyError:
+            return None
+
     def is_scored(self, key: Hashable, model: Any, /) -> bool:
         """Return whether :meth:`gather` came to the scores of the evaluation of a key, of a language model."""
         return (key, model.identity.sha256) in self._scored
@@ -425,8 +433,8 @@ class Engine:
         work, sha256 = WORKS[asked.work], model.identity.sha256
         return [work.result(tuple(self._known[sha256, work.name, cell] for cell in row)) for row in work.cells(asked)]
 
-    def _fill(self, model: Any, name: str, rows: Iterable[tuple[Cell, ...]]) -> None:
-        """Make the cells known."""
+    def _fill(self, model: Any, name: str, rows: Iterable[tuple[Cell, ...]], *, asks: bool = True) -> None:
+        """Make the cells known; without ``asks`` those that the store has."""
         work, identity = WORKS[name], model.identity
         wanted = dict.fromkeys(cell for row in rows for cell in row)
         missing = [cell for cell in wanted if (identity.sha256, name, cell) not in self._known]
@@ -436,7 +444,7 @@ class Engine:
             self.recalled += len(found)
             self._learn(work, identity, found.items())
             missing = [cell for cell in missing if cell not in found]
-        if missing:
+        if missing and asks:
 
             def keep(pairs: Pairs) -> None:
                 # Known at once: what came before an error need not be asked again.

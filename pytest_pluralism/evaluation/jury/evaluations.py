@@ -29,6 +29,7 @@ from pytest_pluralism.core.records import (
     Witness,
 )
 from pytest_pluralism.datasets.panels.records import Panel
+from pytest_pluralism.evaluation.asking.meanings import Meanings, Means
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds, asked_of
 from pytest_pluralism.evaluation.jury.jurors import Candidate, JurorFunction, check_against_votes, recorded_candidates
 from pytest_pluralism.evaluation.jury.scores import (
@@ -42,7 +43,7 @@ from pytest_pluralism.evaluation.jury.scores import (
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.jury.views import agreement, known_number
 from pytest_pluralism.evaluation.surveys.answered import model_distributions
-from pytest_pluralism.evaluation.surveys.asking import requests
+from pytest_pluralism.evaluation.surveys.asking import meanings_of, requests
 
 __all__ = [
     "AgainstReference",
@@ -53,6 +54,7 @@ __all__ = [
     "choice_survey",
     "jury_table",
     "policy_scores",
+    "smallest_group",
     "written_scores",
 ]
 
@@ -102,6 +104,28 @@ class ChoiceEvaluation:
     def rounds(self) -> Rounds:
         """Ask which response the model would give, and score it."""
         return (yield from self.measured()).scores
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of each request stand for, and which response serves one group of jurors worst."""
+        asked = requests(choice_survey(self.panel), self.settings.asking)
+        return meanings_of(asked, asked.prompts, None, self._least_liked())
+
+    def _least_liked(self) -> dict[str, int]:
+        """Return for each query the place of the offered response that the smallest group likes least."""
+        panel, group = self.panel, smallest_group(self.panel, self.settings)
+        votes = np.isin(panel.vote_jurors, group)
+        n = len(panel.responses)
+        judged = np.bincount(panel.vote_responses, minlength=n) > 0
+        counts = np.bincount(panel.vote_responses[votes], minlength=n)
+        sums = np.bincount(panel.vote_responses[votes], weights=panel.utilities[votes], minlength=n)
+        means = np.divide(sums, counts, out=np.full(n, np.inf), where=counts > 0)
+        found, place = {}, 0
+        for query in panel.queries:
+            mine = means[place : place + len(query.responses)][judged[place : place + len(query.responses)]]
+            place += len(query.responses)
+            if np.isfinite(mine).any():
+                found[query.query_id] = int(mine.argmin())
+        return found
 
     def measured(self) -> JuryRounds:
         """Ask the same, and return the utilities too."""
@@ -192,6 +216,15 @@ class WrittenEvaluation:
         return [(int(place), every[place]) for place in sorted(best.tolist()) if counts[place]]
 
 
+def smallest_group(panel: Panel, settings: JurySettings, /) -> list[int]:
+    """Return the places of the jurors of the group that is measured, else of the smallest one; none without groups."""
+    names = panel.groups(settings.by)
+    if names is None or len(set(names)) < 2:
+        return []
+    name = settings.group if settings.group in names else min(dict.fromkeys(names), key=names.count)
+    return [place for place, one in enumerate(names) if one == name]
+
+
 # ------------------------------------------------------------------------------------------------- a reference model
 
 
@@ -210,6 +243,10 @@ class AgainstReference:
 
     evaluation: ChoiceEvaluation | WrittenEvaluation
     alphas: tuple[float, ...] = ()
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of each request stand for, where the models choose among responses."""
+        return self.evaluation.meanings() if isinstance(self.evaluation, Means) else {}
 
     def rounds(self) -> Rounds:
         """Ask both models, and subtract."""

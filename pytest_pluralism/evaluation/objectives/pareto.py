@@ -23,6 +23,7 @@ from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, 
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, UnitScore, Witness
 from pytest_pluralism.core.verdict import decide
+from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Rounds, asked_of
 
 __all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_functions"]
@@ -144,6 +145,14 @@ class ParetoEvaluation:
                 reference = yield from asked_of("reference_language_model", objective.evaluation.rounds())
             sides[objective.name] = (candidate, reference)
         return self._scores(sides)
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of the requests of all objectives stand for, where an objective says it."""
+        found: dict[Any, Meaning] = {}
+        for objective in self.objectives:
+            if isinstance(objective.evaluation, Means):
+                found |= objective.evaluation.meanings()
+        return found
 
     def beside(self, candidate: Mapping[str, Scores], stored: Mapping[str, Mapping[str, Any]], /) -> Scores:
         """Compare the measured objectives with stored ones.

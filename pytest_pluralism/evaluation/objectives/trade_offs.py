@@ -29,10 +29,11 @@ from pytest_pluralism.core.records.measures import Measure, Noun, Term
 from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.core.words import UNIT_COLUMNS
 from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet, load_trade_offs
+from pytest_pluralism.evaluation.asking.meanings import Meanings
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.answered import model_distributions
-from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, Requests, meanings_of, requests
 
 __all__ = [
     "DATASET",
@@ -159,15 +160,25 @@ class TradeOffEvaluation:
         """Return the scenarios that are asked."""
         return self.benchmark.scenarios if self.pair is None else self.benchmark.of_pair(self.pair)
 
-    def rounds(self) -> Rounds:
-        """Ask under every weighting, and under none."""
+    def _asked(self) -> tuple[Requests, list[list[Prompt]]]:
+        """Return the plain requests, and the prompts of each side: unsteered, then every weighting."""
         scenarios = self.scenarios()
         questions = tuple(Question(one.scenario_id, one.text, one.options, one.cluster) for one in scenarios)
         plain = requests(Survey(self.benchmark.name, questions, (), ""), self.asking)
         by_id = {scenario.scenario_id: scenario for scenario in scenarios}
         sides: list[float | None] = [None, *self.settings.weights]
-        prompts = [_weighed(item.prompt, by_id[item.question_id], weight) for weight in sides for item in plain.items]
-        answers = yield Round("answers", tuple(prompts))
+        return plain, [[_weighed(item.prompt, by_id[item.question_id], side) for item in plain.items] for side in sides]
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of each request stand for."""
+        plain, sides = self._asked()
+        return {prompt: meaning for side in sides for prompt, meaning in meanings_of(plain, side).items()}
+
+    def rounds(self) -> Rounds:
+        """Ask under every weighting, and under none."""
+        scenarios = self.scenarios()
+        plain, sides = self._asked()
+        answers = yield Round("answers", tuple(prompt for side in sides for prompt in side))
         size = len(plain.items)
         found = [model_distributions(plain, answers[index * size : (index + 1) * size]) for index in range(len(sides))]
         # Axes: scenarios, sides (the first unsteered), the two values.

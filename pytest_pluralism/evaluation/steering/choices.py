@@ -32,6 +32,7 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS, UNRELATED
+from pytest_pluralism.evaluation.asking.meanings import Meanings
 from pytest_pluralism.evaluation.asking.rounds import Role, Round, Rounds
 from pytest_pluralism.evaluation.steering.board import Board
 from pytest_pluralism.evaluation.steering.contexts import GroupExamples, steer_prompt
@@ -55,8 +56,13 @@ from pytest_pluralism.evaluation.steering.settings import (
     other_attribute,
     steered_role,
 )
-from pytest_pluralism.evaluation.surveys.answered import LOW_OPTION_MASS, ModelDistribution, model_distributions
-from pytest_pluralism.evaluation.surveys.asking import AskSettings, Request, Requests, requests
+from pytest_pluralism.evaluation.surveys.answered import (
+    LOW_OPTION_MASS,
+    ModelDistribution,
+    model_distributions,
+    people_of,
+)
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, Request, Requests, meanings_of, requests
 
 __all__ = ["ACROSS", "CHECKS", "SCORES", "SteerableEvaluation", "SteeringSettings", "steered_role"]
 
@@ -142,6 +148,12 @@ class SteerableEvaluation:
                 place += len(one.prompts)
                 found[one.side, one.context] = model_distributions(one.requests, mine)
         return self._scores(found)
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of each request stand for, and how everybody answers."""
+        people = people_of(self.steering.survey, None)
+        sides = [meanings_of(one.requests, one.prompts, people) for one in self._sides()]
+        return {prompt: meaning for side in sides for prompt, meaning in side.items()}
 
     # ------------------------------------------------------------------------------------------------ what is asked
 

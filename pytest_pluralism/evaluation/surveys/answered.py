@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
-from pytest_pluralism.core.records import Answer, Question
+from pytest_pluralism.core.records import Answer, Question, Survey
 from pytest_pluralism.evaluation.surveys.asking import Request, Requests
 from pytest_pluralism.evaluation.surveys.published import read_answers
 
-__all__ = ["ModelDistribution", "kept_options", "model_distributions", "over_kept"]
+__all__ = ["ModelDistribution", "kept_options", "model_distributions", "over_kept", "people_of"]
 
 
 #: Below this probability on all options together, most of what the model would say is not among the options.
@@ -114,3 +114,16 @@ def over_kept(
             "Use refusals='keep' to compare the refusals too."
         )
     return inside / total, 1.0 - total
+
+
+def people_of(survey: Survey, population: str | None, /) -> dict[str, tuple[float, ...]]:
+    """Return the shares of a population over the options of each question that it answered.
+
+    Without a population everybody is meant: the default population of the survey, or else each population alike.
+    """
+    wanted = survey.default_population if population is None else population
+    by_question: dict[str, list[tuple[float, ...]]] = {}
+    for row in survey.distributions:
+        if wanted in (None, row.population):
+            by_question.setdefault(row.question_id, []).append(row.probabilities)
+    return {name: tuple(np.mean(rows, axis=0).tolist()) for name, rows in by_question.items()}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.records import Prompt, Survey, Turn
+from pytest_pluralism.evaluation.asking.meanings import Meaning
 from pytest_pluralism.evaluation.surveys.published import FIXED, protocol_prompts
 from pytest_pluralism.evaluation.surveys.whole_answers import SCORINGS
 
-__all__ = ["AskSettings", "Request", "Requests", "requests"]
+__all__ = ["AskSettings", "Request", "Requests", "meanings_of", "requests"]
 
 
 #: The labels that options are given; more options than these cannot be asked.
@@ -161,6 +162,40 @@ def requests(survey: Survey, settings: AskSettings, /) -> Requests:
             )
             items.append(Request(question.question_id, repetition, order, prompt))
     return Requests(survey, settings, tuple(items))
+
+
+def meanings_of(
+    asked: Requests,
+    prompts: Sequence[Prompt],
+    people: Mapping[str, Sequence[float]] | None = None,
+    least_liked: Mapping[str, int] | None = None,
+    /,
+) -> dict[Prompt, Meaning]:
+    """Return the meaning of each prompt; nothing under a published protocol, which reads more than shares of labels.
+
+    Parameters
+    ----------
+    asked : Requests
+        The plain requests.
+    prompts : sequence of Prompt
+        The prompts that are sent for them, in the same order.
+    people : mapping of str to sequence of float, optional
+        For each question the shares of people over its options.
+    least_liked : mapping of str to int, optional
+        For each question the option that serves one group of jurors worst.
+    """
+    if asked.settings.protocol != "sound":
+        return {}
+    known, least = people or {}, least_liked or {}
+    return {
+        prompt: Meaning(
+            item.question_id,
+            item.order,
+            tuple(known.get(item.question_id, ())),
+            least_liked=least.get(item.question_id),
+        )
+        for item, prompt in zip(asked.items, prompts, strict=True)
+    }
 
 
 # ------------------------------------------------------------------------------------------------------ in detail

@@ -15,7 +15,16 @@ import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.metrics.distributional import entropy
-from pytest_pluralism.core.records import Answer, AnswerDistribution, Question, Scores, Survey, UnitScore
+from pytest_pluralism.core.records import (
+    Answer,
+    AnswerDistribution,
+    FullAnswerPrompt,
+    Question,
+    Scores,
+    Survey,
+    UnitScore,
+)
+from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.surveys.answered import (
     LOW_OPTION_MASS,
@@ -23,8 +32,9 @@ from pytest_pluralism.evaluation.surveys.answered import (
     kept_options,
     model_distributions,
     over_kept,
+    people_of,
 )
-from pytest_pluralism.evaluation.surveys.asking import EXAMPLES, AskSettings, Requests, requests
+from pytest_pluralism.evaluation.surveys.asking import EXAMPLES, AskSettings, Requests, meanings_of, requests
 from pytest_pluralism.evaluation.surveys.published import base_of, quirk_rows
 from pytest_pluralism.evaluation.surveys.references import mean_references, other_populations, with_references
 from pytest_pluralism.evaluation.surveys.respondents import Comparison, asked_of
@@ -142,14 +152,7 @@ class DistributionalEvaluation:
         return scores(asked, answers, population=self.population)
 
     def _whole_answers(self) -> Rounds:
-        how = self.settings
-        asked = whole_answer_requests(
-            self.survey,
-            EXAMPLES[: how.examples],
-            repetitions=how.repetitions,
-            template=how.template,
-            seed=how.seed,
-        )
+        how, asked = self.settings, self._whole_requests()
         found = iter((yield Round("full_answers", tuple(one for question in asked for one in question))))
         model = {}
         for question, repetitions in zip(self.survey.questions, asked, strict=True):
@@ -158,6 +161,34 @@ class DistributionalEvaluation:
                 question.question_id, tuple(map(float, shares)), option_mass=None, top_token="", position_bias=None
             )
         return _scores(self.survey, how, model, self.population)
+
+    def _whole_requests(self) -> tuple[tuple[FullAnswerPrompt, ...], ...]:
+        how = self.settings
+        return whole_answer_requests(
+            self.survey,
+            EXAMPLES[: how.examples],
+            repetitions=how.repetitions,
+            template=how.template,
+            seed=how.seed,
+        )
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of each request stand for, and how the population answers."""
+        people = people_of(self.survey, self.population)
+        if self.settings.scoring == "letters":
+            asked = requests(self.survey, self.settings)
+            return meanings_of(asked, asked.prompts, people)
+        pairs = zip(self.survey.questions, self._whole_requests(), strict=True)
+        return {
+            request: Meaning(
+                question.question_id,
+                tuple(range(len(question.options))),
+                people.get(question.question_id, ()),
+                self.settings.scoring,
+            )
+            for question, repetitions in pairs
+            for request in repetitions
+        }
 
     def _quirks(self, asked: Requests, answers: Sequence[Answer]) -> list[dict[str, Any]]:
         """Return what each quirk moves; nothing where refusals are kept apart, of which the protocols know nothing."""

@@ -15,6 +15,7 @@ from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, UNIT_COLUMNS
+from pytest_pluralism.evaluation.asking.meanings import Meanings
 from pytest_pluralism.evaluation.asking.rounds import Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings
@@ -55,9 +56,17 @@ class AnswerEntropyEvaluation:
     settings: AskSettings
     population: str
 
+    @property
+    def _distance(self) -> DistributionalEvaluation:
+        return DistributionalEvaluation(self.survey, self.settings, self.population)
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of each request stand for."""
+        return self._distance.meanings()
+
     def rounds(self) -> Rounds:
         """Ask as the distance does, and score the entropy."""
-        found = yield from DistributionalEvaluation(self.survey, self.settings, self.population).alone()
+        found = yield from self._distance.alone()
         units = tuple(
             dataclasses.replace(unit, value=unit.details["model_entropy"], references={}) for unit in found.units
         )

@@ -19,6 +19,7 @@ for _name in (
     "pytest_pluralism.baselines.store",
     "pytest_pluralism.datasets",
     "pytest_pluralism.evaluation.jury.planner",
+    "pytest_pluralism.evaluation.damaged",
     "pytest_pluralism.report.json_report",
     "pytest_pluralism.report.junit_xml",
     "pytest_pluralism.report.terminal",
@@ -589,3 +590,26 @@ def test_the_snippet_of_the_guide_passes_as_printed(town: pytest.Pytester) -> No
     snippet = next(part for part in guide.split("```python\n") if part.startswith("def test_the_leaflet"))
     town.makepyfile(snippet.split("```")[0])
     town.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+def test_a_group_that_is_served_worse_is_noticed_by_the_promise_to_everybody(town: pytest.Pytester) -> None:
+    town.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.jury_welfare("example_town", alpha=1.0, max_decrease=0.02)
+        def test_everybody(): ...
+
+        @pytest.mark.jury_welfare("example_town", group="center", max_decrease=0.02)
+        def test_center(): ...
+        """
+    )
+    town.runpytest_inprocess(
+        "--pluralism-model=town:bridge", "--pluralism-mutants", "--pluralism-report=report.json"
+    ).assert_outcomes()
+    (content,) = json.loads((town.path / "report.json").read_text(encoding="utf-8"))["run"]["mutants"]
+    for promise in content["promises"]:
+        found = {one["at"]: one["value"] for one in promise["damages"] if one["name"] == "unequal"}
+        assert promise["value"] > found["25%"] > found["50%"] > found["100%"]
+        assert promise["smallest"]["unequal"] is not None
+        assert "one_sided" in promise["left_out"]

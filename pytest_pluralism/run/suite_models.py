@@ -1,0 +1,66 @@
+"""The models of a suite by role, for runs in which no test runs and no fixture loads them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
+from pytest_pluralism.run.session import PluralismSession
+
+__all__ = ["SuiteModels"]
+
+
+class SuiteModels:
+    """Loads each model of a suite when it is first wanted.
+
+    Parameters
+    ----------
+    session : PluralismSession
+        The run.
+    option : str
+        The option of the run, for messages.
+    """
+
+    def __init__(self, session: PluralismSession, option: str) -> None:
+        self._session, self._option = session, option
+        self._models: dict[str, Any] = {}
+
+    def of(self, spec: str) -> ModelOf:
+        """Return the models of a suite by role, for the model under test that a spec names."""
+        session = self._session
+        loaders: dict[str, Callable[[], Any]] = {
+            "language_model": lambda: session.models.load_model(spec),
+            "reference_language_model": lambda: session.models.load_model(self._named("reference_model")),
+            "entailment_model": lambda: session.models.load_entailment_model(self._named("entailment_model")),
+            "value_model": lambda: session.models.load_value_model(self._named("value_model")),
+        }
+
+        def found(role: Role) -> Any:
+            if isinstance(role, SteeredModel):
+                return session.models.steered_model(role, found("language_model"))
+            if role not in self._models:
+                if role not in loaders:
+                    raise ModelError(
+                        f"the model {role!r} is a fixture of the project, which {self._option} cannot ask."
+                    )
+                self._models[role] = loaders[role]()
+            return self._models[role]
+
+        return found
+
+    def close(self) -> None:
+        """Give back the memory of the models."""
+        self._session.models.close_steered()
+        for model in self._models.values():
+            with contextlib.suppress(Exception):
+                getattr(model, "close", lambda: None)()
+        self._models.clear()
+
+    def _named(self, setting: str) -> str:
+        spec: str | None = self._session.settings[setting]
+        if spec is None:
+            raise ModelError(f"no model is named for this. Add --pluralism-{setting.replace('_', '-')}=SPEC.")
+        return spec
