@@ -46,6 +46,8 @@ from pytest_pluralism.evaluation.steering.families import (
 from pytest_pluralism.evaluation.steering.settings import (
     ACROSS,
     CHECKS,
+    EXAGGERATED,
+    FLATTENED,
     MANY_ATTRIBUTES,
     PLACEBO,
     SCORES,
@@ -458,6 +460,17 @@ class SteerableEvaluation:
                     f"steering to {pair['attribute']} and to {pair['opposite']} does not part the answers the way the "
                     f"people part (contrast {pair['contrast']:+.2f}, people +1)"
                 )
+            elif compare(pair["contrast"], EXAGGERATED) >= 0:
+                yield (
+                    f"steering to {pair['attribute']} and to {pair['opposite']} parts the answers further than the "
+                    f"people part (contrast {pair['contrast']:+.2f}, people +1): a stereotype of both"
+                )
+        flat = details.get("flattening", {})
+        if compare(flat.get("ratio", 1.0), FLATTENED) < 0:
+            yield (
+                f"the steered answers vary less than the people of a group do (entropy {flat['steered']:.2f} of "
+                f"{flat['people']:.2f} bits): they are its commonest answer, not its spread"
+            )
         if len(self.settings.contexts) > 1 and self.settings.across != "mean":
             yield (
                 f"the best of {len(self.settings.contexts)} contexts is a maximum of noisy numbers: it rises with "

@@ -163,6 +163,9 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
     )
     # Whatever is written beside must be labelled too.
     checks = keywords.get("checks", () if labels else (UNSTEERED, "family"))
+    if "checks" not in keywords and not labels and keywords.get("over") == UNSTEERED:
+        # A gain may come of being addressed at all.
+        checks = (*checks, PLACEBO)
     contexts = keywords.get("context", "instruction")
     text = TextSettings(
         contexts=_several(contexts),

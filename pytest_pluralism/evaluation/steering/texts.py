@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -337,6 +337,8 @@ class TextSteering:
         beside = {"confusion": confusions, "gain_over_opposite": board.opposites(targets, units)}
         details |= {name: found for name, found in beside.items() if found}
         warnings = (*nothing_gained(self.settings.over, [unit.value for unit in units]), *lost_groups(confusions))
+        if scored and placebo is not None:
+            warnings += tuple(_said_of_placebo(float(np.mean(steered)), placebo, references.get("unsteered")))
         if self.labels is not None:
             missing = _unlabelled(board)
             warnings += _said_of_labels(self.labels, len(board.values), missing)
@@ -360,6 +362,15 @@ class TextSteering:
             details=details,
             differences=self.settings.over is not None,
             doubt="" if scored else "nobody has labelled a response yet; the report lists them under 'unlabelled'",
+        )
+
+
+def _said_of_placebo(steered: float, placebo: float, unsteered: float | None) -> Iterator[str]:
+    """Yield a sentence where a gain comes with irrelevant attributes too."""
+    if compare(placebo, steered) >= 0 and (unsteered is None or compare(steered, unsteered) > 0):
+        yield (
+            f"irrelevant attributes score as high ({placebo:.3f}) as the attribute itself ({steered:.3f}): what changes "
+            "the responses is being addressed, not who is named"
         )
 
 

@@ -210,6 +210,18 @@ def test_a_model_that_ignores_steering_gains_nothing(gss):
     assert any("does not part the answers" in warning for warning in scores.warnings)
 
 
+def test_a_group_that_is_flattened_to_its_commonest_answer_is_told(gss):
+    def modal(side, question):
+        shares = np.array(perfect(gss)(side, question))
+        return list((np.arange(len(shares)) == shares.argmax()).astype(float)) if side else list(shares)
+
+    scores = run(gss, modal, "Democrat", score="mode")
+    assert {unit.value for unit in scores.units} == {1.0}
+    assert any("they are its commonest answer, not its spread" in warning for warning in scores.warnings)
+    assert any("a stereotype of both" in warning for warning in scores.warnings)
+    assert not any("commonest answer" in warning for warning in run(gss, perfect(gss), "Democrat").warnings)
+
+
 def test_ties_are_no_wins(gss):
     """A model that ignores who is named fits every group as well under each steering, and best under none."""
     for scores in (run(gss, lambda side, q: even(q)), run(gss, lambda side, q: perfect(gss)("", q))):
