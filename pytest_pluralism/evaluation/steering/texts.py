@@ -369,8 +369,8 @@ def _said_of_placebo(steered: float, placebo: float, unsteered: float | None) ->
     """Yield a sentence where a gain comes with irrelevant attributes too."""
     if compare(placebo, steered) >= 0 and (unsteered is None or compare(steered, unsteered) > 0):
         yield (
-            f"irrelevant attributes score as high ({placebo:.3f}) as the attribute itself ({steered:.3f}): what changes "
-            "the responses is being addressed, not who is named"
+            f"irrelevant attributes score as high ({placebo:.3f}) as the attribute itself ({steered:.3f}): what "
+            "changes the responses is being addressed, not who is named"
         )
 
 

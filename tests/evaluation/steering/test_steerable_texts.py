@@ -396,3 +396,17 @@ def test_a_model_without_any_label_is_not_decided(tmp_path, statements):
     assert all(math.isnan(unit.value) for unit in scores.units)
     assert scores.doubt == "nobody has labelled a response yet; the report lists them under 'unlabelled'"
     assert len(scores.details["unlabelled"]) >= 4
+
+
+def test_a_gain_by_being_addressed_is_told(statements):
+    """The same text whoever is named, and another one unsteered."""
+
+    def addressed(prompt, draw):
+        return HOLDS["Democrat"] if "Answer as" in prompt.question else "It depends."
+
+    settings = TextSettings(over="unsteered", checks=("unsteered", "placebo"))
+    told = "irrelevant attributes score as high (1.000) as the attribute itself (1.000)"
+    scores = drive(TextSteering(statements, settings, "Democrat"), addressed, entails)
+    assert [unit.value for unit in scores.units] == [1.0] * 6
+    assert any(told in warning for warning in scores.warnings)
+    assert drive(TextSteering(statements, settings, "Democrat"), speak, entails).warnings == ()
