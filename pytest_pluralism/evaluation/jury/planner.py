@@ -154,18 +154,9 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 title = "least gain in welfare" if every else f"gain in {title}"
             # Measures other than the usual one are told apart, so that one test may promise several.
             others = any(word in planning.keywords for word in RULE if word not in ("alpha", "n_juries"))
-            parts = [group] if group is not None else []
-            if others:
-                parts.append(title)
-            elif every:
-                parts.append("every alpha")
-            elif len(rules) > 1 or over is not None:
-                parts.append(f"alpha {rule.alpha:g}")
-            if over is not None:
-                parts.append("over the reference model")
-            if parts and group is None:
-                parts.insert(0, "everyone")
-            named = ", ".join(parts) or None
+            which = title if others else "every alpha" if every else ""
+            if not which and (len(rules) > 1 or over is not None):
+                which = f"alpha {rule.alpha:g}"
             planned = planning.planned(
                 evaluation,
                 source={
@@ -180,13 +171,21 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                     **({"over": over} if over is not None else {}),
                     **({"rule": f"{title} over alpha {', '.join(f'{a:g}' for a in EVERY_ALPHA)}"} if every else {}),
                 },
-                population=named,
+                population=_named(group, which, gain=over is not None),
             )
             entry = planned.measure if others else dataclasses.replace(planned.measure, title=title)
             if over is not None:
                 entry = dataclasses.replace(entry, kind="difference")
             plans.append(dataclasses.replace(planned, measure=entry))
     return plans
+
+
+def _named(group: str | None, which: str, /, *, gain: bool) -> str | None:
+    """Return the words for a jury and the measure among those of one test; nothing for everyone and the usual one."""
+    parts = [group, which or None, "over the reference model" if gain else None]
+    if group is None and any(parts):
+        parts[0] = "everyone"
+    return ", ".join(part for part in parts if part is not None) or None
 
 
 def _level(planning: Planning) -> float:

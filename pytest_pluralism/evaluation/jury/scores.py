@@ -189,7 +189,7 @@ def measured_policy(
         warnings.append(f"option mass under {LOW_OPTION_MASS} on {low} of {len(masses)} queries")
     made = {"kind": "recorded", "made": "recorded votes", "accuracy": {}}
     return JuryMeasured(
-        _assembled(panel, full, table, found, settings, units, references, warnings, made),
+        _assembled(panel, full, table, found, settings, _Read(units, references, warnings, made)),
         table,
         found,
         lambda rule: measured_policy(panel, share, settings=replace(settings, rule=rule), model=model),
@@ -226,6 +226,21 @@ def written_scores(
         With the uncertainty of estimated jurors in the interval.
     """
     return measured_texts(panel, jurors, texts, query, settings=settings).scores
+
+
+def _made_warnings(jurors: JurorUtilities, texts: Sequence[str]) -> list[str]:
+    """Return what to know of jurors that are estimated, and of texts that say nothing."""
+    warnings = []
+    if jurors.kind == "estimated":
+        if jurors.accuracy:
+            told = ", ".join(f"{name} {value:.2f}" for name, value in jurors.accuracy.items())
+            warnings.append(f"jurors are {jurors.made}, not people; on votes they were not shown: {told}")
+        else:
+            warnings.append(f"jurors are {jurors.made}, not people; nothing is known of how well they predict")
+    empty = sum(not text.strip() for text in texts)
+    if empty:
+        warnings.append(f"{empty} of {len(texts)} responses are empty")
+    return warnings
 
 
 def measured_texts(
@@ -281,18 +296,10 @@ def measured_texts(
     warnings = [*panel.warnings, *jurors.warnings, *left_out]
     if jurors.kind == "recorded":
         warnings += vote_warnings(panel, table, settings, found)
-    if jurors.kind == "estimated":
-        if jurors.accuracy:
-            told = ", ".join(f"{name} {value:.2f}" for name, value in jurors.accuracy.items())
-            warnings.append(f"jurors are {jurors.made}, not people; on votes they were not shown: {told}")
-        else:
-            warnings.append(f"jurors are {jurors.made}, not people; nothing is known of how well they predict")
-    empty = sum(not text.strip() for text in texts)
-    if empty:
-        warnings.append(f"{empty} of {len(texts)} responses are empty")
+    warnings += _made_warnings(jurors, texts)
     made = {"kind": jurors.kind, "made": jurors.made, "accuracy": dict(jurors.accuracy)}
     return JuryMeasured(
-        _assembled(panel, full, table, found, settings, units, references, warnings, made),
+        _assembled(panel, full, table, found, settings, _Read(units, references, warnings, made)),
         table,
         found,
         lambda rule: measured_texts(panel, jurors, texts, of, settings=replace(settings, rule=rule)),
@@ -395,52 +402,31 @@ def _references(
     return references | {"best": float(np.mean(best)), "worst": float(np.mean(worst))}, chosen
 
 
+@dataclass(frozen=True)
+class _Read:
+    """The units of a jury's scores, the references beside their mean, the warnings, and how the jurors were made."""
+
+    units: list[UnitScore]
+    references: dict[str, float]
+    warnings: list[str]
+    made: dict[str, Any]
+
+
 def _assembled(
     panel: Panel,
     full: JuryTable,
     table: JuryTable,
     found: QueryWelfare,
     settings: JurySettings,
-    units: list[UnitScore],
-    references: dict[str, float],
-    warnings: list[str],
-    made: dict[str, Any],
+    read: _Read,
 ) -> Scores:
-    rule = settings.rule
+    rule, units, warnings = settings.rule, read.units, read.warnings
     if settings.composition is not None:
         by_group = group_means(full, WelfareRule(alpha=0.0))
     else:
         by_group = group_means(full, rule)
     by_group = {name: value for name, value in by_group.items() if math.isfinite(value)}
-    seated = np.isfinite(found.pseudo_values)
-    fixed = settings.whole_jury or settings.composition is not None
-    by_power = rule.satisfied_above is None and rule.worst_share is None
-    if not fixed and by_power and math.isinf(rule.alpha):
-        warnings.append("the worst-off juror of a sample says little of others: the interval is over queries alone")
-        fixed = True
-    if not fixed and int(seated.sum()) < 2:
-        warnings.append("a single juror says nothing of others: the interval is over queries alone")
-        fixed = True
-    trust = Trust()
-    if not fixed:
-        trust = trust_of(table, rule, found)
-        warnings.extend(doubts(table, rule))
-        warnings.extend(missing_group_warnings(settings, found))
-    if panel.scale.measurement == "ordinal" and rule.satisfied_above is None:
-        warnings.append("the scale is ordinal: welfare takes its steps to be equal (satisfied_above does not)")
-    crossed = None
-    if not fixed:
-        crossed = Crossed(
-            units=tuple(
-                UnitScore(panel.jurors[place].juror_id, panel.jurors[place].juror_id, float(found.pseudo_values[place]))
-                for place in np.flatnonzero(seated).tolist()
-            ),
-            cell_variance=found.cell_variance,
-            cell_third=found.cell_third,
-            biases=tuple(found.biases.tolist()) if found.biases.any() else (),
-            carriers=trust.carriers,
-            below=trust.below,
-        )
+    crossed, trust = _over_jurors(panel, table, found, settings, warnings)
     witness = None
     if by_group and settings.group is None:
         worst = min(by_group, key=lambda name: by_group[name])
@@ -451,16 +437,51 @@ def _assembled(
     return Scores(
         metric="jury_welfare",
         units=tuple(units),
-        references=references,
+        references=read.references,
         other_populations=by_group,
         warnings=tuple(dict.fromkeys(warnings)),
-        details=jury_details(panel, full, table, settings, by_group, made),
+        details=jury_details(panel, full, table, settings, by_group, read.made),
         crossed=crossed,
         witness=witness,
         extra_variance=found.extra_variance if math.isfinite(found.extra_variance) else 0.0,
         scale=_scale(panel, table, rule),
         doubt=trust.doubt,
     )
+
+
+def _over_jurors(
+    panel: Panel, table: JuryTable, found: QueryWelfare, settings: JurySettings, warnings: list[str]
+) -> tuple[Crossed | None, Trust]:
+    """Return the jurors as the second dimension of an interval, and how far it can be trusted; add what it lacks."""
+    rule = settings.rule
+    seated = np.isfinite(found.pseudo_values)
+    fixed = settings.whole_jury or settings.composition is not None
+    by_power = rule.satisfied_above is None and rule.worst_share is None
+    if not fixed and by_power and math.isinf(rule.alpha):
+        warnings.append("the worst-off juror of a sample says little of others: the interval is over queries alone")
+        fixed = True
+    if not fixed and int(seated.sum()) < 2:
+        warnings.append("a single juror says nothing of others: the interval is over queries alone")
+        fixed = True
+    if panel.scale.measurement == "ordinal" and rule.satisfied_above is None:
+        warnings.append("the scale is ordinal: welfare takes its steps to be equal (satisfied_above does not)")
+    if fixed:
+        return None, Trust()
+    trust = trust_of(table, rule, found)
+    warnings.extend(doubts(table, rule))
+    warnings.extend(missing_group_warnings(settings, found))
+    crossed = Crossed(
+        units=tuple(
+            UnitScore(panel.jurors[place].juror_id, panel.jurors[place].juror_id, float(found.pseudo_values[place]))
+            for place in np.flatnonzero(seated).tolist()
+        ),
+        cell_variance=found.cell_variance,
+        cell_third=found.cell_third,
+        biases=tuple(found.biases.tolist()) if found.biases.any() else (),
+        carriers=trust.carriers,
+        below=trust.below,
+    )
+    return crossed, trust
 
 
 def _scale(panel: Panel, table: JuryTable, rule: WelfareRule) -> tuple[float, float] | None:
