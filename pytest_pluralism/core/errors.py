@@ -10,6 +10,7 @@ __all__ = [
     "InvalidParameterError",
     "MissingExtraError",
     "ModelError",
+    "NoNumberError",
     "PluralismError",
     "invalid_parameter",
     "nearest_names",
@@ -31,6 +32,10 @@ class DatasetError(PluralismError):
 
 class ModelError(PluralismError):
     """A model cannot be named, found, loaded or asked."""
+
+
+class NoNumberError(ModelError):
+    """A model gave NaN or infinity: asked again, it may give a number, and then both must be told."""
 
 
 class BaselineError(PluralismError):

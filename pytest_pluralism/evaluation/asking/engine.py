@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import math
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.errors import ModelError, NoNumberError
 from pytest_pluralism.core.records import Answer, Prompt, Scores
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, ModelOf, Role, Round
 from pytest_pluralism.models.answers.kinds import (
@@ -159,7 +160,7 @@ def _refuse_no_answer(prompt: Prompt, answer: object) -> None:
             "Its method answer must give one for each label."
         )
     if any(math.isnan(value) or value > ROUNDED_UP for value in answer.log_probabilities):
-        raise ModelError(
+        raise NoNumberError(
             f"The model gave the log-probabilities {answer.log_probabilities} to the question {question}. "
             "They must be natural logarithms of probabilities: at most 0, and no NaN."
         )
@@ -294,6 +295,50 @@ class Readings:
         return {cell: self._known[identity.sha256, read] for cell, read in reads.items()}
 
 
+class Failures:
+    """What models could not do at the first try, so that a second one is never silent, and there is no third.
+
+    Errors about a prompt (too long, no such label) come again whenever it is asked, and are not counted. A NaN, an
+    error of a device or of the model's own code may not come again: the results then say so.
+    """
+
+    def __init__(self) -> None:
+        self._errors: dict[tuple[str, str, Cell], list[Exception]] = {}
+
+    def remember(self, identity: ModelIdentity, work: str, cells: Iterable[Cell], error: Exception, /) -> None:
+        """Remember that cells have no results because of an error."""
+        if not isinstance(error, ModelError) or isinstance(error, NoNumberError):
+            for cell in cells:
+                self._errors.setdefault((identity.sha256, work, cell), []).append(error)
+
+    def before(self, identity: ModelIdentity, work: str, cells: Sequence[Cell], /) -> str:
+        """Return what is said if cells now get results, though they did not before; empty where all are new.
+
+        Raises
+        ------
+        Exception
+            The error of a cell that already failed twice.
+        """
+        known = [self._errors[key] for cell in cells if (key := (identity.sha256, work, cell)) in self._errors]
+        for errors in known:
+            if len(errors) > 1:
+                raise errors[-1]
+        return _said(known[0][0], identity.name) if known else ""
+
+    def told(self, identity: ModelIdentity, work: str, cells: Iterable[Cell], /) -> list[str]:
+        """Return what is said of those cells that got results at the second try."""
+        errors = [self._errors[key][0] for cell in cells if (key := (identity.sha256, work, cell)) in self._errors]
+        return [_said(errors[0], identity.name)] if errors else []
+
+
+def _said(error: Exception, name: str) -> str:
+    words = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+    return (
+        f"{name} failed once while it was asked, and gave results when it was asked again ({words}). Look into the "
+        "error before you rely on them."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The time that a model took for cells that were not known."""
@@ -313,6 +358,8 @@ class _Run:
         self.asked: Round | None = None
         self.roles: set[Role] = set()
         self.scores: Scores | None = None
+        #: What is said of results that a model gave at the second try.
+        self.retried: list[str] = []
 
 
 class Engine:
@@ -351,6 +398,7 @@ class Engine:
         self._measured = measured
         self._known: dict[tuple[str, str, Cell], Any] = {}
         self._readings = Readings()
+        self._failures = Failures()
         self._scored: dict[tuple[Hashable, str], _Run] = {}
 
     def measure(
@@ -374,7 +422,10 @@ class Engine:
             if run.asked is not None:
                 self._fill(model_of(run.asked.role), run.asked.work, cells_of(run.asked))
             self._advance(run, model_of)
-        return run.scores, frozenset(run.roles)
+        scores = run.scores
+        if run.retried:
+            scores = replace(scores, warnings=(*scores.warnings, *dict.fromkeys(run.retried)))
+        return scores, frozenset(run.roles)
 
     def answered(self, asked: Round, model: Any, /) -> list[Any]:
         """Return the results of one round by itself, asking the model what is not known yet."""
@@ -423,7 +474,9 @@ class Engine:
             if run.asked is None:
                 run.asked = next(run.rounds)
             else:
-                run.asked = run.rounds.send(self._results(model_of(run.asked.role), run.asked))
+                model, cells = model_of(run.asked.role), cells_of(run.asked)
+                run.retried += self._failures.told(model.identity, run.asked.work, itertools.chain(*cells))
+                run.asked = run.rounds.send(self._results(model, run.asked))
         except StopIteration as stop:
             run.asked, run.scores = None, stop.value
         else:
@@ -457,10 +510,18 @@ class Engine:
             if prepare is not None:
                 with self._progress(f"loading {identity.name}"):
                     prepare(model)
+            again = self._failures.before(identity, name, missing)
             with self._progress(f"asking {identity.name}") as progress:
                 started = time.perf_counter()
-                work.ask(model, missing, progress, keep)
+                try:
+                    work.ask(model, missing, progress, keep)
+                except Exception as error:
+                    left = [cell for cell in missing if (identity.sha256, name, cell) not in self._known]
+                    self._failures.remember(identity, name, left, error)
+                    raise
                 seconds = time.perf_counter() - started
+            if again:
+                self._note(again)
             for note in getattr(model, "take_notes", list)():
                 self._note(note)
             if self._measured is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.errors import ModelError, NoNumberError
 from pytest_pluralism.models.local.devices import is_out_of_memory
 from pytest_pluralism.models.local.loaded import LoadedModel
 from pytest_pluralism.models.protocol import ModelIdentity
@@ -144,7 +144,7 @@ class Classifier(LoadedModel):
                 raise
         else:
             if not bool(torch.isfinite(logits).all()):
-                raise ModelError(
+                raise NoNumberError(
                     f"The model {self.identity.name} gave NaN or infinite logits in {self.identity.dtype}. Choose "
                     "another number format, such as --pluralism-dtype=float32, or another checkpoint."
                 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
-from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.errors import ModelError, NoNumberError
 from pytest_pluralism.models.local.devices import is_out_of_memory
 from pytest_pluralism.models.local.heads import no_logits, only_last, only_positions
 from pytest_pluralism.models.local.prefixes import rope_types
@@ -182,7 +182,7 @@ class Forwards:
     def no_numbers(self) -> ModelError:
         """Return the error for a network that gives NaN or infinity."""
         dtype = str(self.dtype).removeprefix("torch.")
-        return ModelError(
+        return NoNumberError(
             f"The network of {type(self.model).__name__} gives NaN or infinity ({dtype}). "
             "Load it with --pluralism-dtype=float32, and check its weights."
         )
