@@ -245,6 +245,12 @@ class LazyModel:
         ids: tuple[int, ...] = self.opened().token_ids(prompt)
         return ids
 
+    def prompt_text(self, prompt: Prompt, /) -> str:
+        """Return the text that the model reads for a prompt; the tokenizer is enough for that."""
+        if self._model is None and self._read is not None:
+            return self._tokenizing(self._read).text_of(prompt)
+        return str(self.opened().prompt_text(prompt))
+
     def full_answer_ids(self, asked: FullAnswerPrompt, /) -> list[tuple[int, ...]]:
         """Return the token ids that the model reads to score whole answers: each after the prompt and the neutral one.
 

@@ -150,6 +150,11 @@ class PromptReader:
         """Return the text of one token."""
         return str(self.tokenizer.decode([token], clean_up_tokenization_spaces=False))
 
+    def text_of(self, prompt: Prompt, /) -> str:
+        """Return the text that the model reads for a prompt, with all special tokens."""
+        ids = self.encode(render_prompt(prompt, chat=self.chat_renderer(), model=self.model))
+        return str(self.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
+
     def decode_text(self, tokens: Sequence[int], /) -> str:
         """Return the text of several tokens, without the special ones."""
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))

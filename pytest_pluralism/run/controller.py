@@ -120,3 +120,9 @@ class Controller:
                 self.session.entries.values(), self.session.notes, width=writer.fullwidth, color=writer.hasmarkup
             ):
                 terminalreporter.write_line(line)
+            for key, text in self.session.models.prompts.items() if self.session.settings["show_prompt"] else ():
+                from pytest_pluralism.core.messages import harmless
+
+                terminalreporter.section(harmless(f"pluralism prompt of {key}"), sep="-")
+                for line in harmless(text).split("\n"):
+                    terminalreporter.write_line(line)

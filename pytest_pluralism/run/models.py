@@ -59,6 +59,8 @@ class RunModels:
         self.notes: list[str] = []
         self._start = config.invocation_params.dir
         self.suite: Suite = ()
+        #: The first prompt of promises as the model reads it, by what is measured.
+        self.prompts: dict[str, str] = {}
         self._hook = config.hook
         self._opened: dict[str, Callable[[], None]] = {}
         self._own: dict[str, list[pytest.FixtureDef[Any]]] = {}
@@ -175,6 +177,7 @@ class RunModels:
         The ``key`` is that under which the engine may have gathered the scores.
         """
         found, roles = self.engine.measure(plan.evaluation, model_of, key=key)
+        self._show_prompt(plan, model_of)
         return *self.estimated(plan, found, roles, model_of), roles
 
     def estimated(
@@ -192,6 +195,31 @@ class RunModels:
         low = max(estimate.low, plan.measure.lowest)
         high = min(estimate.high, plan.measure.highest)
         return scores, replace(estimate, low=low, high=high)
+
+    def _show_prompt(self, plan: PlannedGate, model_of: ModelOf) -> None:
+        """Remember the first prompt of a promise: of each where that is asked for, else of the first with a tokenizer.
+
+        A model that is not loaded is not loaded for it: then nobody asked for the text.
+        """
+        from pytest_pluralism.core.records import FullAnswerPrompt, Prompt
+        from pytest_pluralism.models.answers.kinds import read_by
+        from pytest_pluralism.models.prompts import render_prompt
+
+        wanted = bool(self.settings["show_prompt"])
+        first = next(plan.evaluation.rounds(), None) if wanted or not self.prompts else None
+        if first is None or first.role != "language_model" or not first.requests:
+            return
+        model = model_of("language_model")
+        read = read_by(first.requests[0])
+        prompt = read.prompt if isinstance(read, FullAnswerPrompt) else read
+        if not isinstance(prompt, Prompt) or not (wanted or getattr(model, "is_loaded", True)):
+            return
+        key = f"{model.identity.name}: {plan.key}"
+        if hasattr(model, "prompt_text"):
+            self.prompts[key] = model.prompt_text(prompt)
+        elif wanted:
+            # Without a tokenizer here, what the model gets is the prompt itself.
+            self.prompts[key] = render_prompt(prompt, chat=None) if prompt.template != "chat" else repr(prompt)
 
     def _beside_judge(self, plan: PlannedGate, scores: Scores, estimate: Estimate, model_of: ModelOf) -> Scores:
         """Return scores with the value as it would be without the judge's errors, where these are known."""
@@ -216,13 +244,14 @@ class RunModels:
 
     def as_json(self) -> Json:
         """Return the counts and remarks of a worker as plain JSON values, for the controller."""
-        return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes}
+        return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes, "prompts": self.prompts}
 
     def take_over(self, output: Mapping[str, Any]) -> None:
         """Add the counts and remarks of a worker."""
         for name in self._elsewhere:
             self._elsewhere[name] += output[name]
         self.notes += output["notes"]
+        self.prompts |= output["prompts"]
 
     # -------------------------------------------------------------------------------------------------- the store
 

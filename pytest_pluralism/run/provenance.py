@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Commands", "provenance_of", "versions"]
 
 #: Settings that a command in a message does not repeat: they change neither the model nor its numbers.
-NOT_REPEATED = {"report", "update_baseline", "prune_baseline", "inconclusive", "aa", "mutants", "ci"}
+NOT_REPEATED = {"report", "show_prompt", "update_baseline", "prune_baseline", "inconclusive", "aa", "mutants", "ci"}
 
 
 class Commands:

@@ -156,6 +156,7 @@ class PluralismSession:
 
     def run_provenance(self, *, complete: bool) -> Json:
         """Return what the report says of the run itself."""
+        first = next(iter(self.models.prompts.items()), None)
         return {
             **({"false_alarms": self.false_alarms} if self.false_alarms else {}),
             **({"mutants": self.mutants} if self.mutants else {}),
@@ -167,6 +168,7 @@ class PluralismSession:
             "command": f"pytest {self.commands.options()}".rstrip(),
             "settings": self.settings.as_json(),
             "versions": versions(),
+            **({"prompt": {"of": first[0], "text": first[1]}} if first is not None else {}),
         }
 
 

@@ -192,6 +192,13 @@ SETTINGS: tuple[Setting, ...] = (
         flag=True,
     ),
     Setting(
+        "show_prompt",
+        False,
+        "print the first prompt of each promise as the model reads it",
+        _flag,
+        flag=True,
+    ),
+    Setting(
         "update_baseline",
         None,
         "store the results of the tests that run as the baseline; =new only those that are not there yet, =better only "

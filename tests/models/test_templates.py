@@ -186,3 +186,18 @@ def test_steering_reaches_a_model_whose_template_drops_the_system_text(tiny_fold
     left, right = model.answer([LEFT, RIGHT])
     assert left.log_probabilities != right.log_probabilities
     assert "its chat template has no place for a system text" in model.identity.notes[-1]
+
+
+def test_the_text_that_a_model_reads_has_every_special_token(tiny_folder):
+    from pytest_pluralism.models import load_model
+    from pytest_pluralism.models.lazy import lazy_model
+
+    folder = tiny_folder(chat=True)
+    prompt = Prompt("What do you think about taxes ?", ("A", "B"))
+    lazily = lazy_model(str(folder), lambda: load_model(str(folder)))
+    text = lazily.prompt_text(prompt)
+    assert text.startswith("<s>")
+    assert text.endswith("<assistant>")
+    assert "taxes" in text
+    assert not lazily.is_loaded
+    assert load_model(str(folder)).prompt_text(prompt) == text

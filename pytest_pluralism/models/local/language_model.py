@@ -96,6 +96,10 @@ class HuggingFaceModel(LoadedModel):
         reader = self.reader
         return reader.encode(render_prompt(prompt, chat=reader.chat_renderer(), model=self.identity.name))
 
+    def prompt_text(self, prompt: Prompt, /) -> str:
+        """Return the text that the model reads for a prompt, with all special tokens."""
+        return self.reader.text_of(prompt)
+
     def full_answer_ids(self, asked: FullAnswerPrompt, /) -> list[tuple[int, ...]]:
         """Return the token ids that the model reads to score whole answers: after the prompt and the neutral one."""
         return [
