@@ -121,8 +121,6 @@ class Controller:
             ):
                 terminalreporter.write_line(line)
             for key, text in self.session.models.prompts.items() if self.session.settings["show_prompt"] else ():
-                from pytest_pluralism.core.messages import harmless
-
                 terminalreporter.section(harmless(f"pluralism prompt of {key}"), sep="-")
                 for line in harmless(text).split("\n"):
                     terminalreporter.write_line(line)

@@ -20,9 +20,18 @@ if TYPE_CHECKING:
 
     from pytest_pluralism.models.local.interfaces import Cache, Network
 
-__all__ = ["Forwards", "branched", "copies", "input_device"]
+__all__ = ["Forwards", "branched", "copies", "input_device", "vocabulary_size"]
 
 _Result = TypeVar("_Result")
+
+
+def vocabulary_size(model: Network, /) -> int | None:
+    """Return how many tokens a network has numbers for; ``None`` where its input layer does not tell."""
+    try:
+        size = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    except (AttributeError, NotImplementedError):
+        return None
+    return size if isinstance(size, int) else None
 
 
 def input_device(model: Network, /) -> torch.device:

@@ -54,6 +54,9 @@ class Network(Protocol):
     def state_dict(self) -> Mapping[str, torch.Tensor]:
         """Return the weights by name."""
 
+    def get_input_embeddings(self) -> torch.nn.Module:
+        """Return the layer that reads token ids."""
+
     def get_output_embeddings(self) -> torch.nn.Module | None:
         """Return the output layer, if the network has one."""
 

@@ -62,10 +62,16 @@ class HuggingFaceModel(LoadedModel):
         add_bos: bool | None = None,
         share_prefixes: bool = True,
     ) -> None:
+        from pytest_pluralism.models.local.forwards import vocabulary_size
         from pytest_pluralism.models.local.scoring import Scorer
 
         super().__init__(network, tokenizer, identity)
+        #: Number of tokens that the network has numbers for; its tokenizer may have more.
+        self._n_tokens = vocabulary_size(network)
         pad = tokenizer.pad_token_id
+        if pad is not None and self._n_tokens is not None and pad >= self._n_tokens:
+            # Fillings are masked, so any token does.
+            pad = None
         self._scorer: Scorer | None = Scorer(
             network,
             pad_token=0 if pad is None else pad,
@@ -130,7 +136,10 @@ class HuggingFaceModel(LoadedModel):
         for prompt in distinct:
             ids = self.token_ids(prompt)
             self._refuse_long(prompt, ids)
-            requests.append(ScoreRequest(ids, reader.label_tokens(prompt.labels)))
+            spellings = reader.label_tokens(prompt.labels)
+            for label, tokens in zip(prompt.labels, spellings, strict=True):
+                self._refuse_unknown(tokens, f"The label {label!r}")
+            requests.append(ScoreRequest(ids, spellings))
         n_distinct, n_all = len(distinct), len(prompts)
 
         def report(done: int) -> None:
@@ -403,9 +412,20 @@ class HuggingFaceModel(LoadedModel):
             self._generator = Generator(self.scorer, ends=ends, decode=self.reader.decode_text)
         return self._generator
 
+    def _refuse_unknown(self, ids: Sequence[int], what: str) -> None:
+        """Refuse tokens that the tokenizer has and the network does not."""
+        if self._n_tokens is not None and max(ids) >= self._n_tokens:
+            raise ModelError(
+                f"{what} holds the token {self.reader.decode(max(ids))!r} (number {max(ids)}), and the network of "
+                f"{self._identity.name} has numbers for {self._n_tokens} tokens only: its tokenizer is larger than the "
+                "network. Save the model with the tokenizer it was trained with, or after resize_token_embeddings."
+            )
+
     def _refuse_long(self, prompt: Prompt, ids: tuple[int, ...], *, n_new: int = 0) -> None:
         if not ids:
             raise ModelError("A prompt has no tokens: its text is empty.")
+        words = " ".join((prompt.verbatim or prompt.question).split()[:8]) + " ..."
+        self._refuse_unknown(ids, f"The prompt {words!r}")
         if self._context is not None and len(ids) + n_new > self._context:
             text = prompt.verbatim or prompt.question
             words = " ".join(text.split()[:8])

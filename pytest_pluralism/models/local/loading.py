@@ -210,6 +210,12 @@ def load_tokenizer(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool
     """Load a tokenizer, and translate what can go wrong."""
     from transformers import AutoTokenizer
 
+    files = {path.name for path in folder.iterdir()}
+    if not any("token" in name or "vocab" in name or name.endswith((".model", ".tiktoken", ".py")) for name in files):
+        raise ModelError(
+            f"The model {named.text!r} has no tokenizer: its folder holds neither tokenizer.json nor any vocabulary. "
+            "Write one there with tokenizer.save_pretrained."
+        )
     try:
         arguments = loading_arguments(named, trust_remote_code=trust_remote_code)
         return cast("Tokenizer", AutoTokenizer.from_pretrained(folder, **arguments))
@@ -243,7 +249,8 @@ def loading_arguments(named: ModelSpec, *, trust_remote_code: bool) -> dict[str,
 
 def translated(error: Exception, named: ModelSpec, device: str, *, out_of_memory: bool) -> ModelError:
     """Return the error of ours for one that transformers raised."""
-    message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    # Some messages of transformers begin with a list, and say what is wrong in its second line.
+    message = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     if out_of_memory:
         return ModelError(
             f"There is not enough memory on {device} for the model {named.text!r}. Choose a smaller number format "
