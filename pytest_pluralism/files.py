@@ -7,10 +7,17 @@ import errno
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["cache_folder", "check_writable", "inside", "read_regular", "write_atomically"]
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such module.
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["cache_folder", "check_writable", "inside", "locked_folder", "read_regular", "write_atomically"]
 
 
 @contextlib.contextmanager
@@ -76,17 +83,68 @@ def write_atomically(path: Path, text: str, /) -> None:
         raise
 
 
+@contextlib.contextmanager
+def locked_folder(folder: Path, /, *, seconds: float) -> Iterator[None]:
+    """Let no other process write in a folder meanwhile: the folder itself is locked, so that no file is left behind.
+
+    Where a folder cannot be locked (Windows, some network file systems) it is a file ``.pluralism.lock`` inside it.
+
+    Raises
+    ------
+    TimeoutError
+        Another process has held the lock all the time.
+    OSError
+        The folder cannot be opened.
+    """
+    lock = None if fcntl is None else _flock_of(folder, seconds)
+    if lock is None:
+        import filelock
+
+        try:
+            with filelock.FileLock(folder / ".pluralism.lock", timeout=seconds):
+                yield
+        except filelock.Timeout as error:
+            raise TimeoutError(str(error)) from None
+        return
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _flock_of(folder: Path, seconds: float) -> int | None:
+    """Return the descriptor of a folder that is locked, or ``None`` where its file system locks no folders."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    end = time.monotonic() + seconds
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise TimeoutError(f"{folder} is locked") from None
+                time.sleep(0.02)
+            except OSError:
+                os.close(descriptor)
+                return None
+            else:
+                return descriptor
+    except TimeoutError:
+        os.close(descriptor)
+        raise
+
+
 def check_writable(path: Path, /) -> str | None:
     """Return why ``path`` cannot be written, or ``None`` when it can; missing parent folders are made."""
     try:
         if path.is_dir():
             return f"{path} is a folder"
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".probe")
     except OSError as error:
         return f"{error.strerror or error}: {error.filename or path.parent}"
     os.close(descriptor)
-    Path(temporary).unlink()
+    Path(temporary).unlink(missing_ok=True)
     try:
         is_read_only = path.exists() and not os.access(path, os.W_OK)
     except OSError as error:

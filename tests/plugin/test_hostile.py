@@ -223,7 +223,7 @@ def test_the_report_keeps_other_options_to_itself(project: pytest.Pytester) -> N
 
 
 MERGE = """
-import sys
+import sys, tempfile
 from pathlib import Path
 from pytest_pluralism.baselines.store import merge_entries
 
@@ -231,6 +231,7 @@ entry = {
     "metric": "js_distance", "estimate": {"value": 0.5}, "model": {}, "dataset": {}, "settings": {},
     "units": [{"id": "q", "cluster": "q", "value": 0.5}],
 }
+tempfile.tempdir = sys.argv[3]
 for number in range(10):
     merge_entries(Path(sys.argv[1]), "m", {f"{sys.argv[2]} {number}": entry})
 """
@@ -238,6 +239,14 @@ for number in range(10):
 
 def test_runs_that_update_one_baseline_at_once_lose_nothing(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
-    writers = [subprocess.Popen([sys.executable, "-c", MERGE, str(file), str(number)]) for number in range(3)]
+    # As in containers, each has a folder of temporary files of its own.
+    folders = [tmp_path / f"temporary {number}" for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    writers = [
+        subprocess.Popen([sys.executable, "-c", MERGE, str(file), str(number), str(folder)])
+        for number, folder in enumerate(folders)
+    ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
     assert len(read_baseline(file, "m", update="")) == 30
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["m.json", "m.units.jsonl"]

