@@ -128,13 +128,18 @@ def _known(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _named(value: object) -> str:
+    """Return what is no JSON value as text; a function by its name, as its address is another one in every run."""
+    return str(getattr(value, "__qualname__", value)) if callable(value) else str(value)
+
+
 def prompts_hash(requests: Sequence[Any], /) -> str:
     """Return the SHA-256 of what is asked, field by field."""
     digest = hashlib.sha256()
     for request in requests:
         is_record = dataclasses.is_dataclass(request) and not isinstance(request, type)
         content = dataclasses.asdict(request) if is_record else request
-        digest.update(json.dumps(content, sort_keys=True, default=str).encode("utf-8", "backslashreplace"))
+        digest.update(json.dumps(content, sort_keys=True, default=_named).encode("utf-8", "backslashreplace"))
         digest.update(b"\n")
     return digest.hexdigest()
 

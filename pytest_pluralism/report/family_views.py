@@ -277,7 +277,10 @@ def _front(table: Entry, names: list[Ours], title: str) -> Chart:
 
 
 def _pareto(details: Entry, title: str, measure: Measure) -> Iterator[Part]:
-    found = details["objectives"]
+    found = details.get("objectives")
+    if not found:
+        # Nothing was compared.
+        return
     rows = [
         (
             Cell(str(row["name"]), why="decides" if row["name"] == details["deciding"] else ""),

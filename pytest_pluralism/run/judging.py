@@ -463,7 +463,9 @@ class Judge:
                     about["from_version"] = 1
                 stored[name] = entry or {}
         except (BaselineError, MissingExtraError) as error:
-            return measured.scores, Verdict(Outcome.ERROR, gate, measured.estimate, reason=str(error))
+            # Measured beside itself so far: a gain of 0 in every objective would be no result.
+            bare = replace(measured.scores, units=(), details={}, warnings=(), witness=None, estimate=None)
+            return bare, Verdict(Outcome.ERROR, gate, reason=str(error))
         evaluation: Any = plan.evaluation
         scores = evaluation.beside({name: part.scores for name, part in parts.items()}, stored)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)

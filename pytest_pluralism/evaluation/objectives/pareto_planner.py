@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ KINDS = ("measure", "scores", "callable")
 COMMON_FIELDS = ("name", "least")
 
 #: The fields of an objective that is a function, and of one that was scored elsewhere.
-CALLABLE_FIELDS = (*COMMON_FIELDS, "callable", "direction", "prompts", "max_new_tokens", "temperature")
+CALLABLE_FIELDS = (*COMMON_FIELDS, "callable", "version", "direction", "prompts", "max_new_tokens", "temperature")
 EXTERNAL_FIELDS = (*COMMON_FIELDS, "scores", "direction")
 
 #: The measure that promises itself cannot be one of its own objectives.
@@ -157,6 +158,10 @@ def _called(
             f"{where}: the marker names no function {name!r}.{hint} Add callables={{{str(name)!r}: ...}} to it."
         )
     function, direction = callables[name], _direction(entry, where)
+    version = entry.get("version", "")
+    if not isinstance(version, str):
+        raise DatasetError(f"{where}: 'version' must be a text such as '2', not {shown(version)}.")
+    identity = [_source_of(function), version]
     evaluation: CallableObjective | ResponseObjective
     if "prompts" not in entry:
         for field in ("max_new_tokens", "temperature"):
@@ -165,7 +170,7 @@ def _called(
                     f"{where}: {field!r} says how responses are written; add 'prompts', or leave it out."
                 )
         evaluation = CallableObjective(entry["name"], function)
-        content = [entry["name"], str(name)]
+        content = [entry["name"], str(name), *identity]
     else:
         prompts = _prompts(entry["prompts"], where, path)
         writing = dataclasses.replace(
@@ -174,9 +179,17 @@ def _called(
             seed=planning.choose("seed"),
         )
         evaluation = ResponseObjective(entry["name"], function, prompts, writing, planning.settings["template"])
-        content = [entry["name"], str(name), *prompts]
+        content = [entry["name"], str(name), *identity, *prompts]
     part = _part(planning, entry["name"], direction, evaluation, _sha256(json.dumps(content)))
     return Objective(entry["name"], direction, evaluation, part=part)
+
+
+def _source_of(function: Callable[..., Any]) -> str:
+    """Return the source of a function, else its name: what is not written in Python is told apart by its version."""
+    try:
+        return inspect.getsource(inspect.unwrap(function))
+    except (OSError, TypeError):
+        return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
 def _check_fields(entry: Mapping[str, Any], known: Sequence[str], where: str) -> None:

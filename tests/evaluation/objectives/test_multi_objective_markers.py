@@ -230,6 +230,47 @@ def test_functions_of_the_project_are_objectives(project):
     assert verdict["details"]["functions"]["worst"]["candidate"] == pytest.approx(sure["candidate"])
 
 
+BY_FUNCTION = """
+import pytest
+
+
+def quick(language_model):
+    return {{f"u{{n}}": {shift} + n % 7 for n in range(40)}}
+
+
+def sure(language_model):
+    return {{f"u{{n}}": 0.01 * n for n in range(40)}}
+
+
+@pytest.mark.pareto_improvement(
+    "called.json", callables={{"quick": quick, "sure": sure}}, against="baseline", at_least=-0.1
+)
+def test_better(): ...
+"""
+
+
+def test_a_function_is_its_source_and_its_version_to_a_baseline(project):
+    def save(shift, version):
+        objectives = [{"name": "quick", "callable": "quick", "version": version}, {"name": "sure", "callable": "sure"}]
+        (project.path / "called.json").write_text(json.dumps({"objectives": objectives}), encoding="utf-8")
+        project.makepyfile(BY_FUNCTION.format(shift=shift))
+
+    base = ("--pluralism-model=skill:0.5", "--pluralism-baseline=b.json")
+    save(1, "1")
+    report_of(project, *base, "--pluralism-update-baseline")[0].assert_outcomes(passed=1)
+    # Another process has the functions at other addresses.
+    save(1, "1")
+    _, (verdict,) = report_of(project, *base)
+    assert verdict["outcome"] == "passed"
+    for shift, version in ((1000, "1"), (1, "2")):
+        save(shift, version)
+        _, (verdict,) = report_of(project, *base)
+        assert verdict["outcome"] == "error"
+        assert "baseline not comparable" in verdict["reason"]
+        # Nothing is said of what was not compared.
+        assert (verdict["estimate"], verdict.get("details") or {}) == (None, {})
+
+
 @pytest.mark.parametrize("field", ["prompts", "scores"])
 def test_objectives_read_no_file_outside_the_project(project, field):
     outside = {"prompts": {"callable": "words", "prompts": "../../secret.txt"}, "scores": {"scores": "/etc/passwd"}}
