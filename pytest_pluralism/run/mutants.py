@@ -303,6 +303,8 @@ def _lines(content: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {one['key']}: {one['outcome']} without any damage, so that it can notice none{why}"
             continue
         yield f"  {one['key']}"
+        if one["outcome"] != "passed":
+            yield f"    {one['outcome']} without any damage, beside the stored baseline: {one.get('reason', '')}"
         yield f"    catches {_caught_words(one)}"
         missed = [_label(damage) for damage in one["damages"] if not damage["caught"]]
         if missed:

@@ -134,21 +134,40 @@ def test_a_level_alone_catches_little_and_a_change_much(project: pytest.Pytester
 
 
 def test_a_stored_baseline_counts_as_in_a_run(project: pytest.Pytester, run: Run) -> None:
-    """Beside a baseline that was already sharper, a mild sharpening is no loss; beside the model itself it is."""
-    marker = "js_distance('town.jsonl', population='North', max_increase=0.01)"
+    project.makepyfile(test_town=MARK.format(marker="js_distance('town.jsonl', population='North', max_increase=0.01)"))
+    for file, model in (("own.json", "table:plain"), ("sharp.json", "table:plain*3"), ("even.json", "table:plain*0.1")):
+        stored = project.runpytest_inprocess(
+            f"--pluralism-model={model}", f"--pluralism-baseline={file}", "--pluralism-update-baseline"
+        )
+        stored.assert_outcomes(passed=1)
+    found = {}
+    for file in ("own.json", "sharp.json", "even.json"):
+        text = run("", f"--pluralism-baseline={file}").stdout.str()
+        (promise,) = content(project)["promises"]
+        assert "not_compared" not in promise
+        assert promise["kept"]
+        found[file] = promise
+        assert ("failed without any damage, beside the stored baseline: the change is" in text) == (file == "even.json")
+    assert [found[file]["outcome"] for file in found] == ["passed", "passed", "failed"]
+    # Beside the model itself the damage is the same, whatever is stored.
+    assert len({json.dumps(one["smallest"]) for one in found.values()}) == 1
+
+
+def test_a_damage_is_caught_beside_a_stored_baseline_alone(project: pytest.Pytester, run: Run) -> None:
+    """A mild damage is within the margin of the model itself, and beyond that of the release that it drifted from."""
+    whole, mild = (float(np.mean(distances(project, one))) for one in (lambda p, _: p, DAMAGES["sharpened T=0.8"]))
+    step = mild - whole
+    marker = f"js_distance('town.jsonl', population='North', max_increase={1.3 * step!r}, confidence_level=None)"
     project.makepyfile(test_town=MARK.format(marker=marker))
-    args = ("--pluralism-model=table:plain*3", "--pluralism-baseline=old.json")
-    project.runpytest_inprocess(*args, "--pluralism-update-baseline")
-    run("", "--pluralism-baseline=old.json", "--pluralism-baseline-model=plain*3")
-    (promise,) = content(project)["promises"]
-    assert promise["kept"]
-    assert "not_compared" not in promise or promise["not_compared"]
-    project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-baseline=own.json",
-                                "--pluralism-update-baseline")  # fmt: skip
-    run("", "--pluralism-baseline=own.json", model="table:plain")
-    (promise,) = content(project)["promises"]
-    assert "not_compared" not in promise
-    assert promise["smallest"]["sharpened"] is not None
+    args = ("--pluralism-model=table:plain*0.8", "--pluralism-baseline=start.json", "--pluralism-update-baseline")
+    project.runpytest_inprocess(*args).assert_outcomes(passed=1)
+    caught = []
+    for args in ((), ("--pluralism-baseline=start.json",)):
+        run("", *args)
+        (promise,) = content(project)["promises"]
+        assert promise["outcome"] == "passed"
+        caught.append(of_damage(promise)["sharpened T=0.8"]["caught"])
+    assert caught == [False, True]
 
 
 def test_a_broken_promise_notices_nothing_and_a_run_of_them_fails(project: pytest.Pytester, run: Run) -> None:
