@@ -209,7 +209,7 @@ def _gate(
             near = nearest_names(word, allowed)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             problems.append(f"unknown keyword {word!r}.{hint} Keywords: {', '.join(allowed)}.")
-    wrong = [word for word in BOUNDS if word in keywords and word not in measure.promises]
+    wrong = [word for word in OPPOSITES if word in keywords and word not in measure.promises]
     problems += [
         f"{word}={keywords[word]!r} promises the wrong direction: of {measure.title}, {measure.direction} is "
         f"better. Use {OPPOSITES[word]}."

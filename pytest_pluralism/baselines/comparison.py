@@ -23,6 +23,7 @@ from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
+from pytest_pluralism.core.estimation.trust import trusted_p_value
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
 from pytest_pluralism.core.verdict import ROUNDING
@@ -33,6 +34,7 @@ __all__ = [
     "differences",
     "entry_of",
     "floors_beside",
+    "is_shown_better",
     "known_floors",
     "moved_surroundings",
     "paired_change",
@@ -213,6 +215,31 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
     clusters = [unit.get("cluster", unit["id"]) for unit in units]
     change = compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
     return with_extra_variance(change, beside)
+
+
+def is_shown_better(now: Entry, then: Entry, /, *, looks: float = 1.0) -> bool:
+    """Return whether an entry is shown to be better than another one; what cannot be compared never is.
+
+    Without this, the better of many equal results would be kept, and the next equal one would look like a loss.
+
+    Parameters
+    ----------
+    now, then : mapping
+        Entries of one test, as :func:`entry_of` makes them.
+    looks : float
+        The number by which the p-value of the change is multiplied.
+    """
+    level = (now.get("gate") or {}).get("confidence_level", now["estimate"].get("confidence_level"))
+    if next(differences(now, then), None) is not None:
+        return False
+    floor, _ = floors_beside(now, then)
+    is_lower = now.get("direction") == "lower"
+    change = paired_change(now, then, confidence_level=level)
+    if level is None:
+        return change.value < -floor if is_lower else change.value > floor
+    bound, alternative = (-floor, "less") if is_lower else (floor, "greater")
+    p_value = trusted_p_value(change, bound, alternative=alternative, confidence_level=level)
+    return p_value * looks < (1.0 - level) / 2.0
 
 
 def differences(now: Entry, then: Entry, /) -> Iterator[str]:

@@ -22,8 +22,10 @@ from pytest_pluralism.core.untrusted import printable
 __all__ = [
     "SCHEMA",
     "SCHEMA_1",
+    "SCHEMA_2",
     "Content",
     "Entry",
+    "anchor_of",
     "baseline_texts",
     "checkout",
     "parse_baseline",
@@ -40,7 +42,8 @@ Entry: TypeAlias = Mapping[str, Any]
 Content: TypeAlias = dict[str, Any]
 
 SCHEMA_1 = "pytest-pluralism/baseline/1"
-SCHEMA = "pytest-pluralism/baseline/2"
+SCHEMA_2 = "pytest-pluralism/baseline/2"
+SCHEMA = "pytest-pluralism/baseline/3"
 
 #: Names that a version 1 file must have and a version 2 file too.
 _PARTS = (("metric", str), ("estimate", dict), ("model", dict), ("dataset", dict), ("settings", dict))
@@ -50,8 +53,15 @@ _ROUNDING = 1e-6
 
 _CONFLICT = re.compile(r"^(<{7}|>{7}) ", flags=re.MULTILINE)
 
+#: The parts of an anchor that it shares with its entry as long as both were measured in one way.
+_ANCHORED = (
+    *("noise_floor", "model", "dataset", "prompts_sha256", "settings", "versions"),
+    *("extra_variance", "from_version"),
+)
+
 _ORDER = (
-    *("metric", "direction", "population", "estimate", "variance", "noise_floor", "gate", "model", "dataset"),
+    *("metric", "direction", "population", "estimate", "variance", "noise_floor", "gate", "looks", "anchor", "model"),
+    *("dataset",),
     *("prompts_sha256", "settings", "origins", "versions"),
 )
 
@@ -64,18 +74,42 @@ def baseline_texts(model_name: str, entries: Mapping[str, Entry], /) -> tuple[st
     lines: dict[str, str] = {}
     shown: Content = {}
     for key, entry in sorted(entries.items()):
-        line = _line(key, entry)
-        digest = _digest(line)
-        lines[digest] = line
+        units = _shown_units(key, entry, lines)
         # Whatever an entry was read from, its parts stand in one order.
         names = [*(name for name in _ORDER if name in entry), *sorted(entry.keys() - {*_ORDER, "units", "crossed"})]
         rest = {name: entry[name] for name in names}
-        counted = {"n": len(entry["units"])}
-        if entry.get("crossed"):
-            counted["n_crossed"] = len(entry["crossed"])
-        shown[key] = {**rest, "units": {**counted, "sha256": digest}}
+        anchor = entry.get("anchor") or anchor_of(entry)
+        own = {name: anchor.get(name) for name in _ANCHORED if anchor.get(name) != entry.get(name)}
+        moved = {"moved": anchor["moved"]} if anchor.get("moved") else {}
+        rest["looks"] = entry.get("looks", 0)
+        rest["anchor"] = {
+            **moved,
+            "estimate": anchor["estimate"],
+            **own,
+            "units": _shown_units(key, anchor, lines),
+        }
+        shown[key] = {**{name: rest[name] for name in sorted(rest, key=_place)}, "units": units}
     content = {"schema": SCHEMA, "model": model_name, "entries": shown}
     return _encodable(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)) + "\n", lines
+
+
+def anchor_of(entry: Entry, /) -> Content:
+    """Return an entry as an anchor: what later results of the same test are compared with, until somebody moves it."""
+    names = ("metric", "direction", "population", "estimate", *_ANCHORED, "units", "crossed")
+    return {name: entry[name] for name in names if name in entry}
+
+
+def _place(name: str) -> int:
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+
+
+def _shown_units(key: str, entry: Entry, lines: dict[str, str]) -> Content:
+    """Return what a summary says of some units, and add their line to those of the companion."""
+    line = _line(key, entry)
+    digest = _digest(line)
+    lines[digest] = line
+    crossed = {"n_crossed": len(entry["crossed"])} if entry.get("crossed") else {}
+    return {"n": len(entry["units"]), **crossed, "sha256": digest}
 
 
 def parse_summary(text: str, /, *, name: str, update: str) -> Content:
@@ -94,7 +128,7 @@ def parse_summary(text: str, /, *, name: str, update: str) -> Content:
     if not isinstance(content, dict) or not isinstance(content.get("schema"), str):
         raise _corrupt(name, "it does not name its schema")
     schema = content["schema"]
-    if schema not in (SCHEMA, SCHEMA_1):
+    if schema not in (SCHEMA, SCHEMA_2, SCHEMA_1):
         family, _, version = schema.rpartition("/")
         if (
             family == SCHEMA.rpartition("/")[0]
@@ -139,15 +173,15 @@ def parse_baseline(text: str, companion: str | None, /, *, name: str, companion_
     """
     content = parse_summary(text, name=name, update=update)
     if content["schema"] == SCHEMA_1:
-        entries = {key: _migrated(entry) for key, entry in content["entries"].items()}
+        entries = {key: _own_anchor(_migrated(entry)) for key, entry in content["entries"].items()}
     else:
         lines = _lines(companion, content["entries"], name, companion_name, update)
         entries = {
-            key: _with_units(key, entry, lines, name, companion_name) for key, entry in content["entries"].items()
+            key: _with_anchor(key, entry, lines, name, companion_name) for key, entry in content["entries"].items()
         }
     for key, entry in entries.items():
         try:
-            problem = _entry_problem(entry)
+            problem = _entry_problem(entry) or _anchor_problem(entry)
         except ArithmeticError:
             problem = "its numbers are too large to add up"
         if problem:
@@ -258,6 +292,25 @@ def _with_units(key: str, entry: Entry, lines: Mapping[str, str], name: str, com
     return {**_ADDED, **rest, "units": units, **({"crossed": crossed} if crossed else {})}
 
 
+def _with_anchor(key: str, entry: Entry, lines: Mapping[str, str], name: str, companion_name: str) -> Content:
+    """Return an entry with its units and its anchor; one of version 2 is its own anchor."""
+    found = _with_units(key, entry, lines, name, companion_name)
+    shown = entry.get("anchor")
+    if shown is None:
+        return _own_anchor(found)
+    kept = {part: shown[part] if part in shown else found.get(part) for part in _ANCHORED}
+    parts = {"estimate": shown["estimate"], "units": shown["units"], "metric": found["metric"]}
+    known = {part: value for part, value in kept.items() if value is not None or part in _ADDED}
+    moved = {"moved": shown["moved"]} if shown.get("moved") else {}
+    about = {part: found.get(part) for part in ("direction", "population")}
+    anchor = _with_units(key, {**about, **known, **moved, **parts}, lines, name, companion_name)
+    return {**found, "looks": entry.get("looks") or 0, "anchor": anchor}
+
+
+def _own_anchor(entry: Content) -> Content:
+    return {**entry, "looks": 0, "anchor": anchor_of(entry)}
+
+
 def _migrated(entry: Entry) -> Content:
     """Return an entry of version 1 in the form of version 2; what version 1 did not keep is unknown."""
     units = [
@@ -278,13 +331,11 @@ def _outline_problem(entry: object, schema: str) -> str | None:
             return f"{name!r} is missing or of the wrong type"
     if not isinstance(entry.get("crossed", []), list):
         return "'crossed' is of the wrong type"
-    if schema == SCHEMA and not isinstance(entry["units"].get("sha256"), str):
+    if schema != SCHEMA_1 and not isinstance(entry["units"].get("sha256"), str):
         return "its units have no sha256"
-    for name, number in entry["estimate"].items():
-        if number is not None and name != "method" and not is_number(number):
-            return f"its estimate has {name} {str(number)[:40]!r}"
-    if not is_number(entry["estimate"].get("value")):
-        return "its estimate has no value"
+    problem = _estimate_problem(entry["estimate"]) or _anchor_outline_problem(entry, schema)
+    if problem:
+        return problem
     for name, kind in (("versions", dict), ("origins", dict), ("gate", dict), ("prompts_sha256", str)):
         if entry.get(name) is not None and not isinstance(entry[name], kind):
             return f"{name!r} is of the wrong type"
@@ -295,6 +346,37 @@ def _outline_problem(entry: object, schema: str) -> str | None:
     if extra is not None and (not is_number(extra) or extra < 0):
         return f"its extra variance is {str(extra)[:40]!r}"
     return None
+
+
+def _estimate_problem(estimate: Entry) -> str | None:
+    for name, number in estimate.items():
+        if number is not None and name != "method" and not is_number(number):
+            return f"its estimate has {name} {str(number)[:40]!r}"
+    return None if is_number(estimate.get("value")) else "its estimate has no value"
+
+
+def _anchor_outline_problem(entry: Entry, schema: str) -> str | None:
+    """Say what is wrong with the outline of an anchor: every entry of version 3 has one, and no older one."""
+    if schema != SCHEMA:
+        odd = next((name for name in ("anchor", "looks") if name in entry), None)
+        return f"it has {odd!r}, which its schema does not know; was it edited by hand?" if odd else None
+    anchor, looks = entry.get("anchor"), entry.get("looks")
+    if not isinstance(anchor, dict) or not all(isinstance(anchor.get(name), dict) for name in ("estimate", "units")):
+        return "'anchor' is missing or of the wrong type"
+    if type(looks) is not int or looks < 0:
+        return f"its number of looks is {str(looks)[:40]!r}"
+    # Where a part is not there, it is the entry's.
+    merged = {**entry, **anchor}
+    problem = _outline_problem({name: merged[name] for name in merged if name not in ("anchor", "looks")}, SCHEMA_2)
+    moved = anchor.get("moved")
+    if moved is not None and not (isinstance(moved, dict) and isinstance(moved.get("date"), str)):
+        problem = "'moved' has no date"
+    return f"its anchor: {problem}" if problem else None
+
+
+def _anchor_problem(entry: Entry) -> str | None:
+    problem = _entry_problem(entry["anchor"])
+    return f"its anchor: {problem}" if problem else None
 
 
 def _entry_problem(entry: Entry) -> str | None:

@@ -7,7 +7,7 @@ Missing, corrupt and not comparable are different errors with different remedies
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from pytest_pluralism.baselines.places import BaselineFile, LocalFile, place_of
@@ -16,6 +16,7 @@ from pytest_pluralism.baselines.schema import (
     SCHEMA_1,
     Content,
     Entry,
+    anchor_of,
     baseline_texts,
     parse_baseline,
     parse_summary,
@@ -84,19 +85,35 @@ def model_of(file: BaselineFile | Path, /) -> str:
     return name
 
 
-def merge_entries(file: BaselineFile | Path, model_name: str, new: Entry, /, *, mode: str = "all") -> tuple[str, ...]:
+def merge_entries(
+    file: BaselineFile | Path,
+    model_name: str,
+    new: Entry,
+    /,
+    *,
+    mode: str = "all",
+    moved: Mapping[str, Entry] | None = None,
+    plan: int | str = "counted",
+) -> tuple[str, ...]:
     """Store entries beside those that are there, and return the keys of those that were stored.
+
+    An entry that replaces another one keeps its anchor, and counts one look more.
 
     Parameters
     ----------
     file : BaselineFile or Path
-        The baseline; a file of version 1 becomes one of version 2.
+        The baseline; a file of an older version becomes one of version 3.
     model_name : str
         Whose results these are.
     new : mapping
         The entries by key.
     mode : {"all", "new", "better"}
-        ``"new"`` never changes an entry that is there, ``"better"`` only one whose value is worse than the new one.
+        ``"new"`` never changes an entry that is there, ``"better"`` replaces one only where the new value is shown to
+        be better, by the interval of the change and over all looks so far; else it counts the look.
+    moved : mapping, optional
+        The keys whose anchor becomes the new result, each with the ``date`` and the ``reason`` that the file keeps.
+    plan : int or {"counted", "each"}
+        How looks are counted (:func:`~pytest_pluralism.core.estimation.look_factor`).
 
     Raises
     ------
@@ -106,9 +123,16 @@ def merge_entries(file: BaselineFile | Path, model_name: str, new: Entry, /, *, 
     stored: list[str] = []
 
     def merged(there: Entry) -> Content:
-        chosen = {key: entry for key, entry in new.items() if _is_wanted(entry, there.get(key), mode)}
+        moves = moved or {}
+        chosen = {
+            key: _anchored(entry, there.get(key), moves.get(key))
+            for key, entry in new.items()
+            if key in moves or _is_wanted(entry, there.get(key), mode, plan)
+        }
         stored[:] = list(chosen)
-        return {**there, **chosen}
+        looked = new.keys() & there.keys() if mode == "better" else ()
+        left = {key: {**there[key], "looks": _looks(new[key], there[key])} for key in looked}
+        return {**there, **left, **chosen}
 
     change_entries(file, model_name, merged)
     return tuple(stored)
@@ -197,10 +221,27 @@ def _companion(lines: Collection[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _is_wanted(entry: Entry, there: Entry | None, mode: str) -> bool:
+def _is_wanted(entry: Entry, there: Entry | None, mode: str, plan: int | str) -> bool:
     if there is None or mode == "all":
         return True
     if mode == "new":
         return False
-    now, then = entry["estimate"]["value"], there["estimate"]["value"]
-    return bool(now < then if entry.get("direction") == "lower" else now > then)
+    from pytest_pluralism.baselines.comparison import is_shown_better
+    from pytest_pluralism.core.estimation import look_factor
+
+    return is_shown_better(entry, there, looks=look_factor(there["looks"] + 1, plan=plan))
+
+
+def _anchored(entry: Entry, there: Entry | None, moved: Entry | None) -> Content:
+    """Return an entry that keeps the anchor of the one it replaces, unless that is moved."""
+    if moved is not None:
+        return {**entry, "looks": 0, "anchor": {**anchor_of(entry), "moved": dict(moved)}}
+    if there is None:
+        return {**entry, "looks": 0, "anchor": anchor_of(entry)}
+    return {**entry, "looks": _looks(entry, there), "anchor": there["anchor"]}
+
+
+def _looks(entry: Entry, there: Entry) -> int:
+    """Return how often one looked: the same result again shows nothing new, and gives chance nothing to choose from."""
+    looks: int = there["looks"]
+    return looks if entry["units"] == there["units"] else looks + 1

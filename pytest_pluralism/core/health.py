@@ -22,6 +22,7 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "too_few_units": "an interval comes from few clusters",
     "baseline_size": "the baseline holds another number of units",
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
+    "anchor_differs": "the anchor of the baseline cannot be compared with this run, so that drift is not seen",
     "seed_unset": "a result is stored that was measured under the seed of the defaults",
 }
 
@@ -57,6 +58,7 @@ def health_problems(
     baseline_entry: Mapping[str, Any] | None = None,
     noise_floors: tuple[float, float] = (0.0, 0.0),
     is_old: bool = False,
+    anchor_problem: str = "",
     seed_origin: str = "",
     suppressed: Collection[str] = (),
 ) -> list[tuple[str, str]]:
@@ -73,7 +75,9 @@ def health_problems(
     noise_floors : tuple of float
         The largest apparent move of an unchanged model: in the mean, and in a single unit.
     is_old : bool
-        Whether the baseline is of an older version than this one writes.
+        Whether the baseline is of version 1, which kept less.
+    anchor_problem : str
+        Why the anchor of the baseline cannot be compared; empty where it can.
     seed_origin : str
         Where the seed comes from; ``"default"`` where nobody chose it.
     suppressed : collection of str
@@ -87,6 +91,7 @@ def health_problems(
             else ()
         ),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
+        *((("anchor_differs", anchor_problem),) if anchor_problem else ()),
     ]
     return [(name, text) for name, text in found if name not in suppressed]
 
@@ -116,7 +121,7 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure) -> Iterator[tupl
     from pytest_pluralism.core.records import Outcome
     from pytest_pluralism.core.verdict import decide
 
-    level = replace(gate, max_increase=None, max_decrease=None, max_unit_increase=None, max_unit_decrease=None)
+    level = gate.of_value()
     for check, (names, words) in _BLIND.items():
         for name in names:
             if any(name not in unit.references for unit in scores.units):
@@ -151,8 +156,10 @@ def _remedy(measure: Measure) -> str:
 
 
 def _baseline_problems(gate: Gate, floors: tuple[float, float], *, is_old: bool) -> Iterator[tuple[str, str]]:
+    from pytest_pluralism.core.records.verdicts import CHANGES
+
     mean, unit = floors
-    for name in ("max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease"):
+    for name in CHANGES:
         promised, floor = getattr(gate, name), unit if "unit" in name else mean
         # A promise of 0 asks for no more than noise, and says so.
         if promised is not None and 0.0 < promised < floor:

@@ -50,6 +50,10 @@ def gate_words(gate: Gate, /) -> str:
         words.append(f"may rise by at most {gate.max_increase:.3f}")
     if gate.max_decrease is not None:
         words.append(f"may fall by at most {gate.max_decrease:.3f}")
+    if gate.max_change is not None:
+        words.append(f"may change by at most {gate.max_change:.3f} either way")
+    if gate.max_drift is not None:
+        words.append(f"by at most {gate.max_drift:.3f} from the anchor")
     if gate.max_unit_increase is not None:
         words.append(f"no unit may rise by more than {gate.max_unit_increase:.3f}")
     if gate.max_unit_decrease is not None:
@@ -89,13 +93,18 @@ def headline(entry: ReportEntry, /) -> str:
         then = change_origin(estimate, change)
         name = (entry.baseline or {}).get("name")
         against = f" ({printable(str(name))})" if name else ""
+        against += _from_anchor(verdict)
         return f"{interval_words(change, signed=True)}, {gate_words(gate)}: change of {what}; {then}{against}"
     line = f"{interval_words(estimate)}, {gate_words(gate)}: {what}"
     if verdict.advantage is not None:
         line += f"; better than {gate.better_than} by {interval_words(verdict.advantage, signed=True)}"
     if change is not None:
-        line += f"; change {interval_words(change, signed=True)}"
+        line += f"; change {interval_words(change, signed=True)}{_from_anchor(verdict)}"
     return line
+
+
+def _from_anchor(verdict: Verdict) -> str:
+    return "" if verdict.drift is None else f"; from the anchor {interval_words(verdict.drift, signed=True)}"
 
 
 def change_origin(estimate: Estimate, change: Estimate, /) -> str:
@@ -146,8 +155,9 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
 def _says_no_more(verdict: Verdict) -> bool:
     """Return whether the reason only repeats the numbers of the headline: a value on the wrong side of its bound."""
     decisive = verdict.change if verdict.change is not None else verdict.estimate
-    if verdict.gate.max_unit_increase is not None or verdict.gate.max_unit_decrease is not None:
-        # The headline holds the mean, and a single unit may be what broke the promise.
+    gate = verdict.gate
+    if gate.max_unit_increase is not None or gate.max_unit_decrease is not None or verdict.drift is not None:
+        # The headline holds the mean, and a single unit, or the anchor, may be what broke the promise.
         return False
     return verdict.outcome is Outcome.FAILED and decisive is not None and math.isfinite(decisive.value)
 

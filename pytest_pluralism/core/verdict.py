@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scipy import special
@@ -48,6 +48,8 @@ def decide(
     *,
     change: Estimate | None = None,
     advantage: Estimate | None = None,
+    drift: Estimate | None = None,
+    looks: float = 1.0,
     noise_floor: float = 0.0,
     unit_noise_floor: float | None = None,
     witness: Witness | None = None,
@@ -62,11 +64,18 @@ def decide(
     ``better_than=r``    ``advantage.low > 0``            ``advantage.high < 0``       otherwise
     ``max_increase=m``   ``change.high <= margin``        ``change.low > margin``      otherwise
     ``max_decrease=m``   ``change.low >= -margin``        ``change.high < -margin``    otherwise
+    ``max_change=m``     both of these                    either of these              otherwise
     ==================== ================================ ============================ =====================
 
     with ``margin = max(m, noise_floor)``. Two numbers that rounding alone can part are equal here
     (:func:`~pytest_pluralism.core.equal.compare`). Several bounds in one gate: the worst outcome wins. With
-    ``confidence_level=None`` the value stands for both ends.
+    ``confidence_level=None`` the value stands for both ends. ``max_change`` is a test of equivalence (TOST), with both
+    one-sided tests at half the rest of the confidence level.
+
+    With a ``drift``, the same promises are judged against the anchor of the baseline too, with ``max_drift`` in the
+    place of ``m`` where it is given. A failure must then survive two comparisons, and with ``looks`` above 1 that many
+    looks: its p-value times their number is below half the rest of the confidence level, else it is INCONCLUSIVE.
+    A PASSED is never changed by the number of looks.
 
     ``max_unit_increase=m`` and ``max_unit_decrease=m`` guard each unit by itself: FAILED when a single one got worse by
     more than ``max(m, unit_noise_floor)``, else PASSED. They say something of these units alone, so that there is
@@ -84,9 +93,14 @@ def decide(
         What was measured. If its confidence level is not the gate's, its interval is made anew from its units, or
         from its standard error when it keeps none; the reason then says so.
     change : Estimate or None
-        The paired difference candidate - baseline, for ``max_increase`` and ``max_decrease``.
+        The paired difference candidate - baseline, for ``max_increase``, ``max_decrease`` and ``max_change``.
     advantage : Estimate or None
         By how much the value is better than the reference of ``better_than``, paired by unit; above 0 is better.
+    drift : Estimate or None
+        The paired difference candidate - anchor, where the anchor is another result than the baseline.
+    looks : float
+        The number, in [1, inf), by which p-values of changes are multiplied
+        (:func:`~pytest_pluralism.core.estimation.look_factor`).
     noise_floor : float
         The measured numeric noise of a score, in [0, inf): no change below it counts.
     unit_noise_floor : float, optional
@@ -103,7 +117,8 @@ def decide(
     Raises
     ------
     InvalidParameterError
-        If the noise floor is negative or not finite, or the gate, estimate or change is no such record.
+        If the noise floor is negative or not finite, ``looks`` is below 1, or the gate, estimate or change is no such
+        record.
 
     Notes
     -----
@@ -158,16 +173,17 @@ def decide(
     _records(gate, estimate, change, "decide")
     if advantage is not None and not isinstance(advantage, Estimate):
         raise invalid_parameter("advantage", "decide", "an Estimate or None", repr(advantage)[:80])
+    looks = _looks(looks, "decide")
     wrong = [contradiction_of(estimate, "the value")]
     if gate.better_than is not None and advantage is not None:
         wrong.append(contradiction_of(advantage, "the advantage"))
     if gate.needs_baseline and change is not None:
         wrong.append(contradiction_of(change, "the change"))
+    if gate.needs_anchor and drift is not None:
+        wrong.append(contradiction_of(drift, "the change from the anchor"))
+    known_parts = Verdict(Outcome.ERROR, gate, estimate, change, witness, advantage=advantage, drift=drift, looks=looks)
     if any(wrong):
-        reason = "; ".join(filter(None, wrong))
-        return Verdict(
-            Outcome.ERROR, gate, estimate, change=change, advantage=advantage, witness=witness, reason=reason
-        )
+        return replace(known_parts, reason="; ".join(filter(None, wrong)))
     parts: list[_Part] = []
     if gate.at_most is not None:
         parts.append(_value(gate, estimate, gate.at_most, floor, upper=True))
@@ -175,10 +191,11 @@ def decide(
         parts.append(_value(gate, estimate, gate.at_least, floor, upper=False))
     if gate.better_than is not None:
         parts.append(_relative(gate, estimate, advantage))
-    if gate.max_increase is not None:
-        parts.append(_change(gate, estimate, change, gate.max_increase, floor, upper=True))
-    if gate.max_decrease is not None:
-        parts.append(_change(gate, estimate, change, gate.max_decrease, floor, upper=False))
+    sides = [("the change", change)] + ([("the change from the anchor", drift)] if drift is not None else [])
+    for what, side in sides:
+        for margin, upper in _mean_bounds(gate, floor, of_drift=side is drift is not None):
+            part = _change(gate, estimate, side, margin, floor, upper=upper, what=what)
+            parts.append(_over_looks(part, gate, side, margin, upper=upper, looks=looks * len(sides)))
     if gate.max_unit_increase is not None:
         parts.append(_units(estimate, change, max(gate.max_unit_increase, unit_floor), upper=True))
     if gate.max_unit_decrease is not None:
@@ -188,15 +205,11 @@ def decide(
     more = [part.units_needed for part in parts if part.outcome is Outcome.INCONCLUSIVE]
     known = [count for count in more if count is not None]
     passed = worst.outcome is Outcome.PASSED
-    return Verdict(
+    return replace(
+        known_parts,
         outcome=worst.outcome,
-        gate=gate,
-        estimate=estimate,
-        change=change,
-        witness=witness,
         reason="; ".join(dict.fromkeys(reasons)),
         units_needed=max(known) if worst.outcome is Outcome.INCONCLUSIVE and len(known) == len(more) else None,
-        advantage=advantage,
         unseen=_unseen(gate, change, floor) if passed and change is not None else "",
     )
 
@@ -208,6 +221,8 @@ def failure_p_value(
     *,
     change: Estimate | None = None,
     advantage: Estimate | None = None,
+    drift: Estimate | None = None,
+    looks: float = 1.0,
     noise_floor: float = 0.0,
     unit_noise_floor: float | None = None,
 ) -> float:
@@ -219,7 +234,7 @@ def failure_p_value(
 
     Parameters
     ----------
-    gate, estimate, change, advantage, noise_floor, unit_noise_floor
+    gate, estimate, change, advantage, drift, looks, noise_floor, unit_noise_floor
         As in :func:`decide`.
 
     Returns
@@ -255,10 +270,14 @@ def failure_p_value(
         p_values.append(_p_value(gate, estimate, gate.at_least, "less"))
     if gate.better_than is not None:
         p_values.append(math.nan if advantage is None else _p_value(gate, advantage, 0.0, "less"))
-    if gate.max_increase is not None:
-        p_values.append(_p_value_of_change(gate, known, max(gate.max_increase, floor), "greater", floor))
-    if gate.max_decrease is not None:
-        p_values.append(_p_value_of_change(gate, known, -max(gate.max_decrease, floor), "less", floor))
+    since = None if known is None or drift is None or _other_units(estimate, drift) else drift
+    for side in (known, since) if drift is not None else (known,):
+        for margin, upper in _mean_bounds(gate, floor, of_drift=side is since is not None):
+            alternative = "greater" if upper else "less"
+            p_values.append(
+                _looks(looks, "failure_p_value")
+                * _p_value_of_change(gate, side, margin if upper else -margin, alternative, floor)
+            )
     if all(math.isnan(p_value) for p_value in p_values):
         return math.nan
     return min(1.0, min(1.0 if math.isnan(p_value) else p_value for p_value in p_values) * len(p_values))
@@ -339,6 +358,8 @@ def adjust_verdicts(
             verdict.estimate,
             change=verdict.change,
             advantage=verdict.advantage,
+            drift=verdict.drift,
+            looks=verdict.looks,
             noise_floor=floor,
             unit_noise_floor=unit_floor,
         )
@@ -380,6 +401,13 @@ def _noise_floor(value: float, function: str) -> float:
     if floor < 0:
         raise invalid_parameter("noise_floor", function, "a float in [0, inf)", value)
     return floor
+
+
+def _looks(value: float, function: str) -> float:
+    looks = real_number(value, name="looks", function=function)
+    if looks < 1.0:
+        raise invalid_parameter("looks", function, "a float in [1, inf)", value)
+    return looks
 
 
 def _records(gate: Gate, estimate: Estimate, change: Estimate | None, function: str) -> None:
@@ -435,17 +463,28 @@ def _relative(gate: Gate, estimate: Estimate, advantage: Estimate | None) -> _Pa
     return part
 
 
+def _mean_bounds(gate: Gate, floor: float, *, of_drift: bool) -> Iterator[tuple[float, bool]]:
+    """Yield the margins of the mean change, each with whether it bounds a rise; of equivalence there are two."""
+    ends = {"max_increase": (True,), "max_decrease": (False,), "max_change": (True, False)}
+    for name, uppers in ends.items():
+        promise = getattr(gate, name)
+        if promise is None:
+            continue
+        if of_drift and gate.max_drift is not None:
+            promise = gate.max_drift
+        yield from ((max(promise, floor), upper) for upper in uppers)
+
+
 def _change(
-    gate: Gate, estimate: Estimate, change: Estimate | None, promise: float, floor: float, *, upper: bool
+    gate: Gate, estimate: Estimate, change: Estimate | None, margin: float, floor: float, *, upper: bool, what: str
 ) -> _Part:
     known = _comparable(estimate, change)
     if isinstance(known, _Part):
         return known
-    margin = max(promise, floor)
     if _unchanged(known, gate, floor):
         return _Part(Outcome.PASSED)
     bound = margin if upper else -margin
-    return _bound(interval_at(known, gate.confidence_level), bound, upper=upper, what="the change", floor=floor)
+    return _bound(interval_at(known, gate.confidence_level), bound, upper=upper, what=what, floor=floor)
 
 
 def _unseen(gate: Gate, change: Estimate, floor: float) -> str:
@@ -456,8 +495,8 @@ def _unseen(gate: Gate, change: Estimate, floor: float) -> str:
     share = 1.0 - math.pow(0.05, 1.0 / change.n_clusters)
     found = []
     for bound, verb, past, side in (
-        (gate.max_increase, "rise", "rose", 1.0),
-        (gate.max_decrease, "fall", "fell", -1.0),
+        (gate.max_increase if gate.max_change is None else gate.max_change, "rise", "rose", 1.0),
+        (gate.max_decrease if gate.max_change is None else gate.max_change, "fall", "fell", -1.0),
     ):
         if bound is None:
             continue
@@ -468,6 +507,18 @@ def _unseen(gate: Gate, change: Estimate, floor: float) -> str:
             words += f"; the largest single {verb} was {most:.3f}{where}" if most > floor else f"; no unit {past}"
         found.append(words)
     return "; ".join(found)
+
+
+def _over_looks(part: _Part, gate: Gate, change: Estimate | None, margin: float, *, upper: bool, looks: float) -> _Part:
+    """Take back a failure that so many looks at one baseline explain."""
+    level = gate.confidence_level
+    if part.outcome is not Outcome.FAILED or looks <= 1.0 or change is None or level is None:
+        return part
+    p_value = looks * _p_value(gate, change, margin if upper else -margin, "greater" if upper else "less")
+    if p_value < (1.0 - level) / 2.0:
+        return part
+    why = f"{part.reason}; among the looks at this baseline this may be chance (p times {looks:g} = {p_value:.2g})"
+    return _Part(Outcome.INCONCLUSIVE, why)
 
 
 def _comparable(estimate: Estimate, change: Estimate | None) -> Estimate | _Part:

@@ -13,6 +13,8 @@ _SIGNS = {
     "better_than": "better than ",
     "max_increase": "rise ≤ ",
     "max_decrease": "fall ≤ ",
+    "max_change": "change ≤ ± ",
+    "max_drift": "drift ≤ ",
     "max_unit_increase": "each rise ≤ ",
     "max_unit_decrease": "each fall ≤ ",
 }

@@ -121,6 +121,10 @@ def _judged(verdict: Verdict) -> Content:
     }
     if verdict.change is not None:
         result["change"] = estimate_json(verdict.change)
+    if verdict.drift is not None:
+        result["drift"] = estimate_json(verdict.drift)
+    if verdict.looks > 1.0:
+        result["looks"] = verdict.looks
     if verdict.advantage is not None:
         result["advantage"] = estimate_json(verdict.advantage)
     if verdict.witness is not None:

@@ -352,6 +352,8 @@ def _domains(verdicts: Sequence[Entry]) -> dict[str, tuple[float, float]]:
             changes = found.setdefault(f"change of {metric}", [0.0])
             changes += _finite(change.get(name) for name in ("value", "low", "high"))
             changes += _finite([gate.get("max_increase"), -gate.get("max_decrease", math.nan)])
+            both = gate.get("max_change", math.nan)
+            changes += _finite([both, -both])
     result = {}
     for name, values in found.items():
         measure = measures.get(name)
@@ -375,14 +377,14 @@ def _track(entry: Entry, domains: Mapping[str, tuple[float, float]]) -> Track | 
     stored = 0.0 if is_change else ((entry.get("baseline") or {}).get("estimate") or {}).get("value")
     if estimate is None or not _finite([estimate["value"]]) or (stored is not None and not _finite([stored])):
         return None
-    better = gate.get("max_decrease")
+    better = gate.get("max_decrease", gate.get("max_change"))
     return Track(
         domains[scale],
         estimate["value"],
         estimate["low"],
         estimate["high"],
         at_least=(-better if better is not None else None) if is_change else gate.get("at_least"),
-        at_most=gate.get("max_increase" if is_change else "at_most"),
+        at_most=gate.get("max_increase", gate.get("max_change")) if is_change else gate.get("at_most"),
         baseline=stored,
     )
 

@@ -34,20 +34,20 @@ class Collected:
     keys: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     narrowed: bool = False
-    #: Whether an update of one test found it.
-    matched: bool = False
+    #: The node ids of updates, and of anchors to move, that name a test.
+    matched: set[str] = field(default_factory=set)
 
     def as_json(self) -> Json:
         """Return it as plain JSON values, for the way from a worker to the controller."""
         return {"keys": sorted(self.keys), "files": sorted(self.files), "narrowed": self.narrowed,
-                "matched": self.matched}  # fmt: skip
+                "matched": sorted(self.matched)}  # fmt: skip
 
     def take_over(self, output: Mapping[str, Any]) -> None:
         """Take in what a worker collected."""
         self.keys.update(output["keys"])
         self.files.update(output["files"])
         self.narrowed |= output["narrowed"]
-        self.matched |= output["matched"]
+        self.matched.update(output["matched"])
 
 
 _Arguments = ParamSpec("_Arguments")
@@ -107,6 +107,11 @@ class RunBaselines:
         mode: str | None = self.settings["update_baseline"]
         return mode
 
+    @property
+    def stores_any(self) -> bool:
+        """Whether this run stores results."""
+        return self.mode is not None or self.settings["move_anchor"] is not None
+
     @_at_start
     def file(self, baseline: NamedBaseline, model_name: str) -> BaselineFile:
         """Return where the results for a model lie in a baseline."""
@@ -135,11 +140,19 @@ class RunBaselines:
 
     def writes(self, nodeid: str) -> bool:
         """Return whether this run may store the results of a test."""
+        return self._names(self.mode, nodeid) or self.moves(nodeid)
+
+    def moves(self, nodeid: str) -> bool:
+        """Return whether the result of a test becomes the anchor of its entry."""
+        return self._names(self.settings["move_anchor"], nodeid)
+
+    def _names(self, mode: str | None, nodeid: str) -> bool:
+        """Return whether a way to update, or a node id, means a test."""
         from pytest_pluralism.baselines import UPDATES
 
-        if self.mode is None or self.mode in UPDATES:
-            return self.mode is not None
-        file, separator, rest = self.mode.partition("::")
+        if mode is None or mode in UPDATES:
+            return mode is not None
+        file, separator, rest = mode.partition("::")
         path = os.path.relpath(self.start / file, self._root).replace(os.sep, "/")
         if path == ".":
             return True
@@ -148,21 +161,31 @@ class RunBaselines:
 
     def collect(self, nodeids: Sequence[str]) -> str | None:
         """Remember which tests have promises; return the error where an update names none of them."""
-        self.collected.matched |= any(map(self.writes, nodeids))
+        for mode in self._modes():
+            if any(self._names(mode, nodeid) for nodeid in nodeids):
+                self.collected.matched.add(mode)
         return self.unmatched(nodeids)
+
+    def _modes(self) -> tuple[str, ...]:
+        """Return the node ids by which this run updates or moves anchors."""
+        from pytest_pluralism.baselines import UPDATES
+
+        modes = (self.mode, self.settings["move_anchor"])
+        return tuple(dict.fromkeys(mode for mode in modes if mode is not None and mode not in UPDATES))
 
     def unmatched(self, nodeids: Sequence[str] = ()) -> str | None:
         """Return what is wrong with an update that names no test of the run, or ``None``."""
-        from pytest_pluralism.baselines import UPDATES
         from pytest_pluralism.core.errors import nearest_names
 
-        if self.mode is None or self.mode in UPDATES or self.collected.matched:
+        mode = next((mode for mode in self._modes() if mode not in self.collected.matched), None)
+        if mode is None:
             return None
         tests = dict.fromkeys(nodeid.partition("[")[0] for nodeid in nodeids)
-        near = nearest_names(self.mode, tests)
+        near = nearest_names(mode, tests)
         hint = f" Nearest: {', '.join(map(repr, near))}." if near else ""
+        option = "--pluralism-update-baseline" if mode == self.mode else "--pluralism-move-anchor"
         return (
-            f"--pluralism-update-baseline={self.mode} names no test with a promise in this run, so that nothing would "
+            f"{option}={mode} names no test with a promise in this run, so that nothing would "
             f"be stored.{hint} Name one of the tests that run, or leave the value out to store all of them."
         )
 
@@ -177,7 +200,7 @@ class RunBaselines:
         """
         if not self.writes(nodeid):
             return False
-        if self.mode not in {"new", "better"}:
+        if self.moves(nodeid) or self.mode not in {"new", "better"}:
             return True
         file = self.file(self.first, model_name)
         if file not in self._found and file.read() is None:
@@ -187,19 +210,24 @@ class RunBaselines:
     @_at_start
     def check_writable(self, model_names: Iterable[str]) -> str | None:
         """Return why an update could not be written at the end of this run, or ``None``."""
-        if self.mode is None and not self.settings["prune_baseline"]:
+        if not (self.stores_any or self.settings["prune_baseline"]):
             return None
         problems = (self.file(self.first, name).problem() for name in model_names)
         return next((problem for problem in problems if problem), None)
 
     @_at_start
-    def store(self, entries: Collection[Mapping[str, Any]]) -> tuple[list[str], bool]:
-        """Store the results that the verdicts of a run carry; return what to say, and whether all went well."""
+    def store(self, entries: Collection[Mapping[str, Any]], *, date: str) -> tuple[list[str], bool]:
+        """Store the results that the verdicts of a run carry; return what to say, and whether all went well.
+
+        ``date`` is that of the run, for the anchors that it moves.
+        """
         from pytest_pluralism.baselines import UPDATES
         from pytest_pluralism.baselines.store import merge_entries
         from pytest_pluralism.core.untrusted import printable
 
         by_model: dict[str, Json] = {}
+        moved: dict[str, dict[str, Json]] = {}
+        about = {"date": date, "reason": self.settings["anchor_reason"]}
         seen: dict[tuple[str, str], str] = {}
         for entry in entries:
             baseline = entry.get("baseline") or {}
@@ -210,6 +238,8 @@ class RunBaselines:
                     why = f"{seen[place]} and {entry['nodeid']} would be stored in one place"
                     return [f"ERROR no baseline written: {why}. Give the models different names."], False
                 by_model.setdefault(place[0], {})[key] = content
+                if self.moves(entry["nodeid"]):
+                    moved.setdefault(place[0], {})[key] = about
         # Workers collect by themselves, so that this is known at the end.
         unmatched = self.unmatched(list(dict.fromkeys(entry["nodeid"] for entry in entries)))
         if unmatched:
@@ -219,7 +249,9 @@ class RunBaselines:
             file = self.file(self.first, name)
             mode = self.mode if self.mode in UPDATES else "all"
             try:
-                stored = merge_entries(file, name, new, mode=str(mode))
+                stored = merge_entries(
+                    file, name, new, mode=str(mode), moved=moved.get(name), plan=self.settings["looks"]
+                )
             except (BaselineError, MissingExtraError) as error:
                 well = False
                 notes.append(f"ERROR {error}")
@@ -227,6 +259,9 @@ class RunBaselines:
             self._found.pop(file, None)
             left = f", {len(new) - len(stored)} left as they were" if len(stored) < len(new) else ""
             notes.append(f"baseline written: {len(stored)} results of {printable(name)} in {file}{left}")
+            if name in moved:
+                why = "" if about["reason"] else "; no reason is kept (--pluralism-anchor-reason='...')"
+                notes.append(f"anchors moved: {len(moved[name])} of {printable(name)}{why}")
         return notes, well
 
     @_at_start

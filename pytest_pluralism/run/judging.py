@@ -62,6 +62,8 @@ class Judged:
 
     entry: ReportEntry
     floors: NoiseFloors
+    #: Why the anchor of the baseline cannot be compared; empty where it can.
+    anchor_problem: str = ""
 
 
 @dataclass
@@ -71,6 +73,10 @@ class _Beside:
     named: NamedBaseline
     about: Json
     change: Estimate | None = None
+    #: The change from the anchor, where that is another result; why it cannot be compared; and how often one looked.
+    drift: Estimate | None = None
+    anchor_problem: str = ""
+    looks: float = 1.0
     floor: float = 0.0
     #: How much each group of jurors gained, where there are some.
     groups: dict[str, float] = field(default_factory=dict)
@@ -232,6 +238,7 @@ class Judge:
             baseline_entry=self._entry_beside(measured, f"{test} {plan.key}"),
             noise_floors=(max(one.floors.mean for one in judged), max(one.floors.unit for one in judged)),
             is_old=any("from_version" in (one.entry.baseline or {}) for one in judged),
+            anchor_problem=next((one.anchor_problem for one in judged if one.anchor_problem), ""),
             seed_origin=settings.origins["seed"] if keeps and not chosen else "",
             suppressed=settings["suppress_health_check"],
         )
@@ -299,7 +306,7 @@ class Judge:
             part = gate if place == 0 else replace(gate, at_least=None, at_most=None, better_than=None)
             verdict, against = _decided(measured, part, beside, own), beside.named.name if place else None
             entry = self._entry(replace(measured, provenance=provenance), verdict, beside.about, nodeid, test, against)
-            result.append(Judged(entry, own))
+            result.append(Judged(entry, own, beside.anchor_problem))
         return result
 
     def _entry(
@@ -375,6 +382,7 @@ class Judge:
         stored: Mapping[str, Any] = entry or {}
         now = {"model": provenance.model, "versions": provenance.versions}
         result.floor, _ = floors_beside(now, stored)
+        self._beside_anchor(result, measured, stored, nodeid)
         then = stored.get("groups")
         if isinstance(then, dict):
             groups = measured.scores.details.get("by_group", {})
@@ -386,6 +394,40 @@ class Judge:
         if moved:
             result.about["differs"] = moved
         return result
+
+    def _beside_anchor(self, result: _Beside, measured: Measured, stored: Mapping[str, Any], nodeid: str) -> None:
+        """Put a measurement beside the anchor of its entry, where that is another result than the entry."""
+        from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside
+        from pytest_pluralism.core.estimation import look_factor
+
+        anchor = stored.get("anchor")
+        if anchor is None or not _gate_of(measured.plan).needs_anchor:
+            return
+        result.looks = look_factor(stored["looks"] + 1, plan=self._settings["looks"])
+        result.about["looks"] = stored["looks"]
+        if anchor["units"] == stored["units"] and anchor["settings"] == stored["settings"]:
+            return
+        result.about["anchor"] = {"estimate": anchor["estimate"], "model_sha256": anchor["model"].get("sha256")}
+        result.about["anchor"].update({"moved": anchor["moved"]} if "moved" in anchor else {})
+        provenance, move = measured.provenance, self._commands.move(nodeid)
+        try:
+            result.drift = compare_with_baseline(
+                measured.scores,
+                provenance,
+                anchor,
+                confidence_level=measured.plan.confidence_level,
+                where="",
+                update=move,
+                prompts_sha256=measured.prompts_sha256,
+            )
+        except BaselineError as error:
+            result.anchor_problem = f"the drift from the anchor is not known: {error}"
+            return
+        if "from_version" in anchor:
+            kept = "kept neither what was asked nor what the units are"
+            result.anchor_problem = f"the anchor is of version 1, which {kept}. To move it: {move}"
+        now = {"model": provenance.model, "versions": provenance.versions}
+        result.floor = max(result.floor, floors_beside(now, anchor)[0])
 
     def _of_reference(self, measured: Measured, model_of: ModelOf, nodeid: str) -> Json:
         """Measure the same of the reference model, in the form of a stored entry."""
@@ -532,12 +574,14 @@ def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloor
         # A result that is being stored is not compared with itself: only the absolute part of the promise is judged.
         if not gate.bounds_value:
             return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline")
-        gate = replace(gate, max_increase=None, max_decrease=None, max_unit_increase=None, max_unit_decrease=None)
+        gate = gate.of_value()
     verdict = decide(
         gate,
         estimate,
         change=beside.change,
         advantage=_advantage(measured, gate),
+        drift=beside.drift,
+        looks=beside.looks,
         noise_floor=floors.mean,
         unit_noise_floor=floors.unit,
     )

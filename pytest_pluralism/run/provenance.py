@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["Commands", "provenance_of", "versions"]
 
 #: Settings that a command in a message does not repeat: they change neither the model nor its numbers.
-NOT_REPEATED = {"report", "show_prompt", "update_baseline", "prune_baseline", "inconclusive", "aa", "mutants", "ci"}
+NOT_REPEATED = {
+    "report",
+    "show_prompt",
+    "update_baseline",
+    "move_anchor",
+    "anchor_reason",
+    "prune_baseline",
+    "inconclusive",
+    "aa",
+    "mutants",
+    "ci",
+}
 
 
 class Commands:
@@ -59,6 +70,12 @@ class Commands:
         options = self.options()
         words = ["pytest", *([options] if options else []), "--pluralism-update-baseline"]
         return " ".join([*words, shlex.quote(self.typed(nodeid))])
+
+    def move(self, nodeid: str) -> str:
+        """Return the command that makes the result of a test the anchor of its baseline."""
+        options, name = self.options(), shlex.quote(self.typed(nodeid))
+        words = ["pytest", *([options] if options else []), f"--pluralism-move-anchor={name}"]
+        return " ".join([*words, "--pluralism-anchor-reason='...'"])
 
 
 def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[Role]) -> Provenance:

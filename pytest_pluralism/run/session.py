@@ -148,7 +148,10 @@ class PluralismSession:
 
     def _settle_baselines(self) -> None:
         names = list(dict.fromkeys(str(entry["model"]["name"]) for entry in self.entries.values()))
-        stored = self.baselines.store(self.entries.values()) if self.settings["update_baseline"] else ([], True)
+        stored: tuple[list[str], bool] = ([], True)
+        if self.baselines.stores_any:
+            date = time.strftime("%Y-%m-%d", time.gmtime(self.started))
+            stored = self.baselines.store(self.entries.values(), date=date)
         settled = self.baselines.settle_unused(names, lambda file: (self.config.rootpath / file).exists())
         for notes, well in (stored, settled):
             self.notes += notes

@@ -161,7 +161,8 @@ def resolve(config: pytest.Config) -> Settings:
             raise pytest.UsageError(f"{name} {error} Got {raw!r}.") from None
     _check(values)
     _check_mutants(values, config)
-    _check_update(values["update_baseline"], config.invocation_params.dir)
+    _check_update("update-baseline", values["update_baseline"], config.invocation_params.dir)
+    _check_update("move-anchor", values["move_anchor"], config.invocation_params.dir)
     if not config.getoption("collectonly") and not values["plan"]:
         _check_reports(values["report"])
     return Settings(values, origins)
@@ -300,7 +301,7 @@ def _check(values: Mapping[str, Any]) -> None:
             f"--pluralism-baseline={REFERENCE} compares with the reference model, and there is none. Name it with "
             f"--pluralism-reference-model=SPEC (a folder of that name is written ./{REFERENCE})."
         )
-    if places[0].is_reference and (values["update_baseline"] or values["prune_baseline"]):
+    if places[0].is_reference and (values["update_baseline"] or values["move_anchor"] or values["prune_baseline"]):
         raise pytest.UsageError(
             f"--pluralism-baseline={REFERENCE} is the first baseline, and nothing can be stored in a model. Name a "
             "folder first, such as --pluralism-baseline=last=pluralism-baselines."
@@ -341,11 +342,12 @@ def _check_baseline(text: str, place: NamedBaseline, values: Mapping[str, Any]) 
         )
 
 
-def _check_update(value: str | None, start: Path) -> None:
+def _check_update(option: str, value: str | None, start: Path) -> None:
     """Refuse an update of what is neither a way to update nor a test: it would store nothing, and say nothing."""
     from pytest_pluralism.baselines import UPDATES
 
-    if value is None or value in UPDATES:
+    ways = UPDATES if option == "update-baseline" else ("all",)
+    if value is None or value in ways:
         return
     path = start / value.partition("::")[0]
     try:
@@ -355,10 +357,10 @@ def _check_update(value: str | None, start: Path) -> None:
     except (OSError, ValueError):
         # Too long for a name, or with a character that none has.
         beside = []
-    near = nearest_names(value if path.parent == start else path.name, [*UPDATES, *beside])
+    near = nearest_names(value if path.parent == start else path.name, [*ways, *beside])
     hint = f" Nearest: {', '.join(map(repr, near))}." if near else ""
     raise pytest.UsageError(
-        f"--pluralism-update-baseline must be {', '.join(UPDATES)} or a test (tests/test_x.py::test_y).{hint} Got "
+        f"--pluralism-{option} must be {', '.join(ways)} or a test (tests/test_x.py::test_y).{hint} Got "
         f"{value!r}, and there is no such file or folder."
     )
 

@@ -97,6 +97,18 @@ def _update(text: str) -> str | None:
     return None if text.lower() in {"", "0", "false", "no", "off"} else text
 
 
+def _looks(text: str) -> int | str:
+    if text in {"counted", "each"}:
+        return text
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError("must be counted, each or a whole number of at least 1.")
+    return number
+
+
 def _report_path(text: str) -> Path:
     path = Path(text)
     if path.suffix not in ENDINGS:
@@ -205,6 +217,23 @@ SETTINGS: tuple[Setting, ...] = (
         "those that are missing or improved, =NODEID only those of one test",
         _update,
         metavar="new|better|NODEID",
+    ),
+    Setting(
+        "move_anchor",
+        None,
+        "store the results of all tests (all), or of one (NODEID), and make them the anchors of the baseline, which "
+        "drift is judged against",
+        _update,
+        metavar="all|NODEID",
+    ),
+    Setting("anchor_reason", None, "why anchors are moved, kept in the baseline", metavar="TEXT"),
+    Setting(
+        "looks",
+        "counted",
+        "how many looks at one baseline share one error rate: counted (as the baseline counts its updates), a planned "
+        "number, or each (every look by itself)",
+        _looks,
+        metavar="counted|N|each",
     ),
     Setting(
         "prune_baseline",

@@ -78,7 +78,12 @@ def bare(entries: dict[str, Any]) -> Any:
 
 def test_what_is_stored_comes_back(file: Path) -> None:
     there = read_baseline(file, "m", update=UPDATE)
+    anchors = {key: one.pop("anchor") for key, one in there.items()}
+    assert [one.pop("looks") for one in there.values()] == [0, 0]
     assert bare(there) == bare({"a": entry(0.1, 0.2, 0.4), "b": entry(0.5, 0.7)})
+    # The first accepted result is its own anchor.
+    parts = ("metric", "estimate", "model", "dataset", "settings", "versions", "prompts_sha256", "noise_floor", "units")
+    assert all(anchors[key][part] == there[key][part] for key in there for part in parts)
     assert model_of(file) == "m"
     summary = json.loads(file.read_text(encoding="utf-8"))
     assert summary["schema"] == SCHEMA
@@ -95,8 +100,9 @@ def test_a_summary_has_no_line_that_every_release_changes(file: Path) -> None:
     merge_entries(file, "m", {"a": entry(0.1, 0.2, 0.5)})
     after = file.read_text(encoding="utf-8").splitlines()
     changed = [line.split('"')[1] for line, old in zip(after, before, strict=True) if line != old]
-    assert changed == ["value", "low", "high", "variance", "sha256"]
-    assert companion_of(file).read_text(encoding="utf-8").splitlines()[1] == others
+    # One look more at the anchor, which stays what it was.
+    assert changed == ["value", "low", "high", "variance", "looks", "sha256"]
+    assert others in companion_of(file).read_text(encoding="utf-8").splitlines()
 
 
 def test_storing_the_same_again_writes_nothing(file: Path) -> None:
@@ -121,9 +127,12 @@ def test_ways_to_update(file: Path, mode: str, stored: tuple[str, ...], a: float
 
 
 def test_better_is_in_the_direction_of_the_measure(file: Path) -> None:
-    assert merge_entries(file, "m", {"a": entry(0.1, 0.1)}, mode="better") == ("a",)
-    assert merge_entries(file, "m", {"b": entry(0.9, 0.9, direction="higher")}, mode="better") == ("b",)
-    assert merge_entries(file, "m", {"b": entry(0.8, 0.8, direction="higher")}, mode="better") == ()
+    values = [0.3 + 0.02 * number for number in range(16)]
+    lower, higher = [value - 0.1 - value / 20 for value in values], [value + 0.1 + value / 20 for value in values]
+    merge_entries(file, "m", {"a": entry(*values), "b": entry(*values, direction="higher")})
+    assert merge_entries(file, "m", {"a": entry(*lower)}, mode="better") == ("a",)
+    assert merge_entries(file, "m", {"b": entry(*higher, direction="higher")}, mode="better") == ("b",)
+    assert merge_entries(file, "m", {"b": entry(*values, direction="higher")}, mode="better") == ()
 
 
 def test_removing_takes_the_lines_too(file: Path) -> None:
@@ -250,8 +259,8 @@ def bytes_of(content: bytes, *, companion: bool = False) -> Callable[[Path], Non
     ("damage", "says", "remedy"),
     [
         (lambda path: path.unlink(), "no baseline: {file} does not exist", UPDATE),
-        (edit("baseline/2", "baseline/3"), "has the newer schema 'pytest-pluralism/baseline/3'", "Install the version"),
-        (edit("baseline/2", "report/1"), "its schema is 'pytest-pluralism/report/1'", "git checkout -- {file}"),
+        (edit("baseline/3", "baseline/4"), "has the newer schema 'pytest-pluralism/baseline/4'", "Install the version"),
+        (edit("baseline/3", "report/1"), "its schema is 'pytest-pluralism/report/1'", "git checkout -- {file}"),
         (edit('"value": 0.6', '"value": 0.5'), "is not the mean of its units (0.600000)", "was it edited by hand?"),
         (edit('"n": 3\n', '"n": 4\n'), "says n=4 but has 3 units", "was it edited by hand?"),
         (edit('"low": 0.5', '"low": 0.65'), "lies outside its interval", "was it edited by hand?"),

@@ -14,6 +14,7 @@ from .multiplicity import adjust_p_values as adjust_p_values
 from .multiplicity import benjamini_hochberg as benjamini_hochberg
 from .multiplicity import bonferroni as bonferroni
 from .multiplicity import holm as holm
+from .multiplicity import look_factor as look_factor
 from .of_scores import estimate_scores as estimate_scores
 from .power import power_of_gate as power_of_gate
 from .power import smallest_detectable_difference as smallest_detectable_difference

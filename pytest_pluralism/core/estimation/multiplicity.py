@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, finite_array, one_of
+from pytest_pluralism.core.parameters import FloatArray, finite_array, one_of, whole_number
 
-__all__ = ["adjust_p_values", "benjamini_hochberg", "bonferroni", "holm"]
+__all__ = ["adjust_p_values", "benjamini_hochberg", "bonferroni", "holm", "look_factor"]
 
 
 def holm(p_values: npt.ArrayLike, /) -> FloatArray:
@@ -152,6 +152,52 @@ _METHODS: dict[str, Callable[[npt.ArrayLike], FloatArray]] = {
     "bonferroni": bonferroni,
     "benjamini_hochberg": benjamini_hochberg,
 }
+
+
+def look_factor(look: int, /, *, plan: int | str = "counted") -> float:
+    r"""Return the number by which p-values are multiplied at one of several looks at the same baseline.
+
+    .. math:: \sum_{k \ge 1} \frac{\alpha}{k^2} = \frac{\pi^2}{6}\,\alpha < 2\alpha
+
+    With ``"counted"``, look k spends :math:`\alpha / k^2`, so that the chance of any false failure over any number of
+    looks is at most 1.65 times that of a single one, however the looks depend on one another. With a planned number
+    N each of the first N looks spends :math:`\alpha / N`, and later ones :math:`\alpha / k^2`.
+
+    Parameters
+    ----------
+    look : int
+        The number of this look, from 1.
+    plan : int or {"counted", "each"}
+        The planned number of looks; ``"counted"`` plans none, and ``"each"`` takes every look by itself.
+
+    Returns
+    -------
+    float
+        In [1, inf).
+
+    Raises
+    ------
+    InvalidParameterError
+        If the look or the planned number is not a whole number from 1.
+
+    References
+    ----------
+    K. K. G. Lan and D. L. DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70, 1983,
+    doi:10.1093/biomet/70.3.659 (spending).
+
+    Examples
+    --------
+    >>> look_factor(1), look_factor(5), look_factor(5, plan=20)
+    (1.0, 25.0, 20.0)
+    """
+    number = whole_number(look, name="look", function="look_factor")
+    if plan == "each":
+        return 1.0
+    counted = float(number) ** 2
+    if plan == "counted":
+        return counted
+    planned = whole_number(plan, name="plan", function="look_factor")
+    return float(planned) if number <= planned else counted
 
 
 def _p_values(p_values: npt.ArrayLike, function: str) -> FloatArray:

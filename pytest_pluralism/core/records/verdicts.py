@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
@@ -14,13 +14,19 @@ from pytest_pluralism.core.records.estimates import Estimate
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.records.scores import Scores, Witness
 
-__all__ = ["BOUNDS", "Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
+__all__ = ["BOUNDS", "CHANGES", "MEAN_CHANGES", "Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
 
 #: What a promise can say, in the order in which it is shown.
 BOUNDS = (
-    *("at_least", "at_most", "better_than", "max_increase", "max_decrease"),
+    *("at_least", "at_most", "better_than", "max_increase", "max_decrease", "max_change", "max_drift"),
     *("max_unit_increase", "max_unit_decrease"),
 )
+
+#: The promises about the mean change: each is judged against the last release and against the anchor.
+MEAN_CHANGES = ("max_increase", "max_decrease", "max_change")
+
+#: The promises that a baseline is needed for.
+CHANGES = (*MEAN_CHANGES, "max_drift", "max_unit_increase", "max_unit_decrease")
 
 
 class Outcome(enum.StrEnum):
@@ -34,11 +40,12 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A promise about an estimate: at least one of the six bounds or a reference, and the confidence that decides.
+    """A promise about an estimate: at least one bound or a reference, and the confidence that decides.
 
     ``at_least`` and ``at_most`` bound the value; ``better_than`` names a reference that the value must beat on paired
-    units; ``max_increase`` and ``max_decrease`` bound its change against a baseline, by unit; ``max_unit_increase`` and
-    ``max_unit_decrease`` bound the change of each single unit.
+    units; ``max_increase`` and ``max_decrease`` bound its change against a baseline, by unit, and ``max_change`` bounds
+    it both ways (equivalence); ``max_drift`` is the margin of these three against the anchor of the baseline, by
+    default the same; ``max_unit_increase`` and ``max_unit_decrease`` bound the change of each single unit.
     ``confidence_level=None`` decides on the value alone.
     """
 
@@ -46,6 +53,8 @@ class Gate:
     at_most: float | None = None
     max_increase: float | None = None
     max_decrease: float | None = None
+    max_change: float | None = None
+    max_drift: float | None = None
     max_unit_increase: float | None = None
     max_unit_decrease: float | None = None
     better_than: str | None = None
@@ -71,8 +80,9 @@ class Gate:
         if self.better_than is None and all(getattr(self, name) is None for name in bounds):
             raise InvalidParameterError(
                 "Gate promises nothing. Give at least one of at_least, at_most, better_than, max_increase, "
-                "max_decrease, max_unit_increase, max_unit_decrease."
+                "max_decrease, max_change, max_unit_increase, max_unit_decrease."
             )
+        self._check_changes()
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise invalid_parameter(
                 "at_least", "Gate", f"no greater than at_most ({self.at_most})", repr(self.at_least)
@@ -85,6 +95,24 @@ class Gate:
         if level is not None:
             object.__setattr__(self, "confidence_level", float(level))
 
+    def _check_changes(self) -> None:
+        """Refuse bounds on a change that say nothing, or say it twice."""
+        promised = [name for name in MEAN_CHANGES if getattr(self, name) is not None]
+        if self.max_drift is not None and not promised:
+            raise InvalidParameterError(
+                f"max_drift={self.max_drift!r} is the margin against the anchor of a promise about a change, and there "
+                "is no such promise. Give max_increase, max_decrease or max_change beside it."
+            )
+        if self.max_change is not None and len(promised) > 1:
+            raise InvalidParameterError(
+                f"max_change={self.max_change!r} bounds the change both ways, and stands beside {promised[0]}. "
+                "Leave one of them out."
+            )
+
+    def of_value(self) -> Gate:
+        """Return the promise without its bounds on a change; it must have others."""
+        return replace(self, **dict.fromkeys(CHANGES))
+
     def as_json(self) -> dict[str, Any]:
         """Return the promise as plain JSON values: the bounds that were given, and the confidence level."""
         given = {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
@@ -93,8 +121,12 @@ class Gate:
     @property
     def needs_baseline(self) -> bool:
         """Whether this promise compares with a stored past result."""
-        changes = (self.max_increase, self.max_decrease, self.max_unit_increase, self.max_unit_decrease)
-        return any(bound is not None for bound in changes)
+        return any(getattr(self, name) is not None for name in CHANGES)
+
+    @property
+    def needs_anchor(self) -> bool:
+        """Whether this promise is judged against the anchor of a baseline, too."""
+        return any(getattr(self, name) is not None for name in MEAN_CHANGES)
 
     @property
     def bounds_value(self) -> bool:
@@ -127,6 +159,10 @@ class Verdict:
         is not known).
     advantage : Estimate or None
         By how much the value is better than the reference of ``better_than``, paired; above 0 is better.
+    drift : Estimate or None
+        The paired change against the anchor of the baseline, where that is another result than the last release.
+    looks : float
+        The number by which p-values of changes are multiplied because of repeated looks at one baseline.
     """
 
     outcome: Outcome
@@ -138,6 +174,8 @@ class Verdict:
     units_needed: int | None = None
     advantage: Estimate | None = None
     unseen: str = ""
+    drift: Estimate | None = None
+    looks: float = 1.0
 
     @property
     def passed(self) -> bool:
