@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pytest_pluralism.baselines.schema import Content, Entry, variance_of
+from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
@@ -236,10 +237,10 @@ def is_shown_better(now: Entry, then: Entry, /, *, looks: float = 1.0) -> bool:
     is_lower = now.get("direction") == "lower"
     change = paired_change(now, then, confidence_level=level)
     if level is None:
-        return change.value < -floor if is_lower else change.value > floor
+        return compare(change.value, -floor) < 0 if is_lower else compare(change.value, floor) > 0
     bound, alternative = (-floor, "less") if is_lower else (floor, "greater")
     p_value = trusted_p_value(change, bound, alternative=alternative, confidence_level=level)
-    return p_value * looks < (1.0 - level) / 2.0
+    return bool(p_value * looks < (1.0 - level) / 2.0)
 
 
 def differences(now: Entry, then: Entry, /) -> Iterator[str]:

@@ -424,8 +424,9 @@ class Judge:
             result.anchor_problem = f"the drift from the anchor is not known: {error}"
             return
         if "from_version" in anchor:
+            result.about["anchor"]["from_version"] = anchor["from_version"]
             kept = "kept neither what was asked nor what the units are"
-            result.anchor_problem = f"the anchor is of version 1, which {kept}. To move it: {move}"
+            self._notes.append(f"an anchor is of version 1, which {kept}; to move it: {move}")
         now = {"model": provenance.model, "versions": provenance.versions}
         result.floor = max(result.floor, floors_beside(now, anchor)[0])
 

@@ -1,4 +1,4 @@
-"""The anchor of an entry: kept by every update, moved by name, read from every schema, and a count of looks beside it."""
+"""The anchor of an entry: kept by every update, moved by name, read from every schema, with a count of looks."""
 
 from __future__ import annotations
 

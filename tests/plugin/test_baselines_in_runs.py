@@ -97,8 +97,8 @@ def write_bytes(content: bytes) -> Callable[[pytest.Pytester], None]:
         (drop_entry, (), ["no baseline", "has no entry", "nearest"]),
         (edit("base.json", lambda text: text[: len(text) // 2]), (), ["corrupt baseline", "not JSON", "git checkout"]),
         (edit("base.json", lambda text: "<<<<<<< HEAD\n" + text), (), ["merge conflict markers"]),
-        (edit("base.json", lambda text: text.replace("baseline/2", "baseline/9")), (), ["newer schema"]),
-        (edit("base.json", lambda text: text.replace("baseline/2", "other")), (), ["corrupt baseline", "schema"]),
+        (edit("base.json", lambda text: text.replace("baseline/3", "baseline/9")), (), ["newer schema"]),
+        (edit("base.json", lambda text: text.replace("baseline/3", "other")), (), ["corrupt baseline", "schema"]),
         (
             edit("base.json", lambda text: text.replace('"value": 0.', '"value": 1.', 1)),
             (),
