@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_pluralism.baselines.places import MOST_BYTES, BaselineFile, LocalFile
-from pytest_pluralism.baselines.schema import Entry, parse_summary
+from pytest_pluralism.baselines.places import MOST_BYTES, BaselineFile, LocalFile, companion_name
+from pytest_pluralism.baselines.schema import Entry, parse_baseline, parse_summary
 from pytest_pluralism.core.errors import BaselineError
+from pytest_pluralism.core.records import Estimate
 
 __all__ = ["Revision", "history_gaps", "history_of", "interval_drawing"]
 
@@ -26,7 +28,8 @@ class Revision:
     """One commit that changed a baseline.
 
     ``entries`` are those of its summary, ``problem`` says why there are none; ``commit`` is empty for the file as it is
-    in the working tree.
+    in the working tree. ``drifts`` are the changes of entries from their anchors, by key, where that is another result
+    that can be compared, and the values by unit are there.
     """
 
     commit: str
@@ -35,6 +38,7 @@ class Revision:
     subject: str
     entries: Mapping[str, Entry]
     problem: str = ""
+    drifts: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 def history_of(file: BaselineFile, /, *, most: int = 100) -> list[Revision]:
@@ -70,7 +74,8 @@ def history_of(file: BaselineFile, /, *, most: int = 100) -> list[Revision]:
     if text is not None:
         now = _parsed(text, str(file))
         if not found or found[-1].entries != now[0]:
-            found.append(Revision("", "", (), "as it is", *now))
+            drifts = _drifts(text, file.read(companion=True), str(file))
+            found.append(Revision("", "", (), "as it is", *now, drifts))
     if not found:
         raise BaselineError(
             f"no baseline: {file} does not exist, and git remembers none. "
@@ -121,18 +126,54 @@ def interval_drawing(low: float, value: float, high: float, first: float, last: 
 
 
 def _revision(path: Path, commit: str, date: str, tags: tuple[str, ...], subject: str) -> Revision:
-    where = f"{commit}:./{path.name}"
     try:
-        size = int(_git(path.parent, "cat-file", "-s", where))
+        text = _blob(path, commit)
     except BaselineError:
         # This commit removed the file.
         return Revision(commit, date, tags, subject, {}, "removed")
+    except ValueError as error:
+        return Revision(commit, date, tags, subject, {}, str(error))
+    name = f"{path.as_posix()} of {commit[:10]}"
+    entries, problem = _parsed(text, name)
+    companion = None
+    with contextlib.suppress(BaselineError, ValueError):
+        companion = _blob(path.with_name(companion_name(path.name)), commit)
+    return Revision(commit, date, tags, subject, entries, problem, {} if problem else _drifts(text, companion, name))
+
+
+def _blob(path: Path, commit: str) -> str:
+    """Return the text of a file as a commit has it.
+
+    Raises
+    ------
+    BaselineError
+        The commit has no such file.
+    ValueError
+        It is too large.
+    """
+    where = f"{commit}:./{path.name}"
+    size = int(_git(path.parent, "cat-file", "-s", where))
     if size > MOST_BYTES:
-        return Revision(
-            commit, date, tags, subject, {}, f"it has {size} bytes, more than the {MOST_BYTES} that are read"
-        )
-    entries, problem = _parsed(_git(path.parent, "cat-file", "blob", where), f"{path.as_posix()} of {commit[:10]}")
-    return Revision(commit, date, tags, subject, entries, problem)
+        raise ValueError(f"it has {size} bytes, more than the {MOST_BYTES} that are read")
+    return _git(path.parent, "cat-file", "blob", where)
+
+
+def _drifts(text: str, companion: str | None, name: str) -> dict[str, Estimate]:
+    """Return the changes of the entries of a baseline from their anchors."""
+    from pytest_pluralism.baselines.comparison import differences, paired_change
+
+    try:
+        entries = parse_baseline(text, companion, name=name, companion_name=companion_name(name), update="")
+    except BaselineError:
+        # The summary alone can be read, as before there were anchors.
+        return {}
+    found = {}
+    for key, entry in entries.items():
+        anchor = entry["anchor"]
+        if anchor["units"] != entry["units"] and next(differences(entry, anchor), None) is None:
+            level = (entry.get("gate") or {}).get("confidence_level", entry["estimate"].get("confidence_level"))
+            found[key] = paired_change(entry, anchor, confidence_level=level)
+    return found
 
 
 def _parsed(text: str, name: str) -> tuple[Entry, str]:

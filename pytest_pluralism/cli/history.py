@@ -108,6 +108,8 @@ def _write(output: Path, measures: Sequence[Content], model: str, file: str) -> 
 
 
 def _measure_json(key: str, revisions: Sequence[Revision]) -> Content:
+    from pytest_pluralism.report.json_report import estimate_json
+
     known = [one for one in revisions if key in one.entries]
     last = known[-1].entries[key]
     return {
@@ -125,6 +127,7 @@ def _measure_json(key: str, revisions: Sequence[Revision]) -> Content:
                 "subject": one.subject,
                 "model_sha256": one.entries[key]["model"].get("sha256"),
                 "estimate": one.entries[key]["estimate"],
+                "drift": estimate_json(one.drifts[key]) if key in one.drifts else None,
             }
             for one in known
         ],
@@ -147,11 +150,22 @@ def _drawn(key: str, revisions: Sequence[Revision]) -> Iterator[str]:
             printable(", ".join(one.tags), most=24),
             one.commit[:10],
             f"{value:.3f} [{low:.3f}, {high:.3f}]",
+            _drift_words(one, key),
             f"|{interval_drawing(low, value, high, first, last)}|",
         )
         for (one, _), (low, value, high) in zip(known, ends, strict=True)
     ]
     yield from table(rows)
+
+
+def _drift_words(revision: Revision, key: str) -> str:
+    """Return the change from the anchor with its interval; nothing where the result is the anchor itself."""
+    from pytest_pluralism.report.cells import bound_words
+
+    drift = revision.drifts.get(key)
+    if drift is None:
+        return ""
+    return f"drift {bound_words(drift.value, drift.low, drift.high, '+')}"
 
 
 def _or(estimate: Content, name: str) -> float:

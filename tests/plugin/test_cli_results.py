@@ -447,6 +447,32 @@ def test_a_history_says_what_it_lacks(folder: Path, tmp_path: Path, capsys: pyte
     assert "this clone is shallow, so that older commits are missing" in err
 
 
+def test_history_shows_the_drift_from_the_anchor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    git(folder, "init", "--initial-branch=main")
+    for values in (OLD, SAME, WORSE):
+        merge_entries(folder / "m.json", "m", {KEY: entry(values)})
+        git(folder, "add", ".")
+        git(folder, "commit", "--message", "a release")
+    code, out, err = command(capsys, "history", folder, "--key", KEY, "--json")
+    assert (code, err) == (0, "")
+    drifts = [one["drift"] for one in json.loads(out)["measures"][0]["revisions"]]
+    # The first result is the anchor.
+    assert drifts[0] is None
+    change = compare_paired(WORSE, OLD)
+    assert [drifts[2][name] for name in ("value", "low", "high")] == pytest.approx(
+        [change.value, change.low, change.high]
+    )
+    assert drifts[1]["value"] == pytest.approx(sum(SAME) / len(SAME) - sum(OLD) / len(OLD))
+    _, out, _ = command(capsys, "history", folder, "--key", KEY)
+    assert f"drift {change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]" in out
+    # Without the values by unit the rest is shown all the same.
+    git(folder, "rm", "--cached", "m.units.jsonl")
+    git(folder, "commit", "--amend", "--message", "without the units")
+    code, out, _ = command(capsys, "history", folder, "--key", KEY, "--json")
+    assert code == 0
+    assert json.loads(out)["measures"][0]["revisions"][2]["drift"] is None
+
+
 @pytest.fixture
 def releases(folder: Path) -> Path:
     """A baseline in git, of three releases and one that is not committed; one measure has a name that is no name."""
