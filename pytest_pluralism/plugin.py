@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from pytest_pluralism.fixtures import (
     value_model,
 )
 from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks
-from pytest_pluralism.run import surroundings
+from pytest_pluralism.run import promises, surroundings
 from pytest_pluralism.run.controller import Controller, Worker
 from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, error_entries, model_id, parameter_id, test_of
 from pytest_pluralism.run.models import SPECS
@@ -35,6 +37,8 @@ __all__ = ["entailment_model", "jury", "language_model", "pluralism", "reference
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the settings."""
     options.add_options(parser)
+    # For the command `pluralism promises` alone.
+    parser.addoption(promises.OPTION, dest="pluralism_list_promises", default=None, help=argparse.SUPPRESS)
 
 
 def pytest_load_initial_conftests(args: list[str]) -> None:
@@ -83,6 +87,9 @@ def _configure(config: pytest.Config) -> None:
     else:
         config.pluginmanager.register(Worker(session), "pluralism-worker")
     surroundings.register(config, session)
+    if config.getoption("pluralism_list_promises") is not None:
+        path = Path(config.getoption("pluralism_list_promises"))
+        config.pluginmanager.register(promises.PromiseList(path), "pluralism-promises")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -14,7 +14,7 @@ from pytest_pluralism.baselines.schema import Entry, parse_baseline, parse_summa
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.records import Estimate
 
-__all__ = ["Revision", "history_gaps", "history_of", "interval_drawing"]
+__all__ = ["Revision", "entries_at", "history_gaps", "history_of", "interval_drawing"]
 
 #: Between the fields of a line of git log; no name of a tag or hash holds it.
 _BETWEEN = "\x1f"
@@ -103,6 +103,42 @@ def history_gaps(file: LocalFile, /) -> tuple[str, ...]:
         _, old, *_ = renamed.strip("\0\n").split("\0")
         gaps.append(f"the file was called {old} before; what it held under that name is not shown")
     return tuple(gaps)
+
+
+def entries_at(place: Path, revision: str, /) -> dict[str, list[Entry]]:
+    """Return the entries that the baselines of a place had in a commit, by key: one for each model.
+
+    Parameters
+    ----------
+    place : Path
+        A folder of baselines, or a single ``.json`` file.
+    revision : str
+        A name that git knows: a tag, a branch, a hash.
+
+    Raises
+    ------
+    BaselineError
+        Git does not know the revision or the folder, or a file of that time cannot be read.
+    """
+    folder = place.parent if place.suffix == ".json" else place
+    # A name that begins with a dash would be an option of git.
+    commit = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+    names = [name for name in _git(folder, "ls-tree", "--name-only", "-z", commit, "./").split("\0") if name]
+    files = [folder / Path(name).name for name in names if name.endswith(".json")]
+    found: dict[str, list[Entry]] = {}
+    for file in files:
+        if place.suffix == ".json" and file.name != place.name:
+            continue
+        name = f"{file.as_posix()} of {commit[:10]}"
+        try:
+            text = _blob(file, commit)
+        except ValueError as error:
+            raise BaselineError(f"{name}: {error}") from None
+        for key, entry in parse_summary(text, name=name, update="pytest --pluralism-update-baseline")[
+            "entries"
+        ].items():
+            found.setdefault(key, []).append(entry)
+    return found
 
 
 def interval_drawing(low: float, value: float, high: float, first: float, last: float, /, *, width: int = 24) -> str:

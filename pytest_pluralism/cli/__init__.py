@@ -26,6 +26,7 @@ from pytest_pluralism.cli.completion import add_completion
 from pytest_pluralism.cli.history import add_history
 from pytest_pluralism.cli.leaderboard import add_leaderboard
 from pytest_pluralism.cli.plan import add_plan
+from pytest_pluralism.cli.promises import add_promises
 from pytest_pluralism.cli.report import add_report
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     add_compare(commands)
     add_history(commands)
     add_leaderboard(commands)
+    add_promises(commands)
     add_completion(commands, parser)
     add_report(commands)
     return parser

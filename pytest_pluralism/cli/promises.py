@@ -1,0 +1,256 @@
+"""``pluralism promises``: every promise of a suite with its room, and which were loosened, dropped or skipped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pytest_pluralism.baselines import DEFAULT_PLACE
+from pytest_pluralism.baselines.schema import Content, Entry
+from pytest_pluralism.cli.results import read_results, refuse_missing
+from pytest_pluralism.cli.showing import (
+    EXIT_CODES,
+    EXIT_OK,
+    EXIT_PROBLEMS,
+    Commands,
+    UsageError,
+    add_command,
+    complain,
+    option,
+    say,
+    say_json,
+    shown,
+    table,
+)
+from pytest_pluralism.core.errors import BaselineError
+from pytest_pluralism.core.messages import printable
+from pytest_pluralism.report.cells import promise_cell
+
+__all__ = ["add_promises", "loosened"]
+
+SCHEMA = "pytest-pluralism/promises/1"
+
+#: What a promise can have come to, as ``--fail-on`` names it.
+STATES = ("loosened", "dropped", "skipped")
+
+#: The bounds of which a larger one promises less.
+_UPPER = ("at_most", "max_increase", "max_decrease", "max_change", "max_unit_increase", "max_unit_decrease")
+
+#: The exit codes of pytest that say that all files were read: all is well, and no tests were collected.
+_COLLECTED = (0, 5)
+
+
+def add_promises(commands: Commands) -> None:
+    """Add ``pluralism promises``."""
+    results = f"a report, or a baseline or folder of them (default: {DEFAULT_PLACE} where it is there)"
+    since = "compare with the promises that the baseline held in this commit, tag or branch; no old code is run"
+    fail = f"exit with 1 where there are such promises: {', '.join(STATES)}, separated by commas"
+    add_command(
+        commands,
+        "promises",
+        show_promises,
+        "every promise of a suite with its room, and which were loosened, dropped or skipped",
+        option("tests", nargs="*", metavar="TESTS", help="files or folders of tests (default: as pytest finds them)"),
+        option("--results", metavar="PATH", help=results),
+        option("--model", metavar="NAME", help="the model, where the results are of several"),
+        option("--since", metavar="REV", help=since),
+        option("--fail-on", metavar="WORDS", default="", help=fail),
+        description="List the promises of a suite, which pytest collects in a process of its own, beside what was "
+        "measured, and say what they promised before.",
+        epilog=f"{EXIT_CODES}; problems are what --fail-on names, and tests that cannot be collected",
+    )
+
+
+def show_promises(arguments: argparse.Namespace) -> int:
+    """Show the promises."""
+    wanted = [word for word in arguments.fail_on.split(",") if word]
+    odd = [word for word in wanted if word not in STATES]
+    if odd:
+        raise UsageError(f"--fail-on must name {', '.join(STATES)}, separated by commas. Got {odd[0]!r}.")
+    place = arguments.results
+    if place is None and Path(DEFAULT_PLACE).exists():
+        place = DEFAULT_PLACE
+    measured = _measured(place, arguments.model)
+    before = _before(place, arguments.since, measured)
+    listed, problem = _listed(arguments.tests)
+    rows = [_row(promise, measured, before) for promise in listed["promises"]]
+    known = {key for promise in listed["promises"] for key in (promise["key"], *promise["parts"])}
+    left = {key: gates for key, gates in before.items() if key not in known and _is_asked(key, arguments.tests)}
+    files = listed["skipped_files"]
+    gone = [{"key": key, "gate": gates[0], "skipped": files.get(key.partition("::")[0])} for key, gates in left.items()]
+    states = {state for row in rows for state in _states(row)}
+    states |= {"skipped" if one["skipped"] is not None else "dropped" for one in gone}
+    problems = [*listed["problems"], *([problem] if problem else [])]
+    failed = bool(problems) or bool(states & set(wanted))
+    if arguments.json:
+        content = {"since": arguments.since, "results": place, "promises": rows, "gone": gone, "problems": problems}
+        say_json({"schema": SCHEMA, **content})
+    else:
+        for line in _lines(rows, gone):
+            say(line)
+        for one in problems:
+            complain(one)
+    return EXIT_PROBLEMS if failed else EXIT_OK
+
+
+def loosened(now: Entry, then: Entry, /) -> list[str]:
+    """Return in words what a promise says less than it did.
+
+    Parameters
+    ----------
+    now, then : mapping
+        The promise and an earlier one of the same test, as an entry of a baseline keeps them in ``gate``.
+    """
+    found = []
+    for name in (*_UPPER, "at_least", "better_than"):
+        was, is_ = then.get(name), now.get(name)
+        if was is None:
+            continue
+        if is_ is None:
+            found.append(f"{name}={was} is gone")
+        elif name == "better_than":
+            found += [f"{name} was {was!r}, is {is_!r}"] if is_ != was else []
+        elif (is_ < was) if name == "at_least" else (is_ > was):
+            found.append(f"{name} was {was:g}, is {is_:g}")
+    was, is_ = _drift(then), _drift(now)
+    if was is not None and is_ is not None and is_ > was and "max_drift" in {*now, *then}:
+        found.append(f"the margin against the anchor was {was:g}, is {is_:g}")
+    was, is_ = then.get("confidence_level", 0.95), now.get("confidence_level", 0.95)
+    if was is not None and (is_ is None or is_ < was):
+        found.append(f"confidence_level was {was:g}, is {is_ if is_ is None else format(is_, 'g')}")
+    return found
+
+
+def _drift(gate: Entry) -> float | None:
+    """Return the margin of a promise against the anchor."""
+    margins = [gate[name] for name in ("max_increase", "max_decrease", "max_change") if name in gate]
+    number = gate.get("max_drift", margins[0] if margins else None)
+    return None if number is None else float(number)
+
+
+def _measured(place: str | None, model: str | None) -> Mapping[str, Entry]:
+    return {} if place is None else read_results(place, model).entries
+
+
+def _before(place: str | None, since: str | None, measured: Mapping[str, Entry]) -> dict[str, list[Entry]]:
+    """Return what was promised before by key: in a commit, or when the results were stored."""
+    if since is None:
+        entries = {key: [entry] for key, entry in measured.items()}
+    else:
+        from pytest_pluralism.baselines.history import entries_at
+        from pytest_pluralism.baselines.places import is_remote
+
+        if place is None:
+            raise UsageError(f"--since reads baselines from git, and there is no {DEFAULT_PLACE}. Name one: --results.")
+        if is_remote(place):
+            raise BaselineError(f"baseline {place} is not in a git repository on this machine. Name a path: --results.")
+        refuse_missing(place)
+        entries = entries_at(Path(place), since)
+    gates = {key: [entry.get("gate") or {} for entry in found] for key, found in entries.items()}
+    # A part of a promise about several measurements promises nothing by itself.
+    return {key: found for key, found in gates.items() if any(set(gate) - {"confidence_level"} for gate in found)}
+
+
+def _listed(tests: Sequence[str]) -> tuple[Content, str]:
+    """Let pytest collect the tests in a process of its own; return what it wrote, and what is wrong with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "promises.json"
+        words = ["--collect-only", "-q", f"--pluralism-list-promises={file}"]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *words, "--", *tests], capture_output=True, text=True, check=False
+        )
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        last = said[-1].strip() if said else "nothing was said"
+        if not file.is_file():
+            raise UsageError(f"pytest could not collect the tests (exit code {done.returncode}): {last}")
+        content: Content = json.loads(file.read_text(encoding="utf-8"))
+    problem = "" if done.returncode in _COLLECTED else f"pytest could not collect all tests: {last}"
+    return content, problem
+
+
+def _is_asked(key: str, tests: Sequence[str]) -> bool:
+    """Return whether a promise belongs to the tests that were asked for."""
+    file = key.partition("::")[0]
+    wanted = [Path(one.partition("::")[0]).as_posix().rstrip("/") for one in tests]
+    return not wanted or any(one == "." or file == one or file.startswith(f"{one}/") for one in wanted)
+
+
+def _row(promise: Entry, measured: Mapping[str, Entry], before: Mapping[str, list[Entry]]) -> Content:
+    found = measured.get(promise["key"])
+    slacks = dict(_slacks(promise["gate"], found)) if found is not None else {}
+    words = (loosened(promise["gate"], then) for then in before.get(promise["key"], ()))
+    return {
+        **{name: promise[name] for name in ("key", "test", "metric", "direction", "dataset", "population", "gate")},
+        "skipped": promise["skipped"],
+        "value": found["estimate"]["value"] if found is not None and found.get("estimate") else None,
+        "slacks": slacks,
+        "loosened": next((some for some in words if some), []),
+    }
+
+
+def _slacks(gate: Entry, found: Entry) -> Iterator[tuple[str, float]]:
+    """Yield how far the deciding end is from each bound whose number is known: below 0 the promise is not kept."""
+    value, change = _ends(found.get("estimate")), _ends(found.get("change"))
+    advantage = _ends(found.get("advantage"))
+    if value is not None and "at_most" in gate:
+        yield "at_most", gate["at_most"] - value[1]
+    if value is not None and "at_least" in gate:
+        yield "at_least", value[0] - gate["at_least"]
+    if advantage is not None and "better_than" in gate:
+        yield "better_than", advantage[0]
+    if change is not None and "max_increase" in gate:
+        yield "max_increase", gate["max_increase"] - change[1]
+    if change is not None and "max_decrease" in gate:
+        yield "max_decrease", gate["max_decrease"] + change[0]
+    if change is not None and "max_change" in gate:
+        yield "max_change", gate["max_change"] - max(change[1], -change[0])
+
+
+def _ends(estimate: Entry | None) -> tuple[float, float] | None:
+    """Return the ends of an interval; the value stands for an end that is not there."""
+    if not estimate or estimate.get("value") is None:
+        return None
+    low, high = (estimate[name] if estimate.get(name) is not None else estimate["value"] for name in ("low", "high"))
+    return float(low), float(high)
+
+
+def _states(row: Entry) -> Iterator[str]:
+    if row["loosened"]:
+        yield "loosened"
+    if row["skipped"] is not None:
+        yield "skipped"
+
+
+def _lines(rows: Sequence[Entry], gone: Sequence[Entry]) -> Iterator[str]:
+    if not rows and not gone:
+        yield "no promises"
+        return
+    lines: list[tuple[str, ...]] = [("promise", "measured", "slack", "", "measure")]
+    for row in rows:
+        slack = min(row["slacks"].values(), default=None)
+        lines.append(
+            (
+                str(promise_cell(row["gate"])),
+                "" if row["value"] is None else f"{row['value']:.3f}",
+                "" if slack is None else f"{slack:+.3f}",
+                ", ".join(_states(row)),
+                printable(row["key"], most=160),
+            )
+        )
+    for one in gone:
+        state = "dropped" if one["skipped"] is None else "skipped"
+        lines.append((str(promise_cell(one["gate"])), "", "", state, printable(one["key"], most=160)))
+    yield from table(lines)
+    for row in rows:
+        for words in row["loosened"]:
+            yield f"loosened: {printable(row['key'], most=160)}: {printable(words, most=200)}"
+        if row["skipped"] is not None:
+            yield f"skipped: {printable(row['key'], most=160)}: {printable(row['skipped'], most=200)}"
+    for one in gone:
+        why = "no test promises it any more" if one["skipped"] is None else printable(one["skipped"], most=200)
+        yield f"{'dropped' if one['skipped'] is None else 'skipped'}: {shown(one['key'])}: {why}"

@@ -1,0 +1,100 @@
+"""The promises of a suite as JSON, for ``pluralism promises``, which imports no pytest and runs it in a child process.
+
+.. code-block:: console
+
+    $ python -m pytest --collect-only --pluralism-list-promises=FILE
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_pluralism.run.items import PLANS, test_of
+
+__all__ = ["OPTION", "PromiseList", "skipped_because"]
+
+OPTION = "--pluralism-list-promises"
+
+SCHEMA = "pytest-pluralism/listed-promises/1"
+
+
+class PromiseList:
+    """Writes the promises of all collected tests, once.
+
+    Parameters
+    ----------
+    path : Path
+        The JSON file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._skipped: dict[str, str] = {}
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember the files that skip themselves: their promises are not dropped."""
+        if report.skipped:
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self._skipped[report.nodeid] = why
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Write the file."""
+        promises: dict[str, dict[str, Any]] = {}
+        problems = []
+        for item in session.items:
+            plans, wrong = item.stash.get(PLANS, ([], []))
+            problems += [f"{test_of(item)}: {problem}" for problem in wrong]
+            for plan in plans:
+                key = f"{test_of(item)} {plan.key}"
+                promises[key] = {
+                    "key": key,
+                    "test": test_of(item),
+                    "metric": plan.measure.name,
+                    "direction": plan.measure.direction,
+                    "dataset": plan.dataset,
+                    "population": plan.population,
+                    "gate": plan.gate.as_json() if plan.gate is not None else {},
+                    "parts": [f"{test_of(item)} {part}" for part in plan.part_keys.values()],
+                    "skipped": skipped_because(item),
+                }
+        content = {
+            "schema": SCHEMA,
+            "promises": list(promises.values()),
+            "problems": problems,
+            "skipped_files": self._skipped,
+        }
+        self._path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def skipped_because(item: pytest.Item) -> str | None:
+    """Return why a test does not run, as its markers say; ``None`` where it runs."""
+    for mark in item.iter_markers("skip"):
+        return str(mark.kwargs.get("reason") or (mark.args[0] if mark.args else "unconditional skip"))
+    for mark in item.iter_markers("skipif"):
+        conditions = mark.args or (mark.kwargs.get("condition", True),)
+        if any(_holds(item, condition) for condition in conditions):
+            return str(mark.kwargs.get("reason") or f"skipif {conditions[0]}")
+    for mark in item.iter_markers("xfail"):
+        if mark.kwargs.get("run", True) is False and (not mark.args or any(_holds(item, one) for one in mark.args)):
+            return str(mark.kwargs.get("reason") or "xfail(run=False)")
+    return None
+
+
+def _holds(item: pytest.Item, condition: object) -> bool:
+    """Return whether a condition of a marker holds; one that cannot be evaluated keeps the test from running."""
+    if not isinstance(condition, str):
+        return bool(condition)
+    names = {"os": os, "sys": sys, "platform": platform, "config": item.config}
+    try:
+        # As pytest does: the condition is code of the test file, which has been imported.
+        own = getattr(getattr(item, "obj", None), "__globals__", {})
+        return bool(eval(condition, {**own, **names}))  # noqa: S307
+    except Exception:  # noqa: BLE001 - whatever it raises, pytest makes it an error of the test.
+        return True
