@@ -268,6 +268,7 @@ def _check_mutants(values: Mapping[str, Any], config: pytest.Config) -> None:
         )
     why = {
         "update_baseline": "stores nothing, since damaged answers are no baseline",
+        "move_anchor": "stores nothing, since damaged answers are no baseline",
         "prune_baseline": "leaves every baseline as it is",
         "aa": "is a run of its own",
         "plan": "is a run of its own",
