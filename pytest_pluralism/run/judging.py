@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems, is_decisive
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
 from pytest_pluralism.run.items import Json
+from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
 from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
-    from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role
+    from pytest_pluralism.evaluation.asking.rounds import ModelOf
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
-__all__ = ["Judge", "Judged", "Measured", "NoiseFloors"]
+__all__ = ["Judge"]
 
 #: A measured floor is not taken for less: the baseline may come from another machine.
 LEAST_NOISE_FLOOR = 1e-5
@@ -30,58 +31,6 @@ ALONE = (
     "failures were not adjusted for the number of promises: with -x, or where the tests of a model are spread over "
     "workers, each promise is judged by itself"
 )
-
-
-@dataclass(frozen=True)
-class NoiseFloors:
-    """The change that an unchanged model may show: in the mean over units, and in a single unit."""
-
-    mean: float = 0.0
-    unit: float = 0.0
-
-    def at_least(self, floor: float) -> NoiseFloors:
-        """Return floors that are at least as high as another one."""
-        return NoiseFloors(max(self.mean, floor), max(self.unit, floor))
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One promise, what was measured for it with the models of which roles, and the hash of what was asked first."""
-
-    plan: PlannedGate
-    scores: Scores
-    estimate: Estimate
-    roles: frozenset[Role]
-    provenance: Provenance
-    prompts_sha256: str | None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A verdict with all that a report says about it, and the noise floors it was decided with."""
-
-    entry: ReportEntry
-    floors: NoiseFloors
-    #: Why the anchor of the baseline cannot be compared; empty where it can.
-    anchor_problem: str = ""
-
-
-@dataclass
-class _Beside:
-    """A measurement beside one baseline: what the report says of it, and the change, or why there is none."""
-
-    named: NamedBaseline
-    about: Json
-    change: Estimate | None = None
-    #: The change from the anchor, where that is another result; why it cannot be compared; and how often one looked.
-    drift: Estimate | None = None
-    anchor_problem: str = ""
-    looks: float = 1.0
-    floor: float = 0.0
-    #: How much each group of jurors gained, where there are some.
-    groups: dict[str, float] = field(default_factory=dict)
-    problem: str = ""
-    is_stored: bool = False
 
 
 class Judge:
@@ -188,7 +137,7 @@ class Judge:
         from pytest_pluralism.baselines.comparison import entry_of, paired_change, usual_noise_floor
 
         plan, provenance = measured.plan, measured.provenance
-        itself, stored = _Beside(NamedBaseline("", ""), {}), list[_Beside]()
+        itself, stored = Beside(NamedBaseline("", ""), {}), list[Beside]()
         floors = NoiseFloors()
         if _gate_of(plan).needs_baseline:
             now, then = (
@@ -291,7 +240,7 @@ class Judge:
     def _each(
         self,
         measured: Measured,
-        compared: Sequence[_Beside],
+        compared: Sequence[Beside],
         floors: NoiseFloors,
         provenance: Provenance,
         nodeid: str,
@@ -337,14 +286,14 @@ class Judge:
             path=self._commands.typed(nodeid),
         )
 
-    def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str, model_of: ModelOf) -> _Beside:
+    def _beside(self, measured: Measured, named: NamedBaseline, key: str, nodeid: str, model_of: ModelOf) -> Beside:
         """Put a measurement beside one baseline."""
         from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside, moved_surroundings
         from pytest_pluralism.baselines.store import nearest_keys
         from pytest_pluralism.core.finite import is_number
 
         baselines, provenance = self._baselines, measured.provenance
-        result = _Beside(named, {"key": key, **({"name": named.name} if named.name else {})})
+        result = Beside(named, {"key": key, **({"name": named.name} if named.name else {})})
         if not _gate_of(measured.plan).needs_baseline:
             return result
         name, update = str(provenance.model["name"]), self._commands.update(nodeid)
@@ -395,7 +344,7 @@ class Judge:
             result.about["differs"] = moved
         return result
 
-    def _beside_anchor(self, result: _Beside, measured: Measured, stored: Mapping[str, Any], nodeid: str) -> None:
+    def _beside_anchor(self, result: Beside, measured: Measured, stored: Mapping[str, Any], nodeid: str) -> None:
         """Put a measurement beside the anchor of its entry, where that is another result than the entry."""
         from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside
         from pytest_pluralism.core.estimation import look_factor
@@ -563,7 +512,7 @@ def _gate_of(plan: PlannedGate) -> Gate:
     return plan.gate
 
 
-def _decided(measured: Measured, gate: Gate, beside: _Beside, floors: NoiseFloors) -> Verdict:
+def _decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors) -> Verdict:
     from pytest_pluralism.core.guards import guarded
     from pytest_pluralism.core.records import Outcome, Verdict
     from pytest_pluralism.core.verdict import decide

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.run.items import PLANS, by_suite, model_id, plans_of, test_of
-from pytest_pluralism.run.judging import Judged, Measured
+from pytest_pluralism.run.measured import Judged, Measured
 from pytest_pluralism.run.session import PluralismSession
 from pytest_pluralism.run.suite_models import SuiteModels
 
