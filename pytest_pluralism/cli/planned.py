@@ -69,7 +69,7 @@ class _Bound:
 
     @property
     def room(self) -> float:
-        """How far beyond the bound there are values at all."""
+        """The distance from the bound to the end of the scale."""
         most = abs(self.end - self.value) - self.margin if self.is_change else abs(self.end - self.margin)
         return max(most, 0.0)
 
@@ -114,7 +114,7 @@ def planned_rows(
 
 @dataclass(frozen=True)
 class _Wishes:
-    """What a plan allows for, and what is wished: promises of the run, bounds of the promise, power, a regression."""
+    """The inputs of a plan: promises of the run, bounds of the promise, power, and a regression to detect."""
 
     gates: int
     n_bounds: int
@@ -182,7 +182,7 @@ def _planned(
 
 
 class _Tests:
-    """How far a truth must lie beyond a bound so that it fails: as judged among the promises of a run, and alone.
+    """Return how far a truth must lie beyond a bound to fail: as judged among the promises of a run, and alone.
 
     Where scores are corrected for skewness, the units themselves say it, drawn again; elsewhere a formula does.
     """

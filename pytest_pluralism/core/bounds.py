@@ -57,7 +57,7 @@ def is_unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one bound of a gate says."""
+    """The verdict of one bound of a gate."""
 
     outcome: Outcome
     reason: str = ""

@@ -50,7 +50,7 @@ class LeftOutError(Exception):
 
 
 class Bearing:
-    """What an evaluation gives to damages: computed once, and used for each of them.
+    """The facts that an evaluation gives to damages: computed once, and used for each of them.
 
     Parameters
     ----------

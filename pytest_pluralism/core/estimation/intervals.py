@@ -65,7 +65,7 @@ UNEQUAL_RULE_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class WantedInterval:
-    """What interval is asked for, as it is given; ``function`` is what an error names.
+    """The interval that is asked for, as it is given; ``function`` is what an error names.
 
     ``differences`` says that the units are differences, whose 0 and 1 are not shares.
     """

@@ -1,4 +1,4 @@
-"""What a model gains on another in one objective, with all that the measure knows of its uncertainty."""
+"""The gain of a model on another in one objective, with all that the measure knows of its uncertainty."""
 
 from __future__ import annotations
 

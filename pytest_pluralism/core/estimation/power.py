@@ -1,4 +1,4 @@
-"""How many units a promise needs, and how small a difference a number of units can show."""
+"""Sample sizes: the units that a promise needs, and the difference that a number of units can show."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def smallest_detectable_difference(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What a stored run says about the runs to come: the spread between its clusters, or its share."""
+    """The spread that a stored run shows of runs to come: the spread between its clusters, or its share."""
 
     spread: float
     freedom_of_a_cluster: float

@@ -1,4 +1,4 @@
-"""What a run shows of runs to come, without a formula: its units are drawn again, and their intervals made anew.
+"""Runs to come, from one run and without a formula: its units are drawn again, and their intervals made anew.
 
 The formulas of :mod:`pytest_pluralism.core.estimation.power` take scores as not skewed. Where they are, and far out in
 the tails where adjusting for many promises looks, a gate fails less often than they say.

@@ -33,7 +33,7 @@ Labels = Iterable[Hashable] | npt.NDArray[np.generic]
 
 @dataclass(frozen=True, eq=False)
 class UnitLabels:
-    """What is known of each unit beside its score, as it is given: nothing is checked yet."""
+    """The facts of each unit beside its score, as they are given: nothing is checked yet."""
 
     clusters: Labels | None = None
     other_clusters: Labels | None = None

@@ -1,4 +1,4 @@
-"""What the people who were asked add to the uncertainty: weights, resampled respondents, and the bias of a distance.
+"""The uncertainty that the sample of people adds: weights, resampled respondents, and the bias of a distance.
 
 A distance to a human distribution is a distance to an *estimate* of it, from ``n_respondents`` people. Chance makes
 that estimate differ from the population, and distances only grow by it: they are biased upwards.
@@ -159,7 +159,7 @@ def resample_human_distributions(
 
 @dataclass(frozen=True)
 class HumanSampling:
-    """What the sampling of respondents does to the distances of several questions.
+    """The effect of the sampling of respondents on the distances of several questions.
 
     Attributes
     ----------

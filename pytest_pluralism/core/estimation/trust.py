@@ -1,4 +1,4 @@
-"""What can be believed of an estimate: a record that holds together, from enough clusters that vary."""
+"""Trust in an estimate: a record that holds together, from enough clusters that vary."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """What is known of one place of a curve: by query, by juror (``None``: over queries alone), and by draw."""
+    """The numbers of one place of a curve: by query, by juror (``None``: over queries alone), and by draw."""
 
     by_query: FloatArray
     by_juror: FloatArray | None
@@ -231,7 +231,7 @@ def _errors(draws: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a band is asked for."""
+    """The request for a band."""
 
     is_difference: bool
     level: float

@@ -196,7 +196,7 @@ class QueryWelfare:
 
     @property
     def bias(self) -> float:
-        """How much too large the mean is for the population of jurors."""
+        """The bias of the mean for the population of jurors: how much too large it is."""
         known = np.isfinite(self.values)
         return float(self.biases[known].mean()) if known.any() else 0.0
 

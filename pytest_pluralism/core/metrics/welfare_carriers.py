@@ -49,7 +49,7 @@ def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
 
 @dataclass(frozen=True)
 class Trust:
-    """What an interval over jurors has to allow for.
+    """The allowances of an interval over jurors.
 
     Attributes
     ----------

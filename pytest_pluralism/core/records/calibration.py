@@ -1,4 +1,4 @@
-"""How often a judge errs, measured on texts whose answers are known."""
+"""The error rates of a judge, measured on texts whose answers are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an interval was made, as a record: code decides on it, and its words are for people alone."""
+"""The record of how an interval was made: code decides on it, and its words are for people alone."""
 
 from __future__ import annotations
 

@@ -296,7 +296,7 @@ class Readings:
 
 
 class Failures:
-    """What models could not do at the first try, so that a second one is never silent, and there is no third.
+    """The requests that models failed at the first try, so that a second one is never silent, and there is no third.
 
     Errors about a prompt (too long, no such label) come again whenever it is asked, and are not counted. A NaN, an
     error of a device or of the model's own code may not come again: the results then say so.

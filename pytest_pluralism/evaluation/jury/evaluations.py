@@ -1,4 +1,4 @@
-"""How well a model's responses serve a jury of different people.
+"""The welfare that a model's responses give a jury of different people.
 
 Two ways lead from a model to utilities. Where a panel holds several recorded responses to a query, the model is asked
 which of them it would give, and the recorded votes say what that is worth. Else the model writes a response, and a
@@ -96,7 +96,7 @@ def choice_survey(panel: Panel, /) -> Survey:
 
 @dataclass(frozen=True)
 class ChoiceEvaluation:
-    """What a model chooses among recorded responses is worth what jurors said of them: one round of answers."""
+    """The welfare of recorded responses that a model chooses, by the votes of jurors: one round of answers."""
 
     panel: Panel
     settings: JurySettings
@@ -151,7 +151,7 @@ class ChoiceEvaluation:
 
 @dataclass(frozen=True)
 class WrittenEvaluation:
-    """What a model writes is worth what a juror function says: a round of responses, then the function's own rounds.
+    """The welfare of responses that a model writes, by a juror function: a round of responses, then the function's own rounds.
 
     Attributes
     ----------
@@ -230,7 +230,7 @@ def smallest_group(panel: Panel, settings: JurySettings, /) -> list[int]:
 
 @dataclass(frozen=True)
 class AgainstReference:
-    """What a model gains on the reference model of the run, by query and by juror.
+    """The gain of a model on the reference model of the run, by query and by juror.
 
     Attributes
     ----------

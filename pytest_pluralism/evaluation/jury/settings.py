@@ -82,7 +82,7 @@ class JurySettings:
 
     @property
     def votes_needed(self) -> int:
-        """How many votes a response that is given must have."""
+        """The least number of votes of a response that is given."""
         if self.least_votes is not None:
             return self.least_votes
         rule = self.rule

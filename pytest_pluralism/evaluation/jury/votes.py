@@ -1,4 +1,4 @@
-"""How many votes there are behind a welfare, whose they are, and whom they may not hold."""
+"""The votes behind a welfare: how many there are, whose they are, and whom they may not hold."""
 
 from __future__ import annotations
 

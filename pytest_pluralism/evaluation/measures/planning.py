@@ -68,12 +68,12 @@ class PlannedGate:
 
     @property
     def part_keys(self) -> dict[str, str]:
-        """What distinguishes the parts in a baseline, by name."""
+        """The keys of the parts in a baseline, by name."""
         return {name: f"{self.key} / {name}" for name in self.parts}
 
     @property
     def key(self) -> str:
-        """What distinguishes this promise from the others of its test."""
+        """The key that tells this promise from the others of its test."""
         parts = [self.measure.name, self.dataset]
         if self.population is not None:
             parts.append(self.population)
@@ -84,7 +84,7 @@ class PlannedGate:
 
 @dataclass
 class Planning:
-    """What a planner works with: one marker, the settings of the run, and the ways to its data.
+    """The inputs of a planner: one marker, the settings of the run, and the ways to its data.
 
     Attributes
     ----------

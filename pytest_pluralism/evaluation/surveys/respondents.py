@@ -73,7 +73,7 @@ class Distances:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How answers are compared with those of people.
+    """The comparison of answers with those of people.
 
     Attributes
     ----------
