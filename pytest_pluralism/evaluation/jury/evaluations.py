@@ -151,7 +151,7 @@ class ChoiceEvaluation:
 
 @dataclass(frozen=True)
 class WrittenEvaluation:
-    """The welfare of responses that a model writes, by a juror function: a round of responses, then the function's own rounds.
+    """The welfare of responses that a model writes, by a juror function: responses, then the function's own rounds.
 
     Attributes
     ----------
