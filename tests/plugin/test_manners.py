@@ -179,7 +179,7 @@ def test_a_markdown_report_stands_beside_the_json_one(gated: pytest.Pytester) ->
     )
     text = gated.path.joinpath("out.md").read_text()
     assert "1 passed, 1 failed" in text
-    assert "| plain | js\\_distance town.jsonl | North | 0.229 [0.171, 0.286] | ≤ 0.9 | ✓ passed |" in text
+    assert "| plain | js\\_distance town.jsonl | North | 0.228 [0.158, 0.297] | ≤ 0.9 | ✓ passed |" in text
     assert gated.path.joinpath("out.json").exists()
 
 
