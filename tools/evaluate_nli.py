@@ -532,6 +532,12 @@ def weak_table(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _file_sha256(model: str) -> str | None:
+    """Return the SHA-256 of the file of weights of a model in a folder; ``None`` for another spec."""
+    weights = Path(model) / "model.safetensors"
+    return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
+
+
 def write_card(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the figures, and the tables of the card between its marks."""
     (folder / "evaluation.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
@@ -561,7 +567,7 @@ def main() -> None:
         parser.error("a card needs all figures: leave out --only and --limit")
     data = Path(options.data)
     ask, model = asker(options.model)
-    facts: dict[str, Any] = {"model": model.identity.name, "weights_sha256": model.identity.parts["weights"]}
+    facts: dict[str, Any] = {"model": model.identity.name, "weights_sha256": _file_sha256(options.model)}
     if options.only != "perspectrum":
         facts["mnli_matched_dev"] = mnli(
             ask, model.temperature, read(data / "nli" / "test_mnli_matched_dev.jsonl.gz")[: options.limit]

@@ -117,6 +117,7 @@ def _only(folder: Path, pattern: str, command: str) -> Path:
     """Return the one file of a package that matches."""
     found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        reinstall = command.replace("install", "install --force-reinstall", 1)
+        # The last part of the command brings the package whose file is gone.
+        reinstall = command.rpartition(" && ")[2].replace("install", "install --force-reinstall", 1)
         raise ModelError(f"{folder} holds {len(found)} files {pattern} where there must be one. Repair it: {reinstall}")
     return found[0]

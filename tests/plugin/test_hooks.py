@@ -235,7 +235,7 @@ def suites(project: pytest.Pytester) -> pytest.Pytester:
     """A project with two suites, each with hooks of its own for the same names."""
     hooks = "\n".join(example(hook) for hook in USES if hook != "load_steered_model")
     for name, lean in (("a", 0.5), ("b", 0.95)):
-        tests = '@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.2)\ndef test_one(): ...\n'
+        tests = '@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.3)\ndef test_one(): ...\n'
         write(project.path / name, OURS.replace("LEAN = 0.5", f"LEAN = {lean}") + hooks, tests)
     return project
 
