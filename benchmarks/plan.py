@@ -5,7 +5,7 @@ the one failing promise among all that the run judges together (Holm's first ste
 the bound the share of failures is that of false alarms. Scores are moved as a whole, so that they keep their spread and
 their skewness.
 
-    python -m pytest examples/release_gate --pluralism-model embedded:smollm2-135m-instruct --pluralism-report=run.json
+    python -m pytest examples/release_gate --pluralism-model=embedded:smollm2-135m-instruct --pluralism-report=run.json
     python benchmarks/plan.py run.json
 """
 

@@ -85,11 +85,7 @@ def health_problems(
     """
     found = [
         *_problems(gate, scores, estimate, baseline_entry, seed_origin),
-        *(
-            _kept_blindly(gate, scores, measure)
-            if measure is not None and measure.comparisons and gate.bounds_value
-            else ()
-        ),
+        *_kept_blindly(gate, scores, measure),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
         *((("anchor_differs", anchor_problem),) if anchor_problem else ()),
     ]
@@ -116,11 +112,13 @@ def _problems(
         yield "seed_unset", "the seed is the default; write it down (pluralism_seed = 0 in the ini file)"
 
 
-def _kept_blindly(gate: Gate, scores: Scores, measure: Measure) -> Iterator[tuple[str, str]]:
+def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterator[tuple[str, str]]:
     """Yield the answers that know nothing of the questions and would keep the promise about the value."""
     from pytest_pluralism.core.records import Outcome
     from pytest_pluralism.core.verdict import decide
 
+    if measure is None or not measure.comparisons or not gate.bounds_value:
+        return
     level = gate.of_value()
     for check, (names, words) in _BLIND.items():
         for name in names:
@@ -128,8 +126,9 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure) -> Iterator[tupl
                 continue
             blind, advantage = _as_answered(name, gate, scores, measure)
             if decide(level, blind, advantage=advantage).outcome is Outcome.PASSED:
-                better = _remedy(measure)
-                yield check, f"{words} would score {blind.value:.3f} and keep this promise{better}"
+                more = f"better_than={measure.comparisons[0].words!r}"
+                kept = f"{words} would score {blind.value:.3f} and keep this promise"
+                yield check, f"{kept}; promise more, for example {more}"
                 break
 
 
@@ -138,8 +137,9 @@ def _as_answered(name: str, gate: Gate, scores: Scores, measure: Measure) -> tup
     from pytest_pluralism.core.estimation import advantage_over, estimate_reference
 
     level = gate.confidence_level
+    blind = estimate_reference(scores, name, confidence_level=level)
     if gate.better_than is None:
-        return estimate_reference(scores, name, confidence_level=level), None
+        return blind, None
     units = tuple(replace(unit, value=unit.references[name]) for unit in scores.units)
     advantage = advantage_over(
         replace(scores, units=units),
@@ -147,12 +147,7 @@ def _as_answered(name: str, gate: Gate, scores: Scores, measure: Measure) -> tup
         direction=measure.direction,
         confidence_level=level,
     )
-    return estimate_reference(scores, name, confidence_level=level), advantage
-
-
-def _remedy(measure: Measure) -> str:
-    words = [term.words for term in measure.comparisons]
-    return f"; promise more, for example better_than={words[0]!r}" if words else ""
+    return blind, advantage
 
 
 def _baseline_problems(gate: Gate, floors: tuple[float, float], *, is_old: bool) -> Iterator[tuple[str, str]]:
