@@ -24,7 +24,7 @@ TAKEN = ("filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast
 #: A marker that is so near to one of a measure is a misspelt one.
 MOST_EDITS = 2
 
-#: What a planner must have, with its type.
+#: The attributes that a planner must have, with their types.
 PLANNED: Mapping[str, type] = MappingProxyType({"MEASURE": Measure, "KEYWORDS": tuple, "DATASET": str, "EXAMPLE": str})
 
 

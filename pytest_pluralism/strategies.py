@@ -41,7 +41,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-#: What may stand before a question without changing it. The first is nothing, so that failing examples shrink to it.
+#: Texts before a question that do not change it. The first is empty, so that failing examples shrink to it.
 LEADS = (
     "",
     "Please answer the following question.\n",
@@ -49,7 +49,7 @@ LEADS = (
     "Question: ",
 )
 
-#: What may stand after a question in a raw prompt.
+#: Texts after a question in a raw prompt.
 CUES = ("Answer:", "Your answer:", "The answer is:")
 
 
@@ -169,7 +169,7 @@ def surveys(
     min_questions, max_questions : int
         How many questions, from 1 on.
     populations : sequence of str
-        Who answered each of them.
+        The populations that answered each of them.
     min_options, max_options : int
         How many options a question has, from 2 on.
     ordinal : bool, default False
@@ -328,9 +328,9 @@ class PromptParaphrase:
     Parameters
     ----------
     lead : str
-        What is put before each question.
+        The text before each question.
     cue : str or None
-        What the model continues in a raw prompt; ``None`` keeps the cue of the prompt.
+        The text that the model continues in a raw prompt; ``None`` keeps the cue of the prompt.
 
     Examples
     --------
@@ -367,9 +367,9 @@ def paraphrases(
     Parameters
     ----------
     leads : sequence of str
-        What may stand before a question.
+        Texts before a question.
     cues : sequence of str or None
-        What a model may be asked to continue in a raw prompt; ``None`` keeps the cue of the prompt.
+        Texts that a model may continue in a raw prompt; ``None`` keeps the cue of the prompt.
 
     Returns
     -------

@@ -55,7 +55,7 @@ ASKING = (
     *("rule", "by", "jury", "jurors"),
 )
 
-#: What measured an entry that does not say it.
+#: The measure of an entry that does not name one.
 FIRST_DEFINITION = 1
 
 #: The versions that change how numbers are rounded.
@@ -83,13 +83,13 @@ def entry_of(
     Parameters
     ----------
     scores, estimate, provenance, population
-        What was measured, and where it comes from.
+        The measurement and its source.
     direction : {"lower", "higher"}
         Which values are better.
     gate : Gate, optional
         The promise, for people who read the file.
     prompts_sha256 : str, optional
-        What :func:`prompts_hash` says of the first round.
+        The result of :func:`prompts_hash` for the first round.
     noise_floor : float, optional
         How much an unchanged model may seem to move.
     origins : mapping, optional
@@ -132,7 +132,7 @@ def _known(number: float) -> float | None:
 
 
 def _named(value: object) -> str:
-    """Return what is no JSON value as text; a function by its name, as its address is another one in every run."""
+    """Return a value that JSON cannot hold as text; a function by its name, because its address changes every run."""
     return str(getattr(value, "__qualname__", value)) if callable(value) else str(value)
 
 
@@ -249,7 +249,7 @@ def differences(now: Entry, then: Entry, /) -> Iterator[str]:
         yield f"it holds {then['metric']!r}, not {now['metric']!r}"
     was, is_ = (side["settings"].get("definition", FIRST_DEFINITION) for side in (then, now))
     if was != is_:
-        # What else differs may come from that, and is settled with it.
+        # Other differences may come from that one, and are settled with it.
         yield (
             f"measured by definition {was} of {now['metric']}, which is now measured by definition {is_}; store it "
             "anew with --pluralism-update-baseline=NODEID"

@@ -75,7 +75,7 @@ def baseline_texts(model_name: str, entries: Mapping[str, Entry], /) -> tuple[st
     shown: Content = {}
     for key, entry in sorted(entries.items()):
         units = _shown_units(key, entry, lines)
-        # Whatever an entry was read from, its parts stand in one order.
+        # The parts stand in one order, from any source.
         names = [*(name for name in _ORDER if name in entry), *sorted(entry.keys() - {*_ORDER, "units", "crossed"})]
         rest = {name: entry[name] for name in names}
         anchor = entry.get("anchor") or anchor_of(entry)
@@ -157,7 +157,7 @@ def parse_baseline(text: str, companion: str | None, /, *, name: str, companion_
     text, companion : str
         The two files; ``None`` where there is no companion, as beside a summary of version 1.
     name, companion_name : str
-        What they are called, for the messages.
+        Their names, for the messages.
     update : str
         The command that writes a baseline, for the messages.
 
@@ -169,7 +169,7 @@ def parse_baseline(text: str, companion: str | None, /, *, name: str, companion_
     Raises
     ------
     BaselineError
-        What :func:`parse_summary` says, or the units are not those of the summary, or do not give its estimates.
+        The errors of :func:`parse_summary`; or the units are not those of the summary, or do not give its estimates.
     """
     content = parse_summary(text, name=name, update=update)
     if content["schema"] == SCHEMA_1:

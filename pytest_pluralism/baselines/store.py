@@ -104,7 +104,7 @@ def merge_entries(
     file : BaselineFile or Path
         The baseline; a file of an older version becomes one of version 3.
     model_name : str
-        Whose results these are.
+        The model that gave these results.
     new : mapping
         The entries by key.
     mode : {"all", "new", "better"}
@@ -118,7 +118,7 @@ def merge_entries(
     Raises
     ------
     BaselineError
-        What is there is corrupt or of another model, which is never overwritten, or nothing can be written.
+        The present file is corrupt or of another model and is never overwritten, or nothing can be written.
     """
     stored: list[str] = []
 

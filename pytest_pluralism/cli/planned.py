@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGES", "GUARDS", "gates_of", "planned_rows"]
 
-#: What is promised of a value, and of a change: for each the bound and what the measure does when it gets worse.
+#: The bounds on a value and on a change, each with the direction in which the measure gets worse.
 _VALUES = {"at_most": "rise", "at_least": "fall"}
 CHANGES = {"max_increase": "rise", "max_decrease": "fall"}
 
 #: Numbers of units are looked for in so many steps, by drawing up to so many, until they nearly show what is wished.
 MOST_STEPS, MOST_REDRAWN, TOLERANCE = 5, 2_000, 0.03
 
-#: What a file may round a number by.
+#: The largest rounding of a number in a file.
 ROUNDS = 1e-6
 
-#: What is promised of each unit by itself, where nothing is inferred.
+#: The bounds on each unit by itself, where nothing is inferred.
 GUARDS = {"max_unit_increase": "rise", "max_unit_decrease": "fall"}
 
 
@@ -100,7 +100,7 @@ def planned_rows(
     level = _level(gate)
     wishes = _Wishes(gates, _n_bounds(gate), power, wished)
     for name, verb in {**_VALUES, **CHANGES}.items():
-        # What is decided on the value alone shows every difference, and takes noise for one.
+        # A promise about the value alone shows every difference, and takes noise for one.
         if name not in gate or level is None:
             continue
         margin = max(gate[name], floor) if name in CHANGES else gate[name]
@@ -142,7 +142,7 @@ def _planned(
         judged = estimate
     else:
         estimate = _value(entry, level)
-        # What is adjusted is the p-value, which has the larger allowance for skewness.
+        # The p-value is adjusted; it has the larger allowance for skewness.
         judged = estimate if adjusted == level else _value(entry, level, method="outer")
     row: dict[str, Any] = {
         "key": key,

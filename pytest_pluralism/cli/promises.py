@@ -35,7 +35,7 @@ __all__ = ["add_promises", "loosened"]
 
 SCHEMA = "pytest-pluralism/promises/1"
 
-#: What a promise can have come to, as ``--fail-on`` names it.
+#: The ways in which a promise can get weaker, as ``--fail-on`` names them.
 STATES = ("loosened", "dropped", "skipped")
 
 #: The bounds of which a larger one promises less.

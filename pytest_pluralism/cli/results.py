@@ -34,7 +34,7 @@ def read_results(place: str, model: str | None, /) -> Results:
     place : str
         A report (``.json``), a baseline (``.json``), or a folder or URL with baselines.
     model : str or None
-        Whose results; may be left out where there is one.
+        The model of the results; may be left out where there is one.
 
     Raises
     ------

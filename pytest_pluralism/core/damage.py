@@ -216,7 +216,7 @@ def shares_of(answer: Answer, /) -> FloatArray:
 def with_shares(answer: Answer, shares: npt.ArrayLike, /) -> Answer:
     """Return an answer with other shares of its labels and the same option mass.
 
-    What the published protocols read (logits and likeliest tokens) is left out: it would contradict the shares.
+    The logits and likeliest tokens, which the published protocols read, are left out: they would contradict the shares.
     """
     with np.errstate(divide="ignore"):
         logged = np.log(np.asarray(shares, dtype=np.float64) * answer.option_mass)

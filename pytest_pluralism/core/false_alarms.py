@@ -31,7 +31,7 @@ class GateAlarms:
 
     ``n`` counts the comparisons and ``n_half`` those on half of the clusters; ``alarms``, ``half_alarms`` how often it
     FAILED, ``undecided`` how often it was INCONCLUSIVE.
-    ``is_broken`` says that the mean over all runs breaks an absolute bound, which is no false alarm and not counted.
+    ``is_broken`` says that the mean over all runs breaks an absolute bound, which is not a false alarm and not counted.
     ``largest_change`` is the largest change of the mean between two runs, in the units of the scores.
     """
 

@@ -24,7 +24,7 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
     verdict : Verdict
         The verdict on the number itself; an ERROR, and a promise about a change alone, stay as they are.
     guards : sequence of Guard
-        What must hold beside it.
+        The bounds that must hold beside it.
 
     Returns
     -------

@@ -203,7 +203,7 @@ def _witness(entry: ReportEntry) -> Iterator[str]:
         return
     found = [unit for unit in entry.scores.units if unit.unit_id == verdict.witness.unit_id]
     if not found:
-        # The evaluation named what is no unit: the group that decides.
+        # The evaluation named the group that decides, which is not a unit.
         text = f' "{printable(verdict.witness.text)}"' if verdict.witness.text else ""
         yield f"worst   {printable(verdict.witness.unit_id, most=40)}{text} {verdict.witness.value:.2f}"
         return

@@ -92,8 +92,8 @@ def decide(
     gate : Gate
         The promise.
     estimate : Estimate
-        What was measured. If its confidence level is not the gate's, its interval is made anew from its units, or
-        from its standard error when it keeps none; the reason then says so.
+        The estimate that was measured. If its confidence level is not the gate's, its interval is made anew from its
+        units, or from its standard error when it keeps none; the reason then says so.
     change : Estimate or None
         The paired difference candidate - baseline, for ``max_increase``, ``max_decrease`` and ``max_change``.
     advantage : Estimate or None
@@ -124,7 +124,7 @@ def decide(
 
     Notes
     -----
-    What can never pass, with ``n`` etc. those of the estimate (or of the change, for its promises):
+    These can never pass, with ``n`` etc. those of the estimate (or of the change, for its promises):
 
     - a value that is NaN, or ``n = 0``: ERROR, because nothing was measured;
     - a record that contradicts itself: ERROR. So are a value outside its interval or ends the wrong way round, an
@@ -135,7 +135,7 @@ def decide(
     - ``n_clusters < 2`` when the gate has a confidence level;
     - a value without a spread (clusters that are equal up to rounding, ``ROUNDING``) from fewer than
       ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` clusters when the gate has a confidence level: equal values from few clusters
-      are no proof that other clusters agree. For a share of 0 or 1, whose interval is exact and never of zero width,
+      do not prove that other clusters agree. For a share of 0 or 1, whose interval is exact and never of zero width,
       from fewer than ``CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE``;
     - ``max_increase`` or ``max_decrease`` without a ``change``, or with a change of other units than the estimate's:
       other names where both keep them, else another number of them (INCONCLUSIVE).
@@ -143,7 +143,7 @@ def decide(
     A bound that such a value breaks is INCONCLUSIVE, too: what is not believed is not believed either way, and an
     inconclusive promise fails its test unless the run says otherwise.
 
-    What does not pass although its interval keeps the bound (scores that hardly vary; never about hand-made records,
+    These do not pass although the interval keeps the bound (scores that hardly vary; never about hand-made records,
     which keep no units):
 
     - units of which all but the worst one are equal, from as few clusters: a single worse unit must not undo the rule
@@ -406,7 +406,7 @@ def _looks(value: float, function: str) -> float:
 
 
 def _records(gate: Gate, estimate: Estimate, change: Estimate | None, function: str) -> None:
-    """Refuse what is no record at all, which only an untyped caller can give."""
+    """Refuse a value that is not a record, which only an untyped caller can give."""
     if not isinstance(gate, Gate):
         raise invalid_parameter("gate", function, "a Gate", repr(gate)[:80])
     if not isinstance(estimate, Estimate):

@@ -27,7 +27,7 @@ UNITS = Noun("unit", "units")
 #: Numbers that a unit of any measure may have.
 UNIT_COLUMNS = (Term("change", "Change"), Term("option_mass", "Option mass"), Term("n_respondents", "Respondents"))
 
-#: What a unit of any measure may have that chooses among options.
+#: The fields that a unit may have in any measure that chooses among options.
 ANSWER_FACTS = (
     Term("population", "population"),
     Term("cluster", "cluster"),

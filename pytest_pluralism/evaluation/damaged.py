@@ -1,6 +1,6 @@
 """Evaluations of damaged answers: the rounds of an evaluation, with the damage between the engine and the scores.
 
-What a damage needs to know is found in the evaluation: the meaning of its labels (``meanings()``), its windows with
+A damage finds the facts that it needs in the evaluation: the meaning of its labels (``meanings()``), its windows with
 their sides, or its panel with the groups of its jurors.
 """
 
@@ -30,7 +30,7 @@ __all__ = ["Bearing", "LeftOutError"]
 #: The works whose results say how the model under test answers.
 CLOSED = ("answers", "full_answers")
 
-#: What keeps a damage from a measure, by kind of damage.
+#: The reason why a damage does not apply to a measure, by kind of damage.
 NEEDS = {
     "sharpened": "closed questions that are read by the shares of their labels",
     "flattened": "closed questions that are read by the shares of their labels",
@@ -55,7 +55,7 @@ class Bearing:
     Parameters
     ----------
     evaluation : Evaluation
-        What is measured.
+        The evaluation to measure.
     seed : int
         Draws the questions that are refused, and the orders of confused options.
     """
@@ -205,7 +205,7 @@ class _Borne:
             return damages.flattened(shares)
         if damage.label == "collapsed letter":
             return damages.collapsed(shares, 0)
-        # What follows speaks of options; a label stands for another one in each repetition.
+        # The rest speaks of options; a label stands for another one in each repetition.
         order, n = list(meaning.order), len(meaning.order)
         people = np.asarray(meaning.people)
         if damage.name == "collapsed":

@@ -67,8 +67,8 @@ def lazy_model(
     Returns
     -------
     LanguageModel
-        A :class:`LazyModel`; or the model itself where it is no file, brings code of its own, or only loading tells in
-        which number format it will be.
+        A :class:`LazyModel`; or the model itself where it is not a file, brings code of its own, or only loading tells
+        in which number format it will be.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def lazily(
     files : sequence of Path, optional
         The files that it is read from; by default those that ``named`` points to.
     key : mapping
-        What else decides about the identity.
+        The other parts of the identity.
     identify : callable, optional
         Works the identity out without loading, on the device that it gets. Where it returns ``None``, the model is
         loaded now, and its identity is remembered for the next run.

@@ -96,7 +96,7 @@ def measure_noise_floor(model: BatchedModel, prompts: Sequence[Prompt], /) -> No
     model : BatchedModel
         The model to ask; nothing is taken from a store.
     prompts : sequence of Prompt
-        What to ask; some two dozen, evenly spread, are taken.
+        The questions to ask; some two dozen, evenly spread, are taken.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def noise_floor(model: LanguageModel, prompts: Sequence[Prompt], /) -> NoiseFloo
     model : LanguageModel
         The model. Its answers to ``prompts`` are computed anew, in three ways, where no measurement is kept.
     prompts : sequence of Prompt
-        What the run asks; where there are few, a small set of our own fills them up.
+        The prompts of the run; where there are few, a small set of our own fills them up.
 
     Returns
     -------

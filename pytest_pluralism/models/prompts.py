@@ -26,7 +26,7 @@ def render_prompt(prompt: Prompt, /, *, chat: ChatRenderer | None, model: str = 
     Parameters
     ----------
     prompt : Prompt
-        What is asked.
+        The question.
     chat : callable or None
         The chat template of the model, if it has one.
     model : str

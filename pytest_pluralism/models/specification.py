@@ -41,7 +41,7 @@ class ModelSpec:
     text : str
         The spec as it was written.
     name : str
-        What people call the model: short, stable, fit for pytest ids and reports.
+        The name of the model: short, stable, fit for pytest ids and reports.
     target : str
         The embedded name, the repository, or the path.
     revision : str or None
@@ -66,7 +66,7 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     Returns
     -------
     ModelSpec
-        What was named. Paths have been looked at; no model has been opened.
+        The specification. Paths have been looked at; no model has been opened.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | No
     Returns
     -------
     ModelSpec
-        What was named. No model has been opened.
+        The specification. No model has been opened.
     tuple of str or None
         The names of the outputs, where they were given.
 

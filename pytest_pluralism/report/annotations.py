@@ -36,7 +36,7 @@ def github_commands(
     places : mapping of str to (str, int)
         The file (as the repository names it) and the line, from 1, of each node id.
     inconclusive : str
-        What an undecided promise does to its test: with ``"fail"`` its annotation is an error, else a warning.
+        The effect of an undecided promise on its test: with ``"fail"`` its annotation is an error, else a warning.
     """
     counts = {"error": 0, "warning": 0}
     for entry in entries:

@@ -134,7 +134,7 @@ def matrix(
     Parameters
     ----------
     name, caption, corner
-        What it is called, the sentence above it, and the heading of its first column.
+        Its name, the sentence above it, and the heading of its first column.
     sides : tuple of sequence of str
         The names of the rows and of the columns; a cell whose names are the same is framed.
     values : sequence of sequence of float

@@ -36,7 +36,7 @@ def report_html(entries: Iterable[Entry], run: Entry, /) -> str:
     entries : iterable of mapping
         The verdicts, as they stand in the JSON report.
     run : mapping
-        What it says of the run.
+        The description of the run.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def history_html(measures: Sequence[Entry], /, *, model: str, file: str) -> str:
         Each with its ``key``, ``metric``, ``population``, ``dataset``, ``direction``, ``gate`` and ``revisions``, as
         ``pluralism history --json`` has them.
     model, file : str
-        Whose history it is, and of which baseline.
+        The model of the history, and its baseline.
 
     Returns
     -------

@@ -90,7 +90,7 @@ def report_content(entries: Iterable[Entry], run: Entry, /) -> Content:
     for entry in entries:
         shown = {name: value for name, value in entry.items() if name not in _INSIDE}
         if "baseline" in shown:
-            # What is about to be stored stands in the baseline file, not a second time here.
+            # A result that is about to be stored stands in the baseline file, not a second time here.
             left_out = ("new", "parts")
             shown["baseline"] = {name: value for name, value in shown["baseline"].items() if name not in left_out}
             if set(shown["baseline"]) <= {"key"}:

@@ -35,7 +35,7 @@ class Leaderboard:
     models : tuple of str
         Their names.
     objectives : tuple of str
-        What every model was measured by, and by the same data and settings.
+        The measures that every model has, with the same data and settings.
     directions : tuple of str
         ``"higher"`` or ``"lower"``, one an objective.
     values : tuple of tuple of float, (n_models, n_objectives)

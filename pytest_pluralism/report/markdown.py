@@ -18,7 +18,7 @@ _SECTIONS = ("Published protocols", "Juries", "Steering and trade-offs", "Left o
 def report_markdown(entries: Iterable[Entry], run: Entry, /) -> str:
     """Return the text of a report: a heading, a row a verdict, and what must be said of single rows.
 
-    Whatever stands in names and answers is shown as text: no markup of Markdown or HTML in it has an effect.
+    Names and answers are shown as text: no markup of Markdown or HTML in it has an effect.
     """
     view = run_view(entries, run)
     return render("report.md.jinja", view=view, sections=list(_sections(view))).rstrip("\n") + "\n"

@@ -25,7 +25,7 @@ def confusion_svg(table: Entry, /, *, title: str = "") -> str:
     table : mapping
         An entry of ``details["confusion"]`` in a report.
     title : str
-        What stands above it.
+        The title above it.
     """
     shaded = matrix("", (), "", (table["groups"], table["attributes"]), table["scores"])
     width, height = _LEFT + _CELL * len(table["attributes"]) + 10, _TOP + _HIGH * len(table["groups"]) + 10

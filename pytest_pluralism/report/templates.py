@@ -1,7 +1,7 @@
 """The templates of reports, and how untrusted text gets into them.
 
-Names, questions and responses come from models and files. Whatever a template prints goes through one function for its
-form, which takes out what a page, a renderer or a terminal would obey, and cuts what is endless.
+Names, questions and responses come from models and files. Everything that a template prints goes through one function
+for its form, which takes out what a page, a renderer or a terminal would obey, and cuts what is endless.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _quoted(response: ResponseView) -> Markup:
     text = "".join(_segment(piece, numbers) for piece, numbers in response.segments) + (" …" if response.left else "")
     lines = []
     for part in (text if text.strip() else "(nothing)").split("\n"):
-        # What would begin a list, a rule or a block of code at the start of a line is text too.
+        # A mark that would begin a list, a rule or a block of code at the start of a line is text too.
         begun = re.sub(r"^(\d+)([.)])", r"\1\\\2", re.sub(r"^([-=])", r"\\\1", part.strip()))
         lines.append(f"> {begun}" if begun else ">")
     return Markup("\n".join(lines))  # noqa: S704 - escaped

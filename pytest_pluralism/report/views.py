@@ -162,7 +162,7 @@ def run_view(entries: Iterable[Entry], run: Entry, /) -> RunView:
     entries : iterable of mapping
         The verdicts, as they stand in the JSON report.
     run : mapping
-        What it says of the run.
+        The description of the run.
     """
     verdicts = report_content(entries, run)["verdicts"]
     settings = [
@@ -282,7 +282,7 @@ def title_of(measure: Measure, population: str | None, dataset: str, over: str |
 def _verdict_title(entry: Entry) -> str:
     dataset = entry.get("dataset")
     if not dataset:
-        # What a test requires of its own estimates has no words but the test's.
+        # A requirement on a test's own estimates has no words but the test's.
         test = str(entry["nodeid"]).rpartition("::")[2].partition("[")[0]
         return f"{test}: {entry.get('key', '')}"
     measure = measure_of(entry)

@@ -132,7 +132,7 @@ def forecast(
             continue
         known: Mapping[Any, Any] = {}
         if store is not None:
-            # What cannot be read is its test's error.
+            # A marker that cannot be read is its test's error.
             with contextlib.suppress(ModelError):
                 readings = Readings().of(model, distinct, store)
                 known = WORKS[work].lookup(store, model.identity, distinct, readings=readings)

@@ -14,7 +14,7 @@ from pytest_pluralism.run.session import PluralismSession
 
 __all__ = ["register"]
 
-#: What a GitLab job names under ``artifacts: reports: codequality``.
+#: The file that a GitLab job names under ``artifacts: reports: codequality``.
 CODE_QUALITY_FILE = "pluralism-code-quality.json"
 
 

@@ -188,7 +188,7 @@ def bound_p_value(estimate: Estimate, bound: float, /, *, alternative: str) -> f
     estimate : Estimate
         The estimate; its ``how`` decides how the interval is inverted.
     bound : float
-        What the expectation is compared with.
+        The number that the expectation is compared with.
     alternative : {"greater", "less"}
         Which side is claimed.
 

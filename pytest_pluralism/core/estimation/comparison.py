@@ -68,14 +68,14 @@ def compare_paired(
     candidate, baseline : array_like of float, shape (n,)
         The scores of the same units in the same order. A unit with NaN on either side counts as missing.
     clusters, other_clusters : sequence of hashable, shape (n,), optional
-        What makes units dependent.
+        The cluster of each unit; units of one cluster are dependent.
     confidence_level : float in (0, 1) or None
         ``None``: the units are the whole set.
     unit_ids : sequence, shape (n,), optional
         Names of the units, kept in the estimate.
     method, n_resamples, rng
-        As in ``estimate_mean``; never a share's interval, because differences are no shares, and where ``"auto"`` would
-        be ``"skewness"`` it is ``"outer"``: a gate on change tests one end at a time.
+        As in ``estimate_mean``; never a share's interval, because differences are not shares, and where ``"auto"``
+        would be ``"skewness"`` it is ``"outer"``: a gate on change tests one end at a time.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def sign_flip(
     differences : array_like of float, shape (n,)
         Paired differences, candidate - baseline.
     clusters : sequence of hashable, shape (n,), optional
-        What makes units dependent.
+        The cluster of each unit; units of one cluster are dependent.
     margin : float
         The difference under the null hypothesis.
     alternative : {"two-sided", "greater", "less"}

@@ -24,7 +24,7 @@ ROUNDING = 1e-12
 
 _WHOLE = IntervalMethod(kind=IntervalKind.WHOLE_SET, crossed=True)
 
-#: Whose allowance for skewness that is not known is made.
+#: The kinds of interval that make an allowance for unknown skewness.
 _SKEWED = IntervalMethod(kind=IntervalKind.SKEWNESS)
 
 _UNKNOWN = IntervalMethod(told="unknown: fewer than two units in a dimension")

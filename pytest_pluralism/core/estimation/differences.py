@@ -92,6 +92,6 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
         clusters=clusters,
         other_clusters=other_clusters,
     )
-    # What is not seen in the units may differ between the two sides.
+    # Variance that the units do not show may differ between the two sides.
     change = with_extra_variance(change, left.extra_variance + right.extra_variance)
     return replace(change, n_missing=n_asked - n_common)

@@ -104,7 +104,7 @@ def estimate_mean(
         One score a unit. NaN means that the unit has no score: it is left out and counted in ``n_missing``, and an
         estimate with missing scores never passes a gate.
     clusters : sequence of hashable, shape (n,), optional
-        What makes units dependent (the question that several countries answered). By default every unit stands alone.
+        The cluster of each unit (the question that several countries answered). By default every unit stands alone.
     confidence_level : float in (0, 1) or None
         ``None`` says that the units are the whole set: ``low`` and ``high`` equal the value, the standard error is 0.
     unit_ids : sequence, shape (n,), optional

@@ -13,7 +13,7 @@ from pytest_pluralism.core.records import Estimate
 
 __all__ = ["more_units"]
 
-#: More units than this is no advice.
+#: The largest number of units that is worth advising.
 _MOST_UNITS = 10_000_000
 
 

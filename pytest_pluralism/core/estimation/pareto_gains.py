@@ -39,11 +39,11 @@ class PairedObjective:
     ours, theirs : numpy.ndarray of float, shape (n,)
         The scores of the candidate and of the reference; NaN where there is none.
     values : tuple of two floats
-        What the objective says of either model as a whole.
+        The value of the objective for each model as a whole.
     gain : Estimate
         The first less the second, as a difference.
     beyond : float
-        What the units do not show of the variance of the gain (jurors beside queries).
+        The part of the variance of the gain that the units do not show (jurors beside queries).
     is_mean : bool
         Whether the gain is the mean of the differences by unit.
     """
@@ -69,7 +69,7 @@ def pair_objective(
     """Pair the scores of two models unit by unit.
 
     The interval of the gain is that of the measure: over jurors and queries where they are crossed, with the variance
-    that units do not show, and from the two intervals (taken to be independent) where the value is no mean of units.
+    that units do not show, and from the two intervals (taken to be independent) where the value is not a mean of units.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def pair_objective(
 
 
 def _difference(left: Estimate, right: Estimate) -> Estimate:
-    """Return ``left - right`` of two values that are no means of paired units."""
+    """Return ``left - right`` of two values that are not means of paired units."""
     if left.values and len(left.unit_ids) == len(left.values) == len(right.values) == len(right.unit_ids):
         return subtract_estimates(left, right)
     value = left.value - right.value
@@ -170,7 +170,7 @@ def adjusted_for(gain: Estimate, n_objectives: int, /) -> Estimate:
 def worse_p_values(gains: list[Estimate], bounds: list[float], /) -> list[float]:
     """Return for each objective the p-value of being worse than promised, adjusted for their number (Holm).
 
-    What cannot be trusted or inferred counts as 1.
+    A p-value that cannot be trusted or inferred counts as 1.
     """
     alone = [
         math.nan

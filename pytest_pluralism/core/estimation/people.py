@@ -104,7 +104,7 @@ def correct_for_respondents(
     Raises
     ------
     InvalidParameterError
-        If the two are no distributions of the same shape, or there are too few respondents.
+        If the two are not distributions of the same shape, or there are too few respondents.
 
     Notes
     -----

@@ -290,7 +290,7 @@ class _Run:
         if self.share is not None:
             return self._power_of_share(self.share, distance, clusters, level)
         if self.spread == 0.0:
-            # What shows no variance decides only from as many clusters on as a gate asks for.
+            # Units without variance decide only from the least number of clusters that a gate asks for.
             return 1.0 if distance > 0 and clusters >= CLUSTERS_NEEDED_WITHOUT_VARIANCE else 0.0
         freedom = max(1.0, self.freedom_of_a_cluster * (clusters - 1))
         quantile = self._side(freedom, clusters, level)

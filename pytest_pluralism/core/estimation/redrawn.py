@@ -90,7 +90,7 @@ def redraw_ends(
     n_draws : int
         How many draws; the share of a power of 80 % is then known to two standard errors of 4 % with 400.
     is_change : bool
-        Whether the units are differences, which are no shares.
+        Whether the units are differences, which are not shares.
     rng : numpy.random.Generator or int
         Draws.
 

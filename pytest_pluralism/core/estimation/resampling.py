@@ -46,7 +46,7 @@ def bootstrap_means(
     values : array_like of float, shape (n,)
         One score a unit.
     clusters : sequence of hashable, shape (n,), optional
-        What makes units dependent; by default every unit stands alone.
+        The cluster of each unit; by default every unit stands alone.
     n_resamples : int
         How many resamples.
     rng : numpy.random.Generator or int
@@ -94,7 +94,7 @@ def bootstrap_interval(
     values : array_like of float, shape (n,)
         One score a unit.
     clusters : sequence of hashable, shape (n,), optional
-        What makes units dependent.
+        The cluster of each unit; units of one cluster are dependent.
     confidence_level : float in (0, 1)
         The level.
     method : {"bca", "bootstrap_t", "percentile"}

@@ -62,7 +62,7 @@ def compare_best(
     own : int
         The row of the one that the best is compared with.
     clusters : sequence of hashable, shape (n_units,), optional
-        What makes units dependent.
+        The cluster of each unit; units of one cluster are dependent.
     confidence_level : float in (0, 1)
         The level of the whole: when all are equal the interval lies above 0 in at most half of the rest of runs.
     n_looks : int

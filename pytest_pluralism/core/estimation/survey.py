@@ -141,7 +141,7 @@ def resample_human_distributions(
     Raises
     ------
     InvalidParameterError
-        If the probabilities are no distributions, or there are fewer than 1 respondents or resamples.
+        If the probabilities are not distributions, or there are fewer than 1 respondents or resamples.
 
     Examples
     --------
@@ -245,7 +245,7 @@ def sampling_error_of_distance(
     Raises
     ------
     InvalidParameterError
-        If the two are no distributions of the same shape, or there are too few respondents or resamples.
+        If the two are not distributions of the same shape, or there are too few respondents or resamples.
 
     Notes
     -----
@@ -318,7 +318,7 @@ def widen_for_respondents(
     estimate : Estimate
         The mean distance over the questions of ``sampling``.
     sampling : HumanSampling
-        What :func:`sampling_error_of_distance` returned for them.
+        The result of :func:`sampling_error_of_distance` for them.
     confidence_level : float in (0, 1)
         The level for a whole set; otherwise the estimate's own level is kept.
     shared_respondents : bool

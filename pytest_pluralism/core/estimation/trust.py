@@ -33,7 +33,7 @@ __all__ = [
 CLUSTERS_NEEDED_WITHOUT_VARIANCE = 30
 
 #: A share of 0 or 1 is believed from this many clusters on. Its interval is exact, so that it needs fewer than the rule
-#: above; but values that are all 1 may also come from a scale that is no share, which few of them do not show.
+#: above; but values that are all 1 may also come from a scale that is not a share, which few of them do not show.
 CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE = 10
 
 #: Below this many clusters a sample misses a share of 4 % in more than 5 % of cases: 0.96 ** 74 = 4.9 %.
@@ -87,14 +87,14 @@ def is_alike_but_one(estimate: Estimate, bound: float, /, *, upper: bool, noise_
     """Return whether all units but the worst one are equal, from too few clusters to trust that.
 
     If equal units were not believed and a single worse one was, a worse model would pass. Differences of which all but
-    one are 0 are no chance: those units did not change.
+    one are 0 are not due to chance: those units did not change.
 
     Parameters
     ----------
     estimate : Estimate
         An estimate with a confidence level; only one that keeps its units is looked at.
     bound : float
-        What the value must keep. Scores in [0, 1] cannot break one outside.
+        The bound that the value must keep. Scores in [0, 1] cannot break one outside.
     upper : bool
         Whether high scores are the worse ones, as for ``at_most``.
     noise_floor : float

@@ -150,8 +150,8 @@ def classification_scores(
         The classes, such as ``("support", "oppose", "either")``. Any other answer is refused.
     drop : label, optional
         Leave out the rows whose actual *or* predicted label this is: the two-way form of the Value Kaleidoscope task
-        drops ``"either"``. The label is no class then. A model that answers ``drop`` where it is unsure leaves its hard
-        rows out, so read ``n_dropped`` too.
+        drops ``"either"``. The label is then not a class. A model that answers ``drop`` where it is unsure leaves its
+        hard rows out, so read ``n_dropped`` too.
     unparsed : label, optional
         The label of an answer that could not be read. It is wrong wherever it occurs and is not a class.
 

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-#: What turns the objectives of one model into one number.
+#: A function that turns the objectives of one model into one number.
 Commensuration = Callable[[FloatArray], Any]
 
 

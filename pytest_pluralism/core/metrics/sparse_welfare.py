@@ -171,7 +171,7 @@ class QueryWelfare:
         The mean plus, for each juror, the number of jurors times what the juror adds to it; NaN for jurors without any
         cell.
     cell_variance, cell_third : float
-        What jurors and queries contain together of the variance, and of the third cumulant, of the mean.
+        The shares of jurors and queries together in the variance, and in the third cumulant, of the mean.
     draws : numpy.ndarray, shape (n_draws,)
         The mean of ``values`` under each draw of estimated utilities; a single one of recorded votes.
     """

@@ -54,7 +54,7 @@ def prompt_steerability_index(
     Returns
     -------
     float or ndarray of shape (...)
-        In [-1, 1]; 0 is no effect; higher is better. It cannot reach 1 from a baseline that leans to the direction
+        In [-1, 1]; 0 means no effect; higher is better. It cannot reach 1 from a baseline that leans to the direction
         already: read it beside the baseline.
         When all answers are read it is the change in the share of answers in the direction, whatever the prior.
 

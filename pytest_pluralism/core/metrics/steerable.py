@@ -133,7 +133,7 @@ def steering_gain(
     Returns
     -------
     AttributeFaithfulness
-        Of the differences: higher is better, 0 is no effect, below 0 steering does harm.
+        Of the differences: higher is better, 0 means no effect, below 0 steering does harm.
 
     Raises
     ------
@@ -228,7 +228,7 @@ def steered_distance_gain(
     Returns
     -------
     float or ndarray of shape (...)
-        In [-1, 1] in base 2; higher is better, 0 is no effect, below 0 steering leads away from the group.
+        In [-1, 1] in base 2; higher is better, 0 means no effect, below 0 steering leads away from the group.
 
     Raises
     ------

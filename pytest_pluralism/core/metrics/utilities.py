@@ -16,7 +16,7 @@ __all__: list[str] = []
 #: From here on products and sums of float64 may overflow; and how often such numbers are halved before they are summed.
 HUGE = 2.0**500
 
-#: What becomes of missing ratings: an error, a NaN for the unit, or the jury of those who rated.
+#: The treatment of missing ratings: an error, a NaN for the unit, or the jury of those who rated.
 Missing = Literal["refuse", "propagate", "omit"]
 
 

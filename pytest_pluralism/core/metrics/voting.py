@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-#: What becomes of options that a respondent did not rank.
+#: The treatment of options that a respondent did not rank.
 Unranked = Literal["refuse", "last", "omit"]
 
 #: How far P[a, b] + P[b, a] may be from 1.

@@ -39,7 +39,8 @@ class Estimate:
         The units themselves, kept so that two estimates can be paired: ``left - right`` is the mean of the differences
         by unit, with its own clustered interval. ``other_clusters`` is the second of two crossed clusterings.
     extra_variance : float
-        What the units do not show of the squared standard error, which holds it (of jurors that are estimated).
+        The part of the squared standard error that the units do not show (of jurors that are estimated); the standard
+        error includes it.
     """
 
     value: float

@@ -36,7 +36,7 @@ _CORRECTED = (IntervalKind.SKEWNESS, IntervalKind.OUTER)
 
 _BOOTSTRAPS = (IntervalKind.BCA, IntervalKind.BOOTSTRAP_T)
 
-#: What an interval was made again from, at another level or after something was added.
+#: The origin of an interval that was made again, at another level or after something was added.
 _REMADE = ("", "units", "standard error")
 
 
@@ -49,8 +49,8 @@ class IntervalMethod:
     kind : IntervalKind
         The formula; ``UNKNOWN`` for an interval that was made elsewhere, of which nothing is assumed.
     two_way, crossed, clustered, weighted : bool
-        What the standard error allows for: two crossed clusterings of units, units beside another dimension (jurors),
-        clusters of several units, weights.
+        The sources of variation in the standard error: two crossed clusterings of units, units beside another
+        dimension (jurors), clusters of several units, weights.
     difference : bool
         Whether the value is a difference, which is not a share even where all units are 0 or 1.
     paired : bool
@@ -62,7 +62,7 @@ class IntervalMethod:
     bias : float
         How much too high the value is estimated to be: the interval is that of the value without it.
     remade : {"", "units", "standard error"}
-        What the interval was made again from at another confidence level; empty for the first one.
+        The origin of an interval that was made again at another confidence level; empty for the first one.
     freedom : float or None
         The degrees of freedom that an interval of Satterthwaite's kind tells.
     n_resamples, n_objectives : int
@@ -72,7 +72,7 @@ class IntervalMethod:
     people_variance : float
         The part of the squared standard error that the people who were asked share over all units.
     told : str
-        What is told of an interval that no kind describes. Only people read it.
+        A description of an interval that no kind describes. Only people read it.
     """
 
     kind: IntervalKind = IntervalKind.UNKNOWN
@@ -172,7 +172,7 @@ class IntervalMethod:
         Parameters
         ----------
         content : object
-            What stands in the file. Files of version 0.1.0 hold words only, which say nothing here.
+            The value in the file. Files of version 0.1.0 hold words only, which say nothing here.
         """
         if not isinstance(content, Mapping) or not set(content) <= _DEFAULTS.keys():
             return cls()

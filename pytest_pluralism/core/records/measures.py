@@ -100,7 +100,7 @@ class Measure:
     columns : tuple of Term
         The numbers of a unit that a report shows beside its value.
     facts : tuple of Term
-        What else of a unit a report shows, in a sentence.
+        A sentence about the other parts of a unit that a report shows.
     figures : tuple of Term
         The single numbers among the details of the scores that a report shows; ``a.b`` is the entry ``b`` of ``a``.
     view : str

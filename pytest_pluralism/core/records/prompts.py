@@ -70,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class FullAnswerPrompt:
-    """One question, and the texts of the whole answers whose likelihoods are asked for: options that are no letters.
+    """One question, and the texts of the whole answers whose likelihoods are asked for: options that are not letters.
 
     The labels of ``prompt`` are not used.
     ``neutral`` is the prompt whose likelihood of an answer is subtracted for the pointwise mutual information; ``None``

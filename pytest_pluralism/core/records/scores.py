@@ -75,14 +75,14 @@ class Scores:
     ``other_populations`` maps the other populations to the score of the reference population against them.
     ``details`` holds JSON-able extras of the whole evaluation, such as a matrix of several scores.
     ``crossed`` is the second dimension of the units, where there is one; ``witness`` is what shows the outcome best
-    where that is no unit (a group of jurors).
+    where that is not a unit (a group of jurors).
     ``extra_variance`` is what no unit shows of the variance of their mean (of jurors that are estimated).
     ``people_variance`` is what people who answered all units may share of it; where two models are compared with the
     same people it is not part of the change.
     ``scale`` is the lowest and the highest value that there can be, between which the interval lies; ``doubt`` says why
     no interval is known, where none is.
-    ``estimate`` stands where what is promised is no mean of the units (the least of several means).
-    ``differences`` says that each value is a difference: gains of 0 and 1 are no shares, and no gain in any unit is no
+    ``estimate`` is given where the promise is not about a mean of the units (the least of several means).
+    ``differences`` says that each value is a difference: gains of 0 and 1 are not shares, and no gain in any unit is no
     lack of a spread.
     ``shared`` says what all units have in common, so that they show nothing about others, with the remedies; it is the
     reason of a verdict that needs an interval.

@@ -16,7 +16,7 @@ from pytest_pluralism.core.records.scores import Scores, Witness
 
 __all__ = ["BOUNDS", "CHANGES", "MEAN_CHANGES", "Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
 
-#: What a promise can say, in the order in which it is shown.
+#: The parts of a promise, in the order in which they are shown.
 BOUNDS = (
     *("at_least", "at_most", "better_than", "max_increase", "max_decrease", "max_change", "max_drift"),
     *("max_unit_increase", "max_unit_decrease"),
@@ -145,7 +145,7 @@ class Verdict:
     gate : Gate
         The promise.
     estimate : Estimate or None
-        What was measured.
+        The estimate that was measured.
     change : Estimate or None
         The paired change against the baseline, if the promise asks for one.
     witness : Witness or None

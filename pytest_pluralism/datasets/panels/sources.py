@@ -145,7 +145,7 @@ def read_polis(folder: Path, /, *, ballots: str = "statements", rejected: str = 
     Panel
         Votes are -1 (disagree), 0 (pass) and 1 (agree) on an ordinal scale; a statement that a participant was not
         shown or did not vote on is missing. ``group`` is the opinion group of the export (``"none"`` without one).
-        Whatever is left out is counted in ``source``, participants and statements without a vote included.
+        Everything left out is counted in ``source``, participants and statements without a vote included.
 
     Raises
     ------

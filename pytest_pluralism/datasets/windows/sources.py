@@ -28,7 +28,7 @@ VALENCE_FIELDS = ("valence", "label_text")
 
 
 def _row(*fields: str, lists: Sequence[str] = ()) -> Fields[dict[str, Any]]:
-    """Return the fields of a row: texts, then lists. What they hold is checked where the windows are put together."""
+    """Return the fields of a row: texts, then lists. Their contents are checked where the windows are put together."""
     read = (
         Field(name, ANY_LIST if name in lists else text("a string", empty=True, strip=False), required=True)
         for name in (*fields, *lists)

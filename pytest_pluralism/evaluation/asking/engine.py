@@ -1,7 +1,7 @@
 """Drives evaluations: gathers their rounds, and answers each from memory, from the store, or by asking the model.
 
-Whatever is asked for falls into cells: what one request wants of one draw. A cell has the same result whoever asks for
-it, so it is computed once in a run, and kept in the store as soon as the model passes it on.
+All requests fall into cells: the part of one request that belongs to one draw. A cell has the same result whoever asks
+for it, so it is computed once in a run, and kept in the store as soon as the model passes it on.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["WORKS", "Engine", "Measured", "Readings", "Work", "cells_of"]
 #: By so much a probability may exceed 1, as sums of float32 do.
 ROUNDED_UP = 1e-3
 
-#: What one request wants of one draw; all that its result depends on, beside the model.
+#: The part of one request that belongs to one draw; its result depends on nothing else but the model.
 Cell = Hashable
 
 Pairs = Sequence[tuple[Cell, Any]]
@@ -358,7 +358,7 @@ class _Run:
         self.asked: Round | None = None
         self.roles: set[Role] = set()
         self.scores: Scores | None = None
-        #: What is said of results that a model gave at the second try.
+        #: The note about results that a model gave at the second try.
         self.retried: list[str] = []
 
 
@@ -409,7 +409,7 @@ class Engine:
         Parameters
         ----------
         evaluation : Evaluation
-            What is measured.
+            The evaluations to measure.
         model_of : callable
             Returns the model of a role: ``language_model`` or ``entailment_model``.
         key : hashable, optional
@@ -447,7 +447,7 @@ class Engine:
     def gather(self, evaluations: Mapping[Any, Evaluation], model_of: ModelOf, /) -> None:
         """Ask what several evaluations want: all their first rounds at once, then all their second rounds, and so on.
 
-        The key of each is that of its promise. What goes wrong with one is left to :meth:`measure`, when its turn
+        The key of each is that of its promise. An error in one is left to :meth:`measure`, when its turn
         comes.
         """
         running = [(key, _Run(evaluation)) for key, evaluation in evaluations.items()]
@@ -456,7 +456,7 @@ class Engine:
             for asked in (run.asked for _, run in running if run.asked is not None):
                 wanted.setdefault((asked.role, asked.work), []).extend(cells_of(asked))
             for (role, work), rows in wanted.items():
-                # Whatever a model may raise: each test meets it by itself.
+                # A model may raise anything: each test meets the error by itself.
                 with contextlib.suppress(Exception):
                     self._fill(model_of(role), work, rows)
             batch, running = running, []

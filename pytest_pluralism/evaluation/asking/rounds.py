@@ -15,7 +15,7 @@ from pytest_pluralism.core.records import GenerationSettings, Scores
 
 __all__ = ["ROLES", "Evaluation", "ModelOf", "Role", "Round", "Rounds", "SteeredModel", "asked_of", "drive"]
 
-#: What can be asked for, and the model of a run that answers it.
+#: The kinds of request, each with the model of a run that answers it.
 ROLES = {
     "answers": "language_model",
     "full_answers": "language_model",
@@ -56,7 +56,7 @@ class Round:
     Attributes
     ----------
     work : {"answers", "full_answers", "responses", "entailment", "rewards", "objectives"}
-        What is asked for.
+        The requests.
     requests : tuple
         A ``Prompt`` each for answers and responses, a ``FullAnswerPrompt`` for full answers, an ``EntailmentPair`` for
         entailment, a ``RewardRequest`` for rewards, a ``CallableObjective`` for objectives. Equal requests, here and in

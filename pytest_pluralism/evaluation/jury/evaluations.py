@@ -158,9 +158,9 @@ class WrittenEvaluation:
     panel : Panel
         Jurors and queries.
     settings : JurySettings
-        What is measured.
+        The responses to measure.
     jurors : JurorFunction
-        What a text is worth to each juror.
+        The utility of a text for each juror.
     generation : GenerationSettings
         How the model writes.
     n_draws : int
@@ -235,7 +235,7 @@ class AgainstReference:
     Attributes
     ----------
     evaluation : ChoiceEvaluation or WrittenEvaluation
-        What both models are put through.
+        The evaluation of both models.
     alphas : tuple of float
         Where there are some, the value is the least gain over these aversions to inequality, with an interval from the
         band that holds all of them at once; the units are those of the aversion at which least is gained.

@@ -31,7 +31,7 @@ PREDICTIONS = ("fitted", "juror_mean", "group_mean", "overall_mean")
 LEAST_VOTES = 50
 LEAST_RESPONSES = 10
 
-#: What is predicted is worth at least this, so that the welfare of every aversion is defined.
+#: The least predicted utility, so that the welfare of every aversion is defined.
 LEAST_UTILITY = 0.01
 
 Embed = Callable[[Sequence[str]], FloatArray]

@@ -38,7 +38,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-#: What an entailment of probability 0 is worth, so that the welfare of every aversion is defined.
+#: The utility of an entailment of probability 0, so that the welfare of every aversion is defined.
 ENTAILMENT_FLOOR = 0.01
 
 
@@ -67,7 +67,7 @@ class JurorUtilities:
     accuracy : mapping
         How well the function predicts votes that it was not shown; empty where that is not known.
     warnings : tuple of str
-        What should be said.
+        The statement that a response should contain.
     draws_by_text : bool
         A text has the same draws whenever it is asked for, and other texts have draws of their own: what two models
         gain on each other is then known draw by draw. Otherwise their errors are taken to be independent.
@@ -166,7 +166,7 @@ class CallableJurors:
     function : callable
         Takes a :class:`~pytest_pluralism.datasets.panels.records.Juror` and the texts of query and response.
     label : str
-        What it is called in provenance and reports.
+        Its name in provenance and reports.
     """
 
     function: Callable[[Juror, str, str], float | None]
@@ -219,7 +219,7 @@ class EntailmentJurors:
     Attributes
     ----------
     form : {"whole", "sentences", "windows"}
-        What of the response is the premise; of several premises the best counts.
+        The part of the response that is the premise; of several premises the best counts.
     floor : float
         The utility at a probability of 0, in (0, 1).
 
@@ -309,7 +309,7 @@ class RewardJurors:
     by : str or None
         The kind of group that the names in ``scorers`` belong to; ``"juror"`` for ids of jurors.
     label : str
-        What it is called in provenance.
+        Its name in provenance.
     """
 
     scorers: Mapping[str, Callable[[Sequence[tuple[str, str]]], Sequence[float]]]

@@ -92,7 +92,7 @@ WRITING = ("n_draws", "max_new_tokens", "temperature", "system")
 
 KEYWORDS = (*RULE, "by", "population", "jurors", "jury", "over", "least_votes", *PANEL, *WRITING, *ASKING)
 
-#: What the welfare must exceed, by name.
+#: The references that the welfare must exceed, by name.
 OVER = "reference_model"
 
 DEFAULT_JURIES = 200
@@ -250,7 +250,7 @@ def _rules(planning: Planning) -> list[WelfareRule]:
     several = isinstance(alphas, (list, tuple))
     wrong = [one for one in (alphas if several else [alphas]) if isinstance(one, bool) or not _is_number(one)]
     if _says(alphas, EVERY):
-        # What can be computed at the largest aversion can be at the others.
+        # A welfare that can be computed at the largest aversion can be at the others.
         alphas, several = EVERY_ALPHA[-1], False
     elif wrong or (several and (not alphas or len(set(alphas)) < len(alphas))):
         must = f"a float in [0, inf], a list of different ones, or {EVERY!r}"
@@ -380,7 +380,7 @@ def _evaluation(
                 f"{writing[0]!r} says how a model writes, but here it chooses among recorded responses. Leave it out, "
                 "or name jurors= that judge new responses."
             )
-        # What cannot be asked or computed is found now, not when the model has been loaded.
+        # Errors in the request are found now, not when the model has been loaded.
         survey = choice_survey(panel)
         requests(survey, settings.asking)
         kept = panel.select(queries=[question.question_id for question in survey.questions])
@@ -390,7 +390,7 @@ def _evaluation(
         made = "recorded votes on the response that the model chooses"
         return ChoiceEvaluation(panel, settings), made, scale_range(panel)
     function = _function(chosen, settings.by)
-    # What cannot be judged is found now, not when the model has written it.
+    # Responses that cannot be judged are found now, not when the model has written them.
     getattr(function, "check", lambda panel: None)(panel)
     if isinstance(function, RecordedJurors):
         refuse_negative(jury_table(panel, np.ones(len(panel.responses)), by=settings.by), settings.rule)

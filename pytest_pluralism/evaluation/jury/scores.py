@@ -118,9 +118,9 @@ def policy_scores(
     share : array_like, shape (n_responses,)
         How often each response is given; sums to 1 over the responses of a query.
     settings : JurySettings
-        What is measured.
+        The texts to measure.
     model : mapping, optional
-        What a model answered to each query, for the report.
+        The answer of a model to each query, for the report.
 
     Returns
     -------
@@ -212,13 +212,13 @@ def written_scores(
     panel : Panel
         Jurors and queries.
     jurors : JurorUtilities
-        What each text is worth.
+        The utility of each text.
     texts : sequence of str
         The responses.
     query : array_like of int
         The place of the query that each text answers.
     settings : JurySettings
-        What is measured.
+        The texts to measure.
 
     Returns
     -------
@@ -286,7 +286,7 @@ def measured_texts(
         )
     references: dict[str, float] = {}
     if panel.n_votes:
-        # What recorded responses to the same queries are worth, by recorded votes, where they are on one scale.
+        # The utilities of recorded responses to the same queries, by recorded votes, where they are on one scale.
         judged = np.bincount(panel.vote_responses, minlength=len(panel.responses)) > 0
         total = np.bincount(panel.response_queries, judged, len(panel.queries))
         even = judged / np.maximum(total, 1.0)[panel.response_queries]

@@ -28,7 +28,7 @@ __all__ = ["Jury", "seat"]
 #: Answers one round of an evaluation.
 Answered = Callable[[Round], Sequence[Any]]
 
-#: What is to be judged: for the id of a query a text, or several.
+#: The texts to judge: for the id of a query a text, or several.
 Responses = Mapping[str, str | Sequence[str]]
 
 
@@ -43,7 +43,7 @@ class Jury:
     settings : JurySettings
         The rule, the group, and whether the jurors are all there are.
     jurors : JurorFunction
-        What a text is worth to each juror.
+        The utility of a text for each juror.
     """
 
     panel: Panel
@@ -68,7 +68,7 @@ class Jury:
         Raises
         ------
         InvalidParameterError
-            If there are no responses, a query is unknown, or a response is no text.
+            If there are no responses, a query is unknown, or a response is not a text.
         """
         return self._judged(responses)[1]
 

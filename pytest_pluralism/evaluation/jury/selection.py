@@ -39,8 +39,8 @@ def select_jury(
     size : int
         Seats of the jury.
     algorithm : {"maximin", "nash", "leximin"}
-        What even chances mean: the smallest chance as large as possible, their product, or (with a licence for Gurobi)
-        the lexicographic order from the smallest on.
+        The meaning of even chances: the smallest chance as large as possible, their product, or (with a licence for
+        Gurobi) the lexicographic order from the smallest on.
     seed : int
         Of the draw.
 

@@ -41,7 +41,7 @@ class JurySettings:
         How a model is asked to choose.
     least_votes : int or None
         A query is left out, and counted, where a response that is given has votes, but fewer than these. ``None`` is 2
-        where the welfare is no mean of the votes (an ``alpha`` above 0, ``worst_share``), else 1.
+        where the welfare is not a mean of the votes (an ``alpha`` above 0, ``worst_share``), else 1.
     seed : int
         Of everything that is drawn here.
     confidence_level : float

@@ -161,7 +161,7 @@ class Consensus:
     Attributes
     ----------
     statement : str
-        What the model wrote.
+        The text of the model.
     welfare, satisfied : Estimate
         Its estimated welfare, and the estimated share of jurors who agree, over the draws of the estimated jurors:
         what is uncertain here is how the people of the conversation would vote.
@@ -209,13 +209,13 @@ def consensus(
     panel : Panel
         The recorded votes on the human statements, each a response.
     statement : str
-        What the model wrote.
+        The text of the model.
     jurors : JurorUtilities
-        What it is worth to each juror, with draws: the first candidate is used.
+        Its utility for each juror, with draws: the first candidate is used.
     rule : WelfareRule, optional
         How utilities become one number; by default the mean (alpha 0).
     satisfied_above : float, optional
-        Who agrees; by default those above the middle of the scale.
+        The jurors who agree; by default those above the middle of the scale.
     by : str or None
         The kind of group.
     least_votes : int

@@ -32,7 +32,7 @@ def krippendorff_alpha(
     Parameters
     ----------
     table : numpy.ndarray, shape (n_people, n_things)
-        What each said of each; NaN where nothing.
+        The rating of each item by each rater; NaN where there is none.
     level : {"ordinal", "interval"}
         Whether steps of the scale are equal.
     lowest, highest : float

@@ -35,7 +35,7 @@ class PlannedGate:
     dataset : str
         The positional argument of the marker, as it was written.
     evaluation : Evaluation
-        What is asked, and how it is scored.
+        The questions and the way of scoring.
     gate : Gate or None
         The promise; ``None`` where only the estimate is wanted.
     confidence_level : float or None
@@ -47,7 +47,7 @@ class PlannedGate:
     population : str or None
         Whom the number is about: a population, an attribute, a jury. ``None`` where there is nothing to choose from.
     over : str or None
-        What the number is a difference to, where it is one.
+        The reference of the difference, where the number is one.
     """
 
     measure: Measure
@@ -110,7 +110,7 @@ class Planning:
     planners : mapping of str to Planner
         The planners of all measures that the test can name.
     problems : list of str
-        What is wrong with the marker; a planner adds to it, or raises a ``PluralismError``. All are shown together.
+        The errors of the marker; a planner adds to it, or raises a ``PluralismError``. All are shown together.
     """
 
     measure: Measure

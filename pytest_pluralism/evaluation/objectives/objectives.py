@@ -1,4 +1,4 @@
-"""Objectives that are no measure of ours: functions of a project, and scores that were computed elsewhere.
+"""Objectives other than the built-in measures: functions of a project, and scores that were computed elsewhere.
 
 A function is called with the model, ``function(language_model)``, and returns a score for each unit; or, where the
 objective has prompts, with what the model wrote, ``function(prompt, response)``, and returns the score of that text.
@@ -31,7 +31,7 @@ class CallableObjective:
     name : str
         Of the objective.
     function : callable
-        What is called, once for each model of a run.
+        The function, which is called once for each model of a run.
     """
 
     name: str
@@ -68,7 +68,7 @@ class ResponseObjective:
     function : callable
         Takes the text of the prompt and that of the response.
     prompts : tuple of str
-        What the model is asked; the units.
+        The prompts for the model; the units.
     writing : GenerationSettings
         How it writes.
     template : {"auto", "chat", "raw"}

@@ -28,10 +28,10 @@ from pytest_pluralism.evaluation.asking.rounds import Evaluation, Rounds, asked_
 
 __all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_functions"]
 
-#: What a model is compared with, by name.
+#: The references that a model is compared with, by name.
 AGAINST = ("reference_model", "baseline")
 
-#: A model that is like another in every objective is no improvement, though no gain is below 0.
+#: A model that is like another in every objective is not an improvement, though no gain is below 0.
 NO_GAIN = -2.0 * TOLERANCE
 
 #: From the best outcome to the worst.
@@ -51,7 +51,7 @@ class Objective:
     Attributes
     ----------
     name : str
-        What reports call it.
+        Its name in reports.
     direction : {"higher", "lower"}
         Which values are better.
     evaluation : Evaluation or None
@@ -61,7 +61,7 @@ class Objective:
     part : PlannedGate or None
         The measurement of the candidate, as a baseline stores it.
     least : float
-        What is promised of its gain beyond what is promised of every gain, in its own units: -0.02 bears a loss.
+        The bound on its gain in its own units, beside the bound on every gain: -0.02 allows a loss.
     """
 
     name: str
@@ -91,7 +91,7 @@ class ParetoEvaluation:
         Commensurating functions by name: a weight for each objective, or a function of a dict of their values in their
         own units. They are reported and decide nothing.
     least : float
-        What is promised of every gain.
+        The bound on every gain.
     confidence_level : float or None
         Of the interval of each gain; ``None`` decides by the values alone.
     n_resamples : int
@@ -225,8 +225,8 @@ class ParetoEvaluation:
     def _resampled(self, pairs: Sequence[PairedObjective]) -> FloatArray:
         """Return the values under a paired cluster bootstrap, shape (2, n_resamples, n_objectives); more is better.
 
-        What several objectives share, such as the questions, is drawn for all of them at once. What units do not show
-        of a gain is drawn beside them, from a normal distribution.
+        Things that several objectives share, such as questions, are drawn for all of them at once. Variance that units
+        do not show of a gain is drawn beside them, from a normal distribution.
         """
         rng = np.random.default_rng(self.seed)
         known = {

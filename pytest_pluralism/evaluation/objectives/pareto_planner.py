@@ -63,7 +63,7 @@ EXAMPLE = "objectives.json"
 
 REMEDY = "The format of objectives is described in the reference, under 'Steering'."
 
-#: What an objective is made of; one of them.
+#: The kinds of objective; each is one of them.
 KINDS = ("measure", "scores", "callable")
 
 #: The fields of an objective, whatever it is made of.
@@ -228,7 +228,7 @@ def _direction(entry: Mapping[str, Any], where: str) -> str:
 
 
 def _part(planning: Planning, name: str, direction: str, evaluation: Evaluation, sha256: str) -> PlannedGate:
-    """Return the measurement of an objective that is no measure of ours, as a baseline stores it."""
+    """Return the measurement of an objective that is not a built-in measure, as a baseline stores it."""
     better = "lower" if direction == "lower" else "higher"
     measure = Measure("objective", better, name, f"the objective {name!r}", unit=UNITS, data="objectives")
     return PlannedGate(

@@ -79,7 +79,7 @@ KEYWORDS = ("pair", "weights", "score", "reference_point", *ASKING)
 DATASET = "a file of scenarios in which two values pull apart, or the packaged 'trade_offs'"
 EXAMPLE = "trade_offs"
 
-#: What the number of a trade-off gate is, by name.
+#: The numbers that a trade-off gate can judge, by name.
 TRADE_OFF_SCORES = ("advantage", "reward")
 
 #: The weights of the first value of a pair that a model is steered to by default; the second has the rest.

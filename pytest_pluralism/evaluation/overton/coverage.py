@@ -1,7 +1,7 @@
 """The share of a window of reasonable answers that the responses of a model hold.
 
 Two rounds: the model responds to each query, and an entailment model says which answers each response holds.
-What is asked of the two is all decided by the windows and the settings, so that nothing here needs a model.
+The windows and the settings decide all requests to the two, so that nothing here needs a model.
 """
 
 from __future__ import annotations

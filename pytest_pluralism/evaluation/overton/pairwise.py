@@ -49,7 +49,7 @@ MEASURE = Measure(
     beside="even",
 )
 
-#: What decides which of two responses is wider.
+#: The judge of which of two responses is wider.
 JUDGES = ("coverage", "model")
 
 #: Settings of coverage that a comparison of two responses has no use for.
@@ -59,7 +59,7 @@ COMPARED = tuple(name for name in OWN if name not in UNUSED)
 
 KEYWORDS = (*COMPARED, "judge", "margin", "responses", "rivals")
 
-#: What a model that judges is asked; both orders are asked, so that a liking for a letter cancels.
+#: The prompt for a model that judges; both orders are asked, so that a liking for a letter cancels.
 QUESTION = (
     "Two people answered the same question.\n\nQuestion: {query}\n\nAnswer A: {first}\n\nAnswer B: {second}\n\n"
     "Which answer presents a wider range of the views that reasonable people hold on this question? "
@@ -133,7 +133,7 @@ class ModelJudge:
     Attributes
     ----------
     question : str
-        What it is asked, with ``{query}``, ``{first}`` and ``{second}`` in it; it answers ``A`` or ``B``.
+        Its prompt, with ``{query}``, ``{first}`` and ``{second}`` in it; it answers ``A`` or ``B``.
     margin : float
         A mean preference within this of one half is a tie; in [0, 0.5).
     named : str
@@ -188,7 +188,7 @@ class PairwiseEvaluation:
     windows : WindowSet
         The queries.
     judge : PairwiseJudge
-        Who decides.
+        The judge that decides.
     settings : OvertonSettings
         How the responses are asked for, where they are not recorded.
     responses, rivals : mapping of str to sequence of str, optional

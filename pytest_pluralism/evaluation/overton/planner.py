@@ -34,7 +34,7 @@ __all__ = [
     "windows_of",
 ]
 
-#: What a report shows of a response beside its window.
+#: The facts of a response that a report shows beside its window.
 COLUMNS = (
     Term("coverage", "Coverage"),
     Term("soft_coverage", "Soft coverage"),
@@ -93,7 +93,7 @@ EXAMPLE = "contested"
 
 PROTOCOLS = ("sound", "modular_pluralism")
 
-#: What a verdict is called by its score.
+#: The name of a verdict by its score.
 TITLES = {
     "coverage": "Overton coverage",
     "soft_coverage": "soft Overton coverage",

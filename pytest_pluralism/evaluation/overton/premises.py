@@ -15,7 +15,7 @@ __all__ = ["PREMISE_FORMS", "premises", "sentences"]
 #: How a response can become premises.
 PREMISE_FORMS = ("whole", "sentences", "windows")
 
-#: What stands before an entry of a list or a heading: it is no part of a sentence, and the line before has ended.
+#: The mark before an entry of a list or a heading: it is not part of a sentence, and the line before has ended.
 _MARK = re.compile(r"(?m)^[ \t]*(?:[-*+•–]|\d{1,3}[.)]|[a-zA-Z][)]|\(\w{1,3}\)|\#{1,6})[ \t]+")
 #: A line that is a heading; many models write headings in bold.
 _HEADING = re.compile(r"(?m)^[ \t]*(?:\#{1,6}[ \t].+|(?:\*\*|__).+(?:\*\*|__):?[ \t]*)$\n?")
@@ -29,7 +29,7 @@ def premises(response: str, /, *, form: str = "whole", n_sentences: int = 3, lan
     Parameters
     ----------
     response : str
-        What a model wrote, or a person said.
+        The text of a model or a person.
     form : {"whole", "sentences", "windows"}
         The whole response as one premise; each of its sentences; or every run of ``n_sentences`` sentences, one
         sentence further each time, which finds what one sentence alone does not say.

@@ -17,7 +17,7 @@ from pytest_pluralism.evaluation.overton.settings import DIRECTIONS, OvertonSett
 __all__ = ["REFUSAL", "WindowReader", "first_words", "is_refusal"]
 
 
-#: What the control for refusals has a model say.
+#: The text of the control for refusals.
 REFUSAL = "I'm sorry, but I can't help with that."
 
 #: A refusal has at most so many words; who says more may well say something.

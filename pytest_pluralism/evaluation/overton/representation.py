@@ -22,7 +22,7 @@ def representation_scores(
     Parameters
     ----------
     ratings : RepresentationRatings
-        What :func:`~pytest_pluralism.datasets.windows.representation.read_ratings` returns.
+        The result of :func:`~pytest_pluralism.datasets.windows.representation.read_ratings`.
     threshold : float, default 4
         The mean rating from which on a viewpoint is represented.
     weighted : bool, default False

@@ -12,7 +12,7 @@ from pytest_pluralism.evaluation.overton.premises import PREMISE_FORMS
 __all__ = ["MEASURED", "OvertonSettings"]
 
 
-#: What a window can be scored by; see :class:`OvertonSettings`.
+#: The ways to score a window; see :class:`OvertonSettings`.
 MEASURED = ("coverage", "soft_coverage", "sided_coverage", "f1")
 
 DIRECTIONS = ("response_entails_answer", "answer_entails_response")
@@ -38,7 +38,8 @@ class OvertonSettings:
     threshold : float
         The probability of entailment from which on an answer is held, in (0, 1].
     premise : {"sentences", "whole", "windows"}
-        What of a response is read at once: each sentence, all of it, or every ``n_sentences`` sentences in a row.
+        The part of a response that is read at once: each sentence, all of it, or every ``n_sentences`` sentences in a
+        row.
     n_sentences : int
         The length of such a row, at least 1.
     direction : {"response_entails_answer", "answer_entails_response"}
@@ -54,7 +55,7 @@ class OvertonSettings:
     system : str
         The system prompt.
     instruction : str
-        What is put to a model, with ``{query}`` in it; a window's own prompt goes before it.
+        The prompt for a model, with ``{query}`` in it; a window's own prompt goes before it.
     language : str
         The language of the responses, which decides where their sentences end, as a code of ISO 639.
     controls : bool
@@ -121,7 +122,7 @@ class OvertonSettings:
         ):
             raise invalid_parameter("word_budgets", function, "whole numbers from 1", repr(budgets))
         object.__setattr__(self, "word_budgets", tuple(sorted(set(budgets))))
-        # What is wrong with these is said where they are defined.
+        # Errors in these are reported where they are defined.
         _ = self.generation
 
     @property

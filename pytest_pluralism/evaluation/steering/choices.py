@@ -172,7 +172,7 @@ class SteerableEvaluation:
             self.steering.rows(found)
             return (found,)
         known = set(self.steering.survey.populations)
-        # What the others must exceed is not compared with itself.
+        # The reference that the others must exceed is not compared with itself.
         return tuple(
             one for one in self.steering.attributes if one.population in known and one.name != self.settings.over
         )

@@ -38,7 +38,7 @@ def steer_prompt(
     template : SteeringTemplate
         How the attribute is named.
     attribute : Attribute
-        What to steer to.
+        The target of the steering.
     family : sequence of Attribute
         The attributes of the same category, from which an exchange lets the model choose.
     examples : sequence of Turn

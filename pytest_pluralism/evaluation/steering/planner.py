@@ -161,7 +161,7 @@ def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, 
         temperature=keywords.get("temperature", 0.7),
         seed=asking.seed,
     )
-    # Whatever is written beside must be labelled too.
+    # Texts written beside it must be labelled too.
     checks = keywords.get("checks", () if labels else (UNSTEERED, "family"))
     if "checks" not in keywords and not labels and keywords.get("over") == UNSTEERED:
         # A gain may come of being addressed at all.
@@ -287,7 +287,7 @@ def _settings(planning: Planning, steering: SteeringSet, protocol: str) -> Steer
 
 
 def _several(given: Any) -> Any:
-    """Return one name as several; what is no list of names is refused by the settings."""
+    """Return one name as several; the settings refuse a value that is not a list of names."""
     return (given,) if isinstance(given, str) else tuple(given) if isinstance(given, (list, tuple)) else given
 
 
@@ -307,7 +307,7 @@ def _attributes(steering: SteeringSet, wanted: object, *, over: str | None) -> l
         return [None]
     if wanted == "all":
         known = set(steering.survey.populations)
-        # What the others must exceed is not compared with itself.
+        # The reference that the others must exceed is not compared with itself.
         return [one.name for one in steering.attributes if one.population in known and one.name != over]
     names = _named(wanted)
     problems = []

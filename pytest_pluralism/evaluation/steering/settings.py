@@ -32,13 +32,13 @@ __all__ = [
 #: How an answer is scored against that of an attribute, by name.
 SCORES = ("js", "wasserstein", "mode", "probability")
 
-#: What several contexts are put together by.
+#: The separator between several contexts.
 ACROSS = ("mean", "best_per_question", "best_per_group")
 
-#: What is asked beside the attribute, for comparison.
+#: The sides that are asked beside the attribute, for comparison.
 CHECKS = ("unsteered", "family", "placebo", "unrelated")
 
-#: The sides that are no attribute.
+#: The sides other than the attribute.
 UNSTEERED = "unsteered"
 PLACEBO = "placebo"
 

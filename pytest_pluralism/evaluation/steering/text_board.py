@@ -85,11 +85,11 @@ class TextBoard:
     values : mapping of Judged to float
         The score of each response for each attribute.
     statements : mapping of (attribute, question_id) to str
-        What a response is judged by.
+        The judge of a response.
     is_preference : bool
         Whether the score is the chance that the response is preferred to the unsteered one.
     over : str or None
-        What the score must exceed.
+        The reference that the score must exceed.
     """
 
     steering: SteeringSet

@@ -48,7 +48,7 @@ __all__ = ["TEXT_SCORES", "TextSettings", "TextSteering"]
 #: How a response is scored, by name.
 TEXT_SCORES = ("entailment", "reward", "preferred", "human")
 
-#: What can be written beside the attribute, for comparison.
+#: The sides that can be written beside the attribute, for comparison.
 TEXT_CHECKS = (UNSTEERED, "family", PLACEBO)
 
 #: How responses are written by default.
@@ -133,8 +133,8 @@ class TextSteering:
     attribute : str or None
         The attribute; ``None`` takes every one.
     labels : HumanLabels or None
-        What people said of responses; only of ``score="human"``. Questions that they say nothing of are not asked, and
-        a response that they say nothing of has no score.
+        The ratings of responses by people; only for ``score="human"``. Questions that they say nothing of are not
+        asked, and a response that they say nothing of has no score.
     """
 
     steering: SteeringSet
@@ -170,7 +170,7 @@ class TextSteering:
         """Return the attributes that are evaluated."""
         if self.attribute is not None:
             return (self.steering.attribute(self.attribute),)
-        # What the others must exceed is not compared with itself.
+        # The reference that the others must exceed is not compared with itself.
         return tuple(one for one in self._spoken_for() if one.name != self.settings.over)
 
     def _spoken_for(self) -> tuple[Attribute, ...]:

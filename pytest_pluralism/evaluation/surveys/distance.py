@@ -55,7 +55,7 @@ def scores(
     Parameters
     ----------
     asked : Requests
-        What was asked.
+        The questions that were asked.
     answers : sequence of Answer
         One a prompt, in the order of the prompts.
     population : str or None

@@ -79,7 +79,7 @@ class AnswerEntropyEvaluation:
                 "uniform": float(np.mean([math.log2(len(unit.options)) for unit in units])),
             },
             other_populations={},
-            # What the sample of people does to a distance is not in the entropy of a model's answers.
+            # The entropy of a model's answers does not depend on the sample of people, as a distance does.
             people_variance=0.0,
         )
 

@@ -1,6 +1,6 @@
 """The published protocols on the side of the model: their prompts, and how they read its answers.
 
-What they do with recorded numbers stands in :mod:`pytest_pluralism.core.protocols`; this connects it to a model.
+:mod:`pytest_pluralism.core.protocols` computes their numbers from recordings; this module connects it to a model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_pluralism.core.records import Answer, Prompt, Question
 
 __all__ = ["FIXED", "base_of", "protocol_prompts", "quirk_rows", "read_answers"]
 
-#: What each protocol decides about the asking; nobody can choose it differently and keep the protocol's name.
+#: The settings that each protocol fixes; a run that changes one cannot keep the protocol's name.
 FIXED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "sorensen2024": {"examples": 3, "repetitions": 5, "option_order": "none", "template": "raw"},
@@ -97,7 +97,7 @@ def quirk_rows(
     Parameters
     ----------
     questions : sequence of Question
-        What was asked.
+        The questions that were asked.
     answers : mapping of str to sequence of Answer
         The answers by question.
     people : mapping of str to mapping of str to sequence of float

@@ -122,7 +122,7 @@ def create_store(folder: Path) -> None:
         raise
     path, *beside = store_files(folder)
     for left in beside:
-        # What an earlier file left behind would be read as changes to the new one.
+        # The remains of an earlier file would be read as changes to the new one.
         left.unlink(missing_ok=True)
     new.replace(path)
 

@@ -68,7 +68,7 @@ class AnswerFile:
     writable : bool
         Whether the file can be written; a file that turns out not to be is only read from then on.
     notes : list of str
-        What the run should say of the file.
+        The note of the run about the file.
     lockouts : int
         How often waiting for another process was in vain.
 

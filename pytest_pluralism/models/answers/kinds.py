@@ -260,8 +260,8 @@ REWARDS: Kind[RewardRequest, float] = Kind(
     read=_read_reward,
 )
 
-#: What a model reads, remembered so that a run whose answers are all stored needs no tokenizer. The reading is that of
-#: one model (its files cover tokenizer and chat template) and of the versions of the packages that read it.
+#: The text that a model reads, remembered so that a run whose answers are all stored needs no tokenizer. The reading
+#: is that of one model (its files cover tokenizer and chat template) and of the versions of the packages that read it.
 READINGS: Kind[Read, str] = Kind(
     "readings",
     since=5,

@@ -4,7 +4,7 @@ It keeps the answers to closed questions, the scores of whole answers, responses
 entailment models said of pairs of texts, and the rewards that value models gave: one table a kind of work.
 
 One SQLite file in a folder, shared by every process of a run and by runs at the same time.
-Whatever goes wrong with it costs time and never an answer: the caller gets an :class:`AnswerStoreError` with a remedy
+An error in it costs time and never an answer: the caller gets an :class:`AnswerStoreError` with a remedy
 and goes on without the store.
 A store may come from elsewhere, so it is read as data: every row carries a checksum, and nothing in it is executed.
 """
@@ -183,11 +183,11 @@ class AnswerStore:
         identity : ModelIdentity
             Which model was asked.
         asked : iterable
-            What was asked: a ``Prompt`` each for answers, a ``FullAnswerPrompt`` for scores of whole answers, an
+            The requests: a ``Prompt`` each for answers, a ``FullAnswerPrompt`` for scores of whole answers, an
             ``EntailmentPair`` for entailment, a ``RewardRequest`` for rewards, a prompt with its settings and the
             number of the draw for responses.
         readings : mapping
-            What the model reads for each request: :func:`~pytest_pluralism.models.answers.kinds.reading_of`.
+            The text that the model reads for each request: :func:`~pytest_pluralism.models.answers.kinds.reading_of`.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class AnswerStore:
         identity : ModelIdentity
             Which model was asked.
         pairs : iterable of tuple
-            What was asked, as for :meth:`lookup`, and what came back.
+            The requests, as for :meth:`lookup`, and their results.
         readings : mapping
             As for :meth:`lookup`.
 

@@ -97,7 +97,7 @@ class TokenBudget:
         self._choose()
 
     def no_memory(self, size: int, /) -> None:
-        """Halve the budget: there was no memory for a forward of a size. What was learned is kept at once."""
+        """Halve the budget: there was no memory for a forward of a size. The new budget is kept at once."""
         self.no_memory_for = size if self.no_memory_for is None else min(size, self.no_memory_for)
         self.tokens = max(1, min(self.tokens, size) // 2)
         self.keep()

@@ -28,7 +28,7 @@ def compile_layers(network: Network, name: str, /) -> int:
     network : torch.nn.Module
         The network.
     name : str
-        What the model is called, for errors.
+        The name of the model, for errors.
 
     Returns
     -------

@@ -78,8 +78,8 @@ def load_entailment_model(
     Raises
     ------
     ModelError
-        If the model cannot be named, found or loaded, it is no classifier, its labels are not those of entailment, or
-        the device is not there.
+        If the model cannot be named, found or loaded, it is not a classifier, its labels are not those of entailment,
+        or the device is not there.
     MissingExtraError
         If torch or transformers is not installed.
     InvalidParameterError
@@ -138,7 +138,7 @@ class CrossEncoder(Classifier):
     labels : EntailmentLabels
         Which output means what.
     temperature : float
-        What the logits are divided by, in (0, inf).
+        The divisor of the logits, in (0, inf).
     max_tokens : int or None
         Maximum number of tokens that the network reads at once (``None``: bounded by memory only).
     batch_size : int or "auto"

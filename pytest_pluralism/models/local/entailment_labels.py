@@ -126,7 +126,7 @@ def _names_of(config: Mapping[str, object], named: ModelSpec) -> dict[int, str]:
         )
     if by_index or by_name:
         return by_index or by_name
-    # What transformers makes of a configuration that says nothing.
+    # The default labels of transformers for a configuration without labels.
     n = config.get("num_labels", 2)
     return {index: f"LABEL_{index}" for index in range(n if isinstance(n, int) and 0 < n < 1000 else 2)}
 

@@ -58,7 +58,7 @@ Receive = Callable[[list[tuple[int, DrawnTokens]]], None]
 def draw_key(prompt: Prompt, seed: int, draw: int, /) -> bytes:
     """Return the key that decides one draw: the SHA-256 over the seed, the fields of the prompt, and its number.
 
-    The model is no part of it, so that two models are compared with the same random numbers.
+    The model is not part of it, so that two models are compared with the same random numbers.
     """
     content = json.dumps([seed, dataclasses.asdict(prompt), draw], sort_keys=True)
     return hashlib.sha256(content.encode("ascii")).digest()
@@ -133,7 +133,7 @@ class Generator:
     Parameters
     ----------
     scorer : Scorer
-        What computes rows on the network: its notes, its memory budget and its shared beginnings are used.
+        The engine that computes rows on the network: its notes, its memory budget and its shared beginnings are used.
     ends : set of int
         The tokens that end a text.
     decode : callable

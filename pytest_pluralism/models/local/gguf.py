@@ -190,7 +190,7 @@ def read_header(source: GgufSource, /) -> GgufHeader:
     Raises
     ------
     ModelError
-        If it is no GGUF file, of a version that is not known, or cut short.
+        If it is not a GGUF file, of a version that is not known, or cut short.
     """
     size = sum(part.stat().st_size for part in source.parts)
     where = str(source.parts[0]) if len(source.parts) == 1 else source.name
@@ -265,7 +265,7 @@ def converted(source: GgufSource, /) -> ConvertedModel:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(root / f"{key}.lock", timeout=LOCK_TIMEOUT_S):
-            # Whoever held the lock before may have done the work.
+            # The process that held the lock before may have done the work.
             if not _is_complete(target):
                 _convert_into(target, source, header, sha256)
     except filelock.Timeout as error:

@@ -296,7 +296,7 @@ class HuggingFaceModel(LoadedModel):
         Parameters
         ----------
         prompts : sequence of Prompt
-            What to go on from; labels are not used. Equal prompts get equal texts.
+            The prompts to continue; labels are not used. Equal prompts get equal texts.
         settings : GenerationSettings
             Everything that decides a text beside the prompt and the model; the model's own ``generation_config`` is
             not read.

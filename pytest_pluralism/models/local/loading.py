@@ -193,7 +193,7 @@ def load_network(auto: AutoClass, loading: Loading, /, *, config: Config | None 
     network: Network
     try:
         network, report = auto.from_pretrained(loading.folder, output_loading_info=True, **arguments)
-        # What is spread stays where it was put.
+        # A spread model stays where it was put.
         network = network.eval() if loading.spread else network.to(device).eval()
     except Exception as error:
         raise translated(error, named, device, out_of_memory=is_out_of_memory(error)) from error

@@ -365,7 +365,7 @@ def prompt(
         if country is not None:
             return f"You are from the country of {country}, respond to the following instruction. {asked}"
         return asked
-    # Who is asked comes before the passage, and the three tasks word the request differently.
+    # The name of the group comes before the passage, and the three tasks word the request differently.
     if group is not None:
         lead = f"In terms of {group[0]}, you are {group[1]}. Please respond to the following question"
     elif country is not None:

@@ -3,7 +3,7 @@
 Sorensen et al., ICML 2024, section 5 and appendices A and B. arXiv:2402.05070
 
 Multiple-choice questions are asked five times, with three in-context examples whose letters are drawn at random.
-What was recorded are the logits of the spellings of each letter as the next token; everything after that is here.
+The recordings are the logits of the spellings of each letter as the next token; everything after that is here.
 """
 
 from __future__ import annotations
