@@ -196,7 +196,7 @@ class Measure:
         raise InvalidParameterError(f"better_than={word!r}: {self.name} has no such reference. It has {known}.{hint}")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the entry as plain JSON values, which a report carries so that whoever reads it needs no registry."""
+        """Return the entry as plain JSON values, which a report carries so that its readers need no registry."""
         result: dict[str, Any] = {}
         for name in self.__dataclass_fields__:
             value = getattr(self, name)

@@ -150,13 +150,13 @@ class GenerationSettings:
     Attributes
     ----------
     max_new_tokens : int
-        At most so many tokens, at least 1.
+        Maximum number of tokens, at least 1.
     temperature : float
         Divides the logits, in [0, inf); 0 is greedy decoding: always the likeliest token.
     top_p : float
         Only the smallest set of likeliest tokens with at least this probability together, in (0, 1].
     top_k : int or None
-        Only so many of the likeliest tokens, at least 1 (and those that are exactly as likely as the last of them);
+        Number of likeliest tokens to draw from, at least 1 (and those that are exactly as likely as the last of them);
         applied before ``top_p``.
     stop : tuple of str
         Texts at which to stop; the response ends before the first of them.

@@ -5,7 +5,7 @@ One object a line (``.jsonl``), an array (``.json``) or a table (``.csv``), each
     {"attribute": "Democrat", "question_id": "guns", "response": "Laws should be stricter.", "label": true}
 
 ``label`` is true or false, or a number in [0, 1]; a line ``{"scale": {"lowest": 1, "highest": 5}}`` declares another
-scale. A label belongs to a text, whoever wrote it. A label of ``null`` has not been given yet.
+scale. A label belongs to a text, with any author. A label of ``null`` has not been given yet.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A jury inside a test: what any texts are worth to it, whoever wrote them."""
+"""A jury inside a test: the utility of any texts for it, from any author."""
 
 from __future__ import annotations
 

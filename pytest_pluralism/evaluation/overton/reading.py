@@ -20,7 +20,7 @@ __all__ = ["REFUSAL", "WindowReader", "first_words", "is_refusal"]
 #: The text of the control for refusals.
 REFUSAL = "I'm sorry, but I can't help with that."
 
-#: A refusal has at most so many words; who says more may well say something.
+#: The most words of a refusal; a longer response may well say something.
 MOST_REFUSAL_WORDS = 40
 
 #: "I'm sorry, but as an AI, I cannot help with that.": an apology or none, and somebody who will not speak.
@@ -59,7 +59,7 @@ def first_words(text: str, n: int, /) -> str:
 def is_refusal(text: str, /) -> bool:
     """Return whether a response only says that it will not answer.
 
-    It must be short and begin like a refusal; whoever goes on to say something is read like any other.
+    It must be short and begin like a refusal; a response that goes on to say something is read like any other.
 
     Examples
     --------

@@ -57,7 +57,7 @@ _BLOCKS = {0: (4, 1), 1: (2, 1), 2: (18, 32), 3: (20, 32), 6: (22, 32), 7: (24, 
 class GgufHeader:
     """The header of a GGUF file.
 
-    Arrays are kept as their lengths only: the vocabulary is read by whoever builds the tokenizer.
+    Arrays are kept as their lengths only: the code that builds the tokenizer reads the vocabulary.
     """
 
     version: int
@@ -282,7 +282,7 @@ def converted(source: GgufSource, /) -> ConvertedModel:
 
 
 def _convert_into(target: Path, source: GgufSource, header: GgufHeader, sha256: str) -> None:
-    """Convert beside the target, then move. Called by whoever holds the lock."""
+    """Convert beside the target, then move. The caller holds the lock."""
     # With the lock in our hands, every unfinished conversion is that of a process that died.
     for left_over in target.parent.glob(f".partial-{target.name}-*"):
         shutil.rmtree(left_over, ignore_errors=True)
