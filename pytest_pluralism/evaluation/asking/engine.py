@@ -1,7 +1,7 @@
 """Drives evaluations: gathers their rounds, and answers each from memory, from the store, or by asking the model.
 
-All requests fall into cells: the part of one request that belongs to one draw. A cell has the same result whoever asks
-for it, so it is computed once in a run, and kept in the store as soon as the model passes it on.
+All requests fall into cells: the part of one request that belongs to one draw. A cell has one result,
+whichever evaluation asks for it: it is computed once in a run, and stored as soon as the model passes it on.
 """
 
 from __future__ import annotations

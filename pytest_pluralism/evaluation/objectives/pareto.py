@@ -252,7 +252,7 @@ class ParetoEvaluation:
         for row, pair in enumerate(pairs):
             error = math.sqrt(pair.beyond)
             if not pair.is_mean:
-                # No mean of units, so that drawing units says nothing of it.
+                # No mean of units, so that drawing units does not measure it.
                 result[:, :, row] = np.array(pair.values)[:, None]
                 error = pair.gain.standard_error
             if error > 0:

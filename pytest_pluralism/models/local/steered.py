@@ -78,8 +78,8 @@ def adapted_model(model: LanguageModel, folder: Path, /) -> HuggingFaceModel:
     reader, base = opened.reader, cast("torch.nn.Module", opened.scorer.model)
     try:
         with quiet_transformers(), warnings.catch_warnings():
-            # peft warns of weights that it does not find, and goes on with an adapter that does nothing. What will be
-            # deprecated between peft and transformers is theirs.
+            # peft warns of weights that it does not find, and goes on with an adapter that does nothing. Coming
+            # deprecations between peft and transformers are their own concern.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", UserWarning)
             adapted = peft.PeftModel.from_pretrained(copy.deepcopy(base), str(folder), is_trainable=False)
