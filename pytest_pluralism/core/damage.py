@@ -220,7 +220,9 @@ def with_shares(answer: Answer, shares: npt.ArrayLike, /) -> Answer:
     """
     with np.errstate(divide="ignore"):
         logged = np.log(np.asarray(shares, dtype=np.float64) * answer.option_mass)
-    return replace(answer, log_probabilities=tuple(logged.tolist()), label_logits=(), top_tokens=())
+    # A sampled answer stays one, from as many draws.
+    counts = tuple((np.asarray(shares) * math.fsum(answer.counts)).tolist()) if answer.is_sampled else ()
+    return replace(answer, log_probabilities=tuple(logged.tolist()), label_logits=(), top_tokens=(), counts=counts)
 
 
 def with_shares_of_texts(scores: FullAnswerScores, shares: npt.ArrayLike, /) -> FullAnswerScores:
@@ -237,7 +239,8 @@ def refused_answer(answer: Answer, /) -> Answer:
     """Return the answer of a model that refuses: its labels keep their shares, and nearly no mass is on them."""
     logged = tuple(value + math.log(LEFT_AFTER_REFUSAL) for value in answer.log_probabilities)
     mass = answer.option_mass * LEFT_AFTER_REFUSAL
-    return replace(answer, log_probabilities=logged, option_mass=mass, label_logits=(), top_tokens=())
+    drawn = answer.n_drawn / LEFT_AFTER_REFUSAL
+    return replace(answer, log_probabilities=logged, option_mass=mass, label_logits=(), top_tokens=(), n_drawn=drawn)
 
 
 def rewritten(responses: Sequence[Response], texts: Sequence[str], /) -> tuple[Response, ...]:

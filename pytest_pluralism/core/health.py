@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_pluralism.core.records.verdicts import CHANGES
+
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Measure, Scores
 
@@ -23,6 +25,7 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "baseline_size": "the baseline holds another number of units",
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
     "anchor_differs": "the anchor of the baseline cannot be compared with this run, so that drift is not seen",
+    "sampled_answers": "the answers were sampled, and a promise without an interval would be decided by chance",
     "seed_unset": "a result is stored that was measured under the seed of the defaults",
 }
 
@@ -43,9 +46,13 @@ FEWEST_CLUSTERS = 10
 LEAST_OPTION_MASS = 0.5
 
 
+#: By so many standard errors of drawing a value must be away from its bound where no interval is asked for.
+ERRORS_AWAY = 2.0
+
+
 def is_decisive(name: str, gate: Gate, /) -> bool:
     """Return whether a check keeps a promise from passing whatever the run makes of the others."""
-    return name in _DECISIVE and gate.bounds_value
+    return name == "sampled_answers" or (name in _DECISIVE and gate.bounds_value)
 
 
 def health_problems(
@@ -85,6 +92,7 @@ def health_problems(
     """
     found = [
         *_problems(gate, scores, estimate, baseline_entry, seed_origin),
+        *_drawn_problems(gate, scores, estimate, measure),
         *_kept_blindly(gate, scores, measure),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
         *((("anchor_differs", anchor_problem),) if anchor_problem else ()),
@@ -110,6 +118,31 @@ def _problems(
         yield "baseline_size", f"the baseline has {len(entry['units'])} units, this run {len(scores.units)}"
     if seed_origin == "default":
         yield "seed_unset", "the seed is the default; write it down (pluralism_seed = 0 in the ini file)"
+
+
+def _drawn_problems(
+    gate: Gate, scores: Scores, estimate: Estimate, measure: Measure | None
+) -> Iterator[tuple[str, str]]:
+    """Yield why sampled answers decide nothing without an interval, which alone holds what drawing does."""
+    drawn = scores.drawn
+    if drawn is None or gate.confidence_level is not None:
+        return
+    remedy = "Give the promise a confidence_level, or draw more answers"
+    if drawn.variance is None:
+        yield "sampled_answers", f"without an interval nobody knows what drawing does to the value. {remedy}"
+        return
+    error = drawn.variance**0.5
+    bounds = [bound for bound in (gate.at_most, gate.at_least) if bound is not None]
+    if gate.better_than is not None and measure is not None:
+        key = measure.reference_key(gate.better_than)
+        values = [unit.references[key] for unit in scores.units if key in unit.references]
+        bounds += [sum(values) / len(values)] if values else []
+    # The other side of a change was drawn too.
+    changes = [bound for name in CHANGES if (bound := getattr(gate, name)) is not None]
+    away = [*(abs(estimate.value - bound) for bound in bounds), *(bound / 2.0**0.5 for bound in changes)]
+    if away and min(away) < ERRORS_AWAY * error:
+        said = f"the promise is decided on the value alone, and drawing moves that by a standard error of {error:.2g}"
+        yield "sampled_answers", f"{said}. {remedy}"
 
 
 def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterator[tuple[str, str]]:
@@ -151,8 +184,6 @@ def _as_answered(name: str, gate: Gate, scores: Scores, measure: Measure) -> tup
 
 
 def _baseline_problems(gate: Gate, floors: tuple[float, float], *, is_old: bool) -> Iterator[tuple[str, str]]:
-    from pytest_pluralism.core.records.verdicts import CHANGES
-
     mean, unit = floors
     for name in CHANGES:
         promised, floor = getattr(gate, name), unit if "unit" in name else mean

@@ -188,6 +188,8 @@ class RunModels:
 
         if plan.measure.kind == "difference":
             scores = replace(scores, differences=True)
+        if scores.drawn is not None:
+            scores = replace(scores, warnings=(*scores.warnings, scores.drawn.words()))
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
         if "entailment_model" in roles:
             scores = self._beside_judge(plan, scores, estimate, model_of)

@@ -44,15 +44,23 @@ class CorrectedDistances:
     uncorrected : numpy.ndarray, shape (n_questions,)
         To the sample, in [0, 1] with base 2.
     standard_errors : numpy.ndarray, shape (n_questions,)
-        Of ``values``, from the sample of people alone.
+        Of ``values``, from the samples of both sides.
     floors : numpy.ndarray, shape (n_questions,)
         The expected value for a model that answers exactly as the population does.
+    model_errors : numpy.ndarray, shape (n_questions,)
+        The part of ``standard_errors`` that the other side's sample makes; 0 where that is known exactly.
     """
 
     values: FloatArray
     uncorrected: FloatArray
     standard_errors: FloatArray
     floors: FloatArray
+    model_errors: FloatArray
+
+    @property
+    def drawn_variance(self) -> float:
+        """The part of the squared standard error of the mean that the other side's sample makes, drawn one by one."""
+        return float((self.model_errors**2).sum()) / len(self.model_errors) ** 2
 
     @property
     def shared_variance(self) -> float:
@@ -62,8 +70,9 @@ class CorrectedDistances:
         if others had been asked each, is taken out.
         """
         n = len(self.standard_errors)
-        together = float(self.standard_errors.sum()) / n
-        return max(0.0, together**2 - float((self.standard_errors**2).sum()) / n**2)
+        errors = np.sqrt(np.maximum(self.standard_errors**2 - self.model_errors**2, 0.0))
+        together = float(errors.sum()) / n
+        return max(0.0, together**2 - float((errors**2).sum()) / n**2)
 
 
 def correct_for_respondents(
@@ -131,7 +140,7 @@ def correct_for_respondents(
     asked = _asked(n_respondents, len(people), "n_respondents", function)
     distance = np.asarray(jensen_shannon_distance(model, people, base=base), dtype=np.float64)
     found = _left_out(model, people, asked, distance, base)
-    inverse = 1.0 / asked
+    inverse, of_people = 1.0 / asked, found[2]
     if not np.isposinf(np.asarray(n_of_model, dtype=np.float64)).all():
         others = _asked(n_of_model, len(people), "n_of_model", function)
         found = found + _left_out(people, model, others, distance, base)
@@ -141,9 +150,10 @@ def correct_for_respondents(
     freedom = np.clip(squared_bias / scale**2, 0.0, people.shape[1] - 1.0)
     # Over one scale each way, because the correction is flat where nothing can be told apart.
     below, values, above = (_corrected(distance + one, bias, scale, freedom, base) for one in (-scale, 0.0, scale))
-    errors = (above - below) / (2.0 * scale) * np.sqrt(variance)
+    slope = (above - below) / (2.0 * scale)
+    errors, others_errors = slope * np.sqrt(variance), slope * np.sqrt(np.maximum(variance - of_people, 0.0))
     floors = scale * _between_orders(freedom, scale, lambda order, at: np.full_like(at, _floor(order)))
-    return CorrectedDistances(values, distance, errors, floors)
+    return CorrectedDistances(values, distance, errors, floors, others_errors)
 
 
 def _left_out(

@@ -21,14 +21,16 @@ from pytest_pluralism.core.records.prompts import (
     Response,
     RewardRequest,
     Turn,
+    sampled_answer,
 )
-from pytest_pluralism.core.records.scores import Crossed, Scores, UnitScore, Witness
+from pytest_pluralism.core.records.scores import Crossed, Drawn, Scores, UnitScore, Witness
 from pytest_pluralism.core.records.verdicts import Gate, Outcome, Provenance, ReportEntry, Verdict
 
 __all__ = [
     "Answer",
     "AnswerDistribution",
     "Crossed",
+    "Drawn",
     "EntailmentPair",
     "EntailmentScores",
     "Estimate",
@@ -55,4 +57,5 @@ __all__ = [
     "WindowAnswer",
     "WindowSet",
     "Witness",
+    "sampled_answer",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
@@ -18,6 +20,7 @@ __all__ = [
     "Response",
     "RewardRequest",
     "Turn",
+    "sampled_answer",
 ]
 
 
@@ -58,6 +61,9 @@ class Answer:
     ``label_logits`` (the raw logit of each spelling of each label) and ``top_tokens`` (the ten likeliest next tokens,
     as the tokenizer decodes each alone, with their probabilities) are what the published protocols read; a model that
     is never asked under one of them may leave both empty.
+    ``counts`` says of a sampled answer how often each label was drawn, and ``n_drawn`` how many draws there were, those
+    that name no label included; :func:`sampled_answer` makes such an answer. Both are empty where probabilities were
+    read. What follows from drawing is taken out of a measure or carried by its interval.
     """
 
     log_probabilities: tuple[float, ...]
@@ -66,6 +72,61 @@ class Answer:
     top_probability: float
     label_logits: tuple[tuple[float, ...], ...] = ()
     top_tokens: tuple[tuple[str, float], ...] = ()
+    counts: tuple[float, ...] = ()
+    n_drawn: float = 0.0
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the labels were drawn and counted, so that another answer of the same model would differ."""
+        return bool(self.counts)
+
+
+def sampled_answer(counts: Sequence[float], /, *, n_drawn: float | None = None, top_text: str = "") -> Answer:
+    r"""Return the answer of which only draws are known.
+
+    .. math:: \hat p_i = c_i / n
+
+    Parameters
+    ----------
+    counts : sequence of float
+        How often each label was drawn, in [0, inf), at least one of them positive.
+    n_drawn : float, optional
+        How many draws there were, in [sum of the counts, inf); by default each named a label.
+    top_text : str
+        The commonest text of all draws.
+
+    Returns
+    -------
+    Answer
+        ``option_mass`` is the share of the draws that name a label. A label that was never drawn has the
+        log-probability of 0; how sure that is stands in ``counts``.
+
+    Raises
+    ------
+    InvalidParameterError
+        A count is negative or not finite, none is positive, or there were fewer draws than counts.
+
+    Examples
+    --------
+    >>> answer = sampled_answer([3, 1], n_drawn=5)
+    >>> answer.option_mass, answer.counts
+    (0.8, (3.0, 1.0))
+    """
+    kept = tuple(float(count) for count in counts)
+    if not all(math.isfinite(count) and count >= 0.0 for count in kept) or math.fsum(kept) <= 0.0:
+        must = "finite, at least 0, and not all 0"
+        raise invalid_parameter("counts", "sampled_answer", must, repr(kept)[:80])
+    drawn = math.fsum(kept) if n_drawn is None else float(n_drawn)
+    if not math.isfinite(drawn) or drawn < math.fsum(kept):
+        raise invalid_parameter("n_drawn", "sampled_answer", f"at least {math.fsum(kept):g}", repr(n_drawn))
+    return Answer(
+        log_probabilities=tuple(math.log(count / drawn) if count else -math.inf for count in kept),
+        option_mass=math.fsum(kept) / drawn,
+        top_token=top_text,
+        top_probability=max(kept) / drawn,
+        counts=kept,
+        n_drawn=drawn,
+    )
 
 
 @dataclass(frozen=True, slots=True)

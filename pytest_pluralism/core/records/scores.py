@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_pluralism.core.records.estimates import Estimate
 
-__all__ = ["Crossed", "Guard", "Scores", "UnitScore", "Witness"]
+__all__ = ["Crossed", "Drawn", "Guard", "Scores", "UnitScore", "Witness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,40 @@ class Guard:
     must_be_shown: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The draws that the units of an evaluation were counted from, where a model only gives sampled answers.
+
+    Attributes
+    ----------
+    fewest : float
+        The draws behind the unit that has the fewest.
+    mean : float
+        The mean number of draws a unit.
+    variance : float or None
+        What the drawing adds to the squared standard error of the mean of the units; ``None`` where nobody knows. The
+        interval of units that are drawn one by one holds it, as it is part of their spread; a value that is judged
+        without an interval does not.
+    corrected : bool
+        Whether what the drawing adds to the value on average was taken out.
+    """
+
+    fewest: float
+    mean: float
+    variance: float | None = None
+    corrected: bool = False
+
+    def words(self) -> str:
+        """Return what is said of them beside the value."""
+        many = f"{self.mean:.0f} draws" if self.fewest == self.mean else f"{self.mean:.1f} draws on average"
+        text = f"sampled answers: {many} a unit (fewest {self.fewest:g})"
+        if self.variance is not None:
+            text += f", which move the mean by a standard error of {math.sqrt(self.variance):.3g}"
+        if not self.corrected:
+            text += "; what drawing adds to the value on average is not taken out"
+        return text
+
+
 @dataclass(frozen=True)
 class Scores:
     """All units of one evaluation, with the references that stand beside their mean.
@@ -87,6 +121,7 @@ class Scores:
     ``shared`` says what all units have in common, so that they show nothing about others, with the remedies; it is the
     reason of a verdict that needs an interval.
     ``guards`` must hold beside a promise about the value: see :func:`~pytest_pluralism.core.guards.guarded`.
+    ``drawn`` says of sampled answers how many there were; ``None`` where probabilities were read.
     """
 
     metric: str
@@ -106,6 +141,7 @@ class Scores:
     differences: bool = False
     shared: str = ""
     guards: tuple[Guard, ...] = ()
+    drawn: Drawn | None = None
 
 
 @dataclass(frozen=True, slots=True)

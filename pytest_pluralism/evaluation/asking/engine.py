@@ -164,6 +164,11 @@ def _refuse_no_answer(prompt: Prompt, answer: object) -> None:
             f"The model gave the log-probabilities {answer.log_probabilities} to the question {question}. "
             "They must be natural logarithms of probabilities: at most 0, and no NaN."
         )
+    if answer.counts and (len(answer.counts) != wanted or min(answer.counts) < 0 or answer.n_drawn <= 0):
+        raise ModelError(
+            f"The model gave the counts {answer.counts} of {answer.n_drawn:g} draws to the question {question}, which "
+            f"has {wanted} labels. There must be one for each label, at least 0 (sampled_answer makes such an answer)."
+        )
     if not 0.0 <= answer.option_mass <= 1.0 + ROUNDED_UP:
         raise ModelError(
             f"The model gave the option mass {answer.option_mass} to the question {question}. "

@@ -42,7 +42,7 @@ from pytest_pluralism.evaluation.jury.scores import (
 )
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.jury.views import agreement, known_number
-from pytest_pluralism.evaluation.surveys.answered import model_distributions
+from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import meanings_of, requests
 
 __all__ = [
@@ -142,6 +142,7 @@ class ChoiceEvaluation:
             share[here] = model[query.query_id].probabilities
             place += len(query.responses)
         found = measured_policy(panel, share, settings=self.settings, model=model)
+        found = replace(found, scores=replace(found.scores, drawn=drawn_of(model.values())))
         left_out = len(self.panel.queries) - len(panel.queries)
         if left_out:
             note = f"{left_out} of {len(self.panel.queries)} queries have no two judged responses and were not asked"

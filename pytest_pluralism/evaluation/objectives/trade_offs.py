@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet,
 from pytest_pluralism.evaluation.asking.meanings import Meanings
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.surveys.answered import model_distributions
+from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, Requests, meanings_of, requests
 
 __all__ = [
@@ -189,7 +189,8 @@ class TradeOffEvaluation:
             ]
         )
         masses = [float(np.mean([side[one.scenario_id].option_mass for side in found])) for one in scenarios]
-        return self._scores(scenarios, served, masses)
+        drawn = drawn_of(one for side in found for one in side.values())
+        return replace(self._scores(scenarios, served, masses), drawn=drawn)
 
     def _scores(self, scenarios: Sequence[Scenario], served: np.ndarray, masses: Sequence[float]) -> Scores:
         functions = [LinearCommensuration((weight, 1.0 - weight)) for weight in self.settings.weights]

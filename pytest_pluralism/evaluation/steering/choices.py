@@ -61,6 +61,7 @@ from pytest_pluralism.evaluation.steering.settings import (
 from pytest_pluralism.evaluation.surveys.answered import (
     LOW_OPTION_MASS,
     ModelDistribution,
+    drawn_of,
     model_distributions,
     people_of,
 )
@@ -354,6 +355,7 @@ class SteerableEvaluation:
             witness=worst_attribute(names, [unit.value for unit in units]) if self.attribute is None else None,
             details=details,
             differences=over is not None,
+            drawn=drawn_of(one for side in found.values() for one in side.values()),
         )
 
     def _references(

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
-from pytest_pluralism.core.records import Answer, Question, Survey
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, ModelError
+from pytest_pluralism.core.metrics import entropy
+from pytest_pluralism.core.records import Answer, Drawn, Question, Survey
 from pytest_pluralism.evaluation.surveys.asking import Request, Requests
 from pytest_pluralism.evaluation.surveys.published import read_answers
 
-__all__ = ["ModelDistribution", "kept_options", "model_distributions", "over_kept", "people_of"]
+__all__ = [
+    "ModelDistribution",
+    "drawn_of",
+    "entropy_of",
+    "kept_options",
+    "model_distributions",
+    "over_kept",
+    "people_of",
+]
 
 
 #: Below this probability on all options together, most of what the model would say is not among the options.
@@ -25,6 +35,7 @@ class ModelDistribution:
 
     ``position_bias`` is the largest distance between the mean share of a label's place and the even share 1/K.
     Whole answers have neither an option mass nor a top token.
+    ``n_draws`` counts the draws that named an option, of sampled answers; it is infinite where probabilities were read.
     """
 
     question_id: str
@@ -32,12 +43,14 @@ class ModelDistribution:
     option_mass: float | None
     top_token: str
     position_bias: float | None
+    n_draws: float = math.inf
 
 
 def model_distributions(asked: Requests, answers: Sequence[Answer], /) -> dict[str, ModelDistribution]:
     """Average the answers to each question over its repetitions and orders of options.
 
-    Each repetition counts the same: its label probabilities are normalised to sum to 1 before the average.
+    Each repetition counts the same: its label probabilities are normalised to sum to 1 before the average. Of sampled
+    answers each draw counts the same.
     """
     if len(answers) != len(asked.items):
         raise InvalidParameterError(
@@ -55,14 +68,72 @@ def model_distributions(asked: Requests, answers: Sequence[Answer], /) -> dict[s
             read = read_answers(questions[question_id], given, asked.settings.protocol)
             result[question_id] = _distribution(question_id, read, given, None)
             continue
-        by_label = np.array([_normalised(answer.log_probabilities) for _, answer in pairs])
+        by_label, counts = _shares_of_labels(question_id, [answer for _, answer in pairs])
         order = np.array([item.order for item, _ in pairs])
         by_option = np.empty_like(by_label)
         np.put_along_axis(by_option, order, by_label, axis=1)
-        probabilities = by_option.mean(axis=0)
-        bias = _position_bias(by_label.mean(axis=0)) if asked.settings.option_order == "cyclic" else None
-        result[question_id] = _distribution(question_id, probabilities, [answer for _, answer in pairs], bias)
+        probabilities = np.average(by_option, axis=0, weights=counts)
+        cyclic = asked.settings.option_order == "cyclic"
+        bias = _position_bias(np.average(by_label, axis=0, weights=counts)) if cyclic else None
+        found = _distribution(question_id, probabilities, [answer for _, answer in pairs], bias)
+        result[question_id] = found if counts is None else replace(found, n_draws=float(counts.sum()))
     return result
+
+
+def _shares_of_labels(question_id: str, answers: Sequence[Answer]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the shares of the labels of each answer, and of sampled answers how many draws each has."""
+    sampled = [answer for answer in answers if answer.is_sampled]
+    if not sampled:
+        return np.array([_normalised(answer.log_probabilities) for answer in answers]), None
+    if len(sampled) < len(answers):
+        raise ModelError(
+            f"Question {question_id!r} has {len(sampled)} sampled answers, and {len(answers) - len(sampled)} with "
+            "probabilities: they cannot be averaged. Give all answers to a question in one form."
+        )
+    counts = np.array([answer.counts for answer in answers], dtype=np.float64)
+    totals = counts.sum(axis=1)
+    if totals.sum() <= 0.0:
+        raise ModelError(f"None of the draws for question {question_id!r} names an option, so nothing can be compared.")
+    # A repetition of which no draw names an option says nothing of the options, and has no weight.
+    return counts / np.maximum(totals, 1e-300)[:, None], totals
+
+
+def drawn_of(found: Iterable[ModelDistribution], /) -> Drawn | None:
+    """Return how many draws sampled answers come from; ``None`` where probabilities were read."""
+    draws = [one.n_draws for one in found if one.n_draws < math.inf]
+    return Drawn(min(draws), math.fsum(draws) / len(draws)) if draws else None
+
+
+def entropy_of(shares: np.ndarray, n_draws: float, /) -> float:
+    r"""Return the entropy of answers in bits, less what drawing them takes from it.
+
+    .. math:: n H - (n - 1) \sum_k \hat p_k H_{-k}
+
+    with :math:`H_{-k}` the entropy without one draw of option k, within [0, log2 of the number of options].
+
+    Parameters
+    ----------
+    shares : numpy.ndarray, shape (n_options,)
+        The answers.
+    n_draws : float
+        The draws behind them; infinite where probabilities were read. From one draw nothing can be taken out.
+
+    References
+    ----------
+    S. Zahl, "Jackknifing an index of diversity", Ecology 58, 1977, doi:10.2307/1936227.
+
+    Examples
+    --------
+    >>> round(entropy_of(np.array([0.5, 0.5]), math.inf), 3), round(entropy_of(np.array([0.6, 0.4]), 10), 3)
+    (1.0, 1.0)
+    """
+    plain = float(entropy(shares))
+    if not 1.0 < n_draws < math.inf:
+        return plain
+    left = np.clip(shares - (np.eye(len(shares)) - shares) / (n_draws - 1.0), 0.0, None)
+    without = np.asarray(entropy(left / left.sum(axis=1, keepdims=True)))
+    found = n_draws * plain - (n_draws - 1.0) * float(shares @ without)
+    return min(max(found, 0.0), math.log2(len(shares)))
 
 
 def _distribution(

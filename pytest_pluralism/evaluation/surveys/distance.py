@@ -29,6 +29,8 @@ from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.surveys.answered import (
     LOW_OPTION_MASS,
     ModelDistribution,
+    drawn_of,
+    entropy_of,
     kept_options,
     model_distributions,
     over_kept,
@@ -40,7 +42,7 @@ from pytest_pluralism.evaluation.surveys.references import mean_references, othe
 from pytest_pluralism.evaluation.surveys.respondents import Comparison, asked_of
 from pytest_pluralism.evaluation.surveys.whole_answers import distributions, whole_answer_requests
 
-__all__ = ["DistributionalEvaluation", "scores"]
+__all__ = ["DistributionalEvaluation", "drawn_once", "scores"]
 
 
 def scores(
@@ -80,7 +82,14 @@ def _scores(
     how = Comparison(base_of(settings.protocol), corrected=settings.protocol == "sound")
     units = [_unit(questions[row.question_id], row, model[row.question_id], by_population) for row in rows]
     people = [unit.reference_probabilities for unit in units]
-    found = how.distances([unit.model_probabilities for unit in units], people, asked_of(survey, rows))
+    draws = [unit.details.get("n_draws", math.inf) for unit in units]
+    models = [unit.model_probabilities for unit in units]
+    found = how.distances(models, people, asked_of(survey, rows), of_model=draws)
+    drawn = drawn_of(model[row.question_id] for row in rows)
+    if drawn is not None:
+        # Populations that stand beside one answer share its draws.
+        together = float(found.model_errors.mean()) ** 2
+        drawn = replace(drawn, variance=together if by_population else found.drawn_variance, corrected=how.corrected)
     units = [
         replace(unit, value=value, details={**unit.details, "uncorrected": raw})
         for unit, value, raw in zip(units, found.values.tolist(), found.uncorrected.tolist(), strict=True)
@@ -107,6 +116,19 @@ def _scores(
         # Each population was asked by itself.
         people_variance=0.0 if by_population else found.shared_variance,
         shared=_moves_together(len(rows)) if by_population else "",
+        drawn=drawn,
+        doubt=drawn_once(units),
+    )
+
+
+def drawn_once(units: Sequence[UnitScore], /) -> str:
+    """Return why sampled answers of one draw each show too little; nothing where there are more."""
+    once = [unit.unit_id for unit in units if unit.details.get("n_draws", math.inf) <= 1.0]
+    if not once:
+        return ""
+    return (
+        f"one draw says nothing of how a model answers a question: {len(once)} of {len(units)} units have no more "
+        f"({once[0]}). Draw at least 2 answers to each question, better 20"
     )
 
 
@@ -209,9 +231,11 @@ def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution,
     kept = kept_options(question)
     ours, our_refusals = over_kept(question, model.probabilities, kept, "the model")
     theirs, their_refusals = over_kept(question, row.probabilities, kept)
+    n_draws = model.n_draws * (1.0 - our_refusals)
     details: dict[str, Any] = {
         **({"top_token": model.top_token} if model.top_token else {}),
-        "model_entropy": float(entropy(ours)),
+        **({"n_draws": round(n_draws, 6)} if n_draws < math.inf else {}),
+        "model_entropy": entropy_of(ours, n_draws),
         "reference_entropy": float(entropy(theirs)),
     }
     if model.position_bias is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.records import Survey
+from pytest_pluralism.core.records import Survey, UnitScore
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, UNIT_COLUMNS
 from pytest_pluralism.evaluation.asking.meanings import Meanings
@@ -70,6 +70,10 @@ class AnswerEntropyEvaluation:
         units = tuple(
             dataclasses.replace(unit, value=unit.details["model_entropy"], references={}) for unit in found.units
         )
+        drawn = found.drawn
+        if drawn is not None:
+            variance = math.fsum(_variance_of_drawing(unit) for unit in units) / len(units) ** 2
+            drawn = dataclasses.replace(drawn, variance=variance, corrected=True)
         return dataclasses.replace(
             found,
             metric="answer_entropy",
@@ -81,7 +85,16 @@ class AnswerEntropyEvaluation:
             other_populations={},
             # The entropy of a model's answers does not depend on the sample of people, as a distance does.
             people_variance=0.0,
+            drawn=drawn,
         )
+
+
+def _variance_of_drawing(unit: UnitScore) -> float:
+    r"""Return the variance of an entropy of sampled answers, :math:`(\sum_i p_i \log_2^2 p_i - H^2) / n`."""
+    shares = np.array([share for share in unit.model_probabilities if share > 0.0])
+    logs = np.log2(shares)
+    spread = float(shares @ logs**2) - float(shares @ logs) ** 2
+    return max(spread, 0.0) / float(unit.details.get("n_draws", math.inf))
 
 
 def plan(planning: Planning, /) -> list[PlannedGate]:

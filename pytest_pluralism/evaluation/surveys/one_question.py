@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_pluralism.core.records import Scores, Survey, UnitScore
+from pytest_pluralism.core.records import Drawn, Scores, Survey, UnitScore
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, Requests, requests
 from pytest_pluralism.evaluation.surveys.distance import scores
@@ -84,7 +84,18 @@ class OneQuestionEvaluation:
             references=_means([scored.references for _, scored in found]),
             warnings=warnings,
             shared="",
+            drawn=_drawn([scored.drawn for _, scored in found if scored.drawn is not None]),
+            doubt=next((scored.doubt for _, scored in found if scored.doubt), ""),
         )
+
+
+def _drawn(ways: Sequence[Drawn]) -> Drawn | None:
+    """Return the draws of all askings, which are drawn one by one."""
+    if not ways:
+        return None
+    variance = sum(one.variance or 0.0 for one in ways) / len(ways) ** 2
+    mean = sum(one.mean for one in ways) / len(ways)
+    return replace(ways[0], fewest=min(one.fewest for one in ways), mean=mean, variance=variance)
 
 
 def _unit_of_way(unit: UnitScore, wording: int, seed: int, *, many: bool) -> UnitScore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -130,7 +131,9 @@ def _shuffled(
     # The sampling of the people adds to a few orders of the options what it adds to all of them.
     places = np.repeat(np.arange(len(units)), SHUFFLES).tolist()
     drawn = [rng.permutation(models[place]) for place in places]
-    some = how.distances(drawn, [people[place] for place in places], [asked[place] for place in places])
+    draws = [units[place].details.get("n_draws", math.inf) for place in places]
+    sides = [people[place] for place in places], [asked[place] for place in places]
+    some = how.distances(drawn, *sides, of_model=draws)
     added = (some.uncorrected - some.values).reshape(-1, SHUFFLES).mean(axis=1)
     return [value - more for value, more in zip(raw, added.tolist(), strict=True)]
 

@@ -15,6 +15,9 @@ from pytest_pluralism.evaluation.surveys.answered import kept_options, over_kept
 
 __all__ = ["Comparison", "Distances", "asked_of"]
 
+#: As many respondents as this stand for everybody, whose answers are known exactly.
+EVERYBODY = 1e9
+
 #: One question's answers.
 Answers = Sequence[float] | FloatArray
 
@@ -45,6 +48,8 @@ class Distances:
         unknown floor NaN.
     n_unknown : int
         The number of questions that are not corrected, because nobody knows how many people answered.
+    model_errors : numpy.ndarray, shape (n_questions,)
+        The part of ``standard_errors`` that sampled answers of the model make.
     """
 
     values: FloatArray
@@ -52,11 +57,21 @@ class Distances:
     standard_errors: FloatArray
     floors: FloatArray
     n_unknown: int
+    model_errors: FloatArray
+
+    @property
+    def _corrected(self) -> CorrectedDistances:
+        return CorrectedDistances(self.values, self.uncorrected, self.standard_errors, self.floors, self.model_errors)
 
     @property
     def shared_variance(self) -> float:
         """The variance of the mean that the same people may add by answering all questions."""
-        return CorrectedDistances(self.values, self.uncorrected, self.standard_errors, self.floors).shared_variance
+        return self._corrected.shared_variance
+
+    @property
+    def drawn_variance(self) -> float:
+        """The variance of the mean that comes from drawing the answers of the model."""
+        return self._corrected.drawn_variance
 
     def references(self) -> dict[str, float]:
         """Return the distance before the correction, and what a model that answers as the population does would get."""
@@ -104,21 +119,26 @@ class Comparison:
         asked : sequence of float or None
             How many people answered each question; ``None``: nobody knows.
         of_model : sequence of float or None, optional
-            The same of the other side, where that is people too.
+            The same of the other side, where that is people too, or a model whose answers were sampled; infinite where
+            its probabilities are known.
         """
         n = len(model)
         values, errors, floors = np.zeros(n), np.zeros(n), np.full(n, np.nan)
-        raw = np.zeros(n)
+        raw, drawn = np.zeros(n), np.zeros(n)
         others = [np.inf] * n if of_model is None else of_model
+        pairs = list(zip(asked, others, strict=True))
+        unknown = [ours is None or theirs is None or min(ours, theirs) <= 1.0 for ours, theirs in pairs]
+        # What drawing the answers of a model adds is taken out although nobody says how many people answered.
         known = [
-            self.corrected and ours is not None and theirs is not None and min(ours, theirs) > 1.0
-            for ours, theirs in zip(asked, others, strict=True)
+            self.corrected and (not missing or (ours is None and theirs is not None and 1.0 < theirs < np.inf))
+            for missing, (ours, theirs) in zip(unknown, pairs, strict=True)
         ]
         # One array for all questions with as many options.
-        groups: dict[tuple[int, bool], list[int]] = {}
+        groups: dict[tuple[int, bool, bool], list[int]] = {}
         for place, answers in enumerate(people):
-            groups.setdefault((len(answers), known[place]), []).append(place)
-        for (_, is_known), places in groups.items():
+            exact = others[place] == np.inf
+            groups.setdefault((len(answers), known[place], exact), []).append(place)
+        for (_, is_known, exact), places in groups.items():
             left = np.array([model[place] for place in places], dtype=np.float64)
             right = np.array([people[place] for place in places], dtype=np.float64)
             if not is_known:
@@ -133,10 +153,13 @@ class Comparison:
             found = correct_for_respondents(
                 left,
                 right,
-                [float(asked[place] or 0.0) for place in places],
-                n_of_model=np.inf if of_model is None else [float(of_model[place] or 0.0) for place in places],
+                [float(EVERYBODY if asked[place] is None else asked[place] or 0.0) for place in places],
+                n_of_model=np.inf if exact else [float(others[place] or 0.0) for place in places],
                 base=self.base,
             )
             raw[places], values[places] = found.uncorrected, found.values
-            errors[places], floors[places] = found.standard_errors, found.floors
-        return Distances(values, raw, errors, floors, n - sum(known) if self.corrected else 0)
+            errors[places] = found.standard_errors
+            floors[places] = np.where([asked[place] is None for place in places], np.nan, found.floors)
+            drawn[places] = found.model_errors
+        missing = sum(ours is None or ours <= 1.0 for ours in asked) if self.corrected else 0
+        return Distances(values, raw, errors, floors, missing, drawn)

@@ -156,7 +156,18 @@ def _read_answer(content: Content, asked: Prompt | None) -> Answer | None:
         return None
     if asked is not None and len(values) != len(asked.labels):
         return None
-    return answer if all(map(_is_number, (*values, answer.option_mass, answer.top_probability))) else None
+    counts, drawn = content.get("counts", ()), content.get("n_drawn", 0.0)
+    if counts and (not isinstance(counts, list) or len(counts) != len(values)):
+        return None
+    numbers = (*values, answer.option_mass, answer.top_probability, *counts, drawn)
+    return answer if all(map(_is_number, numbers)) else None
+
+
+def _write_answer(_asked: Prompt | None, answer: Answer) -> object:
+    if getattr(answer, "counts", ()):
+        return answer
+    # As rows were written before there were sampled answers.
+    return {name: value for name, value in _fields(answer).items() if name not in ("counts", "n_drawn")}
 
 
 def _read_response(content: Content, asked: Draw | None) -> Response | None:
@@ -228,7 +239,7 @@ ANSWERS: Kind[Prompt, Answer] = Kind(
     "answers",
     since=1,
     covered=lambda asked: {"prompt": asked},
-    written=lambda _, answer: answer,
+    written=_write_answer,
     read=_read_answer,
 )
 RESPONSES: Kind[Draw, Response] = Kind(
