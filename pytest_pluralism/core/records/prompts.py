@@ -63,7 +63,7 @@ class Answer:
     is never asked under one of them may leave both empty.
     ``counts`` says of a sampled answer how often each label was drawn, and ``n_drawn`` how many draws there were, those
     that name no label included; :func:`sampled_answer` makes such an answer. Both are empty where probabilities were
-    read. What follows from drawing is taken out of a measure or carried by its interval.
+    read. The effect of drawing is taken out of a measure or carried by its interval.
     """
 
     log_probabilities: tuple[float, ...]

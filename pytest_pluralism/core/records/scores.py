@@ -78,11 +78,11 @@ class Drawn:
     mean : float
         The mean number of draws a unit.
     variance : float or None
-        What the drawing adds to the squared standard error of the mean of the units; ``None`` where nobody knows. The
+        The part of the squared standard error of the mean of the units that drawing makes; ``None`` where nobody knows. The
         interval of units that are drawn one by one holds it, as it is part of their spread; a value that is judged
         without an interval does not.
     corrected : bool
-        Whether what the drawing adds to the value on average was taken out.
+        Whether the bias that drawing adds to the value was taken out.
     """
 
     fewest: float
@@ -97,7 +97,7 @@ class Drawn:
         if self.variance is not None:
             text += f", which move the mean by a standard error of {math.sqrt(self.variance):.3g}"
         if not self.corrected:
-            text += "; what drawing adds to the value on average is not taken out"
+            text += "; the bias that drawing adds to the value is not taken out"
         return text
 
 

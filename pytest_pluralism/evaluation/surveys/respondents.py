@@ -128,7 +128,7 @@ class Comparison:
         others = [np.inf] * n if of_model is None else of_model
         pairs = list(zip(asked, others, strict=True))
         unknown = [ours is None or theirs is None or min(ours, theirs) <= 1.0 for ours, theirs in pairs]
-        # What drawing the answers of a model adds is taken out although nobody says how many people answered.
+        # The bias of sampled answers is taken out although nobody says how many people answered.
         known = [
             self.corrected and (not missing or (ours is None and theirs is not None and 1.0 < theirs < np.inf))
             for missing, (ours, theirs) in zip(unknown, pairs, strict=True)
