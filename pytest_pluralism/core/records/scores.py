@@ -78,7 +78,7 @@ class Drawn:
     mean : float
         The mean number of draws a unit.
     variance : float or None
-        The part of the squared standard error of the mean of the units that drawing makes; ``None`` where nobody knows. The
+        The part of the squared standard error of the mean that drawing makes; ``None`` where nobody knows. The
         interval of units that are drawn one by one holds it, as it is part of their spread; a value that is judged
         without an interval does not.
     corrected : bool
