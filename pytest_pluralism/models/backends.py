@@ -48,7 +48,7 @@ class Backend:
     Attributes
     ----------
     kind : str
-        The word before the colon of a spec, or ``"folder"`` or ``"gguf"`` for a path.
+        The word before the colon of a spec, or ``"folder"``, ``"adapter"`` or ``"gguf"`` for a path.
     form : str
         The form of such a spec in messages.
     what : str
@@ -163,6 +163,15 @@ BACKENDS: Mapping[str, Backend] = {
             _LANGUAGE | _ENTAILMENT | _VALUE,
             packages=_TORCH,
             extra="embedded",
+            in_files=True,
+        ),
+        Backend(
+            "adapter",
+            "ADAPTER?base=SPEC",
+            "an adapter",
+            _LANGUAGE,
+            packages=(*_TORCH, "peft"),
+            extra="embedded,adapters",
             in_files=True,
         ),
         Backend(

@@ -52,6 +52,7 @@ def lazy_model(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
     compiled: bool = False,
+    merge_adapters: bool = True,
 ) -> LanguageModel:
     """Return a model that is loaded when it is first asked, if its identity can be known before that.
 
@@ -61,7 +62,7 @@ def lazy_model(
         Which model; see :func:`pytest_pluralism.models.specification.parse_model_spec`.
     load : callable
         Loads it.
-    device, dtype, trust_remote_code, allow_pickle, compiled
+    device, dtype, trust_remote_code, allow_pickle, compiled, merge_adapters
         As for :func:`pytest_pluralism.models.load_model`.
 
     Returns
@@ -82,7 +83,8 @@ def lazy_model(
     def identify(place: str) -> ModelIdentity | None:
         from pytest_pluralism.models.local.identification import identify
 
-        return identify(named, device=place, dtype=dtype, allow_pickle=allow_pickle, compiled=compiled)
+        options = {"allow_pickle": allow_pickle, "compiled": compiled, "merge_adapters": merge_adapters}
+        return identify(named, device=place, dtype=dtype, **options)
 
     def read() -> PromptReader:
         from pytest_pluralism.models.local.identification import prompt_reader
@@ -92,7 +94,7 @@ def lazy_model(
     if not backend_of(named.kind).in_files or trust_remote_code:
         return load()
     files = find_embedded(named.target).parts if named.kind == "embedded" else None
-    key = {"allow_pickle": int(allow_pickle), "compiled": int(compiled)}
+    key = {"allow_pickle": int(allow_pickle), "compiled": int(compiled), "merge_adapters": int(merge_adapters)}
     model: LanguageModel = lazily(
         named, load, device=device, dtype=dtype, files=files, key=key, identify=identify, read=read
     )
@@ -157,12 +159,8 @@ def lazily(
     """
     place = resolved_device(device)
     if files is None:
-        files = [Path(named.target)]
-        if named.kind in {"folder", "hf"}:
-            # Only the hub knows what a repository holds now.
-            hub = named.kind == "hf"
-            folder = _folder_of_hub(named, allow_pickle=bool(key.get("allow_pickle"))) if hub else files[0]
-            files = _files_in(folder, named)
+        # Only the hub knows what a repository holds now.
+        files = [Path(named.target)] if named.kind == "gguf" else _loading_files(named, bool(key.get("allow_pickle")))
     kept = MeasuredFile(
         "identity",
         {
@@ -343,19 +341,15 @@ def built_for_accelerators() -> bool:
     return values != {"cuda": "None", "hip": "None"}
 
 
-def _folder_of_hub(named: ModelSpec, *, allow_pickle: bool) -> Path:
-    from pytest_pluralism.models.local.files import fetched
+def _loading_files(named: ModelSpec, allow_pickle: bool, /) -> list[Path]:
+    from pytest_pluralism.models.local.adapters import loading_files
 
-    return fetched(named, trust_remote_code=False, allow_pickle=allow_pickle)
-
-
-def _files_in(folder: Path, named: ModelSpec) -> list[Path]:
-    from pytest_pluralism.models.local.files import files_of
-
-    return [path for _, path in files_of(folder, named, trust_remote_code=False)]
+    return loading_files(named, allow_pickle=allow_pickle)
 
 
 def _target(named: ModelSpec) -> str:
+    if named.kind == "adapter":
+        return f"{named.target} on {named.base or ''} by {named.scale:g}"
     return str(Path(named.target).resolve()) if named.kind in {"gguf", "folder"} else named.target
 
 

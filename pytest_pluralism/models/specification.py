@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
 from pytest_pluralism.models.backends import BACKENDS, backend_of, forms
 
-__all__ = ["EMBEDDED_ENTAILMENT_MODELS", "EMBEDDED_MODELS", "ModelSpec", "parse_entailment_spec", "parse_model_spec"]
+__all__ = [
+    "ADAPTER_CONFIG",
+    "EMBEDDED_ENTAILMENT_MODELS",
+    "EMBEDDED_MODELS",
+    "ModelSpec",
+    "holds_weights",
+    "moved_spec",
+    "parse_entailment_spec",
+    "parse_model_spec",
+]
 
 #: The models that come as Python packages.
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "gemma-3-270m")
@@ -29,6 +40,11 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_]+):(.*)", re.DOTALL)
 _LABELS = re.compile(r"(.+)\?labels=([\w-]+(?:,[\w-]+)*)", re.DOTALL)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
+#: The file that makes a folder an adapter.
+ADAPTER_CONFIG = "adapter_config.json"
+#: What may stand behind the question mark of the spec of an adapter.
+_ADAPTER_OPTIONS = ("base", "scale")
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -37,15 +53,19 @@ class ModelSpec:
     Attributes
     ----------
     kind : str
-        ``"embedded"``, ``"hf"``, ``"folder"`` or ``"gguf"``.
+        ``"embedded"``, ``"hf"``, ``"folder"``, ``"adapter"`` or ``"gguf"``.
     text : str
         The spec as it was written.
     name : str
         The name of the model: short, stable, fit for pytest ids and reports.
     target : str
-        The embedded name, the repository, or the path.
+        The embedded name, the repository, or the path; of an adapter its path, or ``hf:ORG/NAME[@REVISION]``.
     revision : str or None
         The branch, tag or commit of a repository.
+    base : str or None
+        The spec of the model that an adapter is put on; ``None`` for the one that the adapter names itself.
+    scale : float
+        The factor of the changes of an adapter.
     """
 
     kind: str
@@ -53,6 +73,8 @@ class ModelSpec:
     name: str
     target: str
     revision: str | None = None
+    base: str | None = None
+    scale: float = 1.0
 
 
 def parse_model_spec(spec: str, /) -> ModelSpec:
@@ -61,7 +83,9 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     Parameters
     ----------
     spec : str
-        ``embedded:NAME``, ``hf:ORG/NAME[@REVISION]``, a folder as transformers saves it, or a ``.gguf`` file.
+        ``embedded:NAME``, ``hf:ORG/NAME[@REVISION]``, a folder as transformers or peft saves it, or a ``.gguf`` file.
+        Of an adapter, ``?base=SPEC&scale=NUMBER`` may follow, with percent signs as in URLs; an existing path that
+        holds a question mark is that path.
 
     Returns
     -------
@@ -84,11 +108,17 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     >>> spec = parse_model_spec("hf:ORG/NAME@v1.0")
     >>> spec.name, spec.revision
     ('ORG/NAME', 'v1.0')
+    >>> spec = parse_model_spec("hf:ORG/ADAPTER?base=embedded:gemma-3-270m&scale=0.5")
+    >>> spec.name, spec.base, spec.scale
+    ('ORG/ADAPTER*0.5', 'embedded:gemma-3-270m', 0.5)
     """
     if not isinstance(spec, str) or not spec.strip():
         raise ModelError(f"A model needs a name: {GRAMMAR}. Got {spec!r} instead.")
     text = spec.strip()
     match = _SCHEME.fullmatch(text)
+    adapted = _adapted(text)
+    if adapted is not None:
+        return _adapter(text, *adapted)
     if match is None or _is_there(text):
         return _local(text)
     kind, rest = match[1], match[2].strip()
@@ -157,6 +187,68 @@ def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | No
     return replace(named, text=text), labels
 
 
+def moved_spec(spec: str, move: Callable[[str], str], /) -> str:
+    """Return a spec with its path, and that of the base of an adapter, as another folder sees them."""
+    path, options = _adapted(spec) or (spec, "")
+    pairs = [(key, unquote(value)) for key, _, value in (pair.partition("=") for pair in options.split("&"))]
+    if any(key not in _ADAPTER_OPTIONS for key, _ in pairs):
+        return move(spec)
+    moved = [(key, moved_spec(value, move) if key == "base" else value) for key, value in pairs]
+    return f"{move(path)}?{'&'.join(f'{key}={quote(value, safe=_PLAIN)}' for key, value in moved)}"
+
+
+#: Characters that a value behind the question mark of a spec can have as they are.
+_PLAIN = "/:@,\\~"
+
+
+def _adapted(text: str) -> tuple[str, str] | None:
+    """Return the adapter and the options of a spec that has both; an existing path has none."""
+    bare, _, options = text.rpartition("?")
+    scheme = _SCHEME.fullmatch(bare)
+    if not bare or "=" not in options or (scheme is not None and scheme[1] != "hf" and not _is_there(bare)):
+        return None
+    return None if _is_there(text) else (bare.strip(), options)
+
+
+def _adapter(text: str, bare: str, options: str) -> ModelSpec:
+    """Read the spec of an adapter with options."""
+    values: dict[str, str] = {}
+    for pair in options.split("&"):
+        key, _, value = pair.partition("=")
+        if key not in _ADAPTER_OPTIONS:
+            raise ModelError(f"{unknown_name('option of an adapter', key, _ADAPTER_OPTIONS)} Got {text!r}.")
+        if key in values or not value:
+            raise ModelError(f"The spec {text!r} must have {key}= once, with a value: ADAPTER?base=SPEC&scale=0.5.")
+        values[key] = unquote(value)
+    try:
+        scale = float(values.get("scale", "1"))
+    except ValueError:
+        scale = math.nan
+    if not math.isfinite(scale):
+        raise ModelError(f"The scale of an adapter must be a number, such as scale=0.5. Got {text!r}.")
+    base = values.get("base")
+    if base is not None:
+        known = backend_of(parse_model_spec(base).kind)
+        if not known.in_files:
+            raise ModelError(f"The base {base!r} is {known.what}, whose weights are not in this process. Got {text!r}.")
+    found = parse_model_spec(bare)
+    if found.kind != "hf" and not (Path(found.target) / ADAPTER_CONFIG).is_file():
+        raise ModelError(f"The model {bare!r} is not an adapter: it holds no {ADAPTER_CONFIG}. Leave ?{options} out.")
+    name = found.name if scale == 1.0 else f"{found.name}*{scale:g}"
+    target = bare if found.kind == "hf" else found.target
+    return ModelSpec("adapter", text, name, target, base=base, scale=scale)
+
+
+def holds_weights(folder: Path, /) -> bool:
+    """Return whether a folder holds the weights of a whole model, and not those of an adapter alone."""
+    names = [
+        path.name
+        for pattern in ("*.safetensors", "*.index.json", "pytorch_model*.bin")
+        for path in folder.glob(pattern)
+    ]
+    return any(not name.startswith("adapter_") for name in names)
+
+
 def _embedded(text: str, rest: str) -> ModelSpec:
     if rest in EMBEDDED_ENTAILMENT_MODELS:
         raise ModelError(
@@ -210,6 +302,8 @@ def _local(text: str) -> ModelSpec:
         raise ModelError(f"The file {text!r} is not a model. Name a .gguf file, or the folder that holds config.json.")
     if not path.is_dir():
         raise ModelError(f"There is no folder {text!r}.{_meant(text) or _neighbours(path)}")
+    if (path / ADAPTER_CONFIG).is_file() and not holds_weights(path):
+        return ModelSpec("adapter", text, name, str(path))
     if not (path / "config.json").is_file():
         found = sorted(child.name for child in path.glob("*.gguf"))
         remedy = (
@@ -217,8 +311,6 @@ def _local(text: str) -> ModelSpec:
             if found
             else " Name a folder that model.save_pretrained and tokenizer.save_pretrained wrote."
         )
-        if (path / "adapter_config.json").is_file():
-            remedy = " It holds an adapter: merge it into its base model, and save that."
         raise ModelError(f"The folder {text!r} holds no config.json.{remedy}")
     return ModelSpec("folder", text, name, str(path))
 

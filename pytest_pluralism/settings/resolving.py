@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import re
@@ -227,6 +228,14 @@ def _beside(folder: Path, text: str, *, named: bool = False) -> str:
         return text
     if named and found.name:
         return f"{found.name}={_beside(folder, found.place)}"
+    if named or "?" not in text:
+        return _path_beside(folder, text)
+    from pytest_pluralism.models.specification import moved_spec
+
+    return moved_spec(text, functools.partial(_path_beside, folder))
+
+
+def _path_beside(folder: Path, text: str) -> str:
     # A scheme has two letters at least, so that C:\\models is a path.
     if not text or text in {"off", "."} or re.match(r"[A-Za-z][A-Za-z0-9_]+:", text):
         return text

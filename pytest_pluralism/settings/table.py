@@ -120,7 +120,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "model",
         (),
-        "the language model to test: embedded:NAME, hf:ORG/NAME[@REVISION], a folder or a .gguf file; "
+        "the language model to test: embedded:NAME, hf:ORG/NAME[@REVISION], a folder, an adapter "
+        "(ADAPTER?base=SPEC&scale=0.5) or a .gguf file; "
         "given several times, the tests run once a model",
         many=True,
         metavar="SPEC",
@@ -163,6 +164,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "batch_size", "auto", "prompts in one forward pass: a whole number, or auto", _batch_size, metavar="N|auto"
+    ),
+    Setting(
+        "adapters",
+        "merged",
+        "how the adapter of a model under test is computed: merged into the weights of its base, or apart, beside them",
+        _choice("merged", "apart"),
     ),
     Setting(
         "compile",

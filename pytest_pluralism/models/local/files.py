@@ -15,13 +15,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.embedded import GgufSource, find_embedded
-from pytest_pluralism.models.specification import ModelSpec
+from pytest_pluralism.models.specification import ADAPTER_CONFIG, ModelSpec, holds_weights
 
 #: The files that are fetched of a repository: never code, never pickles, never copies in other formats.
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
-INSTALL_ADAPTERS = 'pip install "pytest-pluralism[adapters]"'
+INSTALL_ADAPTERS = backend_of("adapter").command
 
 #: The package in which transformers puts the code that comes with models.
 CODE_PACKAGE = "transformers_modules."
@@ -67,6 +67,7 @@ def described_folder(
         # The file holds weights, configuration and tokenizer in one.
         parts = {"weights": model.gguf_sha256, "converter": str(CONVERTER_VERSION)}
         folder, add_bos = model.folder, model.header.add_bos
+    refuse_lone_adapter(folder, named)
     config = read_json(folder / "config.json")
     if not trust_remote_code:
         refuse_remote_code(folder, config, named)
@@ -76,14 +77,14 @@ def described_folder(
     return DescribedFolder(folder, config, parts, add_bos)
 
 
-def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) -> Path:
-    """Return the local copy of a repository, fetching what is not there yet."""
+def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool, offline: bool = False) -> Path:
+    """Return the local copy of a repository, fetching what is not there yet, unless that is to be ``offline``."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
     except ImportError as error:
         raise MissingExtraError("A model of the Hugging Face hub", backend_of("hf").command) from error
-    offline = os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
+    offline = offline or os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
     patterns = [*HUB_PATTERNS, *(("*.py",) if trust_remote_code else ())]
     download = functools.partial(
         snapshot_download,
@@ -108,16 +109,18 @@ def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool) ->
     except Exception as error:
         message = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         raise ModelError(f"The model {named.text!r} cannot be fetched: {message}") from error
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").is_file() and not (folder / ADAPTER_CONFIG).is_file():
         raise ModelError(f"The repository {named.target!r} holds no config.json: it is not a model of transformers.")
     return folder
 
 
-def hashes(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> dict[str, str]:
+def hashes(
+    folder: Path, named: ModelSpec, /, *, trust_remote_code: bool, without: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the hashes of weights, tokenizer, chat templates and configuration of a folder.
 
-    They cover the content of every file of :func:`files_of`; which version of transformers saved the configuration,
-    and where, makes no difference to the answers.
+    They cover the content of every file of :func:`files_of` but those in ``without``; which version of transformers
+    saved the configuration, and where, makes no difference to the answers.
 
     Raises
     ------
@@ -126,8 +129,10 @@ def hashes(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> dic
     """
     groups: dict[str, list[tuple[str, Path]]] = {"weights": [], "tokenizer": [], "chat_template": [], "config": []}
     for name, path in files_of(folder, named, trust_remote_code=trust_remote_code):
+        if name in without:
+            continue
         groups.setdefault(_part_of(name), []).append((name, path))
-    config = read_json(folder / "config.json")
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     kept = {key: value for key, value in config.items() if key not in {"transformers_version", "_name_or_path"}}
     others = [(name, path) for name, path in groups["config"] if name != "config.json"]
     parts = {part: sha256_of_named_files(files) for part, files in groups.items()}
@@ -319,7 +324,7 @@ def refuse_pickles(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> Non
 
 def _check_adapter(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> None:
     """Refuse an adapter beside the weights that would not be applied, or whose loading could run anything."""
-    if not (folder / "adapter_config.json").is_file():
+    if not (folder / ADAPTER_CONFIG).is_file():
         return
     if importlib.util.find_spec("peft") is None:
         # transformers would load the weights without it, and say nothing.
@@ -329,3 +334,36 @@ def _check_adapter(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> Non
             f"The adapter of the model {named.text!r} has no adapter_model.safetensors. A pickle can run code when it "
             "is read. Save it with safe_serialization=True, or remove adapter_config.json to load the model without it."
         )
+
+
+def refuse_lone_adapter(folder: Path, named: ModelSpec) -> None:
+    """Refuse an adapter in the place of a whole model."""
+    if (folder / ADAPTER_CONFIG).is_file() and not holds_weights(folder):
+        raise ModelError(
+            f"The model {named.text!r} is an adapter without the weights of its base. Only the language model under "
+            "test can be one; merge it into its base here, and save that."
+        )
+
+
+def adapter_files(folder: Path, /, *, allow_pickle: bool = False) -> tuple[Path, Path]:
+    """Return the configuration and the weights of an adapter.
+
+    Raises
+    ------
+    ModelError
+        If the folder does not hold them, or its weights are pickled.
+    """
+    config, weights = folder / ADAPTER_CONFIG, folder / "adapter_model.safetensors"
+    if not config.is_file():
+        raise ModelError(
+            f"{folder} holds no adapter: there is no adapter_config.json. Name the folder that peft saved."
+        )
+    if weights.is_file():
+        return config, weights
+    pickled = weights.with_suffix(".bin")
+    if allow_pickle and pickled.is_file():
+        return config, pickled
+    raise ModelError(
+        f"{folder} holds no adapter_model.safetensors. Pickled adapters can run code when they are read; "
+        "save it again with safe_serialization=True."
+    )

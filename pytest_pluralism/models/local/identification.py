@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_pluralism.models.backends import backend_of
+from pytest_pluralism.models.local.adapters import described_model
 from pytest_pluralism.models.local.devices import chosen_device
-from pytest_pluralism.models.local.files import described_folder
 from pytest_pluralism.models.local.loading import identity_of, load_parts
 from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.prompts import PromptReader
@@ -20,7 +20,14 @@ __all__ = ["identify", "prompt_reader"]
 
 
 def identify(
-    named: ModelSpec, /, *, device: str, dtype: str, allow_pickle: bool = False, compiled: bool = False
+    named: ModelSpec,
+    /,
+    *,
+    device: str,
+    dtype: str,
+    allow_pickle: bool = False,
+    compiled: bool = False,
+    merge_adapters: bool = True,
 ) -> ModelIdentity | None:
     """Return the identity that a model has when it is loaded.
 
@@ -30,14 +37,15 @@ def identify(
     ----------
     named : ModelSpec
         Which model.
-    device, dtype, allow_pickle, compiled
+    device, dtype, allow_pickle, compiled, merge_adapters
         As for :func:`pytest_pluralism.models.load_model`.
 
     Returns
     -------
     ModelIdentity or None
         ``None`` where only loading tells: the checkpoint decides about the number format (``dtype="auto"`` beside a
-        CPU), some parts keep a format of their own, or the network cannot be built without its weights.
+        CPU), some parts keep a format of their own, there is an adapter, or the network cannot be built without its
+        weights.
 
     Raises
     ------
@@ -49,9 +57,12 @@ def identify(
     if dtype == "auto" and place != "cpu":
         return None
     with quiet_transformers():
-        found = described_folder(named, trust_remote_code=False, allow_pickle=allow_pickle)
-        config, tokenizer, auto = load_parts(found.folder, named, trust_remote_code=False)
-        if getattr(config, "quantization_config", None):
+        found = described_model(named, allow_pickle=allow_pickle, merged=merge_adapters)
+        config, tokenizer, auto = load_parts(
+            found.folder, found.named, trust_remote_code=False, tokenizer_folder=found.tokenizer
+        )
+        # An adapter may add parts and tokens.
+        if getattr(config, "quantization_config", None) or found.adapters:
             return None
         network = _without_weights(config, auto, "float32" if dtype == "auto" else dtype)
     return None if network is None else identity_of(named, found.parts, tokenizer, network, place, compiled=compiled)
@@ -67,8 +78,10 @@ def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False) -> PromptR
     """
     backend_of(named.kind).require()
     with quiet_transformers():
-        found = described_folder(named, trust_remote_code=False, allow_pickle=allow_pickle)
-        config, tokenizer, _ = load_parts(found.folder, named, trust_remote_code=False)
+        found = described_model(named, allow_pickle=allow_pickle)
+        config, tokenizer, _ = load_parts(
+            found.folder, found.named, trust_remote_code=False, tokenizer_folder=found.tokenizer
+        )
     closes = bool(getattr(config, "is_encoder_decoder", False))
     return PromptReader(tokenizer, model=named.name, add_bos=found.add_bos, closes_text=closes)
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_parameter
 from pytest_pluralism.models.backends import backend_of
+from pytest_pluralism.models.local.adapters import described_model
 from pytest_pluralism.models.local.compiling import compile_layers
 from pytest_pluralism.models.local.devices import chosen_device, is_out_of_memory, too_large_for_one
-from pytest_pluralism.models.local.files import code_hash, described_folder, remote_code_error, sha256_of_text
+from pytest_pluralism.models.local.files import code_hash, remote_code_error, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.measured import package_version
@@ -50,6 +51,7 @@ def load_model(
     trust_remote_code: bool = False,
     allow_pickle: bool = False,
     compiled: bool = False,
+    merge_adapters: bool = True,
 ) -> HuggingFaceModel:
     r"""Load a model into this process.
 
@@ -73,6 +75,8 @@ def load_model(
     compiled : bool
         Whether the feed-forward parts of the layers go through ``torch.compile`` when they are first used. It is part
         of the identity, because rounding may differ.
+    merge_adapters : bool
+        Whether an adapter is added to the weights of its base, or computed beside them.
 
     Returns
     -------
@@ -98,15 +102,23 @@ def load_model(
     backend_of(named.kind).require()
     with quiet_transformers():
         place = chosen_device(device)
-        found = described_folder(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+        found = described_model(
+            named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle, merged=merge_adapters
+        )
         spread = device == "sharded" or (device == "auto" and too_large_for_one(found.folder, place, dtype))
-        config, tokenizer, auto = load_parts(found.folder, named, trust_remote_code=trust_remote_code)
-        loading = Loading(found.folder, named, place, dtype, trust_remote_code, allow_pickle, spread)
+        config, tokenizer, auto = load_parts(
+            found.folder, found.named, trust_remote_code=trust_remote_code, tokenizer_folder=found.tokenizer
+        )
+        loading = Loading(found.folder, found.named, place, dtype, trust_remote_code, allow_pickle, spread)
         network = load_network(auto, loading, config=config)
+        network = found.with_adapters(network, allow_pickle=allow_pickle)
         if compiled:
             compile_layers(network, named.name)
     identity = identity_of(named, found.parts, tokenizer, network, place, compiled=compiled)
-    return HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=found.add_bos)
+    model = HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=found.add_bos)
+    for note in found.notes:
+        model.scorer.note(note)
+    return model
 
 
 def identity_of(
@@ -206,8 +218,10 @@ def load_network(auto: AutoClass, loading: Loading, /, *, config: Config | None 
     return network
 
 
-def load_tokenizer(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> Tokenizer:
-    """Load a tokenizer, and translate what can go wrong."""
+def load_tokenizer(
+    folder: Path, named: ModelSpec, /, *, trust_remote_code: bool, config: Config | None = None
+) -> Tokenizer:
+    """Load a tokenizer, and translate what can go wrong; ``config`` is needed where its folder holds none."""
     from transformers import AutoTokenizer
 
     files = {path.name for path in folder.iterdir()}
@@ -218,13 +232,20 @@ def load_tokenizer(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool
         )
     try:
         arguments = loading_arguments(named, trust_remote_code=trust_remote_code)
+        if config is not None and not (folder / "config.json").is_file():
+            arguments["config"] = config
         return cast("Tokenizer", AutoTokenizer.from_pretrained(folder, **arguments))
     except Exception as error:
         raise translated(error, named, "cpu", out_of_memory=isinstance(error, MemoryError)) from error
 
 
-def load_parts(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> tuple[Config, Tokenizer, AutoClass]:
-    """Load configuration and tokenizer, and find the class that loads the network."""
+def load_parts(
+    folder: Path, named: ModelSpec, /, *, trust_remote_code: bool, tokenizer_folder: Path | None = None
+) -> tuple[Config, Tokenizer, AutoClass]:
+    """Load configuration and tokenizer, and find the class that loads the network.
+
+    The tokenizer may lie in another folder.
+    """
     import transformers
 
     try:
@@ -234,7 +255,8 @@ def load_parts(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) ->
     except Exception as error:
         raise translated(error, named, "cpu", out_of_memory=isinstance(error, MemoryError)) from error
     _refuse_other_kinds(config, named)
-    tokenizer = load_tokenizer(folder, named, trust_remote_code=trust_remote_code)
+    place = tokenizer_folder or folder
+    tokenizer = load_tokenizer(place, named, trust_remote_code=trust_remote_code, config=config)
     seq2seq = getattr(config, "is_encoder_decoder", False)
     auto = transformers.AutoModelForSeq2SeqLM if seq2seq else transformers.AutoModelForCausalLM
     return config, tokenizer, cast("AutoClass", auto)
