@@ -42,7 +42,7 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 #: The file that makes a folder an adapter.
 ADAPTER_CONFIG = "adapter_config.json"
-#: What may stand behind the question mark of the spec of an adapter.
+#: The options behind the question mark of the spec of an adapter.
 _ADAPTER_OPTIONS = ("base", "scale")
 
 

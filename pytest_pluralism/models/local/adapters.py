@@ -191,7 +191,7 @@ def _base_and_adapters(
                 f"The adapter {named.text!r} lies on {MOST_ADAPTERS} others, or on itself. Name the model that it "
                 "belongs to: ADAPTER?base=SPEC."
             )
-    # What is allowed is allowed by the name that was given.
+    # Permissions are given by the name that was written.
     return (replace(one, text=named.text) if adapters else one), adapters
 
 
