@@ -18,9 +18,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import pytest_pluralism
+
 yaml = pytest.importorskip("yaml")
 
-RECIPES = Path(__file__).parents[2] / "docs" / "how-to" / "ci"
+RECIPES = Path(pytest_pluralism.__file__).parent / "cli/recipes"
 
 GATE = """
 import pytest
