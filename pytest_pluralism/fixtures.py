@@ -15,7 +15,7 @@ from pytest_pluralism.run.session import SESSION, PluralismSession
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
-    from pytest_pluralism.evaluation.asking.rounds import Role, Round
+    from pytest_pluralism.evaluation.asking.rounds import Identified, Results, Role, Round
     from pytest_pluralism.evaluation.jury.seated import Jury
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
     from pytest_pluralism.models.protocol import EntailmentModel, LanguageModel, ValueModel
@@ -161,7 +161,7 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
                 pytrace=False,
             )
 
-        def answered(asked: Round) -> list[Any]:
+        def answered(asked: Round) -> Results:
             return session.models.engine.answered(asked, Pluralism(request, session, []).model_of(asked.role))
 
         return seat(plans[0].evaluation, plans[0].confidence_level, answered)
@@ -206,13 +206,14 @@ class Pluralism:
             raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
         return model
 
-    def model_of(self, role: Role, /) -> Any:
+    def model_of(self, role: Role, /) -> Identified:
         """Return the model of a role, ``language_model`` or ``entailment_model``, loaded when it is first wanted."""
         from pytest_pluralism.evaluation.asking.rounds import SteeredModel
 
         if isinstance(role, SteeredModel):
             return self.session.models.steered_model(role, self.language_model)
-        return self._fixture(role)
+        model: Identified = self._fixture(role)
+        return model
 
     @property
     def verdicts(self) -> list[Verdict]:

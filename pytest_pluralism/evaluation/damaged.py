@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from pytest_pluralism.core import damage as damages
 from pytest_pluralism.core.damage import Damage
-from pytest_pluralism.core.records import Answer, EntailmentPair, FullAnswerScores, Scores, Window, WindowSet
+from pytest_pluralism.core.records import (
+    Answer,
+    EntailmentPair,
+    FullAnswerScores,
+    Prompt,
+    Response,
+    Scores,
+    Window,
+    WindowSet,
+)
 from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means
-from pytest_pluralism.evaluation.asking.rounds import Evaluation, Round, SteeredModel, drive
+from pytest_pluralism.evaluation.asking.rounds import Evaluation, Results, Round, SteeredModel, drive
 from pytest_pluralism.evaluation.jury.evaluations import AgainstReference, WrittenEvaluation, smallest_group
 from pytest_pluralism.evaluation.jury.jurors import EntailmentJurors
 from pytest_pluralism.evaluation.overton.coverage import overton_prompt
@@ -72,16 +80,17 @@ class Bearing:
     @functools.cached_property
     def windows(self) -> _Sides | None:
         """The windows with their sides, where the evaluation reads windows."""
-        evaluation: Any = self.evaluation
-        windows, settings = getattr(evaluation, "windows", None), getattr(evaluation, "settings", None)
+        windows, settings, recorded = (
+            getattr(self.evaluation, name, None) for name in ("windows", "settings", "responses")
+        )
         if not isinstance(windows, WindowSet) or not isinstance(settings, OvertonSettings):
             return None
-        return _Sides(windows.windows, settings, evaluation.responses or {})
+        return _Sides(windows.windows, settings, recorded or {})
 
     @functools.cached_property
     def statements(self) -> frozenset[str]:
         """The statements of the smallest group of jurors, where entailment estimates what texts are worth to them."""
-        evaluation: Any = self.evaluation
+        evaluation: object = self.evaluation
         if isinstance(evaluation, AgainstReference):
             evaluation = evaluation.evaluation
         if not isinstance(evaluation, WrittenEvaluation) or not isinstance(evaluation.jurors, EntailmentJurors):
@@ -89,7 +98,7 @@ class Bearing:
         panel = evaluation.panel
         return frozenset(panel.jurors[place].statement for place in smallest_group(panel, evaluation.settings))
 
-    def scores(self, damage: Damage, answered: Callable[[Round], Sequence[Any] | None], /) -> Scores:
+    def scores(self, damage: Damage, answered: Callable[[Round], Results | None], /) -> Scores:
         """Return the scores that the damaged answers get.
 
         Parameters
@@ -106,7 +115,7 @@ class Bearing:
         """
         borne = _Borne(self, damage)
 
-        def damaged(asked: Round) -> Sequence[Any]:
+        def damaged(asked: Round) -> Results:
             found = answered(asked)
             if found is None:
                 raise LeftOutError(f"the {asked.role} would have to be asked about texts that it has not read yet")
@@ -156,7 +165,7 @@ class _Borne:
         recorded = bearing.windows.recorded if bearing.windows is not None else {}
         self._said: dict[str, list[str]] = {name: list(texts) for name, texts in recorded.items()}
 
-    def results(self, asked: Round, found: Sequence[Any]) -> Sequence[Any]:
+    def results(self, asked: Round, found: Results) -> Results:
         """Return the damaged results of a round; those of other models than the one under test as they are."""
         if asked.work == "entailment":
             return self._entailment(asked, found)
@@ -168,7 +177,7 @@ class _Borne:
             return self._responses(asked, found)
         return found
 
-    def _closed(self, asked: Round, found: Sequence[Any]) -> list[Any]:
+    def _closed(self, asked: Round, found: Sequence[Answer | FullAnswerScores]) -> Results:
         meanings = [self.bearing.meanings.get(request) for request in asked.requests]
         refused = frozenset[str]()
         if self.damage.name == "refusals":
@@ -181,7 +190,9 @@ class _Borne:
             result.append(one if damaged is None else damaged)
         return result
 
-    def _answer(self, meaning: Meaning, found: Answer | FullAnswerScores, refused: frozenset[str]) -> Any:
+    def _answer(
+        self, meaning: Meaning, found: Answer | FullAnswerScores, refused: frozenset[str]
+    ) -> Answer | FullAnswerScores | None:
         """Return one damaged answer; ``None`` where the damage does not apply to it."""
         if self.damage.name == "refusals":
             # Whole answers have no option mass, so that a refusal leaves no trace in them.
@@ -222,7 +233,7 @@ class _Borne:
             return damages.towards(shares, order.index(meaning.least_liked), amount=damage.amount)
         return None
 
-    def _responses(self, asked: Round, found: Sequence[Any]) -> list[Any]:
+    def _responses(self, asked: Round, found: Sequence[tuple[Response, ...]]) -> Results:
         name, result = self.damage.name, list(found)
         if name == "refusals":
             keys = [str(place) for place in range(len(result))]
@@ -236,11 +247,11 @@ class _Borne:
             result = [damages.rewritten(draws, [_first_sentence(one.text) for one in draws]) for draws in result]
             self.applied = True
         by_prompt = self.bearing.windows.by_prompt if self.bearing.windows is not None else {}
-        for prompt, draws in zip(asked.requests, result, strict=True):
+        for prompt, draws in zip(asked.requests_as(Prompt), result, strict=True):
             self._said.setdefault(by_prompt.get(prompt, ""), []).extend(one.text for one in draws)
         return result
 
-    def _entailment(self, asked: Round, found: Sequence[Any]) -> Sequence[Any]:
+    def _entailment(self, asked: Round, found: Results) -> Results:
         windows = self.bearing.windows
         if self.damage.name == "unequal" and self.bearing.statements:
             lost = self._is_unequal
@@ -249,7 +260,7 @@ class _Borne:
         else:
             return found
         self.applied = True
-        pairs = zip(asked.requests, found, strict=True)
+        pairs = zip(asked.requests_as(EntailmentPair), found, strict=True)
         return [damages.less_entailed(one, self.damage.amount) if lost(pair) else one for pair, one in pairs]
 
     def _is_unequal(self, pair: EntailmentPair) -> bool:

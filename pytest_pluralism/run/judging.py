@@ -487,6 +487,7 @@ class Judge:
     def _noise_floors(self, plan: PlannedGate, model: Any, provenance: Provenance) -> tuple[NoiseFloors, Provenance]:
         """Return how much an unchanged model may seem to move, and the provenance with what was measured of it."""
         from pytest_pluralism.baselines.comparison import usual_noise_floor
+        from pytest_pluralism.core.records import Prompt
         from pytest_pluralism.models.noise import noise_floor
 
         usual = NoiseFloors().at_least(usual_noise_floor(provenance.model))
@@ -496,7 +497,7 @@ class Judge:
             return usual, provenance
         try:
             with self._models.progress(f"measuring the numeric noise of {model.identity.name}"):
-                found = noise_floor(model, first.requests)
+                found = noise_floor(model, first.requests_as(Prompt))
         except PluralismError as error:
             self._notes.append(f"the numeric noise floor of {model.identity.name} could not be measured: {error}")
             return usual, provenance

@@ -14,11 +14,22 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 from pytest_pluralism.core.errors import ModelError, NoNumberError
-from pytest_pluralism.core.records import Answer, Prompt, Scores
-from pytest_pluralism.evaluation.asking.rounds import Evaluation, ModelOf, Role, Round
+from pytest_pluralism.core.records import (
+    Answer,
+    EntailmentPair,
+    EntailmentScores,
+    FullAnswerPrompt,
+    FullAnswerScores,
+    GenerationSettings,
+    Prompt,
+    Response,
+    RewardRequest,
+    Scores,
+)
+from pytest_pluralism.evaluation.asking.rounds import Evaluation, Identified, ModelOf, Results, Role, Round
 from pytest_pluralism.models.answers.kinds import (
     ANSWERS,
     ENTAILMENTS,
@@ -26,6 +37,7 @@ from pytest_pluralism.models.answers.kinds import (
     READINGS,
     RESPONSES,
     REWARDS,
+    Draw,
     Kind,
     read_by,
     reading_of,
@@ -41,23 +53,26 @@ ROUNDED_UP = 1e-3
 #: The part of one request that belongs to one draw; its result depends on nothing else but the model.
 Cell = Hashable
 
-Pairs = Sequence[tuple[Cell, Any]]
+AskedT = TypeVar("AskedT", bound=Hashable)
+ResultT = TypeVar("ResultT")
+
+Pairs = Sequence[tuple[AskedT, ResultT]]
 
 
-class Work:
+class Work(Generic[AskedT, ResultT]):
     """One kind of work: which method of a model does it, and as which kind of result the store keeps it, if at all."""
 
     name = ""
     method = ""
     does = ""
     results = "answers"
-    kind: Kind[Any, Any] | None = None
+    kind: Kind[AskedT, ResultT] | None = None
 
     def cells(self, asked: Round) -> list[tuple[Cell, ...]]:
         """Return for each request its cells."""
         return [(request,) for request in asked.requests]
 
-    def result(self, values: tuple[Any, ...]) -> Any:
+    def result(self, values: tuple[ResultT, ...]) -> object:
         """Put the results of the cells of one request together."""
         return values[0]
 
@@ -65,11 +80,11 @@ class Work:
         self,
         store: AnswerStore,
         identity: ModelIdentity,
-        cells: Sequence[Any],
+        cells: Sequence[AskedT],
         /,
         *,
-        readings: Mapping[Any, str] = NOTHING_READ,
-    ) -> Mapping[Any, Any]:
+        readings: Mapping[AskedT, str] = NOTHING_READ,
+    ) -> Mapping[AskedT, ResultT]:
         """Return the results that the store has, by cell; ``readings`` are those of :class:`Readings`."""
         return {} if self.kind is None else store.lookup(self.kind, identity, cells, readings=readings)
 
@@ -77,27 +92,31 @@ class Work:
         self,
         store: AnswerStore,
         identity: ModelIdentity,
-        pairs: Sequence[tuple[Any, Any]],
+        pairs: Pairs[AskedT, ResultT],
         /,
         *,
-        readings: Mapping[Any, str] = NOTHING_READ,
+        readings: Mapping[AskedT, str] = NOTHING_READ,
     ) -> None:
         """Keep results in the store; ``readings`` are those of :class:`Readings`."""
         if self.kind is not None:
             store.keep(self.kind, identity, pairs, readings=readings)
 
     def ask(
-        self, model: Any, cells: Sequence[Any], progress: Progress | None, keep: Callable[[Pairs], None]
-    ) -> dict[Any, Any]:
+        self,
+        model: Identified,
+        cells: Sequence[AskedT],
+        progress: Progress | None,
+        keep: Callable[[Pairs[AskedT, ResultT]], None],
+    ) -> dict[AskedT, ResultT]:
         """Ask a model for cells that are not known, and pass the results on as they come."""
         method = getattr(model, self.method, None)
         if method is None:
             raise ModelError(
                 f"{model.identity.name} cannot be used for this: it does not {self.does} (no method {self.method})."
             )
-        found: dict[Any, Any] = {}
+        found: dict[AskedT, ResultT] = {}
 
-        def receive(pairs: Pairs) -> None:
+        def receive(pairs: Pairs[AskedT, ResultT]) -> None:
             keep(pairs)
             found.update(pairs)
 
@@ -108,11 +127,17 @@ class Work:
             )
         return found
 
-    def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
+    def _call(
+        self,
+        method: Callable[..., Results],
+        cells: Sequence[AskedT],
+        progress: Progress | None,
+        receive: Callable[[Pairs[AskedT, ResultT]], None],
+    ) -> int:
         """Ask the method, and return the number of cells with a result."""
-        passed_on: set[Any] = set()
+        passed_on: set[AskedT] = set()
 
-        def pass_on(pairs: Pairs) -> None:
+        def pass_on(pairs: Pairs[AskedT, ResultT]) -> None:
             passed_on.update(cell for cell, _ in pairs)
             receive(pairs)
 
@@ -130,16 +155,22 @@ class Work:
         return len(results)
 
 
-class Answers(Work):
+class Answers(Work[Prompt, Answer]):
     """Closed questions."""
 
     name, method, does = "answers", "answer", "answer closed questions"
     kind = ANSWERS
 
-    def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
-        def checked(pairs: Pairs) -> None:
+    def _call(
+        self,
+        method: Callable[..., Results],
+        cells: Sequence[Prompt],
+        progress: Progress | None,
+        receive: Callable[[Pairs[Prompt, Answer]], None],
+    ) -> int:
+        def checked(pairs: Pairs[Prompt, Answer]) -> None:
             for prompt, answer in pairs:
-                _refuse_no_answer(cast("Prompt", prompt), answer)
+                _refuse_no_answer(prompt, answer)
             receive(pairs)
 
         return super()._call(method, cells, progress, checked)
@@ -176,7 +207,7 @@ def _refuse_no_answer(prompt: Prompt, answer: object) -> None:
         )
 
 
-class FullAnswers(Work):
+class FullAnswers(Work[FullAnswerPrompt, FullAnswerScores]):
     """Scores of whole answers."""
 
     name, method, does = "full_answers", "score_answers", "score whole answers"
@@ -184,7 +215,7 @@ class FullAnswers(Work):
     results = "scores"
 
 
-class Responses(Work):
+class Responses(Work[Draw, Response]):
     """Texts; a cell is one draw."""
 
     name, method, does = "responses", "generate", "write texts"
@@ -195,18 +226,24 @@ class Responses(Work):
         """Return for each request its draws."""
         return [tuple((request, asked.settings, draw) for draw in range(asked.n_draws)) for request in asked.requests]
 
-    def result(self, values: tuple[Any, ...]) -> Any:
+    def result(self, values: tuple[Response, ...]) -> object:
         """Return the draws of one request."""
         return values
 
-    def _call(self, method: Any, cells: Sequence[Any], progress: Any, receive: Callable[[Pairs], None]) -> int:
+    def _call(
+        self,
+        method: Callable[..., Results],
+        cells: Sequence[Draw],
+        progress: Progress | None,
+        receive: Callable[[Pairs[Draw, Response]], None],
+    ) -> int:
         # A model writes the first draws of a prompt; where only a later one is missing, the earlier ones come again.
         takes = "receive" in inspect.signature(method).parameters
-        wanted, passed_on = set(cells), set[Any]()
+        wanted, passed_on = set(cells), set[Draw]()
         got = 0
         for settings, n_draws, prompts in _by_settings(cells):
 
-            def pass_on(pairs: Sequence[tuple[Any, Any]], settings: Any = settings) -> None:
+            def pass_on(pairs: Pairs[Prompt, Response], settings: GenerationSettings = settings) -> None:
                 fresh = [((prompt, settings, response.draw), response) for prompt, response in pairs]
                 fresh = [pair for pair in fresh if pair[0] in wanted and pair[0] not in passed_on]
                 passed_on.update(cell for cell, _ in fresh)
@@ -221,7 +258,7 @@ class Responses(Work):
         return got
 
 
-class Entailment(Work):
+class Entailment(Work[EntailmentPair, EntailmentScores]):
     """Entailment of one text by another."""
 
     name, method, does = "entailment", "entail", "judge entailment"
@@ -229,7 +266,7 @@ class Entailment(Work):
     results = "scores"
 
 
-class Rewards(Work):
+class Rewards(Work[RewardRequest, float]):
     """Rewards of responses for an attribute."""
 
     name, method, does = "rewards", "reward", "give rewards"
@@ -237,17 +274,32 @@ class Rewards(Work):
     results = "rewards"
 
 
-class Objectives(Work):
+class Called(Protocol):
+    """A function of a project, such as a ``CallableObjective``."""
+
+    @property
+    def function(self) -> Callable[[Identified], Mapping[str, float]]:
+        """Return what is called with a model."""
+        ...
+
+    def __hash__(self) -> int: ...
+
+
+class Objectives(Work[Called, Mapping[str, float]]):
     """Functions of a project that are called with the model; nobody knows what they depend on, so nothing is kept."""
 
     name, does = "objectives", "be measured by functions"
     results = "objectives"
 
     def ask(
-        self, model: Any, cells: Sequence[Any], progress: Progress | None, keep: Callable[[Pairs], None]
-    ) -> dict[Any, Any]:
+        self,
+        model: Identified,
+        cells: Sequence[Called],
+        progress: Progress | None,
+        keep: Callable[[Pairs[Called, Mapping[str, float]]], None],
+    ) -> dict[Called, Mapping[str, float]]:
         """Call each function with the model."""
-        found = {}
+        found: dict[Called, Mapping[str, float]] = {}
         for done, cell in enumerate(cells, start=1):
             found[cell] = cell.function(model)
             keep([(cell, found[cell])])
@@ -256,8 +308,11 @@ class Objectives(Work):
         return found
 
 
+#: A kind of work, whatever it asks for.
+AnyWork = Work[Any, Any]
+
 #: Every kind of work, by the name that a round has for it.
-WORKS: Mapping[str, Work] = {
+WORKS: Mapping[str, AnyWork] = {
     work.name: work for work in (Answers(), FullAnswers(), Responses(), Entailment(), Rewards(), Objectives())
 }
 
@@ -276,7 +331,7 @@ class Readings:
     def __init__(self) -> None:
         self._known: dict[tuple[str, Hashable], str] = {}
 
-    def of(self, model: Any, cells: Iterable[Any], store: AnswerStore | None, /) -> dict[Any, str]:
+    def of(self, model: Identified, cells: Iterable[Cell], store: AnswerStore | None, /) -> dict[Cell, str]:
         """Return what a model reads for each cell; cells that it does not read as tokens are missing.
 
         Raises
@@ -350,7 +405,7 @@ class Measured:
 
     identity: ModelIdentity
     work: str
-    cells: tuple[Any, ...]
+    cells: tuple[Cell, ...]
     seconds: float
 
 
@@ -393,7 +448,7 @@ class Engine:
         store: Callable[[], AnswerStore | None],
         note: Callable[[str], None],
         progress: Callable[[str], AbstractContextManager[Progress | None]],
-        measured: Callable[[Any, Measured], None] | None = None,
+        measured: Callable[[Identified, Measured], None] | None = None,
     ) -> None:
         self.asked = 0
         self.recalled = 0
@@ -401,7 +456,7 @@ class Engine:
         self._note = note
         self._progress = progress
         self._measured = measured
-        self._known: dict[tuple[str, str, Cell], Any] = {}
+        self._known: dict[tuple[str, str, Cell], object] = {}
         self._readings = Readings()
         self._failures = Failures()
         self._scored: dict[tuple[Hashable, str], _Run] = {}
@@ -432,12 +487,12 @@ class Engine:
             scores = replace(scores, warnings=(*scores.warnings, *dict.fromkeys(run.retried)))
         return scores, frozenset(run.roles)
 
-    def answered(self, asked: Round, model: Any, /) -> list[Any]:
+    def answered(self, asked: Round, model: Identified, /) -> Results:
         """Return the results of one round by itself, asking the model what is not known yet."""
         self._fill(model, asked.work, cells_of(asked))
         return self._results(model, asked)
 
-    def recalled_of(self, asked: Round, model: Any, /) -> list[Any] | None:
+    def recalled_of(self, asked: Round, model: Identified, /) -> Results | None:
         """Return the results of one round without asking a model; ``None`` where some are not known."""
         self._fill(model, asked.work, cells_of(asked), asks=False)
         try:
@@ -445,7 +500,7 @@ class Engine:
         except KeyError:
             return None
 
-    def is_scored(self, key: Hashable, model: Any, /) -> bool:
+    def is_scored(self, key: Hashable, model: Identified, /) -> bool:
         """Return whether :meth:`gather` came to the scores of the evaluation of a key, of a language model."""
         return (key, model.identity.sha256) in self._scored
 
@@ -487,11 +542,11 @@ class Engine:
         else:
             run.roles.add(run.asked.role)
 
-    def _results(self, model: Any, asked: Round) -> list[Any]:
+    def _results(self, model: Identified, asked: Round) -> Results:
         work, sha256 = WORKS[asked.work], model.identity.sha256
         return [work.result(tuple(self._known[sha256, work.name, cell] for cell in row)) for row in work.cells(asked)]
 
-    def _fill(self, model: Any, name: str, rows: Iterable[tuple[Cell, ...]], *, asks: bool = True) -> None:
+    def _fill(self, model: Identified, name: str, rows: Iterable[tuple[Cell, ...]], *, asks: bool = True) -> None:
         """Make the cells known; without ``asks`` those that the store has."""
         work, identity = WORKS[name], model.identity
         wanted = dict.fromkeys(cell for row in rows for cell in row)
@@ -504,7 +559,7 @@ class Engine:
             missing = [cell for cell in missing if cell not in found]
         if missing and asks:
 
-            def keep(pairs: Pairs) -> None:
+            def keep(pairs: Pairs[Cell, object]) -> None:
                 # Known at once: what came before an error need not be asked again.
                 self._learn(work, identity, pairs)
                 self.asked += len(pairs)
@@ -532,11 +587,11 @@ class Engine:
             if self._measured is not None:
                 self._measured(model, Measured(identity, name, tuple(missing), seconds))
 
-    def _learn(self, work: Work, identity: ModelIdentity, pairs: Iterable[tuple[Cell, Any]]) -> None:
+    def _learn(self, work: AnyWork, identity: ModelIdentity, pairs: Iterable[tuple[Cell, object]]) -> None:
         for cell, value in pairs:
             self._known[identity.sha256, work.name, cell] = value
 
-    def _read(self, work: Work, model: Any, cells: Sequence[Cell]) -> Mapping[Cell, str]:
+    def _read(self, work: AnyWork, model: Identified, cells: Sequence[Cell]) -> Mapping[Cell, str]:
         """Return what the model reads for cells whose results the store may have."""
         try:
             store = self._store()
@@ -545,8 +600,8 @@ class Engine:
         return {} if work.kind is None or store is None else self._readings.of(model, cells, store)
 
     def _recall(
-        self, work: Work, identity: ModelIdentity, cells: Sequence[Cell], readings: Mapping[Cell, str]
-    ) -> Mapping[Cell, Any]:
+        self, work: AnyWork, identity: ModelIdentity, cells: Sequence[Cell], readings: Mapping[Cell, str]
+    ) -> Mapping[Cell, object]:
         try:
             store = self._store()
             return work.lookup(store, identity, cells, readings=readings) if store is not None else {}
@@ -554,7 +609,9 @@ class Engine:
             self._note(f"stored answers are not used: {error}")
             return {}
 
-    def _keep(self, work: Work, identity: ModelIdentity, pairs: Pairs, readings: Mapping[Cell, str]) -> None:
+    def _keep(
+        self, work: AnyWork, identity: ModelIdentity, pairs: Pairs[Cell, object], readings: Mapping[Cell, str]
+    ) -> None:
         try:
             store = self._store()
             if store is not None:
@@ -563,12 +620,12 @@ class Engine:
             self._note(f"answers are not kept: {error}")
 
 
-def _by_settings(cells: Sequence[Any]) -> Iterator[tuple[Any, int, list[Any]]]:
+def _by_settings(cells: Sequence[Draw]) -> Iterator[tuple[GenerationSettings, int, list[Prompt]]]:
     """Yield settings, number of draws and prompts of draws, such that one call of a model gives all of them."""
-    draws: dict[tuple[Any, Any], int] = {}
+    draws: dict[tuple[GenerationSettings, Prompt], int] = {}
     for prompt, settings, draw in cells:
         draws[settings, prompt] = max(draws.get((settings, prompt), 0), draw + 1)
-    calls: dict[tuple[Any, int], list[Any]] = {}
+    calls: dict[tuple[GenerationSettings, int], list[Prompt]] = {}
     for (settings, prompt), n_draws in draws.items():
         calls.setdefault((settings, n_draws), []).append(prompt)
     for (settings, n_draws), prompts in calls.items():

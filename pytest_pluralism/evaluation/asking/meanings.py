@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 __all__ = ["Meaning", "Meanings", "Means"]
 
@@ -35,7 +35,7 @@ class Meaning:
 
 
 #: By request: a ``Prompt``, or a ``FullAnswerPrompt``.
-Meanings = Mapping[Any, Meaning]
+Meanings = Mapping[Hashable, Meaning]
 
 
 @runtime_checkable

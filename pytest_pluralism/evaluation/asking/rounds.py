@@ -7,13 +7,28 @@ all gates of a run can be gathered before the first of them is answered, and a r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from pytest_pluralism.core.records import GenerationSettings, Scores
+from pytest_pluralism.models.protocol import ModelIdentity
 
-__all__ = ["ROLES", "Evaluation", "ModelOf", "Role", "Round", "Rounds", "SteeredModel", "asked_of", "drive"]
+__all__ = [
+    "ROLES",
+    "Answered",
+    "Asking",
+    "Evaluation",
+    "Identified",
+    "ModelOf",
+    "Results",
+    "Role",
+    "Round",
+    "Rounds",
+    "SteeredModel",
+    "asked_of",
+    "drive",
+]
 
 #: The kinds of request, each with the model of a run that answers it.
 ROLES = {
@@ -45,8 +60,21 @@ class SteeredModel:
 #: A model of a run: one of :data:`ROLES`, another fixture by its name, or a steered model.
 Role = str | SteeredModel
 
+
+class Identified(Protocol):
+    """A model of any kind; what it can be asked depends on its kind."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """The identity of the model."""
+        ...
+
+
 #: Returns the model of a role.
-ModelOf = Callable[[Role], Any]
+ModelOf = Callable[[Role], Identified]
+
+
+_Request = TypeVar("_Request")
 
 
 @dataclass(frozen=True)
@@ -70,10 +98,17 @@ class Round:
     """
 
     work: str
-    requests: tuple[Any, ...]
+    requests: tuple[Hashable, ...]
     settings: GenerationSettings | None = None
     n_draws: int = 1
     named: Role | None = None
+
+    def requests_as(self, kind: type[_Request], /) -> tuple[_Request, ...]:
+        """Return the requests, all of one kind; raise ``TypeError`` where one is of another."""
+        found = tuple(request for request in self.requests if isinstance(request, kind))
+        if len(found) < len(self.requests):
+            raise TypeError(f"A round of {self.work} asks for something else than a {kind.__name__}.")
+        return found
 
     @property
     def role(self) -> Role:
@@ -81,17 +116,23 @@ class Round:
         return self.named or ROLES[self.work]
 
 
-#: Yields rounds, is sent one result a request (an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores, a
-#: reward as a float, or a dict of scores by unit), returns the scores.
-Rounds = Generator[Round, Sequence[Any], Scores]
+#: One result for each request of a round: an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores, a reward
+#: as a float, or a dict of scores by unit. The kind of work of the round says which.
+Results = Sequence[Any]
 
+#: Returns the results of a round.
+Answered = Callable[[Round], Results]
 
 _Result = TypeVar("_Result")
 
+#: Yields rounds, is sent their results, and returns what they come to.
+Asking = Generator[Round, Results, _Result]
 
-def asked_of(
-    role: Role, rounds: Generator[Round, Sequence[Any], _Result], /
-) -> Generator[Round, Sequence[Any], _Result]:
+#: Returns scores.
+Rounds = Asking[Scores]
+
+
+def asked_of(role: Role, rounds: Asking[_Result], /) -> Asking[_Result]:
     """Put what an evaluation asks of the model under test to another model of the run."""
     try:
         asked = next(rounds)
@@ -103,7 +144,7 @@ def asked_of(
         return found
 
 
-def drive(rounds: Generator[Round, Sequence[Any], _Result], answered: Callable[[Round], Sequence[Any]], /) -> _Result:
+def drive(rounds: Asking[_Result], answered: Answered, /) -> _Result:
     """Answer rounds one by one, and return what they come to."""
     try:
         asked = next(rounds)

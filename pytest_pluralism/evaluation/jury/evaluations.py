@@ -9,9 +9,8 @@ the model gives of the welfare of each: a lottery between pleasing one group and
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ from pytest_pluralism.core.records import (
 )
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.asking.meanings import Meanings, Means
-from pytest_pluralism.evaluation.asking.rounds import Round, Rounds, asked_of
+from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds, asked_of
 from pytest_pluralism.evaluation.jury.jurors import Candidate, JurorFunction, check_against_votes, recorded_candidates
 from pytest_pluralism.evaluation.jury.scores import (
     JuryMeasured,
@@ -59,7 +58,7 @@ __all__ = [
 ]
 
 #: The rounds of an evaluation, before it is reduced to its scores.
-JuryRounds = Generator[Round, Sequence[Any], JuryMeasured]
+JuryRounds = Asking[JuryMeasured]
 
 #: How many recorded votes' responses an estimated juror is checked on.
 CHECKED_RESPONSES = 24

@@ -6,7 +6,7 @@ Nothing but a recorded vote is a person's: the others are estimates, and are cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, in
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import EntailmentPair, RewardRequest
 from pytest_pluralism.datasets.panels.records import Juror, Panel, shown
-from pytest_pluralism.evaluation.asking.rounds import Round
+from pytest_pluralism.evaluation.asking.rounds import Asking, Round
 from pytest_pluralism.evaluation.overton.premises import premises
 
 __all__ = [
@@ -82,7 +82,7 @@ class JurorUtilities:
 
 
 #: Yields rounds, is sent one result a request, returns the utilities.
-UtilityRounds = Generator[Round, Sequence[Any], JurorUtilities]
+UtilityRounds = Asking[JurorUtilities]
 
 
 class JurorFunction(Protocol):

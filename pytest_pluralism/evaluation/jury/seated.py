@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, invalid_paramete
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.records import Estimate, Scores
 from pytest_pluralism.datasets.panels.records import Panel
-from pytest_pluralism.evaluation.asking.rounds import Round, drive
+from pytest_pluralism.evaluation.asking.rounds import Answered, drive
 from pytest_pluralism.evaluation.jury.evaluations import (
     AgainstReference,
     ChoiceEvaluation,
@@ -24,9 +24,6 @@ from pytest_pluralism.evaluation.jury.jurors import Candidate, JurorFunction, Ju
 from pytest_pluralism.evaluation.jury.scores import written_scores
 
 __all__ = ["Jury", "seat"]
-
-#: Answers one round of an evaluation.
-Answered = Callable[[Round], Sequence[Any]]
 
 #: The texts to judge: for the id of a query a text, or several.
 Responses = Mapping[str, str | Sequence[str]]

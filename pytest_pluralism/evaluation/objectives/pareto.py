@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,7 +148,7 @@ class ParetoEvaluation:
 
     def meanings(self) -> Meanings:
         """Return what the labels of the requests of all objectives stand for, where an objective says it."""
-        found: dict[Any, Meaning] = {}
+        found: dict[Hashable, Meaning] = {}
         for objective in self.objectives:
             if isinstance(objective.evaluation, Means):
                 found |= objective.evaluation.meanings()

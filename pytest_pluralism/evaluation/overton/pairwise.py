@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from pytest_pluralism.core.parameters import real_number
 from pytest_pluralism.core.records import Answer, Prompt, Scores, UnitScore, Window, WindowSet
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import QUERIES
-from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.overton.coverage import overton_prompt
 from pytest_pluralism.evaluation.overton.planner import DATASET, EXAMPLE, OWN, recorded_of, windows_of
@@ -77,7 +77,7 @@ class Comparison:
 
 
 #: Yields rounds, is sent their results, returns 1 (the first wins), -1 or 0 for each comparison.
-Judging = Generator[Round, Sequence[Any], list[int]]
+Judging = Asking[list[int]]
 
 
 class PairwiseJudge(Protocol):
@@ -234,9 +234,7 @@ class PairwiseEvaluation:
         ties = outcomes.count(0) / len(outcomes)
         return Scores(self.metric, tuple(units), {"even": 0.5, "share_of_ties": ties})
 
-    def _texts(
-        self, recorded: Mapping[str, Sequence[str]] | None, named: str | None
-    ) -> Generator[Round, Sequence[Any], list[tuple[str, ...]]]:
+    def _texts(self, recorded: Mapping[str, Sequence[str]] | None, named: str | None) -> Asking[list[tuple[str, ...]]]:
         windows = self.windows.windows
         if recorded is not None:
             missing = [window.query_id for window in windows if not recorded.get(window.query_id)]

@@ -43,7 +43,7 @@ def score_responses(
         raise invalid_parameter("evaluation", "score_responses", must, f"{type(evaluation).__name__} without them")
 
     def answered(asked: Round) -> list[EntailmentScores]:
-        results = list(entail(asked.requests))
+        results = list(entail(asked.requests_as(EntailmentPair)))
         if len(results) != len(asked.requests):
             must = f"a callable that gives one score a pair ({len(asked.requests)})"
             raise invalid_parameter("entail", "score_responses", must, f"{len(results)} scores")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.labels import HumanLabels
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS
-from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds
 from pytest_pluralism.evaluation.measures.agreement import krippendorff_alpha
 from pytest_pluralism.evaluation.overton.premises import PREMISE_FORMS, premises
 from pytest_pluralism.evaluation.steering.contexts import steer_prompt
@@ -269,7 +268,7 @@ class TextSteering:
         judged: Sequence[Judged],
         texts: Mapping[Asked, tuple[str, ...]],
         statements: Mapping[tuple[str, str], str],
-    ) -> Generator[Round, Sequence[Any], dict[Judged, float]]:
+    ) -> Asking[dict[Judged, float]]:
         """Return the score of each response, by what people said of it, by a value model or by entailment."""
         settings = self.settings
         if self.labels is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
@@ -170,7 +170,7 @@ def meanings_of(
     people: Mapping[str, Sequence[float]] | None = None,
     least_liked: Mapping[str, int] | None = None,
     /,
-) -> dict[Prompt, Meaning]:
+) -> dict[Hashable, Meaning]:
     """Return the meaning of each prompt; nothing under a published protocol, which reads more than shares of labels.
 
     Parameters
