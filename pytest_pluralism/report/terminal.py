@@ -40,6 +40,7 @@ def _lines(entries: Sequence[Entry], notes: Sequence[str], width: int, color: bo
         if len(models) > 1:
             yield model
         yield from _table([row[:-1] for row in rows if row[-1] == model], rows, width, color)
+    yield from _data(entries)
     # Two promises about the same thing are warned of once.
     warned: dict[tuple[str, str], str] = {}
     for entry, row in zip(entries, rows, strict=True):
@@ -50,6 +51,17 @@ def _lines(entries: Sequence[Entry], notes: Sequence[str], width: int, color: bo
         yield f"warning: {model}{key}: {printable(warning, most=200)}"
     for note in notes:
         yield printable(note, most=400)
+
+
+def _data(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield where each data set comes from, with how much of it was read and left out."""
+    told: dict[tuple[str, str], str] = {}
+    for entry in entries:
+        dataset = entry.get("dataset") or {}
+        if dataset.get("source"):
+            told.setdefault((str(dataset.get("name", "")), str(dataset["source"])), measure_of(entry).data)
+    for (name, source), kind in told.items():
+        yield f"{printable(kind, most=30)} {printable(name, most=60)}: {printable(source, most=600)}"
 
 
 def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:

@@ -45,6 +45,7 @@ from pytest_pluralism.datasets.surveys.assembly import (
 )
 from pytest_pluralism.datasets.surveys.file import is_survey_path, read_distributions, read_survey_file
 from pytest_pluralism.datasets.surveys.loading import load_survey
+from pytest_pluralism.datasets.surveys.refusals import Refusals, check_refusal_policy
 
 __all__ = ["Statement", "SteeringSet", "load_steering", "steering_of_survey"]
 
@@ -99,7 +100,7 @@ def load_steering(
     name_or_path: str,
     /,
     *,
-    refusals: str = "keep",
+    refusals: Refusals = "keep",
     load: Callable[..., Survey] = load_survey,
 ) -> SteeringSet:
     """Load the attributes that a model is steered to, and what people with them say.
@@ -109,8 +110,8 @@ def load_steering(
     name_or_path : str
         The name of a survey with several populations (``gss``), a steering file, a survey file, or a file of
         Modular Pluralism (OpinionQA, Value Kaleidoscope) or of the Pew survey by group.
-    refusals : {"keep", "drop", "separate"}
-        The policy for options such as "Don't know", as in
+    refusals : {"keep", "drop", "separate"} or sequence of str
+        The policy for options such as "Don't know", or the options that are refusals, which are dropped, as in
         :func:`~pytest_pluralism.datasets.surveys.loading.load_survey`.
     load : callable
         The function that loads a survey by name, ``load(name, refusals=...)``.
@@ -119,11 +120,24 @@ def load_steering(
     ------
     DatasetError
         If it is unknown, or anything in it is wrong; up to ten problems are named, each with its line and remedy.
+    InvalidParameterError
+        If ``name_or_path`` is not a name, ``refusals`` is not a policy, or it names options where each question has
+        one right answer or no options.
     """
     if not isinstance(name_or_path, str) or not name_or_path:
         raise invalid_parameter(
             "name_or_path", "load_steering", "the name or file of a steering set", repr(name_or_path)
         )
+    policy = check_refusal_policy(refusals, function="load_steering")
+    steering = _loaded(name_or_path, policy, load)
+    if not isinstance(policy, str) and steering.kind != "distribution":
+        must = "'keep', 'drop' or 'separate' for a steering set without distributions, whose options are not refusals"
+        raise invalid_parameter("refusals", "load_steering", must, repr(list(policy)))
+    return steering
+
+
+def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) -> SteeringSet:
+    """Return the steering set of a name or file."""
     if not is_survey_path(name_or_path):
         return steering_of_survey(load(name_or_path, refusals=refusals))
     path = Path(name_or_path)
@@ -170,7 +184,7 @@ class _Lines:
 
     path: Path
     problems: Problems
-    refusals: str
+    refusals: Refusals
     load: Callable[..., Survey]
     attributes: dict[str, tuple[str, Attribute]] = field(default_factory=dict)
     written: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -276,12 +290,19 @@ class _Lines:
             known,
             tuple(self.templates.values()),
             tuple(statements),
-            source=f"file {self.path.name}",
+            source=self._source(kind, survey),
         )
         # Wherever the file lies, it is the same one.
         return finished(
             steering, models={name: given["model"] for name, given in self.written.items() if "model" in given}
         )
+
+    def _source(self, kind: str, survey: Survey) -> str:
+        """Return where the set comes from, and how much was read."""
+        file, own = f"file {self.path.name}", len(self.questions)
+        if kind in ("entailment", "open"):
+            return f"{file}; read: {own} questions"
+        return f"{file}: {survey.source}" if self.surveys else survey.source
 
     def _kind(self) -> str:
         """Return the one kind of the questions."""

@@ -17,6 +17,7 @@ from pytest_pluralism.datasets.surveys.assembly import (
     assemble_survey,
 )
 from pytest_pluralism.datasets.surveys.modular_pluralism import question_hash
+from pytest_pluralism.datasets.surveys.refusals import Refusals
 
 __all__ = [
     "PEW",
@@ -116,7 +117,9 @@ def is_pew(entries: Sequence[Any], /) -> bool:
     return isinstance(rows, list) and bool(rows) and isinstance(rows[0], dict) and {"group", "value"} <= rows[0].keys()
 
 
-def read_pew(name: str, entries: Iterable[tuple[str, Any]], problems: Problems, /, *, refusals: str = "keep") -> Survey:
+def read_pew(
+    name: str, entries: Iterable[tuple[str, Any]], problems: Problems, /, *, refusals: Refusals = "keep"
+) -> Survey:
     """Return the survey; its populations are named ``party: Democrat``, and everybody by the bare value."""
     read: list[ReadQuestion] = []
     whole: list[str] = []

@@ -136,6 +136,9 @@ def assemble_survey(
     if not questions:
         problems.add("", f"none of its {n_read} questions has two options and an answer")
         problems.raise_if_any()
+    source += (
+        f"{'; ' if source else ''}read: {_counted(n_read, 'question')}, {_counted(gathered.n_rows, 'distribution')}"
+    )
     if gathered.few_options:
         source += f"; left out: {gathered.few_options} question(s) with fewer than two options"
     if gathered.only_refusals:
@@ -161,6 +164,10 @@ def assemble_survey(
     )
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _told(refusals: Counter[str]) -> str:
     """Return which options were taken for refusals, in words."""
     if not refusals:
@@ -181,6 +188,7 @@ class _Gathered:
     rows: list[AnswerDistribution] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
     n_read: int = 0
+    n_rows: int = 0
     few_options: int = 0
     only_refusals: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
@@ -192,6 +200,7 @@ class _Gathered:
     def add(self, item: ReadQuestion, problems: Problems) -> None:
         """Check one question and its answers, and take them in as the policy says."""
         self.n_read += 1
+        self.n_rows += len(item.distributions) if isinstance(item.distributions, Sequence) else 0
         identifier = TEXT.checked(item.question_id, "'question_id'", item.where, problems)
         if identifier is None:
             return

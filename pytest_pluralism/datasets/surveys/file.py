@@ -89,7 +89,8 @@ def read_survey_file(path: Path, /, *, refusals: Refusals = "keep") -> Survey:
     source = f"file {path.name}"
     if format_of(path) == ".csv":
         text, problems = read_text(path), Problems(str(path), REMEDY)
-        questions = _from_table(read_table(text, problems), problems)
+        questions, n_rows = _from_table(read_table(text, problems), problems)
+        source += f"; read: {n_rows} rows"
         return assemble_survey(path.name, questions, problems=problems, refusals=refusals, source=source)
     entries, problems = read_entries(path, what="survey file", holds="question", remedy=REMEDY)
     first = list(itertools.islice(entries, 1))
@@ -137,13 +138,15 @@ def read_distributions(rows: Any, place: str, problems: Problems, /) -> list[Rea
 # ----------------------------------------------------------------------------------------------------------- tables
 
 
-def _from_table(table: Table, problems: Problems) -> list[ReadQuestion]:
-    """Return the questions of a table with one row for each question, option and population."""
+def _from_table(table: Table, problems: Problems) -> tuple[list[ReadQuestion], int]:
+    """Return the questions of a table with a row for each question, option and population, and its number of rows."""
     if not table.columns or not COLUMNS.fit(dict.fromkeys(table.columns), "line 1", problems):
-        return []
+        return [], 0
+    n_rows = 0
     written: dict[tuple[str, ...], tuple[str, str]] = {}
     questions: dict[str, _Rows] = {}
     for where, cells in table.rows:
+        n_rows += 1
         identifier = cells["question_id"]
         cells["population"] = clean_name(cells["population"])
         place = f"{where}, question {identifier!r}"
@@ -156,7 +159,7 @@ def _from_table(table: Table, problems: Problems) -> list[ReadQuestion]:
         if cells.get("refusal", "").casefold() not in REFUSAL_MARKS:
             problems.add(place, f"'refusal' must be 1, 0 or empty, not {cells['refusal']!r}")
         questions.setdefault(identifier, _Rows(where, cells)).add(place, cells, problems)
-    return [question.read(problems) for question in questions.values()]
+    return [question.read(problems) for question in questions.values()], n_rows
 
 
 #: The marks of a refusal, and whether the option is one.

@@ -14,6 +14,7 @@ from pytest_pluralism.datasets.steering.file import SteeringSet, load_steering
 from pytest_pluralism.datasets.steering.labels import HumanLabels, read_labels
 from pytest_pluralism.datasets.steering.sources import VALUE_KALEIDOSCOPE
 from pytest_pluralism.datasets.surveys.file import is_survey_path
+from pytest_pluralism.datasets.surveys.refusals import Refusals, check_refusal_policy
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation
 from pytest_pluralism.evaluation.steering.published import PublishedKaleidoscope
@@ -75,9 +76,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     PluralismError
         The steering set, an attribute or a context is wrong, or a question cannot be asked.
     """
-    refusals = planning.choose("refusals")
-    if refusals not in ("keep", "drop", "separate"):
-        raise invalid_parameter("refusals", planning.measure.name, "'keep', 'drop' or 'separate'", repr(refusals))
+    policy = check_refusal_policy(planning.choose("refusals"), function=planning.measure.name)
+    refusals: str | list[str] = policy if isinstance(policy, str) else list(policy)
     asking = _asking(planning)
     steering = load_for(planning, refusals)
     if not is_survey_path(planning.dataset):
@@ -138,7 +138,9 @@ def _is_written(planning: Planning, steering: SteeringSet, protocol: str) -> boo
     return published or steering.kind in ("entailment", "open") or asked_for
 
 
-def _plan_texts(planning: Planning, steering: SteeringSet, asking: AskSettings, refusals: str) -> list[PlannedGate]:
+def _plan_texts(
+    planning: Planning, steering: SteeringSet, asking: AskSettings, refusals: str | list[str]
+) -> list[PlannedGate]:
     """Return the gates whose responses are written."""
     keywords = planning.keywords
     if asking.protocol == "modular_pluralism":
@@ -228,7 +230,7 @@ def _told(labels: HumanLabels | None) -> dict[str, object]:
     return {} if labels is None else {"labels": {"name": labels.name, "sha256": labels.sha256}}
 
 
-def load_for(planning: Planning, refusals: str, /) -> SteeringSet:
+def load_for(planning: Planning, refusals: Refusals, /) -> SteeringSet:
     """Return the steering set of a marker: of a hook, of a file beside the test, or of a survey."""
     brought = planning.brought(SteeringSet, refusals=refusals)
     if brought is not None:

@@ -102,7 +102,7 @@ def message_of(path: Path) -> str:
 def test_json_lines(tmp_path: Path) -> None:
     survey = load_survey(write_jsonl(tmp_path / "good.jsonl", GOOD))
     assert survey.name == "good.jsonl"
-    assert survey.source == "file good.jsonl"
+    assert survey.source == "file good.jsonl; read: 2 questions, 3 distributions"
     trust, change = survey.questions
     assert (trust.question_id, trust.cluster, trust.positions) == ("trust", "trust items", (3.0, 1.0, 2.0))
     assert (change.cluster, change.positions, change.refusals) == (None, None, ())
