@@ -45,7 +45,8 @@ def test_a_table_tells_its_rows(project: pytest.Pytester) -> None:
 def test_refusals_are_named_for_steering(project: pytest.Pytester, refusals: str, says: str | None) -> None:
     project.makepyfile(
         test_town="import pytest\n"
-        f'@pytest.mark.steering_faithfulness("town.jsonl", attribute="North", context="system", at_least=-1.0, refusals={refusals})\n'
+        '@pytest.mark.steering_faithfulness("town.jsonl", attribute="North", context="system", at_least=-1.0, '
+        f"refusals={refusals})\n"
         "def test_north(): ..."
     )
     result = project.runpytest_inprocess(*RUN, "--pluralism-report=out.json")
