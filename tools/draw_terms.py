@@ -1,6 +1,6 @@
 """Draw the pictures of the glossary and of the page of numbers: `python tools/draw_terms.py`.
 
-The numbers in the pictures are examples, except in `numbers.svg`, which shows the measured example of the README.
+The numbers in the pictures are examples, except in `numbers.svg`, which shows the measured example of the demo.
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ PICTURES: dict[str, tuple[str, list[str]]] = {
 
 
 def numbers() -> str:
-    """Return the picture that opens the page of numbers: the example of the README on the scale of its distance."""
+    """Return the picture that opens the page of numbers: the example of the demo on the scale of its distance."""
 
     def at(value: float) -> float:
         return 40 + 1150 * value
