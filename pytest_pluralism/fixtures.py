@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.evaluation.jury.seated import Jury
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
     from pytest_pluralism.models.protocol import EntailmentModel, LanguageModel, ValueModel
+    from pytest_pluralism.run.models import RunModels
 
 __all__ = [
     "Pluralism",
@@ -74,7 +75,7 @@ def entailment_model(request: pytest.FixtureRequest) -> Iterator[EntailmentModel
     spec = session.settings["entailment_model"]
     if spec is None:
         pytest.fail("no entailment model. Name one with --pluralism-entailment-model=SPEC.", pytrace=False)
-    yield from _open(session.models.load_entailment_model, spec)
+    yield from _open(session.models, session.models.load_entailment_model, spec)
 
 
 @pytest.fixture(scope="session")
@@ -84,21 +85,21 @@ def value_model(request: pytest.FixtureRequest) -> Iterator[ValueModel]:
     spec = session.settings["value_model"]
     if spec is None:
         pytest.fail("no value model. Name one with --pluralism-value-model=SPEC.", pytrace=False)
-    yield from _open(session.models.load_value_model, spec)
+    yield from _open(session.models, session.models.load_value_model, spec)
 
 
 def _loaded(config: pytest.Config, spec: str) -> Iterator[LanguageModel]:
-    yield from _open(config.stash[SESSION].models.load_model, spec)
+    models = config.stash[SESSION].models
+    yield from _open(models, models.load_model, spec)
 
 
-def _open(load: Callable[[str], _Model], spec: str) -> Iterator[_Model]:
+def _open(models: RunModels, load: Callable[[str], _Model], spec: str) -> Iterator[_Model]:
     try:
         model = load(spec)
     except PluralismError as error:
         raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
     yield model
-    # A model of a project need not have anything to close.
-    getattr(model, "close", lambda: None)()
+    models.close(model)
 
 
 @pytest.fixture

@@ -152,8 +152,13 @@ class RunModels:
     def close_steered(self) -> None:
         """Give back the memory of the last steered model."""
         if self._steered is not None:
-            getattr(self._steered[1], "close", lambda: None)()
+            self.close(self._steered[1])
             self._steered = None
+
+    def close(self, model: object) -> None:
+        """Give back the memory of a model, unless it hangs. A model of a project need not have anything to close."""
+        if self._engine is None or not self._engine.patience.hangs(model):
+            getattr(model, "close", lambda: None)()
 
     # ----------------------------------------------------------------------------------------------------- asking
 
@@ -165,7 +170,11 @@ class RunModels:
             from pytest_pluralism.run.forecast import remember_speed
 
             self._engine = Engine(
-                store=lambda: self.store, note=self.notes.append, progress=self.progress, measured=remember_speed
+                store=lambda: self.store,
+                note=self.notes.append,
+                progress=self.progress,
+                measured=remember_speed,
+                timeout=self.settings["batch_timeout"],
             )
         return self._engine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,18 @@ def _batch_size(text: str) -> int | str:
         number = 0
     if number < 1:
         raise ValueError("must be 'auto' or a whole number of at least 1.")
+    return number
+
+
+def _seconds(text: str) -> float | None:
+    if text.lower() in {"0", "off"}:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < threading.TIMEOUT_MAX:
+        raise ValueError("must be a number of seconds above 0, or off.")
     return number
 
 
@@ -164,6 +177,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "batch_size", "auto", "prompts in one forward pass: a whole number, or auto", _batch_size, metavar="N|auto"
+    ),
+    Setting(
+        "batch_timeout",
+        None,
+        "seconds that a model may take from one batch of results to the next before the run stops waiting for it; by "
+        "default it waits forever",
+        _seconds,
+        metavar="SECONDS",
     ),
     Setting(
         "adapters",

@@ -7,6 +7,7 @@ whichever evaluation asks for it: it is computed once in a run, and stored as so
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import itertools
 import math
@@ -30,6 +31,7 @@ from pytest_pluralism.core.records import (
     Scores,
 )
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Identified, ModelOf, Results, Role, Round
+from pytest_pluralism.evaluation.asking.waiting import Patience
 from pytest_pluralism.models.answers.kinds import (
     ANSWERS,
     ENTAILMENTS,
@@ -435,9 +437,13 @@ class Engine:
         ``progress(text)`` is a context in which a model works; it yields what takes (done, all), or ``None``.
     measured : callable, optional
         Takes how long each call of a model took.
+    timeout : float, optional
+        Seconds after which a model that gives nothing is not waited for any longer.
 
     Attributes
     ----------
+    patience : Patience
+        The models that were waited for too long.
     asked, recalled : int
         How many cells were computed, and how many came from the store.
     """
@@ -449,6 +455,7 @@ class Engine:
         note: Callable[[str], None],
         progress: Callable[[str], AbstractContextManager[Progress | None]],
         measured: Callable[[Identified, Measured], None] | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.asked = 0
         self.recalled = 0
@@ -457,6 +464,7 @@ class Engine:
         self._progress = progress
         self._measured = measured
         self._known: dict[tuple[str, str, Cell], object] = {}
+        self.patience = Patience(timeout)
         self._readings = Readings()
         self._failures = Failures()
         self._scored: dict[tuple[Hashable, str], _Run] = {}
@@ -574,7 +582,14 @@ class Engine:
             with self._progress(f"asking {identity.name}") as progress:
                 started = time.perf_counter()
                 try:
-                    work.ask(model, missing, progress, keep)
+                    self.patience.ask(
+                        model,
+                        functools.partial(work.ask, model, missing),
+                        progress,
+                        keep,
+                        wanted=len(missing),
+                        is_stored=work.kind is not None and self._store() is not None,
+                    )
                 except Exception as error:
                     left = [cell for cell in missing if (identity.sha256, name, cell) not in self._known]
                     self._failures.remember(identity, name, left, error)
