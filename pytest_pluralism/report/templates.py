@@ -64,6 +64,7 @@ def _environments() -> tuple[Environment, Environment]:
     in_markdown: dict[str, Callable[..., object]] = {
         "at_most": lambda text, most: Markup(markdown_text(text, most=most)),  # noqa: S704 - escaped
         "code": Code,
+        "head": lambda text: text[:1].upper() + text[1:] if isinstance(text, Ours) else text,
         "long": lambda text: text if isinstance(text, Ours) else Markup(markdown_text(text, most=MOST_LONG_TEXT)),  # noqa: S704
         "quoted": _quoted,
         "two": lambda value: None if value is None else Ours(f"{value:.2f}"),

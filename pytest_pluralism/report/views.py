@@ -21,6 +21,7 @@ from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.blocks import Cell, Para, Part, Table, interval, number, texts
 from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, promise_cell
 from pytest_pluralism.report.charts import Chart, Mark, Track, domain_of
+from pytest_pluralism.report.decisions import OUTCOMES, Decision, Judged, decisions, moved_of, source_words
 from pytest_pluralism.report.family_views import VIEWS, protocol_part
 from pytest_pluralism.report.json_report import report_content
 from pytest_pluralism.report.leaderboard import leaderboard_of
@@ -39,9 +40,6 @@ __all__ = [
     "title_of",
     "verdict_views",
 ]
-
-#: The outcomes, what did not pass first.
-OUTCOMES = ("failed", "error", "inconclusive", "passed")
 
 #: With fewer units a chart of how they are spread shows nothing that the table does not.
 LEAST_UNITS = 8
@@ -87,6 +85,7 @@ class VerdictView:
     interval: str = Ours("–")
     change_value: float | None = None
     change: str = ""
+    moved: int | None = None
     decided: str = Ours("–")
     promise: str = ""
     level: str = ""
@@ -136,6 +135,31 @@ class RunView:
     def ordered(self) -> list[tuple[int, VerdictView]]:
         """The verdicts with their numbers, what did not pass first; within that, in the order of the tests."""
         return sorted(enumerate(self.verdicts, start=1), key=lambda pair: OUTCOMES.index(pair[1].outcome))
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """May each model be released, and why not."""
+        judged = [
+            Judged(
+                number,
+                one.model,
+                one.outcome,
+                one.title,
+                one.decided,
+                one.promise,
+                (one.witness.text or one.witness.id) if one.witness else "",
+                has_warnings=bool(one.warnings),
+                moved=one.moved,
+            )
+            for number, one in enumerate(self.verdicts, start=1)
+        ]
+        policy = (self.run.get("settings", {}).get("inconclusive") or {}).get("value", "fail")
+        return decisions(judged, complete=self.run.get("complete", True) is not False, lets_pass=policy != "fail")
+
+    @property
+    def source(self) -> list[tuple[str, str, str]]:
+        """The commit, the job and the person of the run, where they are known."""
+        return list(source_words(self.run))
 
     @property
     def counts(self) -> list[tuple[str, int]]:
@@ -227,6 +251,7 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         interval=estimate_words(estimate),
         change_value=change["value"] if change else None,
         change=estimate_words(change, "+") if change else "",
+        moved=moved_of(entry),
         decided=interval_cell(entry),
         promise=promise_cell(gate),
         level=f"{100 * level:g} % interval" if level is not None else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from pytest_pluralism.run.items import Json, Suite, by_suite, plans_of, suite_of
 from pytest_pluralism.run.judging import Judge
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, versions
+from pytest_pluralism.run.source import source_of
 from pytest_pluralism.settings.table import Settings
 
 if TYPE_CHECKING:
@@ -157,6 +159,10 @@ class PluralismSession:
             self.notes += notes
             self.could_not_write |= not well
 
+    @cached_property
+    def _source(self) -> dict[str, str | bool]:
+        return source_of(self.config.rootpath)
+
     def run_provenance(self, *, complete: bool) -> Json:
         """Return what the report says of the run itself."""
         first = next(iter(self.models.prompts.items()), None)
@@ -171,6 +177,7 @@ class PluralismSession:
             "command": f"pytest {self.commands.options()}".rstrip(),
             "settings": self.settings.as_json(),
             "versions": versions(),
+            **({"source": self._source} if self._source else {}),
             **({"prompt": {"of": first[0], "text": first[1]}} if first is not None else {}),
         }
 
