@@ -40,7 +40,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a report says of the release of one model.
+    """The answer of a report to the release of one model.
 
     ``outcome`` is the worst outcome of its promises, ``headline`` the answer in one sentence, ``reasons`` the promises
     that decide, and ``changes`` and ``warnings`` one sentence each, or empty.
