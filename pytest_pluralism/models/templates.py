@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import datetime as dt
+import functools
 import re
 import string
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -36,6 +39,9 @@ _CLOSED = {"tag": "</{}>", "mark": "[/{}]", "bar": "◁/{}▷", "start": "<|END_
 
 #: Harmony: the beginning of the model's turn, and of the channel in which it answers.
 _TURN, _ANSWERS_IN = "<|start|>assistant", "<|channel|>final<|message|>"
+
+#: Seconds for a template to write one prompt: a thousandth of that is usual.
+TEMPLATE_SECONDS = 10.0
 
 REMEDY = "Ask without the template (--pluralism-template=raw), or mend it (chat_template.jinja)."
 
@@ -72,6 +78,8 @@ class ChatTemplate:
         self.notes: list[str] = []
         self.ways: dict[tuple[bool, int], list[int]] = {}
         self._tokenizer = tokenizer
+        #: Set once the template took too long: it is not tried again.
+        self._endless: ModelError | None = None
         if "enable_thinking" in str(tokenizer.chat_template):
             self.note("its chat template is asked for an answer without thoughts (enable_thinking=False)")
 
@@ -97,13 +105,25 @@ class ChatTemplate:
         ModelError
             The template cannot be read, or refuses the messages.
         """
+        if self._endless is not None:
+            raise self._endless
         arguments: dict[str, object] = dict(FIXED_TEMPLATE_ARGUMENTS)
         try:
             if _is_plain(self._tokenizer):
                 arguments |= _without_clock(self._tokenizer)
-            text = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt, **arguments
+            write = functools.partial(
+                self._tokenizer.apply_chat_template,
+                messages,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                **arguments,
             )
+            text = _within(TEMPLATE_SECONDS, write)
+        except TimeoutError:
+            self._endless = ModelError(
+                f"The chat template of {self.model} did not write a prompt within {TEMPLATE_SECONDS:g} s. {REMEDY}"
+            )
+            raise self._endless from None
         except Exception as error:
             # Templates come from elsewhere, and raise anything.
             words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
@@ -114,6 +134,35 @@ class ChatTemplate:
         """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _within(seconds: float, call: Callable[[], object]) -> object:
+    """Return what a call gives; it is ended where it takes longer.
+
+    Raises
+    ------
+    TimeoutError
+        It took longer.
+    """
+    ended: list[object] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            ended.append(call())
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name="pluralism-template", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        # Compiled templates are Python code, in which an error can be raised from outside.
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(TimeoutError))
+        raise TimeoutError
+    if failed:
+        raise failed[0]
+    return ended[0]
 
 
 def _is_plain(tokenizer: Templated) -> bool:
@@ -152,7 +201,10 @@ def chat_text(prompt: Prompt, chat: ChatRenderer, /, *, model: str) -> str:
     ways: dict[tuple[bool, int], list[int]] = getattr(chat, "ways", {})
     errors: list[Exception] = []
     if shape not in ways:
-        ways[shape] = [way for way in range(len(_WAYS)) if _writes_all(chat, way, shape, model, errors)]
+        found = [way for way in range(len(_WAYS)) if _writes_all(chat, way, shape, model, errors)]
+        if not found and errors:
+            raise errors[0]
+        ways[shape] = found
     pieces = [prompt.system, *(part for turn in prompt.examples for part in (turn.question, turn.answer))]
     pieces.append(prompt.question)
     for way in ways[shape]:

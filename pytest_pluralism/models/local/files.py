@@ -166,30 +166,39 @@ def files_of(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> l
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.suffix == ".md" or path.is_dir() or not path.exists():
-            continue
-        if not path.is_file():
-            raise ModelError(
-                f"{path} is not a regular file, but a pipe, a socket or a device: reading it may never end. Remove it "
-                f"from the folder of the model {named.text!r}."
-            )
-        found[path.name] = path
+        if not path.name.startswith(".") and path.suffix != ".md" and _is_regular(path, named):
+            found[path.name] = path
     for name in [name for name in found if name.endswith(INDEX)]:
         weight_map = read_json(found[name]).get("weight_map")
         for part in dict.fromkeys(map(str, weight_map.values())) if isinstance(weight_map, dict) else ():
             _refuse_outside(name, part, named)
-            if (folder / part).is_file():
+            if _is_regular(folder / part, named):
                 found[part] = folder / part
     for path in sorted(folder.glob("additional_chat_templates/*.jinja")):
-        found[f"additional_chat_templates/{path.name}"] = path
+        if _is_regular(path, named):
+            found[f"additional_chat_templates/{path.name}"] = path
     for name in [name for name in found if name.endswith("config.json")]:
         for text in _texts_in(read_json(found[name])):
             for path in (folder / text, Path(text)):
-                if path.is_file():
+                if _is_regular(path, named):
                     found.setdefault(text, path)
     if trust_remote_code:
         found |= _below(folder)
     return sorted(found.items())
+
+
+def _is_regular(path: Path, named: ModelSpec) -> bool:
+    """Return whether a path is a file; one of which reading may never end is refused."""
+    try:
+        exists = path.exists() and not path.is_dir()
+    except OSError:
+        return False
+    if exists and not path.is_file():
+        raise ModelError(
+            f"{path} is not a regular file, but a pipe, a socket or a device: reading it may never end. Remove it from "
+            f"the folder of the model {named.text!r}."
+        )
+    return exists
 
 
 def code_hash(*objects: object) -> str:

@@ -96,6 +96,8 @@ class Tokenizer(Protocol):
 class AutoClass(Protocol):
     """A class of transformers that finds out by itself which network to load."""
 
+    __name__: str
+
     def from_pretrained(self, folder: Path, /, **arguments: Any) -> Any:
         """Load a network, with a report of its weights where that is asked for."""
 

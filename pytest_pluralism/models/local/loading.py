@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from pytest_pluralism.core.errors import MissingExtraError, ModelError, invalid_parameter
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.local.adapters import described_model
+from pytest_pluralism.models.local.bounds import check_sizes, try_tokenizer
 from pytest_pluralism.models.local.compiling import compile_layers
 from pytest_pluralism.models.local.devices import chosen_device, is_out_of_memory, too_large_for_one
 from pytest_pluralism.models.local.files import code_hash, remote_code_error, sha256_of_text
@@ -29,6 +32,12 @@ __all__ = ["load_model"]
 
 #: The part of an identity that says which torch compiled it.
 COMPILED = "compiled"
+
+#: The tables of networks that read more than text, and the classes that load them.
+_WRAPPERS = {
+    "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING": "AutoModelForImageTextToText",
+    "MODEL_FOR_MULTIMODAL_LM_MAPPING": "AutoModelForMultimodalLM",
+}
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -118,6 +127,8 @@ def load_model(
     model = HuggingFaceModel(network, tokenizer, identity, batch_size=batch_size, add_bos=found.add_bos)
     for note in found.notes:
         model.scorer.note(note)
+    if auto.__name__ in _WRAPPERS.values():
+        model.scorer.note("the network reads more than text: its text part alone is asked")
     return model
 
 
@@ -215,6 +226,16 @@ def load_network(auto: AutoClass, loading: Loading, /, *, config: Config | None 
             f"The weights of {named.text!r} are incomplete: {len(missing)} tensors of {type(network).__name__} are not "
             f"in them, such as {missing[0]!r}. They would be random numbers."
         )
+    # The same tensor of the first layer is in the network: its configuration has too few layers. Layers that predict
+    # further tokens are meant to be left out.
+    own = set(network.state_dict())
+    left_out = [] if getattr(network.config, "num_nextn_predict_layers", 0) else report.get("unexpected_keys") or ()
+    cut = [name for name in sorted(left_out) if re.sub(r"\.\d+\.", ".0.", name, count=1) in own]
+    if cut:
+        raise ModelError(
+            f"The weights of {named.text!r} hold {len(cut)} tensors of layers that its config.json leaves out, such as "
+            f"{cut[0]!r}: the network would be cut short. Fetch the folder again."
+        )
     return network
 
 
@@ -230,6 +251,8 @@ def load_tokenizer(
             f"The model {named.text!r} has no tokenizer: its folder holds neither tokenizer.json nor any vocabulary. "
             "Write one there with tokenizer.save_pretrained."
         )
+    if (folder / "tokenizer.json").is_file():
+        try_tokenizer(folder / "tokenizer.json", named)
     try:
         arguments = loading_arguments(named, trust_remote_code=trust_remote_code)
         if config is not None and not (folder / "config.json").is_file():
@@ -248,6 +271,7 @@ def load_parts(
     """
     import transformers
 
+    check_sizes(folder, named)
     try:
         config: Config = transformers.AutoConfig.from_pretrained(
             folder, **loading_arguments(named, trust_remote_code=trust_remote_code)
@@ -257,9 +281,7 @@ def load_parts(
     _refuse_other_kinds(config, named)
     place = tokenizer_folder or folder
     tokenizer = load_tokenizer(place, named, trust_remote_code=trust_remote_code, config=config)
-    seq2seq = getattr(config, "is_encoder_decoder", False)
-    auto = transformers.AutoModelForSeq2SeqLM if seq2seq else transformers.AutoModelForCausalLM
-    return config, tokenizer, cast("AutoClass", auto)
+    return config, tokenizer, _auto_class(config, named)
 
 
 def loading_arguments(named: ModelSpec, *, trust_remote_code: bool) -> dict[str, object]:
@@ -283,6 +305,42 @@ def translated(error: Exception, named: ModelSpec, device: str, *, out_of_memory
     if isinstance(error, ImportError):
         return ModelError(f"The model {named.text!r} needs a package that is not installed: {message}")
     return ModelError(f"The model {named.text!r} cannot be loaded: {message}")
+
+
+def _auto_class(config: Config, named: ModelSpec) -> AutoClass:
+    """Return the class that loads a network that writes text.
+
+    A network that reads images too is asked without any: then its text part alone computes.
+    """
+    import transformers
+    from transformers.models.auto import modeling_auto
+
+    kind = type(config)
+    auto: object = transformers.AutoModelForCausalLM
+    if getattr(config, "is_encoder_decoder", False):
+        auto = transformers.AutoModelForSeq2SeqLM
+    elif kind not in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING and not getattr(config, "auto_map", None):
+        name = next((one for one in _WRAPPERS if kind in getattr(modeling_auto, one, {})), None)
+        if name is not None:
+            given = getattr(modeling_auto, name)[kind]
+            _refuse_images(given[0] if isinstance(given, tuple) else given, config, named)
+            auto = getattr(transformers, _WRAPPERS[name])
+    return cast("AutoClass", auto)
+
+
+def _refuse_images(network: type, config: Config, named: ModelSpec) -> None:
+    """Refuse a network that reads more than text and cannot do without, or whose text part is no causal model."""
+    text = config.get_text_config(decoder=True)
+    needed = [
+        name
+        for name, parameter in inspect.signature(vars(network).get("forward", network)).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    if set(needed) - {"self", "input_ids"} or getattr(text, "is_encoder_decoder", False):
+        raise ModelError(
+            f"The model {named.text!r} reads more than text, and its text part ({type(text).__name__}) is not a causal "
+            "language model by itself, so it cannot be asked without images. Name a causal language model."
+        )
 
 
 def _refuse_other_kinds(config: Config, named: ModelSpec) -> None:
