@@ -124,8 +124,13 @@ def described_model(
     MissingExtraError
         The spec names an adapter, and peft is not installed.
     """
-    base, adapters = _base_and_adapters(named, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
-    found = described_folder(base, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+    base, there, adapters = _base_and_adapters(named, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    found = described_folder(
+        base,
+        trust_remote_code=trust_remote_code,
+        allow_pickle=allow_pickle,
+        packaged=there if base.kind == "hf" else None,
+    )
     if not adapters:
         return DescribedModel(base, found, found.folder, found.parts, found.add_bos)
     with_tokenizer = [one for one in adapters if one.has_tokenizer]
@@ -153,17 +158,15 @@ def described_model(
 
 def loading_files(named: ModelSpec, /, *, allow_pickle: bool = False) -> list[Path]:
     """Return every file that loading a model could open: those of its network, and of the adapters on it."""
-    base, adapters = _base_and_adapters(named, allow_pickle=allow_pickle, trust_remote_code=False)
+    base, there, adapters = _base_and_adapters(named, allow_pickle=allow_pickle, trust_remote_code=False)
     places = [(one.folder, one.named) for one in adapters]
     files: list[Path] = []
     if base.kind == "embedded":
         files += find_embedded(base.target).parts
-    elif base.kind == "gguf":
+    elif there is None:
         files.append(Path(base.target))
     else:
-        hub = base.kind == "hf"
-        folder = fetched(base, trust_remote_code=False, allow_pickle=allow_pickle) if hub else Path(base.target)
-        places.insert(0, (folder, base))
+        places.insert(0, (there, base))
     for folder, one in places:
         files += [path for _, path in files_of(folder, one, trust_remote_code=False)]
     return files
@@ -179,11 +182,16 @@ def adapter_config(folder: Path, /) -> dict[str, object]:
 
 def _base_and_adapters(
     named: ModelSpec, *, allow_pickle: bool, trust_remote_code: bool
-) -> tuple[ModelSpec, list[Adapter]]:
-    """Return the network below all adapters, and the adapters in the order in which they are put on it."""
+) -> tuple[ModelSpec, Path | None, list[Adapter]]:
+    """Return the network below all adapters, its folder if it is one, and the adapters in the order of their use."""
     adapters: list[Adapter] = []
     one = named
-    while (found := _adapter_of(one, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)) is not None:
+    while True:
+        folder = _folder_of(one, named.text, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+        found = _adapter_in(folder, one) if folder is not None else None
+        if found is None:
+            # Permissions are given by the name that was written.
+            return (replace(one, text=named.text) if adapters else one), folder, adapters
         adapters.insert(0, found)
         one = found.base
         if len(adapters) > MOST_ADAPTERS:
@@ -191,19 +199,18 @@ def _base_and_adapters(
                 f"The adapter {named.text!r} lies on {MOST_ADAPTERS} others, or on itself. Name the model that it "
                 "belongs to: ADAPTER?base=SPEC."
             )
-    # Permissions are given by the name that was written.
-    return (replace(one, text=named.text) if adapters else one), adapters
 
 
-def _adapter_of(named: ModelSpec, *, allow_pickle: bool, trust_remote_code: bool) -> Adapter | None:
-    """Return the adapter that a spec names; ``None`` where it names a whole model."""
+def _folder_of(named: ModelSpec, text: str, *, allow_pickle: bool, trust_remote_code: bool) -> Path | None:
+    """Return the folder of a model or an adapter, fetched if need be; ``None`` where it is a file."""
     if named.kind == "hf" or named.target.startswith("hf:"):
         hub = parse_model_spec(named.target) if named.kind == "adapter" else named
-        folder = fetched(replace(hub, text=named.text), trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
-    elif named.kind in {"adapter", "folder"}:
-        folder = Path(named.target)
-    else:
-        return None
+        return fetched(replace(hub, text=text), trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
+    return Path(named.target) if named.kind in {"adapter", "folder"} else None
+
+
+def _adapter_in(folder: Path, named: ModelSpec) -> Adapter | None:
+    """Return the adapter that a folder holds; ``None`` where it holds a whole model."""
     if not (folder / ADAPTER_CONFIG).is_file():
         if named.kind == "adapter":
             raise ModelError(f"The model {named.text!r} is not an adapter: it holds no {ADAPTER_CONFIG}.")

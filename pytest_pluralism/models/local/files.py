@@ -48,7 +48,7 @@ def described_folder(
 ) -> DescribedFolder:
     """Return the folder of a model, fetched or converted if need be, having checked that it may be loaded.
 
-    ``packaged`` is the folder of an embedded model that is not a GGUF file.
+    ``packaged`` is the folder of a model that is there already: embedded and not a GGUF file, or fetched.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def described_folder(
         The model cannot be found, wants to run code of its own, or has pickled weights only.
     """
     folder, parts, add_bos = packaged or Path(named.target), None, None
-    if named.kind == "hf":
+    if named.kind == "hf" and packaged is None:
         folder = fetched(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
     elif packaged is None and named.kind in {"embedded", "gguf"}:
         from pytest_pluralism.models.local.gguf import CONVERTER_VERSION, converted
