@@ -329,7 +329,7 @@ def _auto_class(config: Config, named: ModelSpec) -> AutoClass:
 
 
 def _refuse_images(network: type, config: Config, named: ModelSpec) -> None:
-    """Refuse a network that reads more than text and cannot do without, or whose text part is no causal model."""
+    """Refuse a network that reads more than text and cannot do without, or whose text part is not a causal model."""
     text = config.get_text_config(decoder=True)
     needed = [
         name
