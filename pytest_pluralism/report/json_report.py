@@ -49,12 +49,12 @@ def entry_json(entry: ReportEntry, /) -> Content:
 
 
 def error_json(
-    nodeid: str, test: str, key: str, metric: str, reason: str, /, *, model: str, dataset: Entry | None
+    nodeid: str, test: str, key: str, metric: str, reason: str, /, *, model: Entry, dataset: Entry | None
 ) -> Content:
-    """Return the entry of a promise that could not be judged."""
+    """Return the entry of a promise that could not be judged; of the model its spec and its name are known."""
     return {
         **_named(nodeid, test, key, metric),
-        "model": {"name": model, "sha256": None, "dtype": None, "device": None},
+        "model": {**model, "sha256": None, "dtype": None, "device": None},
         "dataset": dataset,
         "outcome": "error",
         "reason": reason,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from pytest_pluralism.core.untrusted import harmless
+from pytest_pluralism.core.untrusted import harmless, printable
+from pytest_pluralism.run.ending import Termination
 from pytest_pluralism.run.items import PLANS, forms_in_ids
+from pytest_pluralism.run.planned import CHANNEL, Planned
 from pytest_pluralism.run.session import OWNERS, PluralismSession
 from pytest_pluralism.run.workers import has_owners, make_scheduler
 
@@ -19,6 +23,14 @@ class Worker:
 
     def __init__(self, session: PluralismSession) -> None:
         self.session = session
+
+    # Before pytest-xdist tells that the tests are collected, so that no test begins before its promises are known.
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Send the promises of all tests: a worker that dies later can send nothing."""
+        channel = session.config.workerinput.get(CHANNEL)  # type: ignore[attr-defined]
+        if channel is not None:
+            channel.send(json.dumps(Planned.of(session.items)))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Send the counts and notes of this worker."""
@@ -36,6 +48,12 @@ class Controller:
         self._alarmed = False
         self._wrong = False
         self._not_collected = False
+        self._workers_down: set[str] = set()
+        self._termination = Termination()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take in the promises of all tests, where this process runs them."""
+        self.session.planned.add(Planned.of(session.items))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """See whether a file could not be collected: its tests are missing, whatever the exit status says."""
@@ -43,19 +61,45 @@ class Controller:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in the verdicts of a test."""
-        self.session.collect(getattr(report, "pluralism_entries", ()))
+        self.session.planned.saw(report)
+        entries = getattr(report, "pluralism_entries", ())
+        self.session.collect(entries)
+        if entries:
+            self.session.keep()
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take in what a worker of pytest-xdist told at its end."""
+    def pytest_xdist_node_collection_finished(self) -> None:
+        """Leave a report that says that nothing was judged yet, should this process be killed."""
+        self.session.keep()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
+        """Make the promises of a test that a worker of pytest-xdist died in errors."""
+        worker = printable(report.node.gateway.id)
+        reason = f"not judged: the worker {worker} died while it ran this test (it was killed, or ended by itself)"
+        report.pluralism_entries = self.session.planned.crash(crashitem, reason)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take in what a worker of pytest-xdist told at its end, or say that it told nothing."""
+        name = str(node.gateway.id)
+        if name in self._workers_down:
+            return
+        self._workers_down.add(name)
         output = getattr(node, "workeroutput", {}).get("pluralism")
         if output is not None:
             self.session.take_over(output)
+        elif error is not None:
+            self.session.notes.append(f"the worker {name} died; the answers that it computed are not counted")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker of pytest-xdist whether it gets all tests of its models."""
         node.workerinput[OWNERS] = has_owners(self.session.config, self._names())
+        channel = node.gateway.newchannel()
+        # Called in the thread that reads what this worker sends, before it reads that the tests are collected.
+        channel.setcallback(lambda text: self.session.planned.add(json.loads(text)))
+        node.workerinput[CHANNEL] = channel
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
@@ -83,21 +127,37 @@ class Controller:
             self._tested, self._alarmed = tested.run(session.items)
             return True
         if not self.session.settings["plan"]:
+            if self.session.holds_something:
+                self._termination.heed()
+            self.session.keep()
             return None
         self._planned = self.session.forecast(session.items)
         self._wrong = any(item.stash.get(PLANS, ([], []))[1] for item in session.items)
         return True
 
-    # Last, so that all workers are down by then.
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Write reports and baselines; a baseline only from a run that came to its end."""
+    # Innermost, so that all workers are down by then and the terminal has yet to write its summary.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
+        """Write reports and baselines, whatever other plugins raise; baselines only of a run that came to its end."""
+        try:
+            return (yield)
+        finally:
+            self._finish(session, exitstatus)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Leave a report before workers are awaited: who ends a process may not wait for them."""
+        self.session.keep(now=True)
+
+    def _finish(self, session: pytest.Session, exitstatus: int) -> None:
+        self._termination.ignore()
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        stopped = session.shouldstop or session.shouldfail
-        self.session.finish(complete=ended and not stopped and not self._not_collected)
+        stopped = bool(session.shouldstop or session.shouldfail)
+        # Somebody who stops a run knows that it is not whole; else what is missing is an error.
+        on_purpose = stopped or (exitstatus == pytest.ExitCode.INTERRUPTED and not self._termination.came)
+        self.session.finish(ended=ended and not stopped and not self._not_collected, on_purpose=on_purpose)
         if self._wrong and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if (self.session.could_not_write or self._alarmed) and exitstatus == pytest.ExitCode.OK:
+        if (self.session.could_not_write or self.session.lacks or self._alarmed) and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

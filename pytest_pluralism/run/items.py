@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.skipping import evaluate_skip_marks, evaluate_xfail_marks
 
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.core.untrusted import as_parameter_id
@@ -25,6 +26,7 @@ __all__ = [
     "model_id",
     "parameter_id",
     "plans_of",
+    "skipped_because",
     "suite_of",
     "test_of",
 ]
@@ -72,17 +74,36 @@ def by_suite(items: Iterable[pytest.Item], spec: str) -> list[list[pytest.Item]]
 def plans_of(item: pytest.Item, spec: str) -> list[PlannedGate]:
     """Return the promises of a test that one model must keep."""
     callspec = getattr(item, "callspec", None)
-    if callspec is None or callspec.params.get("language_model") != spec or item.get_closest_marker("skip") is not None:
+    if callspec is None or callspec.params.get("language_model") != spec or PLANS not in item.stash:
         return []
-    return item.stash.get(PLANS, ([], []))[0]
+    return item.stash[PLANS][0] if skipped_because(item) is None else []
+
+
+def skipped_because(item: pytest.Item) -> str | None:
+    """Return why a test does not run, as its marks ``skip``, ``skipif`` and ``xfail`` say; ``None`` where it runs."""
+    try:
+        skipped = evaluate_skip_marks(item)
+        expected = None if skipped or item.config.option.runxfail else evaluate_xfail_marks(item)
+    except (pytest.fail.Exception, TypeError) as error:
+        # A condition that cannot be evaluated is the error of its test, which does not run.
+        return str(error)
+    if skipped is not None:
+        return skipped.reason
+    if expected is not None and not expected.run:
+        return expected.reason or "xfail(run=False)"
+    return None
 
 
 def test_of(item: pytest.Item) -> str:
     """Return the node id of a test without the model in its brackets."""
     callspec = getattr(item, "callspec", None)
+    nodeid = item.nodeid
+    if getattr(item.config.option, "loadgroup", False) and item.get_closest_marker("xdist_group") is not None:
+        # With --dist loadgroup pytest-xdist adds the group.
+        nodeid = nodeid.rpartition("@")[0] or nodeid
     if callspec is None or "language_model" not in callspec.params:
-        return item.nodeid
-    base, _, inside = item.nodeid.partition("[")
+        return nodeid
+    base, _, inside = nodeid.partition("[")
     forms = forms_in_ids(callspec.params["language_model"])
     own = next((form for form in forms if form in inside), forms[0])
     rest = "-".join(part for part in inside.removesuffix("]").replace(own, "\0", 1).split("-") if part != "\0")
@@ -120,7 +141,8 @@ def error_entries(item: pytest.Item, reason: str) -> list[Json]:
     judged = {entry["key"] for entry in item.stash.get(ENTRIES, [])}
     test = test_of(item)
     callspec = getattr(item, "callspec", None)
-    model = model_id(callspec.params["language_model"]) if callspec and "language_model" in callspec.params else ""
+    spec = callspec.params.get("language_model") if callspec else None
+    model = {"spec": spec, "name": "" if spec is None else model_id(spec)}
     reason = harmless("; ".join(problems) or reason)[:2000]
     result = [
         error_json(

@@ -8,17 +8,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_pluralism.run.items import PLANS, test_of
+from pytest_pluralism.run.items import PLANS, skipped_because, test_of
 
-__all__ = ["OPTION", "PromiseList", "skipped_because"]
+__all__ = ["OPTION", "PromiseList"]
 
 OPTION = "--pluralism-list-promises"
 
@@ -71,30 +68,3 @@ class PromiseList:
             "skipped_files": self._skipped,
         }
         self._path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def skipped_because(item: pytest.Item) -> str | None:
-    """Return why a test does not run, as its markers say; ``None`` where it runs."""
-    for mark in item.iter_markers("skip"):
-        return str(mark.kwargs.get("reason") or (mark.args[0] if mark.args else "unconditional skip"))
-    for mark in item.iter_markers("skipif"):
-        conditions = mark.args or (mark.kwargs.get("condition", True),)
-        if any(_holds(item, condition) for condition in conditions):
-            return str(mark.kwargs.get("reason") or f"skipif {conditions[0]}")
-    for mark in item.iter_markers("xfail"):
-        if mark.kwargs.get("run", True) is False and (not mark.args or any(_holds(item, one) for one in mark.args)):
-            return str(mark.kwargs.get("reason") or "xfail(run=False)")
-    return None
-
-
-def _holds(item: pytest.Item, condition: object) -> bool:
-    """Return whether a condition of a marker holds; one that cannot be evaluated keeps the test from running."""
-    if not isinstance(condition, str):
-        return bool(condition)
-    names = {"os": os, "sys": sys, "platform": platform, "config": item.config}
-    try:
-        # As pytest does: the condition is code of the test file, which has been imported.
-        own = getattr(getattr(item, "obj", None), "__globals__", {})
-        return bool(eval(condition, {**own, **names}))  # noqa: S307
-    except Exception:  # noqa: BLE001 - whatever it raises, pytest makes it an error of the test.
-        return True

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_pluralism.baselines.schema import Entry
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import inside
 from pytest_pluralism.run.baselines import RunBaselines
 from pytest_pluralism.run.items import Json, Suite, by_suite, plans_of, suite_of, test_of
 from pytest_pluralism.run.judging import Judge
 from pytest_pluralism.run.models import RunModels, reference_of
+from pytest_pluralism.run.planned import Planned
 from pytest_pluralism.run.provenance import Commands, versions
 from pytest_pluralism.run.source import source_of
 from pytest_pluralism.settings.table import Settings
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
 __all__ = ["OWNERS", "SESSION", "PluralismSession"]
+
+#: The reports of a run that goes on may take this many seconds, and this share of the time that it has taken.
+KEPT_SECONDS, KEPT_SHARE = 0.5, 0.1
 
 #: The key under which the controller tells a worker of pytest-xdist that each model has one owner among the workers.
 OWNERS = "pluralism_owners"
@@ -37,7 +43,14 @@ class PluralismSession:
         self.settings = settings
         self.started = time.time()
         self.entries: dict[tuple[str, str], Json] = {}
+        self.planned = Planned()
         self.could_not_write = False
+        #: Whether promises were not judged although nobody stopped the run.
+        self.lacks = False
+        self.complete = False
+        #: Shown elsewhere by these, when the verdicts are settled.
+        self.when_written: list[Callable[[], None]] = []
+        self._kept_seconds = 0.0
         #: The results of the suite against itself, with ``--pluralism-aa``.
         self.false_alarms: list[Json] = []
         #: The damage that its promises catch, with ``--pluralism-mutants``.
@@ -118,35 +131,99 @@ class PluralismSession:
         for entry in entries:
             self.entries[entry["nodeid"], entry["key"]] = dict(entry)
 
-    def finish(self, *, complete: bool) -> None:
-        """Write the baselines and the reports of the run; a run that only collected writes nothing."""
-        self.models.close_store()
-        if self.config.getoption("collectonly") or self.settings["plan"]:
-            return
-        with inside(self.config.invocation_params.dir):
-            self._write(complete=complete)
+    @property
+    def holds_something(self) -> bool:
+        """Whether this run has promises, or may have them: workers tell theirs later."""
+        return bool(self.settings["model"] or self.settings["report"] or self.planned.missing(()))
 
-    def _write(self, *, complete: bool) -> None:
-        complete = complete and self.settings["aa"] is None and self.settings["mutants"] is None
+    @property
+    def _judges(self) -> bool:
+        """Whether the promises of this run are judged, and not only counted, planned or put to the test themselves."""
+        return self._runs and self.settings["aa"] is None and self.settings["mutants"] is None
+
+    @property
+    def _runs(self) -> bool:
+        only = self.config.getoption("collectonly") or self.config.getoption("setuponly", False)
+        return not (only or self.settings["plan"])
+
+    def keep(self, *, now: bool = False) -> None:
+        """Write the reports of a run that goes on, marked incomplete: they are what is left if it is killed.
+
+        Not each time, where that would take much of the time of the run, unless it must be ``now``.
+        """
+        if not self._judges or not self.settings["report"]:
+            return
+        if not now and self._kept_seconds > KEPT_SECONDS + KEPT_SHARE * (time.time() - self.started):
+            return
+        begun = time.perf_counter()
+        # What cannot be written is told at the end.
+        self._write_reports([*self.entries.values(), *self.planned.missing(self.entries)])
+        self._kept_seconds += time.perf_counter() - begun
+
+    def finish(self, *, ended: bool, on_purpose: bool) -> None:
+        """Write the baselines and the reports of the run; a run that only collected writes nothing.
+
+        Parameters
+        ----------
+        ended : bool
+            Whether the run came to its end.
+        on_purpose : bool
+            Whether somebody stopped it, who knows that promises were not judged.
+        """
+        self.models.close_store()
+        if not self._runs:
+            return
+        missing = self.planned.missing(self.entries) if self._judges else []
+        if missing and on_purpose:
+            self.notes.append(f"{len(missing)} promises were not judged: the run was stopped before their tests")
+        elif missing:
+            self.lacks = True
+            self.collect(missing)
+        self._name_unloaded()
+        self.complete = self._judges and ended and not missing and not self.planned.crashed
+        with inside(self.config.invocation_params.dir):
+            self._write(ended=self._judges and ended)
+
+    def _name_unloaded(self) -> None:
+        """Call a model by the name that it gave itself in the promises that were not judged too."""
+        models = [entry["model"] for entry in self.entries.values()]
+        names = {model["spec"]: model["name"] for model in models if model.get("sha256") and "spec" in model}
+        for model in models:
+            if model["sha256"] is None:
+                model["name"] = names.get(model.get("spec"), model["name"])
+
+    def _write(self, *, ended: bool) -> None:
+        from pytest_pluralism.report.past import with_history
+
         asked, recalled = self.models.asked, self.models.recalled
         if asked or recalled:
             self.notes.insert(0, f"answers: {asked} computed, {recalled} from the store")
         self.notes[:] = dict.fromkeys(self.notes)
-        if complete:
+        if ended:
             self._settle_baselines()
-        for path in self.settings["report"]:
-            from pytest_pluralism.files import write_atomically
-            from pytest_pluralism.report.forms import rendered
-            from pytest_pluralism.report.past import with_history
+        for path, problem in self._write_reports(with_history(self.entries.values())):
+            self.could_not_write |= problem is not None
+            words = f"report {path} could not be written: {problem}" if problem else f"report written: {path}"
+            self.notes.append(words)
+        for tell in self.when_written:
+            tell()
 
-            text = rendered(path, with_history(self.entries.values()), self.run_provenance(complete=complete))
+    def _write_reports(self, entries: Sequence[Entry]) -> list[tuple[Path, str | None]]:
+        """Write each report; return its path as it was given, and why it could not be written."""
+        from pytest_pluralism.files import write_atomically
+        from pytest_pluralism.report.forms import rendered
+
+        written: list[tuple[Path, str | None]] = []
+        run = self.run_provenance() if self.settings["report"] else {}
+        for path in self.settings["report"]:
+            text = rendered(path, entries, run)
             try:
-                write_atomically(path, text)
+                write_atomically(self.config.invocation_params.dir / path, text)
             except (OSError, ValueError) as error:
-                self.could_not_write = True
-                self.notes.append(f"report {path} could not be written: {getattr(error, 'strerror', None) or error}")
+                written.append((path, str(getattr(error, "strerror", None) or error)))
             else:
-                self.notes.append(f"report written: {path}")
+                written.append((path, None))
+        return written
 
     def _settle_baselines(self) -> None:
         names = list(dict.fromkeys(str(entry["model"]["name"]) for entry in self.entries.values()))
@@ -154,7 +231,9 @@ class PluralismSession:
         if self.baselines.stores_any:
             date = time.strftime("%Y-%m-%d", time.gmtime(self.started))
             stored = self.baselines.store(self.entries.values(), date=date)
-        settled = self.baselines.settle_unused(names, lambda file: (self.config.rootpath / file).exists())
+        settled: tuple[list[str], bool] = ([], True)
+        if self.complete:
+            settled = self.baselines.settle_unused(names, lambda file: (self.config.rootpath / file).exists())
         for notes, well in (stored, settled):
             self.notes += notes
             self.could_not_write |= not well
@@ -163,13 +242,13 @@ class PluralismSession:
     def _source(self) -> dict[str, str | bool]:
         return source_of(self.config.rootpath)
 
-    def run_provenance(self, *, complete: bool) -> Json:
+    def run_provenance(self) -> Json:
         """Return what the report says of the run itself."""
         first = next(iter(self.models.prompts.items()), None)
         return {
             **({"false_alarms": self.false_alarms} if self.false_alarms else {}),
             **({"mutants": self.mutants} if self.mutants else {}),
-            "complete": complete,
+            "complete": self.complete,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),
             "answers": {"computed": self.models.asked, "from_store": self.models.recalled},

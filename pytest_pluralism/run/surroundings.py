@@ -40,6 +40,11 @@ class _Host:
         self.session = session
         self.environment = environment
         self.places: dict[str, tuple[str, int]] = {}
+        session.when_written.append(self.tell)
+
+    def tell(self) -> None:
+        """Show the verdicts, which are settled now."""
+        raise NotImplementedError
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Remember the file and the line of a test with verdicts."""
@@ -67,9 +72,7 @@ class GitHubActions(_Host):
 
     folder_variable = "GITHUB_WORKSPACE"
 
-    # After the session has settled what is in the reports.
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def tell(self) -> None:
         """Add the Markdown report to the summary of the job."""
         summary = self.environment.get("GITHUB_STEP_SUMMARY")
         if not summary or not self.session.entries:
@@ -77,7 +80,7 @@ class GitHubActions(_Host):
         from pytest_pluralism.report.annotations import shortened_markdown
         from pytest_pluralism.report.markdown import report_markdown
 
-        text = report_markdown(self.session.entries.values(), self.session.run_provenance(complete=True))
+        text = report_markdown(self.session.entries.values(), self.session.run_provenance())
         self._write(Path(summary), shortened_markdown(text) + "\n", mode="a")
 
     @pytest.hookimpl(trylast=True)
@@ -96,8 +99,7 @@ class GitLab(_Host):
 
     folder_variable = "CI_PROJECT_DIR"
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def tell(self) -> None:
         """Write the code quality file, also an empty one: it tells GitLab that earlier issues are gone."""
         if not self.session.entries:
             return

@@ -47,11 +47,57 @@ def make_scheduler(config: pytest.Config, log: Any, names: Sequence[str], /) -> 
     otherwise = MODES[config.getoption("dist")]
 
     class OneOwner(LoadScopeScheduling):  # type: ignore[misc]
-        """Keeps the tests of a model together."""
+        """Keeps the tests of a model together, and gives what a worker that died has left to the next one."""
 
         def _split_scope(self, nodeid: str) -> str:
             model = group_of(nodeid, names)
             # The blank keeps it apart from every scope that is a node id.
             return otherwise(nodeid) if model is None else f"model {model}"
+
+        def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+            """Give no work to a worker that replaces another and found other tests, and wait for none of it."""
+            super().add_node_collection(node, collection)
+            if node not in self.registered_collections:
+                node.shutdown()
+                if not any(self._takes_work(other) for other in self.nodes):
+                    self.workqueue.clear()
+
+        def remove_node(self, node: Any) -> str | None:
+            """Put back what a worker has left, without the test that it died in, and return that one."""
+            # pytest-xdist itself puts back tests that are done, and a worker that gets none but these waits for ever.
+            units = self.assigned_work.pop(node).values()
+            left = [nodeid for unit in units for nodeid, done in unit.items() if not done]
+            for nodeid in left[1:]:
+                self._put_back(nodeid)
+            for other in self.nodes:
+                self._reschedule(other)
+            return left[0] if left else None
+
+        def mark_test_pending(self, item: str) -> None:
+            """Let a test that a worker died in run again, as pytest-rerunfailures asks for."""
+            scope = self._split_scope(item)
+            owners = (one for one in self.nodes if self._takes_work(one) and scope in self.assigned_work[one])
+            owner = next(owners, None)
+            if owner is None:
+                self._put_back(item)
+            else:
+                self.assigned_work[owner][scope][item] = False
+                owner.send_runtest_some([self.registered_collections[owner].index(item)])
+
+        def _put_back(self, nodeid: str) -> None:
+            self.workqueue.setdefault(self._split_scope(nodeid), {})[nodeid] = False
+
+        def _takes_work(self, node: Any) -> bool:
+            # A worker that replaces another one collects its tests first.
+            return node in self.registered_collections and not node.shutting_down
+
+        def _reschedule(self, node: Any) -> None:
+            if not self._takes_work(node):
+                return
+            # A worker begins with a test when it has the next one, or knows that there is none.
+            while self.workqueue and self._pending_of(self.assigned_work[node]) < 2:
+                self._assign_work_unit(node)
+            if not self.workqueue:
+                node.shutdown()
 
     return OneOwner(config, log)
