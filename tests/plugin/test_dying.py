@@ -47,6 +47,8 @@ MODELS = ("--pluralism-model=table:one", "--pluralism-model=table:two")
 @pytest.fixture
 def dying(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("DIE", "exit")
+    # These tests may be those of a worker themselves.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     project.makepyfile(test_gate=BODY)
     # What an earlier run left, which said that all was well.
     (project.path / "out.json").write_text('{"run": {"complete": true}, "verdicts": []}', encoding="utf-8")
@@ -111,7 +113,7 @@ def test_workers_that_die_while_they_collect_leave_no_green_run(dying: pytest.Py
     die = "import os\nif os.environ.get('PYTEST_XDIST_WORKER', 'gw0') != 'gw0':\n    os._exit(0)\n"
     conftest.write_text(die + conftest.read_text())
     result, report = run(dying, "-n", "2", "--max-worker-restart", "1")
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.ret != pytest.ExitCode.OK
     assert set(outcomes(report).values()) == {"error"}
     assert len(report["verdicts"]) == 6
     result.stdout.fnmatch_lines(["* ERROR *js_distance town.jsonl South*"])
