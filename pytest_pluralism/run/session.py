@@ -156,7 +156,7 @@ class PluralismSession:
         if not now and self._kept_seconds > KEPT_SECONDS + KEPT_SHARE * (time.time() - self.started):
             return
         begun = time.perf_counter()
-        # What cannot be written is told at the end.
+        # The end of the run tells what cannot be written.
         self._write_reports([*self.entries.values(), *self.planned.missing(self.entries)])
         self._kept_seconds += time.perf_counter() - begun
 
