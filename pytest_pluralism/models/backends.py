@@ -154,7 +154,16 @@ BACKENDS: Mapping[str, Backend] = {
             in_files=True,
         ),
         Backend("endpoint", "endpoint:URL#MODEL", "a model behind an endpoint"),
-        Backend("responses", "responses:FILE", "a file of recorded answers"),
+        Backend(
+            "responses",
+            "responses:FILE[#NAME]",
+            "a file of recorded answers",
+            {
+                role: "pytest_pluralism.models.recorded.model:load_recorded"
+                for role in ("language_model", "entailment_model", "value_model")
+            },
+            extra="recorded",
+        ),
         Backend("llamacpp", "llamacpp:PATH", "a model of llama.cpp"),
         Backend(
             "folder",

@@ -99,7 +99,7 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     ModelError
         If a folder or file does not exist, or does not hold a model.
     ModelError
-        If the kind is reserved (``endpoint:``, ``responses:``, ``llamacpp:``) and cannot be served by this version.
+        If the kind is reserved (``endpoint:``, ``llamacpp:``) and cannot be served by this version.
 
     Examples
     --------
@@ -267,6 +267,25 @@ def _hub(text: str, rest: str) -> ModelSpec:
     return ModelSpec("hf", text, name, name, revision or None)
 
 
+def _recorded(text: str, rest: str) -> ModelSpec:
+    """Read a file of recorded answers and its name: behind ``#``, else in its first line."""
+    from pytest_pluralism.models.recorded.opening import header_of
+
+    target, mark, name = (rest, "", "") if _is_there(rest) else rest.rpartition("#")
+    if not mark:
+        target = rest
+    path = Path(target).expanduser()
+    if not path.is_file():
+        raise ModelError(f"There is no file {target!r} of recorded answers.{_neighbours(path)}")
+    name = name.strip() or str(header_of(path).get("name", "")).strip()
+    if not name:
+        raise ModelError(
+            f"Nobody says which model was recorded in {target!r}. Write {text.rstrip('#')}#NAME, or a first line "
+            '{"model": {"name": "NAME"}}.'
+        )
+    return ModelSpec("responses", text, name, str(path))
+
+
 def _reserved(text: str, rest: str) -> ModelSpec:
     kind = text.partition(":")[0]
     raise ModelError(
@@ -279,6 +298,7 @@ def _reserved(text: str, rest: str) -> ModelSpec:
 _READERS: dict[str, Callable[[str, str], ModelSpec]] = {
     "embedded": _embedded,
     "hf": _hub,
+    "responses": _recorded,
 }
 
 

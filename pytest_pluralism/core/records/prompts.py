@@ -17,6 +17,7 @@ __all__ = [
     "FullAnswerScores",
     "GenerationSettings",
     "Prompt",
+    "RequestName",
     "Response",
     "RewardRequest",
     "Turn",
@@ -295,6 +296,23 @@ class EntailmentScores:
     entailment: float
     neutral: float | None = None
     contradiction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestName:
+    """The name of a request that people use: the question or query that it puts.
+
+    ``name`` is the id of the question, or of the query of a window.
+    ``options`` are the options of a closed question in the order of its survey, and label ``i`` of the request stands
+    for option ``order[i]``.
+    ``steering`` names the attribute that the model is steered to, and ``context`` how; both are empty where it is not.
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+    order: tuple[int, ...] = ()
+    steering: str = ""
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from pytest_pluralism.core.records import (
     RewardRequest,
     Scores,
 )
+from pytest_pluralism.evaluation.asking.meanings import introduce
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Identified, ModelOf, Results, Role, Round
 from pytest_pluralism.evaluation.asking.waiting import Patience
 from pytest_pluralism.models.answers.kinds import (
@@ -488,7 +489,9 @@ class Engine:
             run = _Run(evaluation)
         while run.scores is None:
             if run.asked is not None:
-                self._fill(model_of(run.asked.role), run.asked.work, cells_of(run.asked))
+                model = model_of(run.asked.role)
+                introduce(run.evaluation, model)
+                self._fill(model, run.asked.work, cells_of(run.asked))
             self._advance(run, model_of)
         scores = run.scores
         if run.retried:
@@ -526,7 +529,11 @@ class Engine:
             for (role, work), rows in wanted.items():
                 # A model may raise anything: each test meets the error by itself.
                 with contextlib.suppress(Exception):
-                    self._fill(model_of(role), work, rows)
+                    model = model_of(role)
+                    for _, run in running:
+                        if run.asked is not None and run.asked.role == role:
+                            introduce(run.evaluation, model)
+                    self._fill(model, work, rows)
             batch, running = running, []
             for key, run in batch:
                 with contextlib.suppress(Exception):
@@ -559,9 +566,11 @@ class Engine:
         work, identity = WORKS[name], model.identity
         wanted = dict.fromkeys(cell for row in rows for cell in row)
         missing = [cell for cell in wanted if (identity.sha256, name, cell) not in self._known]
+        # A file of answers is a store itself.
+        is_recorded = getattr(type(model), "is_recorded", False)
         if missing:
-            readings = self._read(work, model, missing)
-            found = self._recall(work, identity, missing, readings)
+            readings = {} if is_recorded else self._read(work, model, missing)
+            found = {} if is_recorded else self._recall(work, identity, missing, readings)
             self.recalled += len(found)
             self._learn(work, identity, found.items())
             missing = [cell for cell in missing if cell not in found]
@@ -571,7 +580,8 @@ class Engine:
                 # Known at once: what came before an error need not be asked again.
                 self._learn(work, identity, pairs)
                 self.asked += len(pairs)
-                self._keep(work, identity, pairs, readings)
+                if not is_recorded:
+                    self._keep(work, identity, pairs, readings)
 
             # Loading is not part of what is measured.
             prepare = getattr(type(model), "prepare", None)

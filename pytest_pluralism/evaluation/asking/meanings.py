@@ -1,12 +1,14 @@
-"""The meaning of a closed question's labels: which option each stands for, and how people answer the question."""
+"""The meaning of requests: which question each puts, which option each label stands for, and how people answer."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Meaning", "Meanings", "Means"]
+from pytest_pluralism.core.records import RequestName
+
+__all__ = ["Meaning", "Meanings", "Means", "Named", "NamedRequests", "introduce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,24 @@ class Means(Protocol):
     def meanings(self) -> Meanings:
         """Return the meaning of each request."""
         ...
+
+
+#: Pairs of a request and the name that people use for it.
+NamedRequests = Iterator[tuple[Hashable, RequestName]]
+
+
+@runtime_checkable
+class Named(Protocol):
+    """An evaluation whose first requests have names that people use, by which recorded answers are found."""
+
+    def names(self) -> NamedRequests:
+        """Yield the requests with their names."""
+        ...
+
+
+def introduce(evaluation: object, model: object, /) -> None:
+    """Tell a model whose answers were recorded by name how the requests of an evaluation are called."""
+    # Looked up at the class: a model that is loaded when it is first used has every attribute.
+    take = getattr(type(model), "take_names", None)
+    if take is not None and isinstance(evaluation, Named):
+        take(model, evaluation.names())

@@ -28,7 +28,7 @@ from pytest_pluralism.core.records import (
     Witness,
 )
 from pytest_pluralism.datasets.panels.records import Panel
-from pytest_pluralism.evaluation.asking.meanings import Meanings, Means
+from pytest_pluralism.evaluation.asking.meanings import Meanings, Means, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds, asked_of
 from pytest_pluralism.evaluation.jury.jurors import Candidate, JurorFunction, check_against_votes, recorded_candidates
 from pytest_pluralism.evaluation.jury.scores import (
@@ -109,6 +109,11 @@ class ChoiceEvaluation:
         asked = requests(choice_survey(self.panel), self.settings.asking)
         return meanings_of(asked, asked.prompts, None, self._least_liked())
 
+    def names(self) -> NamedRequests:
+        """Yield the choices with the ids of their queries."""
+        asked = requests(choice_survey(self.panel), self.settings.asking)
+        return names_of(asked, asked.prompts)
+
     def _least_liked(self) -> dict[str, int]:
         """Return for each query the place of the offered response that the smallest group likes least."""
         panel, group = self.panel, smallest_group(self.panel, self.settings)
@@ -180,14 +185,21 @@ class WrittenEvaluation:
         """Let the model write, ask what it is worth, and score it."""
         return (yield from self.measured()).scores
 
+    def names(self) -> NamedRequests:
+        """Yield the prompts with the ids of their queries."""
+        for query, prompt in zip(self.panel.queries, self._prompts(), strict=True):
+            yield prompt, RequestName(query.query_id)
+
+    def _prompts(self) -> tuple[Prompt, ...]:
+        template = self.settings.asking.template
+        return tuple(
+            Prompt(query.text, (), system=self.system, cue="", template=template) for query in self.panel.queries
+        )
+
     def measured(self) -> JuryRounds:
         """Ask the same, and return the utilities too."""
         panel = self.panel
-        prompts = tuple(
-            Prompt(query.text, (), system=self.system, cue="", template=self.settings.asking.template)
-            for query in panel.queries
-        )
-        written = yield Round("responses", prompts, self.generation, self.n_draws)
+        written = yield Round("responses", self._prompts(), self.generation, self.n_draws)
         candidates = [
             Candidate(query.query_id, query.text, response.text)
             for query, responses in zip(panel.queries, written, strict=True)
@@ -247,6 +259,10 @@ class AgainstReference:
     def meanings(self) -> Meanings:
         """Return what the labels of each request stand for, where the models choose among responses."""
         return self.evaluation.meanings() if isinstance(self.evaluation, Means) else {}
+
+    def names(self) -> NamedRequests:
+        """Yield the requests with the ids of their queries."""
+        return self.evaluation.names()
 
     def rounds(self) -> Rounds:
         """Ask both models, and subtract."""

@@ -23,7 +23,7 @@ from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, 
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, UnitScore, Witness
 from pytest_pluralism.core.verdict import decide
-from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means
+from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means, Named, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Rounds, asked_of
 
 __all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_functions"]
@@ -153,6 +153,12 @@ class ParetoEvaluation:
             if isinstance(objective.evaluation, Means):
                 found |= objective.evaluation.meanings()
         return found
+
+    def names(self) -> NamedRequests:
+        """Yield the requests of all objectives whose evaluation names them."""
+        for objective in self.objectives:
+            if isinstance(objective.evaluation, Named):
+                yield from objective.evaluation.names()
 
     def beside(self, candidate: Mapping[str, Scores], stored: Mapping[str, Mapping[str, Any]], /) -> Scores:
         """Compare the measured objectives with stored ones.

@@ -25,6 +25,7 @@ from pytest_pluralism.core.records import (
     Window,
     WindowSet,
 )
+from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.overton.held import Reading, union_of
 from pytest_pluralism.evaluation.overton.languages import detect_language
@@ -86,6 +87,11 @@ class OvertonEvaluation:
     def prompts(self) -> tuple[Prompt, ...]:
         """Return the prompts, one for each window."""
         return tuple(overton_prompt(window, self.settings) for window in self.windows.windows)
+
+    def names(self) -> NamedRequests:
+        """Yield the prompts with the ids of their queries."""
+        for window, prompt in zip(self.windows.windows, self.prompts, strict=True):
+            yield prompt, RequestName(window.query_id)
 
     def rounds(self) -> Rounds:
         """Ask for responses, then for entailments, and return the scores."""

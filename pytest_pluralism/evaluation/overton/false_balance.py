@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import Scores, WindowSet
+from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Rounds
 from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
@@ -54,6 +55,10 @@ class FalseBalanceEvaluation:
     def later(self) -> dict[str, int]:
         """Return how many entailments may be asked for after the responses."""
         return self.coverage.later()
+
+    def names(self) -> NamedRequests:
+        """Yield the prompts with the ids of their queries."""
+        return self.coverage.names()
 
     def rounds(self) -> Rounds:
         """Ask what coverage asks, and return another score."""

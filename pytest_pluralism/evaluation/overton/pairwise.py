@@ -15,6 +15,7 @@ from pytest_pluralism.core.parameters import real_number
 from pytest_pluralism.core.records import Answer, Prompt, Scores, UnitScore, Window, WindowSet
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import QUERIES
+from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.overton.coverage import overton_prompt
@@ -203,6 +204,11 @@ class PairwiseEvaluation:
     rivals: Mapping[str, Sequence[str]] | None = None
 
     metric = "overton_win_rate"
+
+    def names(self) -> NamedRequests:
+        """Yield the prompts for responses with the ids of their queries."""
+        for window in self.windows.windows:
+            yield overton_prompt(window, self.settings), RequestName(window.query_id)
 
     def rounds(self) -> Rounds:
         """Ask for what is not recorded, have it judged, and return the win rate of each query."""

@@ -32,6 +32,7 @@ from pytest_pluralism.core.records import (
     Window,
     WindowSet,
 )
+from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.overton.premises import premises
 
@@ -69,6 +70,11 @@ class ModularOvertonEvaluation:
     def prompts(self) -> tuple[Prompt, ...]:
         """Return the prompts: the window's own prompt or its query, as it stands."""
         return tuple(Prompt("", (), verbatim=window.prompt or window.query) for window in self.windows.windows)
+
+    def names(self) -> NamedRequests:
+        """Yield the prompts with the ids of their queries."""
+        for window, prompt in zip(self.windows.windows, self.prompts, strict=True):
+            yield prompt, RequestName(window.query_id)
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the numbers, as plain JSON values."""

@@ -32,7 +32,7 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS, UNRELATED
-from pytest_pluralism.evaluation.asking.meanings import Meanings
+from pytest_pluralism.evaluation.asking.meanings import Meanings, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Role, Round, Rounds
 from pytest_pluralism.evaluation.steering.board import Board
 from pytest_pluralism.evaluation.steering.contexts import GroupExamples, steer_prompt
@@ -65,7 +65,7 @@ from pytest_pluralism.evaluation.surveys.answered import (
     model_distributions,
     people_of,
 )
-from pytest_pluralism.evaluation.surveys.asking import AskSettings, Request, Requests, meanings_of, requests
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, Request, Requests, meanings_of, names_of, requests
 
 __all__ = ["ACROSS", "CHECKS", "SCORES", "SteerableEvaluation", "SteeringSettings", "steered_role"]
 
@@ -157,6 +157,13 @@ class SteerableEvaluation:
         people = people_of(self.steering.survey, None)
         sides = [meanings_of(one.requests, one.prompts, people) for one in self._sides()]
         return {prompt: meaning for side in sides for prompt, meaning in side.items()}
+
+    def names(self) -> NamedRequests:
+        """Yield what is asked with the names of its questions, and the attribute and context that it steers with."""
+        for one in self._sides():
+            if isinstance(one.side, str) and one.role is None:
+                steering = "" if one.side == UNSTEERED else one.side
+                yield from names_of(one.requests, one.prompts, steering=steering, context=one.context)
 
     # ------------------------------------------------------------------------------------------------ what is asked
 

@@ -21,6 +21,7 @@ from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.labels import HumanLabels
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS
+from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds
 from pytest_pluralism.evaluation.measures.agreement import krippendorff_alpha
 from pytest_pluralism.evaluation.overton.premises import PREMISE_FORMS, premises
@@ -237,6 +238,12 @@ class TextSteering:
                         prompt = steer_prompt(prompt, template, attribute, family=family)
                     result.append(_Written(side, context, question_id, prompt))
         return result
+
+    def names(self) -> NamedRequests:
+        """Yield the prompts with the names of their questions, and the attribute and context that they steer with."""
+        for one in self._written():
+            steering = "" if one.side == UNSTEERED else str(one.side)
+            yield one.prompt, RequestName(one.question_id, steering=steering, context=one.context)
 
     def rounds(self) -> Rounds:
         """Have the responses written from all sides, have them judged, and score them."""

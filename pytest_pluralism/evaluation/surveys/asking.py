@@ -7,12 +7,12 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
-from pytest_pluralism.core.records import Prompt, Survey, Turn
-from pytest_pluralism.evaluation.asking.meanings import Meaning
+from pytest_pluralism.core.records import Prompt, RequestName, Survey, Turn
+from pytest_pluralism.evaluation.asking.meanings import Meaning, NamedRequests
 from pytest_pluralism.evaluation.surveys.published import FIXED, protocol_prompts
 from pytest_pluralism.evaluation.surveys.whole_answers import SCORINGS
 
-__all__ = ["AskSettings", "Request", "Requests", "meanings_of", "requests"]
+__all__ = ["AskSettings", "Request", "Requests", "meanings_of", "names_of", "requests"]
 
 
 #: The labels that options are given; more options than these cannot be asked.
@@ -196,6 +196,25 @@ def meanings_of(
         )
         for item, prompt in zip(asked.items, prompts, strict=True)
     }
+
+
+def names_of(
+    asked: Requests, prompts: Sequence[Prompt], /, *, steering: str = "", context: str = ""
+) -> NamedRequests:
+    """Yield the prompts that are sent for plain requests, each with the name of its question.
+
+    Parameters
+    ----------
+    asked : Requests
+        The plain requests.
+    prompts : sequence of Prompt
+        The prompts that are sent for them, in the same order.
+    steering, context : str
+        The attribute that they steer to, and the name of the template.
+    """
+    options = {question.question_id: question.options for question in asked.survey.questions}
+    for item, prompt in zip(asked.items, prompts, strict=True):
+        yield prompt, RequestName(item.question_id, options[item.question_id], item.order, steering, context)
 
 
 # ------------------------------------------------------------------------------------------------------ in detail

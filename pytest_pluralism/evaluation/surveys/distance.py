@@ -20,11 +20,12 @@ from pytest_pluralism.core.records import (
     AnswerDistribution,
     FullAnswerPrompt,
     Question,
+    RequestName,
     Scores,
     Survey,
     UnitScore,
 )
-from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings
+from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.surveys.answered import (
     LOW_OPTION_MASS,
@@ -36,7 +37,7 @@ from pytest_pluralism.evaluation.surveys.answered import (
     over_kept,
     people_of,
 )
-from pytest_pluralism.evaluation.surveys.asking import EXAMPLES, AskSettings, Requests, meanings_of, requests
+from pytest_pluralism.evaluation.surveys.asking import EXAMPLES, AskSettings, Requests, meanings_of, names_of, requests
 from pytest_pluralism.evaluation.surveys.published import base_of, quirk_rows
 from pytest_pluralism.evaluation.surveys.references import mean_references, other_populations, with_references
 from pytest_pluralism.evaluation.surveys.respondents import Comparison, asked_of
@@ -211,6 +212,20 @@ class DistributionalEvaluation:
             for question, repetitions in pairs
             for request in repetitions
         }
+
+    def names(self) -> NamedRequests:
+        """Yield what is asked with the names of its questions; beside a published protocol the sound prompts too."""
+        if self.settings.scoring == "letters":
+            asked = requests(self.survey, self.settings)
+            yield from names_of(asked, asked.prompts)
+            if self.settings.protocol != "sound":
+                sound = requests(self.survey, AskSettings(seed=self.settings.seed))
+                yield from names_of(sound, sound.prompts)
+            return
+        for question, repetitions in zip(self.survey.questions, self._whole_requests(), strict=True):
+            order = tuple(range(len(question.options)))
+            for request in repetitions:
+                yield request, RequestName(question.question_id, question.options, order)
 
     def _quirks(self, asked: Requests, answers: Sequence[Answer]) -> list[dict[str, Any]]:
         """Return what each quirk moves; nothing where refusals are kept apart, of which the protocols know nothing."""

@@ -15,7 +15,7 @@ from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import Survey, UnitScore
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, UNIT_COLUMNS
-from pytest_pluralism.evaluation.asking.meanings import Meanings
+from pytest_pluralism.evaluation.asking.meanings import Meanings, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings
@@ -63,6 +63,10 @@ class AnswerEntropyEvaluation:
     def meanings(self) -> Meanings:
         """Return what the labels of each request stand for."""
         return self._distance.meanings()
+
+    def names(self) -> NamedRequests:
+        """Yield what is asked with the names of its questions."""
+        return self._distance.names()
 
     def rounds(self) -> Rounds:
         """Ask as the distance does, and score the entropy."""

@@ -1,0 +1,273 @@
+"""The rows of recorded answers: the fields of one row, what each may hold, and the key under which it is found."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pytest_pluralism.core.errors import ModelError, nearest_names
+from pytest_pluralism.models.recorded.ids import text_key
+
+__all__ = ["KINDS", "MOST_CHARACTERS", "Row", "RowError", "name_key", "read_row", "row_of_line"]
+
+#: A JSON object.
+Content = dict[str, Any]
+
+#: By so much probabilities may exceed 1 in total.
+ROUNDED_UP = 1e-3
+
+#: Maximum number of characters of one text.
+MOST_CHARACTERS = 1_000_000
+
+#: The fields that say which request a row answers; each row has one.
+KEYS = ("prompt_id", "custom_id", "question_id", "query_id", "prompt", "messages")
+
+#: The fields that hold an answer, and the kind of answer; each row has one.
+KINDS: Mapping[str, str] = {
+    "probabilities": "answer",
+    "log_probabilities": "answer",
+    "samples": "answer",
+    "top_log_probabilities": "answer",
+    "log_likelihoods": "full_answers",
+    "response": "text",
+    "responses": "text",
+    "entailment": "entailment",
+    "reward": "reward",
+}
+
+#: The fields that stand beside those.
+_BESIDE = (
+    *("population", "steering", "context", "draw", "stopped_by", "n_tokens", "neutral_log_likelihoods"),
+    *("label_logits", "top_tokens", "neutral", "contradiction", "n_drawn", "error", "round", "role", "work", "model"),
+)
+
+FIELDS = (*KEYS, *KINDS, *_BESIDE)
+
+
+class RowError(ModelError):
+    """A row that cannot be read; the text says why, without the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row.
+
+    Attributes
+    ----------
+    key : str
+        Under which it is found.
+    shown : str
+        The key as a message shows it.
+    kind : {"answer", "full_answers", "text", "entailment", "reward"}
+        Of the answer.
+    field : str
+        The field that holds the answer.
+    content : dict
+        The whole row.
+    by_name : bool
+        Whether its options are those of a question of a survey, in the survey's order, and not the labels of a prompt.
+    draw : int or None
+        The number of the draw, where it is said.
+    """
+
+    key: str
+    shown: str
+    kind: str
+    field: str
+    content: Content
+    by_name: bool
+    draw: int | None
+
+    @property
+    def value(self) -> Any:
+        """The answer as it was written."""
+        return self.content[self.field]
+
+
+def name_key(name: str, steering: str = "", context: str = "", /) -> str:
+    """Return the key of a question or query, put plainly or steered to an attribute in a context."""
+    return "name:" + json.dumps([name, steering, context], ensure_ascii=True)
+
+
+def row_of_line(line: bytes, /) -> Content:
+    """Return the JSON object of a line.
+
+    Raises
+    ------
+    RowError
+        It is not one, or names a field or an option twice.
+    """
+    try:
+        content = json.loads(line.decode("utf-8"), object_pairs_hook=_once_each)
+    except RowError:
+        raise
+    except (ValueError, RecursionError) as error:
+        cut = " (the file may be cut off)" if not line.rstrip().endswith(b"}") else ""
+        raise RowError(f"is not JSON{cut}: {str(error)[:120]}") from None
+    if not isinstance(content, dict):
+        raise RowError('must be a JSON object, such as {"question_id": "q1", "probabilities": {"Yes": 0.6, "No": 0.4}}')
+    return content
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> Content:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RowError(f"has {twice[:60]!r} twice. Leave one out")
+    return found
+
+
+def read_row(content: Content, /) -> Row:
+    """Return a row, checked as far as that goes without the question.
+
+    Raises
+    ------
+    RowError
+        A field is missing, unknown, doubled or wrong.
+    """
+    if content.get("error"):
+        raise RowError(f"holds an error instead of an answer ({str(content['error'])[:120]}). Ask it again")
+    unknown = next((name for name in content if name not in FIELDS), None)
+    if unknown is not None:
+        near = nearest_names(unknown, FIELDS, most=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise RowError(f"has an unknown field {unknown[:60]!r}.{hint}")
+    field = _one_of(content, tuple(KINDS), "an answer")
+    kind = KINDS[field]
+    key, shown, by_name = _key(content)
+    draw = content.get("draw")
+    if draw is not None and (type(draw) is not int or draw < 0):
+        raise RowError(f"has draw {draw!r}. It must be a whole number from 0")
+    _CHECKS[field](field, content[field])
+    _check_drawn(content)
+    if field == "log_likelihoods" and content.get("neutral_log_likelihoods") is not None:
+        _check_numbers("neutral_log_likelihoods", content["neutral_log_likelihoods"])
+    return Row(key, shown, kind, field, content, by_name, draw)
+
+
+def _one_of(content: Content, names: Sequence[str], what: str) -> str:
+    found = [name for name in names if content.get(name) is not None]
+    if len(found) != 1:
+        got = "none" if not found else " and ".join(map(repr, found))
+        raise RowError(f"must have {what}: one of {', '.join(names)}. Got {got}")
+    return found[0]
+
+
+def _key(content: Content) -> tuple[str, str, bool]:
+    field = _one_of(content, KEYS, "the name of what it answers")
+    value = content[field]
+    if field == "messages":
+        messages = value if isinstance(value, list) else []
+        if not messages or not all(isinstance(one, dict) and {"role", "content"} <= one.keys() for one in messages):
+            raise RowError("has 'messages' that are not a list of objects with role and content")
+        return text_key([{"role": one["role"], "content": one["content"]} for one in messages]), "messages", False
+    if isinstance(value, int) and not isinstance(value, bool) and field in ("question_id", "query_id"):
+        value = str(value)
+    if not isinstance(value, str) or not value:
+        raise RowError(f"has {field!r} {str(value)[:40]!r}. It must be a text that is not empty")
+    if field == "prompt":
+        return text_key(value), f"prompt {value[:40]!r}", False
+    if field in ("prompt_id", "custom_id"):
+        return f"id:{value}", value, False
+    steering, context = _steering(content)
+    return name_key(value, steering, context), f"{value}{f' steered to {steering}' if steering else ''}", True
+
+
+def _steering(content: Content) -> tuple[str, str]:
+    given = [content.get(name) or "" for name in ("population", "steering", "context")]
+    if not all(isinstance(one, str) for one in given):
+        raise RowError("has a population, steering or context that is not a text")
+    population, steering, context = given
+    if population and steering and population != steering:
+        raise RowError(f"has the population {population!r} and the steering {steering!r}. Name one of them")
+    return steering or population, context
+
+
+def _numbers(name: str, value: object) -> list[float]:
+    numbers = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(numbers, list) or not numbers:
+        raise RowError(f"has {name!r} that is neither an object of numbers by option nor a list of numbers")
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
+            raise RowError(f"has {str(number)[:40]!r} among its {name}. Each must be a number")
+    return cast("list[float]", numbers)
+
+
+def _check_numbers(name: str, value: object) -> None:
+    _numbers(name, value)
+
+
+def _check_probabilities(name: str, value: object) -> None:
+    numbers = _numbers(name, value)
+    if min(numbers) < 0.0 or max(numbers) > 1.0 + ROUNDED_UP:
+        raise RowError(f"has {name} outside of [0, 1]: {str(value)[:80]}")
+    _check_total(name, math.fsum(numbers))
+
+
+def _check_log_probabilities(name: str, value: object) -> None:
+    numbers = _numbers(name, value)
+    if max(numbers) > ROUNDED_UP:
+        raise RowError(f"has {name} above 0: {str(value)[:80]}. They must be natural logarithms of probabilities")
+    _check_total(name, math.fsum(math.exp(number) for number in numbers))
+
+
+def _check_total(name: str, total: float) -> None:
+    if total > 1.0 + ROUNDED_UP:
+        raise RowError(f"has {name} that sum to {total:.4g}. They must be at most 1 in total")
+    if total <= 0.0:
+        raise RowError(f"has {name} that are all 0, so that nothing can be compared")
+
+
+def _check_drawn(content: Content) -> None:
+    """Refuse a number of draws that is smaller than the counts."""
+    drawn = content.get("n_drawn")
+    if drawn is None:
+        return
+    if "samples" not in content or isinstance(drawn, bool) or not isinstance(drawn, int | float):
+        raise RowError(f"has n_drawn {str(drawn)[:40]!r}. It must be the number of draws beside samples")
+    total = math.fsum(_numbers("samples", content["samples"]))
+    if not total <= drawn < math.inf:
+        raise RowError(f"has n_drawn {drawn:g}, and samples that sum to {total:g}")
+
+
+def _check_samples(name: str, value: object) -> None:
+    numbers = _numbers(name, value)
+    if min(numbers) < 0 or any(number != int(number) for number in numbers if math.isfinite(number)):
+        raise RowError(f"has {name} that are not counts: {str(value)[:80]}")
+    if not 0 < math.fsum(numbers) < math.inf:
+        raise RowError(f"has {name} that are all 0 or infinite, so that nothing can be compared")
+
+
+def _check_text(name: str, value: object) -> None:
+    texts = value if isinstance(value, list) and name == "responses" else [value]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise RowError(f"has {name!r} that is not a text" + (" or a list of texts" if name == "responses" else ""))
+    if max(map(len, texts)) > MOST_CHARACTERS:
+        raise RowError(f"has a text of more than {MOST_CHARACTERS:,} characters")
+
+
+def _check_share(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise RowError(f"has {name} {str(value)[:40]!r}. It must be a probability")
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise RowError(f"has {name} {str(value)[:40]!r}. It must be a finite number")
+
+
+_CHECKS = {
+    "probabilities": _check_probabilities,
+    "log_probabilities": _check_log_probabilities,
+    "samples": _check_samples,
+    "top_log_probabilities": _check_log_probabilities,
+    "log_likelihoods": _check_numbers,
+    "response": _check_text,
+    "responses": _check_text,
+    "entailment": _check_share,
+    "reward": _check_number,
+}
