@@ -158,10 +158,10 @@ BACKENDS: Mapping[str, Backend] = {
             "responses",
             "responses:FILE[#NAME]",
             "a file of recorded answers",
-            {
-                role: "pytest_pluralism.models.recorded.model:load_recorded"
-                for role in ("language_model", "entailment_model", "value_model")
-            },
+            dict.fromkeys(
+                ("language_model", "entailment_model", "value_model"),
+                "pytest_pluralism.models.recorded.model:load_recorded",
+            ),
             extra="recorded",
         ),
         Backend("llamacpp", "llamacpp:PATH", "a model of llama.cpp"),

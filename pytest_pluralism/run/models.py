@@ -65,6 +65,7 @@ class RunModels:
         self._opened: dict[str, Callable[[], None]] = {}
         self._own: dict[str, list[pytest.FixtureDef[Any]]] = {}
         self._engine: Engine | None = None
+        self._recorded: list[Any] = []
         self._elsewhere = {"asked": 0, "recalled": 0}
         self._store: AnswerStore | None = None
         self._store_opened = False
@@ -121,6 +122,8 @@ class RunModels:
                 f"A hook pytest_pluralism_load_model gave a {type(model).__name__} for {spec!r}, which has no "
                 f"{lacking[0]!r}. It must give a model that follows LanguageModel."
             )
+        if getattr(type(model), "is_recorded", False):
+            self._recorded.append(model)
         return model
 
     def load_entailment_model(self, spec: str) -> EntailmentModel:
@@ -284,7 +287,9 @@ class RunModels:
         return self._store
 
     def close_store(self) -> None:
-        """Close the store of answers, and keep its remarks."""
+        """Close the store of answers, and keep its remarks and those on recorded answers that were not used."""
+        self.notes += filter(None, (model.unused_note() for model in self._recorded))
+        self._recorded.clear()
         if self._store is not None:
             self._store.close()
             self.notes += self._store.notes

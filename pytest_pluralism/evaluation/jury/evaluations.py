@@ -23,6 +23,7 @@ from pytest_pluralism.core.records import (
     GenerationSettings,
     Prompt,
     Question,
+    RequestName,
     Scores,
     Survey,
     Witness,
@@ -42,7 +43,7 @@ from pytest_pluralism.evaluation.jury.scores import (
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.jury.views import agreement, known_number
 from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
-from pytest_pluralism.evaluation.surveys.asking import meanings_of, requests
+from pytest_pluralism.evaluation.surveys.asking import meanings_of, names_of, requests
 
 __all__ = [
     "AgainstReference",

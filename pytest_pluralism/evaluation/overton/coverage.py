@@ -17,14 +17,7 @@ import numpy as np
 
 from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.records import (
-    Prompt,
-    Response,
-    Scores,
-    UnitScore,
-    Window,
-    WindowSet,
-)
+from pytest_pluralism.core.records import Prompt, RequestName, Response, Scores, UnitScore, Window, WindowSet
 from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.overton.held import Reading, union_of

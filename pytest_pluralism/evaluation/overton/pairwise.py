@@ -12,7 +12,7 @@ from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.metrics.representation import pairwise_win_rate
 from pytest_pluralism.core.parameters import real_number
-from pytest_pluralism.core.records import Answer, Prompt, Scores, UnitScore, Window, WindowSet
+from pytest_pluralism.core.records import Answer, Prompt, RequestName, Scores, UnitScore, Window, WindowSet
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import QUERIES
 from pytest_pluralism.evaluation.asking.meanings import NamedRequests

@@ -26,6 +26,7 @@ from pytest_pluralism.core.records import (
     EntailmentScores,
     GenerationSettings,
     Prompt,
+    RequestName,
     Response,
     Scores,
     UnitScore,

@@ -14,6 +14,7 @@ from pytest_pluralism.core.records import (
     EntailmentPair,
     GenerationSettings,
     Prompt,
+    RequestName,
     RewardRequest,
     Scores,
 )

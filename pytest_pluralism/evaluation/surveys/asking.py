@@ -198,9 +198,7 @@ def meanings_of(
     }
 
 
-def names_of(
-    asked: Requests, prompts: Sequence[Prompt], /, *, steering: str = "", context: str = ""
-) -> NamedRequests:
+def names_of(asked: Requests, prompts: Sequence[Prompt], /, *, steering: str = "", context: str = "") -> NamedRequests:
     """Yield the prompts that are sent for plain requests, each with the name of its question.
 
     Parameters

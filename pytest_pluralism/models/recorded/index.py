@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import weakref
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,13 +42,15 @@ class Recording:
 
     def __init__(self, path: Path, /) -> None:
         self.path = path
-        #: What is said of the log of a tool that says less than rows do.
+        #: The limits of the log of a tool, which may say less than rows do.
         self.note = ""
         #: How many rows answer nothing, by what they are, such as the setup of a log.
         self.left_out = 0
         self._hashes, self._offsets, self._draws = array("Q"), array("Q"), array("i")
         self._is_text = array("b")
-        self._stream: IO[bytes] = path.open("rb") if is_plain_lines(path) else tempfile.TemporaryFile()
+        self._streams: list[IO[bytes]] = []
+        self._close = weakref.finalize(self, _close_all, self._streams)
+        self._stream = self._opened(path.open("rb") if is_plain_lines(path) else _temporary())
         try:
             self._read()
         except BaseException:
@@ -64,7 +67,12 @@ class Recording:
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        self._close()
+
+    def _opened(self, stream: IO[bytes]) -> IO[bytes]:
+        """Return a stream that is closed with the recording."""
+        self._streams.append(stream)
+        return stream
 
     def rows(self, key: str, /) -> list[Row]:
         """Return the rows of a key, in the order of the file, and remember that they were used."""
@@ -133,10 +141,9 @@ class Recording:
                 raise ModelError(f"{self.path}, {found.where}: the row {error}.\n{REMEDY}") from None
             self.left_out += not own
             if not spooled:
-                # What is read is not what stands in the file.
+                # Rows of our own form stand in a file of their own.
                 spooled = True
-                self._stream.close()
-                self._stream = tempfile.TemporaryFile()
+                self._stream = self._opened(_temporary())
             for content in own:
                 yield content, found.where, self._spool(content)
 
@@ -153,30 +160,39 @@ class Recording:
             draws = self._draws[first], self._draws[second]
             if texts and draws == (-1, -1):
                 continue
-            if texts and -1 not in draws:
-                if self._draws_differ(place):
-                    continue
+            twice = self._doubled_draw(place) if texts and -1 not in draws else None
+            if texts and -1 not in draws and twice is None:
+                continue
             one, other = self._row(first), self._row(second)
             if one.key != other.key:
                 continue
+            which = f" and draw {twice}" if twice is not None else ""
             raise ModelError(
-                f"{self.path} has two rows about {one.shown!r}"
-                f"{f' and draw {draws[0]}' if draws[0] == draws[1] >= 0 else ''}. Keep one of them; several texts about "
-                "one question need no draw, or a different one each."
+                f"{self.path} has two rows about {one.shown!r}{which}. Keep one of them; several texts about one "
+                "question need no draw, or a different one each."
             )
 
-    def _draws_differ(self, place: int) -> bool:
-        """Return whether the texts that begin at a place of the sorted rows have different draws."""
-        wanted = self._sorted[place]
-        end = place
+    def _doubled_draw(self, place: int) -> int | None:
+        """Return the draw that two texts of one key have, from a place of the sorted rows on."""
         seen = set()
-        while end < len(self._sorted) and self._sorted[end] == wanted:
+        for end in range(place, len(self._sorted)):
+            if self._sorted[end] != self._sorted[place]:
+                return None
             draw = self._draws[int(self._order[end])]
             if draw in seen:
-                return False
+                return draw
             seen.add(draw)
-            end += 1
-        return True
+        return None
+
+
+def _temporary() -> IO[bytes]:
+    """Return a file that is gone when it is closed."""
+    return tempfile.TemporaryFile()
+
+
+def _close_all(streams: list[IO[bytes]]) -> None:
+    for stream in streams:
+        stream.close()
 
 
 def _hash_of(key: str) -> int:

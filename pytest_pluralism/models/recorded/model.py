@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -101,6 +102,7 @@ class RecordedModel:
     def __init__(self, recording: Recording, identity: ModelIdentity, /) -> None:
         self.recording, self.identity = recording, identity
         self._names: dict[Any, dict[RequestName, None]] = {}
+        self._unused: tuple[int, str] | None = None
         self._requests: Counter[tuple[str, str, str]] = Counter()
         self._contexts: dict[tuple[str, str], set[str]] = {}
         self._notes = [f"answers of {identity.name} are recorded: {len(recording):,} rows of {recording.path.name}"]
@@ -110,7 +112,9 @@ class RecordedModel:
             self._notes.append(f"{recording.left_out:,} entries of {recording.path.name} hold no answer to a question")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; rows that nobody asked for stay known."""
+        if self._unused is None:
+            self._unused = self.recording.unused()
         self.recording.close()
 
     def take_notes(self) -> list[str]:
@@ -120,7 +124,7 @@ class RecordedModel:
 
     def unused_note(self) -> str:
         """Return what is said of rows that nobody asked for; empty where there are none."""
-        count, first = self.recording.unused()
+        count, first = self._unused or self.recording.unused()
         if not count:
             return ""
         rows = f"{count:,} of {len(self.recording):,} rows of {self.recording.path.name}"
@@ -248,9 +252,9 @@ class RecordedModel:
     def _of(self, asked: Any) -> list[RequestName]:
         return list(self._names.get(asked, ()))
 
-    def _rows(self, asked: Prompt | FullAnswerPrompt, settings: GenerationSettings | None = None) -> Iterator[
-        tuple[list[Row], RequestName | None]
-    ]:
+    def _rows(
+        self, asked: Prompt | FullAnswerPrompt, settings: GenerationSettings | None = None
+    ) -> Iterator[tuple[list[Row], RequestName | None]]:
         """Yield the rows of a request under each of its keys: its id, its text or messages, and its names."""
         yield self.recording.rows(f"id:{prompt_id(asked, settings)}"), None
         if isinstance(asked, Prompt):
@@ -356,8 +360,7 @@ class RecordedModel:
 
     def _counted(self, rows: Sequence[Row], prompt: Prompt, name: RequestName | None) -> Answer:
         """Count the labels, or the options, that recorded texts name."""
-        from pytest_pluralism.models.endpoint.letters import named_label
-
+        named_label = _of_endpoints("letters").named_label
         texts = [text for row in rows for text in _texts_of(row)]
         options: dict[str, int] = {}
         if name is not None:
@@ -386,12 +389,12 @@ class RecordedModel:
 
     def _from_tokens(self, row: Row, prompt: Prompt) -> Answer:
         """Return an answer from likeliest tokens, with bounds where a label is not among them."""
-        from pytest_pluralism.models.endpoint.options import answer_of, read_options
-        from pytest_pluralism.models.endpoint.replies import NextToken
-
+        options = _of_endpoints("options")
         listed = sorted(row.value.items(), key=lambda pair: -pair[1])
-        found = NextToken(tuple((text, None, value) for text, value in listed), listed[0][0], None)
-        return answer_of(found, read_options(found, prompt.labels, {}))
+        tokens = tuple((text, None, value) for text, value in listed)
+        found = _of_endpoints("replies").NextToken(tokens, listed[0][0], None)
+        answer: Answer = options.answer_of(found, options.read_options(found, prompt.labels, {}))
+        return answer
 
     def _scores(self, asked: FullAnswerPrompt) -> FullAnswerScores | None:
         rows, name = self._found(asked, ("full_answers",))
@@ -403,7 +406,8 @@ class RecordedModel:
         # Without them a reading that needs them says that nothing can be compared.
         neutral = [math.nan] * len(values) if beside is None else list(beside)
         if len(neutral) != len(values):
-            raise ModelError(f"{self.recording.path}: the row about {row.shown!r} has {len(neutral)} neutral likelihoods.")
+            many = f"{len(neutral)} neutral likelihoods for {len(values)} answers"
+            raise ModelError(f"{self.recording.path}: the row about {row.shown!r} has {many}. Write one for each.")
         tokens = row.content.get("n_tokens") or [1] * len(values)
         sizes = tuple(len(answer.encode("utf-8")) for answer in asked.answers)
         return FullAnswerScores(tuple(values), tuple(neutral), tuple(tokens), sizes)
@@ -425,6 +429,14 @@ class RecordedModel:
                 f"{lacking[0]} is missing). Record as many, or ask for fewer draws."
             )
         return tuple(by_draw[draw] for draw in range(n_draws))
+
+
+def _of_endpoints(name: str) -> Any:
+    """Return a module that reads what servers say."""
+    try:
+        return importlib.import_module(f"pytest_pluralism.models.endpoint.{name}")
+    except ImportError:
+        raise ModelError("This version reads no texts and no likeliest tokens of closed questions.") from None
 
 
 def _texts_of(row: Row) -> Sequence[str]:

@@ -5,6 +5,7 @@ A recording may come from anywhere, so that sizes are bounded and nothing in it 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import importlib
@@ -14,7 +15,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -73,7 +74,7 @@ def found_in(path: Path, /) -> Iterator[Found]:
         A package that reads it is not installed.
     """
     magic = _magic(path)
-    try:
+    with _told(path):
         if magic.startswith(_PARQUET):
             yield from _parquet(path)
         elif magic.startswith(_ZIP):
@@ -82,17 +83,29 @@ def found_in(path: Path, /) -> Iterator[Found]:
             yield from _document(path)
         else:
             yield from _lines(path)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Generator[None, None, None]:
+    """Make errors of reading errors that name the file and the remedy."""
+    damaged = "Copy it again from where it was written"
+    try:
+        yield
     except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path}: the file is damaged or cut off ({str(error)[:120]}). Copy it again from where it was written."
-        ) from None
+        raise ModelError(f"{path}: the file is damaged or cut off ({str(error)[:120]}). {damaged}.") from None
     except OSError as error:
-        raise ModelError(f"{path}: the file cannot be read ({error.strerror or error}).") from None
+        raise ModelError(
+            f"{path}: the file cannot be read ({error.strerror or str(error)[:120]}). {damaged}."
+        ) from None
+    except Exception as error:
+        # The errors of packages for zst and Parquet, which may not be installed.
+        if type(error).__module__.partition(".")[0] in ("backports", "compression", "pyarrow"):
+            raise ModelError(f"{path}: the file is damaged ({str(error)[:120]}). {damaged}.") from None
+        raise
 
 
 def header_of(path: Path, /) -> Content:
-    """Return what the first line of a recording says of its model, ``{"model": {"name", ...}}``; nothing where it does
-    not.
+    """Return the model that the first line of a recording names, ``{"model": {"name", ...}}``; else nothing.
 
     Raises
     ------
@@ -100,15 +113,15 @@ def header_of(path: Path, /) -> Content:
         The header is wrong, or the file cannot be read.
     """
     magic = _magic(path)
-    if magic.startswith(_PARQUET):
-        raw = (_pyarrow().ParquetFile(path).schema_arrow.metadata or {}).get(PARQUET_KEY, b"")
-        first: Content = row_of_line(raw) if raw else {}
-    elif magic.startswith(_ZIP) or _is_document(path):
-        return {}
-    else:
-        found = next(_lines(path), None)
-        first = {} if found is None else found.content
-    return first["model"] if is_header(first) else {}
+    first: Content = {}
+    with _told(path):
+        if magic.startswith(_PARQUET):
+            raw = (_pyarrow().ParquetFile(path).schema_arrow.metadata or {}).get(PARQUET_KEY, b"")
+            first = row_of_line(raw) if raw else {}
+        elif not magic.startswith(_ZIP) and not _is_document(path):
+            with contextlib.closing(_lines(path)) as lines:
+                first = next((found.content for found in lines), {})
+        return first["model"] if is_header(first) else {}
 
 
 def is_header(content: Content, /) -> bool:
@@ -138,7 +151,7 @@ def _magic(path: Path) -> bytes:
         raise ModelError(f"{path}: the recording cannot be opened ({error.strerror}).") from None
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ModelError(f"{path} is not a file, but a folder, a pipe or a device. Name a file of recorded answers.")
+            raise ModelError(f"{path} is a folder, a pipe or a device. Name a file of recorded answers.")
         return stream.read(4096)
 
 
@@ -151,7 +164,7 @@ def _is_document(path: Path) -> bool:
     return start.startswith(b"{") and bool(newline) and first.strip() in (b"{", b"{,")
 
 
-def _lines(path: Path) -> Iterator[Found]:
+def _lines(path: Path) -> Generator[Found, None, None]:
     with _decompressed(path) as stream:
         offset = number = 0
         while line := stream.readline(MOST_LINE + 1):
@@ -174,7 +187,7 @@ def _lines(path: Path) -> Iterator[Found]:
 def _decompressed(path: Path) -> IO[bytes]:
     magic = _magic(path)
     if magic.startswith(_GZIP):
-        return io.BufferedReader(gzip.open(path, "rb"))  # type: ignore[arg-type]
+        return io.BufferedReader(gzip.open(path, "rb"))
     if magic.startswith(_ZSTD):
         return io.BufferedReader(_zstd().open(path, "rb"))
     return path.open("rb")
@@ -229,17 +242,11 @@ def _archive(path: Path) -> Iterator[Found]:
 
 
 def _parquet(path: Path) -> Iterator[Found]:
-    parquet = _pyarrow()
-    try:
-        table = parquet.ParquetFile(path)
-        number = 0
-        for batch in table.iter_batches(batch_size=4096):
-            for content in batch.to_pylist():
-                number += 1
-                yield Found(_without_nulls(content), f"row {number}")
-    except (ValueError, OSError) as error:
-        # pyarrow's own errors are of these two.
-        raise ModelError(f"{path}: the Parquet file is damaged ({str(error)[:120]}). Write it again.") from None
+    number = 0
+    for batch in _pyarrow().ParquetFile(path).iter_batches(batch_size=4096):
+        for content in batch.to_pylist():
+            number += 1
+            yield Found(_without_nulls(content), f"row {number}")
 
 
 def _without_nulls(value: Any) -> Any:

@@ -198,4 +198,3 @@ READERS: tuple[Reader, ...] = (
         "variety than the model has",
     ),
 )
-

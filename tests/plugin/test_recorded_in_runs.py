@@ -1,0 +1,128 @@
+"""Runs on recorded answers: verdicts without torch, comparable recordings, and notes on rows that are not used."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+SUITE = """
+import pytest
+
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.9)
+def test_close(): ...
+
+@pytest.mark.js_distance("town.jsonl", population="North", max_increase=0.05)
+def test_no_worse(): ...
+"""
+
+
+@pytest.fixture
+def town(pytester):
+    rows = [
+        {
+            "question_id": f"q{i}",
+            "question": f"Question {i}?",
+            "options": ["Yes", "No", "Unsure"],
+            "distributions": [
+                {"population": "North", "probabilities": [0.5 - i / 100, 0.3 + i / 100, 0.2], "n_respondents": 1000}
+            ],
+        }
+        for i in range(14)
+    ]
+    write(pytester.path / "town.jsonl", rows)
+    pytester.makepyfile(test_town=SUITE)
+    return pytester
+
+
+def write(path, rows):
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+def recording(pytester, name="first.jsonl", *, shift=0.0, n=14, model="mine"):
+    rows = [{"model": {"name": model}}]
+    for i in range(n):
+        yes = 0.45 - i / 90 + shift
+        rows.append({"question_id": f"q{i}", "probabilities": {"Yes": yes, "No": 0.8 - yes, "Unsure": 0.2}})
+    write(pytester.path / name, rows)
+    return f"--pluralism-model=responses:{name}"
+
+
+def test_a_new_recording_is_compared_with_the_baseline_of_the_last(town):
+    first = recording(town)
+    town.runpytest(first, "--pluralism-update-baseline", "-p", "no:cacheprovider").assert_outcomes(passed=2)
+    recording(town, "second.jsonl", shift=0.01)
+    again = town.runpytest("--pluralism-model=responses:second.jsonl")
+    again.assert_outcomes(passed=2)
+    recording(town, "worse.jsonl", shift=-0.25)
+    worse = town.runpytest("--pluralism-model=responses:worse.jsonl")
+    worse.assert_outcomes(passed=1, failed=1)
+    worse.stdout.no_fnmatch_line("*not comparable*")
+
+
+def test_the_report_says_where_the_answers_come_from(town):
+    model = recording(town)
+    found = town.runpytest(model, "--pluralism-report=out.json", "-k", "close")
+    found.assert_outcomes(passed=1)
+    found.stdout.fnmatch_lines(["*answers of mine are recorded: 14 rows of first.jsonl*"])
+    (verdict,) = json.loads((town.path / "out.json").read_text())["verdicts"]
+    assert verdict["model"]["name"] == "mine"
+    assert verdict["model"]["dtype"] == "recorded"
+    assert len(verdict["model"]["sha256"]) == 64
+    assert not (town.path / ".pytest_cache" / "pluralism").exists()
+
+
+def test_missing_rows_fail_their_test_and_unused_ones_are_said(town):
+    model = recording(town, n=13)
+    found = town.runpytest(model, "-k", "close")
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["*no row for * requests: q13*"])
+    more = recording(town, "more.jsonl", n=16)
+    found = town.runpytest(more, "-k", "close")
+    found.assert_outcomes(passed=1)
+    found.stdout.fnmatch_lines(["*2 of 16 rows of more.jsonl answer nothing that this run asked (first: q14)*"])
+
+
+def test_sampled_rows_are_told_in_the_verdict(town):
+    rows = [{"question_id": f"q{i}", "samples": {"Yes": 9, "No": 7, "Unsure": 4}} for i in range(14)]
+    write(town.path / "drawn.jsonl", rows)
+    found = town.runpytest("--pluralism-model=responses:drawn.jsonl#drawn", "-k", "close", "--pluralism-report=o.json")
+    found.assert_outcomes(passed=1)
+    (verdict,) = json.loads((town.path / "o.json").read_text())["verdicts"]
+    assert any("sampled answers: 20 draws a unit (fewest 20)" in text for text in verdict["warnings"])
+    assert verdict["units"][0]["n_draws"] == 20
+
+
+def test_a_recording_needs_no_torch(town):
+    model = recording(town)
+    town.makeconftest(
+        """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers"):
+            raise ImportError(f"{name} is not wanted")
+
+sys.meta_path.insert(0, Refuse())
+"""
+    )
+    found = town.runpytest_subprocess(model, "-k", "close")
+    found.assert_outcomes(passed=1)
+    assert sys.executable
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("responses:nowhere.jsonl#x", "There is no file 'nowhere.jsonl'"),
+        ("responses:town.jsonl#x", "unknown field 'question'"),
+        ("responses:town.jsonl", "Nobody says which model was recorded"),
+    ],
+)
+def test_wrong_files_are_told_at_once(town, spec, why):
+    found = town.runpytest(f"--pluralism-model={spec}")
+    assert found.ret != 0
+    found.stdout.re_match_lines_random([f".*{why}.*"]) if why in found.stdout.str() else None
+    assert why in found.stdout.str() + found.stderr.str()
