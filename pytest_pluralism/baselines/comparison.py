@@ -5,7 +5,8 @@ must agree                  the measure; name and content of the data set; the p
                             setting that decides what is asked and how it is read, the seed and other models
                             among them; the number format; the units, their content and their clusters
 may differ, wider margin    the device, the versions of torch, transformers and of our engine
-may differ                  the model's weights, tokenizer and template (they are what is tested), other versions
+may differ                  the model's weights, tokenizer and template, and the file of its recorded responses (they
+                            are what is tested), other versions
 =========================== ==================================================================================
 """
 
@@ -60,6 +61,9 @@ FIRST_DEFINITION = 1
 
 #: The versions that change how numbers are rounded.
 ROUNDING_VERSIONS = ("torch", "transformers", "engine")
+
+#: The settings that name a file of what the model under test said.
+RECORDED = ("responses",)
 
 #: The device of a model beside the tested one does not change what it says.
 _PLACES = ("device",)
@@ -335,6 +339,9 @@ def _other_settings(now: Entry, then: Entry) -> Iterator[str]:
     names = ASKING if of_version_1 else sorted({*was_all, *is_all}, key=_asking_first)
     for name in names:
         was, is_ = _without_places(was_all.get(name)), _without_places(is_all.get(name))
+        if name in RECORDED and was and is_:
+            # Recorded responses are what is tested, like the weights of a model.
+            continue
         if was != is_ and name != "definition":
             yield f"{name} was {_shown(was)}, is {_shown(is_)}"
 

@@ -162,7 +162,9 @@ class Judge:
 
         scores, estimate, roles = self._models.measure(plan, model_of, key=(nodeid, plan.key))
         first = next(plan.evaluation.rounds(), None)
-        asked = None if first is None else prompts_hash(first.requests)
+        # A question to the judge holds the recorded responses, which may differ.
+        is_recorded = "responses" in plan.settings
+        asked = None if first is None or is_recorded else prompts_hash(first.requests)
         provenance = provenance_of(plan, model_of, roles)
         return Measured(plan, scores, estimate, roles, provenance, asked)
 

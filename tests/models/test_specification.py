@@ -69,7 +69,7 @@ def test_a_folder_that_looks_like_a_kind_is_a_folder(tmp_path, monkeypatch):
         ("./nowhere", "There is no folder './nowhere'"),
         ("nowhere/model.gguf", "Its parent folder 'nowhere' does not exist"),
         ("endpoint:http://localhost:8000/v1#model", "cannot be served by this version"),
-        ("responses:answers.jsonl", "cannot be served by this version"),
+        ("responses:answers.jsonl", "There is no file 'answers.jsonl' of recorded answers"),
         ("llamacpp:model.gguf", "cannot be served by this version"),
         ("folder:mine", "unknown kind 'folder:'"),
         ("", "needs a name"),

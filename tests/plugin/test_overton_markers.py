@@ -241,6 +241,50 @@ def test_recorded_responses_are_evaluated_instead(project: pytest.Pytester) -> N
     assert "lacks responses to 2 of 16 queries: 'town-14', 'town-15'" in str(result.stdout)
 
 
+def test_recorded_responses_need_no_language_model_and_a_new_recording_is_comparable(project: pytest.Pytester) -> None:
+    def said(name: str, *counts: int) -> None:
+        letters = ["abcd"[: counts[n % len(counts)]] for n in range(16)]
+        texts = [" ".join(f"Fact {one} holds for town {n}." for one in some) for n, some in enumerate(letters)]
+        write(project.path / name, [{"query_id": f"town-{n}", "response": text} for n, text in enumerate(texts)])
+
+    def run(name: str, *options: str) -> pytest.RunResult:
+        project.makepyfile(
+            test_recorded=f"""
+            import pytest
+
+            @pytest.mark.overton_coverage("towns.jsonl", max_decrease=0.05, responses="{name}")
+            def test_says_no_less(): ...
+
+            def test_by_hand(pluralism):
+                one = pluralism.evaluate("overton_coverage", "towns.jsonl", responses="{name}", confidence_level=None)
+                pluralism.require(one, at_least=0.4)
+            """
+        )
+        judge = "--pluralism-entailment-model=words"
+        return project.runpytest(judge, "--pluralism-baseline=base", *options, "test_recorded.py")
+
+    said("first.jsonl", 2, 3)
+    run("first.jsonl", "--pluralism-update-baseline").assert_outcomes(passed=2)
+    said("second.jsonl", 3, 3, 4)
+    run("second.jsonl").assert_outcomes(passed=2)
+    said("third.jsonl", 1)
+    worse = run("third.jsonl")
+    worse.assert_outcomes(failed=2)
+    worse.stdout.fnmatch_lines(["*-0.375*may fall by at most 0.050*"])
+    # What asks a model still needs one.
+    project.makepyfile(
+        test_asks="""
+        import pytest
+
+        @pytest.mark.overton_coverage("towns.jsonl", at_least=0.1)
+        def test_it(): ...
+        """
+    )
+    asked = project.runpytest("--pluralism-entailment-model=words", "test_asks.py")
+    asked.assert_outcomes(errors=1)
+    asked.stdout.fnmatch_lines(["*no language model to test*"])
+
+
 def test_the_published_protocol(project: pytest.Pytester) -> None:
     marker = 'overton_coverage("towns.jsonl", at_least=0.4, protocol="modular_pluralism", confidence_level=None)'
     gate(project, marker, "--pluralism-report=report.json").assert_outcomes(passed=1)
