@@ -268,21 +268,9 @@ def _hub(text: str, rest: str) -> ModelSpec:
 
 
 def _recorded(text: str, rest: str) -> ModelSpec:
-    """Read a file of recorded answers and its name: behind ``#``, else in its first line."""
-    from pytest_pluralism.models.recorded.opening import header_of
+    from pytest_pluralism.models.recorded.naming import named_recording
 
-    target, mark, name = (rest, "", "") if _is_there(rest) else rest.rpartition("#")
-    if not mark:
-        target = rest
-    path = Path(target).expanduser()
-    if not path.is_file():
-        raise ModelError(f"There is no file {target!r} of recorded answers.{_neighbours(path)}")
-    name = name.strip() or str(header_of(path).get("name", "")).strip()
-    if not name:
-        raise ModelError(
-            f"Nobody says which model was recorded in {target!r}. Write {text.rstrip('#')}#NAME, or a first line "
-            '{"model": {"name": "NAME"}}.'
-        )
+    path, name = named_recording(rest)
     return ModelSpec("responses", text, name, str(path))
 
 

@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_pluralism.core.errors import ModelError, nearest_names
@@ -36,9 +35,9 @@ from pytest_pluralism.models.protocol import (
 )
 from pytest_pluralism.models.recorded.ids import messages_of, prompt_id, text_key
 from pytest_pluralism.models.recorded.index import Recording
+from pytest_pluralism.models.recorded.naming import named_recording
 from pytest_pluralism.models.recorded.opening import file_digest, header_of
 from pytest_pluralism.models.recorded.rows import Row, name_key
-from pytest_pluralism.models.specification import parse_model_spec
 
 __all__ = ["RecordedModel", "load_recorded"]
 
@@ -69,13 +68,12 @@ def load_recorded(spec: str, /, **_options: object) -> RecordedModel:
     MissingExtraError
         A package that reads the file is not installed.
     """
-    named = parse_model_spec(spec)
-    path = Path(named.target)
+    path, name = named_recording(spec)
     about = header_of(path)
     recording = Recording(path)
     identity = ModelIdentity(
         spec=spec,
-        name=named.name,
+        name=name,
         sha256=file_digest(path),
         dtype=about.get("dtype", UNKNOWN_DTYPE),
         device=about.get("device", UNKNOWN_DEVICE),
