@@ -21,6 +21,7 @@ from typing import NoReturn
 from pytest_pluralism import __version__
 from pytest_pluralism.cli.answers import add_answers
 from pytest_pluralism.cli.baselines import add_baselines
+from pytest_pluralism.cli.cards import add_try
 from pytest_pluralism.cli.compare import add_compare
 from pytest_pluralism.cli.completion import add_completion
 from pytest_pluralism.cli.history import add_history
@@ -95,4 +96,5 @@ def _parser() -> argparse.ArgumentParser:
     add_promises(commands)
     add_completion(commands, parser)
     add_report(commands)
+    add_try(commands)
     return parser

@@ -1,0 +1,120 @@
+"""``pluralism try``: runs a ready suite on any model, and writes a pluralism card."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from pytest_pluralism import __version__
+from pytest_pluralism.baselines.schema import Content
+from pytest_pluralism.cli.showing import (
+    EXIT_CODES,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_PROBLEMS,
+    Commands,
+    UsageError,
+    add_command,
+    check_output,
+    option,
+    say,
+    say_json,
+    shown,
+)
+from pytest_pluralism.suites import SUITES, Suite
+
+__all__ = ["add_try"]
+
+SCHEMA = "pytest-pluralism/card/1"
+
+#: The choice that runs every suite.
+ALL = "all"
+
+#: The exit codes of pytest that say that all promises were judged: kept, or not.
+_JUDGED = (0, 1)
+_INTERRUPTED = 2
+
+
+def add_try(commands: Commands) -> None:
+    """Add ``pluralism try``."""
+    suites = "; ".join(f"{one.name}: {one.words}" for one in SUITES.values())
+    add_command(
+        commands,
+        "try",
+        try_model,
+        "run a ready suite on any model, and write a pluralism card",
+        option("model", metavar="SPEC", help="the model, as --pluralism-model names it"),
+        option("--suite", default="quick", metavar="NAME", help=f"{suites}; or {ALL} (default: quick)"),
+        option("--entailment-model", metavar="SPEC", help="the entailment model of the suite overton"),
+        option("--pytest", default="", metavar="OPTIONS", help="options for pytest, in one text: '-n 2 -v'"),
+        option(
+            "-o", "--output", type=Path, default=Path("pluralism-card"), metavar="FOLDER", help="folder of the card"
+        ),
+        description="Run a ready suite on any model without writing a test, and write its result as a pluralism card "
+        "(HTML, JSON, and Markdown for a model card).",
+        epilog=f"{EXIT_CODES}; problems are promises that are not kept, and suites that could not be run",
+    )
+
+
+def try_model(arguments: argparse.Namespace) -> int:
+    """Run the suites and write their cards."""
+    if arguments.suite != ALL and arguments.suite not in SUITES:
+        raise UsageError(f"--suite must be one of {', '.join(SUITES)} or {ALL}. Got {shown(arguments.suite)!r}.")
+    suites = list(SUITES.values()) if arguments.suite == ALL else [SUITES[arguments.suite]]
+    if any(suite.judge for suite in suites) and not arguments.entailment_model:
+        raise UsageError("--entailment-model=SPEC is missing: the suite overton needs a model that judges entailment.")
+    codes: list[int] = []
+    cards: list[Content] = []
+    for suite in suites:
+        code, paths = _card(suite, arguments)
+        if code == _INTERRUPTED:
+            return EXIT_INTERRUPTED
+        codes.append(code)
+        cards.append({"suite": suite.name, "version": suite.version, "exit_code": code, "written": paths})
+        for path in paths if not arguments.json else ():
+            say(f"written: {shown(path)}")
+    if arguments.json:
+        say_json({"schema": SCHEMA, "cards": cards})
+    return EXIT_PROBLEMS if any(codes) else EXIT_OK
+
+
+def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
+    """Run one suite, and return the exit code of pytest and the files that were written."""
+    from pytest_pluralism.report.forms import rendered
+    from pytest_pluralism.report.reading import read_report
+    from pytest_pluralism.report.templates import render
+    from pytest_pluralism.report.views import run_view
+
+    page, record, card = (arguments.output / f"{suite.name}{ending}" for ending in (".html", ".json", ".md"))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    check_output(card, [".md"])
+    # An old report must not be taken for the one of this run.
+    record.unlink(missing_ok=True)
+    folder = Path(__file__).parents[1] / "suites" / suite.name
+    words = [
+        *(f"--pluralism-model={arguments.model}", f"--pluralism-report={record}"),
+        *([f"--pluralism-entailment-model={arguments.entailment_model}"] if suite.judge else []),
+        *shlex.split(arguments.pytest),
+    ]
+    # The suite has a configuration of its own, so that a card does not depend on the folder in which it is made.
+    command = [sys.executable, "-m", "pytest", "-c", str(folder / "pytest.ini"), "--rootdir", str(folder), *words]
+    done = subprocess.run([*command, str(folder)], check=False, stdout=sys.stderr if arguments.json else None)
+    if done.returncode not in _JUDGED or not record.is_file():
+        return done.returncode or EXIT_PROBLEMS, []
+    content = read_report(record)
+    page.write_text(rendered(page, content["verdicts"], content["run"]), encoding="utf-8")
+    options = [f"--entailment-model={arguments.entailment_model}"] if suite.judge else []
+    repeat = shlex.join(["pluralism", "try", arguments.model, f"--suite={suite.name}", *options])
+    text = render(
+        "card.md.jinja",
+        view=run_view(content["verdicts"], content["run"]),
+        suite=suite.name,
+        version=suite.version,
+        package=__version__,
+        command=repeat,
+    )
+    card.write_text(text, encoding="utf-8")
+    return done.returncode, [path.as_posix() for path in (page, record, card)]

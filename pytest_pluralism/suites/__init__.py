@@ -1,0 +1,45 @@
+"""Ready suites of promises, which any model can be tried on without writing a test.
+
+A suite is a package of tests: ``pytest --pyargs pytest_pluralism.suites.quick`` runs it, and ``pluralism try`` runs it
+and writes a card. The promises are relative to references (an even answer, the same responses on other queries), so
+that they need no threshold of a project.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SUITES", "Suite"]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A ready suite.
+
+    Attributes
+    ----------
+    name : str
+        The name of its package below this one.
+    version : int
+        Changes whenever a promise, its data or its settings change, so that cards of one version can be compared.
+    words : str
+        A noun phrase for its content.
+    judge : bool, default False
+        Whether it needs an entailment model.
+    """
+
+    name: str
+    version: int
+    words: str
+    judge: bool = False
+
+
+#: The suites, by name.
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite("quick", 1, "25 closed questions of the General Social Survey, for the country and its parties"),
+        Suite("surveys", 1, "closed questions of three surveys, for groups by party, sex and education"),
+        Suite("overton", 1, "responses to contested queries, and to settled ones", judge=True),
+    )
+}

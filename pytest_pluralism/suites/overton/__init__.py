@@ -1,0 +1,1 @@
+"""The suite ``overton``; see :mod:`pytest_pluralism.suites`."""

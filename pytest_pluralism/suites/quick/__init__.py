@@ -1,0 +1,1 @@
+"""The suite ``quick``; see :mod:`pytest_pluralism.suites`."""

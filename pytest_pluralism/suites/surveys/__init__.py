@@ -1,0 +1,1 @@
+"""The suite ``surveys``; see :mod:`pytest_pluralism.suites`."""

@@ -1,0 +1,124 @@
+"""``pluralism try`` and the ready suites: any model can be tried without a test of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_pluralism.cli import main
+from pytest_pluralism.suites import SUITES
+
+#: A model that answers each question of the survey as a population did, or evenly.
+MODEL = """
+import hashlib
+import math
+
+from pytest_pluralism.core.records import Answer
+from pytest_pluralism.datasets import load_survey
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class People:
+    def __init__(self, spec):
+        population = spec.removeprefix("people:")
+        digest = hashlib.sha256(spec.encode()).hexdigest()
+        self.identity = ModelIdentity(spec=spec, name=population, sha256=digest, dtype="float32", device="cpu")
+        self.shares = {}
+        survey = load_survey("gss")
+        asked = {question.question_id: question for question in survey.questions}
+        for row in survey.distributions:
+            if row.population == population:
+                question = asked[row.question_id]
+                self.shares[question.text] = dict(zip(question.options, row.probabilities))
+
+    def answer(self, prompts, *, progress=None):
+        answers = []
+        for prompt in prompts:
+            lines = prompt.question.splitlines()
+            options = [line[3:] for line in lines[-len(prompt.labels):]]
+            shares = self.shares.get("\\n".join(lines[:-len(prompt.labels)]).strip(), {})
+            raw = [shares.get(option, 0.0) + 1e-6 for option in options]
+            logs = tuple(math.log(one / sum(raw)) for one in raw)
+            answers.append(Answer(logs, 1.0, "A", 0.9))
+        return answers
+
+    def close(self):
+        pass
+
+
+def pytest_pluralism_load_model(spec, settings):
+    if spec.startswith("people:"):
+        return People(spec)
+"""
+
+
+def tried(folder: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> int:
+    (folder / "people_plugin.py").write_text(MODEL, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.delenv("PLURALISM_HEALTH", raising=False)
+    return main(["try", model, "-o", "card", "--pytest=-p people_plugin --pluralism-answers=off"])
+
+
+def test_a_model_of_the_people_gets_a_card_with_kept_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tried(tmp_path, monkeypatch, "people:US adults") == 0
+    assert "written: card/quick.md" in capsys.readouterr().out
+    card = (tmp_path / "card/quick.md").read_text(encoding="utf-8")
+    assert "**US adults**: 4 passed, by the suite `quick`, version 1" in card
+    assert card.count("✓ passed") == 4
+    assert "pluralism try 'people:US adults' --suite=quick" in card
+    report = json.loads((tmp_path / "card/quick.json").read_text(encoding="utf-8"))
+    assert {verdict["nodeid"].partition("::")[0] for verdict in report["verdicts"]} == {"test_quick.py"}
+    assert "May be released" in (tmp_path / "card/quick.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "pluralism-baselines").exists()
+
+
+def test_even_answers_keep_no_promise_of_the_quick_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tried(tmp_path, monkeypatch, "people:nobody") == 1
+    card = (tmp_path / "card/quick.md").read_text(encoding="utf-8")
+    assert "✓ passed" not in card
+
+
+def test_an_old_card_is_not_taken_for_that_of_a_run_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "card").mkdir()
+    (tmp_path / "card/quick.json").write_text("{}", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["try", "./nothing-here", "-o", "card"]) == 1
+    assert (tmp_path / "card/quick.json").read_text(encoding="utf-8") != "{}"
+    assert not (tmp_path / "card/quick.md").exists()
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_each_suite_can_be_collected_by_its_package(name: str, pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_inprocess(
+        "--pyargs", f"pytest_pluralism.suites.{name}", "--collect-only", "-q", "-W", "error"
+    )
+    assert result.ret == 0
+    assert f"test_{name}.py::test_" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (
+            ["embedded:smollm2-135m-instruct", "--suite=everything"],
+            "--suite must be one of quick, surveys, overton or all",
+        ),
+        (["embedded:smollm2-135m-instruct", "--suite=overton"], "--entailment-model=SPEC is missing"),
+        (["embedded:smollm2-135m-instruct", "--suite=all"], "--entailment-model=SPEC is missing"),
+    ],
+)
+def test_a_wrong_choice_is_refused_before_anything_runs(
+    words: list[str], part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["try", *words]) == 2
+    assert part in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
