@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pytest_pluralism.core.untrusted import printable, without_commands
 from pytest_pluralism.core.words import words_for
 from pytest_pluralism.evaluation.measures.registry import measure_of
-from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell
+from pytest_pluralism.report.cells import Entry, estimate_words, interval_cell, promise_cell
 
 __all__ = ["summary_lines"]
 
@@ -18,6 +18,15 @@ _WIDE = 110
 
 #: The colours that pytest gives to the outcomes of tests.
 _STYLES = {"PASSED": "green", "FAILED": "bold red", "ERROR": "bold red", "INCONCLUSIVE": "yellow"}
+
+#: The bounds on a change.
+CHANGES = {"max_increase", "max_decrease", "max_change", "max_drift"}
+
+#: The least width of the name of a measure, so that it wraps between words.
+LEAST_NAME = 15
+
+#: The blanks between two columns.
+_GAP = 3
 
 _COLUMNS = ("outcome", "value [interval]", "promise", "reference", "measure")
 
@@ -67,10 +76,14 @@ def _data(entries: Sequence[Entry]) -> Iterator[str]:
 def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:
     measure = measure_of(entry)
     beside = entry.get("references", {}).get(measure.beside)
+    decided, change = interval_cell(entry), entry.get("change")
+    if change is not None and CHANGES & set(entry["gate"]) and (both := estimate_words(change, "+")) != decided:
+        # A promise about the value and the change shows both, the change below.
+        decided = f"{decided}\n{both}"
     return (
         entry["outcome"].upper(),
-        interval_cell(entry),
-        promise_cell(entry["gate"]),
+        decided,
+        promise_cell(entry["gate"]).replace(", ", ",\n"),
         f"{words_for(measure.beside, measure.references)} {beside:.2f}" if beside is not None else "-",
         printable(entry["key"], most=60),
         printable(str(entry["model"].get("name", "")), most=32),
@@ -86,13 +99,18 @@ def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], wi
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD if width >= _NARROW else None, pad_edge=False)
+    left = width
     for index, name in enumerate(_COLUMNS):
         if name == "reference" and width < _WIDE:
             continue
+        # The numbers stay on one line where they can; the names give way, between words while there is room.
         numbers = width >= _NARROW and name != "measure"
-        # The numbers stay on one line where they can; the names give way.
-        widest = max(len(name), *(len(row[index]) for row in every)) if numbers else None
-        table.add_column(name, overflow="fold", no_wrap=numbers, min_width=widest)
+        lines = [line for row in every for line in row[index].split("\n")]
+        widest = max(len(name), *map(len, lines)) if numbers else None
+        if name == "measure" and left >= LEAST_NAME:
+            widest = LEAST_NAME
+        left -= (widest or 0) + _GAP
+        table.add_column(name, overflow="fold", no_wrap=numbers, min_width=widest if width >= _NARROW else None)
     for row in rows:
         styles = (_STYLES.get(row[0], ""), *[""] * len(row))
         table.add_row(

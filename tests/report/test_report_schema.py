@@ -226,3 +226,14 @@ def test_who_is_meant_when_nobody_is_named_is_said_by_the_measure() -> None:
         units = {"js_distance": "questions", "answer_entropy": "questions", "jury_welfare": "queries"}[metric]
         assert f"2 {units} in 2 clusters" in report_html([content], RUN)
     assert told == {"js_distance": "every population", "answer_entropy": "", "jury_welfare": ""}
+
+
+def test_a_promise_about_value_and_change_shows_both_and_names_wrap_between_words() -> None:
+    content = entry_json(entry())
+    content["gate"] = {"better_than": "uniform", "max_increase": 0.02, "confidence_level": 0.95}
+    content["change"] = {**content["estimate"], "value": 0.25, "low": 0.125, "high": 0.375}
+    text = "\n".join(summary_lines([content], [], width=80))
+    assert "better than uniform,\n" in "\n".join(line.rstrip() for line in text.replace(",  ", ",\n").split("\n"))
+    assert "rise ≤ 0.02" in text
+    assert "+0.250 [+0.125, +0.375]" in text
+    assert "js_distance" in text
