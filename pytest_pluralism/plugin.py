@@ -148,7 +148,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.fixturenames.append("pluralism")  # type: ignore[attr-defined]
     session = config.stash[SESSION]
     collected = session.baselines.collected
-    collected.narrowed |= any("::" in str(one) for one in config.args)
+    # A marker that is wrong plans nothing, and --lf leaves tests out before anybody sees them.
+    has_wrong = any(item.stash.get(PLANS, ([], []))[1] for item in items)
+    names_tests = any("::" in str(one) for one in config.args)
+    collected.narrowed |= has_wrong or names_tests or bool(config.getoption("lf", False))
     collected.files.update(item.nodeid.partition("::")[0] for item in items)
     plans = ((item, plan) for item in items for plan in item.stash.get(PLANS, ([], []))[0])
     collected.keys.update(
@@ -158,6 +161,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if wrong and items and not (hasattr(config, "workerinput") or config.getoption("collectonly")):
         raise pytest.UsageError(wrong)
     items.sort(key=lambda item: not item.stash.get(PLANS, ([], []))[1])
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Remember each test, so that one that another plugin takes out is noticed."""
+    item.config.stash[SESSION].baselines.collected.items.append(item)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """See whether tests were taken out."""
+    collected = session.config.stash[SESSION].baselines.collected
+    collected.narrowed |= not {id(item) for item in collected.items} <= {id(item) for item in session.items}
+    collected.items.clear()
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,8 @@ __all__ = ["Collected", "RunBaselines"]
 #: Errors of a baseline that is only looked at beside the promises: none of them costs the verdicts.
 UNREADABLE = (PluralismError, OSError, ValueError, RuntimeError)
 
-#: Maximum number of unused entries that are named; the rest is counted.
-MOST_NAMED = 3
+#: Longer lists of entries stand below their remark, a line an entry.
+MOST_BESIDE = 200
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Collected:
     narrowed: bool = False
     #: The node ids of updates, and of anchors to move, that name a test.
     matched: set[str] = field(default_factory=set)
+    #: All tests, while they are collected.
+    items: list[object] = field(default_factory=list)
 
     def as_json(self) -> Json:
         """Return it as plain JSON values, for the way from a worker to the controller."""
@@ -264,13 +267,30 @@ class RunBaselines:
                 notes.append(f"anchors moved: {len(moved[name])} of {printable(name)}{why}")
         return notes, well
 
+    @property
+    @_at_start
+    def suite(self) -> str | None:
+        """The suite whose results these are, as entries name it: where it lies from the baseline, as a short hash.
+
+        ``None`` for a baseline at a URL, from which nothing lies anywhere.
+        """
+        from pytest_pluralism.baselines.places import is_remote
+
+        if is_remote(self.first.place):
+            return None
+        folder = Path(self.first.place)
+        folder = folder.parent if folder.suffix == ".json" else folder
+        way = os.path.relpath(self._root.resolve(), folder.resolve()).replace(os.sep, "/")
+        return hashlib.sha256(way.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
     @_at_start
     def unused(
         self, model_names: Iterable[str], exists: Callable[[str], bool]
     ) -> dict[BaselineFile, tuple[str, list[str]]]:
         """Return the entries that no test of this run has a use for, by file, with the model's name.
 
-        An entry is known to be unused when all tests of its file were collected, or the file is gone.
+        An entry is known to be unused when all tests of its file were collected, or the file is gone; one of another
+        suite is left alone, and so is one that names no suite and whose file is not here.
         """
         from pytest_pluralism.baselines.store import read_baseline
 
@@ -287,12 +307,17 @@ class RunBaselines:
             except UNREADABLE:
                 # The comparison with it has reported that.
                 continue
-            files = {_test_file(key) for key in keys}
-            known = {one for one in files if one in self.collected.files or not exists(one)}
-            odd = [key for key in keys if key not in self.collected.keys and _test_file(key) in known]
+            odd = [key for key in keys if key not in self.collected.keys and self._is_known(key, keys[key], exists)]
             if odd:
                 found[file] = (name, odd)
         return found
+
+    def _is_known(self, key: str, entry: Mapping[str, Any], exists: Callable[[str], bool]) -> bool:
+        """Return whether this run knows what became of the test of an entry."""
+        file, suite = key.partition("::")[0], entry.get("suite")
+        if suite is not None and suite != self.suite:
+            return False
+        return file in self.collected.files or (suite is not None and not exists(file))
 
     @_at_start
     def settle_unused(self, model_names: Iterable[str], exists: Callable[[str], bool]) -> tuple[list[str], bool]:
@@ -305,11 +330,12 @@ class RunBaselines:
         if prune and self.collected.narrowed:
             notes.append("nothing was pruned from the baseline: only a part of the tests was collected")
         for file, (name, keys) in self.unused(model_names, exists).items():
-            some = ", ".join(printable(key, most=80) for key in keys[:MOST_NAMED])
-            some += f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+            shown = [printable(key, most=200) for key in keys]
+            some = f" ({', '.join(shown)})" if sum(map(len, shown)) <= MOST_BESIDE else ""
+            below = [] if some else [f"  {key}" for key in shown]
             if not prune:
                 remedy = "Re-run pytest with --pluralism-prune-baseline to remove them."
-                notes.append(f"unused in {file}: {len(keys)} ({some}). {remedy}")
+                notes += [f"unused in {file}: {len(keys)}{some}. {remedy}", *below]
                 continue
             try:
                 remove_entries(file, name, keys)
@@ -317,9 +343,5 @@ class RunBaselines:
                 well = False
                 notes.append(f"ERROR {error}")
             else:
-                notes.append(f"removed from {file}: {len(keys)} ({some})")
+                notes += [f"removed from {file}: {len(keys)}{some}", *below]
         return notes, well
-
-
-def _test_file(key: str) -> str:
-    return key.partition("::")[0]

@@ -474,7 +474,7 @@ class Judge:
             for name, value in plan.settings.items()
             if name in settings.origins
         }
-        return entry_of(
+        entry = entry_of(
             measured.scores,
             measured.estimate,
             measured.provenance,
@@ -485,6 +485,8 @@ class Judge:
             noise_floor=floors.mean or None,
             origins={name: origin for name, origin in origins.items() if origin != "default"},
         )
+        suite = self._baselines.suite
+        return entry if suite is None else {**entry, "suite": suite}
 
     def _noise_floors(self, plan: PlannedGate, model: Any, provenance: Provenance) -> tuple[NoiseFloors, Provenance]:
         """Return how much an unchanged model may seem to move, and the provenance with what was measured of it."""

@@ -175,12 +175,15 @@ class PluralismSession:
             return
         missing = self.planned.missing(self.entries) if self._judges else []
         if missing and on_purpose:
-            self.notes.append(f"{len(missing)} promises were not judged: the run was stopped before their tests")
+            words = "1 promise was" if len(missing) == 1 else f"{len(missing)} promises were"
+            self.notes.append(f"{words} not judged: the run was stopped before")
         elif missing:
             self.lacks = True
             self.collect(missing)
         self._name_unloaded()
         self.complete = self._judges and ended and not missing and not self.planned.crashed
+        if self._judges and not self.complete and self.settings["prune_baseline"]:
+            self.notes.append("nothing was pruned from the baseline: the run did not judge all promises")
         with inside(self.config.invocation_params.dir):
             self._write(ended=self._judges and ended)
 
