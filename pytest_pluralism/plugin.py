@@ -24,7 +24,7 @@ from pytest_pluralism.fixtures import (
     value_model,
 )
 from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks
-from pytest_pluralism.run import promises, surroundings
+from pytest_pluralism.run import exporting, promises, surroundings
 from pytest_pluralism.run.controller import Controller, Worker
 from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, error_entries, model_id, parameter_id, test_of
 from pytest_pluralism.run.models import SPECS
@@ -37,8 +37,12 @@ __all__ = ["entailment_model", "jury", "language_model", "pluralism", "reference
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the settings."""
     options.add_options(parser)
-    # For the command `pluralism promises` alone.
+    # For the commands `pluralism promises` and `pluralism export` alone.
     parser.addoption(promises.OPTION, dest="pluralism_list_promises", default=None, help=argparse.SUPPRESS)
+    parser.addoption(exporting.OPTION, dest="pluralism_export", default=None, help=argparse.SUPPRESS)
+    parser.addoption(
+        exporting.ANSWERS, dest="pluralism_export_answers", action="append", default=[], help=argparse.SUPPRESS
+    )
 
 
 def pytest_load_initial_conftests(args: list[str]) -> None:
@@ -90,6 +94,10 @@ def _configure(config: pytest.Config) -> None:
     if config.getoption("pluralism_list_promises") is not None:
         path = Path(config.getoption("pluralism_list_promises"))
         config.pluginmanager.register(promises.PromiseList(path), "pluralism-promises")
+    if config.getoption("pluralism_export") is not None:
+        answers = config.getoption("pluralism_export_answers")
+        export = exporting.Export(Path(config.getoption("pluralism_export")), answers)
+        config.pluginmanager.register(export, "pluralism-export")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

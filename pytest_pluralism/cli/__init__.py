@@ -24,6 +24,7 @@ from pytest_pluralism.cli.baselines import add_baselines
 from pytest_pluralism.cli.cards import add_try
 from pytest_pluralism.cli.compare import add_compare
 from pytest_pluralism.cli.completion import add_completion
+from pytest_pluralism.cli.export import add_export
 from pytest_pluralism.cli.history import add_history
 from pytest_pluralism.cli.init import add_init
 from pytest_pluralism.cli.leaderboard import add_leaderboard
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add_plan(commands)
     add_compare(commands)
     add_history(commands)
+    add_export(commands)
     add_init(commands)
     add_leaderboard(commands)
     add_promises(commands)

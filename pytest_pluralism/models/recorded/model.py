@@ -192,14 +192,7 @@ class RecordedModel:
         receive: ReceiveEntailments | None = None,
     ) -> list[EntailmentScores]:
         """Return the recorded entailment of each pair."""
-
-        def scored(pair: EntailmentPair) -> EntailmentScores | None:
-            row = self._one(self.recording.rows(f"id:{prompt_id(pair)}"), "entailment")
-            if row is None:
-                return None
-            return EntailmentScores(row.value, row.content.get("neutral"), row.content.get("contradiction"))
-
-        return self._each(pairs, scored, receive, progress)
+        return self._each(pairs, self._entailment, receive, progress)
 
     def reward(
         self,
@@ -210,12 +203,35 @@ class RecordedModel:
         receive: ReceiveRewards | None = None,
     ) -> list[float]:
         """Return the recorded reward of each response."""
+        return self._each(requests, self._reward, receive, progress)
 
-        def scored(request: RewardRequest) -> float | None:
-            row = self._one(self.recording.rows(f"id:{prompt_id(request)}"), "reward")
-            return None if row is None else float(row.value)
+    def find(self, work: str, asked: Any, settings: GenerationSettings | None = None, n_draws: int = 1, /) -> Any:
+        """Return the recorded result of one request; ``None`` where it has no row.
 
-        return self._each(requests, scored, receive, progress)
+        Raises
+        ------
+        ModelError
+            Its row does not fit it.
+        """
+        if work == "responses" and settings is not None:
+            return self._texts(asked, settings, n_draws)
+        finders: Mapping[str, Callable[[Any], Any]] = {
+            "answers": self._answer,
+            "full_answers": self._scores,
+            "entailment": self._entailment,
+            "rewards": self._reward,
+        }
+        return finders[work](asked)
+
+    def _entailment(self, pair: EntailmentPair) -> EntailmentScores | None:
+        row = self._one(self.recording.rows(f"id:{prompt_id(pair)}"), "entailment")
+        if row is None:
+            return None
+        return EntailmentScores(row.value, row.content.get("neutral"), row.content.get("contradiction"))
+
+    def _reward(self, request: RewardRequest) -> float | None:
+        row = self._one(self.recording.rows(f"id:{prompt_id(request)}"), "reward")
+        return None if row is None else float(row.value)
 
     def _each(
         self,
@@ -307,7 +323,7 @@ class RecordedModel:
             return self._counted(rows, prompt, name)
         row = rows[0]
         if row.field == "top_log_probabilities":
-            return self._from_tokens(row, prompt)
+            return self._from_tokens(row, prompt, name)
         values = self._by_label(row, prompt.labels, name)
         if row.field == "samples":
             drawn = row.content.get("n_drawn")
@@ -385,13 +401,18 @@ class RecordedModel:
         n = 1 if name is None else self._requests[name.name, name.steering, name.context]
         return sampled_answer([count / n for count in counts], n_drawn=drawn / n, top_text=top)
 
-    def _from_tokens(self, row: Row, prompt: Prompt) -> Answer:
+    def _from_tokens(self, row: Row, prompt: Prompt, name: RequestName | None) -> Answer:
         """Return an answer from likeliest tokens, with bounds where a label is not among them."""
         options = _of_endpoints("options")
         listed = sorted(row.value.items(), key=lambda pair: -pair[1])
         tokens = tuple((text, None, value) for text, value in listed)
         found = _of_endpoints("replies").NextToken(tokens, listed[0][0], None)
-        answer: Answer = options.answer_of(found, options.read_options(found, prompt.labels, {}))
+        read = options.read_options(found, prompt.labels, {})
+        if name is not None:
+            # Letters of a question by name are those of the survey's order, whatever order a prompt shows.
+            low, high = (tuple(side[option] for option in name.order) for side in (read.low, read.high))
+            read = replace(read, low=low, high=high)
+        answer: Answer = options.answer_of(found, read)
         return answer
 
     def _scores(self, asked: FullAnswerPrompt) -> FullAnswerScores | None:

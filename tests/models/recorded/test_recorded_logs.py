@@ -1,0 +1,261 @@
+"""Logs of other tools, in the exact shapes of their documentation: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import math
+import zipfile
+
+import pytest
+
+from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.records import FullAnswerPrompt, GenerationSettings, Prompt, RequestName
+from pytest_pluralism.models import load_model
+from pytest_pluralism.models.recorded import readers
+from pytest_pluralism.models.recorded.ids import prompt_id
+
+PROMPT = Prompt("Is it?\nA. No\nB. Yes", ("A", "B"))
+NAME = RequestName("q1", ("Yes", "No"), (1, 0))
+
+needs_letters = pytest.mark.skipif(
+    importlib.util.find_spec("pytest_pluralism.models.endpoint") is None, reason="letters are read by endpoints"
+)
+
+
+def opened(path, rows, *, array=False):
+    text = json.dumps(rows, indent=2) if array else "".join(f"{json.dumps(row)}\n" for row in rows)
+    path.write_text(text, encoding="utf-8")
+    return load_model(f"responses:{path}#logged")
+
+
+def shares(model):
+    model.take_names([(PROMPT, NAME)])
+    (found,) = model.answer([PROMPT])
+    return [round(math.exp(value), 6) for value in found.log_probabilities]
+
+
+def test_each_reader_is_short():
+    for reader in readers.READERS:
+        own = [getattr(readers, name) for name in (reader.matches.__name__, reader.rows.__name__)]
+        assert sum(len(inspect.getsource(one).splitlines()) for one in own) < 60
+
+
+# ------------------------------------------------------------------------------------------------------- batches
+
+
+def result(custom_id, body, *, status=200, error=None):
+    response = {"status_code": status, "request_id": "req_1", "body": body}
+    return {"id": "batch_req_1", "custom_id": custom_id, "response": response, "error": error}
+
+
+def chat(*choices):
+    return {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": list(choices),
+        "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10},
+    }  # fmt: skip
+
+
+def choice(text, index=0, logprobs=None, reason="stop"):
+    message = {"role": "assistant", "content": text, "refusal": None}
+    return {"index": index, "message": message, "logprobs": logprobs, "finish_reason": reason}
+
+
+TOP = [
+    {"token": " A", "logprob": math.log(0.6), "bytes": [32, 65]},
+    {"token": "B", "logprob": math.log(0.4), "bytes": [66]},
+]
+
+
+@needs_letters
+def test_a_batch_of_openai_with_likeliest_tokens(tmp_path):
+    content = {"content": [{"token": " A", "logprob": -0.5, "bytes": [32, 65], "top_logprobs": TOP}], "refusal": None}
+    model = opened(tmp_path / "out.jsonl", [result(prompt_id(PROMPT), chat(choice(" A", logprobs=content)))])
+    assert shares(model) == [0.6, 0.4]
+
+
+@needs_letters
+def test_a_batch_of_completions(tmp_path):
+    logprobs = {
+        "tokens": [" A"],
+        "token_logprobs": [-0.5],
+        "top_logprobs": [{" A": math.log(0.3), " B": math.log(0.7)}],
+    }
+    body = {"object": "text_completion", "choices": [{"index": 0, "text": " A", "logprobs": logprobs}]}
+    # vLLM writes the same envelope.
+    model = opened(tmp_path / "out.jsonl", [{**result(prompt_id(PROMPT), body), "id": "vllm-1"}])
+    assert shares(model) == [0.3, 0.7]
+
+
+@needs_letters
+def test_a_batch_of_drawn_letters(tmp_path):
+    choices = [choice(text, index) for index, text in enumerate(["A", "B. Yes", "B", "Hm"])]
+    model = opened(tmp_path / "out.jsonl", [result(prompt_id(PROMPT), chat(*choices))])
+    model.take_names([(PROMPT, NAME)])
+    assert model.answer([PROMPT])[0].counts == (1.0, 2.0)
+
+
+def test_a_batch_of_texts(tmp_path):
+    how, prompt = GenerationSettings(20), Prompt("Hm?", (), cue="")
+    choices = [choice("Two", 1, reason="length"), choice("One", 0)]
+    model = opened(tmp_path / "out.jsonl", [result(prompt_id(prompt, how), chat(*choices))])
+    ((first, second),) = model.generate([prompt], how, n_draws=2)
+    assert (first.text, first.stopped_by, second.text, second.stopped_by) == ("One", "eos", "Two", "length")
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"id": "x", "custom_id": "a-1", "response": None, "error": {"code": "x", "message": "no quota"}}, "no quota"),
+        (result("a-1", {"error": {"message": "bad"}}, status=400), "bad"),
+        (result("a-1", chat()), "holds no answer"),
+        (result("a-1", chat(choice(None))), "without a text"),
+    ],
+    ids=["error", "status", "no choice", "no text"],
+)
+def test_results_without_an_answer_are_refused_with_their_line(tmp_path, row, why):
+    good = result("r-1", chat(choice("x")))
+    with pytest.raises(ModelError, match=why) as caught:
+        opened(tmp_path / "out.jsonl", [good, row])
+    assert "line 2" in str(caught.value)
+
+
+# ---------------------------------------------------------------------------------------- lm-evaluation-harness
+
+
+def harness(number, doc, arguments, resps, filtered):
+    return {
+        "doc_id": number, "doc": doc, "target": "1", "arguments": arguments, "resps": resps,
+        "filtered_resps": filtered, "filter": "none", "metrics": ["acc"], "doc_hash": "0" * 64,
+        "prompt_hash": "1" * 64, "target_hash": "2" * 64, "acc": 1.0,
+    }  # fmt: skip
+
+
+def gen_args(*continuations):
+    return {f"gen_args_{i}": {"arg_0": "Is it?", "arg_1": text} for i, text in enumerate(continuations)}
+
+
+def test_samples_of_lm_evaluation_harness_with_letters(tmp_path):
+    values = [math.log(0.7), math.log(0.2)]
+    resps = [[[str(value), "False"]] for value in values]
+    filtered = [[str(value), "False"] for value in values]
+    row = harness(4, {"question_id": "q1", "choices": ["Yes", "No"]}, gen_args(" A", " B"), resps, filtered)
+    assert shares(opened(tmp_path / "samples_x.jsonl", [row])) == [0.2, 0.7]
+    older = harness(4, {"id": "q1"}, [["Is it?", " A"], ["Is it?", " B"]], [[[v, False]] for v in values], filtered)
+    assert shares(opened(tmp_path / "samples_y.jsonl", [older])) == [0.2, 0.7]
+
+
+def test_samples_of_lm_evaluation_harness_with_whole_answers(tmp_path):
+    row = harness(
+        0, {"id": "q1"}, gen_args(" Yes", " No"), [[[-1.0, False]], [[-2.5, True]]], [[-1.0, False], [-2.5, True]]
+    )
+    model = opened(tmp_path / "samples.jsonl", [row])
+    asked = FullAnswerPrompt(PROMPT, ("Yes", "No"))
+    model.take_names([(asked, RequestName("q1", ("Yes", "No"), (0, 1)))])
+    (scores,) = model.score_answers([asked])
+    assert scores.log_likelihoods == (-1.0, -2.5)
+    assert math.isnan(scores.neutral_log_likelihoods[0])
+
+
+def test_samples_of_lm_evaluation_harness_with_texts(tmp_path):
+    arguments = {"gen_args_0": {"arg_0": "Hm?", "arg_1": {"until": ["\n"], "do_sample": True}}}
+    model = opened(tmp_path / "samples.jsonl", [harness(7, {"query": "Hm?"}, arguments, [["One", "Two"]], ["One"])])
+    prompt = Prompt("Hm?", (), cue="")
+    model.take_names([(prompt, RequestName("7"))])
+    ((first, second),) = model.generate([prompt], GenerationSettings(5), n_draws=2)
+    assert (first.text, second.text) == ("One", "Two")
+
+
+def test_a_harness_sample_that_contradicts_itself_is_refused(tmp_path):
+    row = harness(0, {"id": "q1"}, gen_args(" A", " A"), [[[-1.0, False]], [[-2.5, True]]], [])
+    with pytest.raises(ModelError, match="2 likelihoods for 1 different continuations"):
+        opened(tmp_path / "samples.jsonl", [row])
+    row = harness(0, {"id": "q1"}, gen_args(" A", " B"), [[["nan?", False]], [[-2.5, True]]], [])
+    with pytest.raises(ModelError, match="not a number"):
+        opened(tmp_path / "samples.jsonl", [row])
+
+
+# --------------------------------------------------------------------------------------------------- inspect_ai
+
+
+def sample(name, epoch, text, logprobs=None, error=None):
+    output = {"model": "m", "choices": [{"message": {"role": "assistant", "content": text}, "stop_reason": "stop"}]}
+    if logprobs is not None:
+        output["choices"][0]["logprobs"] = {"content": [{"token": "A", "logprob": -0.1, "top_logprobs": logprobs}]}
+    return {
+        "id": name, "epoch": epoch, "input": "Is it?", "choices": ["Yes", "No"], "target": "A", "messages": [],
+        "output": output, "scores": {}, "metadata": {}, "error": error,
+    }  # fmt: skip
+
+
+HEADER = {"version": 2, "status": "success", "eval": {"task": "opinions", "model": "m"}, "plan": {}, "results": {}}
+
+
+@needs_letters
+def test_logs_of_inspect_as_one_document_and_as_an_archive(tmp_path):
+    samples = [sample("q1", epoch, text) for epoch, text in ((1, "A"), (2, "Answer: B"), (3, [{"text": "A) Yes"}]))]
+    (tmp_path / "log.json").write_text(json.dumps({**HEADER, "samples": samples}, indent=2))
+    with zipfile.ZipFile(tmp_path / "log.eval", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("_journal/start.json", json.dumps({"version": 2}))
+        for one in samples:
+            archive.writestr(f"samples/{one['id']}_epoch_{one['epoch']}.json", json.dumps(one))
+        archive.writestr("summaries.json", "[]")
+        archive.writestr("header.json", json.dumps(HEADER))
+    for name in ("log.json", "log.eval"):
+        model = load_model(f"responses:{tmp_path / name}#logged")
+        model.take_names([(PROMPT, NAME)])
+        # Letters are those of the question: A is Yes, which is the second label of the prompt.
+        assert model.answer([PROMPT])[0].counts == (1.0, 2.0), name
+
+
+@needs_letters
+def test_likeliest_tokens_of_inspect(tmp_path):
+    samples = [sample("q1", epoch, "A", TOP) for epoch in (1, 2)]
+    (tmp_path / "log.json").write_text(json.dumps({**HEADER, "samples": samples}, indent=2))
+    model = load_model(f"responses:{tmp_path / 'log.json'}#logged")
+    assert shares(model) == [0.4, 0.6]
+
+
+def test_a_failed_sample_of_inspect_is_refused(tmp_path):
+    (tmp_path / "log.json").write_text(
+        json.dumps({**HEADER, "samples": [sample("q1", 1, "", error="timeout")]}, indent=2)
+    )
+    with pytest.raises(ModelError, match=r"sample .q1. holds no answer.*timeout"):
+        load_model(f"responses:{tmp_path / 'log.json'}#logged")
+
+
+# --------------------------------------------------------------------------------------------------------- HELM
+
+
+def helm(instance, trial, index, perturbation=None):
+    stats = [
+        {"name": {"name": name, "split": "test"}, "count": 1, "sum": value, "sum_squared": value**2, "min": value,
+         "max": value, "mean": value, "variance": 0.0, "stddev": 0.0}
+        for name, value in (("num_references", 2), ("exact_match", 1.0), ("predicted_index", float(index)))
+    ]  # fmt: skip
+    row = {"instance_id": instance, "train_trial_index": trial, "stats": stats}
+    return {**row, "perturbation": perturbation} if perturbation else row
+
+
+@needs_letters
+def test_per_instance_stats_of_helm(tmp_path):
+    rows = [helm("q1", 0, 0), helm("q1", 1, 1), helm("q1", 2, 0), helm("q1", 0, 1, {"name": "typos"})]
+    model = opened(tmp_path / "per_instance_stats.json", rows, array=True)
+    model.take_names([(PROMPT, NAME)])
+    assert model.answer([PROMPT])[0].counts == (1.0, 2.0)
+    notes = model.take_notes()
+    assert any("HELM tells only the likeliest option" in note for note in notes)
+    assert any("1 entries" in note for note in notes)
+
+
+def test_a_log_of_helm_without_choices_holds_no_rows(tmp_path):
+    row = helm("q1", 0, 0)
+    row["stats"] = row["stats"][:2]
+    with pytest.raises(ModelError, match="holds no rows"):
+        opened(tmp_path / "per_instance_stats.json", [row], array=True)
+
+
+def test_an_unknown_log_is_refused_with_the_form_of_a_row(tmp_path):
+    with pytest.raises(ModelError, match="A row is"):
+        opened(tmp_path / "x.jsonl", [{"prompt": "x", "completion": "y"}])
