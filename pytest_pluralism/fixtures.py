@@ -126,7 +126,8 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
 
     def seated(panel: str | None = None, /, **keywords: Any) -> Jury:
         from pytest_pluralism.evaluation.jury.seated import seat
-        from pytest_pluralism.gate import BOUNDS, plan_measurement
+        from pytest_pluralism.evaluation.measures.gates import BOUNDS
+        from pytest_pluralism.gate import plan_measurement
 
         promised = next((word for word in BOUNDS if word in keywords), None)
         try:

@@ -40,6 +40,7 @@ from pytest_pluralism.cli.showing import (
     UsageError,
     complain,
 )
+from pytest_pluralism.cli.survey import add_survey
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.core.untrusted import harmless
 
@@ -99,4 +100,5 @@ def _parser() -> argparse.ArgumentParser:
     add_completion(commands, parser)
     add_report(commands)
     add_try(commands)
+    add_survey(commands)
     return parser

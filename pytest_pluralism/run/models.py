@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -188,27 +187,20 @@ class RunModels:
 
         The ``key`` is that under which the engine may have gathered the scores.
         """
-        found, roles = self.engine.measure(plan.evaluation, model_of, key=key)
+        from pytest_pluralism.evaluation.measuring import measure
+
+        judge = self.settings["entailment_model"]
+        result = measure(plan, self.engine, model_of, judge=judge, key=key)
         self._show_prompt(plan, model_of)
-        return *self.estimated(plan, found, roles, model_of), roles
+        return result
 
     def estimated(
         self, plan: PlannedGate, scores: Scores, roles: frozenset[Role], model_of: ModelOf
     ) -> tuple[Scores, Estimate]:
         """Return the scores as the measure of a promise takes them, and their estimate."""
-        from pytest_pluralism.core.estimation.of_scores import estimate_scores
+        from pytest_pluralism.evaluation.measuring import estimated
 
-        if plan.measure.kind == "difference":
-            scores = replace(scores, differences=True)
-        if scores.drawn is not None:
-            scores = replace(scores, warnings=(*scores.warnings, scores.drawn.words()))
-        estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
-        if "entailment_model" in roles:
-            scores = self._beside_judge(plan, scores, estimate, model_of)
-        # No value lies beyond the ends of the measure, so that no interval has to.
-        low = max(estimate.low, plan.measure.lowest)
-        high = min(estimate.high, plan.measure.highest)
-        return scores, replace(estimate, low=low, high=high)
+        return estimated(plan, scores, roles, model_of, judge=self.settings["entailment_model"])
 
     def _show_prompt(self, plan: PlannedGate, model_of: ModelOf) -> None:
         """Remember the first prompt of a promise: of each where that is asked for, else of the first with a tokenizer.
@@ -234,17 +226,6 @@ class RunModels:
         elif wanted:
             # Without a tokenizer here, what the model gets is the prompt itself.
             self.prompts[key] = render_prompt(prompt, chat=None) if prompt.template != "chat" else repr(prompt)
-
-    def _beside_judge(self, plan: PlannedGate, scores: Scores, estimate: Estimate, model_of: ModelOf) -> Scores:
-        """Return scores with the value as it would be without the judge's errors, where these are known."""
-        from pytest_pluralism.evaluation.overton.judged import beside_judge
-        from pytest_pluralism.models.calibration import calibration_of
-
-        identity = model_of("entailment_model").identity
-        if identity.spec != self.settings["entailment_model"]:
-            # A model of the project's own, whose folder nobody knows.
-            return scores
-        return beside_judge(scores, estimate, plan.settings, calibration_of(identity.spec), identity.sha256)
 
     @property
     def asked(self) -> int:

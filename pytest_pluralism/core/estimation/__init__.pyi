@@ -8,6 +8,8 @@ from .comparison import non_inferiority as non_inferiority
 from .comparison import sign_flip as sign_flip
 from .crossed import compare_crossed as compare_crossed
 from .crossed import estimate_crossed as estimate_crossed
+from .design import SampleDesign as SampleDesign
+from .design import design_effective_size as design_effective_size
 from .differences import subtract_estimates as subtract_estimates
 from .intervals import estimate_mean as estimate_mean
 from .multiplicity import adjust_p_values as adjust_p_values

@@ -12,17 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_pluralism.datasets.panels.records import UtilityScale
 from pytest_pluralism.datasets.reading import Problems, listed
+from pytest_pluralism.datasets.weights import looks_like_weight
 
 __all__ = ["check_votes", "check_weights", "looks_like_weight", "split_header"]
-
-#: Words for weights, as one word of a short name, and names of weights in the files of survey programmes.
-WEIGHT_WORD = re.compile(
-    r"weights?|weighting|wghts?|wgts?|wts?|w8s?|gewicht(?:ung)?|ponderaci[oó]n|pond[eé]ration|pesos?"
-)
-WEIGHT_NAME = re.compile(
-    r"wtss[a-z]*|(?:psp|p|d|an|post|final|full|fnl|fin|per|hh|samp|svy|rake|raked|cal|base|nr|s|f|w)"
-    r"(?:weights?|wghts?|wgts?|wts?)[0-9]*|(?:weights?|wghts?|wgts?|wts?)(?:[0-9]+|all|comp|fin|full|final|var|ing)"
-)
 
 #: Words that are made with a slash.
 SLASH_WORDS = re.compile(
@@ -34,19 +26,6 @@ FACTS = re.compile(
     r"(?:fe)?male|(?:wo)?man|gender|sex|age|party|race|ethnicity|region|urban|rural|education|degree|college|income|"
     r"religion|married|citizen|voter|student|white|black|hispanic|latino|asian"
 )
-
-
-def looks_like_weight(name: str, /) -> bool:
-    """Return whether a column or field other than ``weight`` looks like sampling weights by its name.
-
-    Examples
-    --------
-    >>> [name for name in ("Weight", "wt", "pspwght", "sampling_weight", "overweight") if looks_like_weight(name)]
-    ['Weight', 'wt', 'pspwght', 'sampling_weight']
-    """
-    words = re.findall(r"\w+", name.casefold().replace("_", " "))
-    named = any(WEIGHT_WORD.fullmatch(word) or WEIGHT_NAME.fullmatch(word) for word in words)
-    return name != "weight" and named and len(words) <= 3
 
 
 def check_weights(

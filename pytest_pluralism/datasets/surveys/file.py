@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets.fields import Field, Fields, text
+from pytest_pluralism.datasets.frames import is_frame, table_of_frame
 from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.reading import (
     Problems,
@@ -30,7 +31,7 @@ from pytest_pluralism.datasets.surveys.assembly import (
 )
 from pytest_pluralism.datasets.surveys.refusals import Refusals
 
-__all__ = ["is_survey_path", "read_distributions", "read_survey_file"]
+__all__ = ["is_survey_path", "read_distributions", "read_survey_file", "survey_in_memory"]
 
 #: The columns of a table. Their cells are checked together with the fields of the other formats.
 COLUMNS = Fields(
@@ -107,6 +108,29 @@ def read_survey_file(path: Path, /, *, refusals: Refusals = "keep") -> Survey:
         )
     read = (question for where, entry in entries if (question := _from_entry(where, entry, problems)) is not None)
     return assemble_survey(path.name, read, problems=problems, refusals=refusals, source=source)
+
+
+def survey_in_memory(content: Any, /, *, refusals: Refusals = "keep") -> Survey:
+    """Read a data frame with the columns of a table, or a list of the objects of a file of JSON lines.
+
+    Raises
+    ------
+    DatasetError
+        If anything in it is wrong; up to ten problems are named at once.
+    MissingExtraError
+        If a data frame is given and narwhals is not installed.
+    """
+    problems = Problems("The data frame" if is_frame(content) else "The list", REMEDY)
+    if is_frame(content):
+        name, table = "frame", table_of_frame(content, function="load_survey")
+        questions, n_rows = _from_table(table, problems)
+        source = f"a data frame; read: {n_rows} rows"
+    else:
+        name, source = "list", "a list of questions"
+        entries = ((f"entry {number}", entry) for number, entry in enumerate(content, start=1))
+        found = [_from_entry(where, entry, problems) for where, entry in entries]
+        questions = [question for question in found if question is not None]
+    return assemble_survey(name, questions, problems=problems, refusals=refusals, source=source)
 
 
 def _from_entry(where: str, entry: Any, problems: Problems) -> ReadQuestion | None:

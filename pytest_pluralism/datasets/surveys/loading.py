@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import Survey
+from pytest_pluralism.datasets.frames import is_frame
 from pytest_pluralism.datasets.reading import FORMATS, Problems
 from pytest_pluralism.datasets.surveys import big_five, global_opinions, gss, wvs
 from pytest_pluralism.datasets.surveys.assembly import ReadQuestion, assemble_survey
-from pytest_pluralism.datasets.surveys.file import is_survey_path, read_survey_file
+from pytest_pluralism.datasets.surveys.file import is_survey_path, read_survey_file, survey_in_memory
 from pytest_pluralism.datasets.surveys.refusals import Refusals, check_refusal_policy
 
 __all__ = ["EMBEDDED_SURVEYS", "load_survey"]
@@ -25,16 +27,22 @@ EMBEDDED_SURVEYS: dict[str, tuple[Callable[[], tuple[ReadQuestion, ...]], str, s
 }
 
 
-def load_survey(name_or_path: str | os.PathLike[str], /, *, refusals: Refusals = "keep") -> Survey:
-    """Load a survey by its name, from a file, or from the Hugging Face hub.
+_MUST = "the name of a survey, a path, a data frame or a list of questions"
+
+
+def load_survey(name_or_path: Any, /, *, refusals: Refusals = "keep") -> Survey:
+    """Load a survey by its name, from a file, from the Hugging Face hub, or from data in memory.
 
     Parameters
     ----------
-    name_or_path : str or path
+    name_or_path : str, path, data frame or list of dict
         The name of an embedded survey (``gss``, ``big_five``, ``wvs_immigration``, ``wvs_bribery``), the path of a
         survey file (``.jsonl``, ``.json``, ``.csv``, each also with ``.gz``), or
         ``hf:Anthropic/llm_global_opinions[@REVISION]``.
         Nothing is fetched unless ``hf:`` is written.
+        A data frame of pandas or polars has the columns of a ``.csv`` file, and a list the objects of a ``.jsonl``
+        file; for a frame with one row a respondent there is
+        :func:`~pytest_pluralism.datasets.surveys.respondents.survey_from_respondents`.
     refusals : {"keep", "drop", "separate"} or sequence of str
         The policy for options such as "Don't know".
         ``keep`` leaves them options like the others; such a question has no ``positions``.
@@ -64,8 +72,10 @@ def load_survey(name_or_path: str | os.PathLike[str], /, *, refusals: Refusals =
     'US adults'
     """
     policy = check_refusal_policy(refusals, function="load_survey")
+    if is_frame(name_or_path) or (isinstance(name_or_path, (list, tuple)) and name_or_path):
+        return survey_in_memory(name_or_path, refusals=policy)
     if not isinstance(name_or_path, (str, os.PathLike)) or not os.fspath(name_or_path):
-        raise invalid_parameter("name_or_path", "load_survey", "the name of a survey or a path", repr(name_or_path))
+        raise invalid_parameter("name_or_path", "load_survey", _MUST, repr(name_or_path)[:60])
     name = os.fspath(name_or_path)
     if isinstance(name_or_path, str):
         if name in EMBEDDED_SURVEYS:

@@ -1,0 +1,12 @@
+from .datasets.panels.loading import load_panel as load_panel
+from .datasets.steering.file import load_steering as load_steering
+from .datasets.surveys.loading import load_survey as load_survey
+from .datasets.surveys.respondents import survey_from_respondents as survey_from_respondents
+from .datasets.windows.loading import load_windows as load_windows
+from .models import load_entailment_model as load_entailment_model
+from .models import load_model as load_model
+from .notebook import evaluate as evaluate
+from .notebook import measure as measure
+from .notebook import to_frame as to_frame
+
+__version__: str
