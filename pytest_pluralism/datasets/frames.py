@@ -87,7 +87,7 @@ def make_frame(columns: Mapping[str, Sequence[Any]], /, *, backend: str) -> Any:
 
 def _narwhals(what: str) -> Any:
     try:
-        # What is stable does not change with the version that is installed.
+        # The stable names do not change with the version that is installed.
         from narwhals.stable import v2 as narwhals
     except ImportError as error:
         raise MissingExtraError(what, FRAMES) from error

@@ -53,7 +53,7 @@ class Variable:
     values : tuple
         The different values.
     text : str
-        What the column is about: the label of the variable.
+        The label of the variable, which says what the column is about.
     labels : mapping
         The labels of values.
     missing : frozenset

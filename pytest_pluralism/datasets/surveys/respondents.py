@@ -65,9 +65,9 @@ class BuiltSurvey:
     n_respondents : int
         Number of respondents that were kept.
     dropped : tuple of (str, str, int)
-        What was left out: the column or population, why, and how many.
+        The things that were left out: the column or population, why, and how many.
     notes : tuple of str
-        What was taken for granted.
+        Assumptions that were made.
     """
 
     survey: Survey
@@ -88,8 +88,7 @@ def survey_from_respondents(frame: Any, /, **how: Any) -> Survey:
     questions : list of str, or mapping of str to str or mapping
         The columns that are questions. A mapping gives the text of each, or an object with ``question`` (the text),
         ``options`` (a mapping from value to label, in the order in which they are offered), ``missing`` (values),
-        ``cluster`` and ``positions`` (true: the values are places on a scale). What is not given is taken from the
-        labels of the file.
+        ``cluster`` and ``positions`` (true: the values are places on a scale). The labels of the file give the rest.
     weights : str or False, optional
         The column of sampling weights. ``False`` says that a column which looks like weights is not used.
     groups : sequence of str or of sequences of str
