@@ -130,15 +130,17 @@ def verdict_message(entry: ReportEntry, /) -> str:
 
 
 def _lines(entry: ReportEntry) -> Iterator[str]:
-    verdict = entry.verdict
+    verdict, said = entry.verdict, ""
     if verdict.outcome is Outcome.INCONCLUSIVE:
         if verdict.units_needed is not None:
             more = f"{verdict.units_needed} more unit{'' if verdict.units_needed == 1 else 's'}"
             yield f"undecided: about {more} of the same kind would decide"
         else:
-            yield f"undecided: {verdict.reason}"
+            said = verdict.reason
+            yield f"undecided: {said}"
     elif verdict.reason and not _says_no_more(verdict):
-        yield verdict.reason
+        said = verdict.reason
+        yield said
     if verdict.estimate is not None:
         yield _counts(entry, verdict.estimate)
     references = list(_references(entry))
@@ -146,8 +148,8 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
         yield "   ".join(references)
     yield from _witness(entry)
     if entry.scores is not None:
-        for warning in entry.scores.warnings:
-            yield f"warning {printable(warning, most=240)}"
+        # A health problem that decides is the reason already.
+        yield from (f"warning {printable(one, most=240)}" for one in entry.scores.warnings if one not in said)
     yield _origin(entry)
     yield _commands(entry)
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_pluralism.core.untrusted import printable, without_commands
-from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell
+from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell, warning_words
 
 __all__ = ["code_quality_json", "github_commands", "shortened_markdown"]
 
@@ -104,6 +104,8 @@ def _words(entry: Entry) -> str:
         words += f". Worst: {printable(str(witness['id']))}"
         if witness.get("text"):
             words += f" “{printable(str(witness['text']), most=120)}”"
+    if warnings := warning_words(entry):
+        words += f". Warned: {printable(warnings, most=400)}"
     return f"{words} ({printable(str(entry['model'].get('name', '')))})"
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pytest_pluralism.baselines.schema import Entry
 from pytest_pluralism.core.untrusted import printable
 
-__all__ = ["Entry", "Ours", "bound_words", "estimate_words", "interval_cell", "promise_cell"]
+__all__ = [
+    "Entry",
+    "Ours",
+    "bound_words",
+    "estimate_words",
+    "interval_cell",
+    "promise_cell",
+    "warning_words",
+]
 
 _SIGNS = {
     "at_least": "≥ ",
@@ -48,6 +56,12 @@ def estimate_words(estimate: Entry | None, sign: str = "") -> str:
     has_interval = estimate["confidence_level"] is not None
     low, high = (estimate["low"], estimate["high"]) if has_interval else (None, None)
     return bound_words(estimate["value"], low, high, sign) or Ours("-")
+
+
+def warning_words(entry: Entry, /) -> str:
+    """Return the warnings of a verdict that its reason does not say already, in one line; empty without any."""
+    reason = str(entry.get("reason") or "")
+    return "; ".join(str(one) for one in entry.get("warnings", ()) if str(one) not in reason)
 
 
 def promise_cell(gate: Entry, /) -> str:

@@ -51,13 +51,15 @@ def _lines(entries: Sequence[Entry], notes: Sequence[str], width: int, color: bo
         yield from _table([row[:-1] for row in rows if row[-1] == model], rows, width, color)
     yield from _data(entries)
     # Two promises about the same thing are warned of once.
-    warned: dict[tuple[str, str], str] = {}
+    warned: dict[tuple[str, str, str], str] = {}
     for entry, row in zip(entries, rows, strict=True):
-        for warning in entry.get("warnings", ()):
-            model = f"{row[-1]}: " if len(models) > 1 else ""
-            warned.setdefault((model, warning), printable(entry["key"], most=60))
-    for (model, warning), key in warned.items():
-        yield f"warning: {model}{key}: {printable(warning, most=200)}"
+        model = f"{row[-1]}: " if len(models) > 1 else ""
+        told = [("warning", one) for one in entry.get("warnings", ())]
+        told += [("unseen", one) for one in [entry.get("unseen")] if one]
+        for word, text in told:
+            warned.setdefault((word, model, text), printable(entry["key"], most=60))
+    for (word, model, text), key in sorted(warned.items(), key=lambda one: one[0][0] == "unseen"):
+        yield f"{word}: {model}{key}: {printable(text, most=400)}"
     for note in notes:
         yield printable(note, most=400)
 
@@ -81,7 +83,7 @@ def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:
         # A promise about the value and the change shows both, the change below.
         decided = f"{decided}\n{both}"
     return (
-        entry["outcome"].upper(),
+        entry["outcome"].upper() + (" (!)" if entry.get("warnings") else ""),
         decided,
         promise_cell(entry["gate"]).replace(", ", ",\n"),
         f"{words_for(measure.beside, measure.references)} {beside:.2f}" if beside is not None else "-",
@@ -112,7 +114,7 @@ def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], wi
         left -= (widest or 0) + _GAP
         table.add_column(name, overflow="fold", no_wrap=numbers, min_width=widest if width >= _NARROW else None)
     for row in rows:
-        styles = (_STYLES.get(row[0], ""), *[""] * len(row))
+        styles = (_STYLES.get(row[0].partition(" ")[0], ""), *[""] * len(row))
         table.add_row(
             *(
                 Text(row[index], style=styles[index])

@@ -93,6 +93,7 @@ class VerdictView:
     facts: str = ""
     units_needed: int | None = None
     warnings: tuple[str, ...] = ()
+    unseen: str = ""
     witness: WitnessView | None = None
     track: Track | None = None
     references: tuple[tuple[str, float], ...] = ()
@@ -259,6 +260,7 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         facts="; ".join(_facts(estimate, measure, masses)),
         units_needed=entry.get("units_needed"),
         warnings=tuple(map(str, entry.get("warnings", ()))),
+        unseen=str(entry.get("unseen") or ""),
         witness=_witness(entry),
         track=_track(entry, domains),
         references=tuple(in_order(references, measure.references)),
