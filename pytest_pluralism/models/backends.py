@@ -153,7 +153,14 @@ BACKENDS: Mapping[str, Backend] = {
             extra="embedded,hub",
             in_files=True,
         ),
-        Backend("endpoint", "endpoint:URL#MODEL", "a model behind an endpoint"),
+        Backend(
+            "endpoint",
+            "endpoint:URL[,URL...]#MODEL",
+            "a model behind an endpoint",
+            {"language_model": "pytest_pluralism.models.endpoint.loading:load_endpoint_model"},
+            packages=("httpx", "stamina", "aiolimiter", "anyio"),
+            extra="endpoint",
+        ),
         Backend(
             "responses",
             "responses:FILE[#NAME]",

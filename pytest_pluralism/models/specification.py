@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 
 from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
 from pytest_pluralism.models.backends import BACKENDS, backend_of, forms
+from pytest_pluralism.models.endpoint.address import parse_address
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -99,7 +100,7 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     ModelError
         If a folder or file does not exist, or does not hold a model.
     ModelError
-        If the kind is reserved (``endpoint:``, ``llamacpp:``) and cannot be served by this version.
+        If the kind is reserved (``llamacpp:``) and cannot be served by this version.
 
     Examples
     --------
@@ -274,6 +275,11 @@ def _recorded(text: str, rest: str) -> ModelSpec:
     return ModelSpec("responses", text, name, str(path))
 
 
+def _endpoint(text: str, rest: str) -> ModelSpec:
+    address = parse_address(text, rest)
+    return ModelSpec("endpoint", text, address.model, ",".join(replica.api for replica in address.replicas))
+
+
 def _reserved(text: str, rest: str) -> ModelSpec:
     kind = text.partition(":")[0]
     raise ModelError(
@@ -287,6 +293,7 @@ _READERS: dict[str, Callable[[str, str], ModelSpec]] = {
     "embedded": _embedded,
     "hf": _hub,
     "responses": _recorded,
+    "endpoint": _endpoint,
 }
 
 

@@ -75,6 +75,7 @@ class Answer:
     top_tokens: tuple[tuple[str, float], ...] = ()
     counts: tuple[float, ...] = ()
     n_drawn: float = 0.0
+    bounds: tuple[tuple[float, float], ...] = ()
 
     @property
     def is_sampled(self) -> bool:

@@ -1,0 +1,5 @@
+"""Models behind servers that speak the OpenAI-compatible protocol: vLLM, SGLang, TGI, llama.cpp, hosted APIs.
+
+Nothing here is imported before such a model is loaded, but :mod:`~pytest_pluralism.models.endpoint.address`, which
+reads its name.
+"""
