@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError
+from pytest_pluralism.core.untrusted import has_secret
 from pytest_pluralism.files import locked_folder, read_regular, write_atomically
 
 __all__ = [
@@ -128,6 +129,11 @@ def _earlier_name(model_name: str) -> str:
 
 
 def _file_of(place: str, name: str | None = None) -> BaselineFile:
+    if has_secret(place):
+        raise BaselineError(
+            "The URL of a baseline holds a password, where reports and logs would show it. Take it out, and set it in "
+            "the environment, in the variables of the storage (such as AWS_SECRET_ACCESS_KEY)."
+        )
     if is_remote(place):
         return RemoteFile(place if name is None else f"{place.rstrip('/')}/{name}")
     return LocalFile(Path(place) if name is None else Path(place) / name)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["as_parameter_id", "harmless", "printable", "without_commands"]
+__all__ = ["as_parameter_id", "harmless", "has_secret", "printable", "without_commands"]
+
+#: A user name with a password in a URL.
+_PASSWORD = re.compile(r"://[^\s/#?,@:]*:[^\s/#?,]*@")
+
+#: A user name, which may be a token, or a query, which may hold a key, in the URL of an endpoint.
+_ENDPOINT_SECRET = re.compile(r"\Aendpoint:[^#]*(?:://[^\s/#?,]*@|\?)")
 
 #: Categories of characters that are not seen, or that a terminal obeys.
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -32,6 +38,19 @@ def harmless(text: str, /) -> str:
     """Return a message of several lines, whole, with the same cleaning as :func:`printable` in each line."""
     lines = ("".join(map(_shown, line)) for line in text.split("\n"))
     return "\n".join(map(without_commands, lines))
+
+
+def has_secret(text: str, /) -> bool:
+    """Return whether a URL holds what may be a secret.
+
+    Examples
+    --------
+    >>> has_secret("https://me:hunter2@example.org/baselines"), has_secret("endpoint:http://token@host#model")
+    (True, True)
+    >>> has_secret("endpoint:http://host:8000/v1#model?timeout=5"), has_secret("sftp://me@host/baselines")
+    (False, False)
+    """
+    return _PASSWORD.search(text) is not None or _ENDPOINT_SECRET.search(text) is not None
 
 
 def without_commands(line: str, /) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.core.untrusted import has_secret
 from pytest_pluralism.files import check_writable
 from pytest_pluralism.settings.places import REFERENCE, NamedBaseline, named_place
 from pytest_pluralism.settings.table import SETTINGS, Setting, Settings
@@ -150,6 +151,13 @@ def resolve(config: pytest.Config) -> Settings:
                 "Close the quotation, or write a backslash before the quote."
             ) from None
         origins[setting.name] = origin
+        if any(has_secret(text) for text in (raw if isinstance(raw, list | tuple) else [raw]) if isinstance(text, str)):
+            # Not shown: settings stand in the header, in reports and in messages.
+            raise pytest.UsageError(
+                f"{name} holds a user name, a password or a key in a URL, where reports and logs would show it. Take "
+                "it out, and set it in the environment: PLURALISM_ENDPOINT_API_KEY for an endpoint, the variables of "
+                "the storage (such as AWS_SECRET_ACCESS_KEY) for a baseline."
+            )
         if origin == "default":
             values[setting.name] = setting.default
             continue

@@ -107,6 +107,7 @@ class Served:
         self.fault: Fault | None = None
         self.change: Callable[[str, Any], Any] = lambda path, reply: reply
         self.log: list[Request] = []
+        self.paid: list[Request] = []
         self.lock = threading.Lock()
         self.port = 0
         self.server: http.server.ThreadingHTTPServer | None = None
@@ -163,9 +164,7 @@ class Served:
         logits = {}
         for token in VOCABULARY:
             digest = hashlib.sha256(f"{self.weights}|{text}|{token}".encode()).digest()
-            logits[token] = int.from_bytes(digest[:4], "big") / 2**32 * 6 + (
-                2 if token.strip() in {"A", "B", "C"} else 0
-            )
+            logits[token] = int.from_bytes(digest[:4], "big") / 2**32 * 3 + 4 * (token.strip() in set("ABC"))
         top = max(logits.values())
         total = top + math.log(sum(math.exp(value - top) for value in logits.values()))
         return {token: value - total for token, value in logits.items()}
@@ -298,6 +297,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if found is None:
             found = served.reply(request)
             if found.status == 200:
+                served.paid.append(request)
                 found = Reply(served.change(self.path, json.loads(found.content)))
         time.sleep(found.wait)
         self.send_response(found.status)

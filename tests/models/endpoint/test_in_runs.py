@@ -1,0 +1,166 @@
+"""Runs of pytest whose model is served: what is asked, what is kept, and what is never shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SECRET = "sk-hunter2-hunter2-hunter2"  # noqa: S105
+FAST = "?timeout=2&patience=1"
+
+BODY = """
+import pytest
+
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.99)
+def test_north(): ...
+
+@pytest.mark.js_distance("town.jsonl", population="South", max_increase=0.5)
+def test_south(): ...
+"""
+
+
+@pytest.fixture
+def town(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    rows = []
+    for number in range(12):
+        shares = [0.2 + 0.02 * (number % 5), 0.3, 0.5 - 0.02 * (number % 5)]
+        people = [
+            {"population": name, "probabilities": given, "n_respondents": 500}
+            for name, given in (("North", shares), ("South", shares[::-1]))
+        ]
+        question = f"Should the town do thing number {number}?"
+        options = ["Yes", "Perhaps", "No"]
+        rows.append({"question_id": f"q{number}", "question": question, "options": options, "distributions": people})
+    (pytester.path / "town.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pytester.makepyfile(test_town=BODY)
+    monkeypatch.delenv("PLURALISM_ANSWERS", raising=False)
+    return pytester
+
+
+def run(town, served, *args, model=None, answers="kept"):
+    return town.runpytest_subprocess(
+        f"--pluralism-model={model or served.spec + FAST}",
+        f"--pluralism-answers={answers}",
+        "--pluralism-report=out.json",
+        *args,
+    )
+
+
+def report(town):
+    return json.loads((town.path / "out.json").read_text())
+
+
+def questions(served):
+    """Return the questions of the survey that were answered, as they were asked."""
+    asked = [one for one in served.paid if one.path.endswith("completions") and "number" in str(one.body)]
+    return [json.dumps(one.body["messages"]) for one in asked if "logprob_token_ids" not in one.body]
+
+
+def test_a_run_that_is_cut_off_and_taken_up_again_pays_for_no_prompt_twice(town, serve):
+    # Without a baseline nobody measures the noise floor, which asks some prompts on purpose again.
+    town.makepyfile(test_town=BODY.replace("max_increase=0.5", "at_most=0.98"))
+    served = serve()
+    served.fault = lambda request: served_dies(served, request)
+    first = run(town, served, "--pluralism-batch-size=4")
+    assert first.ret == 1
+    before = questions(served)
+    # Of 72 prompts it failed at the fortieth, and up to three others were on their way.
+    answered = report(town)["run"]["answers"]["computed"]
+    assert 36 <= answered < 45
+    served.fault = None
+    served.paid.clear()
+    second = run(town, served, "--pluralism-batch-size=4")
+    assert second.ret == 0
+    after = questions(served)
+    assert report(town)["run"]["answers"] == {"computed": 72 - answered, "from_store": answered}
+    assert len(after) == 72 - answered
+    assert len(set(before) | set(after)) == 72
+    assert len(before) + len(after) <= 72 + 4
+    served.paid.clear()
+    assert run(town, served).ret == 0
+    assert questions(served) == []
+
+
+def served_dies(served, request):
+    if "number" in str(request.body) and len(questions(served)) > 40:
+        return type("Reply", (), {"content": b"", "status": 503, "headers": {}, "cut": None, "wait": 0.0})()
+    return None
+
+
+def holders(folder):
+    """Return every file and name below a folder that holds the secret."""
+    found = [path for path in folder.rglob("*") if SECRET in path.name]
+    return found + [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
+
+
+def test_a_key_is_sent_and_stands_nowhere(town, serve, monkeypatch, tmp_path):
+    monkeypatch.setenv("PLURALISM_ENDPOINT_API_KEY", SECRET)
+    served = serve()
+    ways = [f"--pluralism-report={name}" for name in ("out.html", "out.md")]
+    ways += ["--log-level=DEBUG", "--log-file=log.txt", "--junitxml=junit.xml", "--pluralism-show-prompt"]
+    first = run(town, served, "--pluralism-update-baseline", *ways)
+    assert first.ret == 0
+    assert {one.headers.get("Authorization") for one in served.log} == {f"Bearer {SECRET}"}
+
+    def echoes(request):
+        content = json.dumps({"error": {"message": f"Incorrect API key provided: {SECRET}"}}).encode()
+        return type("Reply", (), {"content": content, "status": 401, "headers": {}, "cut": None, "wait": 0.0})()
+
+    served.fault = echoes
+    second = run(town, served, "-vv", "--showlocals", *ways)
+    assert second.ret == 1
+    second.stdout.fnmatch_lines(["*Incorrect API key provided: ***"])
+    for result in (first, second):
+        assert SECRET not in result.stdout.str() + result.stderr.str()
+    assert (town.path / "log.txt").stat().st_size > 1000
+    assert holders(town.path) == []
+    assert holders(tmp_path) == []
+
+
+def test_the_key_of_openai_goes_to_no_other_host(town, serve, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    served = serve()
+    assert run(town, served, "--pluralism-update-baseline").ret == 0
+    assert served.log
+    assert all("Authorization" not in one.headers for one in served.log)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        f"--pluralism-model=endpoint:http://me:{SECRET}@127.0.0.1:9#tiny",
+        f"--pluralism-model=endpoint:http://{SECRET}@127.0.0.1:9#tiny",
+        f"--pluralism-model=endpoint:http://127.0.0.1:9/v1?key={SECRET}#tiny",
+        f"--pluralism-baseline=https://me:{SECRET}@127.0.0.1:9/baselines",
+        f"--pluralism-entailment-model=endpoint:http://me:{SECRET}@127.0.0.1:9#judge",
+    ],
+)
+def test_a_secret_in_a_url_stops_the_run_and_stands_nowhere(town, option):
+    result = town.runpytest_subprocess(option, "--pluralism-report=out.json", "--pluralism-answers=kept")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*holds a user name, a password or a key in a URL*PLURALISM_ENDPOINT_API_KEY*"])
+    assert SECRET not in result.stdout.str() + result.stderr.str()
+    assert holders(town.path) == []
+
+
+def test_workers_share_one_server(town, serve):
+    served = serve()
+    assert run(town, served, "-n", "2", "--pluralism-update-baseline").ret == 0
+    assert len(set(questions(served))) == 72
+    served.paid.clear()
+    assert run(town, served, "-n", "2").ret == 0
+    assert questions(served) == []
+
+
+def test_what_the_server_can_do_stands_at_the_end_and_in_the_report(town, serve):
+    served = serve()
+    result = run(town, served, "--pluralism-update-baseline", model=f"{served.spec}{FAST}&prices=1/2")
+    result.stdout.fnmatch_lines(
+        [
+            "*the server says of itself: model tiny, owner vllm, version 1.2.3; that cannot be proved*",
+            "*logprob_token_ids: yes*",
+            "*requests*tokens of prompts and*at the given prices*",
+        ]
+    )
+    assert "cannot be proved" in json.dumps(report(town))
