@@ -222,7 +222,8 @@ def with_shares(answer: Answer, shares: npt.ArrayLike, /) -> Answer:
         logged = np.log(np.asarray(shares, dtype=np.float64) * answer.option_mass)
     # A sampled answer stays one, from as many draws.
     counts = tuple((np.asarray(shares) * math.fsum(answer.counts)).tolist()) if answer.is_sampled else ()
-    return replace(answer, log_probabilities=tuple(logged.tolist()), label_logits=(), top_tokens=(), counts=counts)
+    bare = replace(answer, label_logits=(), top_tokens=(), bounds=())
+    return replace(bare, log_probabilities=tuple(logged.tolist()), counts=counts)
 
 
 def with_shares_of_texts(scores: FullAnswerScores, shares: npt.ArrayLike, /) -> FullAnswerScores:
@@ -240,7 +241,8 @@ def refused_answer(answer: Answer, /) -> Answer:
     logged = tuple(value + math.log(LEFT_AFTER_REFUSAL) for value in answer.log_probabilities)
     mass = answer.option_mass * LEFT_AFTER_REFUSAL
     drawn = answer.n_drawn / LEFT_AFTER_REFUSAL
-    return replace(answer, log_probabilities=logged, option_mass=mass, label_logits=(), top_tokens=(), n_drawn=drawn)
+    bare = replace(answer, label_logits=(), top_tokens=(), bounds=())
+    return replace(bare, log_probabilities=logged, option_mass=mass, n_drawn=drawn)
 
 
 def rewritten(responses: Sequence[Response], texts: Sequence[str], /) -> tuple[Response, ...]:

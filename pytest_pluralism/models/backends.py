@@ -125,7 +125,8 @@ class Backend:
             A package is not installed; the message holds the command that installs it.
         """
         self.check_role(text, role)
-        require_packages(*self.packages, command=self.command_for(text))
+        what = "The local model backend" if self.in_files else self.what.capitalize()
+        require_packages(*self.packages, command=self.command_for(text), what=what)
         module, _, name = self.loaders[role].partition(":")
         load: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return load
@@ -158,7 +159,7 @@ BACKENDS: Mapping[str, Backend] = {
             "endpoint:URL[,URL...]#MODEL",
             "a model behind an endpoint",
             {"language_model": "pytest_pluralism.models.endpoint.loading:load_endpoint_model"},
-            packages=("httpx", "stamina", "aiolimiter", "anyio"),
+            packages=("httpx", "stamina", "aiolimiter"),
             extra="endpoint",
         ),
         Backend(
@@ -220,7 +221,9 @@ def forms(role: str = "language_model", /) -> str:
     return f"{', '.join(most)}{',' * (len(most) > 1)} or {last}" if most else last
 
 
-def require_packages(*names: str, command: str = BACKENDS["embedded"].command) -> None:
+def require_packages(
+    *names: str, command: str = BACKENDS["embedded"].command, what: str = "The local model backend"
+) -> None:
     """Refuse to go on where a package is not installed; nothing is imported.
 
     Raises
@@ -234,4 +237,4 @@ def require_packages(*names: str, command: str = BACKENDS["embedded"].command) -
         except (ImportError, ValueError):
             found = None
         if found is None:
-            raise MissingExtraError("The local model backend", command)
+            raise MissingExtraError(what, command)

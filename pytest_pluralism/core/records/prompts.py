@@ -65,6 +65,8 @@ class Answer:
     ``counts`` says of a sampled answer how often each label was drawn, and ``n_drawn`` how many draws there were, those
     that name no label included; :func:`sampled_answer` makes such an answer. Both are empty where probabilities were
     read. The effect of drawing is taken out of a measure or carried by its interval.
+    ``bounds`` holds the least and the most probability of each label where only the likeliest tokens are known;
+    ``log_probabilities`` are then the logarithms of their middles. Empty where probabilities are known.
     """
 
     log_probabilities: tuple[float, ...]
@@ -76,6 +78,24 @@ class Answer:
     counts: tuple[float, ...] = ()
     n_drawn: float = 0.0
     bounds: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def open_share(self) -> float:
+        """The widest range of the share of a label among all labels, in [0, 1]; 0 where probabilities are known."""
+        if not self.bounds:
+            return 0.0
+        return max(high - low for low, high in self.share_bounds())
+
+    def share_bounds(self) -> tuple[tuple[float, float], ...]:
+        r"""Return the least and the most share of each label among all labels.
+
+        .. math:: \frac{l_i}{l_i + \sum_{j \ne i} h_j} \le s_i \le \frac{h_i}{h_i + \sum_{j \ne i} l_j}
+        """
+        lows, highs = math.fsum(low for low, _ in self.bounds), math.fsum(high for _, high in self.bounds)
+        return tuple(
+            (low / (highs - high + low) if highs - high + low > 0 else 0.0, high / (lows - low + high) if high else 0.0)
+            for low, high in self.bounds
+        )
 
     @property
     def is_sampled(self) -> bool:

@@ -62,6 +62,10 @@ ResultT = TypeVar("ResultT")
 Pairs = Sequence[tuple[AskedT, ResultT]]
 
 
+#: So much of the share of a label may be open where a measure has no bounds: less than served numbers repeat to.
+MOST_OPEN = 2e-3
+
+
 class Work(Generic[AskedT, ResultT]):
     """One kind of work: which method of a model does it, and as which kind of result the store keeps it, if at all."""
 
@@ -207,6 +211,17 @@ def _refuse_no_answer(prompt: Prompt, answer: object) -> None:
         raise ModelError(
             f"The model gave the option mass {answer.option_mass} to the question {question}. "
             "It must be a probability, in [0, 1]."
+        )
+
+
+def _refuse_open(results: Iterable[object], name: str) -> None:
+    """Refuse answers that leave probabilities of labels open, where nothing carries the bounds into the value."""
+    widths = [answer.open_share for answer in results if isinstance(answer, Answer)]
+    if max(widths, default=0.0) > MOST_OPEN:
+        raise ModelError(
+            f"{name} leaves the share of a label open by up to {max(widths):.3f}, because it is served with too few "
+            "likeliest tokens, and this measure has no bounds. Serve it with more of them (vLLM: --max-logprobs), or "
+            "with a server that gives the log-probabilities of chosen tokens."
         )
 
 
@@ -551,7 +566,10 @@ class Engine:
             else:
                 model, cells = model_of(run.asked.role), cells_of(run.asked)
                 run.retried += self._failures.told(model.identity, run.asked.work, itertools.chain(*cells))
-                run.asked = run.rounds.send(self._results(model, run.asked))
+                results = self._results(model, run.asked)
+                if not getattr(run.evaluation, "carries_bounds", False):
+                    _refuse_open(results, model.identity.name)
+                run.asked = run.rounds.send(results)
         except StopIteration as stop:
             run.asked, run.scores = None, stop.value
         else:

@@ -160,15 +160,20 @@ def _read_answer(content: Content, asked: Prompt | None) -> Answer | None:
     counts, drawn = content.get("counts", ()), content.get("n_drawn", 0.0)
     if counts and (not isinstance(counts, list) or len(counts) != len(values)):
         return None
+    bounds = answer.bounds
+    if bounds and (len(bounds) != len(values) or not all(isinstance(one, tuple) and len(one) == 2 for one in bounds)):
+        return None
+    if not all(_is_number(low) and _is_number(high) and 0 <= low <= high <= 1 for low, high in bounds):
+        return None
     numbers = (*values, answer.option_mass, answer.top_probability, *counts, drawn)
     return answer if all(map(_is_number, numbers)) else None
 
 
 def _write_answer(_asked: Prompt | None, answer: Answer) -> object:
-    if getattr(answer, "counts", ()):
-        return answer
-    # As rows were written before there were sampled answers.
-    return {name: value for name, value in _fields(answer).items() if name not in ("counts", "n_drawn")}
+    # Rows without these are written as they were before there were sampled answers and bounds.
+    later = {"counts": ("counts", "n_drawn"), "bounds": ("bounds",)}
+    left_out = {name for kept, names in later.items() if not getattr(answer, kept, ()) for name in names}
+    return {name: value for name, value in _fields(answer).items() if name not in left_out}
 
 
 def _read_response(content: Content, asked: Draw | None) -> Response | None:

@@ -103,6 +103,9 @@ def answer_of(found: NextToken, options: Options, /) -> Answer:
         option_mass=min(1.0, math.fsum(middles)),
         top_token=named[0][0],
         top_probability=min(1.0, math.exp(named[0][2])),
-        top_tokens=tuple((text, min(1.0, math.exp(value))) for text, _, value in named),
+        # Fewer would say that the others have nothing.
+        top_tokens=tuple((text, min(1.0, math.exp(value))) for text, _, value in named)
+        if len(named) == KEPT_TOKENS
+        else (),
         bounds=tuple(zip(options.low, options.high, strict=True)) if options.width > NEGLIGIBLE else (),
     )

@@ -551,7 +551,7 @@ def test_specs_are_read_without_torch() -> None:
         ("embedded:smollm2-135m-instruct", "writes text, and cannot be asked for entailment"),
         ("nli-minilm", "Did you mean embedded:nli-minilm?"),
         ("nowhere/at/all", "There is no folder"),
-        ("endpoint:http://x#m", "reserved for a later one"),
+        ("endpoint:http://x", "does not name the model"),
     ],
 )
 def test_names_that_are_none(spec: str, words: str) -> None:
