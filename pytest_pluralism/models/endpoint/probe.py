@@ -37,7 +37,7 @@ WHOLE = 1.0 - 1e-6
 #: By so much the probability of a token may depend on how many tokens are asked for.
 SAME = 5e-3
 
-#: What llama.cpp takes for the chat template of a model that has none.
+#: A mark of the template that llama.cpp takes for the chat template of a model that has none.
 CHATML = "<|im_start|>"
 
 _REFUSALS = frozenset({400, 404, 405, 415, 422, 501})
@@ -64,7 +64,7 @@ class Probe:
     Attributes
     ----------
     notes : list of str
-        What a reader of the results should know.
+        Sentences that a reader of the results should know.
     template : str or None
         The chat template, where the server tells it.
     """
@@ -325,7 +325,7 @@ def has_chat_form(template: str | None, found: Abilities, mark: Sequence[int], /
     template : str or None
         The chat template, where the server tells it.
     found : Abilities
-        What the server can do.
+        The abilities of the server.
     mark : sequence of int
         The tokens of :data:`CHATML`.
     """

@@ -42,7 +42,7 @@ _TOKEN_ID = re.compile(r"token_id:(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a server says of one model in its list."""
+    """One model in the list of a server."""
 
     name: str
     owner: str
@@ -117,7 +117,7 @@ def check_model(reply: Any, model: str, /, *, place: str) -> None:
     Raises
     ------
     ModelError
-        The reply is no object, or names another model.
+        The reply is not an object, or names another model.
     """
     if not isinstance(reply, dict):
         raise _wrong(place, f"a {type(reply).__name__} where an object must be", reply)
