@@ -213,7 +213,8 @@ class Served:
                 shown = ranked[:n_top] if not chosen else [(decode([one]), values[decode([one])]) for one in chosen]
                 named = body.get("return_tokens_as_token_ids")
                 rows = [(f"token_id:{encode(token)[0]}" if named else token, value) for token, value in shown]
-                choice["logprobs"] = _tops(rows, ranked[0], chat)
+                drawn = f"token_id:{encode(ranked[0][0])[0]}" if named else ranked[0][0]
+                choice["logprobs"] = _tops(rows, (drawn, ranked[0][1]), chat)
                 if self.echo and body.get("echo") and not chat:
                     choice["logprobs"] = self._echoed(text, n_prompt - len(encode(text)))
             choices.append(choice)

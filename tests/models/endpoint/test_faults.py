@@ -42,8 +42,9 @@ def test_a_server_that_is_killed_and_comes_back_is_asked_for_nothing_twice(serve
     counted = []
 
     def kill_at_the_sixth(pairs):
+        before_these = len(counted)
         counted.extend(pairs)
-        if len(counted) == 6:
+        if before_these < 6 <= len(counted):
             served.kill()
             threading.Timer(0.5, served.start).start()
 
@@ -142,7 +143,7 @@ def test_a_server_that_stays_away_is_given_up_and_what_came_before_is_passed_on(
 
     def kill(pairs):
         passed_on.extend(pairs)
-        if len(passed_on) == 5:
+        if len(passed_on) >= 5:
             served.kill()
 
     with pytest.raises(ModelError, match="cannot be reached or broke off"):
