@@ -157,8 +157,8 @@ def test_an_error_lets_what_runs_beside_it_finish(serve, opened, reply):
 
     def refuse_one(request):
         if "Question 0?" in str(request.body):
-            return reply({"error": {"message": "no"}}, 400)
-        return reply(served.reply(request).content, wait=0.3)
+            return reply({"error": {"message": "no"}}, 400, wait=0.3)
+        return reply(served.reply(request).content, wait=0.6)
 
     served.fault = refuse_one
     passed_on = []
