@@ -315,6 +315,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def serve(monkeypatch, tmp_path):
     """Start small servers, which are stopped at the end; the cache of measurements is the test's own."""
     monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
+    # These tests may run in a worker themselves, and workers share the number of requests at once.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
     running: list[Served] = []
 
     def start(*arguments: Any, **options: Any) -> Served:
