@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
+from pytest_pluralism.models.address import parse_address
 from pytest_pluralism.models.backends import BACKENDS, backend_of, forms
-from pytest_pluralism.models.endpoint.address import parse_address
 
 __all__ = [
     "ADAPTER_CONFIG",

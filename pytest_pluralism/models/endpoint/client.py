@@ -26,7 +26,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.untrusted import printable
-from pytest_pluralism.models.endpoint.address import EndpointAddress, Replica
+from pytest_pluralism.models.address import EndpointAddress, Replica
 from pytest_pluralism.models.endpoint.keys import headers_of, how_to_give_a_key, without_secrets
 
 __all__ = ["CONCURRENCY", "Client", "Counts", "RefusedError", "Server"]

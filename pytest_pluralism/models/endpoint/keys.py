@@ -6,7 +6,7 @@ import os
 import re
 
 from pytest_pluralism.core.errors import ModelError
-from pytest_pluralism.models.endpoint.address import API_KEY, OPENAI_KEY, Replica
+from pytest_pluralism.models.address import API_KEY, OPENAI_KEY, Replica
 
 __all__ = ["headers_of", "how_to_give_a_key", "without_secrets"]
 

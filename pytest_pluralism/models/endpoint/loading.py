@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Prompt
 from pytest_pluralism.core.untrusted import printable
+from pytest_pluralism.models.address import EndpointAddress, parse_address
 from pytest_pluralism.models.answers.kinds import ENGINE_NUMERICS
 from pytest_pluralism.models.endpoint.abilities import Abilities
-from pytest_pluralism.models.endpoint.address import EndpointAddress, parse_address
 from pytest_pluralism.models.endpoint.client import CONCURRENCY, Client, Server
 from pytest_pluralism.models.endpoint.language_model import EndpointModel, Send, Way
 from pytest_pluralism.models.endpoint.letters import PARSE
@@ -68,7 +68,7 @@ def load_endpoint_model(
     ----------
     spec : str
         ``endpoint:URL[,URL...]#MODEL[?OPTION=VALUE&...]``; see
-        :func:`~pytest_pluralism.models.endpoint.address.parse_address`.
+        :func:`~pytest_pluralism.models.address.parse_address`.
     batch_size : int or "auto"
         Maximum number of requests at once.
     device, dtype, trust_remote_code, allow_pickle, compiled

@@ -10,8 +10,8 @@ from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.untrusted import printable
+from pytest_pluralism.models.address import EndpointAddress
 from pytest_pluralism.models.endpoint.abilities import CHAT, COMPLETIONS, TOP_K, Abilities, Sent
-from pytest_pluralism.models.endpoint.address import EndpointAddress
 from pytest_pluralism.models.endpoint.client import Client, RefusedError, Server
 from pytest_pluralism.models.endpoint.replies import (
     NextToken,

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pytest_pluralism.core.errors import ModelError
-from pytest_pluralism.models.endpoint.address import parse_address
+from pytest_pluralism.models.address import parse_address
 from pytest_pluralism.models.specification import parse_model_spec
 
 SECRET = "hunter2-hunter2"  # noqa: S105
