@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     # For the commands `pluralism promises` and `pluralism export` alone.
     parser.addoption(promises.OPTION, dest="pluralism_list_promises", default=None, help=argparse.SUPPRESS)
     parser.addoption(exporting.OPTION, dest="pluralism_export", default=None, help=argparse.SUPPRESS)
+    parser.addoption("--pluralism-merge", dest="pluralism_merge", action="append", default=[], help=argparse.SUPPRESS)
     parser.addoption(
         exporting.ANSWERS, dest="pluralism_export_answers", action="append", default=[], help=argparse.SUPPRESS
     )
@@ -83,7 +84,11 @@ def _configure(config: pytest.Config) -> None:
         problem = session.baselines.check_writable(names)
         if problem:
             raise pytest.UsageError(f"--pluralism-baseline cannot be written: {problem}.")
-    if session.settings["plan"] or session.settings["aa"] is not None:
+    if session.settings["shard"] is not None:
+        from pytest_pluralism.run import shards
+
+        shards.refuse_misuse(session)
+    if session.settings["plan"] or session.settings["aa"] is not None or session.settings["shard"] is not None:
         # Nothing is run, so that there is nothing to distribute. This comes before pytest-xdist looks.
         config.option.dist, config.option.tx = "no", []
     if not hasattr(config, "workerinput"):
@@ -94,6 +99,11 @@ def _configure(config: pytest.Config) -> None:
     if config.getoption("pluralism_list_promises") is not None:
         path = Path(config.getoption("pluralism_list_promises"))
         config.pluginmanager.register(promises.PromiseList(path), "pluralism-promises")
+    if config.getoption("pluralism_merge"):
+        from pytest_pluralism.run.merging import Merge
+
+        session.models.merge = Merge([Path(one) for one in config.getoption("pluralism_merge")])
+        config.pluginmanager.register(session.models.merge, "pluralism-merge")
     if config.getoption("pluralism_export") is not None:
         answers = config.getoption("pluralism_export_answers")
         export = exporting.Export(Path(config.getoption("pluralism_export")), answers)

@@ -28,6 +28,7 @@ from pytest_pluralism.cli.export import add_export
 from pytest_pluralism.cli.history import add_history
 from pytest_pluralism.cli.init import add_init
 from pytest_pluralism.cli.leaderboard import add_leaderboard
+from pytest_pluralism.cli.merge import add_merge
 from pytest_pluralism.cli.plan import add_plan
 from pytest_pluralism.cli.promises import add_promises
 from pytest_pluralism.cli.report import add_report
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_init(commands)
     add_leaderboard(commands)
+    add_merge(commands)
     add_promises(commands)
     add_completion(commands, parser)
     add_report(commands)

@@ -43,6 +43,7 @@ class Controller:
     def __init__(self, session: PluralismSession) -> None:
         self.session = session
         self._planned: list[str] = []
+        self._shard: list[str] = []
         self._tested: list[str] = []
         self._damaged: list[str] = []
         self._alarmed = False
@@ -120,6 +121,11 @@ class Controller:
             self._damaged, self._alarmed = Mutants(self.session).run(session.items)
             self._wrong = any(item.stash.get(PLANS, ([], []))[1] for item in session.items)
             return True
+        if self.session.settings["shard"] is not None:
+            from pytest_pluralism.run.shards import ShardRun
+
+            self._shard, self._alarmed = ShardRun(self.session).run(session.items)
+            return True
         if self.session.settings["aa"] is not None and not self.session.settings["plan"]:
             from pytest_pluralism.run.self_test import SelfTest
 
@@ -162,7 +168,11 @@ class Controller:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table of verdicts, and what was written where."""
-        if self._planned:
+        if self._shard:
+            terminalreporter.section("pluralism shard")
+            for line in [*self._shard, *(harmless(note) for note in dict.fromkeys(self.session.notes))]:
+                terminalreporter.write_line(line)
+        elif self._planned:
             terminalreporter.section("pluralism plan: nothing was computed")
             for line in self._planned:
                 terminalreporter.write_line(harmless(line))

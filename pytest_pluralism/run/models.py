@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
     from pytest_pluralism.models.answers.store import AnswerStore
     from pytest_pluralism.models.protocol import EntailmentModel, LanguageModel, Progress, ValueModel
+    from pytest_pluralism.run.merging import Merge
 
 __all__ = ["SPECS", "RunModels", "reference_of"]
 
@@ -64,6 +65,8 @@ class RunModels:
         self._opened: dict[str, Callable[[], None]] = {}
         self._own: dict[str, list[pytest.FixtureDef[Any]]] = {}
         self._engine: Engine | None = None
+        #: The shards whose results stand in the place of models.
+        self.merge: Merge | None = None
         self._recorded: list[Any] = []
         self._elsewhere = {"asked": 0, "recalled": 0}
         self._store: AnswerStore | None = None
@@ -113,6 +116,8 @@ class RunModels:
 
     def load_model(self, spec: str) -> LanguageModel:
         """Load the model of a spec through the hook, so that a project can bring its own."""
+        if self.merge is not None:
+            return self.merge.model("language_model", spec)
         with self.progress(f"loading {spec}"), inside(self._start):
             model: LanguageModel = self._hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
         lacking = [name for name in ("identity", "answer", "close") if not hasattr(model, name)]
@@ -127,6 +132,8 @@ class RunModels:
 
     def load_entailment_model(self, spec: str) -> EntailmentModel:
         """Load the entailment model of a spec through the hook."""
+        if self.merge is not None:
+            return self.merge.model("entailment_model", spec)
         with self.progress(f"loading {spec}"), inside(self._start):
             model: EntailmentModel = self._hook.pytest_pluralism_load_entailment_model(
                 spec=spec, settings=self.settings
@@ -135,12 +142,16 @@ class RunModels:
 
     def load_value_model(self, spec: str) -> ValueModel:
         """Load the value model of a spec through the hook."""
+        if self.merge is not None:
+            return self.merge.model("value_model", spec)
         with self.progress(f"loading {spec}"), inside(self._start):
             model: ValueModel = self._hook.pytest_pluralism_load_value_model(spec=spec, settings=self.settings)
         return model
 
     def steered_model(self, role: SteeredModel, model: LanguageModel) -> LanguageModel:
         """Return the model that is steered to an attribute by its weights; only the last one stays in memory."""
+        if self.merge is not None:
+            return self.merge.model(role, model.identity.spec)
         key = (role, model.identity.sha256)
         if self._steered is None or self._steered[0] != key:
             self.close_steered()

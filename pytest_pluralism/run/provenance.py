@@ -20,6 +20,7 @@ __all__ = ["Commands", "provenance_of", "versions"]
 
 #: Settings that a command in a message does not repeat: they change neither the model nor its numbers.
 NOT_REPEATED = {
+    "shard",
     "report",
     "show_prompt",
     "update_baseline",
@@ -83,15 +84,17 @@ def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[Role]) 
     from pytest_pluralism.core.records import Provenance
 
     settings = dict(plan.settings)
+    model = model_of("language_model")
     for role in ("entailment_model", "reference_language_model", "value_model"):
         if role in roles:
             identity = model_of(role).identity
             settings[role] = {name: getattr(identity, name) for name in ("name", "sha256", "dtype", "device")}
     return Provenance(
-        model=model_of("language_model").identity.as_json(),
+        model=model.identity.as_json(),
         dataset=dict(plan.source),
         settings=settings,
-        versions=versions(),
+        # Of a recording, those of the machine that made it, where it says them.
+        versions=(getattr(model, "versions", {}) if getattr(type(model), "is_recorded", False) else {}) or versions(),
     )
 
 

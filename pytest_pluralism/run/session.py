@@ -144,7 +144,7 @@ class PluralismSession:
     @property
     def _runs(self) -> bool:
         only = self.config.getoption("collectonly") or self.config.getoption("setuponly", False)
-        return not (only or self.settings["plan"])
+        return not (only or self.settings["plan"] or self.settings["shard"])
 
     def keep(self, *, now: bool = False) -> None:
         """Write the reports of a run that goes on, marked incomplete: they are what is left if it is killed.

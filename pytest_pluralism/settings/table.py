@@ -104,6 +104,13 @@ def _seeds(text: str) -> int:
     return number
 
 
+def _shard(text: str) -> tuple[int, int]:
+    number, slash, of = text.partition("/")
+    if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise ValueError("must be I/N, the number of a shard from 1 and how many there are, such as 1/3.")
+    return int(number), int(of)
+
+
 def _update(text: str) -> str | None:
     if text.lower() in {"1", "true", "yes", "on", "all"}:
         return "all"
@@ -300,6 +307,14 @@ SETTINGS: tuple[Setting, ...] = (
         "report what each of them catches; =strict fails where a promise catches nothing",
         _choice("report", "strict"),
         metavar="strict",
+    ),
+    Setting(
+        "shard",
+        None,
+        "compute a part of the promises, and judge nothing: the I-th of N parts, from 1; `pluralism merge` judges all "
+        "parts together",
+        _shard,
+        metavar="I/N",
     ),
     Setting(
         "multiplicity",

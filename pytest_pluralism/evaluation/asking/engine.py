@@ -526,6 +526,11 @@ class Engine:
         except KeyError:
             return None
 
+    def known(self) -> Iterator[tuple[str, str, Cell, object]]:
+        """Yield all results: the hash of the model, the kind of work, the cell, and the result."""
+        for (sha256, work, cell), result in self._known.items():
+            yield sha256, work, cell, result
+
     def is_scored(self, key: Hashable, model: Identified, /) -> bool:
         """Return whether :meth:`gather` came to the scores of the evaluation of a key, of a language model."""
         return (key, model.identity.sha256) in self._scored
