@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,9 @@ from pytest_pluralism.core.records import (
     RewardRequest,
     sampled_answer,
 )
+from pytest_pluralism.models.endpoint.letters import named_label
+from pytest_pluralism.models.endpoint.options import answer_of, read_options
+from pytest_pluralism.models.endpoint.replies import NextToken
 from pytest_pluralism.models.prompts import render_prompt
 from pytest_pluralism.models.protocol import (
     ModelIdentity,
@@ -374,7 +376,6 @@ class RecordedModel:
 
     def _counted(self, rows: Sequence[Row], prompt: Prompt, name: RequestName | None) -> Answer:
         """Count the labels, or the options, that recorded texts name."""
-        named_label = _of_endpoints("letters").named_label
         texts = [text for row in rows for text in _texts_of(row)]
         options: dict[str, int] = {}
         if name is not None:
@@ -403,17 +404,15 @@ class RecordedModel:
 
     def _from_tokens(self, row: Row, prompt: Prompt, name: RequestName | None) -> Answer:
         """Return an answer from likeliest tokens, with bounds where a label is not among them."""
-        options = _of_endpoints("options")
         listed = sorted(row.value.items(), key=lambda pair: -pair[1])
         tokens = tuple((text, None, value) for text, value in listed)
-        found = _of_endpoints("replies").NextToken(tokens, listed[0][0], None)
-        read = options.read_options(found, prompt.labels, {})
+        found = NextToken(tokens, listed[0][0], None)
+        read = read_options(found, prompt.labels, {})
         if name is not None:
             # Letters of a question by name are those of the survey's order, whatever order a prompt shows.
             low, high = (tuple(side[option] for option in name.order) for side in (read.low, read.high))
             read = replace(read, low=low, high=high)
-        answer: Answer = options.answer_of(found, read)
-        return answer
+        return answer_of(found, read)
 
     def _scores(self, asked: FullAnswerPrompt) -> FullAnswerScores | None:
         rows, name = self._found(asked, ("full_answers",))
@@ -448,14 +447,6 @@ class RecordedModel:
                 f"{lacking[0]} is missing). Record as many, or ask for fewer draws."
             )
         return tuple(by_draw[draw] for draw in range(n_draws))
-
-
-def _of_endpoints(name: str) -> Any:
-    """Return a module that reads what servers say."""
-    try:
-        return importlib.import_module(f"pytest_pluralism.models.endpoint.{name}")
-    except ImportError:
-        raise ModelError("This version reads no texts and no likeliest tokens of closed questions.") from None
 
 
 def _texts_of(row: Row) -> Sequence[str]:

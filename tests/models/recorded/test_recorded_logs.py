@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import math
@@ -18,10 +17,6 @@ from pytest_pluralism.models.recorded.ids import prompt_id
 
 PROMPT = Prompt("Is it?\nA. No\nB. Yes", ("A", "B"))
 NAME = RequestName("q1", ("Yes", "No"), (1, 0))
-
-needs_letters = pytest.mark.skipif(
-    importlib.util.find_spec("pytest_pluralism.models.endpoint") is None, reason="letters are read by endpoints"
-)
 
 
 def opened(path, rows, *, array=False):
@@ -68,14 +63,12 @@ TOP = [
 ]
 
 
-@needs_letters
 def test_a_batch_of_openai_with_likeliest_tokens(tmp_path):
     content = {"content": [{"token": " A", "logprob": -0.5, "bytes": [32, 65], "top_logprobs": TOP}], "refusal": None}
     model = opened(tmp_path / "out.jsonl", [result(prompt_id(PROMPT), chat(choice(" A", logprobs=content)))])
     assert shares(model) == [0.6, 0.4]
 
 
-@needs_letters
 def test_a_batch_of_completions(tmp_path):
     logprobs = {
         "tokens": [" A"],
@@ -88,7 +81,6 @@ def test_a_batch_of_completions(tmp_path):
     assert shares(model) == [0.3, 0.7]
 
 
-@needs_letters
 def test_a_batch_of_drawn_letters(tmp_path):
     choices = [choice(text, index) for index, text in enumerate(["A", "B. Yes", "B", "Hm"])]
     model = opened(tmp_path / "out.jsonl", [result(prompt_id(PROMPT), chat(*choices))])
@@ -192,7 +184,6 @@ def sample(name, epoch, text, logprobs=None, error=None):
 HEADER = {"version": 2, "status": "success", "eval": {"task": "opinions", "model": "m"}, "plan": {}, "results": {}}
 
 
-@needs_letters
 def test_logs_of_inspect_as_one_document_and_as_an_archive(tmp_path):
     samples = [sample("q1", epoch, text) for epoch, text in ((1, "A"), (2, "Answer: B"), (3, [{"text": "A) Yes"}]))]
     (tmp_path / "log.json").write_text(json.dumps({**HEADER, "samples": samples}, indent=2))
@@ -209,7 +200,6 @@ def test_logs_of_inspect_as_one_document_and_as_an_archive(tmp_path):
         assert model.answer([PROMPT])[0].counts == (1.0, 2.0), name
 
 
-@needs_letters
 def test_likeliest_tokens_of_inspect(tmp_path):
     samples = [sample("q1", epoch, "A", TOP) for epoch in (1, 2)]
     (tmp_path / "log.json").write_text(json.dumps({**HEADER, "samples": samples}, indent=2))
@@ -238,7 +228,6 @@ def helm(instance, trial, index, perturbation=None):
     return {**row, "perturbation": perturbation} if perturbation else row
 
 
-@needs_letters
 def test_per_instance_stats_of_helm(tmp_path):
     rows = [helm("q1", 0, 0), helm("q1", 1, 1), helm("q1", 2, 0), helm("q1", 0, 1, {"name": "typos"})]
     model = opened(tmp_path / "per_instance_stats.json", rows, array=True)

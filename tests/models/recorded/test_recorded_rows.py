@@ -78,7 +78,6 @@ def test_samples_are_counted_and_shared_out_among_the_requests_of_a_question(tmp
 
 
 def test_recorded_texts_of_a_closed_question_are_counted_by_letter_and_by_option(tmp_path):
-    pytest.importorskip("pytest_pluralism.models.endpoint.letters")
     texts = ["A. Yes", "no", "The answer is B.", "Unsure", "I would rather not say"]
     model = recorded(tmp_path, *({"question_id": "q1", "response": text} for text in texts))
     model.take_names([(PROMPT, NAME)])
@@ -94,7 +93,6 @@ def test_recorded_texts_of_a_closed_question_are_counted_by_letter_and_by_option
 
 
 def test_likeliest_tokens_give_bounds_where_a_label_is_not_among_them(tmp_path):
-    pytest.importorskip("pytest_pluralism.models.endpoint.letters")
     tokens = {" A": math.log(0.5), "A": math.log(0.1), " B": math.log(0.3), " the": math.log(0.05)}
     row = {"custom_id": prompt_id(PROMPT), "top_log_probabilities": tokens}
     (found,) = recorded(tmp_path, row).answer([PROMPT])
