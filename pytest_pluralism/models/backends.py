@@ -56,6 +56,8 @@ class Backend:
     loaders : mapping of str to str
         For each role that such a model can have, ``"module:function"``. Empty for a kind that is reserved for a later
         version.
+    naming : str
+        ``"module:function"`` of what reads the target and the name of a spec, where that takes a look at its file.
     packages : tuple of str
         The packages that must be importable.
     extra : str
@@ -71,6 +73,7 @@ class Backend:
     loaders: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     extra: str = ""
+    naming: str = ""
     in_files: bool = False
 
     @property
@@ -171,6 +174,7 @@ BACKENDS: Mapping[str, Backend] = {
                 "pytest_pluralism.models.recorded.model:load_recorded",
             ),
             extra="recorded",
+            naming="pytest_pluralism.models.recorded.naming:named_recording",
         ),
         Backend("llamacpp", "llamacpp:PATH", "a model of llama.cpp"),
         Backend(

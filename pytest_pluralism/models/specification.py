@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 from collections.abc import Callable
@@ -269,9 +270,8 @@ def _hub(text: str, rest: str) -> ModelSpec:
 
 
 def _recorded(text: str, rest: str) -> ModelSpec:
-    from pytest_pluralism.models.recorded.naming import named_recording
-
-    path, name = named_recording(rest)
+    module, _, function = backend_of("responses").naming.partition(":")
+    path, name = getattr(importlib.import_module(module), function)(rest)
     return ModelSpec("responses", text, name, str(path))
 
 
