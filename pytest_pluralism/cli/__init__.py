@@ -22,6 +22,7 @@ from pytest_pluralism import __version__
 from pytest_pluralism.cli.answers import add_answers
 from pytest_pluralism.cli.baselines import add_baselines
 from pytest_pluralism.cli.cards import add_try
+from pytest_pluralism.cli.check import add_check
 from pytest_pluralism.cli.compare import add_compare
 from pytest_pluralism.cli.completion import add_completion
 from pytest_pluralism.cli.export import add_export
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_answers(commands)
     add_baselines(commands)
+    add_check(commands)
     add_plan(commands)
     add_compare(commands)
     add_history(commands)

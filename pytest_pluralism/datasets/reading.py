@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib
 import json
 import re
 import zlib
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_pluralism.core.errors import DatasetError, nearest_names
+from pytest_pluralism.core.errors import DatasetError, MissingExtraError, nearest_names
 
 __all__ = [
     "FORMATS",
@@ -129,8 +130,8 @@ def listed(names: Iterable[str], /) -> str:
 #: The largest file that is read, before and after decompression.
 MAXIMUM_BYTES = 200_000_000
 
-#: The endings of survey files; each may be followed by ``.gz``.
-FORMATS = (".jsonl", ".json", ".csv")
+#: The endings of files of data; each but the last may be followed by ``.gz``.
+FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 
 def read_text(
@@ -421,13 +422,34 @@ def read_entries(
         raise DatasetError(
             f"{path}: a {what} must end in {', '.join(formats)} (or one of these and .gz), not {path.suffix!r}."
         )
-    text = read_text(path, what=what, holds=holds)
     problems = Problems(str(path), remedy)
+    if kind == ".parquet":
+        return _parquet(path, what, holds), problems
+    text = read_text(path, what=what, holds=holds)
     if kind == ".jsonl":
         return json_lines(text, problems), problems
-    if kind == ".csv":
-        return _objects(read_table(text, problems), numbers), problems
+    if kind in (".csv", ".tsv"):
+        return _objects(read_table(text, problems, delimiter="\t" if kind == ".tsv" else ","), numbers), problems
     return json_array(text, path, holds=holds, remedy=remedy), problems
+
+
+def _parquet(path: Path, what: str, holds: str) -> Entries:
+    """Yield the rows of a Parquet file, without their nulls, block by block."""
+    try:
+        pa, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise MissingExtraError(f"The file {path.name}", 'pip install "pytest-pluralism[respondents]"') from error
+    if not path.is_file():
+        read_text(path, what=what, holds=holds)
+    try:
+        with parquet.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches():
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", {name: value for name, value in row.items() if value is not None}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DatasetError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0][:200]}.") from error
 
 
 def _objects(table: Table, numbers: Sequence[str]) -> Entries:

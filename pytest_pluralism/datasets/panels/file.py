@@ -5,6 +5,7 @@ Any table of annotators and ratings is read by naming its columns.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,28 @@ from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, text
 from pytest_pluralism.datasets.panels.assembly import ReadVote, assemble_panel
 from pytest_pluralism.datasets.panels.columns import looks_like_weight
-from pytest_pluralism.datasets.panels.ratings import REMEDY, read_ratings
+from pytest_pluralism.datasets.panels.others import PANEL_SOURCES
+from pytest_pluralism.datasets.panels.ratings import REMEDY, panel_of_source, read_ratings
 from pytest_pluralism.datasets.panels.records import Juror, Panel, PanelQuery, PanelResponse, UtilityScale
 from pytest_pluralism.datasets.panels.tables import JUROR, ONLY, VOTE, read_panel_table
-from pytest_pluralism.datasets.reading import Problems, format_of, json_array, json_lines, read_table, read_text, shown
+from pytest_pluralism.datasets.reading import (
+    Entries,
+    Problems,
+    format_of,
+    json_array,
+    json_lines,
+    listed,
+    read_entries,
+    read_table,
+    read_text,
+    shown,
+)
+from pytest_pluralism.datasets.sources import Rows, source_of
 
 __all__ = ["FORMATS", "SCALE_FIELDS", "read_panel_file", "read_ratings"]
 
 #: The endings of panel files; each may be followed by ``.gz``.
-FORMATS = (".jsonl", ".json", ".csv", ".tsv")
+FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 SCALE_FIELDS = ("lowest", "highest", "higher_is_better", "measurement", "levels", "floor", "mapped")
 
@@ -67,16 +81,25 @@ def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_o
         raise DatasetError(
             f"{path}: a panel file must end in {', '.join(FORMATS)} (or one of these and .gz), not {path.suffix!r}."
         )
+    if kind == ".parquet":
+        entries, problems = read_entries(path, what="panel file", holds="vote", remedy=REMEDY, formats=FORMATS)
+        return _of_others(path, entries, problems)
     text = read_text(path, what="panel file", holds="vote")
     problems = Problems(str(path), REMEDY)
     if kind in (".csv", ".tsv"):
         table = read_table(text, problems, delimiter="\t" if kind == ".tsv" else ",")
+        known = source_of(PANEL_SOURCES, dict.fromkeys(table.columns))
+        if known is not None and "juror" not in table.columns:
+            return panel_of_source(known, Rows(path, table.rows, problems))
         votes, jurors, queries = read_panel_table(table, scale, problems)
     else:
         read = _Entries(problems)
-        for where, entry in (
-            json_lines(text, problems) if kind == ".jsonl" else json_array(text, path, holds="vote", remedy=REMEDY)
-        ):
+        lines = json_lines(text, problems) if kind == ".jsonl" else json_array(text, path, holds="vote", remedy=REMEDY)
+        first = list(itertools.islice(lines, 1))
+        lines = itertools.chain(first, lines)
+        if first and source_of(PANEL_SOURCES, first[0][1]) is not None:
+            return _of_others(path, lines, problems)
+        for where, entry in lines:
             read.add(where, entry)
         votes, jurors, queries, own = read.votes, read.jurors or None, read.queries(), read.scale
         if own is not None and scale is not None and own != scale:
@@ -92,6 +115,20 @@ def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_o
         source=f"file {path.name}",
         leave_out_empty=leave_out_empty,
     )
+
+
+def _of_others(path: Path, entries: Entries, problems: Problems) -> Panel:
+    """Return the panel of a known source."""
+    first = next(entries, None)
+    known = source_of(PANEL_SOURCES, None if first is None else first[1])
+    if first is None or known is None:
+        columns = listed(list(first[1])[:12]) if first is not None and isinstance(first[1], dict) else "nothing"
+        names = ", ".join(source.name for source in PANEL_SOURCES)
+        raise DatasetError(
+            f"{path}: has {columns}, which are the columns of no panel. Known are {names}. Name the columns of another "
+            "table: load_panel(..., columns={'juror': ..., 'query': ..., 'utility': ...})."
+        )
+    return panel_of_source(known, Rows(path, itertools.chain([first], entries), problems))
 
 
 # ------------------------------------------------------------------------------------------------------------- JSON

@@ -13,14 +13,25 @@ from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote, assemble_panel
 from pytest_pluralism.datasets.panels.columns import looks_like_weight
+from pytest_pluralism.datasets.panels.others import RatedTable
 from pytest_pluralism.datasets.panels.records import Juror, Panel, PanelQuery, PanelResponse, UtilityScale
 from pytest_pluralism.datasets.panels.tables import ONLY, ReadPanel, WideTable, vote_in
-from pytest_pluralism.datasets.reading import Problems, format_of, json_lines, listed, number_in, read_table, read_text
+from pytest_pluralism.datasets.reading import (
+    Problems,
+    format_of,
+    json_lines,
+    listed,
+    number_in,
+    read_entries,
+    read_table,
+    read_text,
+)
+from pytest_pluralism.datasets.sources import Rows, Source
 
-__all__ = ["RATING_FORMATS", "read_ratings"]
+__all__ = ["RATING_FORMATS", "panel_of_source", "read_ratings"]
 
 #: The endings of tables of ratings; each may be followed by ``.gz``.
-RATING_FORMATS = (".csv", ".tsv", ".jsonl")
+RATING_FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 REMEDY = "The format of panel files is described in the reference, under 'Panels'."
 
@@ -46,7 +57,7 @@ def read_ratings(
     Parameters
     ----------
     path : Path
-        A ``.csv``, ``.tsv`` or ``.jsonl`` file, or one of these followed by ``.gz``.
+        A ``.csv``, ``.tsv`` or ``.jsonl`` file, or one of these followed by ``.gz``, or a ``.parquet`` file.
     columns : mapping
         ``juror``, ``query`` and ``utility`` name the columns of the annotator, of what was rated and of the rating;
         ``response`` the column that tells several responses to one query apart; ``query_text`` and ``response_text``
@@ -163,9 +174,46 @@ def _rated_by(
         first_written = responses.setdefault(query, {}).setdefault(response, written)
         if texts.setdefault(query, text) != text or first_written != written:
             differing.setdefault(query, where)
-        votes.append(ReadVote(juror, query, response, vote_in(raw, values) if isinstance(raw, str) else raw, where))
+        votes.append(ReadVote(juror, query, response, _vote(raw, values), where))
     queries = [PanelQuery(name, text, tuple(responses[name].values())) for name, text in texts.items()]
     return votes, [juror for _, juror in jurors.values()], queries
+
+
+def _vote(raw: Any, values: Mapping[str, float] | None) -> Any:
+    """Return a vote: a truth value is 1 or 0, unless ``values`` says what it stands for."""
+    if isinstance(raw, bool):
+        return (values or {}).get(str(raw), (values or {}).get(str(raw).lower(), float(raw)))
+    return vote_in(raw, values) if isinstance(raw, str) else raw
+
+
+def panel_of_source(source: Source[RatedTable], rows: Rows) -> Panel:
+    """Return the panel of a known source, which a user cannot correct: jurors and queries without a vote are left out.
+
+    Raises
+    ------
+    DatasetError
+        If anything in it is wrong.
+    """
+    table = source.read(rows)
+    groups = table.columns.get("groups", ())
+    differing: dict[str, str] = {}
+    held = [(where, row) for where, row in table.rows if isinstance(row, Mapping)]
+    known = set(itertools.chain.from_iterable(row for _, row in held))
+    votes, jurors, queries = _rated_by(
+        held, table.columns, [name for name in groups if name in known], table.values, rows.problems, differing
+    )
+    panel = assemble_panel(
+        rows.path.name,
+        votes,
+        problems=rows.problems,
+        jurors=jurors,
+        queries=queries,
+        scale=table.scale,
+        source=f"file {rows.path.name}: {source.words}",
+        leave_out_empty=True,
+    )
+    warnings = [f"{len(differing)} of {len(panel.queries)} queries have several texts, and the first is kept"]
+    return replace(panel, warnings=(*panel.warnings, *(warnings if differing else ())))
 
 
 #: The keys of ``columns``; the first three are required, or the first and ``votes``.
@@ -200,7 +248,12 @@ def _rated(path: Path, problems: Problems) -> tuple[Sequence[str], Iterable[tupl
     """Return the columns and the rows of any table."""
     kind = format_of(path, RATING_FORMATS)
     if kind is None:
-        raise DatasetError(f"{path}: a table of ratings must end in .csv, .tsv or .jsonl, not {path.suffix!r}.")
+        ends = ", ".join(RATING_FORMATS)
+        raise DatasetError(f"{path}: a table of ratings must end in {ends}, not {path.suffix!r}.")
+    if kind == ".parquet":
+        entries, _ = read_entries(path, what="table", holds="rating", remedy=REMEDY, formats=RATING_FORMATS)
+        held = list(entries)
+        return list(dict.fromkeys(itertools.chain.from_iterable(entry for _, entry in held))), held
     text = read_text(path, what="table", holds="rating")
     if kind != ".jsonl":
         table = read_table(text, problems, delimiter="\t" if kind == ".tsv" else ",")

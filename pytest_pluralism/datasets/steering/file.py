@@ -43,11 +43,11 @@ from pytest_pluralism.datasets.surveys.assembly import (
     assemble_survey,
     survey_sha256,
 )
-from pytest_pluralism.datasets.surveys.file import is_survey_path, read_distributions, read_survey_file
+from pytest_pluralism.datasets.surveys.file import is_keyed_survey, is_survey_path, read_distributions, read_survey_file
 from pytest_pluralism.datasets.surveys.loading import load_survey
 from pytest_pluralism.datasets.surveys.refusals import Refusals, check_refusal_policy
 
-__all__ = ["Statement", "SteeringSet", "load_steering", "steering_of_survey"]
+__all__ = ["Statement", "SteeringSet", "line_kind", "load_steering", "steering_of_survey"]
 
 #: The beginning of the name of a model that is an adapter of the tested one.
 ADAPTER = "lora:"
@@ -142,7 +142,7 @@ def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) 
         return steering_of_survey(load(name_or_path, refusals=refusals))
     path = Path(name_or_path)
     stem = path.name.removesuffix(".gz")
-    if not stem.endswith((".jsonl", ".json")):
+    if not stem.endswith((".jsonl", ".json")) or is_keyed_survey(path):
         return steering_of_survey(load(name_or_path, refusals=refusals))
     found, problems = read_entries(path, what="steering file", holds="question", remedy=REMEDY)
     # A file of others is known by its first line, and a steering file by any of these.
@@ -156,7 +156,7 @@ def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) 
     if steering_sources.is_pew(contents):
         survey = steering_sources.read_pew(path.name, entries, problems, refusals=refusals)
         return steering_of_survey(survey)
-    if not any(isinstance(entry, dict) and _line_kind(entry) for entry in contents):
+    if not any(isinstance(entry, dict) and line_kind(entry) for entry in contents):
         return steering_of_survey(read_survey_file(path, refusals=refusals))
     lines = _Lines(path, problems, refusals, load)
     for where, entry in entries:
@@ -167,9 +167,9 @@ def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) 
 # ------------------------------------------------------------------------------------------------------ in detail
 
 
-def _line_kind(entry: Mapping[str, Any]) -> str:
+def line_kind(entry: Mapping[str, Any], /) -> str:
     """Return what a line of a steering file is; nothing for a line that a survey file may hold too."""
-    if "attribute" in entry and "gold_distribution" not in entry:
+    if "attribute" in entry and not {"gold_distribution", "responses"} & entry.keys():
         return "attribute"
     if "template" in entry:
         return "template"
@@ -197,7 +197,7 @@ class _Lines:
         if not isinstance(entry, dict):
             self.problems.add(where, f"must be an object, not {kind_of(entry)}")
             return
-        kind = _line_kind(entry) or ("question_id" if "question_id" in entry or "question" in entry else "")
+        kind = line_kind(entry) or ("question_id" if "question_id" in entry or "question" in entry else "")
         if not kind:
             near = [n for name in entry for n in nearest_names(str(name), LINE_KINDS, most=1)][:1]
             hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -12,15 +12,18 @@ from pytest_pluralism.datasets.fields import Field, Fields, text
 from pytest_pluralism.datasets.frames import is_frame, table_of_frame
 from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.reading import (
+    Entries,
     Problems,
     Table,
     format_of,
+    json_document,
     kind_of,
     number_in,
     read_entries,
     read_table,
     read_text,
 )
+from pytest_pluralism.datasets.sources import OWN, Rows, Source, source_of
 from pytest_pluralism.datasets.surveys import modular_pluralism
 from pytest_pluralism.datasets.surveys.assembly import (
     DISTRIBUTION,
@@ -30,8 +33,9 @@ from pytest_pluralism.datasets.surveys.assembly import (
     assemble_survey,
 )
 from pytest_pluralism.datasets.surveys.refusals import Refusals
+from pytest_pluralism.datasets.surveys.sources import SURVEY_SOURCES, ReadSource
 
-__all__ = ["is_survey_path", "read_distributions", "read_survey_file", "survey_in_memory"]
+__all__ = ["is_keyed_survey", "is_survey_path", "read_distributions", "read_survey_file", "survey_in_memory"]
 
 #: The columns of a table. Their cells are checked together with the fields of the other formats.
 COLUMNS = Fields(
@@ -88,11 +92,19 @@ def read_survey_file(path: Path, /, *, refusals: Refusals = "keep") -> Survey:
         If the file cannot be read or anything in it is wrong; up to ten problems are named at once.
     """
     source = f"file {path.name}"
-    if format_of(path) == ".csv":
+    kind = format_of(path)
+    if kind in (".csv", ".tsv"):
         text, problems = read_text(path), Problems(str(path), REMEDY)
-        questions, n_rows = _from_table(read_table(text, problems), problems)
+        table = read_table(text, problems, delimiter="\t" if kind == ".tsv" else ",")
+        if not set(COLUMNS.required) <= set(table.columns):
+            found = source_of(SURVEY_SOURCES, dict.fromkeys(table.columns))
+            if found is not None:
+                return _of_source(found, Rows(path, table.rows, problems), refusals)
+        questions, n_rows = _from_table(table, problems)
         source += f"; read: {n_rows} rows"
         return assemble_survey(path.name, questions, problems=problems, refusals=refusals, source=source)
+    if kind == ".json" and (found_rows := _keyed(path)) is not None:
+        return _of_source(found_rows[0], found_rows[1], refusals)
     entries, problems = read_entries(path, what="survey file", holds="question", remedy=REMEDY)
     first = list(itertools.islice(entries, 1))
     entries = itertools.chain(first, entries)
@@ -106,8 +118,70 @@ def read_survey_file(path: Path, /, *, refusals: Refusals = "keep") -> Survey:
             source=f"{source}: {modular_pluralism.SOURCE}{note}",
             leave_out_degenerate=True,
         )
+    other = source_of(SURVEY_SOURCES, next((entry for _, entry in first), None))
+    if other is not None:
+        return _of_source(other, Rows(path, entries, problems), refusals)
+    if kind == ".parquet":
+        questions, n_rows = _from_table(_as_table(entries), problems)
+        source += f"; read: {n_rows} rows"
+        return assemble_survey(path.name, questions, problems=problems, refusals=refusals, source=source)
     read = (question for where, entry in entries if (question := _from_entry(where, entry, problems)) is not None)
     return assemble_survey(path.name, read, problems=problems, refusals=refusals, source=source)
+
+
+def _of_source(source: Source[ReadSource], rows: Rows, refusals: Refusals) -> Survey:
+    """Return the survey of a known source, which a user cannot correct; one of the user's own can be."""
+    counted = _Counted(rows.entries)
+    questions, note = source.read(Rows(rows.path, counted, rows.problems))
+    return assemble_survey(
+        rows.path.name,
+        questions,
+        problems=rows.problems,
+        refusals=refusals,
+        source=f"file {rows.path.name}: {source.words}{note}; read: {counted.n} rows",
+        leave_out_degenerate=source.licence != OWN,
+    )
+
+
+class _Counted:
+    """Entries that count themselves while they are read."""
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+        self.n = 0
+
+    def __iter__(self) -> Entries:
+        return self
+
+    def __next__(self) -> tuple[str, Any]:
+        found = next(self._entries)
+        self.n += 1
+        return found
+
+
+def is_keyed_survey(path: Path, /) -> bool:
+    """Return whether a file is an object of the questions of a known source by their keys."""
+    return format_of(path) == ".json" and path.is_file() and _keyed(path) is not None
+
+
+def _keyed(path: Path) -> tuple[Source[ReadSource], Rows] | None:
+    """Return the entries of an object of questions by their keys, where they are of a known source."""
+    text = read_text(path)
+    if text.lstrip()[:1] != "{":
+        return None
+    content = json_document(text, path)
+    if not isinstance(content, dict) or not all(isinstance(one, dict) for one in content.values()):
+        return None
+    rows = [(f"key {key!r}", {"qkey": key, **one}) for key, one in content.items()]
+    found = source_of(SURVEY_SOURCES, rows[0][1] if rows else None)
+    return None if found is None else (found, Rows(path, iter(rows), Problems(str(path), REMEDY)))
+
+
+def _as_table(entries: Entries) -> Table:
+    """Return the rows of a Parquet file as a table of texts."""
+    rows = [(where, {name: str(value) for name, value in entry.items()}) for where, entry in entries]
+    columns = dict.fromkeys(name for _, cells in rows for name in cells)
+    return Table(tuple(columns), ((where, {**dict.fromkeys(columns, ""), **cells}) for where, cells in rows))
 
 
 def survey_in_memory(content: Any, /, *, refusals: Refusals = "keep") -> Survey:
@@ -123,6 +197,9 @@ def survey_in_memory(content: Any, /, *, refusals: Refusals = "keep") -> Survey:
     problems = Problems("The data frame" if is_frame(content) else "The list", REMEDY)
     if is_frame(content):
         name, table = "frame", table_of_frame(content, function="load_survey")
+        other = source_of(SURVEY_SOURCES, dict.fromkeys(table.columns))
+        if other is not None and not set(COLUMNS.required) <= set(table.columns):
+            return _of_source(other, Rows(Path("frame"), table.rows, problems), refusals)
         questions, n_rows = _from_table(table, problems)
         source = f"a data frame; read: {n_rows} rows"
     else:

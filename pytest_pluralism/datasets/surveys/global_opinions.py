@@ -11,17 +11,17 @@ When more than one row in twenty cannot be parsed, the format has changed, and t
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
+from pytest_pluralism.datasets.literals import literal_of
 from pytest_pluralism.datasets.surveys.assembly import SUM_TOLERANCE, ReadDistribution, ReadQuestion, one_line
 from pytest_pluralism.datasets.surveys.modular_pluralism import question_hash
 
-__all__ = ["HUB_NAME", "fetch_rows", "parse_options", "parse_selections", "read_rows"]
+__all__ = ["HUB_NAME", "SOURCE", "fetch_rows", "parse_options", "parse_selections", "read_rows"]
 
 HUB_NAME = "Anthropic/llm_global_opinions"
 
@@ -29,9 +29,6 @@ SOURCE = (
     "GlobalOpinionQA (arXiv:2306.16388), Pew Global Attitudes Surveys and World Values Survey, CC BY-NC-SA 4.0, "
     f"https://huggingface.co/datasets/{HUB_NAME}"
 )
-
-# Longer texts than this are refused before they are parsed.
-LONGEST_LITERAL = 200_000
 
 # The share of rows that may fail to parse before the format is taken to be another one.
 MOST_UNREADABLE = 0.05
@@ -169,7 +166,7 @@ def parse_selections(text: Any, /) -> dict[str, list[float]]:
     if not isinstance(text, str):
         raise DatasetError(f"selections must be text, not {type(text).__name__}.")
     framed = re.fullmatch(r"\s*defaultdict\(\s*<class 'list'>\s*,(.*)\)\s*", text, flags=re.DOTALL)
-    value = _literal(framed.group(1) if framed else text, "selections")
+    value = literal_of(framed.group(1) if framed else text, "selections")
     if not isinstance(value, dict):
         raise DatasetError(f"selections must be a dictionary, not {type(value).__name__}.")
     shares: dict[str, list[float]] = {}
@@ -205,7 +202,7 @@ def parse_options(text: Any, /) -> list[str]:
     >>> parse_options("['Not at all', 2, 'Very much']")
     ['Not at all', '2', 'Very much']
     """
-    value = _literal(text, "options") if isinstance(text, str) else text
+    value = literal_of(text, "options") if isinstance(text, str) else text
     if not isinstance(value, (list, tuple)):
         raise DatasetError(f"options must be a list, not {type(value).__name__}.")
     options = []
@@ -215,16 +212,6 @@ def parse_options(text: Any, /) -> list[str]:
         whole = isinstance(option, float) and option.is_integer()
         options.append(str(int(option)) if whole else str(option).strip())
     return options
-
-
-def _literal(text: str, what: str) -> Any:
-    """Parse a literal: `ast.literal_eval` builds plain values and calls nothing."""
-    if len(text) > LONGEST_LITERAL:
-        raise DatasetError(f"{what} is {len(text)} characters long; at most {LONGEST_LITERAL} are parsed.")
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise DatasetError(f"{what} is not a literal: {text[:60]!r}.") from error
 
 
 def _is_distribution(shares: list[float]) -> bool:

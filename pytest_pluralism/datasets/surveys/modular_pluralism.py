@@ -112,7 +112,8 @@ def plain_question(prompt: str, options: Sequence[str], /) -> str | None:
     Parameters
     ----------
     prompt : str
-        ``Question: <text>\nOptions: A. <option> B. <option>\nAnswer:``.
+        ``Question: <text>\nOptions: A. <option> B. <option>\nAnswer:``, or the scenario of MoralChoice, whose
+        options stand on lines of their own.
     options : sequence of str
         The options, which the frame must repeat.
 
@@ -128,10 +129,16 @@ def plain_question(prompt: str, options: Sequence[str], /) -> str | None:
     >>> plain_question("Question: Is it so?\nOptions: A. No B. Yes\nAnswer:", ["Yes", "No"]) is None
     True
     """
-    labelled = zip(string.ascii_uppercase, options, strict=False)
+    if len(options) > len(string.ascii_uppercase):
+        return None
+    labelled = list(zip(string.ascii_uppercase, options, strict=False))
+    # Scenarios of MoralChoice have each option on a line of its own, and no frame around them.
+    listed = "".join(f"\n{letter}. {option}" for letter, option in labelled)
+    if prompt.rstrip().endswith(f"{listed}\nAnswer:") and "\nScenario: " in prompt:
+        return prompt.rstrip().removesuffix(f"{listed}\nAnswer:").strip()
     expected = " ".join(f"{letter}. {option}" for letter, option in labelled)
     head, found, tail = prompt.rpartition("\nOptions:")
-    if not found or not head.startswith("Question:") or len(options) > len(string.ascii_uppercase):
+    if not found or not head.startswith("Question:"):
         return None
     # Only spaces may differ: the benchmark strips them at the end of the list.
     if tail.split() != f"{expected} Answer:".split():

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import WindowSet
-from pytest_pluralism.datasets.reading import Problems, format_of, read_entries, read_text, shown
+from pytest_pluralism.datasets.reading import Entries, Problems, format_of, number_in, read_entries, read_text, shown
 from pytest_pluralism.datasets.windows.assembly import ANSWER, WINDOW, ReadAnswer, ReadWindow, assemble_windows
 
 __all__ = ["EMBEDDED_WINDOWS", "WINDOW_FORMATS", "load_windows"]
@@ -32,7 +33,7 @@ EMBEDDED_WINDOWS: dict[str, tuple[str, str]] = {
 }
 
 #: The endings of window files; each may be followed by ``.gz``.
-WINDOW_FORMATS = (".jsonl", ".json")
+WINDOW_FORMATS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 REMEDY = "The format of window files is described in the reference, under 'Windows'."
 
@@ -43,8 +44,9 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
     Parameters
     ----------
     name_or_path : str or path
-        ``contested`` (the set that comes with the package), a window file (``.jsonl``, ``.json``, each also with
-        ``.gz``), a file of Value Kaleidoscope or ValuePrism rows or of Perspectrum claims (told by their fields), or
+        ``contested`` (the set that comes with the package), a window file (``.jsonl``, ``.json``, ``.csv``, ``.tsv``,
+        each also with ``.gz``, or ``.parquet``), a file of Value Kaleidoscope or ValuePrism rows or of Perspectrum
+        claims (told by their fields; of the original, with its pool of perspectives beside it), or
         the folder of a Polis conversation (``comments.csv`` and ``participants-votes.csv``).
 
     Returns
@@ -106,12 +108,61 @@ def _read_file(path: Path, *, name: str, source: str) -> WindowSet:
     entries, problems = read_entries(path, what="window file", holds="window", remedy=REMEDY, formats=WINDOW_FORMATS)
     first = list(itertools.islice(entries, 1))
     entries = itertools.chain(first, entries)
-    found = windows_sources.detect([entry for _, entry in first])
+    found = windows_sources.detect([entry for _, entry in first], path)
     if found is not None:
         reader, words = found
         return assemble_windows(name, reader(entries, problems), problems=problems, source=f"{source}: {words}")
+    if first and isinstance(first[0][1], dict) and {"query_id", "query", "answer"} <= first[0][1].keys():
+        read = _from_table(entries, problems)
+        return assemble_windows(name, read, problems=problems, source=source)
     read = [window for where, entry in entries if (window := _from_entry(where, entry, problems)) is not None]
     return assemble_windows(name, read, problems=problems, source=source)
+
+
+#: The columns of a table of windows, one row an answer.
+COLUMNS = ("query_id", "query", "answer", "reasonable", "answer_id", "stance", "support", "source")
+
+#: The words that say whether an answer is reasonable.
+MARKS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def _from_table(entries: Entries, problems: Problems) -> list[ReadWindow]:
+    """Return the windows of a table with a row an answer; rows of one answer_id are paraphrases of it."""
+    windows: dict[str, tuple[str, dict[str, Any], dict[tuple[bool, str], ReadAnswer]]] = {}
+    for where, row in entries:
+        unknown = [name for name in row if name not in (*COLUMNS, "prompt", "kind", "cluster")]
+        lacking = [name for name in COLUMNS[:3] if not row.get(name)]
+        mark = str(row.get("reasonable", "")).casefold()
+        if unknown or lacking or mark not in MARKS:
+            odd = f"unknown column {unknown[0]!r}" if unknown else f"lacks {lacking[0]!r}" if lacking else ""
+            problems.add(where, odd or f"'reasonable' must be 1, 0 or empty, not {row['reasonable']!r}")
+            continue
+        about = {name: row.get(name) for name in ("query", "prompt", "kind", "cluster")}
+        first, known, answers = windows.setdefault(row["query_id"], (where, about, {}))
+        if known != about:
+            other = next(name for name in about if known[name] != about[name])
+            problems.add(where, f"{other!r} of query {row['query_id']!r} differs from {first}; it must be the same")
+            continue
+        support = number_in(row["support"]) if isinstance(row.get("support"), str) else row.get("support")
+        about_it = {name: row.get(name) for name in ("answer_id", "stance")}
+        answer = ReadAnswer(row["answer"], **about_it, support=support, source=row.get("source") or "")
+        key = (MARKS[mark], str(row.get("answer_id") or where))
+        if key in answers:
+            answer = replace(answers[key], paraphrases=(*answers[key].paraphrases, row["answer"]))
+        answers[key] = answer
+    return [
+        ReadWindow(
+            query_id,
+            about["query"],
+            [one for (is_reasonable, _), one in answers.items() if is_reasonable],
+            [one for (is_reasonable, _), one in answers.items() if not is_reasonable],
+            about["prompt"],
+            about["kind"],
+            about["cluster"],
+            where,
+        )
+        for query_id, (where, about, answers) in windows.items()
+    ]
 
 
 def _from_entry(where: str, entry: Any, problems: Problems) -> ReadWindow | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pytest_pluralism.core.errors import DatasetError, nearest_names
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, as_text, text
-from pytest_pluralism.datasets.reading import read_entries
+from pytest_pluralism.datasets.reading import format_of, read_entries
 
 __all__ = ["RecordedResponses", "read_responses"]
 
@@ -75,7 +75,7 @@ def read_responses(path: str | os.PathLike[str], /, *, queries: Iterable[str] | 
     Parameters
     ----------
     path : str or path
-        A ``.jsonl`` or ``.json`` file, or one of these followed by ``.gz``.
+        A ``.jsonl``, ``.json``, ``.csv`` or ``.tsv`` file, or one of these followed by ``.gz``, or a ``.parquet`` file.
     queries : iterable of str, optional
         The ids of the queries that must be there; responses to others are left out.
 
@@ -90,9 +90,10 @@ def read_responses(path: str | os.PathLike[str], /, *, queries: Iterable[str] | 
         If the file cannot be read, a line is wrong, or a query has no response; the queries are named.
     """
     file = Path(path)
-    entries, problems = read_entries(
-        file, what="response file", holds="response", remedy=REMEDY, formats=(".jsonl", ".json")
-    )
+    entries, problems = read_entries(file, what="response file", holds="response", remedy=REMEDY)
+    if format_of(file) in (".csv", ".tsv"):
+        # An empty cell of a table is an empty response.
+        entries = ((where, {"response": ""} | entry) for where, entry in entries)
     found: dict[str, list[str]] = {}
     for where, entry in entries:
         query = entry.get("query_id") if isinstance(entry, dict) else None

@@ -7,11 +7,14 @@ are left out or merged.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.datasets.fields import ANY_LIST, Field, Fields, text
-from pytest_pluralism.datasets.reading import Entries, Problems
+from pytest_pluralism.datasets.reading import Entries, Problems, json_document, read_text
 from pytest_pluralism.datasets.windows.assembly import ReadAnswer, ReadWindow, normalised
 
 __all__ = ["detect", "read_perspectrum", "read_value_prism", "read_value_situations"]
@@ -42,11 +45,17 @@ CLAIM = _row("claim", lists=("perspectives",))
 PERSPECTIVE = _row("stance", lists=("paraphrases",))
 
 
-def detect(rows: Sequence[Any], /) -> tuple[Reader, str] | None:
-    """Return the reader for rows of a known source, as their first one shows, and the words for the source."""
+def detect(rows: Sequence[Any], path: Path | None = None, /) -> tuple[Reader, str] | None:
+    """Return the reader for rows of a known source, as their first one shows, and the words for the source.
+
+    ``path`` is the file of the rows, beside which the pool of perspectives of Perspectrum lies.
+    """
     if not rows or not isinstance(rows[0], dict):
         return None
     fields = rows[0].keys()
+    if {"cId", "text", "perspectives"} <= fields:
+        words = "claims and perspectives of Perspectrum (Chen et al. 2019), the original files"
+        return functools.partial(read_perspectrum_original, path=path), words
     if {"claim", "perspectives"} <= fields:
         return read_perspectrum, "claims and perspectives of Perspectrum (Chen et al. 2019)"
     if {"situation", "vrd"} <= fields:
@@ -119,6 +128,30 @@ def read_perspectrum(entries: Entries, problems: Problems, /) -> Iterator[ReadWi
             prompt=PERSPECTRUM_PROMPT.format(claim=row["claim"].strip()),
             where=where,
         )
+
+
+#: The file of the original that has the texts of the perspectives.
+POOL = "perspective_pool_v1.0.json"
+
+
+def read_perspectrum_original(entries: Entries, problems: Problems, /, *, path: Path | None) -> Iterator[ReadWindow]:
+    """Read the claims of the original files, whose perspectives are ids of texts in the pool beside them."""
+    pool = None if path is None else path.parent / POOL
+    if pool is None or not pool.is_file():
+        raise DatasetError(f"{path}: its perspectives are ids. Put {POOL} of the same release beside it.")
+    content = json_document(read_text(pool, what="pool", holds="perspective"), pool)
+    texts = {one["pId"]: one.get("text") for one in content if isinstance(one, dict) and "pId" in one}
+    for where, row in entries:
+        perspectives = []
+        for number, one in enumerate(row.get("perspectives") or (), start=1):
+            known = [texts.get(name) for name in one.get("pids", ())]
+            if not known or None in known:
+                missing = next((name for name in one.get("pids", ()) if texts.get(name) is None), "none")
+                problems.add(f"{where}, perspective {number}", f"the pool has no perspective {missing}")
+                continue
+            perspectives.append({"stance": one.get("stance_label_3", ""), "paraphrases": known})
+        plain = {"claim": row["text"], "id": row["cId"], "perspectives": perspectives}
+        yield from read_perspectrum(iter([(where, plain)]), problems)
 
 
 def _situation(row: dict[str, Any], found: Sequence[tuple[Any, ...]], where: str) -> ReadWindow:

@@ -427,7 +427,7 @@ def test_folder_and_wrong_ending(tmp_path: Path) -> None:
     (tmp_path / "folder.jsonl").mkdir()
     assert "is not a file" in message_of(tmp_path / "folder.jsonl")
     (tmp_path / "survey.xlsx").write_bytes(b"PK")
-    assert "must end in .jsonl, .json, .csv (or one of these and .gz), not '.xlsx'" in message_of(
+    assert "must end in .jsonl, .json, .csv, .tsv, .parquet (or one of these and .gz), not '.xlsx'" in message_of(
         tmp_path / "survey.xlsx"
     )
 

@@ -1,0 +1,283 @@
+"""Surveys of others, told by their columns: OpinionQA, GlobalOpinionQA, SubPOP, MoralChoice, and crosstabs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.datasets.names import clean_name
+from pytest_pluralism.datasets.reading import Problems, number_in, shown
+from pytest_pluralism.datasets.sources import OWN, Rows, Source, as_list
+from pytest_pluralism.datasets.surveys import global_opinions
+from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, one_line
+
+__all__ = ["SURVEY_SOURCES", "ReadSource", "read_crosstab"]
+
+#: The questions of a source, and a note about them.
+ReadSource = tuple[list[ReadQuestion], str]
+
+#: The columns of a crosstab that are not populations.
+CROSSTAB_COLUMNS = ("question_id", "question", "option", "cluster", "position", "refusal")
+
+#: The names of rows that hold numbers of respondents, and of rows that hold sums.
+BASES = {
+    "n",
+    "base",
+    "unweighted n",
+    "unweighted base",
+    "unweighted count",
+    "sample size",
+    "respondents",
+    "n_respondents",
+}
+EFFECTIVE_BASES = {"effective n", "effective base", "effective sample size", "n_effective"}
+TOTALS = {"total", "sum", "all", "net total"}
+
+
+# --------------------------------------------------------------------------------------------------------- crosstabs
+
+
+def read_crosstab(rows: Rows) -> ReadSource:
+    """Read a table with a row an option and a column a population, of counts, shares or per cents.
+
+    Rows that are called ``n`` or ``base`` hold the numbers of respondents; rows that are called ``total`` are checked
+    and left out. Whether the numbers are counts, shares or per cents is decided for the whole table by its sums.
+    """
+    problems = rows.problems
+    questions: dict[str, dict[str, Any]] = {}
+    for where, row in rows.entries:
+        identifier = str(row.get("question_id") or row.get("question") or "").strip()
+        if not identifier or not row.get("option"):
+            problems.add(where, "must have 'question' (or 'question_id') and 'option'")
+            continue
+        new = {"where": where, "text": row.get("question") or identifier, "options": {}, "bases": {}, "first": row}
+        found = questions.setdefault(identifier, new)
+        numbers = {clean_name(name): _cell(row, name, where, problems) for name in row if name not in CROSSTAB_COLUMNS}
+        option = str(row["option"]).strip()
+        word = option.casefold().strip(" :.()")
+        if word in BASES | EFFECTIVE_BASES:
+            found["bases"]["n_effective" if word in EFFECTIVE_BASES else "n_respondents"] = numbers
+        elif word in TOTALS:
+            found["bases"]["total"] = numbers
+        elif option in found["options"]:
+            problems.add(where, f"option {option!r} of question {identifier!r} appears twice")
+        else:
+            found["options"][option] = numbers
+    problems.raise_if_any()
+    unit = _unit(questions.values(), problems)
+    read = [_crossed(name, found, unit, problems) for name, found in questions.items()]
+    return read, f"; a crosstab of {unit}"
+
+
+def _cell(row: Mapping[str, Any], name: str, where: str, problems: Problems) -> float | None:
+    value = row[name]
+    if isinstance(value, str):
+        plain = value.strip().removesuffix("%").strip()
+        value = None if plain in ("", "-", "–") else number_in(plain)
+    if value is None:
+        return None
+    if not is_number(value) or value < 0:
+        problems.add(where, f"column {name!r} must hold a number of at least 0, or nothing, not {shown(row[name])}")
+        return None
+    return float(value)
+
+
+def _unit(questions: Iterable[Mapping[str, Any]], problems: Problems) -> str:
+    """Return what the numbers of a crosstab are, by the sums of all its columns."""
+    sums, whole = [], True
+    for found in questions:
+        for name in dict.fromkeys(name for numbers in found["options"].values() for name in numbers):
+            column = [numbers.get(name) for numbers in found["options"].values()]
+            known = [number for number in column if number is not None]
+            whole = whole and all(number.is_integer() for number in known)
+            sums += [math.fsum(known)] if known else []
+    if sums and all(abs(total - 1.0) <= 0.03 for total in sums):
+        return "shares"
+    if sums and all(abs(total - 100.0) <= 3.0 for total in sums):
+        return "per cents"
+    if sums and whole and max(sums) > 1.0:
+        return "counts"
+    least, most = (min(sums), max(sums)) if sums else (0.0, 0.0)
+    problems.add(
+        "",
+        f"the columns of a crosstab must be counts, or sum to 1 or 100; these sum to between {least:g} and {most:g}. "
+        "Leave out columns that are not populations",
+    )
+    problems.raise_if_any()
+    return ""
+
+
+def _crossed(name: str, found: Mapping[str, Any], unit: str, problems: Problems) -> ReadQuestion:
+    """Return one question of a crosstab."""
+    options, bases, where = found["options"], found["bases"], found["where"]
+    rows = []
+    for population in dict.fromkeys(name for numbers in options.values() for name in numbers):
+        column = [numbers.get(population) for numbers in options.values()]
+        if all(number is None for number in column):
+            continue
+        lacking = [option for option, number in zip(options, column, strict=True) if number is None]
+        if lacking:
+            problems.add(
+                where, f"population {population!r} has no number for option {lacking[0]!r}; write 0, or nothing at all"
+            )
+            continue
+        numbers = [number for number in column if number is not None]
+        total = math.fsum(numbers)
+        stated = bases.get("total", {}).get(population)
+        if stated is not None and abs(stated - total) > max(3.0 if unit != "shares" else 0.03, 0.01 * total):
+            problems.add(where, f"the total of {population!r} is {stated:g}, and its options sum to {total:g}")
+        if total <= 0:
+            continue
+        counts = {part: bases.get(part, {}).get(population) for part in ("n_respondents", "n_effective")}
+        if unit == "counts" and counts["n_respondents"] is None:
+            counts["n_respondents"] = total
+        rows.append(ReadDistribution(population, [number / total for number in numbers], **counts))
+    first = found["first"]
+    return ReadQuestion(name, found["text"], list(options), rows, first.get("cluster") or None, where=where)
+
+
+# ------------------------------------------------------------------------------------------------------ other sources
+
+
+def read_opinionqa(rows: Rows) -> ReadSource:
+    """Read a file ``GROUP_data.json`` of ``human_resp``: for each question, the count of each option by group.
+
+    ``MC_options`` gives the order of the options. In some files it is cut at commas; its parts are then joined again
+    where they make the options that were counted.
+    """
+    questions, unordered = [], 0
+    for where, row in rows.entries:
+        groups = {name: one for name, one in row.items() if isinstance(one, Mapping)}
+        counted = list(dict.fromkeys(option for one in groups.values() for option in one))
+        ordered = _joined(as_list(row.get("MC_options")) or [], counted)
+        unordered += ordered is None
+        options = ordered or counted
+        read = []
+        for name, counts in groups.items():
+            numbers = [counts.get(option, 0.0) for option in options]
+            wrong = next((number for number in numbers if not is_number(number) or number < 0), None)
+            if wrong is not None:
+                rows.problems.add(where, f"group {name!r} must hold counts, not {shown(wrong)}")
+            elif (total := math.fsum(numbers)) > 0:
+                read.append(ReadDistribution(name, [number / total for number in numbers], total))
+        questions.append(ReadQuestion(row["qkey"], row["question_text"], options, read, where=where))
+    note = f"; the options of {unordered} question(s) stand in the order of the counts" if unordered else ""
+    return questions, note
+
+
+def _joined(parts: Sequence[Any], counted: Sequence[str]) -> list[str] | None:
+    """Return the options in order, of which those with commas may be cut into parts; ``None`` where they do not fit."""
+    plain = [str(part).strip().strip('"').strip() for part in parts]
+    found: list[str] = []
+    while plain:
+        fitting = next((n for n in range(len(plain), 0, -1) if ", ".join(plain[:n]) in counted), None)
+        if fitting is None:
+            # An option that nobody chose is not counted.
+            found.append(plain.pop(0))
+            continue
+        found.append(", ".join(plain[:fitting]))
+        plain = plain[fitting:]
+    return found if set(counted) <= set(found) and len(set(found)) == len(found) else None
+
+
+def read_global_opinions(rows: Rows) -> ReadSource:
+    """Read the rows of GlobalOpinionQA from a file."""
+    found, source = global_opinions.read_rows(row for _, row in rows.entries)
+    return found, source.removeprefix(global_opinions.SOURCE)
+
+
+def read_subpop(rows: Rows) -> ReadSource:
+    """Read SubPOP: a row for each question and group, whose last option is the refusal, with ``refusal_rate``."""
+    grouped: dict[str, ReadQuestion] = {}
+    for where, row in rows.entries:
+        options, shares = as_list(row["options"]), as_list(row["responses"])
+        rate = number_in(row["refusal_rate"]) if isinstance(row["refusal_rate"], str) else row["refusal_rate"]
+        if not options or not shares or not is_number(rate) or not 0.0 <= rate <= 1.0:
+            rows.problems.add(where, "'options' and 'responses' must be lists, and 'refusal_rate' a number in [0, 1]")
+            continue
+        options = [one_line(str(option)) for option in options]
+        if len(options) == len(shares) + 1:
+            shares = [share * (1.0 - rate) for share in shares if is_number(share)] + [rate]
+        elif len(options) != len(shares):
+            rows.problems.add(where, f"has {len(shares)} responses for {len(options)} options; the last is the refusal")
+            continue
+        ordinal = as_list(row.get("ordinal"))
+        positions = [*ordinal, None][: len(options)] if ordinal and len(ordinal) >= len(options) - 1 else None
+        new = ReadQuestion(row["qkey"], row["question"], options, [], None, positions, [options[-1]], where)
+        question = grouped.setdefault(str(row["qkey"]), new)
+        if question.options != options or question.text != row["question"]:
+            rows.problems.add(
+                where, f"question {row['qkey']!r} has other options or another text than at {question.where}"
+            )
+            continue
+        population = f"{row['attribute']}: {row['group']}"
+        question.distributions.append(ReadDistribution(population, shares))  # type: ignore[attr-defined]
+    return list(grouped.values()), ""
+
+
+#: The answers that MoralChoice calls right, by ambiguity: of a scenario of high ambiguity, neither.
+MORAL_CHOICE = {"low": (1.0, 0.0), "high": (0.5, 0.5)}
+
+
+def read_moral_choice(rows: Rows) -> ReadSource:
+    """Read the scenarios of MoralChoice: its authors call ``action1`` right where the ambiguity is low."""
+    questions = []
+    for where, row in rows.entries:
+        shares = MORAL_CHOICE.get(str(row["ambiguity"]).strip().lower())
+        if shares is None:
+            rows.problems.add(where, f"'ambiguity' must be low or high, not {shown(row['ambiguity'])}")
+            continue
+        text = f"{str(row['context']).strip()} Which action is more moral?"
+        population = f"{str(row['ambiguity']).strip().lower()} ambiguity"
+        options = [one_line(str(row[name])) for name in ("action1", "action2")]
+        questions.append(
+            ReadQuestion(row["scenario_id"], text, options, [ReadDistribution(population, list(shares))], where=where)
+        )
+    return questions, ""
+
+
+def _is_crosstab(row: Mapping[str, Any]) -> bool:
+    if not {"question", "question_id"} & row.keys() or {"population", "probability"} & row.keys():
+        return False
+    columns = [name for name in row if name not in CROSSTAB_COLUMNS]
+    return bool(columns)
+
+
+#: The sources of surveys.
+SURVEY_SOURCES: tuple[Source[ReadSource], ...] = (
+    Source("a crosstab", ("option",), read_crosstab, OWN, "your own file", fits=_is_crosstab),
+    Source(
+        "OpinionQA human_resp",
+        ("qkey", "MC_options", "question_text"),
+        read_opinionqa,
+        "Pew Research Center terms",
+        "https://github.com/tatsu-lab/opinions_qa",
+        "counts of respondents, unweighted",
+    ),
+    Source(
+        "GlobalOpinionQA",
+        ("question", "selections", "options"),
+        read_global_opinions,
+        "CC BY-NC-SA 4.0",
+        "https://huggingface.co/datasets/Anthropic/llm_global_opinions",
+        "the file gives no numbers of respondents",
+    ),
+    Source(
+        "SubPOP",
+        ("qkey", "attribute", "group", "responses", "refusal_rate", "options", "question"),
+        read_subpop,
+        "CC BY-NC-SA 4.0",
+        "https://huggingface.co/datasets/jjssuh/subpop",
+        "the last option is the refusal",
+    ),
+    Source(
+        "MoralChoice",
+        ("scenario_id", "ambiguity", "context", "action1", "action2"),
+        read_moral_choice,
+        "CC BY 4.0",
+        "https://github.com/ninodimontalcino/moralchoice",
+        "not answers of people: what its authors call right, and an even answer where the ambiguity is high",
+    ),
+)
