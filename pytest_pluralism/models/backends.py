@@ -176,6 +176,18 @@ BACKENDS: Mapping[str, Backend] = {
             extra="recorded",
             naming="pytest_pluralism.models.recorded.naming:named_recording",
         ),
+        Backend(
+            "mixture",
+            "mixture:FILE.toml",
+            "a mixture of models",
+            {"language_model": "pytest_pluralism.models.composed.mixture:load_mixture"},
+        ),
+        Backend(
+            "modular",
+            "modular:FILE.toml",
+            "a main model with community models",
+            {"language_model": "pytest_pluralism.models.composed.modular:load_modular"},
+        ),
         Backend("llamacpp", "llamacpp:PATH", "a model of llama.cpp"),
         Backend(
             "folder",

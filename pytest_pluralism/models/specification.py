@@ -280,6 +280,15 @@ def _endpoint(text: str, rest: str) -> ModelSpec:
     return ModelSpec("endpoint", text, address.model, ",".join(replica.api for replica in address.replicas))
 
 
+def _composed(text: str, rest: str) -> ModelSpec:
+    kind = text.partition(":")[0]
+    path = Path(rest).expanduser()
+    if path.suffix != ".toml" or not _is_there(str(path)):
+        why = "There is no file" if path.suffix == ".toml" else "A composed model is a .toml file, not"
+        raise ModelError(f"{why} {rest!r}. Write {kind}:FILE.toml. Got {text!r}.")
+    return ModelSpec(kind, text, path.stem, str(path))
+
+
 def _reserved(text: str, rest: str) -> ModelSpec:
     kind = text.partition(":")[0]
     raise ModelError(
@@ -294,6 +303,8 @@ _READERS: dict[str, Callable[[str, str], ModelSpec]] = {
     "hf": _hub,
     "responses": _recorded,
     "endpoint": _endpoint,
+    "mixture": _composed,
+    "modular": _composed,
 }
 
 

@@ -244,6 +244,9 @@ def _beside(folder: Path, text: str, *, named: bool = False) -> str:
 
 
 def _path_beside(folder: Path, text: str) -> str:
+    scheme = re.match(r"(mixture|modular|responses):(?=.)", text)
+    if scheme:
+        return scheme[0] + _path_beside(folder, text[scheme.end() :])
     # A scheme has two letters at least, so that C:\\models is a path.
     if not text or text in {"off", "."} or re.match(r"[A-Za-z][A-Za-z0-9_]+:", text):
         return text

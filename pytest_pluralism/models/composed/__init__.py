@@ -1,0 +1,1 @@
+"""Models made of models: mixtures, and systems in which community models help a main one."""

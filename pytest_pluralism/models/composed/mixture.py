@@ -1,0 +1,298 @@
+"""A mixture of models: its probabilities are the weighted means of those of its parts."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, cast
+
+from pytest_pluralism.core.errors import InvalidParameterError, ModelError
+from pytest_pluralism.core.records import (
+    Answer,
+    FullAnswerPrompt,
+    FullAnswerScores,
+    GenerationSettings,
+    Prompt,
+    Response,
+)
+from pytest_pluralism.models.composed.reading import Part, read_composition
+from pytest_pluralism.models.protocol import (
+    GenerativeModel,
+    LanguageModel,
+    ModelIdentity,
+    Progress,
+    Receive,
+    ReceiveFullAnswers,
+    ReceiveResponses,
+)
+
+__all__ = ["Mixture", "composed_identity", "load_mixture", "load_part", "mixed_answer", "mixture"]
+
+#: Requests that go through all parts before their results are passed on.
+CHUNK = 256
+
+#: The files of the compositions that are being loaded, the outermost first.
+_OPEN: ContextVar[tuple[Path, ...]] = ContextVar("compositions", default=())
+
+
+def mixture(
+    models: Sequence[LanguageModel], /, *, weights: Sequence[float] | None = None, name: str = "mixture"
+) -> Mixture:
+    r"""Return the mixture of models.
+
+    .. math:: p(y \mid x) = \sum_i w_i p_i(y \mid x)
+
+    Parameters
+    ----------
+    models : sequence of LanguageModel
+        The parts, at least one.
+    weights : sequence of float, shape (n_models,), optional
+        The weights, in [0, inf), not all 0; they are scaled to sum to 1. By default all are equal.
+    name : str, default "mixture"
+        The name in reports.
+
+    Returns
+    -------
+    Mixture
+        A language model. It answers closed questions, scores whole answers, and writes each text with one part, which
+        is drawn with its weight.
+
+    Raises
+    ------
+    InvalidParameterError
+        There is no model, or the weights are not one number of at least 0 for each model.
+    """
+    given = [1.0] * len(models) if weights is None else [float(weight) for weight in weights]
+    total = math.fsum(given)
+    fits = len(given) == len(models) and all(math.isfinite(one) and one >= 0 for one in given) and total > 0
+    if not models or not fits:
+        raise InvalidParameterError(
+            f"weights of mixture must be one number of at least 0 for each of at least one model, not all 0. "
+            f"Got {len(models)} models and {weights!r}."
+        )
+    return Mixture(models, [weight / total for weight in given], spec=f"mixture:{name}", name=name)
+
+
+def load_mixture(spec: str, /, **options: Any) -> Mixture:
+    """Load ``mixture:FILE.toml``: each table ``[[part]]`` has a ``model`` and a ``weight``.
+
+    Raises
+    ------
+    ModelError
+        The file or a part is wrong.
+    """
+    path = Path(spec.partition(":")[2].strip()).expanduser()
+    found = read_composition(path, "mixture")
+    models = [load_part(part, path, options) for part in found.parts]
+    return Mixture(models, [part.weight for part in found.parts], spec=spec, name=path.stem)
+
+
+def load_part(part: Part, path: Path, options: Mapping[str, Any], /) -> LanguageModel:
+    """Load one model of a composition, which may be a composition too.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be loaded, or a composition holds itself.
+    """
+    from pytest_pluralism.models import load_model
+    from pytest_pluralism.models.lazy import lazy_model
+
+    here = path.resolve()
+    if here in _OPEN.get():
+        raise ModelError(f"{path} holds itself: a part leads back to it. Name other models in it.")
+    token = _OPEN.set((*_OPEN.get(), here))
+    try:
+        known = {name: value for name, value in options.items() if name != "batch_size"}
+        return lazy_model(part.spec, functools.partial(load_model, part.spec, **options), **known)
+    except ModelError as error:
+        raise ModelError(f"{path}: {part.name}: {error}") from error
+    finally:
+        _OPEN.reset(token)
+
+
+class Mixture:
+    """A language model whose probabilities are the weighted means of those of its parts."""
+
+    def __init__(self, models: Sequence[LanguageModel], weights: Sequence[float], *, spec: str, name: str) -> None:
+        self.models, self.weights = tuple(models), tuple(weights)
+        about = [[model.identity.sha256, weight] for model, weight in zip(models, weights, strict=True)]
+        self.identity = composed_identity(spec, name, models, ["mixture", about])
+
+    def answer(
+        self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None, receive: Receive | None = None
+    ) -> list[Answer]:
+        """Answer each prompt with the weighted mean of the probabilities of the parts."""
+
+        def ask(part: Sequence[Prompt]) -> list[Answer]:
+            each = [model.answer(part) for model in self.models]
+            return [mixed_answer(answers, self.weights) for answers in zip(*each, strict=True)]
+
+        return chunked(prompts, ask, progress, receive)
+
+    def score_answers(
+        self,
+        prompts: Sequence[FullAnswerPrompt],
+        /,
+        *,
+        progress: Progress | None = None,
+        receive: ReceiveFullAnswers | None = None,
+    ) -> list[FullAnswerScores]:
+        """Return how likely each whole answer is under the mixture."""
+        models = [generative(model, "score_answers") for model in self.models]
+
+        def ask(part: Sequence[FullAnswerPrompt]) -> list[FullAnswerScores]:
+            each = [model.score_answers(part) for model in models]
+            return [self._mixed_scores(scores) for scores in zip(*each, strict=True)]
+
+        return chunked(prompts, ask, progress, receive)
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        /,
+        settings: GenerationSettings,
+        *,
+        n_draws: int = 1,
+        progress: Progress | None = None,
+        receive: ReceiveResponses | None = None,
+    ) -> list[tuple[Response, ...]]:
+        """Write each text with one part, which is drawn with its weight, from the seed, the prompt and the draw."""
+        models = [generative(model) for model in self.models]
+
+        def ask(part: Sequence[Prompt]) -> list[tuple[Response, ...]]:
+            chosen = [[self._part_of(prompt, settings.seed, draw) for draw in range(n_draws)] for prompt in part]
+            written: dict[tuple[int, int], tuple[Response, ...]] = {}
+            for number, model in enumerate(models):
+                wanted = [place for place, parts in enumerate(chosen) if number in parts]
+                if wanted:
+                    texts = model.generate([part[place] for place in wanted], settings, n_draws=n_draws)
+                    written |= {(place, number): text for place, text in zip(wanted, texts, strict=True)}
+            return [
+                tuple(written[place, number][draw] for draw, number in enumerate(parts))
+                for place, parts in enumerate(chosen)
+            ]
+
+        def spread(done: Sequence[tuple[Prompt, tuple[Response, ...]]]) -> None:
+            if receive is not None:
+                receive([(prompt, response) for prompt, responses in done for response in responses])
+
+        return chunked(prompts, ask, progress, spread)
+
+    def prompt_text(self, prompt: Prompt, /) -> str:
+        """Return the prompt as the first part reads it."""
+        shown = getattr(self.models[0], "prompt_text", None)
+        return str(shown(prompt)) if shown is not None else prompt.question
+
+    def close(self) -> None:
+        """Give back the memory of all parts."""
+        for model in self.models:
+            model.close()
+
+    def _part_of(self, prompt: Prompt, seed: int, draw: int) -> int:
+        """Return the part that writes a draw: equal prompts, seeds and draws always get the same one."""
+        words = json.dumps([seed, draw, prompt.question, prompt.system, prompt.verbatim], ensure_ascii=True)
+        point = int.from_bytes(hashlib.sha256(words.encode()).digest()[:8], "big") / 2**64
+        total = 0.0
+        for number, weight in enumerate(self.weights):
+            total += weight
+            if point < total:
+                return number
+        # Rounding may leave the sum just below 1; a part of weight 0 never writes.
+        return max(number for number, weight in enumerate(self.weights) if weight)
+
+    def _mixed_scores(self, scores: Sequence[FullAnswerScores]) -> FullAnswerScores:
+        first = scores[0]
+        return FullAnswerScores(
+            tuple(
+                _mean_of_logs(one, self.weights) for one in zip(*(each.log_likelihoods for each in scores), strict=True)
+            ),
+            tuple(
+                _mean_of_logs(one, self.weights)
+                for one in zip(*(each.neutral_log_likelihoods for each in scores), strict=True)
+            ),
+            first.n_tokens,
+            first.n_bytes,
+        )
+
+
+def mixed_answer(answers: Sequence[Answer], weights: Sequence[float], /) -> Answer:
+    """Return the weighted mean of answers to one prompt.
+
+    ``top_probability`` is the weighted probability of the likeliest token of the part that gives it, a lower bound.
+
+    Raises
+    ------
+    ModelError
+        An answer is sampled: its counts cannot be mixed.
+    """
+    if any(answer.is_sampled for answer in answers):
+        raise ModelError(
+            "A part of a composed model gives sampled answers, which cannot be mixed. Name one with probabilities."
+        )
+    logs = tuple(
+        _mean_of_logs(one, weights) for one in zip(*(answer.log_probabilities for answer in answers), strict=True)
+    )
+    pairs = list(zip(answers, weights, strict=True))
+    top, weight = max(pairs, key=lambda pair: pair[0].top_probability * pair[1])
+    mass = math.fsum(answer.option_mass * share for answer, share in pairs)
+    return Answer(logs, mass, top.top_token, top.top_probability * weight)
+
+
+def _mean_of_logs(logs: Sequence[float], weights: Sequence[float]) -> float:
+    """Return the logarithm of the weighted mean of numbers that are given as logarithms."""
+    pairs = [(one, weight) for one, weight in zip(logs, weights, strict=True) if weight]
+    top = max(one for one, _ in pairs)
+    if top == -math.inf:
+        return top
+    return top + math.log(math.fsum(weight * math.exp(one - top) for one, weight in pairs))
+
+
+def generative(model: LanguageModel, /, method: str = "generate") -> GenerativeModel:
+    """Return a model that writes or scores texts, or refuse one that does not. A model that waits is loaded for it."""
+    if not hasattr(model, method):
+        raise ModelError(
+            f"The part {model.identity.name!r} of a composed model has no method {method!r}. Name one that has it."
+        )
+    return cast("GenerativeModel", model)
+
+
+def chunked(
+    requests: Sequence[Any],
+    ask: Callable[[Sequence[Any]], list[Any]],
+    progress: Progress | None,
+    receive: Callable[[Sequence[tuple[Any, Any]]], None] | None,
+) -> list[Any]:
+    """Answer requests in chunks, and pass the results of each on, so that a run that is killed loses one chunk."""
+    results: list[Any] = []
+    for start in range(0, len(requests), CHUNK):
+        part = requests[start : start + CHUNK]
+        found = ask(part)
+        results += found
+        if receive is not None:
+            receive(list(zip(part, found, strict=True)))
+        if progress is not None:
+            progress(len(results), len(requests))
+    return results
+
+
+def composed_identity(spec: str, name: str, models: Sequence[LanguageModel], about: object, /) -> ModelIdentity:
+    """Return the identity of a composed model: it covers the identities of its parts and how they are composed."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    identities = [model.identity for model in models]
+    return ModelIdentity(
+        spec=spec,
+        name=name,
+        sha256=digest,
+        dtype="+".join(dict.fromkeys(one.dtype for one in identities)),
+        device="+".join(dict.fromkeys(one.device for one in identities)),
+        architecture="composed",
+        parameters=sum(one.parameters for one in identities),
+        parts={f"{number}: {one.name}": one.sha256 for number, one in enumerate(identities, start=1)},
+        notes=tuple(note for one in identities for note in one.notes),
+    )

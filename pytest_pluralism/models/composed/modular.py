@@ -1,0 +1,209 @@
+"""Modular Pluralism: community models comment, and a main model answers with their help.
+
+Feng et al. 2024, *Modular Pluralism: Pluralistic Alignment via Multi-LLM Collaboration*, arXiv:2406.15951. The prompt
+with a passage is the published one; the prompts for comments, summaries and choices are ours, because their published
+texts were not at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.core.records import Answer, GenerationSettings, Prompt, Response
+from pytest_pluralism.models.composed.mixture import chunked, composed_identity, generative, load_part, mixed_answer
+from pytest_pluralism.models.composed.reading import Part, read_composition
+from pytest_pluralism.models.protocol import LanguageModel, Progress, Receive, ReceiveResponses
+
+__all__ = ["Modular", "load_modular"]
+
+#: Asks a community model for its comment.
+COMMENT = "Please comment on the following from your own point of view, in a few sentences.\n\n{question}\n\nComment:"
+
+#: Puts the comment of one community before a question, as published.
+PASSAGE = "Please respond to the following instruction with the help of a passage.\n\nPassage: {comment}\n\n{question}"
+
+#: Asks the main model to cover the comments of all communities.
+SUMMARY = (
+    "Please respond to the following with the help of these passages. Cover the points of view of all of them.\n\n"
+    "{comments}\n\n{question}"
+)
+
+#: Asks the main model which comment fits.
+CHOICE = "{system}\n\nWhich passage fits this best?\n\n{options}\n\nQuestion: {question}"
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def load_modular(spec: str, /, **options: Any) -> Modular:
+    """Load ``modular:FILE.toml``: a ``main`` model, a ``mode``, and a table ``[[community]]`` for each community model.
+
+    Raises
+    ------
+    ModelError
+        The file or a model is wrong.
+    """
+    path = Path(spec.partition(":")[2].strip()).expanduser()
+    found = read_composition(path, "modular")
+    main = load_part(Part(found.main, 1.0, "main"), path, options)
+    communities = [load_part(part, path, options) for part in found.parts]
+    weights = [part.weight for part in found.parts]
+    return Modular(main, communities, weights, mode=found.mode, spec=spec, name=path.stem, tokens=found.comment_tokens)
+
+
+class Modular:
+    """A main model that answers with the help of the comments of community models.
+
+    In the mode ``"distributional"`` an answer is the weighted mean of the main model's answers after each comment. In
+    the mode ``"steerable"`` the main model chooses the comment that fits the system text (the attribute), and answers
+    after it alone. In the mode ``"overton"`` it writes with all comments before it. A comment is written once for each
+    question, greedily, from the text of the question without its options.
+    """
+
+    def __init__(
+        self,
+        main: LanguageModel,
+        communities: Sequence[LanguageModel],
+        weights: Sequence[float],
+        *,
+        mode: str,
+        spec: str,
+        name: str,
+        tokens: int,
+    ) -> None:
+        self.main, self.mode = main, mode
+        self.communities, self.weights = tuple(communities), tuple(weights)
+        self._settings = GenerationSettings(max_new_tokens=tokens, temperature=0.0)
+        self._comments: dict[tuple[int, str], str] = {}
+        about = [mode, tokens, COMMENT, PASSAGE, SUMMARY, CHOICE, main.identity.sha256]
+        about += [[model.identity.sha256, weight] for model, weight in zip(communities, weights, strict=True)]
+        self.identity = composed_identity(spec, name, [main, *communities], ["modular", about])
+
+    def answer(
+        self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None, receive: Receive | None = None
+    ) -> list[Answer]:
+        """Answer each prompt with the help of the communities, in the mode of the system."""
+        return chunked(prompts, self._answers, progress, receive)
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        /,
+        settings: GenerationSettings,
+        *,
+        n_draws: int = 1,
+        progress: Progress | None = None,
+        receive: ReceiveResponses | None = None,
+    ) -> list[tuple[Response, ...]]:
+        """Write texts with the help of all communities, or in the mode steerable of the one that fits."""
+
+        def ask(part: Sequence[Prompt]) -> list[tuple[Response, ...]]:
+            comments = self._comments_on(part)
+            if self.mode == "steerable":
+                helped = self._chosen(part, comments)
+            else:
+                helped = [
+                    _with_question(prompt, SUMMARY, comments=_listed(said))
+                    for prompt, said in zip(part, comments, strict=True)
+                ]
+            return generative(self.main).generate(helped, settings, n_draws=n_draws)
+
+        def spread(done: Sequence[tuple[Prompt, tuple[Response, ...]]]) -> None:
+            if receive is not None:
+                receive([(prompt, response) for prompt, responses in done for response in responses])
+
+        return chunked(prompts, ask, progress, spread)
+
+    def prompt_text(self, prompt: Prompt, /) -> str:
+        """Return the prompt as the main model reads it, without the comments."""
+        shown = getattr(self.main, "prompt_text", None)
+        return str(shown(prompt)) if shown is not None else prompt.question
+
+    def close(self) -> None:
+        """Give back the memory of all models."""
+        for model in (self.main, *self.communities):
+            model.close()
+
+    def _answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        comments = self._comments_on(prompts)
+        if self.mode == "steerable":
+            return self.main.answer(self._chosen(prompts, comments))
+        if self.mode == "overton":
+            helped = [
+                _with_question(prompt, SUMMARY, comments=_listed(said))
+                for prompt, said in zip(prompts, comments, strict=True)
+            ]
+            return self.main.answer(helped)
+        each = [
+            self.main.answer(
+                [
+                    _with_question(prompt, PASSAGE, comment=said[number])
+                    for prompt, said in zip(prompts, comments, strict=True)
+                ]
+            )
+            for number in range(len(self.communities))
+        ]
+        return [mixed_answer(answers, self.weights) for answers in zip(*each, strict=True)]
+
+    def _comments_on(self, prompts: Sequence[Prompt]) -> list[list[str]]:
+        """Return the comment of each community on each prompt; each question is commented on once."""
+        stems = [_stem(prompt) for prompt in prompts]
+        for number, model in enumerate(self.communities):
+            missing = [stem for stem in dict.fromkeys(stems) if (number, stem) not in self._comments]
+            asked = [Prompt(COMMENT.format(question=stem), (), cue="") for stem in missing]
+            for stem, (comment, *_) in zip(
+                missing, generative(model).generate(asked, self._settings) if asked else [], strict=True
+            ):
+                self._comments[number, stem] = comment.text.strip()
+        return [[self._comments[number, stem] for number in range(len(self.communities))] for stem in stems]
+
+    def _chosen(self, prompts: Sequence[Prompt], comments: Sequence[Sequence[str]]) -> list[Prompt]:
+        """Return each prompt behind the comment that the main model finds fitting."""
+        labels = tuple(LETTERS[: len(self.communities)])
+        asked = [
+            Prompt(
+                CHOICE.format(system=prompt.system, options=_lettered(said), question=_stem(prompt)),
+                labels,
+                template=prompt.template,
+            )
+            for prompt, said in zip(prompts, comments, strict=True)
+        ]
+        answers = self.main.answer(asked) if len(labels) > 1 else []
+        picked = [max(range(len(labels)), key=answer.log_probabilities.__getitem__) for answer in answers] or [0] * len(
+            prompts
+        )
+        return [
+            _with_question(prompt, PASSAGE, comment=said[place])
+            for prompt, said, place in zip(prompts, comments, picked, strict=True)
+        ]
+
+
+def _stem(prompt: Prompt) -> str:
+    """Return the question without the lines of its options."""
+    lines = (prompt.verbatim or prompt.question).splitlines()
+    n = len(prompt.labels)
+    has_options = (
+        n
+        and len(lines) > n
+        and all(line.startswith(label) for line, label in zip(lines[-n:], prompt.labels, strict=True))
+    )
+    return "\n".join(lines[:-n] if has_options else lines).strip()
+
+
+def _with_question(prompt: Prompt, frame: str, **parts: str) -> Prompt:
+    """Return a prompt whose question stands in a frame."""
+    if prompt.verbatim is not None:
+        return replace(prompt, verbatim=frame.format(question=prompt.verbatim, **parts))
+    return replace(prompt, question=frame.format(question=prompt.question, **parts))
+
+
+def _listed(comments: Sequence[str]) -> str:
+    return "\n\n".join(f"Passage {number}: {comment}" for number, comment in enumerate(comments, start=1))
+
+
+def _lettered(comments: Sequence[str]) -> str:
+    return "\n".join(
+        f"{letter}. {' '.join(comment.split())}" for letter, comment in zip(LETTERS, comments, strict=False)
+    )
