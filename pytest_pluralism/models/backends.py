@@ -181,12 +181,14 @@ BACKENDS: Mapping[str, Backend] = {
             "mixture:FILE.toml",
             "a mixture of models",
             {"language_model": "pytest_pluralism.models.composed.mixture:load_mixture"},
+            extra="embedded",
         ),
         Backend(
             "modular",
             "modular:FILE.toml",
             "a main model with community models",
             {"language_model": "pytest_pluralism.models.composed.modular:load_modular"},
+            extra="embedded",
         ),
         Backend("llamacpp", "llamacpp:PATH", "a model of llama.cpp"),
         Backend(
