@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError
-from pytest_pluralism.run.items import ENTRIES, PLANS, test_of
+from pytest_pluralism.run.items import ENTRIES, PLANS, UNJUDGED, test_of
 from pytest_pluralism.run.session import SESSION, PluralismSession
 
 if TYPE_CHECKING:
@@ -347,6 +347,7 @@ class Pluralism:
                 for plan in self._plans:
                     judged += self.session.judge.verdicts(plan, self.model_of, item.nodeid, test)
             except PluralismError as error:
+                item.stash[UNJUDGED] = True
                 raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
             finally:
                 item.stash[ENTRIES] += [entry_json(entry) for entry in judged]

@@ -60,12 +60,25 @@ def plan_gates(
             problems += [f"@pytest.mark.{mark.name}: {line}" for line in str(error).split("\n\n")]
         except Exception as error:  # noqa: BLE001 - a hook of the project may raise anything, and this is one test's error.
             problems.append(f"@pytest.mark.{mark.name}: {type(error).__name__}: {error}")
+    planned = _by_seed(planned)
     keys = [plan.key for plan in planned]
     for key in dict.fromkeys(key for key in keys if keys.count(key) > 1):
         problems.append(
             f"two markers promise the same measurement ({key}). Give the bounds in one marker, or write two tests."
         )
     return planned, [harmless(problem) for problem in problems]
+
+
+def _by_seed(planned: list[PlannedGate]) -> list[PlannedGate]:
+    """Return the promises, those about the same measurement under seeds of their own with the seed in their keys."""
+    seeds: dict[str, list[object]] = {}
+    for plan in planned:
+        seeds.setdefault(plan.key, []).append(plan.settings.get("seed"))
+    apart = {key for key, found in seeds.items() if len(set(found)) == len(found) > 1}
+    return [
+        dataclasses.replace(plan, apart=f"seed {plan.settings.get('seed')}") if plan.key in apart else plan
+        for plan in planned
+    ]
 
 
 def plan_measurement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from pytest_pluralism.fixtures import (
 from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks
 from pytest_pluralism.run import exporting, promises, surroundings
 from pytest_pluralism.run.controller import Controller, Worker
-from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, error_entries, model_id, parameter_id, test_of
+from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, UNJUDGED, error_entries, model_id, parameter_id, test_of
 from pytest_pluralism.run.models import SPECS
 from pytest_pluralism.run.session import SESSION, PluralismSession
 from pytest_pluralism.settings import resolving as options
@@ -53,6 +54,10 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare the hooks, and how models and surveys of our own kinds are loaded."""
+    # Named by its module too (pytest_plugins, -p), it is the same plugin and no second one.
+    itself = sys.modules[__name__]
+    for name in ("pluralism", __name__):
+        pluginmanager._name2plugin.setdefault(name, itself)
     pluginmanager.add_hookspecs(hookspecs)
     pluginmanager.register(loading, "pluralism-loading")
 
@@ -200,7 +205,9 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Show all that is wrong with the markers at once."""
+    """Show all that is wrong with the markers at once; editors read a quiet list of tests, which has nothing else."""
+    if config.getoption("collectonly") and config.option.verbose < 0:
+        return []
     return [
         harmless(f"pluralism: ERROR {item.nodeid}: {problem}")
         for item in items
@@ -268,12 +275,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         names = {name for name, _ in ours}
         item.user_properties[:] = [*(one for one in item.user_properties if one[0] not in names), *ours]
     report = yield
+    if hasattr(report, "wasxfail") and report.skipped and _is_wrong(item, call):
+        # An expected failure is a promise that is broken, and not one that was never judged.
+        report.outcome = "failed"
+        del report.wasxfail
     if call.when == "call":
         report.pluralism_entries = item.stash.get(ENTRIES, [])
     if report.failed and call.when != "teardown" and PLANS in item.stash and call.excinfo is not None:
         missing = error_entries(item, str(call.excinfo.value))
         report.pluralism_entries = [*getattr(report, "pluralism_entries", []), *missing]
     return report
+
+
+def _is_wrong(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+    """Return whether a test failed because its promises could not be judged."""
+    if PLANS not in item.stash or call.excinfo is None or call.excinfo.errisinstance(pytest.xfail.Exception):
+        return False
+    if call.when != "call":
+        return call.when == "setup" and bool(item.stash[PLANS][1])
+    entries = item.stash.get(ENTRIES, [])
+    return item.stash.get(UNJUDGED, False) or any(entry["outcome"] == "error" for entry in entries)
 
 
 def _marks(item: pytest.Item) -> int:

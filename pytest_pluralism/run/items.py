@@ -18,6 +18,7 @@ __all__ = [
     "ENTRIES",
     "MARKS",
     "PLANS",
+    "UNJUDGED",
     "Json",
     "Suite",
     "by_suite",
@@ -51,6 +52,9 @@ PLANS: pytest.StashKey[tuple[list[PlannedGate], list[str]]] = pytest.StashKey()
 
 #: How many markers of ours a test had when they were read.
 MARKS: pytest.StashKey[int] = pytest.StashKey()
+
+#: Whether the promises of a test could not be judged, whatever was measured.
+UNJUDGED: pytest.StashKey[bool] = pytest.StashKey()
 
 #: The verdicts of a test, as JSON values, on their way to its report.
 ENTRIES: pytest.StashKey[list[Json]] = pytest.StashKey()

@@ -219,7 +219,7 @@ def _raw(config: pytest.Config, setting: Setting, profile: Mapping[str, str]) ->
         # It is chosen for a run, the ini file holds for all of them.
         text = profile[setting.name]
         return (text.split(",") if setting.many else text), "profile", f"{setting.name} of the profile"
-    ini = config.getini(setting.ini)
+    ini = _of_ini(config, setting)
     if ini and setting.is_path and config.inipath is not None:
         folder = config.inipath.parent
         named = setting.name == "baseline"
@@ -227,6 +227,24 @@ def _raw(config: pytest.Config, setting: Setting, profile: Mapping[str, str]) ->
     if ini:
         return ini, "ini", setting.ini
     return None, "default", setting.option
+
+
+def _of_ini(config: pytest.Config, setting: Setting) -> Any:
+    """Return what the ini file says, as text: TOML has numbers and ``true``, and may give one text for a list."""
+    try:
+        found = config.getini(setting.ini)
+    except (TypeError, pytest.UsageError):
+        # Pytest takes the native types of TOML (version 9) as they are, and refuses those that it was not told of.
+        found = getattr(config, "_inicfg")[setting.ini].value  # noqa: B009
+        if setting.many and not isinstance(found, list):
+            found = [found]
+    if isinstance(found, list) and setting.many:
+        return [_as_text(one) for one in found]
+    return found if found is None else _as_text(found)
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _beside(folder: Path, text: str, *, named: bool = False) -> str:

@@ -48,6 +48,8 @@ class PlannedGate:
         Whom the number is about: a population, an attribute, a jury. ``None`` where there is nothing to choose from.
     over : str or None
         The reference of the difference, where the number is one.
+    apart : str
+        The words that tell this promise from another one of its test about the same; empty for most.
     """
 
     measure: Measure
@@ -59,6 +61,7 @@ class PlannedGate:
     settings: Mapping[str, Any] = field(default_factory=dict)
     population: str | None = None
     over: str | None = None
+    apart: str = ""
 
     @property
     def parts(self) -> Mapping[str, PlannedGate]:
@@ -79,6 +82,8 @@ class PlannedGate:
             parts.append(self.population)
         if self.over is not None:
             parts.append(f"over {self.over}")
+        if self.apart:
+            parts.append(self.apart)
         return " ".join(parts)
 
 
