@@ -205,14 +205,22 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Show all that is wrong with the markers at once; editors read a quiet list of tests, which has nothing else."""
-    if config.getoption("collectonly") and config.option.verbose < 0:
-        return []
-    return [
+    """Show all that is wrong with the markers at once; below a quiet list of tests, which editors read."""
+    lines = [
         harmless(f"pluralism: ERROR {item.nodeid}: {problem}")
         for item in items
         for problem in item.stash.get(PLANS, ([], []))[1]
     ]
+    if not (config.getoption("collectonly") and config.option.verbose < 0):
+        return lines
+    config.stash[SESSION].below = lines
+    return []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show below a quiet list of tests what is wrong with their markers."""
+    for line in config.stash[SESSION].below:
+        terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(tryfirst=True)

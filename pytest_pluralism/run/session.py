@@ -48,6 +48,8 @@ class PluralismSession:
         #: Whether promises were not judged although nobody stopped the run.
         self.lacks = False
         self.complete = False
+        #: Lines that are shown below a list of tests, not above it.
+        self.below: list[str] = []
         #: Shown elsewhere by these, when the verdicts are settled.
         self.when_written: list[Callable[[], None]] = []
         self._kept_seconds = 0.0

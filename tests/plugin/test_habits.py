@@ -125,7 +125,7 @@ def test_the_native_types_of_toml_are_read(project: pytest.Pytester, form: str) 
     wrong.stderr.fnmatch_lines(["*pluralism_seed*Got '[[]1[]]'*"])
 
 
-def test_a_quiet_list_of_tests_has_nothing_else(project: pytest.Pytester) -> None:
+def test_nothing_stands_among_a_quiet_list_of_tests(project: pytest.Pytester) -> None:
     # Editors read it.
     body = MARKED.format(promise="at_mots=0.9", name="wrong", body="...")
     project.makepyfile(test_gate="import pytest\n\n" + body + "def test_plain(): ...\n")
@@ -133,6 +133,7 @@ def test_a_quiet_list_of_tests_has_nothing_else(project: pytest.Pytester) -> Non
     assert result.ret == pytest.ExitCode.OK
     listed = [line for line in result.outlines if line]
     assert sorted(listed[:2]) == ["test_gate.py::test_plain", "test_gate.py::test_wrong[table:m]"]
-    assert listed[2].startswith("2 tests collected")
+    assert listed[2].startswith("pluralism: ERROR test_gate.py::test_wrong[table:m]: @pytest.mark.js_distance: unknown")
+    assert listed[3].startswith("2 tests collected")
     loud = run(project, "--collect-only")
     loud.stdout.fnmatch_lines(["pluralism: ERROR *test_wrong*unknown keyword 'at_mots'*"])
