@@ -25,6 +25,7 @@ from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
+from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.trust import trusted_p_value
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
@@ -219,7 +220,15 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
         )
     clusters = [unit.get("cluster", unit["id"]) for unit in units]
     change = compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
-    return with_extra_variance(change, beside)
+    return with_bounds(with_extra_variance(change, beside), _open_differences(units, then["units"], change))
+
+
+def _open_differences(units: Sequence[Entry], stored: Sequence[Entry], change: Estimate) -> list[tuple[float, float]]:
+    """Return the bounds of the differences that a change keeps; nothing where both sides are known."""
+    sides = [{unit["id"]: unit.get("bounds") or (unit["value"],) * 2 for unit in side} for side in (units, stored)]
+    if not any(unit.get("bounds") for side in (units, stored) for unit in side):
+        return []
+    return [(sides[0][one][0] - sides[1][one][1], sides[0][one][1] - sides[1][one][0]) for one in change.unit_ids]
 
 
 def is_shown_better(now: Entry, then: Entry, /, *, looks: float = 1.0) -> bool:
@@ -360,6 +369,7 @@ def _other_content(units: Sequence[Entry], stored: Mapping[str, Entry]) -> Itera
 def _units_of(scores: Scores) -> Content:
     units = [
         {"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value, "sha256": unit_hash(unit)}
+        | ({"bounds": list(unit.bounds)} if unit.bounds else {})
         for unit in scores.units
     ]
     beside = {"extra_variance": scores.extra_variance} if scores.extra_variance else {}

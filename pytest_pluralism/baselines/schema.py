@@ -232,6 +232,8 @@ def _line(key: str, entry: Entry) -> str:
         columns["clusters"] = [unit.get("cluster", unit["id"]) for unit in units]
     if any(unit.get("sha256") for unit in units):
         columns["sha256s"] = [unit.get("sha256") for unit in units]
+    if any(unit.get("bounds") for unit in units):
+        columns["bounds"] = [unit.get("bounds") for unit in units]
     if crossed:
         columns["crossed_ids"] = [unit["id"] for unit in crossed]
         columns["crossed_values"] = [unit["value"] for unit in crossed]
@@ -278,9 +280,10 @@ def _with_units(key: str, entry: Entry, lines: Mapping[str, str], name: str, com
         columns = json.loads(line, parse_constant=_refuse_constant)
         ids, values = columns["ids"], columns["values"]
         clusters, hashes = columns.get("clusters") or ids, columns.get("sha256s") or [None] * len(ids)
+        bounds = columns.get("bounds") or [None] * len(ids)
         units = [
-            {"id": unit_id, "cluster": cluster, "value": value, "sha256": digest}
-            for unit_id, cluster, value, digest in zip(ids, clusters, values, hashes, strict=True)
+            {"id": unit_id, "cluster": cluster, "value": value, "sha256": digest} | ({"bounds": ends} if ends else {})
+            for unit_id, cluster, value, digest, ends in zip(ids, clusters, values, hashes, bounds, strict=True)
         ]
         pairs = zip(columns.get("crossed_ids", []), columns.get("crossed_values", []), strict=True)
         crossed = [{"id": unit_id, "value": value} for unit_id, value in pairs]
@@ -438,6 +441,9 @@ def _units_problem(units: list[object]) -> str | None:
             return f"unit {unit['id']!r} has the value {str(unit.get('value'))[:40]!r}"
         if not isinstance(unit.get("cluster", ""), str) or not isinstance(unit.get("sha256") or "", str):
             return f"unit {unit['id']!r} has a cluster or a hash that is not a text"
+        ends = unit.get("bounds")
+        if ends is not None and not (isinstance(ends, list) and len(ends) == 2 and all(map(is_number, ends))):
+            return f"unit {unit['id']!r} has bounds that are not two numbers"
         if unit["id"] in seen:
             return f"unit {unit['id']!r} stands there twice"
         seen.add(unit["id"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.estimation.at_level import half_of_people, interval_at, without_people
+from pytest_pluralism.core.estimation.left_open import open_sides, without_bounds
 from pytest_pluralism.core.estimation.more_units import more_units
 from pytest_pluralism.core.estimation.trust import (
     CLUSTERS_NEEDED_WITHOUT_VARIANCE,
@@ -50,9 +51,18 @@ def is_unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
     """Whether no unit changed by more than the noise floor."""
     if change.n == 0 or change.n_missing or (change.n_clusters < 2 and gate.confidence_level is not None):
         return False
+    if change.bounds:
+        return all(max(abs(low), abs(high)) <= max(floor, ROUNDING) for low, high in change.bounds)
     if change.values:
         return all(abs(difference) <= max(floor, ROUNDING) for difference in change.values)
     return change.value == change.low == change.high == change.standard_error == 0.0
+
+
+#: The remedy where the answers of a model leave a value open.
+NARROWER = (
+    "Serve the model with more likeliest tokens (vLLM: --max-logprobs), or with a server that gives the "
+    "log-probabilities of chosen tokens"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +169,9 @@ def units_part(estimate: Estimate, change: Estimate | None, margin: float, *, up
         return known
     if not known.values or len(known.unit_ids) != len(known.values):
         return Part(Outcome.INCONCLUSIVE, "the change keeps no values by unit, so that no unit can be guarded")
-    worse = [(value if upper else -value, name) for value, name in zip(known.values, known.unit_ids, strict=True)]
+    # A rise that is open counts with the least of it as broken, and with the most of it as kept.
+    sure = [low if upper else -high for low, high in known.bounds] or [v if upper else -v for v in known.values]
+    worse = list(zip(sure, known.unit_ids, strict=True))
     broken = [pair for pair in worse if compare(pair[0], margin) > 0]
     if broken:
         most, name = max(broken)
@@ -171,6 +183,10 @@ def units_part(estimate: Estimate, change: Estimate | None, margin: float, *, up
         )
     if known.n_missing:
         return Part(Outcome.INCONCLUSIVE, _missing(known))
+    most = max((high if upper else -low for low, high in known.bounds), default=-math.inf)
+    if compare(most, margin) > 0:
+        words = f"a unit may have {'risen' if upper else 'fallen'} by {most:.3f}, as far as the answers leave it open"
+        return Part(Outcome.INCONCLUSIVE, f"{words}; no unit may by more than {margin:.3g}. {NARROWER}")
     return Part(Outcome.PASSED)
 
 
@@ -178,7 +194,8 @@ def guard_is_broken(gate: Gate, change: Estimate | None, floor: float) -> bool:
     """Return whether a single unit changed by more than its guard allows."""
     if change is None:
         return False
-    higher, lower = max(change.values, default=-math.inf), min(change.values, default=math.inf)
+    lows, highs = ([pair[side] for pair in change.bounds] or change.values for side in (0, 1))
+    higher, lower = max(lows, default=-math.inf), min(highs, default=math.inf)
     rose = gate.max_unit_increase is not None and compare(higher, max(gate.max_unit_increase, floor)) > 0
     fell = gate.max_unit_decrease is not None and compare(-lower, max(gate.max_unit_decrease, floor)) > 0
     return rose or fell
@@ -245,6 +262,11 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str, floor: f
 
 def _remedy(estimate: Estimate, bound: float) -> tuple[int | None, str]:
     """Return how many more units would decide, and what would in words: with too few people no number of units does."""
+    below, above = open_sides(estimate)
+    if estimate.value - below <= bound <= estimate.value + above and below + above > 0.0:
+        told = f"the answers leave it open from {estimate.value - below:.3f} to {estimate.value + above:.3f}"
+        return None, f"{told}, which no number of units changes. {NARROWER}"
+    estimate = without_bounds(estimate)
     distance, people = abs(bound - estimate.value), half_of_people(estimate)
     if people and people >= distance:
         return None, (
@@ -265,4 +287,7 @@ def bound_p_value_of(gate: Gate, measured: Estimate, bound: float, alternative: 
     level = gate.confidence_level
     if level is None:
         return math.nan
-    return trusted_p_value(measured, bound, alternative=alternative, confidence_level=level)
+    below, above = open_sides(measured)
+    # The end that the answers leave open is what is compared.
+    at_end = bound + below if alternative == "greater" else bound - above
+    return trusted_p_value(without_bounds(measured), at_end, alternative=alternative, confidence_level=level)

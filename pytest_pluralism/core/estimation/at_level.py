@@ -10,6 +10,7 @@ from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import WantedInterval, estimate_units
+from pytest_pluralism.core.estimation.left_open import with_bounds, without_bounds
 from pytest_pluralism.core.estimation.sample import ClusteredSample, UnitLabels, units_of
 from pytest_pluralism.core.estimation.scale import beyond_scale, off_scale, on_scale
 from pytest_pluralism.core.estimation.shares import share_ends, share_p_value
@@ -77,6 +78,8 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
         level = unit_interval(confidence_level, name="confidence_level", function="interval_at")
     if level == estimate.confidence_level:
         return estimate
+    if estimate.bounds:
+        return with_bounds(interval_at(without_bounds(estimate), level), estimate.bounds)
     if level is None:
         return replace(estimate, low=estimate.value, high=estimate.value, confidence_level=None)
     how = estimate.how

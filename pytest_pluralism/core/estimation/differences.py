@@ -7,6 +7,7 @@ from dataclasses import replace
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.at_level import checked_estimate, with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired, same_partition, some
+from pytest_pluralism.core.estimation.left_open import difference_bounds, with_bounds
 from pytest_pluralism.core.estimation.sample import units_of
 from pytest_pluralism.core.records import Estimate
 
@@ -94,4 +95,13 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     )
     # Variance that the units do not show may differ between the two sides.
     change = with_extra_variance(change, left.extra_variance + right.extra_variance)
+    change = with_bounds(
+        change,
+        difference_bounds(
+            [left.values[i] for i in here],
+            [left.bounds[i] for i in here] if left.bounds else (),
+            [right.values[i] for i in order],
+            [right.bounds[i] for i in order] if right.bounds else (),
+        ),
+    )
     return replace(change, n_missing=n_asked - n_common)

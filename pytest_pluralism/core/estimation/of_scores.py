@@ -12,6 +12,7 @@ from pytest_pluralism.core.estimation.at_level import as_difference, interval_at
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import estimate_crossed, variance_of
 from pytest_pluralism.core.estimation.intervals import estimate_mean
+from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.scale import on_scale
 from pytest_pluralism.core.records import Estimate, IntervalMethod, Scores
 
@@ -52,8 +53,9 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
     if scores.estimate is not None:
         return interval_at(scores.estimate, confidence_level)
     found = _estimate(scores, confidence_level)
+    bounds = _bounds_of(scores)
     if confidence_level is None:
-        return found
+        return with_bounds(found, bounds)
     lowest, highest = scores.scale or (None, None)
     doubt = scores.doubt
     if lowest is not None and highest is not None and not lowest <= found.value <= highest:
@@ -61,7 +63,15 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
     if doubt:
         return replace(found, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
     # A crossed mean is drawn in where its skewness is known.
-    return found if found.how.lowest is not None else on_scale(found, lowest, highest)
+    return with_bounds(found if found.how.lowest is not None else on_scale(found, lowest, highest), bounds)
+
+
+def _bounds_of(scores: Scores) -> list[tuple[float, float]]:
+    """Return the bounds of the units that have a value; nothing where all values are known."""
+    if not any(unit.bounds for unit in scores.units):
+        return []
+    known = [unit for unit in scores.units if not math.isnan(unit.value)]
+    return [(unit.bounds[0], unit.bounds[1]) if unit.bounds else (unit.value, unit.value) for unit in known]
 
 
 def _estimate(scores: Scores, confidence_level: float | None) -> Estimate:

@@ -7,8 +7,9 @@ import math
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.intervals import estimate_mean
+from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.parameters import one_of
-from pytest_pluralism.core.records import Estimate, Scores
+from pytest_pluralism.core.records import Estimate, Scores, UnitScore
 
 __all__ = ["advantage_over", "estimate_reference"]
 
@@ -54,13 +55,28 @@ def advantage_over(scores: Scores, name: str, /, *, direction: str, confidence_l
     ours = [unit.value for unit in scores.units]
     theirs = _values(scores, name)
     first, second = (theirs, ours) if direction == "lower" else (ours, theirs)
-    return compare_paired(
+    advantage = compare_paired(
         first,
         second,
         clusters=[unit.cluster for unit in scores.units],
         unit_ids=[unit.unit_id for unit in scores.units],
         confidence_level=confidence_level,
     )
+    if not any(unit.bounds for unit in scores.units):
+        return advantage
+    known = {unit.unit_id: _open_unit(unit, name) for unit in scores.units}
+    pairs = zip(advantage.unit_ids, advantage.values, strict=True)
+    return with_bounds(advantage, [(value - known[one], value + known[one]) for one, value in pairs])
+
+
+def _open_unit(unit: UnitScore, name: str) -> float:
+    """Return by how much an advantage of a unit may differ either way from that of its value."""
+    if not unit.bounds:
+        return 0.0
+    low, high = unit.bounds
+    away = max(unit.value - low, high - unit.value)
+    # The answers that are shuffled are the model's own, and as open.
+    return away + (high - low if name.startswith("shuffle") else 0.0)
 
 
 def estimate_reference(scores: Scores, name: str, /, *, confidence_level: float | None = 0.95) -> Estimate:

@@ -18,7 +18,8 @@ class Estimate:
     value : float
         The mean over units.
     low, high : float
-        The ends of the interval at ``confidence_level``; equal to ``value`` when ``confidence_level`` is ``None``.
+        The ends of the interval at ``confidence_level``; equal to ``value`` when ``confidence_level`` is ``None`` and
+        nothing is left open.
     standard_error : float
         The standard error of ``value``, clustered; NaN where it cannot be known.
     n, n_clusters : int
@@ -41,6 +42,9 @@ class Estimate:
     extra_variance : float
         The part of the squared standard error that the units do not show (of jurors that are estimated); the standard
         error includes it.
+    bounds : tuple
+        For each of ``values`` the least and the most that it may be, where a model leaves it open; the interval holds
+        what they leave open of the mean. Empty where the values are known.
     """
 
     value: float
@@ -61,6 +65,7 @@ class Estimate:
     extra_variance: float = field(default=0.0, repr=False, compare=False)
     how: IntervalMethod = field(default=IntervalMethod(), repr=False, compare=False)
     other_clusters: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    bounds: tuple[tuple[float, float], ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.how == IntervalMethod():

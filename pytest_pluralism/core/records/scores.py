@@ -19,6 +19,7 @@ class UnitScore:
     ``references`` holds what other answers to this unit would score (``uniform``, ``shuffle``, ``population:NAME``), so
     that a promise relative to one of them is decided on paired differences.
     ``details`` holds JSON-able extras of the measure, under the names of the report's schema.
+    ``bounds`` is the least and the most that the value may be, where a model leaves it open; else empty.
     """
 
     unit_id: str
@@ -33,6 +34,7 @@ class UnitScore:
     n_respondents: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     references: Mapping[str, float] = field(default_factory=dict)
+    bounds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

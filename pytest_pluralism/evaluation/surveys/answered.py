@@ -35,6 +35,7 @@ class ModelDistribution:
 
     ``position_bias`` is the largest distance between the mean share of a label's place and the even share 1/K.
     Whole answers have neither an option mass nor a top token.
+    ``bounds`` holds the least and the most share of each option, where the model leaves them open.
     ``n_draws`` counts the draws that named an option, of sampled answers; it is infinite where probabilities were read.
     """
 
@@ -44,6 +45,7 @@ class ModelDistribution:
     top_token: str
     position_bias: float | None
     n_draws: float = math.inf
+    bounds: tuple[tuple[float, float], ...] = ()
 
 
 def model_distributions(asked: Requests, answers: Sequence[Answer], /) -> dict[str, ModelDistribution]:
@@ -76,8 +78,23 @@ def model_distributions(asked: Requests, answers: Sequence[Answer], /) -> dict[s
         cyclic = asked.settings.option_order == "cyclic"
         bias = _position_bias(np.average(by_label, axis=0, weights=counts)) if cyclic else None
         found = _distribution(question_id, probabilities, [answer for _, answer in pairs], bias)
-        result[question_id] = found if counts is None else replace(found, n_draws=float(counts.sum()))
+        found = found if counts is None else replace(found, n_draws=float(counts.sum()))
+        result[question_id] = replace(found, bounds=_option_bounds(pairs))
     return result
+
+
+def _option_bounds(pairs: Sequence[tuple[Request, Answer]]) -> tuple[tuple[float, float], ...]:
+    """Return the bounds of the mean shares of options; nothing where all probabilities are known."""
+    if not any(answer.bounds for _, answer in pairs):
+        return ()
+    shares = [
+        answer.share_bounds() if answer.bounds else [(share, share) for share in _normalised(answer.log_probabilities)]
+        for _, answer in pairs
+    ]
+    ends = np.asarray(shares, dtype=np.float64)
+    by_option = np.empty_like(ends)
+    np.put_along_axis(by_option, np.array([item.order for item, _ in pairs])[:, :, None], ends, axis=1)
+    return tuple((float(low), float(high)) for low, high in by_option.mean(axis=0))
 
 
 def _shares_of_labels(question_id: str, answers: Sequence[Answer]) -> tuple[np.ndarray, np.ndarray | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from pytest_pluralism.evaluation.surveys.answered import (
     people_of,
 )
 from pytest_pluralism.evaluation.surveys.asking import EXAMPLES, AskSettings, Requests, meanings_of, names_of, requests
+from pytest_pluralism.evaluation.surveys.left_open import distance_bounds, of_kept
 from pytest_pluralism.evaluation.surveys.published import base_of, quirk_rows
 from pytest_pluralism.evaluation.surveys.references import mean_references, other_populations, with_references
 from pytest_pluralism.evaluation.surveys.respondents import Comparison, asked_of
@@ -96,8 +97,15 @@ def _scores(
         for unit, value, raw in zip(units, found.values.tolist(), found.uncorrected.tolist(), strict=True)
     ]
     units = with_references(units, survey, rows, how=how, seed=settings.seed)
+    counts = asked_of(survey, rows)
+    units = [
+        replace(unit, bounds=distance_bounds(unit, unit.details["share_bounds"], count, how))
+        if "share_bounds" in unit.details
+        else unit
+        for unit, count in zip(units, counts, strict=True)
+    ]
     low = [unit for unit in units if unit.option_mass is not None and unit.option_mass < LOW_OPTION_MASS]
-    warnings = []
+    warnings = open_words(units)
     if low:
         worst = min(low, key=lambda unit: unit.option_mass or 0.0)
         warnings.append(
@@ -120,6 +128,19 @@ def _scores(
         drawn=drawn,
         doubt=drawn_once(units),
     )
+
+
+def open_words(units: Sequence[UnitScore], /) -> list[str]:
+    """Return what is said of units that a model leaves open; nothing where all are known."""
+    opened = [unit for unit in units if unit.bounds]
+    if not opened:
+        return []
+    widest = max(opened, key=lambda unit: unit.bounds[1] - unit.bounds[0])
+    below, above = (sum(abs(unit.bounds[side] - unit.value) for unit in opened) / len(units) for side in (0, 1))
+    ends = f"{widest.unit_id}: from {widest.bounds[0]:.3f} to {widest.bounds[1]:.3f}"
+    mean = f"the mean from {below:.2g} lower to {above:.2g} higher"
+    told = f"the likeliest tokens leave {len(opened)} of {len(units)} units open (widest {ends}), and {mean}"
+    return [f"{told}; the interval holds that"]
 
 
 def drawn_once(units: Sequence[UnitScore], /) -> str:
@@ -149,6 +170,8 @@ class DistributionalEvaluation:
     survey: Survey
     settings: AskSettings
     population: str | None = None
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     def rounds(self) -> Rounds:
         """Ask everything at once, and score it; under a published protocol the sound number stands beside."""
@@ -253,6 +276,8 @@ def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution,
         "model_entropy": entropy_of(ours, n_draws),
         "reference_entropy": float(entropy(theirs)),
     }
+    if model.bounds:
+        details["share_bounds"] = of_kept(model.bounds, kept)
     if model.position_bias is not None:
         details["position_bias"] = model.position_bias
     if question.refusals:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from pytest_pluralism.evaluation.asking.rounds import Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings
 from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
+from pytest_pluralism.evaluation.surveys.left_open import entropy_bounds
 from pytest_pluralism.evaluation.surveys.planner import ASKING, ENTROPIES, asked_survey, source_of
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "AnswerEntropyEvaluation", "plan"]
@@ -55,6 +57,8 @@ class AnswerEntropyEvaluation:
     survey: Survey
     settings: AskSettings
     population: str
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     @property
     def _distance(self) -> DistributionalEvaluation:
@@ -72,7 +76,13 @@ class AnswerEntropyEvaluation:
         """Ask as the distance does, and score the entropy."""
         found = yield from self._distance.alone()
         units = tuple(
-            dataclasses.replace(unit, value=unit.details["model_entropy"], references={}) for unit in found.units
+            dataclasses.replace(
+                unit,
+                value=unit.details["model_entropy"],
+                references={},
+                bounds=entropy_bounds(unit, unit.details["share_bounds"]) if unit.bounds else (),
+            )
+            for unit in found.units
         )
         drawn = found.drawn
         if drawn is not None:

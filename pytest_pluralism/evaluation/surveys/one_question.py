@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class OneQuestionEvaluation:
     settings: AskSettings
     seeds: int = 1
     wordings: tuple[str, ...] = ()
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     def rounds(self) -> Rounds:
         """Ask in all ways at once, and score each."""

@@ -51,28 +51,17 @@ MOST_KNOWN = 20
 Behaviour = list[list[float]]
 
 
-def load_endpoint_model(
-    spec: str,
-    /,
-    *,
-    batch_size: int | str = "auto",
-    device: str = "auto",
-    dtype: str = "auto",
-    trust_remote_code: bool = False,
-    allow_pickle: bool = False,
-    compiled: bool = False,
-) -> EndpointModel:
+def load_endpoint_model(spec: str, /, *, batch_size: int | str = "auto", **options: object) -> EndpointModel:
     """Open a served language model.
 
     Parameters
     ----------
     spec : str
-        ``endpoint:URL[,URL...]#MODEL[?OPTION=VALUE&...]``; see
-        :func:`~pytest_pluralism.models.address.parse_address`.
+        ``endpoint:URL[,URL...]#MODEL[?OPTION=VALUE&...]``; see :func:`~pytest_pluralism.models.address.parse_address`.
     batch_size : int or "auto"
         Maximum number of requests at once.
-    device, dtype, trust_remote_code, allow_pickle, compiled
-        Not used: these are the server's.
+    options
+        Not used: the device, the number format and the like are the server's.
 
     Returns
     -------
@@ -84,7 +73,7 @@ def load_endpoint_model(
     ModelError
         A server cannot be reached, does not serve the model, answers what cannot be true, or not as another does.
     """
-    del device, dtype, trust_remote_code, allow_pickle, compiled
+    del options
     address = parse_address(spec, spec.strip().partition(":")[2])
     reader = _reader(address.tokenizer) if address.tokenizer is not None else None
     client = Client(address, concurrency=CONCURRENCY if isinstance(batch_size, str) else batch_size)

@@ -164,3 +164,68 @@ def test_what_the_server_can_do_stands_at_the_end_and_in_the_report(town, serve)
         ]
     )
     assert "cannot be proved" in json.dumps(report(town))
+
+
+OPEN = """
+import pytest
+
+@pytest.mark.js_distance("town.jsonl", population="North", at_most={bound}, confidence_level={level})
+def test_north(): ...
+
+@pytest.mark.answer_entropy("town.jsonl", population="North", at_least=0.1)
+def test_entropy(): ...
+"""
+
+
+@pytest.mark.parametrize("level", [None, 0.95])
+def test_bounds_from_few_likeliest_tokens_can_leave_a_promise_open(town, serve, level):
+    exact = serve()
+    town.makepyfile(test_town=OPEN.format(bound=0.9, level=level))
+    assert run(town, exact, answers="off").ret == 0
+    known = report(town)["verdicts"][0]["estimate"]
+    # The same model, of which only the four likeliest tokens are shown.
+    few = serve(cap=4, chosen=False, routes=("/completions", "/chat/completions"))
+    assert run(town, few, answers="off").ret == 0
+    verdict, entropy = report(town)["verdicts"]
+    estimate = verdict["estimate"]
+    assert estimate["low"] < known["low"]
+    assert known["high"] < estimate["high"]
+    assert any("leave 12 of 12 units open" in warning for warning in verdict["warnings"])
+    assert any("leave 12 of 12 units open" in warning for warning in entropy["warnings"])
+    # A bound between what the exact model keeps and what the shown tokens leave open.
+    between = (known["high"] + estimate["high"]) / 2
+    town.makepyfile(test_town=OPEN.format(bound=between, level=level))
+    assert run(town, exact, "-k", "north", answers="off").ret == 0
+    assert run(town, few, "-k", "north", answers="off").ret == 1
+    assert report(town)["verdicts"][0]["outcome"] == "inconclusive"
+
+
+def test_a_release_is_compared_with_a_baseline_that_was_left_open(town, serve):
+    town.makepyfile(test_town=BODY)
+    few = serve(cap=4, chosen=False, routes=("/completions", "/chat/completions"))
+    town.makepyfile(
+        test_town="import pytest\n\n"
+        '@pytest.mark.js_distance("town.jsonl", population="South", max_increase=0.01)\ndef test_south(): ...\n'
+    )
+    assert run(town, few, "--pluralism-update-baseline", answers="off").ret == 0
+    # The exact model is the same one, and nothing shows that it did not get worse by 0.01.
+    exact = serve()
+    assert run(town, exact, answers="off").ret == 1
+    assert report(town)["verdicts"][0]["outcome"] == "inconclusive"
+
+
+def test_a_chat_without_log_probabilities_is_gated_by_sampled_letters(town, serve):
+    served = serve(routes=("/chat/completions",), cap=0)
+    model = f"{served.spec}{FAST}&samples=8"
+    town.makepyfile(test_town=OPEN.format(bound=0.9, level=0.95))
+    result = run(town, served, model=model)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*8 sampled texts of each are counted, since it gives no log-probabilities there*"])
+    verdict = report(town)["verdicts"][0]
+    assert any("sampled answers" in warning for warning in verdict["warnings"])
+    served.log.clear()
+    assert run(town, served, model=model).ret == 0
+    assert not [one for one in served.log if "number" in str(one.body)]
+    # Other counts are other answers.
+    assert run(town, served, model=f"{served.spec}{FAST}&samples=4").ret == 0
+    assert [one for one in served.log if "number" in str(one.body)]
