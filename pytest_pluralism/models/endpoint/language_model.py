@@ -357,7 +357,7 @@ class EndpointModel:
         if not any(counts):
             raise ModelError(
                 f"None of {len(texts)} sampled texts of {self.name} names a label; the commonest is "
-                f"{printable(commonest)!r}. A label is read where {PARSE}."
+                f"{printable(commonest)!r}. {PARSE[0].upper()}{PARSE[1:]}."
             )
         return sampled_answer(counts, n_drawn=len(texts), top_text=commonest)
 

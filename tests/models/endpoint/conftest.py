@@ -236,6 +236,9 @@ class Served:
             if token == "<end>":  # noqa: S105
                 return written, "stop"
             written += token
+            if "messages" in body:
+                # A chat answers by a letter, and stops.
+                return written, "stop"
         return written, "length"
 
     def _echoed(self, text: str, n_opening: int) -> dict[str, Any]:
