@@ -239,6 +239,7 @@ def _marker(kind: str, path: Path, name: str, data: Any) -> str:
         return ""
     measure, promise = MARKERS[kind]
     target = "".join(f"{word}={_quoted(value)}, " for word, value in _target(kind, data).items())
+    # Names with a colon are those of sources and of the hub.
     written = name if ":" in name else path.as_posix()
     return f"@pytest.mark.{measure}({_quoted(written)}, {target}{promise})\ndef test_{measure}(): ..."
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.datasets.hub import hub_file
 from pytest_pluralism.datasets.panels.loading import load_panel
 from pytest_pluralism.datasets.panels.others import PANEL_SOURCES
 from pytest_pluralism.datasets.reading import FORMATS, listed, read_entries, read_text
@@ -77,6 +78,13 @@ def taken_for(path: Path, /) -> Taken:
         If it cannot be read, or its fields are those of no kind.
     """
     name = str(path)
+    if name.startswith("hf:"):
+        found_file = hub_file(name)
+        taken = taken_for(found_file.path)
+        loaders: dict[str, Callable[..., Any]]
+        loaders = {"survey": load_survey, "panel": load_panel, "windows": load_windows, "steering": load_steering}
+        load = loaders[taken.kind]
+        return replace(taken, name=name, load=lambda: load(name), words=f"{taken.words}, of {found_file.file}")
     if path.is_dir():
         words = "a conversation of Polis: windows (as a panel it is polis:" + f"{path})"
         return Taken("windows", words, name, lambda: load_windows(name))

@@ -239,7 +239,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise _DuplicateKeyError(f"field {name!r} appears twice in one object")
+                first = f"{pairs[0][0]!r}: {shown(pairs[0][1])}"
+                raise _DuplicateKeyError(f"field {name!r} appears twice in one object, which begins with {first}")
             seen.add(name)
     return result
 

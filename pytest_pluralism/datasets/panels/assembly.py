@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import unknown_name
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.datasets.names import Names
+from pytest_pluralism.datasets.names import Names, clean_name
 from pytest_pluralism.datasets.panels.records import (
     MOST_VOTES,
     Juror,
@@ -145,6 +145,7 @@ class _Cast:
     who: list[int] = field(default_factory=list)
     what: list[tuple[str, str]] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    clean: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for juror in self.jurors or ():
@@ -159,6 +160,7 @@ class _Cast:
 
     def add(self, vote: ReadVote) -> None:
         """Check one vote and take it in; a missing one is only placed."""
+        vote = self._named(vote)
         place = self._place(vote)
         if place is None:
             return
@@ -191,6 +193,18 @@ class _Cast:
             self.who.append(place)
             self.what.append((vote.query, vote.response))
             self.values.append(float(value))
+
+    def _named(self, vote: ReadVote) -> ReadVote:
+        """Return a vote whose names have one Unicode form, each name cleaned once."""
+        given = (vote.juror, vote.query, vote.response)
+        if all(isinstance(name, str) and name in self.clean for name in given):
+            return vote
+        changed = {}
+        for part, name in zip(("juror", "query", "response"), given, strict=True):
+            if isinstance(name, str) and name not in self.clean:
+                changed[part] = clean_name(name)
+                self.clean.add(changed[part])
+        return replace(vote, **changed)
 
     def _place(self, vote: ReadVote) -> int | None:
         """Return the place of the juror of a vote, and make one for what is new where nothing is declared."""

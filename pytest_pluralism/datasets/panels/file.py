@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, text
+from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote, assemble_panel
 from pytest_pluralism.datasets.panels.columns import looks_like_weight
 from pytest_pluralism.datasets.panels.others import PANEL_SOURCES
@@ -178,6 +179,7 @@ class _Entries:
             problems.add(where, "holds neither a vote ('utility'), a juror, a text nor a scale")
 
     def _name(self, where: str, query: str, response: str | None, text: str, author: str) -> None:
+        query, response = clean_name(query), None if response is None else clean_name(response)
         first = self.named.setdefault((query, response), where)
         if first != where:
             what = f"gives the text of {(query, response or '')} a second time (first at {first}); keep one"

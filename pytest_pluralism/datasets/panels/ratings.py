@@ -39,7 +39,7 @@ REMEDY = "The format of panel files is described in the reference, under 'Panels
 def _name(value: Any) -> str | None:
     """Return the name in a cell; a number is a name, too."""
     if isinstance(value, str):
-        return value.strip() or None
+        return clean_name(value) or None
     return str(value) if is_number(value) else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, Kind, UnfitError, one_of, text
-from pytest_pluralism.datasets.names import clean_name
+from pytest_pluralism.datasets.names import NAME, clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote
 from pytest_pluralism.datasets.panels.columns import check_votes, check_weights, looks_like_weight, split_header
 from pytest_pluralism.datasets.panels.records import KINDS, Juror, PanelQuery, PanelResponse, UtilityScale
@@ -45,7 +45,7 @@ def _juror(
 
 JUROR = Fields(
     _juror,
-    Field("juror", text(strip=False), required=True),
+    Field("juror", NAME, required=True),
     Field("group", text("a string", empty=True, strip=False)),
     Field("attributes", Kind("an object", _attributes), default={}),
     Field("weight", Kind("a number", _weight), default=1.0),
@@ -99,6 +99,7 @@ def _from_long(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str
     votes: list[ReadVote] = []
     jurors: dict[str, tuple[str, dict[str, str]]] = {}
     for where, cells in rows:
+        cells |= {name: clean_name(cells[name]) for name in ("juror", "query", "response") if name in cells}
         described = {name: cells[name] for name in extra}
         first, known = jurors.setdefault(cells["juror"], (where, described))
         if known != described:
@@ -160,7 +161,7 @@ class WideTable:
         jurors: dict[str, tuple[str, dict[str, str]]] = {}
         self.found = {name: set() for name in self.asked}
         for where, cells in rows:
-            juror = cells[self.juror]
+            juror = clean_name(cells[self.juror])
             if juror in jurors:
                 problems.add(where, f"juror {juror!r} has a row already (at {jurors[juror][0]}); keep one")
                 continue

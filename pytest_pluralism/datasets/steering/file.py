@@ -138,7 +138,7 @@ def load_steering(
 
 def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) -> SteeringSet:
     """Return the steering set of a name or file."""
-    if not is_survey_path(name_or_path):
+    if not is_survey_path(name_or_path) or name_or_path.startswith("hf:"):
         return steering_of_survey(load(name_or_path, refusals=refusals))
     path = Path(name_or_path)
     stem = path.name.removesuffix(".gz")

@@ -15,7 +15,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from pytest_pluralism.core.errors import unknown_name
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, text
+from pytest_pluralism.datasets.names import NAME
 from pytest_pluralism.datasets.reading import Problems, listed, read_entries, shown
 
 __all__ = ["HumanLabels", "label_sheet", "read_labels"]
@@ -59,7 +60,7 @@ def _fields(scale: tuple[float, float]) -> Fields[_Label]:
             raise UnfitError
         return (float(value) - lowest) / (highest - lowest)
 
-    named = text("a text", strip=False)
+    named = replace(NAME, must="a text")
     return Fields(
         _Label,
         Field("attribute", named, required=True),

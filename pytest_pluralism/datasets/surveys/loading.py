@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
+from pytest_pluralism.core.errors import DatasetError, invalid_parameter, nearest_names, unknown_name
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets.frames import is_frame
+from pytest_pluralism.datasets.hub import hub_file
 from pytest_pluralism.datasets.reading import FORMATS, Problems
 from pytest_pluralism.datasets.surveys import big_five, global_opinions, gss, wvs
 from pytest_pluralism.datasets.surveys.assembly import ReadQuestion, assemble_survey
@@ -38,7 +40,7 @@ def load_survey(name_or_path: Any, /, *, refusals: Refusals = "keep") -> Survey:
     name_or_path : str, path, data frame or list of dict
         The name of an embedded survey (``gss``, ``big_five``, ``wvs_immigration``, ``wvs_bribery``), the path of a
         survey file (``.jsonl``, ``.json``, ``.csv``, each also with ``.gz``), or
-        ``hf:Anthropic/llm_global_opinions[@REVISION]``.
+        ``hf:Anthropic/llm_global_opinions[@REVISION]``, or ``hf:ORG/DATA@REVISION#CONFIG/SPLIT`` of another source.
         Nothing is fetched unless ``hf:`` is written.
         A data frame of pandas or polars has the columns of a ``.csv`` file, and a list the objects of a ``.jsonl``
         file; for a frame with one row a respondent there is
@@ -103,8 +105,12 @@ def _load_embedded(name: str, policy: Refusals) -> Survey:
 
 def _load_from_hub(name: str, policy: Refusals) -> Survey:
     repository, _, revision = name.removeprefix("hf:").partition("@")
-    if repository != global_opinions.HUB_NAME:
-        raise DatasetError(unknown_name("survey on the hub", repository, [global_opinions.HUB_NAME]))
+    if repository != global_opinions.HUB_NAME or "#" in revision:
+        if not revision and nearest_names(repository, [global_opinions.HUB_NAME]):
+            raise DatasetError(unknown_name("survey on the hub", repository, [global_opinions.HUB_NAME]))
+        found = hub_file(name)
+        survey = read_survey_file(found.path, refusals=policy)
+        return replace(survey, name=name, source=f"{found.words}; {survey.source}")
     questions, source = global_opinions.read_rows(global_opinions.fetch_rows(revision or None))
     return assemble_survey(
         name,

@@ -19,6 +19,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import WindowSet
+from pytest_pluralism.datasets.hub import hub_file
 from pytest_pluralism.datasets.reading import Entries, Problems, format_of, number_in, read_entries, read_text, shown
 from pytest_pluralism.datasets.windows.assembly import ANSWER, WINDOW, ReadAnswer, ReadWindow, assemble_windows
 
@@ -46,8 +47,9 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
     name_or_path : str or path
         ``contested`` (the set that comes with the package), a window file (``.jsonl``, ``.json``, ``.csv``, ``.tsv``,
         each also with ``.gz``, or ``.parquet``), a file of Value Kaleidoscope or ValuePrism rows or of Perspectrum
-        claims (told by their fields; of the original, with its pool of perspectives beside it), or
-        the folder of a Polis conversation (``comments.csv`` and ``participants-votes.csv``).
+        claims (told by their fields; of the original, with its pool of perspectives beside it),
+        ``hf:ORG/DATA@REVISION#CONFIG/SPLIT`` of the hub, or the folder of a Polis conversation (``comments.csv`` and
+        ``participants-votes.csv``).
 
     Returns
     -------
@@ -70,6 +72,9 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
     if not isinstance(name_or_path, (str, os.PathLike)) or not os.fspath(name_or_path):
         raise invalid_parameter("name_or_path", "load_windows", "the name of a set or a path", repr(name_or_path))
     name = os.fspath(name_or_path)
+    if name.startswith("hf:"):
+        found = hub_file(name)
+        return _read_file(found.path, name=name, source=found.words)
     path = Path(name)
     if isinstance(name_or_path, str):
         if name in EMBEDDED_WINDOWS:

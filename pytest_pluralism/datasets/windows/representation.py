@@ -15,7 +15,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_pluralism.datasets.fields import Field, Fields, Kind, number, text
+from pytest_pluralism.datasets.fields import Field, Fields, Kind, number
+from pytest_pluralism.datasets.names import NAME
 from pytest_pluralism.datasets.reading import read_entries
 
 __all__ = ["RepresentationRatings", "read_ratings"]
@@ -46,8 +47,8 @@ class _Rating:
 
 RATING = Fields(
     _Rating,
-    Field("question_id", text(strip=False), required=True),
-    Field("cluster", text(strip=False), required=True),
+    Field("question_id", NAME, required=True),
+    Field("cluster", NAME, required=True),
     Field("rating", number("a number"), required=True),
     Field("respondent", Kind("a name", str)),
     Field("sampling_weight", number("a number greater than 0", above=0.0)),

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pluralism.core.errors import DatasetError, nearest_names
-from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, as_text, text
+from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, as_text
+from pytest_pluralism.datasets.names import NAME
 from pytest_pluralism.datasets.reading import format_of, read_entries
 
 __all__ = ["RecordedResponses", "read_responses"]
@@ -53,7 +54,7 @@ NOT_TEXTS = "is wrong: responses must be texts"
 
 RESPONSE = Fields(
     _Said,
-    Field("query_id", text(strip=False), required=True),
+    Field("query_id", NAME, required=True),
     Field("response", Kind("a text", _response)),
     Field("responses", Kind("a list of texts", _responses)),
     strict=True,
