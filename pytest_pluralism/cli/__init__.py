@@ -32,6 +32,7 @@ from pytest_pluralism.cli.leaderboard import add_leaderboard
 from pytest_pluralism.cli.merge import add_merge
 from pytest_pluralism.cli.plan import add_plan
 from pytest_pluralism.cli.promises import add_promises
+from pytest_pluralism.cli.publish import add_publish
 from pytest_pluralism.cli.report import add_report
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add_merge(commands)
     add_promises(commands)
     add_completion(commands, parser)
+    add_publish(commands)
     add_report(commands)
     add_try(commands)
     add_survey(commands)
