@@ -17,6 +17,7 @@ from pytest_pluralism.cli.showing import (
     UsageError,
     add_command,
     option,
+    reading,
     say,
     say_json,
     shown,
@@ -62,6 +63,7 @@ def add_compare(commands: Commands) -> None:
     )
 
 
+@reading
 def show_comparison(arguments: argparse.Namespace) -> int:
     """Show the changes."""
     then = read_results(arguments.before, arguments.model_before or arguments.model)

@@ -19,6 +19,7 @@ from pytest_pluralism.cli.showing import (
     check_output,
     complain,
     option,
+    reading,
     say,
     say_json,
     shown,
@@ -55,6 +56,7 @@ def add_history(commands: Commands) -> None:
     )
 
 
+@reading
 def show_history(arguments: argparse.Namespace) -> int:
     """Show what became of each measure."""
     from pytest_pluralism.baselines.history import history_gaps, history_of

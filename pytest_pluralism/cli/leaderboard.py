@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pytest_pluralism.cli.showing import EXIT_OK, Commands, UsageError, add_command, option, say, say_json
+from pytest_pluralism.cli.showing import EXIT_OK, Commands, UsageError, add_command, option, reading, say, say_json
 
 __all__ = ["add_leaderboard"]
 
@@ -24,6 +24,7 @@ def add_leaderboard(commands: Commands) -> None:
     )
 
 
+@reading
 def show_leaderboard(arguments: argparse.Namespace) -> int:
     """Show a leaderboard as Markdown, or as JSON."""
     from pytest_pluralism.report.leaderboard import leaderboard_json, leaderboard_lines, read_leaderboard

@@ -15,6 +15,7 @@ from pytest_pluralism.cli.showing import (
     UsageError,
     add_command,
     option,
+    reading,
     say,
     say_json,
     shown,
@@ -49,6 +50,7 @@ def add_plan(commands: Commands) -> None:
     )
 
 
+@reading
 def show_plan(arguments: argparse.Namespace) -> int:
     """Show what each promise can tell."""
     if not 0.0 < arguments.power < 1.0:

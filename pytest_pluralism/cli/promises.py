@@ -22,6 +22,7 @@ from pytest_pluralism.cli.showing import (
     add_command,
     complain,
     option,
+    reading,
     say,
     say_json,
     shown,
@@ -66,6 +67,7 @@ def add_promises(commands: Commands) -> None:
     )
 
 
+@reading
 def show_promises(arguments: argparse.Namespace) -> int:
     """Show the promises."""
     wanted = [word for word in arguments.fail_on.split(",") if word]

@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pytest_pluralism.cli.showing import EXIT_OK, Commands, add_command, check_output, option, say, say_json, shown
+from pytest_pluralism.cli.showing import (
+    EXIT_OK,
+    Commands,
+    add_command,
+    check_output,
+    option,
+    reading,
+    say,
+    say_json,
+    shown,
+)
 
 __all__ = ["add_report"]
 
@@ -26,6 +36,7 @@ def add_report(commands: Commands) -> None:
     )
 
 
+@reading
 def write_report(arguments: argparse.Namespace) -> int:
     """Write a JSON report in another form."""
     from pytest_pluralism.files import write_atomically

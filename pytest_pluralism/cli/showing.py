@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_pluralism.baselines.schema import Content, Entry
+from pytest_pluralism.core.errors import DatasetError, PluralismError
 from pytest_pluralism.core.untrusted import harmless, printable
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "complain",
     "group",
     "option",
+    "reading",
     "say",
     "say_json",
     "shown",
@@ -55,6 +58,25 @@ class UsageError(Exception):
 def option(*flags: str, **keywords: Any) -> tuple[tuple[str, ...], Entry]:
     """Return an argument of a command, for :func:`add_command`."""
     return flags, keywords
+
+
+def reading(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Let a command that computes with files of others end with a sentence, whatever numbers and words stand there."""
+
+    @functools.wraps(run)
+    def bounded(arguments: argparse.Namespace) -> int:
+        try:
+            return run(arguments)
+        except PluralismError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"a file is not as pytest-pluralism writes it ({type(error).__name__}: "
+                f"{printable(str(error), most=160)}). Write it again: --pluralism-report=run.json for a report, "
+                "--pluralism-update-baseline for a baseline."
+            ) from error
+
+    return bounded
 
 
 def add_command(

@@ -1,0 +1,105 @@
+"""Reports that were damaged in any way end each command that reads them with a sentence, not with a traceback."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_pluralism.cli import main
+
+pytest.importorskip("jsonschema")
+
+RECORDED = Path(__file__).parents[1] / "golden" / "report.json"
+
+#: Values that stand where another was.
+JUNK = (None, -1, 0, 1.5, "x", "", [], {}, True, [None], [1, "a"], {"a": None}, 1e12, -1e12, "\u202e", [[1]], "NaN")
+
+Way = tuple[Any, ...]
+
+
+def ways(value: Any, way: Way = ()) -> Iterator[Way]:
+    """Yield the way to each part of some JSON."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in parts:
+        yield (*way, name)
+        yield from ways(part, (*way, name))
+
+
+def mutated(content: Any, every: list[Way], chance: random.Random) -> Any:
+    """Return some JSON with one to three parts gone, doubled, or replaced by another value."""
+    content = copy.deepcopy(content)
+    outer = [way for way in every if len(way) <= 4]
+    for _ in range(chance.choice((1, 1, 1, 2, 3))):
+        *above, name = chance.choice(outer if chance.random() < 0.5 else every)
+        place = content
+        try:
+            for step in above:
+                place = place[step]
+            kind = chance.random()
+            if kind < 0.25:
+                del place[name]
+            elif kind < 0.3 and isinstance(place, list):
+                place.append(copy.deepcopy(place[name]))
+            else:
+                place[name] = copy.deepcopy(chance.choice(JUNK))
+        except (KeyError, IndexError, TypeError):
+            # An earlier mutation took that part away.
+            continue
+    return content
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [range(12), *(pytest.param(range(n, n + 100), marks=pytest.mark.slow) for n in range(12, 412, 100))],
+    ids=lambda seeds: f"{seeds.start}-{seeds.stop}",
+)
+def test_no_mutation_of_a_report_gives_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seeds: range
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = json.loads(RECORDED.read_text(encoding="utf-8"))
+    for verdict in content["verdicts"]:
+        verdict["units"] = verdict["units"][:12]
+    every = list(ways(content))
+    model = content["verdicts"][0]["model"]["name"]
+    Path("good.json").write_text(json.dumps(content), encoding="utf-8")
+    commands = [
+        *(["report", "bad.json", "-o", f"out.{form}"] for form in ("html", "md")),
+        *(["compare", *pair, "--model", model] for pair in (("good.json", "bad.json"), ("bad.json", "good.json"))),
+        ["compare", "bad.json", "bad.json", "--json", "--model", model],
+        ["leaderboard", "bad.json"],
+        ["plan", "bad.json", "--model", model],
+        ["plan", "bad.json", "--against", "good.json", "--model", model],
+    ]
+    refused = 0
+    for seed in seeds:
+        damaged = mutated(content, every, random.Random(seed))
+        Path("bad.json").write_text(json.dumps(damaged), encoding="utf-8")
+        for command in commands:
+            begun = time.monotonic()
+            # An exception would be a traceback.
+            code = main(command)
+            assert time.monotonic() - begun < 10, (seed, command)
+            complaint = capsys.readouterr().err
+            assert code == 0 or complaint.count("\n") >= 1 or command[0] == "compare", (seed, command)
+            refused += code != 0
+    assert refused > len(seeds)
+
+
+def test_a_report_that_breaks_its_schema_is_refused_with_the_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(RECORDED.read_text(encoding="utf-8"))
+    content["verdicts"][0]["estimate"]["n"] = "many"
+    file = tmp_path / "bad.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    for command in (["compare", str(file), str(file)], ["leaderboard", str(file)], ["plan", str(file)]):
+        assert main(command) == 1
+        assert "$.verdicts[0].estimate" in capsys.readouterr().err
