@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.models.recorded.kept import KeptIndex
 from pytest_pluralism.models.recorded.opening import found_in, is_header, is_plain_lines
 from pytest_pluralism.models.recorded.readers import reader_of
 from pytest_pluralism.models.recorded.rows import Row, RowError, read_row, row_of_line
@@ -21,6 +22,9 @@ from pytest_pluralism.models.recorded.rows import Row, RowError, read_row, row_o
 __all__ = ["Recording"]
 
 REMEDY = 'A row is {"question_id": "q1", "probabilities": {"Yes": 0.6, "No": 0.4}}: see "Gate what you have recorded".'
+
+#: The index of a larger file, in bytes, is kept for the next run.
+LEAST_KEPT = 20_000_000
 
 #: Maximum number of wrong rows that an error names.
 MOST_NAMED = 10
@@ -51,11 +55,19 @@ class Recording:
         self._streams: list[IO[bytes]] = []
         self._close = weakref.finalize(self, _close_all, self._streams)
         self._stream = self._opened(path.open("rb") if is_plain_lines(path) else _temporary())
-        try:
-            self._read()
-        except BaseException:
-            self.close()
-            raise
+        kept = KeptIndex(path) if is_plain_lines(path) and path.stat().st_size >= LEAST_KEPT else None
+        columns = None if kept is None else kept.read()
+        if columns is not None:
+            self._hashes, self._offsets, self._draws, self._is_text = columns
+        else:
+            try:
+                self._read()
+            except BaseException:
+                self.close()
+                raise
+            # Of the log of another tool, the rows do not stand in the file.
+            if kept is not None and len(self._streams) == 1:
+                kept.write((self._hashes, self._offsets, self._draws, self._is_text))
         hashes = np.frombuffer(self._hashes, dtype=np.uint64) if self._hashes else np.zeros(0, np.uint64)
         self._order = np.argsort(hashes, kind="stable").astype(np.uint32)
         self._sorted = hashes[self._order]

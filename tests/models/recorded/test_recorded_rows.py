@@ -323,6 +323,27 @@ def test_parquet(tmp_path):
         load_model(f"responses:{tmp_path / 'a.parquet'}#x")
 
 
+def test_the_index_of_a_large_file_is_kept_until_the_file_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("pytest_pluralism.models.recorded.index.LEAST_KEPT", 1)
+    rows = [{"question_id": f"q{n}", "probabilities": {"Yes": 0.5, "No": 0.3, "Unsure": 0.2}} for n in range(50)]
+    assert answer(recorded(tmp_path, *rows)) == [0.3, 0.2, 0.5]
+    (kept,) = (tmp_path / "cache" / "recordings").iterdir()
+    # Nothing is read again, so that another reading would be seen.
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_pluralism.models.recorded.index.read_row", lambda content: 1 / 0)
+        model = load_model(f"responses:{tmp_path / 'answers.jsonl'}#mine")
+        assert len(model.recording) == 50
+    assert answer(model) == [0.3, 0.2, 0.5]
+    kept.write_bytes(b"PK damaged")
+    assert answer(load_model(f"responses:{tmp_path / 'answers.jsonl'}#mine")) == [0.3, 0.2, 0.5]
+    rows[1] = {"question_id": "q1", "probabilities": {"Yes": 0.1, "No": 0.8, "Unsure": 0.1}}
+    assert answer(recorded(tmp_path, *rows)) == [0.8, 0.1, 0.1]
+    rows[2] = rows[1]
+    with pytest.raises(ModelError, match="two rows"):
+        recorded(tmp_path, *rows)
+
+
 def test_damaged_and_hostile_files_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(f"{json.dumps(PLAIN)}\n".encode() * 2000)[:-20])

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# From a suite to its verdicts with `vllm run-batch`: ./vllm_batch.sh TESTS MODEL [TENSOR_PARALLEL]
+set -euo pipefail
+tests=$1 model=$2 parallel=${3:-1}
+pluralism export "$tests" -o batch.jsonl --format=vllm --model="$model"
+vllm run-batch -i batch.jsonl -o batch_output.jsonl --model "$model" --tensor-parallel-size "$parallel" --max-logprobs 20
+# A judge of entailment reads texts on this machine; without texts in the suite the option does nothing.
+pytest "$tests" "--pluralism-model=responses:batch_output.jsonl#$(basename "$model")" \
+    --pluralism-report=run.json

@@ -1,0 +1,104 @@
+"""The jobs of examples/cluster: a real tiny network answers the prompts, and the verdicts are those of a run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "cluster"
+
+SUITE = """
+import pytest
+
+@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.9, template="raw", examples=0)
+def test_close(): ...
+"""
+
+
+@pytest.fixture
+def town(pytester, monkeypatch):
+    """A survey in the words of a tiny network, and that network in a folder."""
+    conftest = Path(__file__).parents[1] / "models" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tiny", conftest)
+    tiny = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tiny)
+    tokenizer = tiny.make_tokenizer()
+    tiny.make_network("llama", len(tokenizer)).save_pretrained(pytester.path / "tiny")
+    tokenizer.save_pretrained(pytester.path / "tiny")
+    people = {"population": "North", "probabilities": [0.5, 0.3, 0.2], "n_respondents": 500}
+    rows = [
+        {"question_id": f"q{n}", "question": text, "options": ["dogs", "bread", "war"], "distributions": [people]}
+        for n, text in enumerate(["What do you like ?", "What do you think about war ?", "dogs or bread ?"])
+    ]
+    (pytester.path / "town.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    pytester.makepyfile(test_town=SUITE)
+    monkeypatch.setenv("PLURALISM_CACHE", str(pytester.path / "cache"))
+    monkeypatch.chdir(pytester.path)
+    from pytest_pluralism.cli import main
+
+    assert main(["export", "-o", "prompts.jsonl"]) == 0
+    return pytester
+
+
+def job(script, *options):
+    command = [sys.executable, str(EXAMPLES / script), "prompts.jsonl", "answers.jsonl", "--name=tiny", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def units(town, spec):
+    town.runpytest(f"--pluralism-model={spec}", "--pluralism-report=r.json", "--pluralism-dtype=float32")
+    (verdict,) = json.loads((town.path / "r.json").read_text())["verdicts"]
+    return [unit["value"] for unit in verdict["units"]], verdict["outcome"]
+
+
+@pytest.mark.slow
+def test_a_task_answers_goes_on_after_a_kill_and_gives_the_verdict_of_a_run(town):
+    out = job("answer.py", "--model=./tiny", "--dtype=float32")
+    rows = (town.path / "prompts.jsonl").read_text().splitlines()
+    assert f"{len(rows)} prompts to answer" in out
+    whole = (town.path / "answers.jsonl").read_text()
+    # Killed in the middle of a line: what is whole is not asked again.
+    (town.path / "answers.jsonl").write_text("".join(whole.splitlines(keepends=True)[:4]) + '{"prompt_id": "a-')
+    assert f"{len(rows) - 3} prompts to answer" in job("answer.py", "--model=./tiny", "--dtype=float32")
+    assert sorted((town.path / "answers.jsonl").read_text().splitlines()) == sorted(whole.splitlines())
+    recorded, outcome = units(town, "responses:answers.jsonl")
+    live, same = units(town, "./tiny")
+    assert recorded == pytest.approx(live, abs=1e-6)
+    assert outcome == same
+
+
+@pytest.mark.slow
+def test_a_ray_job_on_two_workers_gives_the_verdict_of_a_run(town):
+    pytest.importorskip("ray")
+    job("ray_answers.py", "--model=./tiny", "--dtype=float32", "--workers=2")
+    recorded, outcome = units(town, "responses:answers.jsonl")
+    live, same = units(town, "./tiny")
+    assert recorded == pytest.approx(live, abs=1e-6)
+    assert outcome == same
+    assert "0 prompts to answer" in job("ray_answers.py", "--model=./tiny", "--dtype=float32")
+
+
+def test_a_prompt_with_half_of_its_draws_is_asked_again(tmp_path):
+    spec = importlib.util.spec_from_file_location("ray_answers", EXAMPLES / "ray_answers.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    prompts, answers = tmp_path / "p.jsonl", tmp_path / "a.jsonl"
+    prompts.write_text("".join(f'{{"prompt_id": "r-{n}", "n_draws": 2}}\n' for n in range(2)))
+    rows = [
+        '{"model": {"name": "x"}}',
+        *(f'{{"prompt_id": "r-{n}", "draw": 0}}' for n in (0, 1)),
+        '{"prompt_id": "r-1", "draw": 1}',
+    ]
+    answers.write_text("".join(f"{row}\n" for row in rows))
+    assert [json.loads(one)["prompt_id"] for one in module.left(prompts, answers)] == ["r-0"]
+    assert len(answers.read_text().splitlines()) == 3
+
+
+def test_the_package_never_imports_ray():
+    package = Path(__file__).parents[2] / "pytest_pluralism"
+    assert not [path for path in package.rglob("*.py") if "import ray" in path.read_text(encoding="utf-8")]
