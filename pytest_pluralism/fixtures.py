@@ -14,7 +14,7 @@ from pytest_pluralism.run.items import ENTRIES, PLANS, UNJUDGED, test_of
 from pytest_pluralism.run.session import SESSION, PluralismSession
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Estimate, ReportEntry, Verdict
+    from pytest_pluralism.core.records import Estimate, ReportEntry, Scores, Verdict
     from pytest_pluralism.evaluation.asking.rounds import Identified, Results, Role, Round
     from pytest_pluralism.evaluation.jury.seated import Jury
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
@@ -193,6 +193,8 @@ class Pluralism:
         self._plans = plans
         self._judged: list[ReportEntry] | None = None
         self._required = 0
+        #: What was measured inside the test, by identity: a promise about it is judged as that of a marker.
+        self._measured: list[tuple[Estimate, PlannedGate, Scores]] = []
 
     @property
     def language_model(self) -> LanguageModel:
@@ -277,13 +279,17 @@ class Pluralism:
                     ),
                     pytrace=False,
                 )
-            _, estimate, _ = self.session.models.measure(plans[0], self.model_of)
+            scores, estimate, _ = self.session.models.measure(plans[0], self.model_of)
+            self._measured.append((estimate, plans[0], scores))
         except PluralismError as error:
             raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
         return estimate
 
     def require(self, estimate: Estimate, /, **promise: Any) -> Verdict:
-        """Promise something of an estimate, such as a difference of two; fail the test when it does not hold."""
+        """Promise something of an estimate, such as a difference of two; fail the test when it does not hold.
+
+        What :meth:`evaluate` returned is judged as a marker would judge it, with its guards and health checks.
+        """
         from pytest_pluralism.core.messages import gate_words, interval_words
         from pytest_pluralism.core.records import Estimate as EstimateRecord
         from pytest_pluralism.core.records import Gate
@@ -303,7 +309,7 @@ class Pluralism:
                 )
             promise.setdefault("confidence_level", estimate.confidence_level)
             gate = Gate(**promise)
-            verdict = decide(gate, estimate)
+            verdict = self._as_a_marker(decide(gate, estimate), estimate)
         except PluralismError as error:
             raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
         self._required += 1
@@ -315,6 +321,18 @@ class Pluralism:
         if not verdict.passed:
             why = f"\n  {verdict.reason}" if verdict.reason else ""
             self._react([f"{interval_words(estimate)}, {gate_words(gate)}{why}"], [verdict])
+        return verdict
+
+    def _as_a_marker(self, verdict: Verdict, estimate: Estimate) -> Verdict:
+        """Return the verdict that the marker of a measure would give; that of other estimates stays as it is."""
+        from pytest_pluralism.core.guards import guarded
+
+        known = next(((plan, scores) for one, plan, scores in self._measured if one is estimate), None)
+        if known is None:
+            return verdict
+        plan, scores = known
+        verdict, texts = self.session.judge.healthy(guarded(verdict, scores.guards), plan, scores, estimate)
+        self.session.notes += texts
         return verdict
 
     def assert_promises(self) -> None:

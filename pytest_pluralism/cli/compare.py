@@ -27,13 +27,11 @@ from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.report.cells import bound_words
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Verdict
+    from pytest_pluralism.core.records import Estimate, Verdict
 
 __all__ = ["add_compare"]
 
 SCHEMA = "pytest-pluralism/comparison/1"
-
-_CHANGES = ("max_increase", "max_decrease", "max_unit_increase", "max_unit_decrease")
 
 
 @dataclass(frozen=True)
@@ -95,6 +93,10 @@ def show_comparison(arguments: argparse.Namespace) -> int:
         if row["from_version"] == 1:
             what = "neither what was asked nor what the units are is compared: it was stored by version 1"
             say(f"{printable(row['key'], most=120)}: {what}")
+        if "drift" in row:
+            drift = row["drift"]
+            words = bound_words(drift["value"], drift["low"], drift["high"], "+")
+            say(f"from the anchor: {words}: {printable(row['key'], most=120)}")
         if "among" in row.get("reason", ""):
             say(f"{printable(row['key'], most=120)}: {printable(row['reason'], most=300)}")
     for side, keys in only.items():
@@ -127,6 +129,7 @@ def _compared(key: str, now: Entry, then: Entry) -> _Compared:
         paired_change,
     )
     from pytest_pluralism.core.records import Estimate, Gate
+    from pytest_pluralism.core.records.verdicts import CHANGES
     from pytest_pluralism.core.verdict import decide
     from pytest_pluralism.report.json_report import estimate_json
 
@@ -153,16 +156,29 @@ def _compared(key: str, now: Entry, then: Entry) -> _Compared:
     row["change"] = estimate_json(change)
     row["worst"] = {"id": unit_id, "value": value}
     row["outcome"] = "no promise"
-    row["promise"] = {name: gate[name] for name in _CHANGES if name in gate}
+    row["promise"] = {name: gate[name] for name in CHANGES if name in gate}
+    drift = _drift(now, then, level)
+    if drift is not None:
+        row["drift"] = estimate_json(drift)
     if row["promise"]:
         floor, unit_floor = floors_beside(now, then)
         value = now["estimate"]["value"]
         # Of what is promised here, only whether there is a value counts.
         estimate = Estimate(value, value, value, 0.0, change.n, change.n_clusters, None)
         promised = Gate(confidence_level=level, **row["promise"])
-        verdict = decide(promised, estimate, change=change, noise_floor=floor, unit_noise_floor=unit_floor)
+        verdict = decide(promised, estimate, change=change, drift=drift, noise_floor=floor, unit_noise_floor=unit_floor)
         return _Compared(row, verdict, (floor, unit_floor))
     return _Compared(row)
+
+
+def _drift(now: Entry, then: Entry, level: float | None) -> Estimate | None:
+    """Return the change from the anchor of the earlier side; nothing where that is the entry, or not comparable."""
+    from pytest_pluralism.baselines.comparison import differences, paired_change
+
+    anchor = then.get("anchor")
+    if anchor is None or "units" not in anchor or anchor["units"] == then["units"] or list(differences(now, anchor)):
+        return None
+    return paired_change(now, anchor, confidence_level=level)
 
 
 def _row(row: Entry) -> tuple[str, ...]:

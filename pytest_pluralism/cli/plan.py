@@ -119,7 +119,7 @@ def _notes(rows: Sequence[Entry], gates: int) -> list[str]:
     if any(row["spread"] == "unpaired" for row in rows):
         notes.append("up to: from two unpaired runs; name another run with --against for the spread of the pairs")
     for row in rows:
-        if row["margin"] > row["promise"] and row["bound"] in (*CHANGES, *GUARDS):
+        if row["margin"] > row["promise"] and row["bound"] in (*CHANGES, "max_drift", *GUARDS):
             notes.append(
                 f"{row['bound']} {row['promise']:g} is below the numeric noise of the model: planned with "
                 f"{row['margin']:.2g}"

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGES", "GUARDS", "gates_of", "planned_rows"]
 
-#: The bounds on a value and on a change, each with the direction in which the measure gets worse.
-_VALUES = {"at_most": "rise", "at_least": "fall"}
-CHANGES = {"max_increase": "rise", "max_decrease": "fall"}
+#: What is promised of a value, and of a change: for each the bound and what the measure does when it breaks it.
+_VALUES = {"at_most": ("rise",), "at_least": ("fall",)}
+CHANGES = {"max_increase": ("rise",), "max_decrease": ("fall",), "max_change": ("rise", "fall")}
 
 #: Numbers of units are looked for in so many steps, by drawing up to so many, until they nearly show what is wished.
 MOST_STEPS, MOST_REDRAWN, TOLERANCE = 5, 2_000, 0.03
@@ -44,7 +44,7 @@ def gates_of(results: Results) -> int:
 
 
 def _n_bounds(gate: Mapping[str, Any]) -> int:
-    return sum(bound in gate for bound in (*_VALUES, *CHANGES))
+    return sum(len(verbs) for bound, verbs in {**_VALUES, **CHANGES}.items() if bound in gate)
 
 
 def _level(gate: Mapping[str, Any]) -> float | None:
@@ -65,7 +65,7 @@ class _Bound:
 
     @property
     def is_change(self) -> bool:
-        return self.name in CHANGES
+        return self.name in CHANGES or self.name == "max_drift"
 
     @property
     def room(self) -> float:
@@ -98,18 +98,49 @@ def planned_rows(
     floor, unit_floor = known_floors(entry) if other is None else floors_beside(entry, other)
     rows = []
     level = _level(gate)
+    drifts = _drifts(entry)
     wishes = _Wishes(gates, _n_bounds(gate), power, wished)
-    for name, verb in {**_VALUES, **CHANGES}.items():
-        # A promise about the value alone shows every difference, and takes noise for one.
+    for name, verbs in {**_VALUES, **CHANGES}.items():
+        # What is decided on the value alone shows every difference, and takes noise for one.
         if name not in gate or level is None:
             continue
-        margin = max(gate[name], floor) if name in CHANGES else gate[name]
-        bound = _Bound(name, verb, gate[name], margin, entry["estimate"]["value"], _end(entry, verb))
-        rows.append(_planned(key, entry, other, bound, level, wishes))
+        own = []
+        for verb in verbs:
+            margin = max(gate[name], floor) if name in CHANGES else gate[name]
+            bound = _Bound(name, verb, gate[name], margin, entry["estimate"]["value"], _end(entry, verb))
+            own.append(_planned(key, entry, other, bound, level, wishes))
+            if name in CHANGES and "max_drift" in gate:
+                far = max(gate["max_drift"], floor)
+                bound = _Bound("max_drift", verb, gate["max_drift"], far, entry["estimate"]["value"], bound.end)
+                own.append(_planned(key, entry, drifts or other, bound, level, wishes))
+        rows += _both_ways(own, name) if len(verbs) > 1 else own
     for name, verb in GUARDS.items():
         if name in gate:
             rows.append(_guarded(key, entry, other, name, verb, max(gate[name], unit_floor)))
     return rows
+
+
+def _both_ways(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return the rows of a promise that bounds both ways: an unchanged model must keep both sides of each margin."""
+    for bound in (name, "max_drift"):
+        sides = [row for row in rows if row["bound"] == bound]
+        shares = [row["unchanged_passes"] for row in sides]
+        if sides and None not in shares:
+            # No sample breaks both.
+            together = max(0.0, math.fsum(shares) - (len(shares) - 1))
+            for row in sides:
+                row["unchanged_passes"] = together
+    return rows
+
+
+def _drifts(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the anchor of an entry of a baseline, where that is another result that it may be compared with."""
+    from pytest_pluralism.baselines.comparison import differences
+
+    anchor: Mapping[str, Any] | None = entry.get("anchor")
+    if anchor is None or "units" not in anchor or anchor["units"] == entry["units"]:
+        return None
+    return None if list(differences(entry, anchor)) else anchor
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,28 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "uniform_would_pass": "even answers to every question would keep the promise",
     "shuffled_would_pass": "the model's own probabilities, permuted over the options, would keep the promise",
     "constant_would_pass": "the same option, first or last, for every question would keep the promise",
+    "refusal_would_pass": "a refusal to answer any query would keep the promise",
     "too_few_units": "an interval comes from few clusters",
     "baseline_size": "the baseline holds another number of units",
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
     "anchor_differs": "the anchor of the baseline cannot be compared with this run, so that drift is not seen",
     "sampled_answers": "the answers were sampled, and a promise without an interval would be decided by chance",
+    "drifted": "a result that is stored breaks its promise about a change against the anchor, which stays",
     "seed_unset": "a result is stored that was measured under the seed of the defaults",
 }
 
-#: The references of the units that stand for answers that know nothing, and their words.
+#: The references of the units that stand for answers that know nothing, each with its words, by check.
 _BLIND = {
-    "uniform_would_pass": (("uniform",), "even answers"),
-    "shuffled_would_pass": (("shuffle",), "the model's own answers, shuffled,"),
-    "constant_would_pass": (("first", "last"), "the same option for every question"),
+    "uniform_would_pass": {"uniform": "even answers"},
+    "shuffled_would_pass": {
+        "shuffle": "the model's own answers, shuffled,",
+        "shuffled": "the model's own responses, each to another query,",
+    },
+    "constant_would_pass": {
+        "first": "the same option for every question",
+        "last": "the same option for every question",
+    },
+    "refusal_would_pass": {"refusal": "a refusal of every query"},
 }
 
 #: Checks that decide whatever the run makes of the others: a level that was read from answers the model would not give.
@@ -66,6 +75,7 @@ def health_problems(
     noise_floors: tuple[float, float] = (0.0, 0.0),
     is_old: bool = False,
     anchor_problem: str = "",
+    drifted: str = "",
     seed_origin: str = "",
     suppressed: Collection[str] = (),
 ) -> list[tuple[str, str]]:
@@ -76,7 +86,7 @@ def health_problems(
     gate, scores, estimate
         The promise, and what was measured for it.
     measure : Measure, optional
-        The measure; blind answers are judged only of one that can be compared with references.
+        The measure; without one, blind answers are not judged.
     baseline_entry : mapping, optional
         The entry of the baseline for it.
     noise_floors : tuple of float
@@ -85,6 +95,8 @@ def health_problems(
         Whether the baseline is of version 1, which kept less.
     anchor_problem : str
         Why the anchor of the baseline cannot be compared; empty where it can.
+    drifted : str
+        Why a result that is stored does not keep its promise against the anchor; empty where it does.
     seed_origin : str
         Where the seed comes from; ``"default"`` where nobody chose it.
     suppressed : collection of str
@@ -96,6 +108,7 @@ def health_problems(
         *_kept_blindly(gate, scores, measure),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
         *((("anchor_differs", anchor_problem),) if anchor_problem else ()),
+        *((("drifted", drifted),) if drifted else ()),
     ]
     return [(name, text) for name, text in found if name not in suppressed]
 
@@ -150,18 +163,19 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterat
     from pytest_pluralism.core.records import Outcome
     from pytest_pluralism.core.verdict import decide
 
-    if measure is None or not measure.comparisons or not gate.bounds_value:
+    if measure is None or not gate.bounds_value:
         return
     level = gate.of_value()
-    for check, (names, words) in _BLIND.items():
-        for name in names:
-            if any(name not in unit.references for unit in scores.units):
+    remedy = f", for example better_than={measure.comparisons[0].words!r}" if measure.comparisons else ""
+    for check, answers in _BLIND.items():
+        for name, words in answers.items():
+            known = [unit for unit in scores.units if name in unit.references]
+            # Units without it are those that the model has no value for either, or that nothing blind is known of.
+            if not known or 2 * len(known) < len(scores.units):
                 continue
-            blind, advantage = _as_answered(name, gate, scores, measure)
+            blind, advantage = _as_answered(name, gate, replace(scores, units=tuple(known)), measure)
             if decide(level, blind, advantage=advantage).outcome is Outcome.PASSED:
-                more = f"better_than={measure.comparisons[0].words!r}"
-                kept = f"{words} would score {blind.value:.3f} and keep this promise"
-                yield check, f"{kept}; promise more, for example {more}"
+                yield check, f"{words} would score {blind.value:.3f} and keep this promise; promise more{remedy}"
                 break
 
 
@@ -173,14 +187,13 @@ def _as_answered(name: str, gate: Gate, scores: Scores, measure: Measure) -> tup
     blind = estimate_reference(scores, name, confidence_level=level)
     if gate.better_than is None:
         return blind, None
+    key = measure.reference_key(gate.better_than)
+    if all(key not in unit.references for unit in scores.units):
+        # Nothing stands beside the units that the blind answers could be paired with.
+        return blind, None
     units = tuple(replace(unit, value=unit.references[name]) for unit in scores.units)
-    advantage = advantage_over(
-        replace(scores, units=units),
-        measure.reference_key(gate.better_than),
-        direction=measure.direction,
-        confidence_level=level,
-    )
-    return blind, advantage
+    blindly = replace(scores, units=units)
+    return blind, advantage_over(blindly, key, direction=measure.direction, confidence_level=level)
 
 
 def _baseline_problems(gate: Gate, floors: tuple[float, float], *, is_old: bool) -> Iterator[tuple[str, str]]:

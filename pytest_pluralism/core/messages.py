@@ -138,7 +138,7 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
         else:
             said = verdict.reason
             yield f"undecided: {said}"
-    elif verdict.reason and not _says_no_more(verdict):
+    elif verdict.reason and not _says_no_more(entry):
         said = verdict.reason
         yield said
     if verdict.estimate is not None:
@@ -154,8 +154,12 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
     yield _commands(entry)
 
 
-def _says_no_more(verdict: Verdict) -> bool:
+def _says_no_more(entry: ReportEntry) -> bool:
     """Return whether the reason only repeats the numbers of the headline: a value on the wrong side of its bound."""
+    verdict = entry.verdict
+    if entry.scores is not None and entry.scores.guards:
+        # The headline holds the number itself, and what must hold beside it may be what broke the promise.
+        return False
     decisive = verdict.change if verdict.change is not None else verdict.estimate
     gate = verdict.gate
     if gate.max_unit_increase is not None or gate.max_unit_decrease is not None or verdict.drift is not None:
@@ -271,4 +275,6 @@ def _commands(entry: ReportEntry) -> str:
     words = f"to inspect: pytest {options}--pluralism-report=report.json {nodeid}"
     if entry.verdict.gate.needs_baseline:
         words += f"    to accept: pytest {options}--pluralism-update-baseline {nodeid}"
+    if entry.verdict.drift is not None:
+        words += f"    to accept the drift: pytest {options}--pluralism-move-anchor={nodeid}"
     return words

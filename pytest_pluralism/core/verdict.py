@@ -384,7 +384,7 @@ def adjust_verdicts(
 def _n_bounds(gate: Gate) -> int:
     """Return how many bounds of a gate are inferred."""
     bounds = (gate.at_most, gate.at_least, gate.better_than, gate.max_increase, gate.max_decrease)
-    return sum(bound is not None for bound in bounds)
+    return sum(bound is not None for bound in bounds) + 2 * (gate.max_change is not None)
 
 
 def _tests(n_gates: int, gate: Gate) -> str:

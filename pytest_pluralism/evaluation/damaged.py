@@ -25,6 +25,7 @@ from pytest_pluralism.core.records import (
 )
 from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Results, Round, SteeredModel, drive
+from pytest_pluralism.evaluation.jury.beside import BesideSystem
 from pytest_pluralism.evaluation.jury.evaluations import AgainstReference, WrittenEvaluation, smallest_group
 from pytest_pluralism.evaluation.jury.jurors import EntailmentJurors
 from pytest_pluralism.evaluation.overton.coverage import overton_prompt
@@ -91,7 +92,7 @@ class Bearing:
     def statements(self) -> frozenset[str]:
         """The statements of the smallest group of jurors, where entailment estimates what texts are worth to them."""
         evaluation: object = self.evaluation
-        if isinstance(evaluation, AgainstReference):
+        if isinstance(evaluation, (AgainstReference, BesideSystem)):
             evaluation = evaluation.evaluation
         if not isinstance(evaluation, WrittenEvaluation) or not isinstance(evaluation.jurors, EntailmentJurors):
             return frozenset()

@@ -211,6 +211,23 @@ class RunBaselines:
         return key not in self.entries(self.first, model_name, "delete the file first")
 
     @_at_start
+    def replaced(self, nodeid: str, key: str, model_name: str) -> Json:
+        """Return the entry that a result replaces and whose anchor stays; empty where there is none.
+
+        A baseline that cannot be read is reported where the result is written.
+        """
+        file = self.file(self.first, model_name)
+        if self.moves(nodeid):
+            return {}
+        try:
+            if file not in self._found and file.read() is None:
+                return {}
+            found: Json = self.entries(self.first, model_name, "delete the file first").get(key, {})
+        except UNREADABLE:
+            return {}
+        return found
+
+    @_at_start
     def check_writable(self, model_names: Iterable[str]) -> str | None:
         """Return why an update could not be written at the end of this run, or ``None``."""
         if not (self.stores_any or self.settings["prune_baseline"]):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems, is_decisive
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
+from pytest_pluralism.run.decided import decided, drifted
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
@@ -17,7 +18,7 @@ from pytest_pluralism.run.provenance import Commands, provenance_of
 from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict, Witness
+    from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict
     from pytest_pluralism.evaluation.asking.rounds import ModelOf
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
@@ -174,8 +175,6 @@ class Judge:
 
     def _healthy(self, measured: Measured, judged: Sequence[Judged], nodeid: str, test: str) -> list[Judged]:
         """Return verdicts of which none passes while a health check says that it must not."""
-        from pytest_pluralism.core.records import Outcome
-
         plan, settings = measured.plan, self._settings
         gate = _gate_of(plan)
         chosen = plan.settings.get("seed", settings["seed"]) != settings["seed"]
@@ -190,24 +189,55 @@ class Judge:
             noise_floors=(max(one.floors.mean for one in judged), max(one.floors.unit for one in judged)),
             is_old=any("from_version" in (one.entry.baseline or {}) for one in judged),
             anchor_problem=next((one.anchor_problem for one in judged if one.anchor_problem), ""),
+            drifted=next((one.drifted for one in judged if one.drifted), ""),
             seed_origin=settings.origins["seed"] if keeps and not chosen else "",
             suppressed=settings["suppress_health_check"],
         )
-        texts = [f"health {name}: {text} (to accept: --pluralism-suppress-health-check={name})" for name, text in found]
-        decisive = [text for (name, _), text in zip(found, texts, strict=True) if is_decisive(name, gate)]
+        texts = _health_texts(found)
         # Once a run is enough for what is the same for every promise.
-        own = tuple(text for (name, _), text in zip(found, texts, strict=True) if name != "seed_unset")
-        self._notes += [text for text in texts if text not in own]
+        own = tuple(text for name, text in texts if name != "seed_unset")
+        self._notes += [text for _, text in texts if text not in own]
         result = []
         for one in judged:
-            entry, verdict = one.entry, one.entry.verdict
+            entry = one.entry
             if own and entry.scores is not None:
                 entry = replace(entry, scores=replace(entry.scores, warnings=(*entry.scores.warnings, *own)))
-            kept = own if settings["health"] == "fail" else decisive
-            if kept and verdict.passed:
-                entry = replace(entry, verdict=replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(kept)))
-            result.append(replace(one, entry=entry))
+            result.append(replace(one, entry=replace(entry, verdict=self._checked(entry.verdict, gate, texts))))
         return result
+
+    def healthy(
+        self, verdict: Verdict, plan: PlannedGate, scores: Scores, estimate: Estimate
+    ) -> tuple[Verdict, list[str]]:
+        """Return a verdict on what was measured inside a test as that of a marker would be, and what its checks find.
+
+        Parameters
+        ----------
+        verdict : Verdict
+            The verdict on a promise about the value.
+        plan : PlannedGate
+            The measurement.
+        scores, estimate
+            What was measured.
+        """
+        found = health_problems(
+            verdict.gate,
+            scores,
+            estimate,
+            measure=plan.measure,
+            suppressed=self._settings["suppress_health_check"],
+        )
+        texts = _health_texts(found)
+        return self._checked(verdict, verdict.gate, texts), [text for _, text in texts]
+
+    def _checked(self, verdict: Verdict, gate: Gate, texts: Sequence[tuple[str, str]]) -> Verdict:
+        """Return a verdict that does not pass while a health check says that it must not."""
+        from pytest_pluralism.core.records import Outcome
+
+        fails = self._settings["health"] == "fail"
+        kept = [text for name, text in texts if name != "seed_unset" and (fails or is_decisive(name, gate))]
+        if kept and verdict.passed:
+            return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(kept))
+        return verdict
 
     def _entry_beside(self, measured: Measured, key: str) -> Mapping[str, Any] | None:
         """Return what the first baseline holds for a promise that is not compared with it."""
@@ -255,9 +285,10 @@ class Judge:
             own = floors.at_least(beside.floor)
             # The absolute part of a promise is judged once.
             part = gate if place == 0 else replace(gate, at_least=None, at_most=None, better_than=None)
-            verdict, against = _decided(measured, part, beside, own), beside.named.name if place else None
+            verdict, against = decided(measured, part, beside, own), beside.named.name if place else None
             entry = self._entry(replace(measured, provenance=provenance), verdict, beside.about, nodeid, test, against)
-            result.append(Judged(entry, own, beside.anchor_problem))
+            away = drifted(gate, measured, beside, own) if beside.is_stored else ""
+            result.append(Judged(entry, own, beside.anchor_problem, away))
         return result
 
     def _entry(
@@ -303,6 +334,7 @@ class Judge:
         try:
             if named == baselines.first and baselines.stores(nodeid, key, name):
                 result.is_stored = True
+                self._beside_anchor(result, measured, baselines.replaced(nodeid, key, name), nodeid)
                 return result
             if named.is_reference:
                 entry, where = self._of_reference(measured, model_of, nodeid), ""
@@ -347,7 +379,7 @@ class Judge:
         return result
 
     def _beside_anchor(self, result: Beside, measured: Measured, stored: Mapping[str, Any], nodeid: str) -> None:
-        """Put a measurement beside the anchor of its entry, where that is another result than the entry."""
+        """Put a measurement beside the anchor of an entry, where that is not what it is compared with anyway."""
         from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside
         from pytest_pluralism.core.estimation import look_factor
 
@@ -356,7 +388,9 @@ class Judge:
             return
         result.looks = look_factor(stored["looks"] + 1, plan=self._settings["looks"])
         result.about["looks"] = stored["looks"]
-        if anchor["units"] == stored["units"] and anchor["settings"] == stored["settings"]:
+        is_entry = anchor["units"] == stored["units"] and anchor["settings"] == stored["settings"]
+        if is_entry and not result.is_stored:
+            # The comparison with the entry is the one with its anchor.
             return
         result.about["anchor"] = {"estimate": anchor["estimate"], "model_sha256": anchor["model"].get("sha256")}
         result.about["anchor"].update({"moved": anchor["moved"]} if "moved" in anchor else {})
@@ -512,76 +546,12 @@ class Judge:
         return floors, replace(provenance, model={**provenance.model, "noise_floor": content})
 
 
+def _health_texts(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the names of checks with what they find, and the option that accepts it."""
+    accept = "to accept: --pluralism-suppress-health-check="
+    return [(name, f"health {name}: {text} ({accept}{name})") for name, text in found]
+
+
 def _gate_of(plan: PlannedGate) -> Gate:
     assert plan.gate is not None  # noqa: S101 - the types say less than the callers know
     return plan.gate
-
-
-def _decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors) -> Verdict:
-    from pytest_pluralism.core.guards import guarded
-    from pytest_pluralism.core.records import Outcome, Verdict
-    from pytest_pluralism.core.verdict import decide
-
-    estimate = measured.estimate
-    if beside.problem:
-        return Verdict(Outcome.ERROR, gate, estimate, reason=beside.problem)
-    if beside.is_stored:
-        # A result that is being stored is not compared with itself: only the absolute part of the promise is judged.
-        if not gate.bounds_value:
-            return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline")
-        gate = gate.of_value()
-    verdict = decide(
-        gate,
-        estimate,
-        change=beside.change,
-        advantage=_advantage(measured, gate),
-        drift=beside.drift,
-        looks=beside.looks,
-        noise_floor=floors.mean,
-        unit_noise_floor=floors.unit,
-    )
-    if verdict.outcome is Outcome.ERROR and estimate.n == 0 and measured.scores.doubt:
-        # Nothing is wrong: what decides is still to come.
-        verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=measured.scores.doubt)
-    if verdict.outcome is Outcome.INCONCLUSIVE and estimate.n_clusters == 1 and measured.scores.shared:
-        verdict = replace(verdict, reason=measured.scores.shared)
-    witness = _witness(measured, verdict, floors, beside.groups)
-    return guarded(replace(verdict, witness=witness), measured.scores.guards)
-
-
-def _advantage(measured: Measured, gate: Gate) -> Estimate | None:
-    """Return by how much the model is better than the reference of a promise; nothing where it names none."""
-    from pytest_pluralism.core.estimation import advantage_over
-
-    if gate.better_than is None:
-        return None
-    measure = measured.plan.measure
-    return advantage_over(
-        measured.scores,
-        measure.reference_key(gate.better_than),
-        direction=measure.direction,
-        confidence_level=measured.plan.confidence_level,
-    )
-
-
-def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: Mapping[str, float]) -> Witness | None:
-    """Return the unit that did worst, or for a change the unit, or the group of jurors, that got most worse."""
-    from pytest_pluralism.core.records import Witness
-
-    scores, change, gate = measured.scores, verdict.change, verdict.gate
-    pick: Callable[..., Any] = max if measured.plan.measure.direction == "lower" else min
-    texts = {unit.unit_id: unit.text for unit in scores.units}
-    if change is not None and change.values:
-        pairs: Sequence[tuple[str, float]] = list(zip(change.unit_ids, change.values, strict=True))
-        unit_id, value = pick(pairs, key=lambda pair: pair[1])
-        guards = [bound for bound in (gate.max_unit_increase, gate.max_unit_decrease) if bound is not None]
-        broken = any(abs(value) > max(bound, floors.unit) for bound in guards)
-        if broken or (gate.at_most is None and gate.at_least is None and scores.witness is None):
-            return Witness(unit_id, value, texts.get(unit_id, ""))
-        if groups and not gate.bounds_value:
-            name, fall = pick(groups.items(), key=lambda pair: pair[1])
-            return Witness(f"group {name}", fall, "the group that falls most")
-    if scores.witness is not None:
-        return scores.witness
-    worst = pick(scores.units, key=lambda unit: unit.value)
-    return Witness(worst.unit_id, worst.value, texts.get(worst.unit_id, ""))

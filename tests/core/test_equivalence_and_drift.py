@@ -97,10 +97,14 @@ def test_many_looks_take_back_a_failure_and_never_a_pass() -> None:
 
 
 def test_all_looks_together_spend_less_than_twice_one() -> None:
-    for plan in ("counted", 7, 20):
+    for plan in (7, 20):
         spent = sum(1.0 / look_factor(look, plan=plan) for look in range(1, 5000))
         assert 1.0 <= spent < 2.0
-    assert look_factor(1) == look_factor(30, plan="each") == 1.0
+    assert sum(1.0 / look_factor(look) for look in range(1, 5000)) == pytest.approx(0.795, abs=0.001)
+    # Twenty looks that store nothing, each the first one of its baseline, at 2.5 %.
+    assert 20 * 0.025 / look_factor(1) <= 0.10
+    assert [look_factor(look) for look in (1, 2, 3, 4)] == [5.0, 5.0, 9.0, 16.0]
+    assert look_factor(30, plan="each") == 1.0
     for wrong in (0, 1.5, True):
         with pytest.raises(InvalidParameterError, match="look"):
             look_factor(wrong)  # type: ignore[arg-type]
@@ -121,6 +125,14 @@ def test_all_looks_together_spend_less_than_twice_one() -> None:
 def test_bounds_that_say_nothing_or_say_it_twice(bounds: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidParameterError, match=words):
         Gate(**bounds)
+
+
+def test_the_promise_about_the_drift_alone() -> None:
+    gate = Gate(at_most=0.5, max_increase=0.02, max_unit_increase=0.1)
+    assert gate.of_drift() == Gate(max_increase=0.02)
+    assert Gate(max_change=0.02, max_drift=0.3, confidence_level=None).of_drift() == Gate(
+        max_change=0.3, confidence_level=None
+    )
 
 
 def test_looks_below_one_are_refused() -> None:

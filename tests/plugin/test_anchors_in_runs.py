@@ -82,6 +82,35 @@ def test_a_drift_in_small_steps_fails_against_the_anchor(project: pytest.Pyteste
     run(model=model).assert_outcomes(passed=1)
 
 
+def test_an_update_that_drifts_from_the_anchor_does_not_pass(project: pytest.Pytester, run: Run) -> None:
+    """A pipeline that stores every release without comparing sees the drift, too."""
+    default = ("--pluralism-health=fail", "--pluralism-suppress-health-check=low_option_mass")
+    run("--pluralism-update-baseline", *default).assert_outcomes(passed=1)
+    run("--pluralism-update-baseline", *default).assert_outcomes(passed=1)
+    result = run("--pluralism-update-baseline", *default, model="table:plain*3")
+    result.assert_outcomes(failed=1)
+    found = verdict(project)
+    assert found["outcome"] == "inconclusive"
+    assert "health drifted: against the anchor, which no update moves, the change is 0." in found["reason"]
+    result.stdout.fnmatch_lines(["*to accept the drift: pytest *--pluralism-move-anchor='test_town.py::test_north*"])
+    # It is stored all the same, and moving the anchor accepts it.
+    assert stored(project)["estimate"]["value"] == found["estimate"]["value"]
+    run("--pluralism-move-anchor=all", *default, model="table:plain*3").assert_outcomes(passed=1)
+    run("--pluralism-update-baseline", *default, model="table:plain*3").assert_outcomes(passed=1)
+    # Without the checks it is a warning.
+    warned = run("--pluralism-update-baseline", model="table:plain*9")
+    warned.assert_outcomes(passed=1)
+    assert any("health drifted" in text for text in verdict(project)["warnings"])
+
+
+def test_a_first_look_spends_a_fifth_of_the_error(project: pytest.Pytester, run: Run) -> None:
+    """A run that stores nothing is counted nowhere, so that each of twenty may fail falsely in half a per cent."""
+    project.makepyfile(test_town=BODY.format(promise="max_increase=0.0"))
+    run("--pluralism-update-baseline").assert_outcomes(passed=1)
+    run(model="table:plain*40").assert_outcomes(failed=1)
+    assert verdict(project)["looks"] == 5.0
+
+
 def test_a_margin_of_its_own_for_the_drift(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(test_town=BODY.format(promise="max_increase=0.02, max_drift=0.9, confidence_level=None"))
     assert set(drifted(project, run)[0]) == {"passed"}

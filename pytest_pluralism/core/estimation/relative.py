@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.estimation.left_open import with_bounds
@@ -94,19 +95,20 @@ def estimate_reference(scores: Scores, name: str, /, *, confidence_level: float 
     Returns
     -------
     Estimate
-        In the units of the scores.
+        In the units of the scores; a difference where the scores are differences.
 
     Raises
     ------
     InvalidParameterError
         No unit has the reference.
     """
-    return estimate_mean(
-        _values(scores, name),
-        clusters=[unit.cluster for unit in scores.units],
-        unit_ids=[unit.unit_id for unit in scores.units],
-        confidence_level=confidence_level,
-    )
+    values = _values(scores, name)
+    clusters, ids = [unit.cluster for unit in scores.units], [unit.unit_id for unit in scores.units]
+    if not scores.differences:
+        return estimate_mean(values, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
+    nothing = [0.0] * len(values)
+    found = compare_paired(values, nothing, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
+    return as_difference(found)
 
 
 def _values(scores: Scores, name: str) -> list[float]:

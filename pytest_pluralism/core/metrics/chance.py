@@ -29,6 +29,7 @@ from pytest_pluralism.core.parameters import (
 )
 
 __all__ = [
+    "Measured",
     "option_order_bias",
     "sampling_floor",
     "shuffle_control",

@@ -8,10 +8,13 @@ from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, nearest_names
 
-__all__ = ["POPULATION", "Measure", "Noun", "Term"]
+__all__ = ["POPULATION", "SYSTEM", "Measure", "Noun", "Term"]
 
 #: Stands before the name of another population among the references of a unit.
 POPULATION = "population:"
+
+#: Stands before the name of another system among the references of a unit.
+SYSTEM = "system:"
 
 #: Whether a value is a mean of the units, the share of them for which something holds, or a mean difference.
 KINDS = ("mean", "share", "difference")
@@ -93,6 +96,8 @@ class Measure:
         The references that ``better_than`` may name: ``words`` as a promise writes it, ``name`` as a unit keeps it.
     compares_people : bool
         Whether ``better_than`` may name another population.
+    compares_systems : bool
+        Whether ``better_than`` may name another system, whose responses the data hold.
     others : Noun
         The other populations beside the measured one.
     has_nearest : bool
@@ -136,6 +141,7 @@ class Measure:
     beside: str = ""
     comparisons: tuple[Term, ...] = ()
     compares_people: bool = False
+    compares_systems: bool = False
     others: Noun = Noun("population", "populations")
     has_nearest: bool = True
     columns: tuple[Term, ...] = ()
@@ -163,14 +169,19 @@ class Measure:
             return ("at_most", "max_increase", "max_unit_increase")
         return ("at_least", "max_decrease", "max_unit_decrease")
 
+    @property
+    def is_relative(self) -> bool:
+        """Whether a promise may name a reference with ``better_than``."""
+        return bool(self.comparisons) or self.compares_people or self.compares_systems
+
     def reference_key(self, word: str, /) -> str:
         """Return the name under which a unit keeps the reference that a promise names.
 
         Parameters
         ----------
         word : str
-            The words of one of ``comparisons``, else the name of a population. A population that is called like a
-            reference is written ``population:uniform``.
+            The words of one of ``comparisons``, else the name of a population or of a system. One that is called like
+            a reference is written ``population:uniform`` or ``system:uniform``.
 
         Raises
         ------
@@ -190,6 +201,8 @@ class Measure:
             return words[word]
         if self.compares_people:
             return word if word.startswith(POPULATION) else f"{POPULATION}{word}"
+        if self.compares_systems:
+            return word if word.startswith(SYSTEM) else f"{SYSTEM}{word}"
         near = nearest_names(word, words, most=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         known = ", ".join(map(repr, words)) or "none"

@@ -124,6 +124,8 @@ class Scores:
     reason of a verdict that needs an interval.
     ``guards`` must hold beside a promise about the value: see :func:`~pytest_pluralism.core.guards.guarded`.
     ``drawn`` says of sampled answers how many there were; ``None`` where probabilities were read.
+    ``advantages`` holds by how much the value is better than a reference, by its name, where the units alone do not say
+    it: of a jury, jurors are a part of its uncertainty.
     """
 
     metric: str
@@ -144,6 +146,7 @@ class Scores:
     shared: str = ""
     guards: tuple[Guard, ...] = ()
     drawn: Drawn | None = None
+    advantages: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

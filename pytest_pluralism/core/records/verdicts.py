@@ -113,6 +113,14 @@ class Gate:
         """Return the promise without its bounds on a change; it must have others."""
         return replace(self, **dict.fromkeys(CHANGES))
 
+    def of_drift(self) -> Gate:
+        """Return the promise about the change from the anchor alone; it must bound the mean change."""
+        bounds: dict[str, Any] = dict.fromkeys(BOUNDS)
+        for name in MEAN_CHANGES:
+            if getattr(self, name) is not None:
+                bounds[name] = getattr(self, name) if self.max_drift is None else self.max_drift
+        return replace(self, **bounds)
+
     def as_json(self) -> dict[str, Any]:
         """Return the promise as plain JSON values: the bounds that were given, and the confidence level."""
         given = {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}

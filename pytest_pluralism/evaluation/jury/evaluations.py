@@ -31,7 +31,13 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.asking.meanings import Meanings, Means, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds, asked_of
-from pytest_pluralism.evaluation.jury.jurors import Candidate, JurorFunction, check_against_votes, recorded_candidates
+from pytest_pluralism.evaluation.jury.jurors import (
+    Candidate,
+    JurorFunction,
+    ValueModelJurors,
+    check_against_votes,
+    recorded_candidates,
+)
 from pytest_pluralism.evaluation.jury.scores import (
     JuryMeasured,
     jury_table,
@@ -42,16 +48,19 @@ from pytest_pluralism.evaluation.jury.scores import (
 )
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.jury.views import agreement, known_number
+from pytest_pluralism.evaluation.overton.reading import REFUSAL
 from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import meanings_of, names_of, requests
 
 __all__ = [
     "AgainstReference",
     "ChoiceEvaluation",
+    "JuryRounds",
     "JurySettings",
     "WrittenEvaluation",
     "agreement",
     "choice_survey",
+    "gain_over",
     "jury_table",
     "policy_scores",
     "smallest_group",
@@ -207,17 +216,31 @@ class WrittenEvaluation:
             for response in responses
         ]
         recorded = self._checked()
-        found = yield from self.jurors.rounds(panel, [*candidates, *(one for _, one in recorded)])
+        refusals = [Candidate(query.query_id, query.text, REFUSAL) for query in panel.queries] if self._judges() else []
+        found = yield from self.jurors.rounds(panel, [*candidates, *(one for _, one in recorded), *refusals])
         n = len(candidates)
         accuracy = dict(found.accuracy)
         if not accuracy and recorded:
             predicted = np.full((len(panel.jurors), len(panel.responses)), np.nan)
             # All draws of a cell are there or none is.
-            predicted[:, [place for place, _ in recorded]] = found.utilities[:, :, n:].mean(axis=0)
+            predicted[:, [place for place, _ in recorded]] = found.utilities[:, :, n : n + len(recorded)].mean(axis=0)
             accuracy = check_against_votes(panel, predicted)
-        found = replace(found, utilities=found.utilities[:, :, :n], accuracy=accuracy)
+        own = replace(found, utilities=found.utilities[:, :, :n], accuracy=accuracy)
         query = np.repeat(np.arange(len(panel.queries)), [len(responses) for responses in written])
-        return measured_texts(panel, found, [one.text for one in candidates], query, settings=self.settings)
+        measured = measured_texts(panel, own, [one.text for one in candidates], query, settings=self.settings)
+        if not refusals:
+            return measured
+        blind = replace(own, utilities=found.utilities[:, :, n + len(recorded) :])
+        texts, places = [REFUSAL] * len(refusals), np.arange(len(panel.queries))
+        refused = measured_texts(panel, blind, texts, places, settings=self.settings).scores
+        return _beside_refusals(measured, refused)
+
+    def _judges(self) -> bool:
+        """Return whether jurors say at little cost what a refusal is worth to them.
+
+        Recorded votes know nothing of it, and a value model would be asked as often as about the responses.
+        """
+        return self.jurors.name != "recorded" and not isinstance(self.jurors, ValueModelJurors)
 
     def _checked(self) -> list[tuple[int, Candidate]]:
         """Return the recorded responses on which estimated jurors are compared with votes: those with most votes."""
@@ -227,6 +250,20 @@ class WrittenEvaluation:
         counts = np.bincount(self.panel.vote_responses, minlength=len(every))
         best = np.argsort(-counts, kind="stable")[:CHECKED_RESPONSES]
         return [(int(place), every[place]) for place in sorted(best.tolist()) if counts[place]]
+
+
+def _beside_refusals(measured: JuryMeasured, refused: Scores) -> JuryMeasured:
+    """Return a measurement whose units hold what a refusal would be worth."""
+    values = {unit.unit_id: unit.value for unit in refused.units if math.isfinite(unit.value)}
+    units = tuple(
+        replace(unit, references={**unit.references, "refusal": values[unit.unit_id]})
+        if unit.unit_id in values
+        else unit
+        for unit in measured.scores.units
+    )
+    beside = {"refusal": math.fsum(values.values()) / len(values)} if values else {}
+    references = {**measured.scores.references, **beside}
+    return replace(measured, scores=replace(measured.scores, units=units, references=references))
 
 
 def smallest_group(panel: Panel, settings: JurySettings, /) -> list[int]:
@@ -311,53 +348,70 @@ class AgainstReference:
         )
 
     def _gain(self, ours: JuryMeasured, theirs: JuryMeasured, band: Band | None) -> Scores:
-        candidate, reference = ours.scores, theirs.scores
-        there = {unit.unit_id: unit for unit in reference.units}
-        units = tuple(
-            replace(
-                unit,
-                value=unit.value - there[unit.unit_id].value,
-                details={
-                    **unit.details,
-                    "welfare": known_number(unit.value),
-                    "welfare_of_reference": known_number(there[unit.unit_id].value),
-                },
-            )
-            for unit in candidate.units
+        return gain_over(ours, theirs, band=band, group=self.evaluation.settings.group)
+
+
+def gain_over(
+    ours: JuryMeasured, theirs: JuryMeasured, /, *, band: Band | None = None, group: str | None = None
+) -> Scores:
+    """Return the gain of one measurement on another of the same jurors and queries.
+
+    Parameters
+    ----------
+    ours, theirs : JuryMeasured
+        The two measurements.
+    band : Band, optional
+        The gain at every aversion to inequality, for the report.
+    group : str, optional
+        The group that is measured, where one is.
+    """
+    candidate, reference = ours.scores, theirs.scores
+    there = {unit.unit_id: unit for unit in reference.units}
+    units = tuple(
+        replace(
+            unit,
+            value=unit.value - there[unit.unit_id].value,
+            references={name: value - there[unit.unit_id].value for name, value in unit.references.items()},
+            details={
+                **unit.details,
+                "welfare": known_number(unit.value),
+                "welfare_of_reference": known_number(there[unit.unit_id].value),
+            },
         )
-        by_group = {
-            name: value - reference.other_populations[name]
-            for name, value in candidate.other_populations.items()
-            if name in reference.other_populations
-        }
-        settings = self.evaluation.settings
-        details = {
-            **candidate.details,
-            "reference_model": {name: reference.details[name] for name in ("curve", "by_group", "worst_off")},
-            "gain_by_group": by_group,
-        }
-        if band is not None:
-            details["dominance"] = {**band.as_json(), "dominates": band.dominates}
-        witness = None
-        if by_group and settings.group is None:
-            worst = min(by_group, key=lambda name: by_group[name])
-            witness = Witness(f"group {worst}", by_group[worst], "the group that gains least, or falls most")
-        errors = errors_of_difference(ours.welfare, theirs.welfare, same_draws=ours.same_draws and theirs.same_draws)
-        extra = float((errors**2).sum())
-        extra = extra if math.isfinite(extra) else 0.0
-        return Scores(
-            metric=candidate.metric,
-            units=units,
-            references={"candidate": _mean_of(candidate), "reference_model": _mean_of(reference)},
-            other_populations=by_group,
-            warnings=tuple(dict.fromkeys((*candidate.warnings, *reference.warnings))),
-            details=details,
-            crossed=_crossed_gain(candidate, reference),
-            witness=witness,
-            extra_variance=extra,
-            differences=True,
-            doubt=candidate.doubt or reference.doubt,
-        )
+        for unit in candidate.units
+    )
+    by_group = {
+        name: value - reference.other_populations[name]
+        for name, value in candidate.other_populations.items()
+        if name in reference.other_populations
+    }
+    details = {
+        **candidate.details,
+        "reference_model": {name: reference.details[name] for name in ("curve", "by_group", "worst_off")},
+        "gain_by_group": by_group,
+    }
+    if band is not None:
+        details["dominance"] = {**band.as_json(), "dominates": band.dominates}
+    witness = None
+    if by_group and group is None:
+        worst = min(by_group, key=lambda name: by_group[name])
+        witness = Witness(f"group {worst}", by_group[worst], "the group that gains least, or falls most")
+    errors = errors_of_difference(ours.welfare, theirs.welfare, same_draws=ours.same_draws and theirs.same_draws)
+    extra = float((errors**2).sum())
+    extra = extra if math.isfinite(extra) else 0.0
+    return Scores(
+        metric=candidate.metric,
+        units=units,
+        references={"candidate": _mean_of(candidate), "reference_model": _mean_of(reference)},
+        other_populations=by_group,
+        warnings=tuple(dict.fromkeys((*candidate.warnings, *reference.warnings))),
+        details=details,
+        crossed=_crossed_gain(candidate, reference),
+        witness=witness,
+        extra_variance=extra,
+        differences=True,
+        doubt=candidate.doubt or reference.doubt,
+    )
 
 
 def _crossed_gain(candidate: Scores, reference: Scores) -> Crossed | None:

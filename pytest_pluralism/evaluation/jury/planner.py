@@ -16,6 +16,7 @@ from pytest_pluralism.core.records.measures import Measure, Noun, Term
 from pytest_pluralism.core.words import QUERIES
 from pytest_pluralism.datasets.panels.loading import EMBEDDED_PANELS, SOURCES, load_panel
 from pytest_pluralism.datasets.panels.records import Panel
+from pytest_pluralism.evaluation.jury.beside import BesideSystem
 from pytest_pluralism.evaluation.jury.evaluations import (
     AgainstReference,
     ChoiceEvaluation,
@@ -54,10 +55,13 @@ MEASURE = Measure(
         Term("shuffle", "shuffled"),
         Term("uniform", "uniform"),
         Term("majority", "majority"),
+        Term("refusal", "a refusal", brief=False),
         Term("best", "best possible"),
         Term("worst", "worst possible"),
     ),
     beside="uniform",
+    comparisons=(Term("uniform", "uniform"), Term("majority", "majority")),
+    compares_systems=True,
     others=Noun("group", "groups"),
     has_nearest=False,
     columns=(
@@ -149,6 +153,9 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             if inside is not None and not plans:
                 _bounds(planning, panel, inside, rule, gain=over is not None)
             title = settings.as_json()["rule"]
+            wanted = planning.keywords.get("better_than")
+            if isinstance(wanted, str) and over is None:
+                evaluation = BesideSystem(evaluation, planning.measure.reference_key(wanted))
             if over is not None:
                 evaluation = AgainstReference(evaluation, EVERY_ALPHA if every else ())
                 title = "least gain in welfare" if every else f"gain in {title}"

@@ -155,7 +155,9 @@ def measured_policy(
     full = jury_table(panel, share, by=settings.by)
     table = _of_group(full, settings)
     found = _measured(table, settings)
-    references, best = _references(table, settings)
+    every = _by_response(table, settings)
+    references, best = _references(table, settings, every)
+    even = _even(table, every)
     units = []
     place = 0
     for row, query in enumerate(panel.queries):
@@ -180,6 +182,7 @@ def measured_policy(
                 option_mass=None if answered is None else answered.option_mass,
                 n_respondents=float(len(np.unique(table.juror[table.response == here.start]))),
                 details=details,
+                references={"uniform": float(even[row])} if math.isfinite(even[row]) else {},
             )
         )
     warnings = [*panel.warnings, *left_out, *vote_warnings(panel, table, settings, found)]
@@ -290,9 +293,8 @@ def measured_texts(
         judged = np.bincount(panel.vote_responses, minlength=len(panel.responses)) > 0
         total = np.bincount(panel.response_queries, judged, len(panel.queries))
         even = judged / np.maximum(total, 1.0)[panel.response_queries]
-        references, _ = _references(
-            _of_group(jury_table(panel, even, by=settings.by), settings), settings, shuffle=False
-        )
+        recorded = _of_group(jury_table(panel, even, by=settings.by), settings)
+        references, _ = _references(recorded, settings, _by_response(recorded, settings), shuffle=False)
     warnings = [*panel.warnings, *jurors.warnings, *left_out]
     if jurors.kind == "recorded":
         warnings += vote_warnings(panel, table, settings, found)
@@ -372,11 +374,10 @@ def _measured(table: JuryTable, settings: JurySettings) -> QueryWelfare:
 
 
 def _references(
-    table: JuryTable, settings: JurySettings, *, shuffle: bool = True
+    table: JuryTable, settings: JurySettings, every: FloatArray, *, shuffle: bool = True
 ) -> tuple[dict[str, float], list[int]]:
     """Return what other ways of choosing would score, and the best response of each query."""
     judged = np.bincount(table.response, minlength=len(table.share)) > 0
-    every = _measured(table.with_share(judged.astype(np.float64)), settings).by_response
     mean = query_welfare(table.with_share(judged.astype(np.float64)), WelfareRule(alpha=0.0)).by_response
     rng = np.random.default_rng(settings.seed)
     uniform, best, worst, majority, shuffled, chosen = [], [], [], [], [], []
@@ -400,6 +401,26 @@ def _references(
     if shuffle:
         references["shuffle"] = float(np.mean(shuffled))
     return references | {"best": float(np.mean(best)), "worst": float(np.mean(worst))}, chosen
+
+
+def _by_response(table: JuryTable, settings: JurySettings) -> FloatArray:
+    """Return the welfare of every response that somebody judged, whether it is given or not."""
+    judged = np.bincount(table.response, minlength=len(table.share)) > 0
+    values = _measured(table.with_share(judged.astype(np.float64)), settings).by_response
+    return np.where(judged, values, np.nan)
+
+
+def _even(table: JuryTable, every: FloatArray) -> FloatArray:
+    """Return the welfare of each query where every judged response is given as often.
+
+    A model that prefers a place in the list, or whose probabilities are shuffled, gives as much on average: the options
+    are shown in every order, and welfare is linear in how often a response is given.
+    """
+    known = np.isfinite(every)
+    counts = np.bincount(table.response_query, known, table.n_queries)
+    sums = np.bincount(table.response_query, np.where(known, every, 0.0), table.n_queries)
+    result: FloatArray = np.divide(sums, counts, out=np.full(table.n_queries, np.nan), where=counts > 0)
+    return result
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.records import Estimate, Scores
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.asking.rounds import Answered, drive
+from pytest_pluralism.evaluation.jury.beside import BesideSystem
 from pytest_pluralism.evaluation.jury.evaluations import (
     AgainstReference,
     ChoiceEvaluation,
@@ -151,14 +152,14 @@ def seat(evaluation: Any, confidence_level: float | None, answered: Answered, /)
 
     Parameters
     ----------
-    evaluation : ChoiceEvaluation, WrittenEvaluation or AgainstReference
+    evaluation : ChoiceEvaluation, WrittenEvaluation, AgainstReference or BesideSystem
         Where a model would choose among recorded responses, texts are judged by the recorded votes on them.
     confidence_level : float in (0, 1) or None
         Of the estimates.
     answered : callable
         Answers the rounds of jurors who ask a model.
     """
-    if isinstance(evaluation, AgainstReference):
+    if isinstance(evaluation, (AgainstReference, BesideSystem)):
         evaluation = evaluation.evaluation
     assert isinstance(evaluation, (ChoiceEvaluation, WrittenEvaluation))  # noqa: S101 - the planner makes no others
     jurors = evaluation.jurors if isinstance(evaluation, WrittenEvaluation) else RecordedJurors()

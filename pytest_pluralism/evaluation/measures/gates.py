@@ -113,7 +113,7 @@ def _beyond(measure: Measure, keywords: Mapping[str, Any]) -> list[str]:
 def _gate(
     measure: Measure, keywords: Mapping[str, Any], own: tuple[str, ...], problems: list[str], *, promise: bool
 ) -> Gate | None:
-    relative = ("better_than",) if promise and (measure.comparisons or measure.compares_people) else ()
+    relative = ("better_than",) if promise and measure.is_relative else ()
     allowed = (*(BOUNDS if promise else ()), *relative, "confidence_level", *own)
     for word in keywords:
         if word not in allowed:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_pluralism.core.equal import compare, difference
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.selection import compare_best
 from pytest_pluralism.core.finite import is_number
@@ -212,8 +213,11 @@ class TradeOffEvaluation:
                 options=one.options,
                 option_mass=mass,
                 details={"pair": "-".join(one.pair), "advantage": float(gain), "reward": float(mine)},
+                references=self._beside(one, functions, float(bare)),
             )
-            for one, value, gain, mine, mass in zip(scenarios, values, advantage, reward, masses, strict=True)
+            for one, value, gain, mine, bare, mass in zip(
+                scenarios, values, advantage, reward, static, masses, strict=True
+            )
         )
         references = {"unsteered": float(static.mean())} if self.settings.score == "reward" else {}
         ideal = np.array([[max(f(row) for row in one.served) for f in functions] for one in scenarios]).mean()
@@ -225,8 +229,9 @@ class TradeOffEvaluation:
             for pair in pairs
         ]
         clusters = [unit.cluster for unit in units]
-        kept = compare_paired(reward, static, clusters=clusters)
-        gains = [compare_paired(own[:, place], plain[:, place], clusters=clusters) for place in range(n)]
+        # A model that ignores its steering gains exactly nothing, however few the scenarios are.
+        kept = as_difference(compare_paired(reward, static, clusters=clusters))
+        gains = [as_difference(compare_paired(own[:, place], plain[:, place], clusters=clusters)) for place in range(n)]
         is_advantage = self.settings.score == "advantage"
         return Scores(
             "trade_off_steerability",
@@ -251,6 +256,18 @@ class TradeOffEvaluation:
             differences=is_advantage,
             guards=_guards(self.settings.weights, kept, gains) if is_advantage else (),
         )
+
+    def _beside(
+        self, scenario: Scenario, functions: Sequence[LinearCommensuration], unsteered: float
+    ) -> dict[str, float]:
+        """Return what answers score that know nothing of the weights: even ones, always one option, unsteered ones."""
+        if self.settings.score == "advantage":
+            # The same answer under every steering gains nothing.
+            return dict.fromkeys(("uniform", "first", "last"), 0.0)
+        served = np.asarray(scenario.served)
+        answers = {"uniform": served.mean(axis=0), "first": served[0], "last": served[-1]}
+        found = {name: float(np.mean([f(answer) for f in functions])) for name, answer in answers.items()}
+        return {"unsteered": unsteered, **found}
 
     def _table(
         self,

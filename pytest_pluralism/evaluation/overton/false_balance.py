@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.records import Scores, WindowSet
 from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Rounds
@@ -63,6 +64,13 @@ class FalseBalanceEvaluation:
     def rounds(self) -> Rounds:
         """Ask what coverage asks, and return another score."""
         scores = yield from self.coverage.rounds()
-        units = tuple(dataclasses.replace(unit, value=unit.details["argues_unreasonable"]) for unit in scores.units)
-        mean = float(np.mean([unit.details["coverage"] for unit in scores.units]))
+        held = [unit.details["coverage"] for unit in scores.units]
+        # Whoever says nothing argues nothing: without an answer in them, responses are no better than refusals.
+        says_something = estimate_mean(held, clusters=[unit.cluster for unit in scores.units]).low > 0.0
+        beside = {} if says_something else {"refusal": 0.0}
+        units = tuple(
+            dataclasses.replace(unit, value=unit.details["argues_unreasonable"], references=beside)
+            for unit in scores.units
+        )
+        mean = float(np.mean(held))
         return Scores(self.metric, units, {"coverage": mean, "empty": 0.0}, warnings=scores.warnings)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.metrics.chance import Measured, shuffle_control
 from pytest_pluralism.core.metrics.classification import classification_scores
 from pytest_pluralism.core.metrics.distributional import (
     entropy,
@@ -29,6 +30,7 @@ from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBOS, UNRELATED
 from pytest_pluralism.evaluation.steering.families import Confusion, confusion_table
 from pytest_pluralism.evaluation.steering.settings import (
+    PLACEBO,
     UNSTEERED,
     Side,
     SteeringSettings,
@@ -37,6 +39,10 @@ from pytest_pluralism.evaluation.steering.settings import (
 from pytest_pluralism.evaluation.surveys.answered import ModelDistribution, kept_options, over_kept
 
 __all__ = ["Board"]
+
+#: Up to this many options every permutation of an answer is scored; beyond, some are drawn.
+MOST_PERMUTED = 4
+DRAWN_ORDERS = 24
 
 
 class Board:
@@ -122,6 +128,36 @@ class Board:
         result[mode] = 1.0
         return result
 
+    def blind(self, row: AnswerDistribution, name: str, below: str | None) -> dict[str, float]:
+        """Return what answers score that know nothing of the question: even, shuffled, always the first or last option.
+
+        Parameters
+        ----------
+        row : AnswerDistribution
+            What is compared with.
+        name : str
+            The attribute, whose answers are shuffled.
+        below : str or None
+            The side that the score must exceed, which is then answered blindly too.
+        """
+        even = self.even(row)
+        always = np.eye(len(even))
+        answers = {"uniform": even, "first": always[0], "last": always[-1]}
+        if below is not None:
+            # The same answer from every side gains nothing.
+            found = dict.fromkeys(answers, 0.0)
+            lower = [placebo.name for placebo in PLACEBOS] if below == PLACEBO else [below]
+            beside = [self.shuffled(row, one) for one in lower]
+            return {**found, "shuffle": self.shuffled(row, name) - float(np.mean(beside))}
+        return {**{key: self.score(row, one) for key, one in answers.items()}, "shuffle": self.shuffled(row, name)}
+
+    def shuffled(self, row: AnswerDistribution, side: Side) -> float:
+        """Return the mean score of the answers of a side, permuted over the options."""
+        ours, people = self.mean_answer(side, row.question_id), self.reference(row)
+        method = "exact" if len(people) <= MOST_PERMUTED else "monte_carlo"
+        found = shuffle_control(ours, people, measure=self._measure(row), method=method, n_draws=DRAWN_ORDERS)
+        return float(found)
+
     def knows_the_answer(self) -> bool:
         """Return whether :meth:`commonest` is right by definition, so that its score says nothing."""
         if self.steering.kind == "choice":
@@ -130,9 +166,12 @@ class Board:
 
     def score(self, row: AnswerDistribution, answer: FloatArray) -> float:
         """Return how faithful an answer is."""
-        people = self.reference(row)
+        return float(self._measure(row)(answer, self.reference(row)))
+
+    def _measure(self, row: AnswerDistribution) -> Measured:
+        """Return the score of answers (last axis: options) against those of people."""
         if self.settings.score == "js":
-            return 1.0 - float(jensen_shannon_distance(answer, people))
+            return lambda ours, theirs: 1.0 - jensen_shannon_distance(ours, theirs)
         if self.settings.score == "wasserstein":
             question = self.questions[row.question_id]
             kept = kept_options(question)
@@ -140,10 +179,10 @@ class Board:
             length = float(places.max() - places.min())
             if length <= 0:
                 raise DatasetError(f"The options of {question.question_id!r} have one place, so no distance exists.")
-            return 1.0 - float(wasserstein_distance(answer, people, positions=places)) / length
+            return lambda ours, theirs: 1.0 - wasserstein_distance(ours, theirs, positions=places) / length
         if self.settings.score == "mode":
-            return float(mode_agreement(answer, people, ties=self.ties))
-        return float(answer @ people)
+            return lambda ours, theirs: mode_agreement(ours, theirs, ties=self.ties)
+        return lambda ours, theirs: np.asarray((ours * theirs).sum(axis=-1))
 
     # ------------------------------------------------------------------------------------------ many answers
 

@@ -348,6 +348,7 @@ class SteerableEvaluation:
                     details["unsteered"] = float(plain[index])
                 value = values[index] if below is None else difference(values[index], below[index])
                 beside = {side: float(scores[index]) for side, scores in sides.items() if scores is not None}
+                beside |= board.blind(row, name, over)
                 units.append(dataclasses.replace(board.unit(name, row, float(value), details), references=beside))
             names += [name] * len(rows)
             steered += list(values)

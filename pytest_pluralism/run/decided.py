@@ -1,0 +1,113 @@
+"""The decision on one measurement beside one baseline, with the unit that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_pluralism.run.measured import Beside, Measured, NoiseFloors
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import Estimate, Gate, Verdict, Witness
+
+__all__ = ["decided", "drifted"]
+
+
+def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors, /) -> Verdict:
+    """Return the verdict on a measurement beside one baseline.
+
+    Parameters
+    ----------
+    measured : Measured
+        What was measured.
+    gate : Gate
+        The part of the promise that is judged beside this baseline.
+    beside : Beside
+        The baseline, and the changes against it.
+    floors : NoiseFloors
+        How much an unchanged model may seem to move.
+    """
+    from pytest_pluralism.core.guards import guarded
+    from pytest_pluralism.core.records import Outcome, Verdict
+    from pytest_pluralism.core.verdict import decide
+
+    estimate = measured.estimate
+    if beside.problem:
+        return Verdict(Outcome.ERROR, gate, estimate, reason=beside.problem)
+    if beside.is_stored:
+        # A result that is being stored is not compared with itself: only the absolute part of the promise is judged,
+        # and the drift by a health check.
+        if not gate.bounds_value:
+            return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline", drift=beside.drift)
+        gate = gate.of_value()
+    verdict = decide(
+        gate,
+        estimate,
+        change=beside.change,
+        advantage=_advantage(measured, gate),
+        drift=beside.drift,
+        looks=beside.looks,
+        noise_floor=floors.mean,
+        unit_noise_floor=floors.unit,
+    )
+    if verdict.outcome is Outcome.ERROR and estimate.n == 0 and measured.scores.doubt:
+        # Nothing is wrong: what decides is still to come.
+        verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=measured.scores.doubt)
+    if verdict.outcome is Outcome.INCONCLUSIVE and estimate.n_clusters == 1 and measured.scores.shared:
+        verdict = replace(verdict, reason=measured.scores.shared)
+    witness = _witness(measured, verdict, floors, beside.groups)
+    return guarded(replace(verdict, witness=witness), measured.scores.guards)
+
+
+def drifted(gate: Gate, measured: Measured, beside: Beside, floors: NoiseFloors, /) -> str:
+    """Return why a result that is being stored does not keep its promise against the anchor; empty where it does."""
+    from pytest_pluralism.core.verdict import decide
+
+    if beside.drift is None:
+        return ""
+    verdict = decide(
+        gate.of_drift(), measured.estimate, change=beside.drift, looks=beside.looks, noise_floor=floors.mean
+    )
+    return "" if verdict.passed else f"against the anchor, which no update moves, {verdict.reason}"
+
+
+def _advantage(measured: Measured, gate: Gate) -> Estimate | None:
+    """Return by how much the model is better than the reference of a promise; nothing where it names none."""
+    from pytest_pluralism.core.estimation import advantage_over
+
+    if gate.better_than is None:
+        return None
+    measure = measured.plan.measure
+    key = measure.reference_key(gate.better_than)
+    if key in measured.scores.advantages:
+        return measured.scores.advantages[key]
+    return advantage_over(
+        measured.scores,
+        key,
+        direction=measure.direction,
+        confidence_level=measured.plan.confidence_level,
+    )
+
+
+def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: Mapping[str, float]) -> Witness | None:
+    """Return the unit that did worst, or for a change the unit, or the group of jurors, that got most worse."""
+    from pytest_pluralism.core.records import Witness
+
+    scores, change, gate = measured.scores, verdict.change, verdict.gate
+    pick: Callable[..., Any] = max if measured.plan.measure.direction == "lower" else min
+    texts = {unit.unit_id: unit.text for unit in scores.units}
+    if change is not None and change.values:
+        pairs: Sequence[tuple[str, float]] = list(zip(change.unit_ids, change.values, strict=True))
+        unit_id, value = pick(pairs, key=lambda pair: pair[1])
+        guards = [bound for bound in (gate.max_unit_increase, gate.max_unit_decrease) if bound is not None]
+        broken = any(abs(value) > max(bound, floors.unit) for bound in guards)
+        if broken or (gate.at_most is None and gate.at_least is None and scores.witness is None):
+            return Witness(unit_id, value, texts.get(unit_id, ""))
+        if groups and not gate.bounds_value:
+            name, fall = pick(groups.items(), key=lambda pair: pair[1])
+            return Witness(f"group {name}", fall, "the group that falls most")
+    if scores.witness is not None:
+        return scores.witness
+    worst = pick(scores.units, key=lambda unit: unit.value)
+    return Witness(worst.unit_id, worst.value, texts.get(worst.unit_id, ""))

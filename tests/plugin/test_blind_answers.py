@@ -1,0 +1,250 @@
+"""Promises of every family that answers keep which know nothing: none of them passes by default."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# pytester forgets what a run inside this process imported, and numpy can be imported only once in a process.
+for _name in (
+    "pytest_pluralism.core.estimation.comparison",
+    "pytest_pluralism.core.estimation.crossed",
+    "pytest_pluralism.core.guards",
+    "pytest_pluralism.evaluation.jury.planner",
+    "pytest_pluralism.evaluation.objectives.trade_offs",
+    "pytest_pluralism.evaluation.overton.planner",
+    "pytest_pluralism.evaluation.overton.false_balance_planner",
+    "pytest_pluralism.evaluation.steering.planner",
+    "pytest_pluralism.report.json_report",
+    "pytest_pluralism.report.terminal",
+    "rich.table",
+    "scipy.stats",
+    "scipy.special",
+    "sentencex",
+):
+    importlib.import_module(_name)
+
+ROOT = Path(__file__).parents[2]
+
+CONFTEST = '''
+import hashlib
+import math
+
+from pytest_pluralism.core.records import Answer, EntailmentScores, Response
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class Stub:
+    """Answers evenly (even), the first label (first), by a hash of the question (random), or says REPLY."""
+
+    def __init__(self, spec):
+        self.how = spec.partition(":")[2]
+        self.identity = ModelIdentity(spec, spec, hashlib.sha256(spec.encode()).hexdigest(), "float32", "cpu")
+
+    def answer(self, prompts, *, progress=None):
+        result = []
+        for prompt in prompts:
+            n = len(prompt.labels)
+            shares = [1.0] * n
+            if self.how == "first":
+                shares[0] = 50.0
+            if self.how == "random":
+                digest = hashlib.sha256((prompt.question + prompt.cue).encode()).digest()
+                shares = [1.0 + byte for byte in digest[:n]]
+            result.append(Answer(tuple(math.log(one / sum(shares)) for one in shares), 1.0, prompt.labels[0], 0.5))
+        return result
+
+    def generate(self, prompts, settings, *, n_draws=1, progress=None):
+        return [tuple(Response(self.how, "eos", 4) for _ in range(n_draws)) for _ in prompts]
+
+    def close(self):
+        pass
+
+
+class Judge:
+    """Finds in a text what it says word by word, and a little of everything besides."""
+
+    identity = ModelIdentity("words", "words", "1" * 64, "float32", "cpu")
+
+    def entail(self, pairs, /, *, progress=None):
+        return [EntailmentScores(1.0 if one.hypothesis in one.premise else 0.3) for one in pairs]
+
+    def close(self):
+        pass
+
+
+def pytest_pluralism_load_model(spec, settings):
+    if spec.startswith("stub:"):
+        return Stub(spec)
+
+
+def pytest_pluralism_load_entailment_model(spec, settings):
+    if spec == "words":
+        return Judge()
+'''
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project under the default health checks, with the panel, scenarios and windows of the others."""
+    monkeypatch.setenv("PLURALISM_ANSWERS", "off")
+    monkeypatch.delenv("PLURALISM_HEALTH")
+    pytester.makeconftest(CONFTEST)
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\npluralism_seed = 0\n")
+    shutil.copy(ROOT / "examples" / "steering_gate" / "party_values.jsonl", pytester.path)
+    return pytester
+
+
+def judged(project: pytest.Pytester, marker: str, model: str, *options: str) -> dict[str, Any]:
+    project.makepyfile(test_blind=f"import pytest\n\n@pytest.mark.{marker}\ndef test_it(): ...\n")
+    report = project.path / "out.json"
+    report.unlink(missing_ok=True)
+    args = (f"--pluralism-model={model}", "--pluralism-report=out.json", "--pluralism-repetitions=1", *options)
+    result = project.runpytest_inprocess(*args)
+    assert report.is_file(), result.stdout.str()
+    (verdict,) = json.loads(report.read_text(encoding="utf-8"))["verdicts"]
+    found: dict[str, Any] = verdict
+    return found
+
+
+STEERED = 'steering_faithfulness("gss", attribute="Democrat", checks=["unsteered"], '
+
+
+@pytest.mark.parametrize(
+    ("marker", "model", "checks"),
+    [
+        (f"{STEERED}at_least=0.6)", "stub:even", ["uniform_would_pass", "shuffled_would_pass"]),
+        (f"{STEERED}at_least=0.6)", "stub:random", ["uniform_would_pass", "shuffled_would_pass"]),
+        (f"{STEERED}at_least=0.2)", "stub:first", ["uniform_would_pass", "constant_would_pass"]),
+        (f'{STEERED}over="unsteered", at_least=0.0)', "stub:even", ["uniform_would_pass", "constant_would_pass"]),
+        (f'{STEERED}score="mode", at_least=0.05)', "stub:random", ["uniform_would_pass"]),
+        ('trade_off_steerability("trade_offs", at_least=0.0)', "stub:even", ["uniform_would_pass"]),
+        ('trade_off_steerability("trade_offs", score="reward", at_least=0.4)', "stub:random", ["uniform_would_pass"]),
+        ('jury_welfare("example_town", alpha=0.0, at_least=0.3)', "stub:even", ["uniform_would_pass"]),
+        ('jury_welfare("example_town", alpha=0.0, better_than="uniform", at_least=0.3)', "stub:even", []),
+    ],
+)
+def test_a_promise_that_blind_answers_keep_does_not_pass(
+    project: pytest.Pytester, marker: str, model: str, checks: list[str]
+) -> None:
+    verdict = judged(project, marker, model)
+    assert verdict["outcome"] == "inconclusive"
+    for check in checks:
+        assert f"health {check}:" in verdict["reason"]
+    accepted = [f"--pluralism-suppress-health-check={name}" for name in
+                ("uniform_would_pass", "shuffled_would_pass", "constant_would_pass", "refusal_would_pass")]  # fmt: skip
+    if checks:
+        assert judged(project, marker, model, *accepted)["outcome"] == "passed"
+
+
+@pytest.mark.parametrize("reply", ["I cannot answer that.", "Towns."])
+@pytest.mark.parametrize(
+    "marker",
+    [
+        'overton_coverage("contested", n_draws=1, at_least=0.0)',
+        'false_balance("contested", n_draws=1, at_most=0.5)',
+        'jury_welfare("statements.jsonl", jurors="entailment", alpha=0.0, at_least=0.1)',
+    ],
+)
+def test_a_promise_that_refusals_keep_does_not_pass(project: pytest.Pytester, marker: str, reply: str) -> None:
+    jurors = [{"juror": f"j{n}", "statement": f"Statement {n}."} for n in range(40)]
+    queries = [{"query": f"q{n}", "text": f"What of {n}?"} for n in range(32)]
+    lines = [{"scale": {"lowest": 0, "highest": 1}}, *jurors, *queries]
+    (project.path / "statements.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+    verdict = judged(project, marker, f"stub:{reply}", "--pluralism-entailment-model=words")
+    assert verdict["outcome"] == "inconclusive"
+    assert "health refusal_would_pass:" in verdict["reason"]
+
+
+def test_a_model_that_ignores_its_steering_gets_one_verdict_whatever_the_number_of_scenarios(
+    project: pytest.Pytester,
+) -> None:
+    """It gains exactly nothing, and 20 scenarios show that as well as 30 do."""
+    for n in (20, 30):
+        rows = [
+            {"scenario_id": f"s{i}", "pair": ["order", "growth"], "scenario": f"What to do with field {i}?",
+             "options": [{"text": "Plan", "order": 1.0, "growth": 0.0}, {"text": "Wait", "order": 0.6, "growth": 0.6},
+                         {"text": "Build", "order": 0.0, "growth": 1.0}]}
+            for i in range(n)
+        ]  # fmt: skip
+        (project.path / "fields.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+        marker = 'trade_off_steerability("fields.jsonl", at_least=0.0)'
+        assert judged(project, marker, "stub:even")["outcome"] == "inconclusive"
+        warned = judged(project, marker, "stub:even", "--pluralism-health=warn")
+        assert warned["outcome"] == "passed"
+
+
+def test_require_gives_the_verdict_of_the_marker(project: pytest.Pytester) -> None:
+    """Guards and health checks hold for what is measured inside a test, too."""
+    body = """
+        import pytest
+        from pytest_pluralism.core.records import Outcome
+
+        def test_level(pluralism):
+            found = pluralism.evaluate("steering_faithfulness", "gss", attribute="Democrat", checks=["unsteered"])
+            pluralism.require(found, at_least=0.6)
+
+        def test_difference(pluralism):
+            found = pluralism.evaluate("steering_faithfulness", "gss", attribute="Democrat", checks=["unsteered"])
+            other = pluralism.evaluate("steering_faithfulness", "gss", attribute="Republican", checks=["unsteered"])
+            pluralism.require(found - other, at_least=-0.5)
+    """
+    project.makepyfile(test_inside=body)
+    args = ("--pluralism-model=stub:even", "--pluralism-repetitions=1")
+    result = project.runpytest_inprocess(*args)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*health uniform_would_pass*"])
+    project.runpytest_inprocess(*args, "--pluralism-health=warn").assert_outcomes(passed=2)
+
+
+RUINED = """
+import re
+
+from pytest_pluralism.core.records import Answer
+
+
+class Ruin(Stub):
+    \"\"\"Serves both values well until it is steered, then the weightier one alone, and nobody at even weights.\"\"\"
+
+    def answer(self, prompts, *, progress=None):
+        result = []
+        for prompt in prompts:
+            found = re.search(r"at ([0-9.]+) % and", prompt.question)
+            weight = None if found is None else float(found[1])
+            wanted = "Both" if weight is None else "None" if weight == 50 else "Plan" if weight > 50 else "Build"
+            options = [line[3:] for line in prompt.question.split("\\n") if line[1:3] == ". "]
+            shares = [0.97 if option == wanted else 0.01 for option in options]
+            result.append(Answer(tuple(math.log(one) for one in shares), 1.0, "A", 0.9))
+        return result
+
+
+def pytest_pluralism_load_model(spec, settings):
+    return Ruin(spec)
+"""
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_guards_hold_inside_a_test_as_they_do_for_a_marker(project: pytest.Pytester, inside: bool) -> None:
+    """A model whose steered answers serve nobody has an advantage, and loses by being steered."""
+    project.makeconftest(CONFTEST + RUINED)
+    served = {"Plan": (1.0, 0.0), "Both": (0.9, 0.9), "Build": (0.0, 1.0), "None": (0.0, 0.0)}
+    options = [{"text": text, "order": one, "growth": other} for text, (one, other) in served.items()]
+    rows = [
+        {"scenario_id": f"s{i}", "pair": ["order", "growth"], "scenario": f"What of field {i}?", "options": options}
+        for i in range(40)
+    ]
+    (project.path / "fields.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    marker = '@pytest.mark.trade_off_steerability("fields.jsonl", at_least=0.05)\ndef test_it(): ...\n'
+    body = (
+        'def test_it(pluralism):\n    found = pluralism.evaluate("trade_off_steerability", "fields.jsonl")\n'
+        "    assert found.low > 0.05\n    pluralism.require(found, at_least=0.05)\n"
+    )
+    project.makepyfile(test_ruin="import pytest\n\n" + (body if inside else marker))
+    result = project.runpytest_inprocess("--pluralism-model=stub:ruin", "--pluralism-repetitions=1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*the reward by the weightings over no steering is -0.*must be at least 0*"])
