@@ -38,6 +38,7 @@ WAYS: tuple[tuple[str, int | str], ...] = (
     ("better", "counted"),
     ("every run stored", "counted"),
     ("none stored", "each"),
+    ("none stored", "counted"),
     ("none stored", NIGHTS),
 )
 

@@ -42,10 +42,24 @@ def entry_json(entry: ReportEntry, /) -> Content:
         changes = dict(zip(change.unit_ids, change.values, strict=True)) if change else {}
         result["units"] = [_unit(unit, changes.get(unit.unit_id)) for unit in entry.scores.units]
         result["warnings"] = list(entry.scores.warnings)
+        known = _skill(entry)
+        if known is not None:
+            result["skill"] = known
         if entry.scores.details:
             result["details"] = dict(entry.scores.details)
     plain: Content = _plain(result)
     return plain
+
+
+def _skill(entry: ReportEntry) -> float | None:
+    """Return how far a distance is from even answers to the human floor; nothing where one of them is not known."""
+    from pytest_pluralism.core.estimation.relative import skill
+
+    references = entry.scores.references if entry.scores is not None else {}
+    estimate = entry.verdict.estimate
+    if entry.measure.direction != "lower" or estimate is None or not {"uniform", "sampling_floor"} <= set(references):
+        return None
+    return _number(skill(estimate.value, uniform=references["uniform"], floor=references["sampling_floor"]))
 
 
 def error_json(

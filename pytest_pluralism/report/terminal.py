@@ -78,6 +78,9 @@ def _data(entries: Sequence[Entry]) -> Iterator[str]:
 def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:
     measure = measure_of(entry)
     beside = entry.get("references", {}).get(measure.beside)
+    reference = f"{words_for(measure.beside, measure.references)} {beside:.2f}" if beside is not None else "-"
+    if entry.get("skill") is not None:
+        reference += f"\nskill {entry['skill']:.2f}"
     decided, change = interval_cell(entry), entry.get("change")
     if change is not None and CHANGES & set(entry["gate"]) and (both := estimate_words(change, "+")) != decided:
         # A promise about the value and the change shows both, the change below.
@@ -86,7 +89,7 @@ def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:
         entry["outcome"].upper() + (" (!)" if entry.get("warnings") else ""),
         decided,
         promise_cell(entry["gate"]).replace(", ", ",\n"),
-        f"{words_for(measure.beside, measure.references)} {beside:.2f}" if beside is not None else "-",
+        reference,
         printable(entry["key"], most=60),
         printable(str(entry["model"].get("name", "")), most=32),
     )

@@ -228,6 +228,7 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
     dataset = entry.get("dataset") or {}
     references = {name: value for name, value in entry["references"].items() if value is not None}
     title, level = _verdict_title(entry), gate.get("confidence_level")
+    skill = (("skill", float(entry["skill"])),) if entry.get("skill") is not None else ()
     others = {name: value for name, value in (entry.get("other_populations") or {}).items() if value is not None}
     closest = max if entry.get("direction") == "higher" else min
     nearest = closest(others.items(), key=lambda pair: pair[1]) if others and measure.has_nearest else None
@@ -263,9 +264,9 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         unseen=str(entry.get("unseen") or ""),
         witness=_witness(entry),
         track=_track(entry, domains),
-        references=tuple(in_order(references, measure.references)),
+        references=(*in_order(references, measure.references), *skill),
         option_mass=sum(masses) / len(masses) if masses else None,
-        beside=tuple(in_order(references, measure.references, brief=True)),
+        beside=(*in_order(references, measure.references, brief=True), *skill),
         nearest=nearest,
         units=units,
         origins=_origins(entry),

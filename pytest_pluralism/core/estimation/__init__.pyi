@@ -26,6 +26,7 @@ from .redrawn import RedrawnEnds as RedrawnEnds
 from .redrawn import redraw_ends as redraw_ends
 from .relative import advantage_over as advantage_over
 from .relative import estimate_reference as estimate_reference
+from .relative import skill as skill
 from .resampling import bootstrap_interval as bootstrap_interval
 from .resampling import bootstrap_means as bootstrap_means
 from .sample import clustered_standard_error as clustered_standard_error

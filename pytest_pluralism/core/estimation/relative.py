@@ -12,7 +12,7 @@ from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.parameters import one_of
 from pytest_pluralism.core.records import Estimate, Scores, UnitScore
 
-__all__ = ["advantage_over", "estimate_reference"]
+__all__ = ["advantage_over", "estimate_reference", "skill"]
 
 
 def advantage_over(scores: Scores, name: str, /, *, direction: str, confidence_level: float | None = 0.95) -> Estimate:
@@ -109,6 +109,40 @@ def estimate_reference(scores: Scores, name: str, /, *, confidence_level: float 
     nothing = [0.0] * len(values)
     found = compare_paired(values, nothing, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
     return as_difference(found)
+
+
+def skill(value: float, /, *, uniform: float, floor: float = 0.0) -> float:
+    r"""Compute how far a distance is on the way from even answers to the human floor.
+
+    .. math:: S = \frac{u - v}{u - f}
+
+    Parameters
+    ----------
+    value : float
+        The distance of the model, v.
+    uniform : float
+        That of even answers to the same questions, u.
+    floor : float
+        That of a model that answers as the population does, f: what the sampling of the people leaves of it.
+
+    Returns
+    -------
+    float
+        In (-inf, inf): 0 for even answers, 1 at the human floor, below 0 for what is further away than even answers.
+        NaN where even answers are at the floor themselves, so that there is no way to go.
+
+    References
+    ----------
+    A. H. Murphy, "Skill scores based on the mean square error and their relationships to the correlation coefficient",
+    Monthly Weather Review 116, 1988, doi:10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2 (skill against a reference).
+
+    Examples
+    --------
+    >>> round(skill(0.2, uniform=0.35, floor=0.05), 6), skill(0.05, uniform=0.35, floor=0.05)
+    (0.5, 1.0)
+    """
+    way = uniform - floor
+    return (uniform - value) / way if way > 0.0 else math.nan
 
 
 def _values(scores: Scores, name: str) -> list[float]:

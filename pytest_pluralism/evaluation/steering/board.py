@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -173,12 +173,10 @@ class Board:
         if self.settings.score == "js":
             return lambda ours, theirs: 1.0 - jensen_shannon_distance(ours, theirs)
         if self.settings.score == "wasserstein":
-            question = self.questions[row.question_id]
-            kept = kept_options(question)
-            places = np.arange(len(kept)) if question.positions is None else np.asarray(question.positions)[kept]
+            places = self._places(row)
             length = float(places.max() - places.min())
             if length <= 0:
-                raise DatasetError(f"The options of {question.question_id!r} have one place, so no distance exists.")
+                raise DatasetError(f"The options of {row.question_id!r} have one place, so no distance exists.")
             return lambda ours, theirs: 1.0 - wasserstein_distance(ours, theirs, positions=places) / length
         if self.settings.score == "mode":
             return lambda ours, theirs: mode_agreement(ours, theirs, ties=self.ties)
@@ -329,23 +327,41 @@ class Board:
                     result[name] = float(getattr(way, name))
         return result
 
+    def parted(self) -> Iterator[tuple[str, str, list[AnswerDistribution], dict[str, AnswerDistribution]]]:
+        """Yield each attribute and its opposite, with the answers to questions that both were asked; a pair once."""
+        seen = set()
+        for name in self.units:
+            opposite = self.steering.attribute(name).opposite
+            if opposite is None or opposite not in self.steering.names or not self.has(opposite):
+                continue
+            if frozenset((name, opposite)) in seen:
+                continue
+            theirs = {row.question_id: row for row in self._rows(self.steering.attribute(opposite))}
+            mine = [row for row in self.units[name] if row.question_id in theirs]
+            mine = [row for row in mine if row.question_id in self.found[opposite, self.contexts(opposite)[0]]]
+            if mine:
+                seen.add(frozenset((name, opposite)))
+                yield name, opposite, mine, theirs
+
+    def spread(self, row: AnswerDistribution, answer: FloatArray) -> float:
+        """Return the variance of an answer along the places of its options."""
+        places = self._places(row)
+        mean = float(answer @ places)
+        return float(answer @ (places - mean) ** 2)
+
+    def _places(self, row: AnswerDistribution) -> FloatArray:
+        question = self.questions[row.question_id]
+        kept = kept_options(question)
+        places = np.arange(len(kept)) if question.positions is None else np.asarray(question.positions)[kept]
+        return np.asarray(places, dtype=np.float64)
+
     def opposites(self) -> list[dict[str, Any]]:
         """Return for each attribute and its opposite how far steering parts the answers, where the people are 1 apart.
 
         Above 1 steering exaggerates the difference between the groups; below 0 it turns it round.
         """
         result: list[dict[str, Any]] = []
-        for name in self.units:
-            opposite = self.steering.attribute(name).opposite
-            if opposite is None or opposite not in self.steering.names or not self.has(opposite):
-                continue
-            if any(pair["attribute"] == opposite for pair in result):
-                continue
-            theirs = {row.question_id: row for row in self._rows(self.steering.attribute(opposite))}
-            mine = [row for row in self.units[name] if row.question_id in theirs]
-            mine = [row for row in mine if row.question_id in self.found[opposite, self.contexts(opposite)[0]]]
-            if not mine:
-                continue
+        for name, opposite, mine, theirs in self.parted():
             people = [self.reference(row) - self.reference(theirs[row.question_id]) for row in mine]
             model = [self.mean_answer(name, r.question_id) - self.mean_answer(opposite, r.question_id) for r in mine]
             length = sum(float(p @ p) for p in people)
@@ -383,6 +399,12 @@ class Board:
         result = {"people": people, "steered": model}
         if people > 0:
             result["ratio"] = model / people
+        # Only a scale that the data declare says what a spread along the options is.
+        ordered = [(name, row) for name, row in rows if self.questions[row.question_id].positions is not None]
+        spread = sum(self.spread(row, self.reference(row)) for _, row in ordered)
+        if spread > 0:
+            ours = sum(self.spread(row, self.mean_answer(name, row.question_id)) for name, row in ordered)
+            result["spread_ratio"] = ours / spread
         if self.has(UNSTEERED):
             plain = [entropy(self.mean_answer(UNSTEERED, row.question_id)) for _, row in rows]
             result["unsteered"] = float(np.mean(np.array(plain)))

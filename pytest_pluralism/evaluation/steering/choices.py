@@ -35,6 +35,7 @@ from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS,
 from pytest_pluralism.evaluation.asking.meanings import Meanings, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Role, Round, Rounds
 from pytest_pluralism.evaluation.steering.board import Board
+from pytest_pluralism.evaluation.steering.bounds import SteeringBounds, guards_of
 from pytest_pluralism.evaluation.steering.contexts import GroupExamples, steer_prompt
 from pytest_pluralism.evaluation.steering.families import (
     confusable,
@@ -72,6 +73,9 @@ __all__ = ["ACROSS", "CHECKS", "SCORES", "SteerableEvaluation", "SteeringSetting
 #: How a model is steered where nothing else is said.
 BY_INSTRUCTION = SteeringSettings()
 
+#: What must hold beside a promise where nothing else is said.
+UNBOUNDED = SteeringBounds()
+
 
 @dataclass(frozen=True)
 class _Asked:
@@ -99,12 +103,15 @@ class SteerableEvaluation:
         Settings of steering.
     attribute : str or None
         The attribute; ``None`` takes every one that has answers, and its units are attributes by questions.
+    bounds : SteeringBounds
+        Bounds that must hold beside a promise about the value.
     """
 
     steering: SteeringSet
     asking: AskSettings
     settings: SteeringSettings = BY_INSTRUCTION
     attribute: str | None = None
+    bounds: SteeringBounds = UNBOUNDED
 
     def __post_init__(self) -> None:
         if self.steering.kind in ("entailment", "open"):
@@ -184,6 +191,13 @@ class SteerableEvaluation:
         return tuple(
             one for one in self.steering.attributes if one.population in known and one.name != self.settings.over
         )
+
+    def opposed(self) -> bool:
+        """Return whether an attribute that is evaluated has an opposite for which people answer."""
+        known = set(self.steering.survey.populations)
+        names = {one.name: one for one in self.steering.attributes}
+        opposites = [names[one.opposite] for one in self.targets() if one.opposite in names]
+        return any(one.population in known for one in opposites)
 
     def try_contexts(self) -> None:
         """Put one question in every context, so that what cannot be asked is found before a model is loaded.
@@ -364,6 +378,7 @@ class SteerableEvaluation:
             details=details,
             differences=over is not None,
             drawn=drawn_of(one for side in found.values() for one in side.values()),
+            guards=guards_of(board, self.bounds),
         )
 
     def _references(
@@ -480,6 +495,11 @@ class SteerableEvaluation:
             yield (
                 f"the steered answers vary less than the people of a group do (entropy {flat['steered']:.2f} of "
                 f"{flat['people']:.2f} bits): they are its commonest answer, not its spread"
+            )
+        elif compare(flat.get("spread_ratio", 1.0), FLATTENED) < 0:
+            yield (
+                f"the steered answers spread less along the options than the people of a group do (variance "
+                f"{flat['spread_ratio']:.2f} of theirs): they are close to its mean, not its spread"
             )
         if len(self.settings.contexts) > 1 and self.settings.across != "mean":
             yield (

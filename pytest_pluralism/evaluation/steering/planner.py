@@ -16,6 +16,7 @@ from pytest_pluralism.datasets.steering.sources import VALUE_KALEIDOSCOPE
 from pytest_pluralism.datasets.surveys.file import is_survey_path
 from pytest_pluralism.datasets.surveys.refusals import Refusals, check_refusal_policy
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.steering.bounds import BOUNDS, SteeringBounds, check_bounds
 from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation
 from pytest_pluralism.evaluation.steering.published import PublishedKaleidoscope
 from pytest_pluralism.evaluation.steering.settings import (
@@ -62,7 +63,12 @@ ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "se
 #: Keywords that say how responses are written and judged.
 WRITING = ("threshold", "premise", "labels", "draws", "max_new_tokens", "temperature")
 
-KEYWORDS = ("attribute", "context", "score", "over", "across", "checks", "most_units", "refusals", *WRITING, *ASKING)
+KEYWORDS = (
+    *("attribute", "context", "score", "over", "across", "checks", "most_units", "refusals"),
+    *BOUNDS,
+    *WRITING,
+    *ASKING,
+)
 
 DATASET = "the name of a survey, or a steering file"
 EXAMPLE = "gss"
@@ -91,13 +97,16 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             "from. Leave it out, or use score='reward'."
         )
     settings = _settings(planning, steering, asking.protocol)
+    bounds = SteeringBounds(**{field: planning.keywords.get(word) for word, field in BOUNDS.items()})
     # A question that cannot be asked is found now, not when the model has been loaded.
     requests(steering.survey, asking)
     gates = []
     for name in _attributes(steering, planning.keywords.get("attribute"), over=settings.over):
-        evaluation = SteerableEvaluation(steering, asking, settings, name)
+        evaluation = SteerableEvaluation(steering, asking, settings, name, bounds)
         if not evaluation.targets():
             raise InvalidParameterError(f"{steering.name}: nobody says how any of its attributes answers.")
+        pairs = evaluation.opposed() and "family" in settings.checks
+        check_bounds(bounds, planning.gate, kind=steering.kind, can_contrast=pairs)
         evaluation.try_contexts()
         gates.append(
             planning.planned(
@@ -153,7 +162,7 @@ def _plan_texts(
         published = PublishedKaleidoscope(steering, most_units=keywords.get("most_units"), seed=asking.seed)
         settings = {"protocol": asking.protocol, "seed": asking.seed, "most_units": keywords.get("most_units")}
         return [planning.planned(published, source=_source(steering), settings=settings)]
-    for word in ("across", "most_units"):
+    for word in ("across", "most_units", *BOUNDS):
         if word in keywords:
             raise InvalidParameterError(f"{word} belongs to questions with options. Leave it out.")
     labels = _labels(planning, steering)
