@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pytest_pluralism.core.errors import InvalidParameterError
-from pytest_pluralism.core.guards import guarded
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
+from pytest_pluralism.core.guards import guarded
 from pytest_pluralism.core.metrics import entropy
 from pytest_pluralism.core.records import Answer, Gate, Outcome, Question, Scores, Verdict
 from pytest_pluralism.core.verdict import decide
