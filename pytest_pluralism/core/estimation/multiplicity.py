@@ -166,8 +166,8 @@ def look_factor(look: int, /, *, plan: int | str = "counted") -> float:
 
     With ``"counted"``, look k spends :math:`\alpha / \max(2.5, k^2)`, so that the chance of any false failure over any
     number of counted looks is at most 1.05 times that of a single one, however the looks depend on one another. A run
-    that stores nothing is not counted, and is the same look again: any twenty such runs fail falsely with a chance of at
-    most :math:`20 \alpha / 2.5`, and those that share one baseline do in 3 to 8 % (measured:
+    that stores nothing is not counted, and is the same look again: any twenty such runs fail falsely with a chance of
+    at most :math:`20 \alpha / 2.5`, and those that share one baseline do in 3 to 8 % (measured:
     docs/explanation/statistics.md). With a planned number N each of the first N looks spends :math:`\alpha / N`, and
     later ones :math:`\alpha / k^2`.
 
