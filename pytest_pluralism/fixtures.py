@@ -193,7 +193,7 @@ class Pluralism:
         self._plans = plans
         self._judged: list[ReportEntry] | None = None
         self._required = 0
-        #: What was measured inside the test, by identity: a promise about it is judged as that of a marker.
+        #: The measurements inside the test, by identity: a promise about it is judged as that of a marker.
         self._measured: list[tuple[Estimate, PlannedGate, Scores]] = []
 
     @property
@@ -288,7 +288,7 @@ class Pluralism:
     def require(self, estimate: Estimate, /, **promise: Any) -> Verdict:
         """Promise something of an estimate, such as a difference of two; fail the test when it does not hold.
 
-        What :meth:`evaluate` returned is judged as a marker would judge it, with its guards and health checks.
+        An estimate of :meth:`evaluate` is judged as a marker would judge it, with its guards and health checks.
         """
         from pytest_pluralism.core.messages import gate_words, interval_words
         from pytest_pluralism.core.records import Estimate as EstimateRecord

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGES", "GUARDS", "gates_of", "planned_rows"]
 
-#: What is promised of a value, and of a change: for each the bound and what the measure does when it breaks it.
+#: The bounds on a value and on a change, each with the directions in which the measure breaks it.
 _VALUES = {"at_most": ("rise",), "at_least": ("fall",)}
 CHANGES = {"max_increase": ("rise",), "max_decrease": ("fall",), "max_change": ("rise", "fall")}
 
@@ -101,7 +101,7 @@ def planned_rows(
     drifts = _drifts(entry)
     wishes = _Wishes(gates, _n_bounds(gate), power, wished)
     for name, verbs in {**_VALUES, **CHANGES}.items():
-        # What is decided on the value alone shows every difference, and takes noise for one.
+        # A promise about the value alone shows every difference, and takes noise for one.
         if name not in gate or level is None:
             continue
         own = []

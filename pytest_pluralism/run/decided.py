@@ -20,7 +20,7 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
     Parameters
     ----------
     measured : Measured
-        What was measured.
+        The measurement.
     gate : Gate
         The part of the promise that is judged beside this baseline.
     beside : Beside

@@ -217,7 +217,7 @@ class Judge:
         plan : PlannedGate
             The measurement.
         scores, estimate
-            What was measured.
+            The measurement.
         """
         found = health_problems(
             verdict.gate,

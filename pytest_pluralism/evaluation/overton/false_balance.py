@@ -65,7 +65,7 @@ class FalseBalanceEvaluation:
         """Ask what coverage asks, and return another score."""
         scores = yield from self.coverage.rounds()
         held = [unit.details["coverage"] for unit in scores.units]
-        # Whoever says nothing argues nothing: without an answer in them, responses are no better than refusals.
+        # An empty response argues nothing, either: without an answer in them, responses are no better than refusals.
         says_something = estimate_mean(held, clusters=[unit.cluster for unit in scores.units]).low > 0.0
         beside = {} if says_something else {"refusal": 0.0}
         units = tuple(

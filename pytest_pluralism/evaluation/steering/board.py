@@ -134,7 +134,7 @@ class Board:
         Parameters
         ----------
         row : AnswerDistribution
-            What is compared with.
+            The answers of the people.
         name : str
             The attribute, whose answers are shuffled.
         below : str or None

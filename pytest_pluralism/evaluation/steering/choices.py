@@ -73,7 +73,7 @@ __all__ = ["ACROSS", "CHECKS", "SCORES", "SteerableEvaluation", "SteeringSetting
 #: How a model is steered where nothing else is said.
 BY_INSTRUCTION = SteeringSettings()
 
-#: What must hold beside a promise where nothing else is said.
+#: No bounds beside a promise.
 UNBOUNDED = SteeringBounds()
 
 
