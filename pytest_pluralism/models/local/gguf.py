@@ -23,7 +23,7 @@ from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import cache_folder
 from pytest_pluralism.models.backends import require_packages
 from pytest_pluralism.models.embedded import GgufSource
-from pytest_pluralism.models.measured import package_version
+from pytest_pluralism.models.versions import package_version
 
 if TYPE_CHECKING:
     import torch

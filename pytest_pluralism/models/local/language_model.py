@@ -19,7 +19,7 @@ from pytest_pluralism.core.records import (
 )
 from pytest_pluralism.models.local.full_answers import answer_rows
 from pytest_pluralism.models.local.loaded import LoadedModel
-from pytest_pluralism.models.measured import MeasuredFile, package_version
+from pytest_pluralism.models.measured import MeasuredFile
 from pytest_pluralism.models.prompts import PromptReader, render_prompt
 from pytest_pluralism.models.protocol import (
     ModelIdentity,
@@ -28,6 +28,7 @@ from pytest_pluralism.models.protocol import (
     ReceiveFullAnswers,
     ReceiveResponses,
 )
+from pytest_pluralism.models.versions import package_version
 
 if TYPE_CHECKING:
     from pytest_pluralism.models.local.generation import DrawnTokens, Generator

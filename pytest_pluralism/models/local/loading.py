@@ -20,9 +20,9 @@ from pytest_pluralism.models.local.devices import chosen_device, is_out_of_memor
 from pytest_pluralism.models.local.files import code_hash, remote_code_error, sha256_of_text
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.packages import quiet_transformers
-from pytest_pluralism.models.measured import package_version
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
+from pytest_pluralism.models.versions import package_version
 
 if TYPE_CHECKING:
     from pytest_pluralism.models.local.interfaces import AutoClass, Config, Network, Tokenizer
