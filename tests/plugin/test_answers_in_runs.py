@@ -27,7 +27,7 @@ def kept(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
 
 
 def run(project: pytest.Pytester, *args: str, model: str = "table:plain") -> dict[str, int]:
-    project.runpytest_subprocess(
+    project.runpytest_inprocess(
         f"--pluralism-model={model}", "--pluralism-answers=kept", "--pluralism-report=out.json", *args
     )
     answers: dict[str, int] = json.loads((project.path / "out.json").read_text())["run"]["answers"]
@@ -56,7 +56,7 @@ def test_another_model_or_another_way_of_asking_misses(kept: pytest.Pytester) ->
 
 def test_a_store_that_cannot_be_used_is_said_and_stops_nothing(kept: pytest.Pytester) -> None:
     (kept.path / "kept").write_text("a file where the folder should be")
-    result = kept.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-answers=kept")
+    result = kept.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-answers=kept")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["answers are not kept: *"])
 
@@ -65,7 +65,7 @@ def test_a_damaged_store_is_set_aside(kept: pytest.Pytester) -> None:
     run(kept)
     (file,) = (kept.path / "kept").glob("*.sqlite3")
     file.write_bytes(b"not a database" * 100)
-    result = kept.runpytest_subprocess(
+    result = kept.runpytest_inprocess(
         "--pluralism-model=table:plain", "--pluralism-answers=kept", "--pluralism-report=out.json"
     )
     result.assert_outcomes(passed=2)
@@ -74,11 +74,11 @@ def test_a_damaged_store_is_set_aside(kept: pytest.Pytester) -> None:
 
 
 def test_what_all_tests_want_is_asked_at_once(kept: pytest.Pytester) -> None:
-    result = kept.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-answers=off", "-s")
+    result = kept.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-answers=off", "-s")
     result.assert_outcomes(passed=2)
     assert "ASKED 132" in result.stdout.str()
     # A run that stops at the first failure asks only for what it comes to.
-    stopping = kept.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-answers=off", "-s", "-x")
+    stopping = kept.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-answers=off", "-s", "-x")
     assert "ASKED 72" in stopping.stdout.str()
 
 
@@ -97,7 +97,7 @@ def test_a_question_that_cannot_be_asked_is_the_error_of_its_own_test_alone(kept
 def test_wide(): ...
 """
     )
-    result = kept.runpytest_subprocess("--pluralism-model=table:plain")
+    result = kept.runpytest_inprocess("--pluralism-model=table:plain")
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["*'wide' of wide.jsonl has 30 options, but only 26 letters*"])
 
@@ -147,18 +147,18 @@ def test_a_run_whose_answers_are_stored_loads_no_network(
         assert result.ret == pytest.ExitCode.OK
         return content["verdicts"], content["run"]["answers"]["computed"]
 
-    planned = kept.runpytest_subprocess(*options, "--pluralism-plan")
+    planned = kept.runpytest_inprocess(*options, "--pluralism-plan")
     planned.stdout.fnmatch_lines(
         ["tiny: 3 gates", "*132 distinct, 0 stored, 132 to compute", "*are shared beginnings*"]
     )
-    first, n_first = computed(kept.runpytest_subprocess(*options))
+    first, n_first = computed(kept.runpytest_inprocess(*options))
     assert n_first == 132
-    second_run = kept.runpytest_subprocess(*options)
+    second_run = kept.runpytest_inprocess(*options)
     second, n_second = computed(second_run)
     assert second == first
     assert n_second == 0
     second_run.stdout.fnmatch_lines(["TORCH False"])
-    kept.runpytest_subprocess(*options, "--pluralism-plan").stdout.fnmatch_lines(["*132 stored, 0 to compute"])
+    kept.runpytest_inprocess(*options, "--pluralism-plan").stdout.fnmatch_lines(["*132 stored, 0 to compute"])
     # A fixture gives the same model, which loads when it is asked.
     kept.makepyfile(
         test_more="""
@@ -170,4 +170,4 @@ def test_own(language_model):
     assert language_model.is_loaded
 """
     )
-    kept.runpytest_subprocess(*options, "test_more.py").assert_outcomes(passed=1)
+    kept.runpytest_inprocess(*options, "test_more.py").assert_outcomes(passed=1)

@@ -24,7 +24,7 @@ def run(project: pytest.Pytester) -> Run:
 
     def run(*args: str, model: str = "table:plain") -> pytest.RunResult:
         # Other plugins want a process of their own; the rest is quicker in this one.
-        start = project.runpytest_subprocess if {"-n", "--reruns"} & set(args) else project.runpytest_inprocess
+        start = project.runpytest_inprocess if {"-n", "--reruns"} & set(args) else project.runpytest_inprocess
         return start(f"--pluralism-model={model}", "--pluralism-baseline=base.json", *args)
 
     return run
@@ -150,7 +150,7 @@ def test_a_baseline_of_another_model(project: pytest.Pytester, run: Run) -> None
 
 def test_a_promise_against_a_baseline_without_a_place_for_it(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=BODY)
-    result = project.runpytest_subprocess("--pluralism-model=table:plain")
+    result = project.runpytest_inprocess("--pluralism-model=table:plain")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*no baseline: pluralism-baselines/plain.json does not exist. To store one: pytest *"])
     project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(

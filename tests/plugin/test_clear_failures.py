@@ -92,7 +92,7 @@ def test_a_name_that_a_hook_deep_in_the_project_knows_is_no_mistake(project: pyt
 
 def test_a_test_that_runs_again_has_its_properties_once(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=MARKED.replace("0.9", "0.0001"))
-    project.runpytest_subprocess("--pluralism-model=table:plain", "--reruns", "2", "--junitxml=junit.xml")
+    project.runpytest_inprocess("--pluralism-model=table:plain", "--reruns", "2", "--junitxml=junit.xml")
     cases = ET.parse(project.path / "junit.xml").iter("testcase")  # noqa: S314 - written by this run
     names = [[one.get("name") for one in case.iter("property")] for case in cases]
     assert names[-1] == ["pluralism js_distance town.jsonl North"]
@@ -162,7 +162,7 @@ def test_what_is_no_answer_is_one_sentence(project: pytest.Pytester, given: str,
         def test_near(): ...
         """
     )
-    result = project.runpytest_subprocess("--pluralism-model=table:plain")
+    result = project.runpytest_inprocess("--pluralism-model=table:plain")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"*{words.replace('[', '[[]')}*"])
     assert "Traceback" not in result.stdout.str()
@@ -172,14 +172,14 @@ def test_what_is_no_answer_is_one_sentence(project: pytest.Pytester, given: str,
 def test_a_hook_that_gives_no_model_is_one_sentence(project: pytest.Pytester) -> None:
     project.makeconftest("def pytest_pluralism_load_model(spec, settings):\n    return 3\n")
     project.makepyfile("def test_it(language_model): ...")
-    result = project.runpytest_subprocess("--pluralism-model=table:plain")
+    result = project.runpytest_inprocess("--pluralism-model=table:plain")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*gave a int for 'table:plain', which has no 'identity'*"])
 
 
 def test_a_quotation_that_never_ends_stops_the_run(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLURALISM_MODEL", "it's")
-    result = project.runpytest_subprocess()
+    result = project.runpytest_inprocess()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*PLURALISM_MODEL cannot be split into words*No closing quotation*it's*"])
 
@@ -193,7 +193,7 @@ def test_a_promise_too_large_for_a_float_is_one_sentence(project: pytest.Pyteste
         def test_near(): ...
         """
     )
-    result = project.runpytest_subprocess("--pluralism-model=table:plain")
+    result = project.runpytest_inprocess("--pluralism-model=table:plain")
     result.stdout.fnmatch_lines(["*'max_increase' parameter of Gate must be a finite number*Got 1000*"])
 
 
@@ -210,7 +210,7 @@ def test_a_file_that_cannot_be_collected_leaves_the_run_incomplete(
         """,
         test_zoo="import nonexistent_xyz",
     )
-    result = project.runpytest_subprocess(
+    result = project.runpytest_inprocess(
         "--pluralism-model=table:plain",
         "--pluralism-report=out.json",
         "--pluralism-baseline=base.json",
@@ -234,7 +234,7 @@ def test_an_interval_stays_inside_the_range_of_its_measure(project: pytest.Pytes
         def test_near(): ...
         """
     )
-    project.runpytest_subprocess("--pluralism-model=table:plain*9", "--pluralism-report=out.json")
+    project.runpytest_inprocess("--pluralism-model=table:plain*9", "--pluralism-report=out.json")
     (entry,) = json.loads((project.path / "out.json").read_text())["verdicts"]
     assert 0.0 <= entry["estimate"]["low"] <= entry["estimate"]["value"] <= entry["estimate"]["high"] <= 1.0
 
@@ -249,7 +249,7 @@ def test_a_model_that_cannot_be_loaded_is_told_once(project: pytest.Pytester) ->
         """
     )
     project.makepyfile("def test_it(language_model): ...")
-    result = project.runpytest_subprocess("--pluralism-model=table:plain", "-rN")
+    result = project.runpytest_inprocess("--pluralism-model=table:plain", "-rN")
     result.assert_outcomes(errors=1)
     assert result.stdout.str().count("The shelf is empty.") == 1
     assert "During handling" not in result.stdout.str()

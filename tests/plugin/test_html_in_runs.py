@@ -21,7 +21,7 @@ def test_kept(): ...
 def test_a_run_writes_its_page_beside_its_json(project: pytest.Pytester) -> None:
     project.makepyfile(BODY)
     paths = [project.path / f"out.{ending}" for ending in ("json", "html", "md")]
-    result = project.runpytest_subprocess(
+    result = project.runpytest_inprocess(
         "--pluralism-model=table:plain", *(f"--pluralism-report={path}" for path in paths)
     )
     result.assert_outcomes(passed=1)
@@ -59,11 +59,11 @@ def test_a_run_shows_the_releases_of_its_baseline(project: pytest.Pytester) -> N
     git("init", "-q")
     for release, sharpness in (("v1", "1.0"), ("v2", "0.5")):
         model = f"--pluralism-model=table:plain*{sharpness}"
-        project.runpytest_subprocess(model, "--pluralism-update-baseline").assert_outcomes(passed=1)
+        project.runpytest_inprocess(model, "--pluralism-update-baseline").assert_outcomes(passed=1)
         git("add", "pluralism-baselines")
         git("commit", "-qm", f"Baseline of {release}")
         git("tag", release)
-    result = project.runpytest_subprocess(
+    result = project.runpytest_inprocess(
         "--pluralism-model=table:plain*2.0", "--pluralism-report=out.json", "--pluralism-report=out.html"
     )
     result.assert_outcomes(passed=1)
@@ -90,10 +90,10 @@ def test_a_sharpened_model_is_caught_and_the_page_shows_by_which_question(
     project: pytest.Pytester, show: Callable[..., Any], check_witness: Callable[..., None]
 ) -> None:
     project.makepyfile(BODY.replace("at_most=0.9", "max_increase=0.02"))
-    project.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(
+    project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(
         passed=1
     )
-    result = project.runpytest_subprocess(
+    result = project.runpytest_inprocess(
         "--pluralism-model=table:plain*40",
         "--pluralism-baseline-model=plain",
         "--pluralism-report=out.html",

@@ -44,7 +44,7 @@ def test_loading_the_plugin_imports_neither_torch_nor_numpy(tmp_path: Path) -> N
 def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLURALISM_HEALTH")
     pytester.makepyfile("def test_it(): ...")
-    result = pytester.runpytest_subprocess("-v", "-W", "error", "--strict-markers")
+    result = pytester.runpytest_inprocess("-v", "-W", "error", "--strict-markers")
     result.assert_outcomes(passed=1)
     assert "pluralism:" not in result.stdout.str()
     result.stdout.fnmatch_lines(["*::test_it PASSED*"])
@@ -65,7 +65,7 @@ def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester, mon
     ids=" ".join,
 )
 def test_the_usual_options_give_the_same_verdicts(gated: pytest.Pytester, options: tuple[str, ...]) -> None:
-    result = gated.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-report=out.json", *options)
+    result = gated.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-report=out.json", *options)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     verdicts = json.loads(gated.path.joinpath("out.json").read_text())["verdicts"]
     assert sorted((entry["nodeid"], entry["outcome"]) for entry in verdicts) == [
@@ -76,21 +76,21 @@ def test_the_usual_options_give_the_same_verdicts(gated: pytest.Pytester, option
 
 def test_exit_first_and_last_failed(gated: pytest.Pytester) -> None:
     gated.makeini("[pytest]\naddopts = -p no:hypothesispytest\n")
-    first = gated.runpytest_subprocess("--pluralism-model=table:plain", "-x")
+    first = gated.runpytest_inprocess("--pluralism-model=table:plain", "-x")
     first.assert_outcomes(passed=1, failed=1)
-    again = gated.runpytest_subprocess("--pluralism-model=table:plain", "--lf")
+    again = gated.runpytest_inprocess("--pluralism-model=table:plain", "--lf")
     again.assert_outcomes(failed=1)
 
 
 def test_collect_only_loads_no_model(gated: pytest.Pytester) -> None:
-    result = gated.runpytest_subprocess("--pluralism-model=table:plain", "--collect-only", "-q", "-s")
+    result = gated.runpytest_inprocess("--pluralism-model=table:plain", "--collect-only", "-q", "-s")
     assert "LOADED" not in result.stdout.str()
     result.stdout.fnmatch_lines(["*test_kept[[]table:plain]*"])
 
 
 def test_several_models_load_once_each_one_after_the_other(gated: pytest.Pytester) -> None:
     gated.makepyfile(test_more=BODY)
-    result = gated.runpytest_subprocess("--pluralism-model=table:one", "--pluralism-model=table:two", "-s", "-v")
+    result = gated.runpytest_inprocess("--pluralism-model=table:one", "--pluralism-model=table:two", "-s", "-v")
     events = [word for word in result.outlines for word in [word[word.find("LOADED") :] if "LOADED" in word else word]]
     events = [
         line
@@ -106,7 +106,7 @@ def test_several_models_load_once_each_one_after_the_other(gated: pytest.Pyteste
 
 
 def test_the_same_questions_are_asked_once(gated: pytest.Pytester) -> None:
-    result = gated.runpytest_subprocess("--pluralism-model=table:plain", "-s")
+    result = gated.runpytest_inprocess("--pluralism-model=table:plain", "-s")
     # 12 questions of 3 options, 5 repetitions rounded up to 6; the second population asks nothing new.
     assert result.stdout.str().count("ASKED") == 1
     assert "ASKED 72" in result.stdout.str()
@@ -148,7 +148,7 @@ def test_interrupting_leaves_no_half_written_file(gated: pytest.Pytester) -> Non
     ],
 )
 def test_a_wrong_option_stops_the_run_at_its_start(gated: pytest.Pytester, option: str, words: list[str]) -> None:
-    result = gated.runpytest_subprocess("--pluralism-model=table:plain", *option.split())
+    result = gated.runpytest_inprocess("--pluralism-model=table:plain", *option.split())
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     text = result.stderr.str() + result.stdout.str()
     for word in words:
@@ -164,7 +164,7 @@ def test_settings_come_from_command_line_then_environment_then_ini(
         "pluralism_seed = 3\npluralism_model =\n    table:ini\npluralism_repetitions = 2\n"
     )
     monkeypatch.setenv("PLURALISM_SEED", "4")
-    result = gated.runpytest_subprocess("--pluralism-repetitions=7", "--pluralism-report=out.json")
+    result = gated.runpytest_inprocess("--pluralism-repetitions=7", "--pluralism-report=out.json")
     result.stdout.fnmatch_lines(["pluralism: model=table:ini (ini), *seed=4 (environment), *"])
     settings = json.loads(gated.path.joinpath("out.json").read_text())["run"]["settings"]
     assert settings["seed"] == {"value": 4, "origin": "environment"}
@@ -174,7 +174,7 @@ def test_settings_come_from_command_line_then_environment_then_ini(
 
 
 def test_a_markdown_report_stands_beside_the_json_one(gated: pytest.Pytester) -> None:
-    gated.runpytest_subprocess(
+    gated.runpytest_inprocess(
         "--pluralism-model=table:plain", "--pluralism-report=out.json", "--pluralism-report=out.md"
     )
     text = gated.path.joinpath("out.md").read_text()
@@ -187,7 +187,7 @@ def test_commands_fit_the_folder_where_the_run_was_started(gated: pytest.Pyteste
     inner = gated.mkdir("inner")
     for name in ("test_town.py", "conftest.py", "town.jsonl", "tox.ini"):
         (gated.path / name).rename(inner / name)
-    result = gated.runpytest_subprocess(
+    result = gated.runpytest_inprocess(
         "--pluralism-model=table:plain",
         "-c",
         "inner/tox.ini",
@@ -202,7 +202,7 @@ def test_commands_fit_the_folder_where_the_run_was_started(gated: pytest.Pyteste
 
 
 def test_junit_properties(gated: pytest.Pytester) -> None:
-    gated.runpytest_subprocess("--pluralism-model=table:plain", "--junitxml=junit.xml")
+    gated.runpytest_inprocess("--pluralism-model=table:plain", "--junitxml=junit.xml")
     text = gated.path.joinpath("junit.xml").read_text()
     assert 'name="pluralism js_distance town.jsonl North"' in text
     assert "passed" in text
@@ -213,7 +213,7 @@ def test_model_text_cannot_drive_the_terminal(gated: pytest.Pytester) -> None:
     conftest.write_text(
         conftest.read_text().replace('1.0, "A", 0.9', '0.1, "\\x1b[31mred\\x07\\u202e", 0.9'), encoding="utf-8"
     )
-    result = gated.runpytest_subprocess("--pluralism-model=table:plain", "--color=no")
+    result = gated.runpytest_inprocess("--pluralism-model=table:plain", "--color=no")
     text = result.stdout.str()
     assert "\x1b" not in text
     assert "\u202e" not in text
@@ -228,9 +228,9 @@ def test_it(language_model, reference_language_model):
     assert reference_language_model.identity.name == "other"
 """
     )
-    result = project.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-reference-model=table:other")
+    result = project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-reference-model=table:other")
     result.assert_outcomes(passed=1)
-    missing = project.runpytest_subprocess("--pluralism-model=table:plain")
+    missing = project.runpytest_inprocess("--pluralism-model=table:plain")
     missing.assert_outcomes(errors=1)
     missing.stdout.fnmatch_lines(["*no reference model. Name one with --pluralism-reference-model=SPEC*"])
 

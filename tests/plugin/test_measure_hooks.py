@@ -61,7 +61,7 @@ def planner(name: str, title: str = "lettering") -> str:
 
 
 def run(project: pytest.Pytester, *options: str) -> pytest.RunResult:
-    return project.runpytest_subprocess("--strict-markers", "--pluralism-model=table:plain", *options)
+    return project.runpytest_inprocess("--strict-markers", "--pluralism-model=table:plain", *options)
 
 
 def test_the_conftest_of_the_docstring_brings_a_measure(project: pytest.Pytester) -> None:

@@ -42,7 +42,7 @@ def test_a_path_after_a_blank_that_moves_the_root_stops_the_run(
         (inner.path / "suite" / "pytest.ini").write_text(ini, encoding="utf-8")
     if elsewhere:
         (inner.path / "models" / "pytest.ini").write_text(elsewhere, encoding="utf-8")
-    result = inner.runpytest_subprocess("--pluralism-model=table:m", "--pluralism-answers", "../models")
+    result = inner.runpytest_inprocess("--pluralism-model=table:m", "--pluralism-answers", "../models")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [f"*takes a path after a blank for a test*{read}. Write --pluralism-answers=../models."]
@@ -53,7 +53,7 @@ def test_a_path_after_a_blank_that_moves_the_root_stops_the_run(
 def test_an_equals_sign_and_a_path_inside_move_nothing(inner: pytest.Pytester, options: tuple[str, ...]) -> None:
     (inner.path / "suite" / "pytest.ini").write_text(INI, encoding="utf-8")
     (inner.path / "suite" / "new").mkdir()
-    result = inner.runpytest_subprocess("--pluralism-model=table:m", *options)
+    result = inner.runpytest_inprocess("--pluralism-model=table:m", *options)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["rootdir: *suite", "configfile: pytest.ini"])
 

@@ -250,7 +250,7 @@ def test_what_cannot_be_run_is_said(project: pytest.Pytester, args: tuple[str, .
 
 def test_workers_are_refused(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=MARK.format(marker="js_distance('town.jsonl', population='North', at_most=1.0)"))
-    result = project.runpytest_subprocess("--pluralism-mutants", "--pluralism-model=table:a", "-n", "2")
+    result = project.runpytest_inprocess("--pluralism-mutants", "--pluralism-model=table:a", "-n", "2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "Leave -n out, or write -n 0" in result.stderr.str()
 

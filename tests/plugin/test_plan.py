@@ -36,7 +36,7 @@ IDENTITY = ModelIdentity("./m", "m", "ab" * 32, "float32", "cpu")
 def test_it_computes_nothing(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=BODY)
     (project.path / "out.json").write_text("the last real report")
-    result = project.runpytest_subprocess(
+    result = project.runpytest_inprocess(
         "--pluralism-model=table:plain", "--pluralism-plan", "--pluralism-report=out.json", "-s", "-n", "2"
     )
     assert result.ret == pytest.ExitCode.OK
@@ -54,11 +54,11 @@ def test_it_computes_nothing(project: pytest.Pytester) -> None:
 
 def test_wrong_markers_and_no_models_are_told(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=BODY.replace("at_most", "at_mots"))
-    wrong = project.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-plan")
+    wrong = project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-plan")
     assert wrong.ret == pytest.ExitCode.USAGE_ERROR
     wrong.stdout.fnmatch_lines(["*unknown keyword 'at_mots'*"])
     project.makepyfile(test_town=BODY)
-    result = project.runpytest_subprocess("--pluralism-plan")
+    result = project.runpytest_inprocess("--pluralism-plan")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["no model: name one with --pluralism-model=SPEC"])
 

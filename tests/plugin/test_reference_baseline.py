@@ -74,6 +74,6 @@ def test_the_plan_counts_what_the_reference_model_is_asked(project: pytest.Pytes
 )
 def test_what_cannot_be(project: pytest.Pytester, args: tuple[str, ...], said: str) -> None:
     project.makepyfile(test_town=BODY)
-    result = project.runpytest_subprocess("--pluralism-model=table:plain", *args)
+    result = project.runpytest_inprocess("--pluralism-model=table:plain", *args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([said])

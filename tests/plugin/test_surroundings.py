@@ -122,7 +122,7 @@ def test_pytest_html_shows_the_verdicts_of_each_test(gate: pytest.Pytester, work
     hostile = survey.replace("thing number 0?", "<script>alert(1)</script>?")
     assert hostile != survey
     (gate.path / "town.jsonl").write_text(hostile, encoding="utf-8")
-    result = gate.runpytest_subprocess("--pluralism-model=table:plain", "--html=all.html", *workers)
+    result = gate.runpytest_inprocess("--pluralism-model=table:plain", "--html=all.html", *workers)
     result.assert_outcomes(passed=1, failed=1)
     text = (gate.path / "all.html").read_text(encoding="utf-8")
     (blob,) = re.findall(r'data-jsonblob="([^"]*)"', text)
@@ -138,5 +138,5 @@ def test_pytest_html_shows_the_verdicts_of_each_test(gate: pytest.Pytester, work
 
 def test_without_its_page_pytest_html_costs_nothing(gate: pytest.Pytester) -> None:
     pytest.importorskip("pytest_html")
-    result = gate.runpytest_subprocess("--pluralism-model=table:plain", "--trace-config", "-k", "kept")
+    result = gate.runpytest_inprocess("--pluralism-model=table:plain", "--trace-config", "-k", "kept")
     assert "pluralism-pytest-html" not in result.stdout.str()

@@ -61,7 +61,7 @@ def test_a_terminal_shows_progress_and_a_pipe_does_not(slow_project: pytest.Pyte
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
-    piped = slow_project.runpytest_subprocess(*ARGUMENTS)
+    piped = slow_project.runpytest_inprocess(*ARGUMENTS)
     piped.assert_outcomes(passed=2)
     assert "asking plain" not in piped.stdout.str()
 

@@ -121,7 +121,7 @@ def test_the_log_of_a_hostile_run_holds_only_our_annotations(
     # This model of the project's own prints its name.
     conftest.write_text(text + "\nprint = lambda *words: None\n")
     project.makepyfile(test_town=BODY)
-    result = project.runpytest_subprocess(
+    result = project.runpytest_inprocess(
         "--pluralism-model=table:::stop-commands::forged",
         "--pluralism-model=table:##[add-mask]x",
         "--pluralism-report=out.json",
@@ -176,10 +176,10 @@ def test_kept(): ...
 """
     project.makepyfile(test_town=body)
     options = ("--pluralism-baseline=base.json", "--color=no", "-n", "0")
-    project.runpytest_subprocess("--pluralism-model=table:modèle", "--pluralism-update-baseline", *options)
+    project.runpytest_inprocess("--pluralism-model=table:modèle", "--pluralism-update-baseline", *options)
     (key,) = json.loads((project.path / "base.json").read_text())["entries"]
     assert key.startswith("test_town.py::test_kept ")
     named = ("--pluralism-model=table:plain", "--pluralism-baseline-model=modèle")
-    text = project.runpytest_subprocess(*named, *options).stdout.str()
+    text = project.runpytest_inprocess(*named, *options).stdout.str()
     assert "no baseline" not in text
     assert "test_kept[mod" not in text

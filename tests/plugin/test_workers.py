@@ -60,7 +60,7 @@ SLOW_MODES = ("load", "worksteal", "loadscope", "loadgroup")
 def test_each_model_is_loaded_by_one_worker(spread: pytest.Pytester, mode: str) -> None:
     options = () if mode == "default" else ("--dist", mode)
     models = ("--pluralism-model=table:one", "--pluralism-model=table:two")
-    result = spread.runpytest_subprocess(*models, "-n", "2", "--pluralism-report=out.json", *options)
+    result = spread.runpytest_inprocess(*models, "-n", "2", "--pluralism-report=out.json", *options)
     result.assert_outcomes(passed=21)
     assert loads(spread) == ["one", "two"]
     report = json.loads((spread.path / "out.json").read_text())
@@ -70,14 +70,14 @@ def test_each_model_is_loaded_by_one_worker(spread: pytest.Pytester, mode: str) 
 
 def test_the_owner_asks_for_all_its_tests_at_once(spread: pytest.Pytester) -> None:
     spread.makepyfile(test_a=BODY.replace('"North", at', '"North", seed=5, at'))
-    result = spread.runpytest_subprocess("--pluralism-model=table:one", "-n", "2", "-rP")
+    result = spread.runpytest_inprocess("--pluralism-model=table:one", "-n", "2", "-rP")
     result.assert_outcomes(passed=15)
     # Captured output of whichever test came first.
     assert result.stdout.str().count("ASKED") == 1
 
 
 def test_every_worker_has_its_own_where_that_is_what_was_asked_for(spread: pytest.Pytester) -> None:
-    spread.runpytest_subprocess("--pluralism-model=table:one", "-n", "2", "--dist", "each").assert_outcomes(passed=30)
+    spread.runpytest_inprocess("--pluralism-model=table:one", "-n", "2", "--dist", "each").assert_outcomes(passed=30)
     assert loads(spread) == ["one", "one"]
 
 
@@ -98,7 +98,7 @@ def pytest_xdist_make_scheduler(config, log):
     return Own(config, log)
 """
     )
-    result = spread.runpytest_subprocess("--pluralism-model=table:one", "-n", "2", "-s")
+    result = spread.runpytest_inprocess("--pluralism-model=table:one", "-n", "2", "-s")
     result.assert_outcomes(passed=15)
     assert "OWN SCHEDULER" in result.stdout.str()
 
