@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import pkgutil
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,17 +13,53 @@ from typing import Any
 
 import pytest
 
-# pytester forgets what a run inside this process imported, and what has parts in C is broken when it is imported anew;
-# so it is imported before the first of these runs, where it is installed.
-with contextlib.suppress(ImportError):
-    importlib.import_module("jsonschema")
-
 # On a busy machine, that examples are made slowly says nothing about what is tested.
 with contextlib.suppress(ImportError):
     from hypothesis import HealthCheck, settings
 
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")
+
+
+#: The packages that runs of pytest import where they are installed, beside our own modules.
+IMPORTED_IN_RUNS = (
+    "jinja2",
+    "jsonschema",
+    "krippendorff",
+    "moocore",
+    "py3langid.langid",
+    "rich._emoji_codes",
+    "rich.console",
+    "rich.progress",
+    "rich.table",
+    "scipy.optimize",
+    "scipy.special",
+    "scipy.stats",
+    "sentencex",
+    "sqlite3",
+)
+
+
+@pytest.fixture(scope="session")
+def imported() -> None:
+    """Import all that runs inside this process need.
+
+    pytester forgets what such a run imported: the next one would import it anew, which takes time, and which parts in C
+    do not survive.
+    """
+    package = importlib.import_module("pytest_pluralism")
+    ours = [module.name for module in pkgutil.walk_packages(package.__path__, "pytest_pluralism.")]
+    for name in (*ours, *IMPORTED_IN_RUNS):
+        # The first would run the command, and the second import torch.
+        if not name.endswith("__main__") and not name.startswith("pytest_pluralism.models.local"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+
+@pytest.fixture
+def pytester(imported: None, pytester: pytest.Pytester) -> pytest.Pytester:
+    """Return pytest's own pytester, with everything imported before."""
+    return pytester
 
 
 @pytest.fixture(autouse=True)

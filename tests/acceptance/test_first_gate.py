@@ -10,6 +10,7 @@ import pytest
 from pytest_pluralism.report import json_report
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_a_real_model_answers_a_small_survey(pytester: pytest.Pytester) -> None:
     rows = [

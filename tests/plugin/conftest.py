@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import pytest
-
-# pytester forgets what a run inside this process imported, and numpy can be imported only once in a process; so what
-# the runs need is imported before the first of them.
-for _name in (
-    "pytest_pluralism.core.verdict",
-    "pytest_pluralism.core.estimation",
-    "pytest_pluralism.core.estimation.comparison",
-    "pytest_pluralism.baselines.comparison",
-    "pytest_pluralism.baselines.store",
-    "pytest_pluralism.datasets",
-    "pytest_pluralism.evaluation.surveys.distance",
-    "pytest_pluralism.models.specification",
-    "pytest_pluralism.report.json_report",
-    "pytest_pluralism.report.junit_xml",
-    "pytest_pluralism.report.terminal",
-    "rich.table",
-    "rich.console",
-    "scipy.stats",
-    "scipy.special",
-    "scipy.optimize",
-):
-    importlib.import_module(_name)
 
 CONFTEST = '''
 import hashlib

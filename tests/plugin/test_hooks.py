@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import re
@@ -13,15 +12,6 @@ from typing import Any
 import pytest
 
 from pytest_pluralism import hookspecs
-
-# Imported before a run inside this process starts: numpy can be imported only once.
-for _name in (
-    "pytest_pluralism.evaluation.jury.planner",
-    "pytest_pluralism.evaluation.overton.planner",
-    "pytest_pluralism.evaluation.steering.planner",
-    "pytest_pluralism.core.false_alarms",
-):
-    importlib.import_module(_name)
 
 #: What the examples use, as a project would have it.
 OURS = '''

@@ -25,9 +25,7 @@ EVIL = "Evil\\x1b[31mRED\\x1b]0;owned\\x07\\u202e"
 
 def run(project: pytest.Pytester, *args: str, body: str = MARKED, model: str = "table:plain") -> pytest.RunResult:
     project.makepyfile(test_town=body)
-    return project.runpytest_inprocess(
-        f"--pluralism-model={model}", "--pluralism-report=out.json", "--color=no", *args
-    )
+    return project.runpytest_inprocess(f"--pluralism-model={model}", "--pluralism-report=out.json", "--color=no", *args)
 
 
 def verdicts(project: pytest.Pytester) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import math
 from collections.abc import Callable
@@ -16,9 +15,6 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 
 from pytest_pluralism.report import json_report
-
-for _name in ("pytest_pluralism.evaluation.damaged", "sentencex"):
-    importlib.import_module(_name)
 
 MARK = "import pytest\n\n@pytest.mark.{marker}\ndef test_it(): ...\n"
 

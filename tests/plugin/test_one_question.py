@@ -130,6 +130,7 @@ def shaken(seed: int):
     return answered
 
 
+@pytest.mark.slow
 def test_exchangeable_releases_change_in_few_runs_where_seeds_carry_the_interval() -> None:
     """200 pairs of releases that differ in nothing but luck: at most 5 % of their changes exclude 0."""
     settings = AskSettings(repetitions=4, option_order="none")

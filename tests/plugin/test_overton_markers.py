@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-for _name in (
-    "pytest_pluralism.evaluation.overton.planner",
-    "pytest_pluralism.evaluation.overton.coverage",
-    "pytest_pluralism.evaluation.overton.published",
-    "pytest_pluralism.evaluation.overton.pairwise",
-    "pytest_pluralism.evaluation.overton.languages",
-    "pytest_pluralism.evaluation.damaged",
-    "sentencex",
-):
-    importlib.import_module(_name)
-
-with contextlib.suppress(ImportError):
-    importlib.import_module("py3langid.langid")
 
 CONFTEST = '''
 import hashlib

@@ -46,8 +46,7 @@ def run(project: pytest.Pytester) -> Run:
     project.makepyfile(test_town=BODY)
 
     def run(*args: str, model: str = "table:plain") -> pytest.RunResult:
-        start = project.runpytest_inprocess if "-n" in args else project.runpytest_inprocess
-        return start(f"--pluralism-model={model}", "--pluralism-report=out.json", *args)
+        return project.runpytest_inprocess(f"--pluralism-model={model}", "--pluralism-report=out.json", *args)
 
     return run
 

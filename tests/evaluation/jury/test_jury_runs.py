@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
@@ -10,26 +9,6 @@ import jsonschema
 import pytest
 
 from pytest_pluralism.report import json_report
-
-# pytester forgets what a run inside this process imported, and numpy can be imported only once in a process.
-for _name in (
-    "pytest_pluralism.core.verdict",
-    "pytest_pluralism.core.estimation.comparison",
-    "pytest_pluralism.core.estimation.crossed",
-    "pytest_pluralism.baselines.store",
-    "pytest_pluralism.datasets",
-    "pytest_pluralism.evaluation.jury.planner",
-    "pytest_pluralism.evaluation.damaged",
-    "pytest_pluralism.report.json_report",
-    "pytest_pluralism.report.junit_xml",
-    "pytest_pluralism.report.terminal",
-    "rich.table",
-    "rich.console",
-    "scipy.stats",
-    "scipy.special",
-    "scipy.optimize",
-):
-    importlib.import_module(_name)
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "jury_gate"
 

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-
-for _name in (
-    "pytest_pluralism.core.estimation.comparison",
-    "pytest_pluralism.evaluation.objectives.trade_offs",
-    "pytest_pluralism.evaluation.objectives.pareto_planner",
-    "pytest_pluralism.evaluation.surveys.planner",
-    "pytest_pluralism.report.json_report",
-    "pytest_pluralism.report.terminal",
-    "rich.table",
-    "scipy.stats",
-    "scipy.special",
-):
-    importlib.import_module(_name)
 
 BENCHMARK = Path(__file__).parents[3] / "fixtures" / "trade_offs.jsonl"
 

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import pytest
-
-# Imported before a run inside this process starts: numpy can be imported only once.
-for _name in (
-    "pytest_pluralism.core.estimation.comparison",
-    "pytest_pluralism.evaluation.steering.planner",
-    "pytest_pluralism.report.json_report",
-    "pytest_pluralism.report.markdown",
-    "pytest_pluralism.report.terminal",
-    "rich.table",
-    "scipy.stats",
-    "scipy.special",
-):
-    importlib.import_module(_name)
 
 CONFTEST = '''
 import hashlib
