@@ -141,13 +141,18 @@ def _named(value: object) -> str:
     return str(getattr(value, "__qualname__", value)) if callable(value) else str(value)
 
 
-def prompts_hash(requests: Sequence[Any], /) -> str:
+def _fields_or_name(value: object) -> object:
+    """Return the fields of a record, not copied as ``dataclasses.asdict`` does; the name of anything else."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return _named(value)
+
+
+def prompts_hash(requests: Sequence[object], /) -> str:
     """Return the SHA-256 of what is asked, field by field."""
-    digest = hashlib.sha256()
+    digest, encoder = hashlib.sha256(), json.JSONEncoder(sort_keys=True, default=_fields_or_name)
     for request in requests:
-        is_record = dataclasses.is_dataclass(request) and not isinstance(request, type)
-        content = dataclasses.asdict(request) if is_record else request
-        digest.update(json.dumps(content, sort_keys=True, default=_named).encode("utf-8", "backslashreplace"))
+        digest.update(encoder.encode(request).encode("utf-8", "backslashreplace"))
         digest.update(b"\n")
     return digest.hexdigest()
 
