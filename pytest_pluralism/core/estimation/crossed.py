@@ -118,9 +118,7 @@ def estimate_crossed(
     second = _margin(crossed, "crossed", function)
     common = variance_of(cell_variance, "cell_variance", function)
     beside = variance_of(extra_variance, "extra_variance", function)
-    biases = finite_array(bias, name="bias", function=function, moderate=True, minimum_ndim=0)
-    if biases.shape not in ((), first.shape):
-        raise invalid_parameter("bias", function, f"a number, or one a value ({len(first)})", f"shape {biases.shape}")
+    biases = _biases(bias, first, function)
     for name, names in (("unit_ids", unit_ids), ("crossed_ids", crossed_ids)):
         if not isinstance(names, Sequence):
             raise invalid_parameter(name, function, "a sequence of names, empty for none", repr(names)[:80])
@@ -163,7 +161,20 @@ def estimate_crossed(
         crossed_values=tuple(second.tolist()) if named else (),
         extra_variance=beside,
     )
-    found = found if scale is None else on_scale(found, *scale)
+    return _around_its_value(found if scale is None else on_scale(found, *scale), shift)
+
+
+def _biases(bias: npt.ArrayLike, values: FloatArray, function: str) -> FloatArray:
+    """Return the checked biases of values: one for all, or one each."""
+    biases = finite_array(bias, name="bias", function=function, moderate=True, minimum_ndim=0)
+    if biases.shape not in ((), values.shape):
+        raise invalid_parameter("bias", function, f"a number, or one a value ({len(values)})", f"shape {biases.shape}")
+    return biases
+
+
+def _around_its_value(found: Estimate, shift: float) -> Estimate:
+    """Return an estimate whose interval holds its value up to rounding; its ends are NaN where it does not."""
+    value = found.value
     rounding = ROUNDING * max(1.0, abs(value))
     if found.low - rounding <= value <= found.high + rounding:
         return replace(found, low=min(found.low, value), high=max(found.high, value))
