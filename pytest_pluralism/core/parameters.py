@@ -153,11 +153,19 @@ def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool
     return number
 
 
-def whole_number(value: object, /, *, name: str, function: str, least: int = 1) -> int:
-    """Return ``value`` if it is an integer of at least ``least`` and not a boolean."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < least:
-        raise invalid_parameter(name, function, f"an integer in [{least}, inf)", repr(value))
+def whole_number(value: object, /, *, name: str, function: str, least: int = 1, most: int | None = None) -> int:
+    """Return ``value`` if it is an integer from ``least`` to ``most`` and not a boolean."""
+    is_bool, highest = isinstance(value, (bool, np.bool_)), math.inf if most is None else most
+    if is_bool or not isinstance(value, (int, np.integer)) or not least <= value <= highest:
+        must = f"an integer in [{least}, inf)" if most is None else f"an int in [{least}, {most}]"
+        raise invalid_parameter(name, function, must, repr(value)[:80])
     return int(value)
+
+
+def at_least_one(values: Sized, what: str, /, *, name: str, function: str) -> None:
+    """Refuse an empty collection."""
+    if not len(values):
+        raise invalid_parameter(name, function, f"at least one {what}", "none")
 
 
 def generator_of(rng: np.random.Generator | int | None, /, *, function: str, name: str = "rng") -> np.random.Generator:

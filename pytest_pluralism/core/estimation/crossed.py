@@ -22,6 +22,8 @@ __all__ = ["compare_crossed", "estimate_crossed"]
 #: How far rounding alone can move an end.
 ROUNDING = 1e-12
 
+_NAN = math.nan
+
 _WHOLE = IntervalMethod(kind=IntervalKind.WHOLE_SET, crossed=True)
 
 #: The kinds of interval that make an allowance for unknown skewness.
@@ -119,9 +121,7 @@ def estimate_crossed(
     common = variance_of(cell_variance, "cell_variance", function)
     beside = variance_of(extra_variance, "extra_variance", function)
     biases = _biases(bias, first, function)
-    for name, names in (("unit_ids", unit_ids), ("crossed_ids", crossed_ids)):
-        if not isinstance(names, Sequence):
-            raise invalid_parameter(name, function, "a sequence of names, empty for none", repr(names)[:80])
+    ids, others = _names(unit_ids, crossed_ids, (len(first), len(second)), function)
     value = math.fsum(first) / len(first)
     unbiased = first - biases
     shift = value - math.fsum(unbiased) / len(first) if biases.any() else 0.0
@@ -130,19 +130,15 @@ def estimate_crossed(
         return Estimate(value, value, value, 0.0, len(first), n_clusters, None, n_missing=n_missing, how=_WHOLE)
     level = unit_interval(confidence_level, name="confidence_level", function=function)
     if n_clusters < 2:
-        nan = math.nan
-        return Estimate(value, nan, nan, nan, len(first), n_clusters, level, n_missing=n_missing, how=_UNKNOWN)
+        return Estimate(value, _NAN, _NAN, _NAN, len(first), n_clusters, level, n_missing=n_missing, how=_UNKNOWN)
     one, two = _variance(unbiased), _variance(second)
-    own = one + two - common
-    error = math.sqrt((own if own > 0.0 else max(one, two)) + beside)
+    error = math.sqrt((one + two - common if one + two > common else max(one, two)) + beside)
     third = _third(unbiased) + _third(second) - real_number(cell_third, name="cell_third", function=function)
     freedom = _freedom(one, len(first) - 1.0, two, max(min(len(second), carriers) - 1.0, 1.0))
     skewness = third / error**3 if error else 0.0
     if scale is not None:
         skewness += skewness_of_scale(value - shift, error, *scale)
     lower, upper = _lengths(freedom, level, max(min(n_clusters, carriers), 2.0), skewness)
-    named = len(unit_ids) == len(first) and len(crossed_ids) == len(second)
-    ids = tuple(map(str, unit_ids)) if named else ()
     found = Estimate(
         value=value,
         low=value - shift - lower * error - below,
@@ -155,13 +151,25 @@ def estimate_crossed(
         how=IntervalMethod(kind=IntervalKind.CROSSED, bias=shift),
         degrees_of_freedom=freedom,
         unit_ids=ids,
-        values=tuple(first.tolist()) if named else (),
+        values=tuple(first.tolist()) if ids else (),
         clusters=ids,
-        crossed_ids=tuple(map(str, crossed_ids)) if named else (),
-        crossed_values=tuple(second.tolist()) if named else (),
+        crossed_ids=others,
+        crossed_values=tuple(second.tolist()) if ids else (),
         extra_variance=beside,
     )
     return _around_its_value(found if scale is None else on_scale(found, *scale), shift)
+
+
+def _names(
+    unit_ids: Sequence[str], crossed_ids: Sequence[str], lengths: tuple[int, int], function: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the units of both dimensions; none where those of one are missing."""
+    for name, names in (("unit_ids", unit_ids), ("crossed_ids", crossed_ids)):
+        if not isinstance(names, Sequence):
+            raise invalid_parameter(name, function, "a sequence of names, empty for none", repr(names)[:80])
+    if (len(unit_ids), len(crossed_ids)) != lengths:
+        return (), ()
+    return tuple(map(str, unit_ids)), tuple(map(str, crossed_ids))
 
 
 def _biases(bias: npt.ArrayLike, values: FloatArray, function: str) -> FloatArray:

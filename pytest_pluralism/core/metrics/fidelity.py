@@ -17,6 +17,7 @@ from pytest_pluralism.core.metrics.distributional import (
 )
 from pytest_pluralism.core.parameters import (
     FloatArray,
+    at_least_one,
     probability_array,
 )
 
@@ -112,8 +113,7 @@ def population_fidelity_score(
     ours = [probability_array(one, name="model", function=function) for one in model]  # type: ignore[union-attr]
     theirs = [probability_array(one, name="survey", function=function) for one in survey]  # type: ignore[union-attr]
     scales: list[npt.ArrayLike | None] = [None] * len(theirs) if positions is None else list(positions)
-    if not theirs:
-        raise invalid_parameter("survey", function, "at least one question", "none")
+    at_least_one(theirs, "question", name="survey", function=function)
     for name, found in (("model", ours), ("positions", scales)):
         if len(found) != len(theirs):
             raise invalid_parameter(name, function, f"one entry a question ({len(theirs)})", f"{len(found)} entries")

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
+from pytest_pluralism.core.parameters import whole_number
 from pytest_pluralism.core.records import Prompt, RequestName, Survey, Turn
 from pytest_pluralism.evaluation.asking.meanings import Meaning, NamedRequests
 from pytest_pluralism.evaluation.surveys.published import FIXED, protocol_prompts
@@ -72,9 +73,7 @@ class AskSettings:
         for name, value in FIXED.get(self.protocol, {}).items():
             object.__setattr__(self, name, value)
         for name, low, high in (("examples", 0, len(EXAMPLES)), ("repetitions", 1, 10_000)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise invalid_parameter(name, "AskSettings", f"an int in [{low}, {high}]", repr(value))
+            whole_number(getattr(self, name), name=name, function="AskSettings", least=low, most=high)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise invalid_parameter("seed", "AskSettings", "an int in [0, inf)", repr(self.seed))
         if self.scoring != "letters":

@@ -197,6 +197,16 @@ class DistributionalEvaluation:
         answers = yield Round("answers", asked.prompts)
         return scores(asked, answers, population=self.population)
 
+    def bare(self) -> Rounds:
+        """Ask as :meth:`alone` does, and return bare units for another measure of the same answers.
+
+        They have no references and no other populations, which are distances, and nothing of the sample of people, on
+        which only a distance depends.
+        """
+        found = yield from self.alone()
+        units = tuple(replace(unit, references={}) for unit in found.units)
+        return replace(found, units=units, references={}, other_populations={}, people_variance=0.0)
+
     def _whole_answers(self) -> Rounds:
         how, asked = self.settings, self._whole_requests()
         found = iter((yield Round("full_answers", tuple(one for question in asked for one in question))))

@@ -74,12 +74,11 @@ class AnswerEntropyEvaluation:
 
     def rounds(self) -> Rounds:
         """Ask as the distance does, and score the entropy."""
-        found = yield from self._distance.alone()
+        found = yield from self._distance.bare()
         units = tuple(
             dataclasses.replace(
                 unit,
                 value=unit.details["model_entropy"],
-                references={},
                 bounds=entropy_bounds(unit, unit.details["share_bounds"]) if unit.bounds else (),
             )
             for unit in found.units
@@ -96,9 +95,6 @@ class AnswerEntropyEvaluation:
                 "people": float(np.mean([unit.details["reference_entropy"] for unit in units])),
                 "uniform": float(np.mean([math.log2(len(unit.options)) for unit in units])),
             },
-            other_populations={},
-            # The entropy of a model's answers does not depend on the sample of people, as a distance does.
-            people_variance=0.0,
             drawn=drawn,
         )
 

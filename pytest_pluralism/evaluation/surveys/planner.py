@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
+from pytest_pluralism.core.parameters import whole_number
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.core.records.measures import POPULATION, Measure, Noun, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, POPULATIONS, UNIT_COLUMNS
@@ -127,8 +128,7 @@ def _ways_to_ask(
 ) -> tuple[int, tuple[str, ...]]:
     """Return how many seeds a survey of one question is asked under, and its other wordings."""
     seeds, wordings = planning.keywords.get("seeds", 1), planning.keywords.get("wordings", ())
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or not 1 <= seeds <= MOST_SEEDS:
-        raise invalid_parameter("seeds", planning.measure.name, f"an int in [1, {MOST_SEEDS}]", repr(seeds)[:80])
+    seeds = whole_number(seeds, name="seeds", function=planning.measure.name, most=MOST_SEEDS)
     texts = (
         isinstance(wordings, (list, tuple))
         and all(isinstance(text, str) and text.strip() for text in wordings)

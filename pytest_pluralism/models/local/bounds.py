@@ -13,8 +13,8 @@ from pathlib import Path
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.local.files import INDEX, read_json
 from pytest_pluralism.models.measured import MeasuredFile
-from pytest_pluralism.models.versions import package_version
 from pytest_pluralism.models.specification import ModelSpec
+from pytest_pluralism.models.versions import package_version
 
 __all__ = ["check_sizes", "try_tokenizer"]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.metrics.distributional import jensen_shannon_distance, mode_agreement
+from pytest_pluralism.core.parameters import at_least_one, whole_number
 from pytest_pluralism.core.protocols import QuirkEffect, quirk_effects
 from pytest_pluralism.core.protocols.sorensen2024 import textbook_jensen_shannon
 
@@ -168,8 +169,7 @@ def option_probabilities(
     if any(not 0.0 <= one <= 1.0 for one in probabilities):
         raise invalid_parameter("probabilities", function, "in [0, 1]", repr(list(probabilities))[:80])
     letters = LETTERS if on.stops_at_five_letters else string.ascii_uppercase
-    if isinstance(n_options, bool) or not isinstance(n_options, int) or not 1 <= n_options <= len(letters):
-        raise invalid_parameter("n_options", function, f"an int in [1, {len(letters)}]", repr(n_options))
+    whole_number(n_options, name="n_options", function=function, most=len(letters))
     if tokenizer not in ("sentencepiece", "bpe"):
         raise invalid_parameter("tokenizer", function, "'sentencepiece' or 'bpe'", repr(tokenizer))
     listed = sorted(zip(tokens, probabilities, strict=True), key=lambda pair: -pair[1])
@@ -236,8 +236,7 @@ def evaluate_distributions(
     on = quirks or DistributionQuirks()
     base = math.e if on.natural_base else 2.0
     kept = [one for one in questions if on.keeps_single_options or len(one.reference) > 1]
-    if not kept:
-        raise invalid_parameter("questions", "evaluate_distributions", "at least one question", f"{len(questions)}")
+    at_least_one(kept, "question", name="questions", function="evaluate_distributions")
     distances, correct = [], []
     stopped = None
     for question in kept:

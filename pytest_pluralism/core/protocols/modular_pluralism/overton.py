@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import real_number
+from pytest_pluralism.core.parameters import at_least_one, real_number
 from pytest_pluralism.core.protocols import QuirkEffect, quirk_effects
 
 __all__ = [
@@ -126,8 +126,7 @@ def evaluate_overton(
     on = quirks or OvertonQuirks()
     function = "evaluate_overton"
     limit = real_number(threshold, name="threshold", function=function)
-    if not situations:
-        raise invalid_parameter("situations", function, "at least one situation", "none")
+    at_least_one(situations, "situation", name="situations", function=function)
     means, headline = [], []
     for situation in situations:
         if on.explanation_is_premise:

@@ -13,6 +13,7 @@ from scipy import special
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.metrics.chance import shuffle_control
 from pytest_pluralism.core.metrics.distributional import entropy, jensen_shannon_distance
+from pytest_pluralism.core.parameters import at_least_one
 from pytest_pluralism.core.protocols import QuirkEffect, quirk_effects
 from pytest_pluralism.core.protocols.sorensen2024.questions import (
     Sorensen2024Question,
@@ -98,8 +99,7 @@ def evaluate(
     """
     on = quirks or Sorensen2024Quirks()
     function = "evaluate"
-    if not questions:
-        raise invalid_parameter("questions", function, "at least one question", "none")
+    at_least_one(questions, "question", name="questions", function=function)
     generator = np.random.default_rng(0) if rng is None else rng
     columns: dict[tuple[str, str], list[float]] = {}
     names: list[str] | None = None

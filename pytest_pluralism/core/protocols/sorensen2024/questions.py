@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.parameters import at_least_one, whole_number
 from pytest_pluralism.core.protocols.sorensen2024.prompts import LETTERS
 
 __all__ = [
@@ -202,10 +203,8 @@ def api_question(
         There is no repetition, or more options than letters.
     """
     function = "api_question"
-    if not top:
-        raise invalid_parameter("top", function, "at least one repetition", "none")
-    if not 1 <= n_options <= len(LETTERS):
-        raise invalid_parameter("n_options", function, f"an int in [1, {len(LETTERS)}]", n_options)
+    at_least_one(top, "repetition", name="top", function=function)
+    whole_number(n_options, name="n_options", function=function, most=len(LETTERS))
     found = [
         [[value for token, value in listed.items() if token.strip() == letter] for letter in LETTERS[:n_options]]
         for listed in top
