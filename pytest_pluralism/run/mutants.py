@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.run.items import PLANS, by_suite, model_id, plans_of, test_of
+from pytest_pluralism.run.items import PLANS, plans_of, test_of
 from pytest_pluralism.run.measured import Judged, Measured
 from pytest_pluralism.run.session import PluralismSession
 from pytest_pluralism.run.suite_models import SuiteModels
@@ -80,26 +80,14 @@ class Mutants:
             )
         lines: list[str] = []
         fails = False
-        for spec in self._session.settings["model"]:
-            suites = by_suite(items, spec)
-            if not suites:
-                lines.append(f"{model_id(spec)}: ERROR every test with a promise about it is skipped")
+        for _, name, _, found in self._models.each(items, self._try):
+            if isinstance(found, PluralismError):
+                lines.append(f"{name}: ERROR {found}")
                 fails = True
-            for suite in suites:
-                self._session.models.enter(suite[0])
-                started = time.perf_counter()
-                try:
-                    content = self._try(spec, suite)
-                except PluralismError as error:
-                    lines.append(f"{model_id(spec)}: ERROR {error}")
-                    fails = True
-                    continue
-                finally:
-                    self._models.close()
-                content["seconds"] = round(time.perf_counter() - started, 1)
-                self._session.mutants.append(content)
-                lines += _lines(content)
-                fails |= self._fails(content)
+            else:
+                self._session.mutants.append(found)
+                lines += _lines(found)
+                fails |= self._fails(found)
         return [harmless(line) for line in lines], fails or not self._session.mutants
 
     def _fails(self, content: Mapping[str, Any]) -> bool:
@@ -111,6 +99,9 @@ class Mutants:
         from pytest_pluralism.core.damage import DAMAGES
         from pytest_pluralism.evaluation.damaged import Bearing
 
+        if not items:
+            raise PluralismError("every test with a promise about it is skipped")
+        started = time.perf_counter()
         engine, judge, model_of = self._session.models.engine, self._session.judge, self._models.of(spec)
         planned = [(plan, item.nodeid, test_of(item)) for item in items for plan in plans_of(item, spec)]
         engine.gather({(nodeid, plan.key): plan.evaluation for plan, nodeid, _ in planned}, model_of)
@@ -142,7 +133,8 @@ class Mutants:
                 if measured is not None:
                     one.found.append(self._outcome(one, damage, measured, verdicts))
         name = str(model_of("language_model").identity.name)
-        return _content(name, [self._as_json(one) for one in promises], errors)
+        content = _content(name, [self._as_json(one) for one in promises], errors)
+        return {**content, "seconds": round(time.perf_counter() - started, 1)}
 
     # ----------------------------------------------------------------------------------------------- one promise
 

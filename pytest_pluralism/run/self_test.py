@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.run.items import Json, by_suite, model_id, plans_of, test_of
+from pytest_pluralism.run.items import Json, plans_of, test_of
 from pytest_pluralism.run.session import PluralismSession
 from pytest_pluralism.run.suite_models import SuiteModels
 
@@ -40,27 +40,17 @@ class SelfTest:
 
         lines: list[str] = []
         alarmed = False
-        suites = [(spec, suite) for spec in self._session.settings["model"] for suite in by_suite(items, spec) or [[]]]
-        for spec, suite in suites:
-            name = model_id(spec)
-            if suite:
-                self._session.models.enter(suite[0])
-            try:
-                name = str(self._models.of(spec)("language_model").identity.name)
-                found = self._test(spec, suite)
-            except PluralismError as error:
-                lines.append(f"{name}: ERROR {error}")
+        for spec, name, suite, found in self._models.each(items, self._test):
+            if isinstance(found, PluralismError):
+                lines.append(f"{name}: ERROR {found}")
                 alarmed = True
-                continue
-            finally:
-                self._models.close()
-            if found is None:
+            elif found is None:
                 lines.append(f"{name}: no promises")
-                continue
-            level = _level(suite, spec)
-            self._session.false_alarms.append({"model": name, "level": level, **_as_json(found, level)})
-            alarmed |= found.low > level
-            lines += _lines(name, found, level)
+            else:
+                level = _level(suite, spec)
+                self._session.false_alarms.append({"model": name, "level": level, **_as_json(found, level)})
+                alarmed |= found.low > level
+                lines += _lines(name, found, level)
         return [harmless(line) for line in lines or ["no model: name one with --pluralism-model=SPEC"]], alarmed
 
     def _test(self, spec: str, items: Sequence[pytest.Item]) -> FalseAlarms | None:

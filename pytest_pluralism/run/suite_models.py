@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from pytest_pluralism.core.errors import ModelError
+import pytest
+
+from pytest_pluralism.core.errors import ModelError, PluralismError
 from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
+from pytest_pluralism.run.items import by_suite, model_id
 from pytest_pluralism.run.session import PluralismSession
 
 __all__ = ["SuiteModels"]
+
+_Found = TypeVar("_Found")
 
 
 class SuiteModels:
@@ -50,6 +55,40 @@ class SuiteModels:
             return self._models[role]
 
         return found
+
+    def each(
+        self, items: Sequence[pytest.Item], judge: Callable[[str, Sequence[pytest.Item]], _Found], /
+    ) -> Iterator[tuple[str, str, Sequence[pytest.Item], _Found | PluralismError]]:
+        """Judge every suite of every model under test, one after the other.
+
+        Parameters
+        ----------
+        items : sequence of pytest.Item
+            The tests of the run.
+        judge : callable
+            Judges the tests of one suite for the model that a spec names; without tests where all are skipped.
+
+        Yields
+        ------
+        tuple
+            The spec, the name of the model, the tests of the suite, and what ``judge`` returned, or the error that it
+            raised.
+        """
+        for spec in self._session.settings["model"]:
+            for suite in by_suite(items, spec) or [[]]:
+                name = model_id(spec)
+                if suite:
+                    self._session.models.enter(suite[0])
+                found: _Found | PluralismError
+                try:
+                    if suite:
+                        name = self.of(spec)("language_model").identity.name
+                    found = judge(spec, suite)
+                except PluralismError as error:
+                    found = error
+                finally:
+                    self.close()
+                yield spec, name, suite, found
 
     def close(self) -> None:
         """Give back the memory of the models."""
