@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 __all__ = [
     "BaselineError",
+    "ComputationError",
     "DatasetError",
     "InvalidParameterError",
     "MissingExtraError",
@@ -34,8 +35,12 @@ class ModelError(PluralismError):
     """A model cannot be named, found, loaded or asked."""
 
 
-class NoNumberError(ModelError):
-    """A model gave NaN or infinity: asked again, it may give a number, and then both must be told."""
+class ComputationError(ModelError, RuntimeError):
+    """A model failed while it computed: asked again, it may give a result, and then both must be told."""
+
+
+class NoNumberError(ComputationError):
+    """A model gave NaN or infinity."""
 
 
 class BaselineError(PluralismError):

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from pytest_pluralism.core.errors import ModelError, NoNumberError
+from pytest_pluralism.core.errors import ComputationError, ModelError, NoNumberError
 from pytest_pluralism.core.records import (
     Answer,
     EntailmentPair,
@@ -385,7 +385,7 @@ class Failures:
 
     def remember(self, identity: ModelIdentity, work: str, cells: Iterable[Cell], error: Exception, /) -> None:
         """Remember that cells have no results because of an error."""
-        if not isinstance(error, ModelError) or isinstance(error, NoNumberError):
+        if not isinstance(error, ModelError) or isinstance(error, ComputationError):
             for cell in cells:
                 self._errors.setdefault((identity.sha256, work, cell), []).append(error)
 

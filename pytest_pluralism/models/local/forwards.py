@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
-from pytest_pluralism.core.errors import ModelError, NoNumberError
+from pytest_pluralism.core.errors import ComputationError, ModelError, NoNumberError
 from pytest_pluralism.models.local.devices import is_out_of_memory
 from pytest_pluralism.models.local.heads import no_logits, only_last, only_positions
 from pytest_pluralism.models.local.prefixes import rope_types
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_pluralism.models.local.interfaces import Cache, Network
 
-__all__ = ["Forwards", "branched", "copies", "input_device", "vocabulary_size"]
+__all__ = ["Forwards", "branched", "copies", "input_device", "selected", "vocabulary_size"]
 
 _Result = TypeVar("_Result")
 
@@ -95,19 +95,19 @@ class Forwards:
             torch.cuda.empty_cache()
         return None
 
-    def extended(self, cache: Cache | None, tokens: tuple[int, ...], cached: int) -> Cache:
-        """Return the keys and values of a longer beginning; those of the shorter one stay as they are."""
-        longer = self.new_cache() if cache is None else branched(cache, 1)
+    def extended(self, cache: Cache | None, tokens: list[tuple[int, ...]], cached: int) -> Cache | None:
+        """Return the keys and values of longer beginnings, equally long, and leave those of the shorter ones.
+
+        It is ``None`` where there is not enough memory.
+        """
+        longer = self.new_cache() if cache is None else branched(cache, len(tokens))
 
         def compute() -> Cache:
             with no_logits(self.model):
-                self.model(**self.arguments([tokens], longer, cached))
+                self.model(**self.arguments(tokens, longer, cached))
             return longer
 
-        found = self.attempt(compute)
-        if found is None:
-            raise self.no_memory(cached + len(tokens))
-        return found
+        return self.attempt(compute)
 
     def new_cache(self) -> Cache:
         """Return an empty cache for the network."""
@@ -188,6 +188,31 @@ class Forwards:
             "or a smaller model."
         )
 
+    def by_itself(self, compute: Callable[[], _Result]) -> _Result:
+        """Compute prompts in the last way that there is; errors of the network's own code become one of ours.
+
+        Raises
+        ------
+        ComputationError
+            Its code raised an error.
+        """
+        try:
+            return compute()
+        except ModelError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise self.failed(error) from error
+
+    def failed(self, error: Exception) -> ComputationError:
+        """Return the error for a network whose own code raises one for a prompt by itself."""
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return ComputationError(
+            f"The network of {type(self.model).__name__} cannot compute a prompt by itself: {words}. Its configuration "
+            "and weights may not belong together, or its code or device is at fault."
+        )
+
     def no_numbers(self) -> ModelError:
         """Return the error for a network that gives NaN or infinity."""
         dtype = str(self.dtype).removeprefix("torch.")
@@ -213,8 +238,23 @@ def copies(cache: Cache | None, n_rows: int) -> Cache | None:
     return None if cache is None else branched(cache, n_rows)
 
 
+def selected(cache: Cache | None, places: list[int]) -> Cache | None:
+    """Return a cache with chosen rows of another; ``None`` where there is none."""
+    if cache is None:
+        return None
+    chosen = copy.copy(cache)
+    chosen.layers = []
+    for layer in cache.layers:
+        own = copy.copy(layer)
+        if getattr(own, "keys", None) is not None:
+            index = torch.tensor(places, device=own.keys.device)
+            own.keys, own.values = own.keys.index_select(0, index), own.values.index_select(0, index)
+        chosen.layers.append(own)
+    return chosen
+
+
 def branched(cache: Cache, n_rows: int) -> Cache:
-    """Return a cache that starts as ``n_rows`` copies of another, of one row, and leaves that one alone.
+    """Return a cache that starts as ``n_rows`` copies of another, of one row, or of as many, and leaves that alone.
 
     A forward writes into the layers of its cache, so each gets new ones; the tensors themselves are shared until then,
     and are replaced, never written to.

@@ -323,8 +323,10 @@ class Generator:
                 back = torch.tensor(sorted(range(len(order)), key=order.__getitem__), device=found.device)
                 return self.checked(found[back])
         most = 1 if self.scorer.alone else max(1, self.scorer.token_budget // max(map(len, texts)))
+        forwards = self.scorer.forwards
         parts = [
-            self.scorer.forwards.last_logits(texts[low : low + most], None, 0) for low in range(0, len(texts), most)
+            forwards.by_itself(functools.partial(forwards.last_logits, texts[low : low + most], None, 0))
+            for low in range(0, len(texts), most)
         ]
         return self.checked(torch.cat(parts))
 
@@ -359,7 +361,9 @@ class _Cached:
         order = torch.tensor([prompts.index(row) for row in self.rows])
         width = max(map(len, prompts))
         shared = self._shared(prompts, width)
-        prefix = scorer.forwards.extended(None, prompts[0][:shared], 0) if shared else None
+        prefix = scorer.forwards.extended(None, [prompts[0][:shared]], 0) if shared else None
+        if shared and prefix is None:
+            raise scorer.forwards.no_memory(shared)
         # Few enough prompts at once that a forward has no more tokens than one of scoring; their caches are joined.
         most = max(1, scorer.token_budget // max(1, width - shared))
         pieces, outputs, masks = [], [], []

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
     from pytest_pluralism.models.local.interfaces import Config, Network
 
-__all__ = ["LENGTH_ROPES", "PrefixNode", "least_saving", "plan_prefixes", "rope_types", "why_no_prefix_reuse"]
+__all__ = ["GRAIN", "LENGTH_ROPES", "PrefixNode", "least_saving", "plan_prefixes", "rope_types", "why_no_prefix_reuse"]
 
 #: Position codes that depend on the longest row of a forward.
 LENGTH_ROPES = frozenset({"dynamic", "longrope"})
+
+
+#: Long beginnings of this many rows or fewer are cut to a multiple of so many tokens.
+FEW, GRAIN = 4, 8
 
 
 @dataclass(slots=True)
@@ -48,12 +52,14 @@ def least_saving(device: str, /) -> int:
 
 
 def plan_prefixes(
-    rows: Sequence[tuple[int, ...]], /, *, minimum_saving: int, limits: Sequence[int] | None = None
+    rows: Sequence[tuple[int, ...]], /, *, minimum_saving: int, grain: int = 1, limits: Sequence[int] | None = None
 ) -> PrefixNode:
     """Arrange distinct rows as a tree of shared beginnings.
 
     A beginning becomes a node of its own when that saves at least ``minimum_saving`` tokens: so many tokens longer than
     the node above it, times one less than the rows that have it.
+    Beginnings that few rows have, and that are several ``grain`` long, are cut to a multiple of it, so that more of
+    them are equally long.
     At least the last token of each row is left out of every beginning, since its output is what is read; ``limits``
     says for each row how many of its first tokens may belong to a beginning, where more than the last is read.
     """
@@ -73,8 +79,10 @@ def plan_prefixes(
         if high == low:
             continue
         shared = min(common[low : high - 1])
-        if (high - low - 1) * (shared - node.length) >= minimum_saving:
-            child = PrefixNode(shared)
+        is_cut = high - low <= FEW and shared - node.length >= 4 * grain
+        length = shared - shared % grain if is_cut else shared
+        if (high - low - 1) * (length - node.length) >= minimum_saving:
+            child = PrefixNode(length)
             node.children.append(child)
             node = child
         start = low

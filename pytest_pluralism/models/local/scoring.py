@@ -19,14 +19,23 @@ import torch
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.local.budget import REPEATS, TokenBudget
 from pytest_pluralism.models.local.devices import is_out_of_memory
-from pytest_pluralism.models.local.forwards import Forwards, branched, copies
+from pytest_pluralism.models.local.forwards import Forwards, branched, copies, selected
 from pytest_pluralism.models.local.prefixes import (
+    GRAIN,
     LENGTH_ROPES,
     PrefixNode,
     least_saving,
     plan_prefixes,
     rope_types,
     why_no_prefix_reuse,
+)
+from pytest_pluralism.models.local.rows import (
+    ContinuationRequest,
+    ContinuationScores,
+    ScoreRequest,
+    TokenScores,
+    difference_of,
+    token_scores,
 )
 from pytest_pluralism.models.measured import MeasuredFile
 
@@ -45,45 +54,6 @@ __all__ = [
 
 _Result = TypeVar("_Result")
 _Value = TypeVar("_Value")
-
-#: Number of the likeliest next tokens that are recorded; the published protocol modular_pluralism reads them.
-TOP_TOKENS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreRequest:
-    """One row to score: its token ids, and for each label the tokens that spell it."""
-
-    token_ids: tuple[int, ...]
-    spellings: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenScores:
-    """The probabilities of the network at the end of one row."""
-
-    log_probabilities: tuple[float, ...]
-    option_mass: float
-    top_token: int
-    top_probability: float
-    label_logits: tuple[tuple[float, ...], ...] = ()
-    top_tokens: tuple[tuple[int, float], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ContinuationRequest:
-    """One row whose end is scored: its token ids, and how many of them come before what is scored."""
-
-    token_ids: tuple[int, ...]
-    start: int
-
-
-@dataclass(frozen=True, slots=True)
-class ContinuationScores:
-    """The natural logarithm of the probability of each token of a continuation, given all tokens before it."""
-
-    log_probabilities: tuple[float, ...]
-
 
 #: Maximum number of logits that are held at once: 256 MB of float32.
 MOST_LOGITS = 2**26
@@ -222,11 +192,9 @@ class Scorer:
             totals = torch.cat([torch.logsumexp(part, dim=-1) for part in parts])
             if not bool(torch.isfinite(totals).all()):
                 raise self.forwards.no_numbers()
-            if cache is not None and not self.sharing_checked:
-                self._check_sharing(logits[0], rows[batch[0]])
-            self.check_padding(logits[-1], [rows[row] for row in batch])
+            self._check_batch(logits, [rows[row] for row in batch], shared=cache is not None)
             return [
-                (index, _read(logits[position], totals[position], requests[index].spellings))
+                (index, token_scores(logits[position], totals[position], requests[index].spellings))
                 for position, row in enumerate(batch)
                 for index in wanted[rows[row]]
             ]
@@ -322,10 +290,10 @@ class Scorer:
         with torch.inference_mode():
             root = PrefixNode(0, rows=list(range(len(rows))))
             if self.share_prefixes and len(rows) > 1:
-                root = plan_prefixes(rows, minimum_saving=self.minimum_saving, limits=job.limits)
+                root = plan_prefixes(rows, minimum_saving=self.minimum_saving, grain=GRAIN, limits=job.limits)
             self._find_budget(root, rows)
             try:
-                self._walk(root, None, 0, rows, solve, job.most)
+                self._walk([root], None, rows, solve, job.most)
             except _ChangesAnswersError as error:
                 # The slow way is the right one; what was passed on before was checked, and comes again.
                 self.fall_back(error)
@@ -367,44 +335,73 @@ class Scorer:
 
     def _walk(
         self,
-        node: PrefixNode,
+        nodes: list[PrefixNode],
         cache: Cache | None,
-        cached: int,
         rows: Sequence[tuple[int, ...]],
         solve: Callable[[list[int], Cache | None, int], bool],
         most: Callable[[list[int], int], int] | None = None,
     ) -> None:
-        """Compute what a node has beyond the one above it, then all that hangs on it: longest rows first.
+        """Compute all that hangs on beginnings of one length: longer beginnings first, then rows, the longest first.
 
-        ``solve`` computes a batch and says whether there was memory for it; ``most`` bounds the rows of the next one.
+        The rows of the cache are those of the nodes. ``solve`` computes a batch and says whether there was memory for
+        it; ``most`` bounds the rows of the next one.
         """
-        if node.length > cached:
-            beginning = rows[node.any_row()][cached : node.length]
-            cache = self._guarded(functools.partial(self.forwards.extended, cache, beginning, cached), True, False)
+        cached = nodes[0].length
         lengths = [len(row) for row in rows]
-        for child in sorted(node.children, key=lambda child: -child.longest(lengths)):
-            self._walk(child, cache, node.length, rows, solve, most)
-        pending = sorted(node.rows, key=lambda row: -lengths[row])
+        below: dict[int, list[tuple[int, PrefixNode]]] = {}
+        for place, node in enumerate(nodes):
+            for child in node.children:
+                below.setdefault(child.length, []).append((place, child))
+        for length, waiting in sorted(
+            below.items(), key=lambda pair: -max(child.longest(lengths) for _, child in pair[1])
+        ):
+            while waiting:
+                some = waiting[: self._most_rows(length - cached, length - cached)]
+                places, children = [place for place, _ in some], [child for _, child in some]
+                beginnings = [rows[child.any_row()][cached:length] for child in children]
+                own = selected(cache, places) if len(nodes) > 1 else cache
+                extend = functools.partial(self.forwards.extended, own, beginnings, cached)
+                longer = self._guarded(extend, True, len(some) > 1)
+                if longer is None:
+                    self._shrink(len(some), length - cached)
+                    continue
+                self._walk(children, longer, rows, solve, most)
+                waiting = waiting[len(some) :]
+        owners = {row: place for place, node in enumerate(nodes) for row in node.rows}
+        pending = sorted(owners, key=lambda row: -lengths[row])
         while pending:
-            batch = self._next_batch(pending, lengths, node.length)
+            batch = self._next_batch(pending, lengths, cached)
             if most is not None:
-                batch = batch[: most(batch, node.length)]
-            if not solve(batch, cache, node.length):
-                self._shrink(len(batch), lengths[batch[0]] - node.length)
+                batch = batch[: most(batch, cached)]
+            own = cache
+            if len(nodes) > 1:
+                batch = self._without_filling(batch, lengths)
+                own = selected(cache, [owners[row] for row in batch])
+            if not solve(batch, own, cached):
+                self._shrink(len(batch), lengths[batch[0]] - cached)
                 continue
             pending = pending[len(batch) :]
+
+    def _most_rows(self, width: int, held: int) -> int:
+        """Return how many rows of a width fit into a forward, each of which holds keys and values of tokens."""
+        if self.alone:
+            return 1
+        if self.max_rows is not None:
+            return self.max_rows
+        return max(1, min(self.token_budget // max(width, 1), 8 * self.token_budget // max(held, 1)))
 
     def _next_batch(self, pending: list[int], lengths: Sequence[int], cached: int) -> list[int]:
         """Take the longest rows that fit: the first decides how wide the batch is."""
         width = lengths[pending[0]] - cached
-        if self.alone:
-            return pending[:1]
         if self.one_length:
             pending = list(itertools.takewhile(lambda row: lengths[row] == lengths[pending[0]], pending))
-        if self.max_rows is not None:
-            return pending[: self.max_rows]
-        fitting = min(self.token_budget // max(width, 1), 8 * self.token_budget // max(width + cached, 1))
-        return pending[: max(1, fitting)]
+        return pending[: self._most_rows(width, width + cached)]
+
+    def _without_filling(self, batch: list[int], lengths: Sequence[int]) -> list[int]:
+        """Leave shorter rows to a forward of their own where that saves as much filling as a forward costs."""
+        widest = lengths[batch[0]]
+        saved = [(len(batch) - place) * (widest - lengths[row]) for place, row in enumerate(batch)]
+        return batch if max(saved) < self.minimum_saving else batch[: saved.index(max(saved))]
 
     def _shrink(self, n_rows: int, width: int) -> None:
         """Halve what is computed at once, for the rest of this model's life."""
@@ -479,8 +476,10 @@ class Scorer:
         except (ModelError, _ChangesAnswersError):
             raise
         except Exception as error:
-            if not (shares or several) or self.alone or is_out_of_memory(error):
+            if is_out_of_memory(error):
                 raise
+            if not shares and (self.alone or not several):
+                raise self.forwards.failed(error) from error
             words = " ".join(f"{type(error).__name__}: {error}".split())[:120]
             raise _ChangesAnswersError(f"raised {words}", padding=not shares) from error
 
@@ -519,6 +518,22 @@ class Scorer:
             if single is not None:
                 self._compare(difference_of(single[0], found), padding=True)
 
+    def _check_batch(self, logits: torch.Tensor, rows: list[tuple[int, ...]], *, shared: bool) -> None:
+        """Check a shared beginning, once a model, and a filling, once a width; one row can tell of both."""
+        if not shared or self.sharing_checked:
+            self.check_padding(logits[-1], rows)
+            return
+        if not self._wants_padding_check(rows):
+            # The longest row is not filled up.
+            self._check_sharing(logits[0], rows[0])
+            return
+        single = self.uncounted(lambda: self._try_batch([rows[-1]], None, 0))
+        difference = 0.0 if single is None else difference_of(single[0], logits[-1])
+        if not self.agrees(difference):
+            self._check_sharing(logits[0], rows[0])
+            self._compare(difference, padding=True)
+        self.sharing_checked = True
+
     def uncounted(self, compute: Callable[[], _Value]) -> _Value:
         """Compute something only to check it: ``computed_tokens`` does not count it."""
         counted = self.forwards.computed_tokens
@@ -548,29 +563,3 @@ class Scorer:
     def agrees(self, difference: float) -> bool:
         """Return whether two ways to compute a row differ by no more than rounding, in nats."""
         return difference <= (1e-3 if self.forwards.dtype == torch.float32 else 0.5)
-
-
-def difference_of(expected: torch.Tensor, found: torch.Tensor) -> float:
-    """Return the largest difference of two rows of logits, in nats, among the tokens that are not all but impossible.
-
-    The others may differ more: rounding in the logits counts there too.
-    """
-    one, other = torch.log_softmax(expected.cpu(), dim=-1), torch.log_softmax(found.cpu(), dim=-1)
-    likely = one >= one.max() - 7.0
-    return float((one - other)[likely].abs().max())
-
-
-def _read(logits: torch.Tensor, total: torch.Tensor, spellings: tuple[tuple[int, ...], ...]) -> TokenScores:
-    """Read one row: for each label the logsumexp over its spellings, against the whole vocabulary."""
-    by_label = [logits[torch.tensor(tokens, device=logits.device)] for tokens in spellings]
-    values = [float(torch.logsumexp(chosen, dim=0) - total) for chosen in by_label]
-    tops = torch.topk(logits, min(TOP_TOKENS, len(logits)))
-    probabilities = (tops.values - total).exp().tolist()
-    return TokenScores(
-        log_probabilities=tuple(values),
-        option_mass=min(1.0, float(torch.tensor(values, dtype=torch.float64).exp().sum())),
-        top_token=int(tops.indices[0]),
-        top_probability=probabilities[0],
-        label_logits=tuple(tuple(chosen.tolist()) for chosen in by_label),
-        top_tokens=tuple(zip(tops.indices.tolist(), probabilities, strict=True)),
-    )

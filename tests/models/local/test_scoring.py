@@ -213,8 +213,8 @@ def test_only_the_last_position_reaches_the_output_layer(tiny):
     assert {shape[1] for shape in shapes} == {0, 1}, (
         "nothing at the end of a shared beginning, whose output nobody reads"
     )
-    # One row more: the check that sharing changes nothing. One a width: the check that filling up changes nothing.
-    checks = 1 + len(scorer.padding_checked)
+    # One row more a width: the check that filling up changes nothing; the first of them has a shared beginning too.
+    checks = len(scorer.padding_checked)
     assert sum(rows * positions for rows, positions, _ in shapes) == len({r.token_ids for r in requests}) + checks
 
 
@@ -284,3 +284,96 @@ def test_a_saving_that_is_too_small_is_left():
     assert not plan_prefixes(rows, minimum_saving=64).children
     assert plan_prefixes(rows, minimum_saving=27).children[0].length == 3
     assert plan_prefixes([], minimum_saving=1) == PrefixNode(0)
+
+
+# ------------------------------------------------------------------------------------- beginnings that are equally long
+
+
+def make_orders(vocabulary: int, *, n_questions: int = 12, n_orders: int = 3, step: int = 0) -> list[ScoreRequest]:
+    """Rows = question x order of its options; each question has a beginning of its own, ``step`` tokens longer each."""
+    draw = random.Random(4)
+
+    def tokens(n):
+        return tuple(draw.randrange(7, vocabulary) for _ in range(n))
+
+    made = []
+    for number in range(n_questions):
+        stem = (1, *tokens(39 + number * step))
+        # Their first tokens differ, so that a beginning ends where it should.
+        made += [ScoreRequest((*stem, 10 + order, *tokens(4 + order)), ((10,), (11,))) for order in range(n_orders)]
+    draw.shuffle(made)
+    return made
+
+
+def counted(scorer, monkeypatch):
+    """Return a list to which each forward adds its number of rows and of tokens."""
+    real, forwards_made = scorer.forwards.arguments, []
+    monkeypatch.setattr(
+        scorer.forwards,
+        "arguments",
+        lambda rows, *rest: (forwards_made.append((len(rows), max(map(len, rows)))), real(rows, *rest))[1],
+    )
+    return forwards_made
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "gemma3", "gpt2"])
+@pytest.mark.parametrize("step", [0, 1])
+def test_beginnings_of_one_length_cost_one_forward(tiny, monkeypatch, family, step):
+    make_tokenizer, make_network = tiny
+    network = make_network(family, len(make_tokenizer()))
+    requests = make_orders(network.config.vocab_size, step=step)
+    scorer = Scorer(network)
+    made = counted(scorer, monkeypatch)
+    scores = scorer.score(requests)
+    for request, score in zip(requests, scores, strict=True):
+        assert score.log_probabilities == pytest.approx(one_by_one(network, request), abs=2e-5)
+    assert scorer.share_prefixes
+    # Beginnings, tails, and the row that is checked. Cut to multiples of eight tokens, twelve lengths are two.
+    n_lengths = 1 if step == 0 else 2
+    assert len(made) == 2 * n_lengths + 1
+    assert sum(rows for rows, width in made if width >= 40) - 1 == 12
+
+
+def test_many_beginnings_are_computed_in_parts(tiny, monkeypatch):
+    make_tokenizer, make_network = tiny
+    network = make_network("llama", len(make_tokenizer()))
+    requests = make_orders(network.config.vocab_size)
+    scorer = Scorer(network)
+    scorer.budget.tokens = 200
+    made = counted(scorer, monkeypatch)
+    scores = scorer.score(requests)
+    assert max(rows * width for rows, width in made) <= 200
+    for request, score in zip(requests, scores, strict=True):
+        assert score.log_probabilities == pytest.approx(one_by_one(network, request), abs=2e-5)
+
+
+def test_out_of_memory_for_several_beginnings_halves_them(tiny, monkeypatch):
+    make_tokenizer, make_network = tiny
+    network = make_network("llama", len(make_tokenizer()))
+    requests = make_orders(network.config.vocab_size)
+    scorer = Scorer(network)
+    real, sizes = scorer.forwards.arguments, []
+
+    def limited(rows, *rest):
+        if len(rows) * max(map(len, rows)) > 130:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        sizes.append(len(rows))
+        return real(rows, *rest)
+
+    monkeypatch.setattr(scorer.forwards, "arguments", limited)
+    scores = scorer.score(requests)
+    assert max(sizes) > 1
+    for request, score in zip(requests, scores, strict=True):
+        assert score.log_probabilities == pytest.approx(one_by_one(network, request), abs=2e-5)
+
+
+def test_beginnings_of_few_rows_are_cut_to_a_grain():
+    def lengths(rows, **options):
+        return sorted(child.length for child in plan_prefixes(rows, minimum_saving=8, **options).children)
+
+    rows = [(*range(1, 44), 100 + row) for row in range(3)] + [(*range(50, 95), 100 + row) for row in range(3)]
+    assert lengths(rows, grain=8) == [40, 40]
+    assert lengths(rows) == [43, 45]
+    # Not where many rows would be longer, nor where little is shared.
+    assert lengths([(*range(1, 44), 100 + row) for row in range(9)], grain=8) == [43]
+    assert lengths([(*range(1, 31), 100 + row) for row in range(3)], grain=8) == [30]
