@@ -1,8 +1,8 @@
 """Data of the Hugging Face hub by name: ``hf:ORG/DATA@REVISION#CONFIG/SPLIT``, pinned, cached and hashed.
 
-One file is chosen by the words of ``CONFIG`` and ``SPLIT``, and read as a local file of its form is. Nothing is fetched
-where the cache has the file: a revision that is a commit needs no network again, and with ``HF_HUB_OFFLINE=1`` none is
-ever asked.
+One file is chosen by the words of ``CONFIG`` and ``SPLIT``, and read as a local file of its form is. The hub is asked
+which files a revision has; a file that the cache has is not fetched again. Without a network, and with
+``HF_HUB_OFFLINE=1``, the cache is read.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ COMPANIONS = re.compile(r"(?:survey\.jsonl|notes[^/]*\.tsv|perspective_pool[^/]*
 
 #: Names of files that hold no data.
 NO_DATA = re.compile(r"(?:dataset_infos?|config|metadata|croissant|.*schema)\.json\Z")
-
-COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 
 FORM = "hf:ORG/DATA@REVISION#CONFIG/SPLIT"
 
@@ -98,13 +96,10 @@ def hub_file(text: str, /) -> HubFile:
         hub = importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise MissingExtraError(f"{text!r}", 'pip install "pytest-pluralism[hub]"') from error
-    cached = _cached(hub, name)
+    constants = importlib.import_module("huggingface_hub.constants")
+    cached = _of_cache(hub, name) if constants.HF_HUB_OFFLINE else None
     if cached is not None:
-        folder, commit = cached
-        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        chosen = _chosen(name, files, of_all=False)
-        if chosen is not None:
-            return _hashed(name, folder / chosen, chosen, commit)
+        return cached
     try:
         info = hub.HfApi().dataset_info(name.repository, revision=name.revision)
         commit, files = str(info.sha), [one.rfilename for one in info.siblings or ()]
@@ -117,6 +112,8 @@ def hub_file(text: str, /) -> HubFile:
         raise
     except Exception as error:
         # The library passes on the errors of the packages underneath.
+        if (cached := _of_cache(hub, name)) is not None:
+            return cached
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DatasetError(
             f"{text!r} cannot be had: {first_line[:300]} Check the network and the name, or fetch it once on a machine "
@@ -125,18 +122,20 @@ def hub_file(text: str, /) -> HubFile:
     return _hashed(name, Path(fetched[0]), str(chosen), commit)
 
 
-def _cached(hub: Any, name: HubName) -> tuple[Path, str] | None:
-    """Return the folder of a revision in the cache, and its commit; a branch may have moved unless one is offline."""
-    constants = importlib.import_module("huggingface_hub.constants")
-    if not COMMIT.match(name.revision) and not constants.HF_HUB_OFFLINE:
-        return None
+def _of_cache(hub: Any, name: HubName) -> HubFile | None:
+    """Return the file of a name where the cache has one alone that fits.
+
+    The cache may lack files that fit as well, which is why the hub is asked first where it can be.
+    """
     try:
-        folder = hub.snapshot_download(
-            name.repository, repo_type="dataset", revision=name.revision, local_files_only=True
+        folder = Path(
+            hub.snapshot_download(name.repository, repo_type="dataset", revision=name.revision, local_files_only=True)
         )
-    except Exception:  # noqa: BLE001 - whatever is wrong with the cache: the hub has the data, or says why not.
+    except Exception:  # noqa: BLE001 - whatever is wrong with the cache: the caller says that the data cannot be had.
         return None
-    return Path(folder), Path(folder).name
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    chosen = _chosen(name, files, of_all=False)
+    return None if chosen is None else _hashed(name, folder / chosen, chosen, folder.name)
 
 
 def _is_companion(file: str, chosen: str) -> bool:

@@ -22,7 +22,7 @@ from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.reading import MOST_PROBLEMS, Problems, listed, shown
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey, one_line
-from pytest_pluralism.datasets.surveys.refusals import Refusals
+from pytest_pluralism.datasets.surveys.refusals import Refusals, detect_refusals
 from pytest_pluralism.datasets.surveys.respondent_files import (
     Respondents,
     Value,
@@ -98,7 +98,8 @@ def survey_from_respondents(frame: Any, /, **how: Any) -> Survey:
     labels : mapping of str to mapping, optional
         The labels of values of columns, as those of ``options``.
     missing : sequence, optional
-        The values that are missing answers in every question and group, such as -1, 8, 9, 98 and 99.
+        The values that are missing answers in every question and group, such as -1, 8, 9, 98 and 99. Where such a
+        value has a label that is not one of a refusal, a question is an error, and a group keeps it.
     population : str
         The name of everybody, ``"Everybody"`` by default.
     least : int
@@ -347,16 +348,33 @@ class _Building:
 
     # ------------------------------------------------------------------------------------------------- the columns
 
-    def _missing(self, variable: Variable, own: Iterable[Any]) -> set[Value]:
-        given = {*self.asked.missing, *map(canonical, own)}
-        return given | set(variable.missing)
+    def _missing(self, variable: Variable, labels: Mapping[Value, str], own: Iterable[Any] | None) -> set[Value]:
+        """Return the missing values of a column; ``own`` is ``None`` for a group.
 
-    def _answers(self, name: str, labels: Mapping[Value, str], own: Iterable[Any] = ()) -> tuple[IntArray, list[str]]:
+        A value that is missing everywhere, and has a label here that is not one of a refusal, may be an answer: 8 and 9
+        are places on a scale of ten. In a question that is an error, and a group keeps it.
+        """
+        known = set(variable.missing) | set(map(canonical, own or ()))
+        kept = {
+            value
+            for value in self.asked.missing
+            if value in labels and value not in known and not detect_refusals([labels[value]])
+        }
+        if kept and own is not None:
+            told = ", ".join(f"{value} ({labels[value]!r})" for value in sorted(kept, key=_rank))
+            self._wrong(
+                variable.name,
+                f"missing= names {told}, which have labels of answers here. Give each question its own missing values: "
+                f"questions={{{variable.name!r}: {{'missing': [...]}}, ...}}",
+            )
+        return known | (set(self.asked.missing) - kept)
+
+    def _answers(self, name: str, labels: Mapping[Value, str], own: Iterable[Any] | None) -> tuple[IntArray, list[str]]:
         """Return the place of the label of each kept respondent, -1 where there is none, and the labels in order."""
         variable = self.source.variables[name]
         codes = variable.codes[self.kept]
         counts = np.bincount(codes[codes >= 0], minlength=len(variable.values))
-        missing = self._missing(variable, own)
+        missing = self._missing(variable, labels, own)
         self._drop(name, "empty cells", int((codes < 0).sum()))
         for place, value in enumerate(variable.values):
             if value in missing:
@@ -434,7 +452,7 @@ class _Building:
     def _populations(self) -> dict[str, IntArray | None]:
         """Return the places of the members of each population by its name; ``None`` stands for everybody."""
         columns = dict.fromkeys(itertools.chain.from_iterable(self.asked.groups))
-        read = {name: self._answers(name, self._labels(name)) for name in columns}
+        read = {name: self._answers(name, self._labels(name), None) for name in columns}
         seen = [clean_name(label) for _, labels in read.values() for label in labels]
         repeated = {label for label in seen if seen.count(label) > 1 or label == self.asked.population}
         if repeated:

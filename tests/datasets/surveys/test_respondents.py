@@ -197,6 +197,19 @@ def test_ordered_categories_keep_their_order() -> None:
     assert "in that of the alphabet" in " ".join(built.notes)
 
 
+def test_a_missing_value_that_is_an_answer_elsewhere_is_an_error() -> None:
+    frame = respondents().assign(scale=[8, 9, 10] * 100, region=[1, 8, 9] * 100)
+    scale = {"question": "How much?", "options": {n: str(n) for n in range(1, 11)}}
+    how = {**HOW, "labels": {"region": {1: "North", 8: "South", 9: "West"}}, "groups": ["region"]}
+    with pytest.raises(DatasetError, match=r"column 'scale': missing= names 8 \('8'\), 9 \('9'\), which have labels"):
+        pp.survey_from_respondents(frame, **{**how, "questions": {**HOW["questions"], "scale": scale}})
+    # A group keeps its labelled values, and a question has missing values of its own.
+    asked = {"trust": {**HOW["questions"]["trust"], "missing": [8, 9]}, "scale": scale}
+    survey = pp.survey_from_respondents(frame, **{**how, "missing": [], "questions": asked})
+    assert survey.populations == ("Everybody", "North", "South", "West")
+    assert pp.survey_from_respondents(frame, **how).populations == ("Everybody", "North", "South", "West")
+
+
 def test_positions_are_the_values() -> None:
     how = {"q": {"question": "How much?", "options": {0: "None", 5: "Half", 10: "All"}, "positions": True}}
     frame = pd.DataFrame({"q": [0, 5, 10] * 20})
