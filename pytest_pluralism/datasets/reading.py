@@ -18,6 +18,7 @@ from pytest_pluralism.core.errors import DatasetError, MissingExtraError, neares
 __all__ = [
     "FORMATS",
     "MAXIMUM_BYTES",
+    "MOST_COUNTED",
     "MOST_LINES",
     "MOST_PROBLEMS",
     "Entries",

@@ -5,6 +5,7 @@ Any table of annotators and ratings is read by naming its columns.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from pytest_pluralism.datasets.panels.ratings import REMEDY, panel_of_source, re
 from pytest_pluralism.datasets.panels.records import Juror, Panel, PanelQuery, PanelResponse, UtilityScale
 from pytest_pluralism.datasets.panels.tables import JUROR, ONLY, VOTE, read_panel_table
 from pytest_pluralism.datasets.reading import (
+    MOST_COUNTED,
     Entries,
     Problems,
     format_of,
@@ -102,6 +104,9 @@ def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_o
             return _of_others(path, lines, problems)
         for where, entry in lines:
             read.add(where, entry)
+            if read.n_repeated >= MOST_COUNTED:
+                # They are errors, and so many of them that the rest of the file tells no more.
+                break
         votes, jurors, queries, own = read.votes, read.jurors or None, read.queries(), read.scale
         if own is not None and scale is not None and own != scale:
             problems.add("", f"declares a scale ({own.mapping}) other than the one asked for ({scale.mapping})")
@@ -146,6 +151,8 @@ class _Entries:
     responses: dict[str, dict[str, PanelResponse]] = field(default_factory=dict)
     scale: UtilityScale | None = None
     named: dict[tuple[str, str | None], str] = field(default_factory=dict)
+    cast: set[tuple[Any, ...]] = field(default_factory=set)
+    n_repeated: int = 0
 
     def add(self, where: str, entry: Any) -> None:
         """Take in one object."""
@@ -166,7 +173,12 @@ class _Entries:
                 problems.add(where, f"{about!r} is about the juror: give it in a row of the juror, without 'utility'")
             elif VOTE.fit(entry, where, problems):
                 response = entry.get("response", ONLY)
-                self.votes.append(ReadVote(entry["juror"], entry["query"], response, entry["utility"], where))
+                key = (entry["juror"], entry["query"], response)
+                # A name of another type is told later.
+                with contextlib.suppress(TypeError):
+                    self.n_repeated += key in self.cast
+                    self.cast.add(key)
+                self.votes.append(ReadVote(*key, entry["utility"], where))
         elif "juror" in entry:
             juror = JUROR.read(entry, where, problems, of=f" of juror {entry['juror']!r}")
             if juror is not None:

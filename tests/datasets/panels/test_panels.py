@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -561,3 +562,12 @@ def test_weights_of_any_size_count_by_their_ratios(tmp_path: Path, size: float) 
     panel = load_panel(lines(tmp_path, [*jurors, *votes]))
     np.testing.assert_array_equal(panel.weights, [1.0, 1.0, 0.0])
     assert np.isfinite(panel.weights.sum())
+
+
+def test_a_file_of_votes_that_are_repeated_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    path.write_text('{"juror": "a", "query": "q", "utility": 0.5}\n' * 400_000)
+    begun = time.process_time()
+    with pytest.raises(DatasetError, match=r"at least 100 problems(.|\n)*line 2: juror 'a' votes a second time"):
+        load_panel(str(path))
+    assert time.process_time() - begun < 1.0
