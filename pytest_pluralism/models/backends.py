@@ -161,7 +161,10 @@ BACKENDS: Mapping[str, Backend] = {
             "endpoint",
             "endpoint:URL[,URL...]#MODEL",
             "a model behind an endpoint",
-            {"language_model": "pytest_pluralism.models.endpoint.loading:load_endpoint_model"},
+            {
+                "language_model": "pytest_pluralism.models.endpoint.loading:load_endpoint_model",
+                "entailment_model": "pytest_pluralism.models.endpoint.entailment:load_endpoint_entailment_model",
+            },
             packages=("httpx", "stamina", "aiolimiter"),
             extra="endpoint",
         ),

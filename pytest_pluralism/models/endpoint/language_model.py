@@ -236,7 +236,7 @@ class EndpointModel:
         ModelError
             A server cannot be reached, or gives what cannot be true.
         """
-        return self._each(prompts, lambda prompt: self.answered(prompt, self._send), progress, receive)
+        return self._each(prompts, lambda prompt: self.answered(prompt, self.send), progress, receive)
 
     def _answer_in_batches(self, prompts: Sequence[Prompt], /, *, batch_size: int | str) -> list[Answer]:
         """Answer each prompt as :meth:`answer` does, with at most ``batch_size`` requests at once."""
@@ -435,7 +435,7 @@ class EndpointModel:
     async def _values_of(self, row: tuple[int, ...], start: int) -> list[float]:
         """Return the log-probabilities of the tokens of a row from a place on."""
         route, body = self.way.abilities.body(self.name, row)
-        scored = scored_tokens(await self._send(route, body | {"echo": True, "logprobs": 1}), place=self.place)
+        scored = scored_tokens(await self.send(route, body | {"echo": True, "logprobs": 1}), place=self.place)
         self._check_count(row, scored.n_prompt)
         values = scored.values[start : len(row)]
         if len(values) != len(row) - start or any(value is None for value in values):
@@ -493,7 +493,7 @@ class EndpointModel:
         if settings.stop:
             more["stop"] = list(settings.stop)
         seed = draw_key(prompt, settings.seed) + draw
-        (one,) = await self._texts(sent, self._send, [seed], settings.max_new_tokens, more)
+        (one,) = await self._texts(sent, self.send, [seed], settings.max_new_tokens, more)
         text, why = one.text, "length" if one.why == "length" else "eos"
         cuts = [place for stop in settings.stop if (place := text.find(stop)) >= 0]
         if cuts:
@@ -509,7 +509,7 @@ class EndpointModel:
         """The servers, as the subject of a sentence."""
         return f"The endpoint {', '.join(replica.api for replica in self.client.address.replicas)}"
 
-    async def _send(self, path: str, body: Mapping[str, object]) -> Any:
+    async def send(self, path: str, body: Mapping[str, object]) -> Any:
         """Send a request to whichever server is up, and check that the model is the one that was asked."""
         return self._checked(path, await self.client.post(path, body, tokens=_n_tokens(body)))
 

@@ -261,6 +261,7 @@ def _tops(rows: list[tuple[str, float]], drawn: tuple[str, float], chat: bool) -
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, *arguments: Any) -> None:
         self.connections: set[socket.socket] = set()
