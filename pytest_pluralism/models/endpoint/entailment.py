@@ -167,7 +167,7 @@ class EndpointEntailmentModel:
         return ModelError(f"{self.place} gave {what} on the route {self.route}: {shown}.")
 
 
-#: Less than this on both labels is no judgement.
+#: Below this probability on both labels a judge has not answered.
 LEAST_MASS = 0.05
 
 #: So much of a judgement may be open.
