@@ -246,7 +246,9 @@ def _opened(spec: str, model: EndpointEntailmentModel) -> EndpointEntailmentMode
     behaviour = [[round(value, 4) for value in dataclasses.astuple(one) if value is not None] for one in scores]
     by_judge = model.judge.identity.sha256 if model.judge is not None else ""
     said = json.dumps([model.client.address.model, model.route, JUDGE, by_judge, behaviour])
-    notes = (f"pairs are asked on the route {model.route} of a server, which cannot prove which model it serves",)
+    notes: tuple[str, ...] = (
+        f"pairs are asked on the route {model.route} of a server, which cannot prove which model it serves",
+    )
     if model.judge is not None:
         share = "probabilities" if model.judge.reads_probabilities else f"{model.judge.n_samples} sampled texts"
         notes += (f"the judge is asked {JUDGE[-50:]!r}, and entailment is the share of A among A and B in its {share}",)
