@@ -224,10 +224,12 @@ class Pluralism:
 
     def model_of(self, role: Role, /) -> Identified:
         """Return the model of a role, ``language_model`` or ``entailment_model``, loaded when it is first wanted."""
-        from pytest_pluralism.evaluation.asking.rounds import SteeredModel
+        from pytest_pluralism.evaluation.asking.rounds import ROLES, JudgeModel, SteeredModel
 
         if isinstance(role, SteeredModel):
             return self.session.models.steered_model(role, self.language_model)
+        if isinstance(role, JudgeModel) or role == ROLES["similarities"]:
+            return self.session.models.judging_model(role)
         model: Identified = self._fixture(role)
         return model
 

@@ -111,7 +111,7 @@ def measure(model: Any, metric: str, dataset: Any, /, **keywords: Any) -> Measur
         from pytest_pluralism.evaluation.asking.engine import Engine
 
         engine = Engine(store=lambda: store, note=notes.append, progress=lambda _: contextlib.nullcontext())
-        scores, estimate, _ = measured(plan, engine, models.of, judge=settings["entailment_model"])
+        scores, estimate, _ = measured(plan, engine, models.of)
         identity = models.of("language_model").identity.as_json()
     finally:
         models.close()
@@ -283,7 +283,7 @@ class _Models:
         return given
 
     def _loaded(self, role: Any, spec: str | None) -> Any:
-        from pytest_pluralism.evaluation.asking.rounds import SteeredModel
+        from pytest_pluralism.evaluation.asking.rounds import ROLES, JudgeModel, SteeredModel
         from pytest_pluralism.models import load_entailment_model, load_model
 
         chosen = {name: self._settings[name] for name in ("device", "dtype", "batch_size")}
@@ -292,6 +292,12 @@ class _Models:
 
             place = {name: chosen[name] for name in ("device", "dtype")}
             return load_steered_model(role.spec, self.of("language_model"), attribute=role.attribute, **place)
+        if role == ROLES["similarities"]:
+            from pytest_pluralism.models.local.embeddings import TextEncoder
+
+            return TextEncoder()
+        if isinstance(role, JudgeModel):
+            return load_entailment_model(role.spec, **chosen)
         if spec is None:
             near = nearest_names(str(role), OTHER_MODELS, most=1)
             raise InvalidParameterError(f"This measure needs a model: name it with {near[0] if near else role}=SPEC.")

@@ -26,6 +26,7 @@ from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import compare_crossed
 from pytest_pluralism.core.estimation.left_open import with_bounds
+from pytest_pluralism.core.estimation.lengths import ByLength, change_by_length
 from pytest_pluralism.core.estimation.trust import trusted_p_value
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
@@ -39,6 +40,7 @@ __all__ = [
     "floors_beside",
     "is_shown_better",
     "known_floors",
+    "length_of_change",
     "moved_surroundings",
     "paired_change",
     "prompts_hash",
@@ -225,6 +227,8 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
         )
     clusters = [unit.get("cluster", unit["id"]) for unit in units]
     change = compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
+    # The same judge read both sides: its errors shrink or stretch the change as a whole.
+    beside += (now.get("relative_variance") or 0.0) * change.value**2
     return with_bounds(with_extra_variance(change, beside), _open_differences(units, then["units"], change))
 
 
@@ -234,6 +238,22 @@ def _open_differences(units: Sequence[Entry], stored: Sequence[Entry], change: E
     if not any(unit.get("bounds") for side in (units, stored) for unit in side):
         return []
     return [(sides[0][one][0] - sides[1][one][1], sides[0][one][1] - sides[1][one][0]) for one in change.unit_ids]
+
+
+def length_of_change(scores: Scores, then: Entry, /, *, confidence_level: float | None) -> ByLength | None:
+    """Return a change told apart from length; ``None`` where one side does not hold its responses by length."""
+    now = _units_of(scores)
+    curves = [
+        {unit["id"]: unit["by_length"] for unit in side["units"] if unit.get("by_length")} for side in (now, then)
+    ]
+    if not curves[0] or curves[0].keys() != curves[1].keys():
+        return None
+    return change_by_length(
+        *curves,
+        clusters={unit["id"]: unit.get("cluster", unit["id"]) for unit in now["units"]},
+        confidence_level=confidence_level,
+        relative_variance=scores.relative_variance,
+    )
 
 
 def is_shown_better(now: Entry, then: Entry, /, *, looks: float = 1.0) -> bool:
@@ -375,9 +395,11 @@ def _units_of(scores: Scores) -> Content:
     units = [
         {"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value, "sha256": unit_hash(unit)}
         | ({"bounds": list(unit.bounds)} if unit.bounds else {})
+        | ({"by_length": unit.details["by_length"]} if "by_length" in unit.details else {})
         for unit in scores.units
     ]
-    beside = {"extra_variance": scores.extra_variance} if scores.extra_variance else {}
+    names = ("extra_variance", "relative_variance")
+    beside = {name: value for name in names if (value := getattr(scores, name))}
     if scores.crossed is None:
         return {"units": units, **beside}
     crossed = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]

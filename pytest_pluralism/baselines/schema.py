@@ -234,6 +234,8 @@ def _line(key: str, entry: Entry) -> str:
         columns["sha256s"] = [unit.get("sha256") for unit in units]
     if any(unit.get("bounds") for unit in units):
         columns["bounds"] = [unit.get("bounds") for unit in units]
+    if any(unit.get("by_length") for unit in units):
+        columns["by_length"] = [unit.get("by_length") for unit in units]
     if crossed:
         columns["crossed_ids"] = [unit["id"] for unit in crossed]
         columns["crossed_values"] = [unit["value"] for unit in crossed]
@@ -285,6 +287,9 @@ def _with_units(key: str, entry: Entry, lines: Mapping[str, str], name: str, com
             {"id": unit_id, "cluster": cluster, "value": value, "sha256": digest} | ({"bounds": ends} if ends else {})
             for unit_id, cluster, value, digest, ends in zip(ids, clusters, values, hashes, bounds, strict=True)
         ]
+        for unit, curves in zip(units, columns.get("by_length") or [], strict=bool(columns.get("by_length"))):
+            if curves is not None:
+                unit["by_length"] = _curves(curves)
         pairs = zip(columns.get("crossed_ids", []), columns.get("crossed_values", []), strict=True)
         crossed = [{"id": unit_id, "value": value} for unit_id, value in pairs]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -293,6 +298,22 @@ def _with_units(key: str, entry: Entry, lines: Mapping[str, str], name: str, com
         raise _corrupt(name, f"entry {shown!r} names the units of {printable(str(columns.get('key')), most=200)!r}")
     rest = {part: value for part, value in entry.items() if part != "units"}
     return {**_ADDED, **rest, "units": units, **({"crossed": crossed} if crossed else {})}
+
+
+def _curves(found: Any) -> list[list[list[float]]]:
+    """Return the values of beginnings of responses, checked.
+
+    Raises
+    ------
+    ValueError
+        They are not lists of pairs of numbers.
+    """
+    curves = [[[float(n), float(value)] for n, value in curve] for curve in found]
+    if not curves or not all(curve and curve[0][0] <= 0.0 for curve in curves):
+        raise ValueError("the values by length do not begin at 0 words")
+    if not all(is_number(number) for curve in curves for pair in curve for number in pair):
+        raise ValueError("a value by length is not a number")
+    return curves
 
 
 def _with_anchor(key: str, entry: Entry, lines: Mapping[str, str], name: str, companion_name: str) -> Content:

@@ -28,6 +28,7 @@ from pytest_pluralism.cli.completion import add_completion
 from pytest_pluralism.cli.export import add_export
 from pytest_pluralism.cli.history import add_history
 from pytest_pluralism.cli.init import add_init
+from pytest_pluralism.cli.label import add_label
 from pytest_pluralism.cli.leaderboard import add_leaderboard
 from pytest_pluralism.cli.merge import add_merge
 from pytest_pluralism.cli.plan import add_plan
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_init(commands)
     add_leaderboard(commands)
+    add_label(commands)
     add_merge(commands)
     add_promises(commands)
     add_completion(commands, parser)

@@ -16,6 +16,7 @@ __all__ = [
     "harmless",
     "headline",
     "interval_words",
+    "length_words",
     "printable",
     "subject",
     "verdict_message",
@@ -141,6 +142,9 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
     elif verdict.reason and not _says_no_more(entry):
         said = verdict.reason
         yield said
+    length = (entry.baseline or {}).get("length")
+    if length:
+        yield length_words(length)
     if verdict.estimate is not None:
         yield _counts(entry, verdict.estimate)
     references = list(_references(entry))
@@ -152,6 +156,22 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
         yield from (f"warning {printable(one, most=240)}" for one in entry.scores.warnings if one not in said)
     yield _origin(entry)
     yield _commands(entry)
+
+
+def length_words(length: Mapping[str, Any], /) -> str:
+    """Return the part of a change that stays at equal length, and the part that comes of the length of responses.
+
+    Examples
+    --------
+    >>> part = {"value": -0.08, "low": -0.12, "high": -0.04}
+    >>> length_words({"words": 54.2, "words_before": 96.0, "at_equal_length": part, "by_length": part})
+    'at equal length -0.080 [-0.120, -0.040], by length -0.080 [-0.120, -0.040] (words 96 before, 54 now)'
+    """
+    parts = [
+        f"{words} {one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+        for words, one in (("at equal length", length["at_equal_length"]), ("by length", length["by_length"]))
+    ]
+    return f"{', '.join(parts)} (words {length['words_before']:.0f} before, {length['words']:.0f} now)"
 
 
 def _says_no_more(entry: ReportEntry) -> bool:

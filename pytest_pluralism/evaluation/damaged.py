@@ -16,6 +16,7 @@ from pytest_pluralism.core.damage import Damage
 from pytest_pluralism.core.records import (
     Answer,
     EntailmentPair,
+    EntailmentScores,
     FullAnswerScores,
     Prompt,
     Response,
@@ -31,7 +32,7 @@ from pytest_pluralism.evaluation.jury.jurors import EntailmentJurors
 from pytest_pluralism.evaluation.overton.coverage import overton_prompt
 from pytest_pluralism.evaluation.overton.premises import premises
 from pytest_pluralism.evaluation.overton.reading import REFUSAL
-from pytest_pluralism.evaluation.overton.settings import DIRECTIONS, OvertonSettings
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 from pytest_pluralism.evaluation.surveys.whole_answers import distributions
 
 __all__ = ["Bearing", "LeftOutError"]
@@ -134,7 +135,6 @@ class _Sides:
     def __init__(
         self, windows: Sequence[Window], settings: OvertonSettings, recorded: Mapping[str, Sequence[str]]
     ) -> None:
-        self.forward = settings.direction == DIRECTIONS[0]
         self.by_prompt = {overton_prompt(window, settings): window.query_id for window in windows}
         self.recorded = recorded
         self.dropped: dict[str, list[str]] = {}
@@ -168,7 +168,7 @@ class _Borne:
 
     def results(self, asked: Round, found: Results) -> Results:
         """Return the damaged results of a round; those of other models than the one under test as they are."""
-        if asked.work == "entailment":
+        if asked.work in ("entailment", "similarities"):
             return self._entailment(asked, found)
         if asked.role != "language_model" and not isinstance(asked.role, SteeredModel):
             return found
@@ -262,7 +262,11 @@ class _Borne:
             return found
         self.applied = True
         pairs = zip(asked.requests_as(EntailmentPair), found, strict=True)
-        return [damages.less_entailed(one, self.damage.amount) if lost(pair) else one for pair, one in pairs]
+        return [self._less(one) if lost(pair) else one for pair, one in pairs]
+
+    def _less(self, found: EntailmentScores | float) -> EntailmentScores | float:
+        amount = self.damage.amount
+        return found * (1.0 - amount) if isinstance(found, float) else damages.less_entailed(found, amount)
 
     def _is_unequal(self, pair: EntailmentPair) -> bool:
         """Return whether a pair asks if a response of the model says what a juror of the group wrote."""
@@ -270,8 +274,9 @@ class _Borne:
 
     def _is_dropped(self, pair: EntailmentPair, windows: _Sides) -> bool:
         """Return whether a pair asks if a response to a window holds an answer of the side that is left out there."""
-        part, text = (pair.premise, pair.hypothesis) if windows.forward else (pair.hypothesis, pair.premise)
-        return self._is_said(part, windows.dropped.get(text, ()))
+        # Judges ask in either direction, or in both.
+        orders = ((pair.premise, pair.hypothesis), (pair.hypothesis, pair.premise))
+        return any(self._is_said(part, windows.dropped.get(text, ())) for part, text in orders)
 
     def _is_said(self, part: str, queries: Iterable[str]) -> bool:
         """Return whether a part stands in a response of the model to one of the queries."""

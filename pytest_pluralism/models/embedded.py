@@ -11,10 +11,13 @@ from pathlib import Path
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models.backends import backend_of
 
-__all__ = ["ENTAILMENT_VARIABLE", "GgufSource", "find_embedded", "find_embedded_entailment"]
+__all__ = ["CALIBRATION_FILE", "ENTAILMENT_VARIABLE", "GgufSource", "find_embedded", "find_embedded_entailment"]
 
 EMBEDDED_COMMAND = backend_of("embedded").command
 SMOLLM2_COMMAND = backend_of("embedded").command_for("smollm2")
+
+#: The name of the file in the folder of an entailment model that says what is known of its errors.
+CALIBRATION_FILE = "judge_calibration.json"
 
 #: The environment variable that names the folder of the embedded entailment model.
 ENTAILMENT_VARIABLE = "PLURALISM_NLI_MINILM"

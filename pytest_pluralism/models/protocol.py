@@ -29,6 +29,7 @@ __all__ = [
     "ReceiveFullAnswers",
     "ReceiveResponses",
     "ReceiveRewards",
+    "ReceiveSimilarities",
     "ValueModel",
 ]
 
@@ -46,6 +47,9 @@ ReceiveEntailments = Callable[[Sequence[tuple[EntailmentPair, EntailmentScores]]
 
 #: Called with the rewards of each batch as it is done.
 ReceiveRewards = Callable[[Sequence[tuple[RewardRequest, float]]], None]
+
+#: Called with the similarities of each batch of pairs as it is done.
+ReceiveSimilarities = Callable[[Sequence[tuple[EntailmentPair, float]]], None]
 
 #: Called with the responses of each batch as it is done; a response knows the number of its draw.
 ReceiveResponses = Callable[[Sequence[tuple[Prompt, Response]]], None]

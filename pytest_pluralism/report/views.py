@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_pluralism.core.errors import DatasetError, PluralismError
-from pytest_pluralism.core.messages import gained_over, subject
+from pytest_pluralism.core.messages import gained_over, length_words, subject
 from pytest_pluralism.core.metrics.multi_objective import pareto_front
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.words import CLUSTERS, in_order
@@ -447,6 +447,9 @@ def _references(entry: Entry, title: str, measure: Measure, domain: tuple[float,
     )
     left = len(others) - MOST_POPULATIONS
     more = (Para((Ours(f"And {left:,} more "), measure.others.of(left), Ours("."))),) if left > 0 else ()
+    length = (entry.get("baseline") or {}).get("length")
+    if length:
+        more = (*more, Para((Ours("The change, "), length_words(length))))
     charts = (*_spread(entry, title, measure), *_entropies(entry, title))
     return Part("", (table, *more), charts)
 

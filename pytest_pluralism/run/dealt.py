@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pytest_pluralism.evaluation.asking.rounds import Role, SteeredModel
+from pytest_pluralism.evaluation.asking.rounds import JudgeModel, Role, SteeredModel
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.run.items import PLANS, Json, test_of
 
@@ -30,6 +30,8 @@ def role_key(role: Role, spec: str, /) -> str:
     """Return the name of a model of a run in its shards."""
     if isinstance(role, SteeredModel):
         return f"steered {role.attribute} {role.spec} {spec}"
+    if isinstance(role, JudgeModel):
+        return f"judge {role.spec}"
     return f"model {spec}" if role == "language_model" else role
 
 

@@ -33,6 +33,7 @@ WORDS = {
     "entailment": ("pair of texts", "pairs of texts"),
     "rewards": ("reward", "rewards"),
     "objectives": ("function", "functions"),
+    "similarities": ("pair of texts", "pairs of texts"),
 }
 
 

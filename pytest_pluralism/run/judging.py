@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems, is_decisive
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
+from pytest_pluralism.run.by_length import drift_at_equal_length, told_by_length
 from pytest_pluralism.run.decided import decided, drifted
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
@@ -363,6 +364,7 @@ class Judge:
             result.problem = str(error)
             return result
         stored: Mapping[str, Any] = entry or {}
+        told_by_length(result, measured, stored, update)
         now = {"model": provenance.model, "versions": provenance.versions}
         result.floor, _ = floors_beside(now, stored)
         self._beside_anchor(result, measured, stored, nodeid)
@@ -407,6 +409,8 @@ class Judge:
             )
         except BaselineError as error:
             result.anchor_problem = f"the drift from the anchor is not known: {error}"
+            return
+        if not drift_at_equal_length(result, measured, anchor):
             return
         if "from_version" in anchor:
             result.about["anchor"]["from_version"] = anchor["from_version"]

@@ -17,7 +17,7 @@ from pytest_pluralism.settings.table import Settings
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Scores
     from pytest_pluralism.evaluation.asking.engine import Engine
-    from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
+    from pytest_pluralism.evaluation.asking.rounds import Identified, JudgeModel, ModelOf, Role, SteeredModel
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
     from pytest_pluralism.models.answers.store import AnswerStore
     from pytest_pluralism.models.protocol import EntailmentModel, LanguageModel, Progress, ValueModel
@@ -72,6 +72,7 @@ class RunModels:
         self._store: AnswerStore | None = None
         self._store_opened = False
         self._steered: tuple[tuple[SteeredModel, str], LanguageModel] | None = None
+        self._judging: dict[JudgeModel | str, Any] = {}
 
     # ---------------------------------------------------------------------------------------------------- loading
 
@@ -80,6 +81,7 @@ class RunModels:
         suite = suite_of(item)
         if suite != self.suite:
             self.close_steered()
+            self.close_judging()
             while self._opened:
                 self._opened.popitem()[1]()
             self.suite = suite
@@ -162,6 +164,24 @@ class RunModels:
             self._steered = (key, found)
         return self._steered[1]
 
+    def judging_model(self, role: JudgeModel | str) -> Identified:
+        """Return the encoder of the run, or the entailment model that one promise names for its judge."""
+        if role not in self._judging:
+            if isinstance(role, str):
+                from pytest_pluralism.models.local.embeddings import TextEncoder
+
+                self._judging[role] = TextEncoder()
+            else:
+                self._judging[role] = self.load_entailment_model(role.spec)
+        found: Identified = self._judging[role]
+        return found
+
+    def close_judging(self) -> None:
+        """Give back the memory of the models of :meth:`judging_model`."""
+        while self._judging:
+            model = self._judging.popitem()[1]
+            getattr(model, "close", lambda: None)()
+
     def close_steered(self) -> None:
         """Give back the memory of the last steered model."""
         if self._steered is not None:
@@ -200,8 +220,7 @@ class RunModels:
         """
         from pytest_pluralism.evaluation.measuring import measure
 
-        judge = self.settings["entailment_model"]
-        result = measure(plan, self.engine, model_of, judge=judge, key=key)
+        result = measure(plan, self.engine, model_of, key=key)
         self._show_prompt(plan, model_of)
         return result
 
@@ -211,7 +230,7 @@ class RunModels:
         """Return the scores as the measure of a promise takes them, and their estimate."""
         from pytest_pluralism.evaluation.measuring import estimated
 
-        return estimated(plan, scores, roles, model_of, judge=self.settings["entailment_model"])
+        return estimated(plan, scores, roles, model_of)
 
     def _show_prompt(self, plan: PlannedGate, model_of: ModelOf) -> None:
         """Remember the first prompt of a promise: of each where that is asked for, else of the first with a tokenizer.

@@ -88,6 +88,9 @@ def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[Role]) 
         if role in roles:
             identity = model_of(role).identity
             settings[role] = {name: getattr(identity, name) for name in ("name", "sha256", "dtype", "device")}
+    for name, found in _judging(roles).items():
+        identity = model_of(found).identity
+        settings[name] = {field: getattr(identity, field) for field in ("name", "sha256", "dtype", "device")}
     return Provenance(
         model=model.identity.as_json(),
         dataset=dict(plan.source),
@@ -95,6 +98,16 @@ def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[Role]) 
         # Of a recording, those of the machine that made it, where it says them.
         versions=(getattr(model, "versions", {}) if getattr(type(model), "is_recorded", False) else {}) or versions(),
     )
+
+
+def _judging(roles: frozenset[Role]) -> dict[str, Role]:
+    """Return the models of the judge of a promise beside that of the run, by the name of their setting."""
+    from pytest_pluralism.evaluation.asking.rounds import ROLES, JudgeModel
+
+    encoder = ROLES["similarities"]
+    found: dict[str, Role] = {encoder: encoder} if encoder in roles else {}
+    own = next((role for role in roles if isinstance(role, JudgeModel)), None)
+    return found | ({} if own is None else {"entailment_model": own})
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
-from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role, SteeredModel
+from pytest_pluralism.evaluation.asking.rounds import ROLES, JudgeModel, ModelOf, Role, SteeredModel
 from pytest_pluralism.run.items import by_suite, model_id
 from pytest_pluralism.run.session import PluralismSession
 
@@ -46,6 +46,8 @@ class SuiteModels:
         def found(role: Role) -> Any:
             if isinstance(role, SteeredModel):
                 return session.models.steered_model(role, found("language_model"))
+            if isinstance(role, JudgeModel) or role == ROLES["similarities"]:
+                return session.models.judging_model(role)
             if role not in self._models:
                 if role not in loaders:
                     raise ModelError(
@@ -93,6 +95,7 @@ class SuiteModels:
     def close(self) -> None:
         """Give back the memory of the models."""
         self._session.models.close_steered()
+        self._session.models.close_judging()
         for model in self._models.values():
             with contextlib.suppress(Exception):
                 getattr(model, "close", lambda: None)()

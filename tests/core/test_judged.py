@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +14,10 @@ import pytest
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.core.estimation import compare_paired, estimate_mean, interval_at
 from pytest_pluralism.core.estimation.judged import correct_change_for_judge, correct_for_judge
+from pytest_pluralism.core.judges import CombinedJudge
 from pytest_pluralism.core.records import Estimate
 from pytest_pluralism.core.records.calibration import JudgeCalibration
-from pytest_pluralism.models.calibration import CALIBRATION_FILE, calibration_text, read_calibration
+from pytest_pluralism.models.calibration import CALIBRATION_FILE, JudgeFile, judges_text, read_judges
 
 
 def judged(rng: np.random.Generator, truth: np.ndarray, sensitivity: float, specificity: float) -> np.ndarray:
@@ -104,7 +108,7 @@ def test_a_judge_of_few_pairs_leaves_the_interval_unknown() -> None:
         ({"threshold": 0.0}, "'threshold'"),
         ({"n_other": 0}, "'n_other'"),
         ({"data": 3}, "'data'"),
-        ({"sensitivity": 0.3, "specificity": 0.6}, "no better than chance"),
+        ({"sensitivity": 0.3, "specificity": 0.6}, "not better than chance"),
     ],
 )
 def test_what_is_not_a_calibration_is_refused(changes: dict[str, object], words: str) -> None:
@@ -122,10 +126,34 @@ def test_what_is_not_a_calibration_is_refused(changes: dict[str, object], words:
 
 
 def test_the_file_beside_a_model_is_read_back(tmp_path: Path) -> None:
-    assert read_calibration(tmp_path) is None
-    calibration = JudgeCalibration(0.91, 0.87, 0.4, 120, 240, "pairs of town", "ab" * 32, "cd" * 32)
-    (tmp_path / CALIBRATION_FILE).write_text(calibration_text(calibration), encoding="utf-8")
-    assert read_calibration(tmp_path) == calibration
+    file = tmp_path / CALIBRATION_FILE
+    assert read_judges(file) is None
+    first = JudgeCalibration(0.91, 0.87, 0.4, 120, 240, "pairs of town", "ab" * 32, "cd" * 32)
+    second = replace(first, sensitivity=0.95, sensitivity_error=0.03, specificity_error=0.01)
+    weights = CombinedJudge(-2.0, {"similarity": 4.0, "denial": -3.0}, 0.25)
+    written = JudgeFile("combined", {"forward": first, "combined": second}, weights)
+    file.write_text(judges_text(written), encoding="utf-8")
+    found = read_judges(file)
+    assert found is not None
+    assert replace(found, sha256="") == written
+    assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_file_of_the_first_version_holds_the_forward_judge(tmp_path: Path) -> None:
+    fields = {"sensitivity": 0.9, "specificity": 0.8, "threshold": 0.4, "n_entailing": 9, "n_other": 8, "data": "x"}
+    content = {"schema": "pytest-pluralism/judge-calibration/1", **fields, "data_sha256": "y"}
+    (tmp_path / CALIBRATION_FILE).write_text(json.dumps(content), encoding="utf-8")
+    found = read_judges(tmp_path / CALIBRATION_FILE)
+    assert found is not None
+    assert found.default == "forward"
+    assert found.judges == {"forward": JudgeCalibration(0.9, 0.8, 0.4, 9, 8, "x", "y")}
+
+
+def test_errors_of_pairs_that_belong_together_are_at_least_those_of_single_ones() -> None:
+    alone = JudgeCalibration(0.9, 0.9, 0.5, 400, 400, "pairs", "ab")
+    together = replace(alone, sensitivity_error=0.05, specificity_error=0.001)
+    assert together.variances[0] == pytest.approx(0.0025)
+    assert together.variances[1] == alone.variances[1]
 
 
 @pytest.mark.parametrize(
@@ -134,14 +162,28 @@ def test_the_file_beside_a_model_is_read_back(tmp_path: Path) -> None:
         ("{", "is not JSON"),
         ("[]", "'schema' must be"),
         ('{"schema": "pytest-pluralism/judge-calibration/1"}', "lacks 'data', 'data_sha256', 'n_entailing'"),
+        ('{"schema": "pytest-pluralism/judge-calibration/2", "judges": {"mine": {}}}', "'judges' must hold"),
+        (
+            '{"schema": "pytest-pluralism/judge-calibration/2", "judges": {"both": {}}, "default": "x"}',
+            "'default' must",
+        ),
+        (
+            '{"schema": "pytest-pluralism/judge-calibration/2", "judges": {"both": {}}, "default": "both"}',
+            "'both': lacks",
+        ),
+        (
+            '{"schema": "pytest-pluralism/judge-calibration/2", "judges": {"combined": {}}, "default": "combined"}',
+            "has no weights",
+        ),
     ],
 )
 def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / CALIBRATION_FILE).write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match=words) as found:
-        read_calibration(tmp_path)
+        read_judges(tmp_path / CALIBRATION_FILE)
     assert CALIBRATION_FILE in str(found.value)
-    wrong = calibration_text(JudgeCalibration(0.9, 0.9, 0.5, 9, 9, "x", "y")).replace("0.9", "7")
+    one = JudgeCalibration(0.9, 0.9, 0.5, 9, 9, "x", "y")
+    wrong = judges_text(JudgeFile("forward", {"forward": one})).replace("0.9", "7")
     (tmp_path / CALIBRATION_FILE).write_text(wrong, encoding="utf-8")
     with pytest.raises(ModelError, match="'sensitivity'"):
-        read_calibration(tmp_path)
+        read_judges(tmp_path / CALIBRATION_FILE)

@@ -129,7 +129,8 @@ def report_of(project: pytest.Pytester) -> dict[str, Any]:
 
 
 def test_a_promise_that_is_kept(project: pytest.Pytester) -> None:
-    marker = 'overton_coverage("towns.jsonl", at_least=0.4)'
+    # Nobody measured the errors of this judge, so that its threshold is given by hand.
+    marker = 'overton_coverage("towns.jsonl", at_least=0.4, threshold=0.5)'
     result = gate(project, marker, "--pluralism-report=report.json", "-s", writer="2+")
     result.assert_outcomes(passed=1)
     verdict = report_of(project)
@@ -151,6 +152,43 @@ def test_a_promise_that_is_kept(project: pytest.Pytester) -> None:
     # One round of each kind, and everything is asked for once.
     assert str(result.stdout).count("WROTE 16 prompts of 3 draws") == 1
     assert str(result.stdout).count("JUDGED") == 1
+
+
+CALIBRATION = {
+    "schema": "pytest-pluralism/judge-calibration/1",
+    "sensitivity": 0.9,
+    "specificity": 0.95,
+    "threshold": 0.5,
+    "n_entailing": 900,
+    "n_other": 900,
+    "data": "pairs of towns",
+    "data_sha256": "ab",
+}
+
+
+def test_a_level_needs_a_judge_of_known_errors(project: pytest.Pytester) -> None:
+    marker = 'overton_coverage("towns.jsonl", at_least=0.4, n_draws=1)'
+    result = gate(project, marker, "--pluralism-report=report.json", writer="2+")
+    result.assert_outcomes(failed=1)
+    assert report_of(project)["outcome"] == "inconclusive"
+    assert "nobody measured the errors of the judge 'forward'" in report_of(project)["reason"]
+    write(project.path / "ours.json", [CALIBRATION])
+    marker = marker.replace("n_draws", 'entailment_judge="ours.json", n_draws')
+    gate(project, marker, "--pluralism-report=report.json", writer="2+").assert_outcomes(passed=1)
+    verdict = report_of(project)
+    raw = (14 * 0.5 + 2 * 0.75) / 16
+    assert verdict["references"]["as_judged"] == pytest.approx(raw)
+    assert verdict["estimate"]["value"] == pytest.approx((raw - 0.05) / 0.85)
+    assert verdict["references"]["refusal"] == verdict["references"]["chance"] == 0.0
+    # Another judge is another measurement.
+    stored = ("--pluralism-baseline=base.json", "--pluralism-update-baseline")
+    gate(project, marker, *stored, writer="2+")
+    changed = marker.replace("at_least=0.4", "max_decrease=0.1")
+    compared = (*stored[:1], "--pluralism-report=report.json")
+    gate(project, changed, *compared, writer="2+").assert_outcomes(passed=1)
+    write(project.path / "ours.json", [{**CALIBRATION, "sensitivity": 0.91}])
+    gate(project, changed, *compared, writer="2+").assert_outcomes(failed=1)
+    assert "judge_sha256" in report_of(project)["reason"]
 
 
 @pytest.mark.parametrize("reference", ["refusal", "shuffled"])
@@ -208,6 +246,32 @@ def test_a_model_that_says_less_than_the_baseline_fails(project: pytest.Pytester
     result = gate(project, marker, *stored, writer=2)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*-0.250*may fall by at most 0.050*"])
+
+
+def test_a_change_shows_its_part_at_equal_length(project: pytest.Pytester) -> None:
+    marker = 'overton_coverage("towns.jsonl", max_decrease=0.05, n_draws=1)'
+    stored = ("--pluralism-baseline=base.json", "--pluralism-baseline-model=writer*3")
+    gate(project, marker, "--pluralism-baseline=base.json", "--pluralism-update-baseline", writer=3)
+    # A fact less is a sentence less: as long as the other one, the shorter response holds as much.
+    result = gate(
+        project, marker, *stored, "--pluralism-report=report.json", "--pluralism-report=report.html", writer=2
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*at equal length +0.000*, by length -0.250*(words 18 before, 12 now)*"])
+    assert "at equal length +0.000" in (project.path / "report.html").read_text(encoding="utf-8")
+    length = report_of(project)["baseline"]["length"]
+    assert length["at_equal_length"]["value"] == 0.0
+    assert length["by_length"]["value"] == pytest.approx(-0.25)
+    equal = marker.replace("n_draws", "at_equal_length=True, n_draws")
+    gate(project, equal, *stored, writer=2).assert_outcomes(passed=1)
+    for wrong, said in (
+        ("at_least=0.2, at_equal_length=True", "speaks of a change"),
+        ("max_decrease=0.1, at_equal_length=1", "'at_equal_length' parameter"),
+        ('max_decrease=0.1, at_equal_length=True, draws="union"', "read sentence by sentence"),
+    ):
+        result = gate(project, f'overton_coverage("towns.jsonl", {wrong})')
+        result.assert_outcomes(errors=1)
+        assert said in str(result.stdout)
 
 
 def test_recorded_responses_are_evaluated_instead(project: pytest.Pytester) -> None:

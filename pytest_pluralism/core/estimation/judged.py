@@ -9,10 +9,28 @@ from pytest_pluralism.core.estimation.at_level import checked_estimate, with_ext
 from pytest_pluralism.core.records import Estimate, IntervalMethod
 from pytest_pluralism.core.records.calibration import JudgeCalibration
 
-__all__ = ["correct_change_for_judge", "correct_for_judge"]
+__all__ = ["change_variance", "correct_change_for_judge", "correct_for_judge", "is_hardly_better", "level_variance"]
 
 #: A judge is not believed to tell anything where its power is within so many standard errors of 0.
 _LEAST_SURE = 3.0
+
+
+def level_variance(share: float, calibration: JudgeCalibration, /) -> float:
+    """Return the variance that a corrected share has from what is not known of the judge's errors."""
+    of_sensitivity, of_specificity = calibration.variances
+    # A share outside [0, 1] is one that the judge's errors explain.
+    inside = min(max(share, 0.0), 1.0)
+    return (inside**2 * of_sensitivity + (1.0 - inside) ** 2 * of_specificity) / calibration.power**2
+
+
+def change_variance(change: float, calibration: JudgeCalibration, /) -> float:
+    """Return the variance that a corrected change has from what is not known of the judge's errors."""
+    return change**2 * sum(calibration.variances) / calibration.power**2
+
+
+def is_hardly_better(calibration: JudgeCalibration, /) -> bool:
+    """Return whether the pairs are too few to say that the judge is better than chance."""
+    return calibration.power < _LEAST_SURE * math.sqrt(sum(calibration.variances))
 
 
 def correct_for_judge(estimate: Estimate, calibration: JudgeCalibration, /) -> Estimate:
@@ -53,12 +71,8 @@ def correct_for_judge(estimate: Estimate, calibration: JudgeCalibration, /) -> E
     0.571 [0.429, 0.714]
     """
     checked_estimate(estimate, name="estimate", function="correct_for_judge")
-    of_sensitivity, of_specificity = calibration.variances
-    power, made_up = calibration.power, 1.0 - calibration.specificity
-    share = (estimate.value - made_up) / power
-    # A share outside [0, 1] is one that the judge's errors explain.
-    inside = min(max(share, 0.0), 1.0)
-    variance = (inside**2 * of_sensitivity + (1.0 - inside) ** 2 * of_specificity) / power**2
+    made_up = 1.0 - calibration.specificity
+    variance = level_variance((estimate.value - made_up) / calibration.power, calibration)
     return _corrected(estimate, made_up, variance, calibration)
 
 
@@ -92,8 +106,7 @@ def correct_change_for_judge(change: Estimate, calibration: JudgeCalibration, /)
     -0.05
     """
     checked_estimate(change, name="change", function="correct_change_for_judge")
-    moved = change.value / calibration.power
-    variance = moved**2 * sum(calibration.variances) / calibration.power**2
+    variance = change_variance(change.value / calibration.power, calibration)
     return _corrected(change, 0.0, variance, calibration)
 
 
@@ -118,7 +131,7 @@ def _corrected(estimate: Estimate, made_up: float, variance: float, calibration:
         how=how,
     )
     found = with_extra_variance(found, variance)
-    if power < _LEAST_SURE * math.sqrt(sum(calibration.variances)):
+    if is_hardly_better(calibration):
         why = f"the judge is hardly better than chance on {calibration.n_entailing + calibration.n_other} pairs"
         return replace(found, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {why}"))
     return found

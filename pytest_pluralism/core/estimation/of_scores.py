@@ -35,7 +35,8 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
         ``scores.estimate`` where that is set, of :func:`estimate_crossed` where ``scores.crossed`` is, else of
         :func:`~pytest_pluralism.core.estimation.estimate_mean`, or of
         :func:`~pytest_pluralism.core.estimation.compare_paired` where the values are differences; with
-        ``scores.extra_variance`` and ``scores.people_variance`` in its interval, which lies within ``scores.scale``.
+        ``scores.extra_variance``, ``scores.people_variance`` and ``scores.judge_variance`` in its interval, which lies
+        within ``scores.scale``.
         Where ``scores.doubt`` says why an interval would say more than is known, its ends are NaN.
 
     Raises
@@ -79,6 +80,7 @@ def _estimate(scores: Scores, confidence_level: float | None) -> Estimate:
     crossed = scores.crossed
     of_people = variance_of(scores.people_variance, "people_variance", "estimate_scores")
     beside = variance_of(scores.extra_variance, "extra_variance", "estimate_scores") + of_people
+    beside += variance_of(scores.judge_variance, "judge_variance", "estimate_scores")
     if crossed is None or confidence_level is None:
         ids, clusters = [unit.unit_id for unit in scores.units], [unit.cluster for unit in scores.units]
         if scores.differences:

@@ -31,11 +31,14 @@ class JudgeCalibration:
     model_sha256 : str
         The hash of the model that was measured, as :class:`~pytest_pluralism.models.protocol.ModelIdentity` has it;
         empty where nobody wrote it down.
+    sensitivity_error, specificity_error : float, optional
+        The standard errors of the two shares, where they allow for pairs that belong together (those of one claim);
+        without them every pair counts as one of its own.
 
     Raises
     ------
     InvalidParameterError
-        If a number is out of its range, or the judge is no better than chance.
+        If a number is out of its range, or the judge is not better than chance.
 
     Examples
     --------
@@ -51,6 +54,8 @@ class JudgeCalibration:
     data: str
     data_sha256: str
     model_sha256: str = ""
+    sensitivity_error: float | None = None
+    specificity_error: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("sensitivity", "specificity", "threshold"):
@@ -66,9 +71,13 @@ class JudgeCalibration:
         for name in ("data", "data_sha256", "model_sha256"):
             if not isinstance(getattr(self, name), str):
                 raise invalid_parameter(name, "JudgeCalibration", "a str", repr(getattr(self, name))[:80])
+        for name in ("sensitivity_error", "specificity_error"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not is_finite(value) or not 0.0 <= value <= 0.5):
+                raise invalid_parameter(name, "JudgeCalibration", "a float in [0, 0.5] or None", repr(value)[:80])
         if self.power <= 0.0:
             raise InvalidParameterError(
-                f"A judge with a sensitivity of {self.sensitivity:g} and a specificity of {self.specificity:g} is no "
+                f"A judge with a sensitivity of {self.sensitivity:g} and a specificity of {self.specificity:g} is not "
                 "better than chance, so that nothing can be corrected by it. Use another judge, or another threshold."
             )
 
@@ -79,8 +88,17 @@ class JudgeCalibration:
 
     @property
     def variances(self) -> tuple[float, float]:
-        """The variances of sensitivity and specificity, from shares that count one more pair, half of them found."""
-        shares = ((self.sensitivity, self.n_entailing), (self.specificity, self.n_other))
-        return tuple(  # type: ignore[return-value]
-            share * (1.0 - share) / n for share, n in (((p * n + 0.5) / (n + 1.0), n + 1) for p, n in shares)
+        """The variances of sensitivity and specificity.
+
+        They come from the given standard errors, but are at least those of shares that count one more pair, half of
+        them found.
+        """
+        return (
+            _variance(self.sensitivity, self.n_entailing, self.sensitivity_error),
+            _variance(self.specificity, self.n_other, self.specificity_error),
         )
+
+
+def _variance(share: float, n: int, error: float | None) -> float:
+    counted = (share * n + 0.5) / (n + 1.0)
+    return max(counted * (1.0 - counted) / (n + 1), (error or 0.0) ** 2)

@@ -115,6 +115,8 @@ class Scores:
     ``extra_variance`` is what no unit shows of the variance of their mean (of jurors that are estimated).
     ``people_variance`` is what people who answered all units may share of it; where two models are compared with the
     same people it is not part of the change.
+    ``judge_variance`` is what is not known of the errors of a judge, as a part of the variance of the level;
+    ``relative_variance`` is the same of a change, relative to its square.
     ``scale`` is the lowest and the highest value that there can be, between which the interval lies; ``doubt`` says why
     no interval is known, where none is.
     ``estimate`` is given where the promise is not about a mean of the units (the least of several means).
@@ -139,6 +141,8 @@ class Scores:
     witness: Witness | None = None
     extra_variance: float = 0.0
     people_variance: float = 0.0
+    judge_variance: float = 0.0
+    relative_variance: float = 0.0
     scale: tuple[float, float] | None = None
     doubt: str = ""
     estimate: Estimate | None = None

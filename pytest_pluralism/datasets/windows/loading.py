@@ -31,6 +31,7 @@ EMBEDDED_WINDOWS: dict[str, tuple[str, str]] = {
         "contested.jsonl",
         "written for this project; each answer names a survey programme or a public debate in which people hold it",
     ),
+    "debunks": ("debunks.jsonl", "written for this project: common myths, each beside what is true instead"),
 }
 
 #: The endings of window files; each may be followed by ``.gz``.
@@ -45,9 +46,9 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
     Parameters
     ----------
     name_or_path : str or path
-        ``contested`` (the set that comes with the package), a window file (``.jsonl``, ``.json``, ``.csv``, ``.tsv``,
-        each also with ``.gz``, or ``.parquet``), a file of Value Kaleidoscope or ValuePrism rows or of Perspectrum
-        claims (told by their fields; of the original, with its pool of perspectives beside it),
+        ``contested`` or ``debunks`` (the sets that come with the package), a window file (``.jsonl``, ``.json``,
+        ``.csv``, ``.tsv``, each also with ``.gz``, or ``.parquet``), a file of Value Kaleidoscope or ValuePrism rows or
+        of Perspectrum claims (told by their fields; of the original, with its pool of perspectives beside it),
         ``hf:ORG/DATA@REVISION#CONFIG/SPLIT`` of the hub, or the folder of a Polis conversation (``comments.csv`` and
         ``participants-votes.csv``).
 

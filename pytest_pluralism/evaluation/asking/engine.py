@@ -40,6 +40,7 @@ from pytest_pluralism.models.answers.kinds import (
     READINGS,
     RESPONSES,
     REWARDS,
+    SIMILARITIES,
     Draw,
     Kind,
     read_by,
@@ -292,6 +293,14 @@ class Rewards(Work[RewardRequest, float]):
     results = "rewards"
 
 
+class Similarities(Work[EntailmentPair, float]):
+    """Similarities of two texts."""
+
+    name, method, does = "similarities", "similarities", "compare the meanings of texts"
+    kind = SIMILARITIES
+    results = "similarities"
+
+
 class Called(Protocol):
     """A function of a project, such as a ``CallableObjective``."""
 
@@ -331,7 +340,8 @@ AnyWork = Work[Any, Any]
 
 #: Every kind of work, by the name that a round has for it.
 WORKS: Mapping[str, AnyWork] = {
-    work.name: work for work in (Answers(), FullAnswers(), Responses(), Entailment(), Rewards(), Objectives())
+    work.name: work
+    for work in (Answers(), FullAnswers(), Responses(), Entailment(), Rewards(), Similarities(), Objectives())
 }
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Asking",
     "Evaluation",
     "Identified",
+    "JudgeModel",
     "ModelOf",
     "Results",
     "Role",
@@ -38,6 +39,7 @@ ROLES = {
     "entailment": "entailment_model",
     "rewards": "value_model",
     "objectives": "language_model",
+    "similarities": "text_encoder",
 }
 
 
@@ -57,8 +59,21 @@ class SteeredModel:
     spec: str
 
 
-#: A model of a run: one of :data:`ROLES`, another fixture by its name, or a steered model.
-Role = str | SteeredModel
+@dataclass(frozen=True, slots=True)
+class JudgeModel:
+    """Name an entailment model of its own for the judge of one promise.
+
+    Attributes
+    ----------
+    spec : str
+        The model; see :func:`~pytest_pluralism.models.specification.parse_entailment_spec`.
+    """
+
+    spec: str
+
+
+#: A model of a run: one of :data:`ROLES`, another fixture by its name, a steered model, or the model of a judge.
+Role = str | SteeredModel | JudgeModel
 
 
 class Identified(Protocol):
@@ -83,17 +98,17 @@ class Round:
 
     Attributes
     ----------
-    work : {"answers", "full_answers", "responses", "entailment", "rewards", "objectives"}
+    work : {"answers", "full_answers", "responses", "entailment", "rewards", "objectives", "similarities"}
         The requests.
     requests : tuple
         A ``Prompt`` each for answers and responses, a ``FullAnswerPrompt`` for full answers, an ``EntailmentPair`` for
-        entailment, a ``RewardRequest`` for rewards, a ``CallableObjective`` for objectives. Equal requests, here and in
-        other gates, are answered once.
+        entailment and similarities, a ``RewardRequest`` for rewards, a ``CallableObjective`` for objectives. Equal
+        requests, here and in other gates, are answered once.
     settings : GenerationSettings or None
         How responses are written.
     n_draws : int
         How many responses each prompt gets.
-    named : str or SteeredModel or None
+    named : str or SteeredModel or JudgeModel or None
         Another model of the run than the usual one, such as ``second_entailment_model``.
     """
 
@@ -112,12 +127,12 @@ class Round:
 
     @property
     def role(self) -> Role:
-        """The model that answers: ``language_model``, ``entailment_model``, ``value_model``, or the named one."""
+        """The model that answers: the one of :data:`ROLES` for this work, or the named one."""
         return self.named or ROLES[self.work]
 
 
 #: One result for each request of a round: an Answer, FullAnswerScores, a tuple of Responses, EntailmentScores, a reward
-#: as a float, or a dict of scores by unit. The kind of work of the round says which.
+#: or a similarity as a float, or a dict of scores by unit. The kind of work of the round says which.
 Results = Sequence[Any]
 
 #: Returns the results of a round.

@@ -50,6 +50,8 @@ class PlannedGate:
         The reference of the difference, where the number is one.
     apart : str
         The words that tell this promise from another one of its test about the same; empty for most.
+    at_equal_length : bool
+        Whether a promise about a change speaks of responses that are cut to equal length.
     """
 
     measure: Measure
@@ -62,6 +64,7 @@ class PlannedGate:
     population: str | None = None
     over: str | None = None
     apart: str = ""
+    at_equal_length: bool = False
 
     @property
     def parts(self) -> Mapping[str, PlannedGate]:

@@ -21,6 +21,8 @@ from pytest_pluralism.core.records import Prompt, RequestName, Response, Scores,
 from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.overton.held import Reading, union_of
+from pytest_pluralism.evaluation.overton.judged import without_errors
+from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
 from pytest_pluralism.evaluation.overton.languages import detect_language
 from pytest_pluralism.evaluation.overton.reading import REFUSAL, WORD, WindowReader, first_words, is_refusal
 from pytest_pluralism.evaluation.overton.scoring import (
@@ -49,6 +51,9 @@ class OvertonEvaluation:
         How it is asked and read.
     responses : mapping of str to sequence of str, optional
         Responses that were recorded elsewhere, by the id of the query; no model is asked then.
+    judge : EntailmentJudge, optional
+        The judge that says whether a part of a response holds an answer, with its known errors; by default that of
+        the settings, whose errors are not known.
 
     Raises
     ------
@@ -60,6 +65,7 @@ class OvertonEvaluation:
     windows: WindowSet
     settings: OvertonSettings = field(default_factory=OvertonSettings)
     responses: Mapping[str, Sequence[str]] | None = None
+    judge: EntailmentJudge | None = None
 
     #: The name of the measure in the scores.
     metric = "overton_coverage"
@@ -75,6 +81,12 @@ class OvertonEvaluation:
                 f"The recorded responses lack {len(missing)} of the {len(self.windows.windows)} queries of "
                 f"{self.windows.name}: {shown}. Record a response to each query (an empty one counts as 0)."
             )
+
+    @property
+    def reads_sentences(self) -> bool:
+        """Whether the value of a response is that of its sentences, so that shorter ones can be scored too."""
+        settings = self.settings
+        return settings.premise == "sentences" and settings.draws == "single" and settings.method == "entailment"
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -98,21 +110,14 @@ class OvertonEvaluation:
             truncated = share_of(one.stopped_by == "length" for draws in written for one in draws)
         else:
             texts = [tuple(self.responses[window.query_id]) for window in windows]
-        reader = WindowReader(settings)
-        jobs = list(self._jobs(texts, reader))
-        pairs = tuple(dict.fromkeys(pair for window, parts in jobs for pair in reader.pairs(window, parts)))
-        reader.learn(pairs, (yield Round("entailment", pairs)) if pairs else ())
+        reader = WindowReader(settings, self.judge)
+        yield from reader.ask(self._jobs(texts, reader))
         other = None
         if settings.second_opinion:
-            other = WindowReader(settings)
-            mine = dict.fromkeys(
-                pair
-                for window, draws in zip(windows, texts, strict=True)
-                for text in draws
-                for pair in other.pairs(window, other.parts(text))
-            )
-            asked = Round("entailment", tuple(mine), named="second_entailment_model")
-            other.learn(tuple(mine), (yield asked) if mine else ())
+            other = WindowReader(settings, self.judge)
+            pairs = zip(windows, texts, strict=True)
+            mine = [(window, other.parts(text)) for window, draws in pairs for text in draws]
+            yield from other.ask(mine, named="second_entailment_model")
         return self._scores(texts, reader, other, truncated)
 
     def later(self) -> dict[str, int]:
@@ -184,7 +189,10 @@ class OvertonEvaluation:
             [reader.read(window, reader.parts(text)) for text in draws]
             for window, draws in zip(windows, texts, strict=True)
         ]
-        units = [self._unit(window, draws, read) for window, draws, read in zip(windows, texts, readings, strict=True)]
+        units = [
+            self._unit(window, draws, read, reader)
+            for window, draws, read in zip(windows, texts, readings, strict=True)
+        ]
         references = dict(self._other_measures(readings))
         references["empty"] = 0.0
         if settings.controls:
@@ -210,20 +218,32 @@ class OvertonEvaluation:
             ]
             references["entailment_disagreement"] = float(np.mean(gaps))
         notes = ("the control for length counts words: what stands between white space, and each sign of Chinese",)
-        return Scores(
+        found = Scores(
             metric=self.metric,
             units=tuple(units),
             references={name: value for name, value in references.items() if math.isfinite(value)},
             notes=notes if any(name.startswith("first_") for name in references) else (),
             warnings=tuple(warnings),
         )
+        return without_errors(found, settings, reader.judge)
 
     def _value(self, window: Window, read: Sequence[Reading], score: str | None = None) -> float:
         """Return the value of one window: the mean over draws, or that of their union."""
         draws = [union_of(read)] if self.settings.draws == "union" else read
         return float(np.mean([scored(window, one, self.settings, score) for one in draws]))
 
-    def _unit(self, window: Window, texts: tuple[str, ...], read: list[Reading]) -> UnitScore:
+    def _by_length(self, window: Window, text: str, reader: WindowReader) -> list[list[float]]:
+        """Return the value of the beginnings of a response, sentence by sentence, by their numbers of words."""
+        parts, found, end = reader.parts(text), [[0.0, 0.0]], 0
+        for n, part in enumerate(parts, start=1):
+            end = text.find(part, end) + len(part)
+            value = float(scored(window, reader.read(window, parts[:n]), self.settings))
+            if value != found[-1][1]:
+                found.append([float(len(WORD.findall(text[:end]))), value])
+        # How long the response is, whatever it says at its end.
+        return [*found, [float(len(WORD.findall(text))), found[-1][1]]]
+
+    def _unit(self, window: Window, texts: tuple[str, ...], read: list[Reading], reader: WindowReader) -> UnitScore:
         settings = self.settings
         together = union_of(read)
         sides = sides_of(window, together, settings)
@@ -238,6 +258,8 @@ class OvertonEvaluation:
                 for place, answer in enumerate(window.reasonable)
             ],
         }
+        if self.reads_sentences:
+            details["by_length"] = [self._by_length(window, text, reader) for text in texts]
         if sides is not None:
             details["stance_coverage"] = sides
             details["worst_stance"] = min(sides, key=lambda stance: sides[stance])

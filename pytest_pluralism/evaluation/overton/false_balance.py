@@ -14,6 +14,7 @@ from pytest_pluralism.core.records import Scores, WindowSet
 from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Rounds
 from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation
+from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 __all__ = ["FalseBalanceEvaluation"]
@@ -27,13 +28,14 @@ class FalseBalanceEvaluation:
     ----------
     windows : WindowSet
         The windows that are not contested and list unreasonable answers are its units; there must be one.
-    settings, responses
+    settings, responses, judge
         As in :class:`OvertonEvaluation`.
     """
 
     windows: WindowSet
     settings: OvertonSettings = field(default_factory=OvertonSettings)
     responses: Mapping[str, Sequence[str]] | None = None
+    judge: EntailmentJudge | None = None
 
     metric = "false_balance"
 
@@ -51,7 +53,7 @@ class FalseBalanceEvaluation:
             )
         windows = dataclasses.replace(self.windows, windows=kept)
         settings = dataclasses.replace(self.settings, score="coverage", controls=False, second_opinion=False)
-        return OvertonEvaluation(windows, settings, self.responses)
+        return OvertonEvaluation(windows, settings, self.responses, self.judge)
 
     def later(self) -> dict[str, int]:
         """Return how many entailments may be asked for after the responses."""
@@ -73,4 +75,5 @@ class FalseBalanceEvaluation:
             for unit in scores.units
         )
         mean = float(np.mean(held))
-        return Scores(self.metric, units, {"coverage": mean, "empty": 0.0}, warnings=scores.warnings)
+        references = {"coverage": mean, "empty": 0.0}
+        return Scores(self.metric, units, references, warnings=scores.warnings, doubt=scores.doubt)

@@ -1,65 +1,110 @@
-"""Coverage as it would be without the errors of the entailment model, beside the coverage that it found."""
+"""Coverage as it would be without the errors of the judge, with what is not known of these."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from pytest_pluralism.core.estimation.judged import correct_for_judge
-from pytest_pluralism.core.records import Estimate, Scores
+import numpy as np
+
+from pytest_pluralism.core.estimation.judged import change_variance, is_hardly_better, level_variance
+from pytest_pluralism.core.records import Scores, UnitScore
 from pytest_pluralism.core.records.calibration import JudgeCalibration
+from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
-__all__ = ["beside_judge"]
+__all__ = ["corrects", "without_errors"]
+
+#: The references that are shares of answers that some text holds; those of first words have a number in their name.
+SHARES = ("chance", "refusal", "coverage", "empty")
 
 
-def beside_judge(
-    scores: Scores,
-    estimate: Estimate,
-    settings: Mapping[str, Any],
-    calibration: JudgeCalibration | None,
-    model_sha256: str,
-    /,
-) -> Scores:
-    """Return scores of coverage with the corrected value among their references, details and warnings.
+def corrects(settings: OvertonSettings, judge: EntailmentJudge, /) -> bool:
+    """Return whether the errors of the judge are corrected: known, and the value a mean share of answers."""
+    is_share = settings.score == "coverage" and settings.draws == "single" and settings.method == "entailment"
+    return judge.calibration is not None and is_share
+
+
+def without_errors(scores: Scores, settings: OvertonSettings, judge: EntailmentJudge, /) -> Scores:
+    """Return the scores of coverage as they would be without the errors of the judge.
 
     Parameters
     ----------
-    scores, estimate
-        The coverage that was found.
-    settings : mapping
-        The settings of the promise, as plain JSON values.
-    calibration : JudgeCalibration or None
-        The errors of the judge; without them the scores stay as they are.
-    model_sha256 : str
-        The hash of the model that judged.
+    scores : Scores
+        The scores that the judge found.
+    settings : OvertonSettings
+        The settings of the measurement.
+    judge : EntailmentJudge
+        The judge.
+
+    Returns
+    -------
+    Scores
+        With the corrected value of each unit and reference, the raw one in its details (``raw``) and among the
+        references (``as_judged``), and with the uncertainty of the errors. Where the errors are not known, or the
+        value is not a mean share of answers, the values are raw, and a warning says it.
     """
-    shares = {"score": "coverage", "draws": "single", "method": "entailment"}
-    if calibration is None or scores.metric != "overton_coverage":
+    told = [judge.note] if judge.note else []
+    scores = replace(scores, doubt=judge.doubt, warnings=(*scores.warnings, *told))
+    calibration = judge.calibration
+    if calibration is None:
         return scores
-    if any(settings.get(name, value) != value for name, value in shares.items()):
-        return scores
-    pairs = calibration.n_entailing + calibration.n_other
-    about = (
-        f"sensitivity {calibration.sensitivity:.2f} and specificity {calibration.specificity:.2f} on {pairs} pairs of "
-        f"{calibration.data}"
+    about = {"judge": {"name": judge.name, **asdict(calibration)}}
+    if not corrects(settings, judge):
+        why = "the errors of the judge are not corrected: they are known for the mean share of answers alone"
+        return replace(scores, details={**scores.details, **about}, warnings=(*scores.warnings, why))
+    raw = [unit.value for unit in scores.units]
+    values = _corrected(raw, calibration)
+    blind = _references(scores.units, calibration)
+    units = tuple(
+        replace(unit, value=value, references=references, details=_details(unit, calibration))
+        for unit, value, references in zip(scores.units, values, blind, strict=True)
     )
-    why = ""
-    if calibration.model_sha256 and calibration.model_sha256 != model_sha256:
-        why = "they are those of other weights"
-    elif settings.get("threshold") != calibration.threshold:
-        why = f"they hold at the threshold {calibration.threshold:g}, not at {settings.get('threshold')}"
-    if why:
-        told = f"the errors of the judge ({about}) are not corrected: {why}"
-        return replace(scores, warnings=(*scores.warnings, told))
-    found = correct_for_judge(estimate, calibration)
-    told = f"without the errors of the judge ({about}) the coverage is {found}"
-    numbers = {name: getattr(found, name) for name in ("value", "low", "high", "standard_error")}
-    corrected = {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+    references = {
+        name: _corrected([value], calibration)[0] if name in SHARES or name.startswith("first_") else value
+        for name, value in scores.references.items()
+    }
+    level = float(np.mean(values))
+    doubt = scores.doubt
+    if is_hardly_better(calibration):
+        pairs = calibration.n_entailing + calibration.n_other
+        doubt = doubt or f"the judge is hardly better than chance on {pairs} pairs of {calibration.data}"
     return replace(
         scores,
-        references={**scores.references, "corrected_for_judge": found.value},
-        details={**scores.details, "judge": {**asdict(calibration), "corrected": corrected}},
-        warnings=(*scores.warnings, told),
+        units=units,
+        references={"as_judged": float(np.mean(raw)), **references, "empty": 0.0},
+        details={**scores.details, **about},
+        judge_variance=level_variance(level, calibration),
+        relative_variance=change_variance(1.0, calibration),
+        doubt=doubt,
     )
+
+
+def _corrected(values: Sequence[float], calibration: JudgeCalibration) -> list[float]:
+    """Return shares without the errors of the judge; their mean is in [0, 1], which a single one need not be."""
+    found = (np.asarray(values, dtype=np.float64) - (1.0 - calibration.specificity)) / calibration.power
+    mean = float(found.mean())
+    corrected: list[float] = (found + min(max(mean, 0.0), 1.0) - mean).tolist()
+    return corrected
+
+
+def _details(unit: UnitScore, calibration: JudgeCalibration) -> Mapping[str, Any]:
+    """Return the details of a unit with its raw value, and the corrected value of the beginnings of its responses."""
+    found = {**unit.details, "raw": unit.value}
+    if "by_length" in found:
+        made_up, power = 1.0 - calibration.specificity, calibration.power
+        found["by_length"] = [[[n, (value - made_up) / power] for n, value in one] for one in found["by_length"]]
+    return found
+
+
+def _references(units: Sequence[UnitScore], calibration: JudgeCalibration) -> list[Mapping[str, Any]]:
+    """Return the corrected references of each unit."""
+    found: list[dict[str, Any]] = [{} for _ in units]
+    for name in dict.fromkeys(name for unit in units for name in unit.references):
+        places = [at for at, unit in enumerate(units) if not math.isnan(unit.references.get(name, math.nan))]
+        values = _corrected([units[at].references[name] for at in places], calibration) if places else []
+        for at, value in zip(places, values, strict=True):
+            found[at][name] = value
+    return list(found)

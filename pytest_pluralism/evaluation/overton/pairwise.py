@@ -18,7 +18,9 @@ from pytest_pluralism.core.words import QUERIES
 from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.overton.chosen import chosen_judge, described
 from pytest_pluralism.evaluation.overton.coverage import overton_prompt
+from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
 from pytest_pluralism.evaluation.overton.planner import DATASET, EXAMPLE, OWN, recorded_of, windows_of
 from pytest_pluralism.evaluation.overton.reading import WindowReader
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
@@ -46,6 +48,8 @@ MEASURE = Measure(
     kind="share",
     unit=QUERIES,
     data="windows",
+    # 2: as for coverage.
+    definition=2,
     references=(Term("even", "equally wide"), Term("share_of_ties", "share of ties")),
     beside="even",
 )
@@ -99,10 +103,13 @@ class CoverageJudge:
         How responses are read; ``score`` is what is compared.
     margin : float
         A difference of at most this is a tie; at least 0.
+    judge_of_parts : EntailmentJudge or None
+        The judge that says whether a part of a response holds an answer; by default that of the settings.
     """
 
     settings: OvertonSettings = field(default_factory=OvertonSettings)
     margin: float = 0.0
+    judge_of_parts: EntailmentJudge | None = None
 
     def __post_init__(self) -> None:
         if real_number(self.margin, name="margin", function="CoverageJudge") < 0:
@@ -110,16 +117,9 @@ class CoverageJudge:
 
     def judge(self, comparisons: Sequence[Comparison], /) -> Judging:
         """Ask for the entailments of both responses, and compare."""
-        reader = WindowReader(self.settings)
-        pairs = tuple(
-            dict.fromkeys(
-                pair
-                for one in comparisons
-                for text in (one.first, one.second)
-                for pair in reader.pairs(one.window, reader.parts(text))
-            )
-        )
-        reader.learn(pairs, (yield Round("entailment", pairs)) if pairs else ())
+        reader = WindowReader(self.settings, self.judge_of_parts)
+        both = [(one.window, text) for one in comparisons for text in (one.first, one.second)]
+        yield from reader.ask((window, reader.parts(text)) for window, text in both)
         outcomes = []
         for one in comparisons:
             first, second = (reader.value(one.window, text) for text in (one.first, one.second))
@@ -272,17 +272,20 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         The windows, the settings, the judge or the recorded responses are wrong.
     """
     chosen = {name: planning.keywords[name] for name in COMPARED if name in planning.keywords}
-    settings = OvertonSettings(**{**chosen, **{name: planning.choose(name) for name in ("template", "seed")}})
+    chosen |= {name: planning.choose(name) for name in ("template", "seed")}
+    # A win is not a level: unknown errors of the judge are left out.
+    parts, settings, file = chosen_judge(planning, chosen)
     windows = windows_of(planning)
     name, margin = planning.keywords.get("judge", "coverage"), planning.keywords.get("margin", 0.0)
     if name not in JUDGES:
         must = "one of " + ", ".join(map(repr, JUDGES))
         raise invalid_parameter("judge", planning.measure.name, must, repr(name))
-    judge: PairwiseJudge = CoverageJudge(settings, margin) if name == "coverage" else ModelJudge(margin=margin)
+    judge: PairwiseJudge = CoverageJudge(settings, margin, parts) if name == "coverage" else ModelJudge(margin=margin)
     recorded = {word: recorded_of(planning, windows, word) for word in ("responses", "rivals")}
     texts = {word: None if one is None else one.responses for word, one in recorded.items()}
-    described: dict[str, Any] = {"judge": name, "margin": margin, **settings.as_json()}
-    described |= {word: {"name": one.name, "sha256": one.sha256} for word, one in recorded.items() if one is not None}
+    told: dict[str, Any] = {"judge": name, "margin": margin, **settings.as_json()}
+    told |= described(parts, file) if name == "coverage" else {}
+    told |= {word: {"name": one.name, "sha256": one.sha256} for word, one in recorded.items() if one is not None}
     evaluation = PairwiseEvaluation(windows, judge, settings, texts["responses"], texts["rivals"])
     source = {"name": windows.name, "sha256": windows.sha256, "source": windows.source}
-    return [planning.planned(evaluation, source=source, settings=described)]
+    return [planning.planned(evaluation, source=source, settings=told)]

@@ -15,6 +15,7 @@ from pytest_pluralism.datasets.windows.loading import EMBEDDED_WINDOWS, load_win
 from pytest_pluralism.datasets.windows.responses import RecordedResponses, read_responses
 from pytest_pluralism.evaluation.asking.rounds import Evaluation
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.overton.chosen import chosen_judge, described
 from pytest_pluralism.evaluation.overton.coverage import OvertonEvaluation
 from pytest_pluralism.evaluation.overton.published import ModularOvertonEvaluation
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
@@ -58,6 +59,7 @@ MEASURE = Measure(
     unit=QUERIES,
     data="windows",
     references=(
+        Term("as_judged", "as judged"),
         Term("chance", "chance"),
         Term("refusal", "a refusal"),
         Term("coverage", "coverage", brief=False),
@@ -81,12 +83,18 @@ MEASURE = Measure(
     comparisons=(Term("refusal", "refusal"), Term("shuffled", "shuffled")),
     columns=COLUMNS,
     facts=FACTS,
+    # 2: a judge with a calibration decides, and its errors are corrected; a comment that denies is read with its
+    # sentence.
+    definition=2,
 )
+
+#: The published protocol reads as ever.
+PUBLISHED_DEFINITION = 1
 
 #: Keywords that are settings of the evaluation itself; ``template`` and ``seed`` override those of the run.
 OWN = tuple(field.name for field in dataclasses.fields(OvertonSettings))
 
-KEYWORDS = (*OWN, "responses", "protocol")
+KEYWORDS = (*OWN, "responses", "protocol", "at_equal_length")
 
 DATASET = "the name or file of a set of windows"
 EXAMPLE = "contested"
@@ -111,7 +119,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         The windows, the settings or the recorded responses are wrong.
     """
     protocol = _protocol(planning)
-    settings = settings_of(planning)
+    judge, settings, file = chosen_judge(planning, settings_of(planning))
     wanted = planning.keywords.get("better_than")
     if wanted is not None and (protocol != "sound" or not settings.controls):
         raise InvalidParameterError(
@@ -124,22 +132,43 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     evaluation: ModularOvertonEvaluation | OvertonEvaluation
     if protocol == "modular_pluralism":
         evaluation = ModularOvertonEvaluation(windows, settings.seed, responses)
-        measure, told = planning.measure, evaluation.as_json()
+        measure = dataclasses.replace(planning.measure, definition=PUBLISHED_DEFINITION)
+        told = evaluation.as_json()
     else:
-        evaluation = OvertonEvaluation(windows, settings, responses)
+        evaluation = OvertonEvaluation(windows, settings, responses, judge)
         measure = dataclasses.replace(planning.measure, title=TITLES[settings.score])
-        told = {"protocol": "sound", **settings.as_json()}
-    return [planned_on(windows, planning, evaluation, told, recorded, measure=measure)]
+        told = {"protocol": "sound", **settings.as_json(), **described(judge, file)}
+    planned = planned_on(windows, planning, evaluation, told, recorded, measure=measure)
+    return [dataclasses.replace(planned, at_equal_length=_at_equal_length(planning, evaluation))]
 
 
-def settings_of(planning: Planning, /) -> OvertonSettings:
-    """Return the settings that a marker chooses."""
+def _at_equal_length(planning: Planning, evaluation: ModularOvertonEvaluation | OvertonEvaluation) -> bool:
+    """Return whether a promise about a change speaks of responses of equal length."""
+    wanted = planning.keywords.get("at_equal_length", False)
+    if not isinstance(wanted, bool):
+        raise invalid_parameter("at_equal_length", planning.measure.name, "True or False", repr(wanted))
+    if not wanted:
+        return False
+    if planning.gate is not None and not planning.gate.needs_baseline:
+        planning.problems.append(
+            "at_equal_length=True speaks of a change. Promise one (max_decrease=0.05), or leave it out."
+        )
+    if not isinstance(evaluation, OvertonEvaluation) or not evaluation.reads_sentences:
+        planning.problems.append(
+            "at_equal_length=True needs responses that are read sentence by sentence: protocol='sound', "
+            "premise='sentences', draws='single' and method='entailment'."
+        )
+    return True
+
+
+def settings_of(planning: Planning, /) -> dict[str, Any]:
+    """Return the settings that a marker chooses, by name."""
     chosen = {name: planning.keywords[name] for name in OWN if name in planning.keywords}
     for name in ("template", "seed"):
         chosen[name] = planning.choose(name)
     if isinstance(chosen.get("word_budgets"), list):
         chosen["word_budgets"] = tuple(chosen["word_budgets"])
-    return OvertonSettings(**chosen)
+    return chosen
 
 
 def planned_on(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from pytest_pluralism.core.cues import comments_on
 from pytest_pluralism.core.errors import MissingExtraError, invalid_parameter
 
 __all__ = ["PREMISE_FORMS", "premises", "sentences"]
@@ -23,7 +24,15 @@ _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _WORD = re.compile(r"\w")
 
 
-def premises(response: str, /, *, form: str = "whole", n_sentences: int = 3, language: str = "en") -> tuple[str, ...]:
+def premises(
+    response: str,
+    /,
+    *,
+    form: str = "whole",
+    n_sentences: int = 3,
+    language: str = "en",
+    join_comments: bool = False,
+) -> tuple[str, ...]:
     """Return the premises that a response makes.
 
     Parameters
@@ -37,6 +46,10 @@ def premises(response: str, /, *, form: str = "whole", n_sentences: int = 3, lan
         The length of a window, at least 1; a response with fewer sentences is one window.
     language : str
         The language of the response, as a code of ISO 639 (``"en"``).
+
+    join_comments : bool
+        Whether a short sentence that takes back the one before it ("This is false.") counts as a part of that one: a
+        sentence that stands alone would be read as held.
 
     Returns
     -------
@@ -57,6 +70,8 @@ def premises(response: str, /, *, form: str = "whole", n_sentences: int = 3, lan
     ('Taxes pay for schools.', 'They also cost work.', 'Dr. Roe disagrees.')
     >>> premises("One. Two. Three.", form="windows", n_sentences=2)
     ('One. Two.', 'Two. Three.')
+    >>> premises("Some say that taxes hurt. This is a myth.", form="sentences", join_comments=True)
+    ('Some say that taxes hurt. This is a myth.',)
     >>> premises("  ", form="whole")
     ()
     """
@@ -72,8 +87,21 @@ def premises(response: str, /, *, form: str = "whole", n_sentences: int = 3, lan
     if not places:
         # Nothing but the mark of a list.
         return ()
+    if join_comments:
+        places = _joined(response, places)
     length = 1 if form == "sentences" else min(n_sentences, len(places))
     return tuple(response[places[at][0] : places[at + length - 1][1]] for at in range(len(places) - length + 1))
+
+
+def _joined(text: str, places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the places of sentences, with each comment on a sentence as a part of it."""
+    found: list[tuple[int, int]] = []
+    for start, end in places:
+        if found and comments_on(text[start:end]):
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
 
 
 def sentences(text: str, /, *, language: str = "en") -> tuple[str, ...]:

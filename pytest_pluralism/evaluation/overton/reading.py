@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pytest_pluralism.core.records import EntailmentPair, EntailmentScores, Window, WindowAnswer
+from pytest_pluralism.core.records import Window
+from pytest_pluralism.evaluation.asking.rounds import Role
 from pytest_pluralism.evaluation.overton.extraction import match_claims
 from pytest_pluralism.evaluation.overton.held import Held, Reading
+from pytest_pluralism.evaluation.overton.judges import Asking, EntailmentJudge, Job, Judged
 from pytest_pluralism.evaluation.overton.premises import premises
 from pytest_pluralism.evaluation.overton.scoring import scored
-from pytest_pluralism.evaluation.overton.settings import DIRECTIONS, OvertonSettings
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 __all__ = ["REFUSAL", "WindowReader", "first_words", "is_refusal"]
 
@@ -76,9 +78,10 @@ def is_refusal(text: str, /) -> bool:
 class WindowReader:
     """Reads responses: which pairs must be known, and what a response holds once they are."""
 
-    def __init__(self, settings: OvertonSettings) -> None:
+    def __init__(self, settings: OvertonSettings, judge: EntailmentJudge | None = None) -> None:
         self.settings = settings
-        self._known: dict[EntailmentPair, float] = {}
+        self.judge = judge or EntailmentJudge(settings.entailment_judge, settings.threshold)
+        self._judged: Judged = {}
         self._parts: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def parts(self, text: str, /, *, refusals: bool = True) -> tuple[str, ...]:
@@ -88,57 +91,48 @@ class WindowReader:
             found: tuple[str, ...] = ()
             if not (refusals and is_refusal(text)):
                 found = premises(
-                    text, form=form, n_sentences=self.settings.n_sentences, language=self.settings.language
+                    text,
+                    form=form,
+                    n_sentences=self.settings.n_sentences,
+                    language=self.settings.language,
+                    join_comments=True,
                 )
             self._parts[text, refusals] = found
         return self._parts[text, refusals]
 
-    def pairs(self, window: Window, parts: Sequence[str], /) -> Iterator[EntailmentPair]:
-        """Yield what must be known to read the parts of a response against a window."""
-        for answer in (*window.reasonable, *window.unreasonable):
-            for text in answer.texts:
-                for part in parts:
-                    yield self._pair(part, text)
-
-    def learn(self, pairs: Sequence[EntailmentPair], found: Sequence[EntailmentScores], /) -> None:
-        """Take over what an entailment model says."""
-        self._known.update((pair, score.entailment) for pair, score in zip(pairs, found, strict=True))
+    def ask(self, read: Iterable[tuple[Window, Sequence[str]]], /, *, named: Role | None = None) -> Asking:
+        """Ask the judge about windows and the parts that are read against each, and take over what it says."""
+        jobs: list[Job] = [(window, part) for window, parts in read for part in parts]
+        found = yield from self.judge.asked(jobs, named=named)
+        self._judged.update(found)
+        return found
 
     def read(self, window: Window, parts: Sequence[str], /) -> Reading:
         """Return what the parts of a response hold of a window."""
         if self.settings.method == "extraction":
             return self._extracted(window, parts)
-        return Reading(
-            tuple(self._held(answer, parts) for answer in window.reasonable),
-            tuple(self._held(answer, parts) for answer in window.unreasonable),
-        )
+        held = self._held(window, parts)
+        return Reading(held[: len(window.reasonable)], held[len(window.reasonable) :])
 
     def value(self, window: Window, text: str, /) -> float:
         """Return the value of one response, once its pairs are known."""
         return scored(window, self.read(window, self.parts(text)), self.settings)
 
-    def _pair(self, part: str, text: str) -> EntailmentPair:
-        forward = self.settings.direction == DIRECTIONS[0]
-        return EntailmentPair(part, text) if forward else EntailmentPair(text, part)
-
-    def _held(self, answer: WindowAnswer, parts: Sequence[str]) -> Held:
-        """Return the most that any part of the response says of any text of the answer."""
-        best = Held(0.0)
-        for text in answer.texts:
-            for part in parts:
-                value = self._known[self._pair(part, text)]
-                if value > best.entailment or best.evidence is None:
-                    best = Held(value, part, text)
-        return best
+    def _held(self, window: Window, parts: Sequence[str]) -> tuple[Held, ...]:
+        """Return of each answer the most that any part of the response says of it."""
+        rows = [self._judged[window.query_id, part] for part in parts]
+        if not rows:
+            return (Held(0.0),) * (len(window.reasonable) + len(window.unreasonable))
+        return tuple(max(column, key=lambda held: held.entailment) for column in zip(*rows, strict=True))
 
     def _extracted(self, window: Window, parts: Sequence[str]) -> Reading:
         """Return claims and answers matched one to one; an answer without a claim of its own is not held at all."""
         claims = list(dict.fromkeys(parts))
-        answers = (*window.reasonable, *window.unreasonable)
-        cells = [[self._held(answer, [claim]) for answer in answers] for claim in claims]
-        matrix = np.array([[held.entailment for held in row] for row in cells]).reshape(len(claims), len(answers))
+        n_answers = len(window.reasonable) + len(window.unreasonable)
+        cells = [self._judged[window.query_id, claim] for claim in claims]
+        matrix = np.array([[held.entailment for held in row] for row in cells]).reshape(len(claims), n_answers)
         matching = match_claims(matrix, threshold=self.settings.threshold)
-        held = [Held(0.0)] * len(answers)
+        held = [Held(0.0)] * n_answers
         for claim, answer in matching.pairs:
             held[answer] = cells[claim][answer]
         unmatched = tuple(claims[claim] for claim in matching.unmatched_claims)

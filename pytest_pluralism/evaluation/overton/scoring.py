@@ -99,6 +99,7 @@ def answer_json(answer: WindowAnswer, held: Sequence[Held], threshold: float) ->
         "text": answer.text,
         "entailment": best.entailment,
         "held": compare(best.entailment, threshold) >= 0,
+        "entailment_by_draw": [one.entailment for one in held],
         "share_of_draws": share_of(compare(one.entailment, threshold) >= 0 for one in held),
     }
     if answer.stance is not None:

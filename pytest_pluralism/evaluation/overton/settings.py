@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 
-from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.judges import JUDGES
 from pytest_pluralism.core.parameters import real_number, unit_interval, whole_number
 from pytest_pluralism.core.records import GenerationSettings
 from pytest_pluralism.evaluation.overton.premises import PREMISE_FORMS
@@ -15,7 +17,8 @@ __all__ = ["MEASURED", "OvertonSettings"]
 #: The ways to score a window; see :class:`OvertonSettings`.
 MEASURED = ("coverage", "soft_coverage", "sided_coverage", "f1")
 
-DIRECTIONS = ("response_entails_answer", "answer_entails_response")
+#: The judges that took the place of the two directions.
+DIRECTIONS = {"response_entails_answer": "forward", "answer_entails_response": "backward"}
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,16 @@ class OvertonSettings:
     method : {"entailment", "extraction"}
         An answer is held when some part of the response entails it; or: the response is split into claims (its
         sentences), claims and answers are matched one to one, and an answer is held when a claim is its own.
+    entailment_judge : {"forward", "backward", "both", "combined"}
+        The judge of whether a part of a response holds an answer: the part entails the answer, the answer entails the
+        part, the mean of both probabilities, or the combined judge (:mod:`pytest_pluralism.core.judges`).
     threshold : float
-        The probability of entailment from which on an answer is held, in (0, 1].
+        The probability from which on an answer is held, in (0, 1].
     premise : {"sentences", "whole", "windows"}
         The part of a response that is read at once: each sentence, all of it, or every ``n_sentences`` sentences in a
         row.
     n_sentences : int
         The length of such a row, at least 1.
-    direction : {"response_entails_answer", "answer_entails_response"}
-        Which of the two must follow from the other.
     weights : {"equal", "support"}
         Whether answers count alike, or by the share of people who hold them.
         Precision, F1 and false balance count answers alike in any case.
@@ -64,16 +68,18 @@ class OvertonSettings:
         The control for length: coverage of the first so many words of each response.
     second_opinion : bool
         Whether a second entailment model is asked the same, to see how far the two disagree.
+    direction : {"response_entails_answer", "answer_entails_response"}, optional
+        The old name of ``entailment_judge`` (``"forward"`` and ``"backward"``); it will go in the next release.
     """
 
     n_draws: int = 3
     draws: str = "single"
     score: str = "coverage"
     method: str = "entailment"
+    entailment_judge: str = "forward"
     threshold: float = 0.5
     premise: str = "sentences"
     n_sentences: int = 3
-    direction: str = "response_entails_answer"
     weights: str = "equal"
     max_new_tokens: int = 128
     temperature: float = 1.0
@@ -86,6 +92,7 @@ class OvertonSettings:
     controls: bool = True
     word_budgets: tuple[int, ...] = (25, 50, 100)
     second_opinion: bool = False
+    direction: str | None = None
 
     def __post_init__(self) -> None:
         function = "OvertonSettings"
@@ -94,7 +101,8 @@ class OvertonSettings:
             "score": MEASURED,
             "method": ("entailment", "extraction"),
             "premise": PREMISE_FORMS,
-            "direction": DIRECTIONS,
+            "entailment_judge": JUDGES,
+            "direction": (None, *DIRECTIONS),
             "weights": ("equal", "support"),
             "template": ("auto", "chat", "raw"),
         }
@@ -122,8 +130,21 @@ class OvertonSettings:
         ):
             raise invalid_parameter("word_budgets", function, "whole numbers from 1", repr(budgets))
         object.__setattr__(self, "word_budgets", tuple(sorted(set(budgets))))
+        if self.direction is not None:
+            self._take_direction(DIRECTIONS[self.direction])
         # Errors in these are reported where they are defined.
         _ = self.generation
+
+    def _take_direction(self, judge: str) -> None:
+        if self.entailment_judge not in ("forward", judge):
+            raise InvalidParameterError(
+                f"direction={self.direction!r} means entailment_judge={judge!r}, and entailment_judge="
+                f"{self.entailment_judge!r} is given too. Leave out direction."
+            )
+        told = f"direction={self.direction!r} is called entailment_judge={judge!r} now, and will go in the next release"
+        warnings.warn(told, DeprecationWarning, stacklevel=4)
+        object.__setattr__(self, "entailment_judge", judge)
+        object.__setattr__(self, "direction", None)
 
     @property
     def generation(self) -> GenerationSettings:
@@ -134,4 +155,6 @@ class OvertonSettings:
 
     def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values."""
-        return {**asdict(self), "word_budgets": list(self.word_budgets)}
+        told = {**asdict(self), "word_budgets": list(self.word_budgets)}
+        del told["direction"]
+        return told

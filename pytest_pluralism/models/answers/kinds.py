@@ -35,6 +35,7 @@ __all__ = [
     "READINGS",
     "RESPONSES",
     "REWARDS",
+    "SIMILARITIES",
     "Draw",
     "Kind",
     "Read",
@@ -223,6 +224,16 @@ def _read_reward(content: Content, _asked: RewardRequest | None) -> float | None
     return value if type(value) is float and math.isfinite(value) else None
 
 
+def _write_similarity(_asked: EntailmentPair, similarity: float) -> object:
+    return {"similarity": similarity}
+
+
+def _read_similarity(content: Content, _asked: EntailmentPair | None) -> float | None:
+    value = content.get("similarity") if len(content) == 1 else None
+    # Rounding may take a cosine a little beyond 1.
+    return value if type(value) is float and abs(value) <= 1.001 else None
+
+
 def _read_reading(content: Content, _asked: Read | None) -> str | None:
     value = content.get("reading") if len(content) == 1 else None
     return value if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) else None
@@ -285,8 +296,20 @@ READINGS: Kind[Read, str] = Kind(
     read=_read_reading,
 )
 
+#: How like two texts are to an encoder.
+SIMILARITIES: Kind[EntailmentPair, float] = Kind(
+    "similarities",
+    since=6,
+    covered=lambda asked: {"kind": "similarity", "pair": asked},
+    written=_write_similarity,
+    read=_read_similarity,
+)
+
 #: Every kind, in the order of the tables.
-KINDS: tuple[Kind[Any, Any], ...] = (ANSWERS, RESPONSES, FULL_ANSWERS, ENTAILMENTS, REWARDS, READINGS)
+KINDS: tuple[Kind[Any, Any], ...] = (
+    *(ANSWERS, RESPONSES, FULL_ANSWERS, ENTAILMENTS, REWARDS, READINGS),
+    SIMILARITIES,
+)
 
 
 def _frozen_values(content: Content) -> Content:

@@ -22,8 +22,8 @@ class StoredModel:
     """The contents of a store for one model: counts by kind, bytes, times of the first entry and the last use.
 
     ``answers`` are those to closed questions; ``full_answers`` are prompts whose whole answers were scored;
-    ``entailments`` are pairs of texts, and ``rewards`` are of one response for one attribute. ``readings`` are not
-    results: they say which tokens the model reads for a prompt.
+    ``entailments`` and ``similarities`` are pairs of texts, and ``rewards`` are of one response for one attribute.
+    ``readings`` are not results: they say which tokens the model reads for a prompt.
     """
 
     name: str
@@ -39,6 +39,7 @@ class StoredModel:
     entailments: int = 0
     rewards: int = 0
     readings: int = 0
+    similarities: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class StoreCheck:
     entailments: int = 0
     rewards: int = 0
     readings: int = 0
+    similarities: int = 0
 
 
 def stored_models(file: AnswerFile) -> list[StoredModel]:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models.backends import backend_of
-from pytest_pluralism.models.embedded import GgufSource, find_embedded
+from pytest_pluralism.models.embedded import CALIBRATION_FILE, GgufSource, find_embedded
 from pytest_pluralism.models.specification import ADAPTER_CONFIG, ModelSpec, holds_weights
 
 #: The files that are fetched of a repository: never code, never pickles, never copies in other formats.
@@ -155,9 +155,10 @@ def _part_of(name: str) -> str:
 def files_of(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> list[tuple[str, Path]]:
     """Return every file that loading a folder could open, with the name under which it is found.
 
-    These are all files that lie in the folder itself, whatever their names (but hidden ones and ``*.md``), the files
-    that an index of weights names, chat templates in a folder of their own, files that a configuration names, and all
-    files of subfolders where code that comes with the model is trusted. Links are followed: the content counts.
+    These are all files that lie in the folder itself, whatever their names (but hidden ones, ``*.md`` and the
+    calibration of a judge), the files that an index of weights names, chat templates in a folder of their own, files
+    that a configuration names, and all files of subfolders where code that comes with the model is trusted.
+    Links are followed: the content counts.
 
     Raises
     ------
@@ -166,7 +167,10 @@ def files_of(folder: Path, named: ModelSpec, /, *, trust_remote_code: bool) -> l
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if not path.name.startswith(".") and path.suffix != ".md" and _is_regular(path, named):
+        # The calibration says what is known of the model, and changes nothing that the model says.
+        if path.name.startswith(".") or path.suffix == ".md" or path.name == CALIBRATION_FILE:
+            continue
+        if _is_regular(path, named):
             found[path.name] = path
     for name in [name for name in found if name.endswith(INDEX)]:
         weight_map = read_json(found[name]).get("weight_map")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.metrics import overton_score
-from pytest_pluralism.datasets.windows.representation import read_ratings
+from pytest_pluralism.datasets.windows.representation import RepresentationRatings, read_ratings
 from pytest_pluralism.datasets.windows.responses import read_responses
-from pytest_pluralism.evaluation.overton.representation import representation_scores
+from pytest_pluralism.evaluation.overton.representation import rating_agreement, representation_scores
 
 
 def written(folder: Path, rows: list[Any], name: str) -> Path:
@@ -154,3 +155,23 @@ def test_files_that_hold_no_ratings(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("question_id,cluster,rating\nq,a\n", encoding="utf-8")
     with pytest.raises(DatasetError, match="line 2: must have 3 columns like the header, not 2"):
         read_ratings(tmp_path / "r.csv")
+
+
+def test_the_agreement_of_predicted_ratings_with_those_of_people() -> None:
+    def rated(covered: int) -> RepresentationRatings:
+        questions = tuple(f"q{number}" for number in range(10))
+        ratings = tuple(5.0 if number < covered else 1.0 for number in range(10))
+        return RepresentationRatings("r", questions, ("all",) * 10, ratings, None, "ab")
+
+    given = {name: rated(n) for name, n in {"a": 2, "b": 4, "c": 7}.items()}
+    found = rating_agreement({name: rated(n) for name, n in {"a": 3, "b": 5, "c": 8}.items()}, given)
+    assert found.rank_correlation == pytest.approx(1.0)
+    assert found.mean_absolute_error == pytest.approx(0.1)
+    assert (found.n, found.published_rank_correlation) == (3, 0.88)
+    turned = rating_agreement({name: rated(n) for name, n in {"a": 8, "b": 5, "c": 3}.items()}, given)
+    assert turned.rank_correlation == pytest.approx(-1.0)
+    assert math.isnan(rating_agreement(dict.fromkeys("abc", rated(3)), given).rank_correlation)
+    with pytest.raises(InvalidParameterError, match="the same models in both"):
+        rating_agreement({"a": rated(3)}, {"a": rated(3)})
+    assert representation_scores(rated(4)).references["published_highest"] == 0.41
+    assert "published_highest" not in representation_scores(rated(4), weighted=True).references

@@ -149,7 +149,7 @@ def test_first_responses_are_asked_for_and_then_entailments() -> None:
 
 def test_the_answer_can_be_the_premise() -> None:
     rounds: list[Round] = []
-    drive(OvertonEvaluation(ALL, settings_of(direction="answer_entails_response")), WRITTEN, rounds=rounds)
+    drive(OvertonEvaluation(ALL, settings_of(entailment_judge="backward")), WRITTEN, rounds=rounds)
     assert EntailmentPair("Tea soothes.", "Tea calms.") in rounds[1].requests
     assert EntailmentPair("Tea soothes.", "It is green.") in rounds[1].requests
 
@@ -405,6 +405,7 @@ def test_cut_responses_are_warned_of() -> None:
         ({"threshold": 1.2}, "'threshold' parameter"),
         ({"premise": "words"}, "'premise' parameter"),
         ({"direction": "both"}, "'direction' parameter"),
+        ({"entailment_judge": "sideways"}, "'entailment_judge' parameter"),
         ({"temperature": -1.0}, "'temperature' parameter of GenerationSettings"),
         ({"max_new_tokens": 0}, "'max_new_tokens' parameter of GenerationSettings"),
         ({"instruction": "Speak."}, "a text with {query} in it"),

@@ -1,59 +1,255 @@
-"""Coverage beside what it would be without the errors of the entailment model."""
+"""Coverage without the errors of the judge, and the judge of a marker."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from pytest_pluralism.baselines.comparison import paired_change
+from pytest_pluralism.core.errors import InvalidParameterError, ModelError, PluralismError
 from pytest_pluralism.core.estimation import estimate_scores
-from pytest_pluralism.core.records import Scores, UnitScore
+from pytest_pluralism.core.judges import CombinedJudge
+from pytest_pluralism.core.records import EntailmentPair, EntailmentScores, Scores, UnitScore, Window, WindowAnswer
 from pytest_pluralism.core.records.calibration import JudgeCalibration
-from pytest_pluralism.evaluation.overton.judged import beside_judge
-from pytest_pluralism.models.calibration import CALIBRATION_FILE, calibration_of, calibration_text
+from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.evaluation.asking.rounds import JudgeModel, Round, drive
+from pytest_pluralism.evaluation.measures.planning import Planning
+from pytest_pluralism.evaluation.overton.chosen import chosen_judge
+from pytest_pluralism.evaluation.overton.judged import without_errors
+from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
+from pytest_pluralism.evaluation.overton.settings import OvertonSettings
+from pytest_pluralism.models.calibration import CALIBRATION_FILE, JudgeFile, judges_of, judges_text
 
 CALIBRATION = JudgeCalibration(0.9, 0.95, 0.5, 200, 300, "pairs of town", "ab", "cd")
-SETTINGS = {"score": "coverage", "draws": "single", "method": "entailment", "threshold": 0.5}
-UNITS = tuple(UnitScore(f"q{i}", f"q{i}", value) for i, value in enumerate([0.25, 0.5, 0.75, 0.5, 1.0, 0.5] * 4))
-SCORES = Scores("overton_coverage", UNITS, references={"chance": 0.1})
+JUDGE = EntailmentJudge("both", 0.5, CALIBRATION)
+SETTINGS = OvertonSettings(entailment_judge="both")
+UNITS = tuple(
+    UnitScore(f"q{i}", f"q{i}", value, references={"refusal": 0.05, "shuffled": 0.25})
+    for i, value in enumerate([0.25, 0.5, 0.75, 0.5, 1.0, 0.5] * 4)
+)
+SCORES = Scores(
+    "overton_coverage", UNITS, references={"chance": 0.25, "refusal": 0.05, "f1": 0.4, "first_25_words": 0.3}
+)
+WEIGHTS = CombinedJudge(-2.0, {"similarity": 4.0, "entails": 1.0, "lead": 3.0}, least_similarity=0.3)
 
 
-def test_the_corrected_coverage_stands_beside_the_raw_one() -> None:
-    estimate = estimate_scores(SCORES)
-    found = beside_judge(SCORES, estimate, SETTINGS, CALIBRATION, "cd")
-    assert [unit.value for unit in found.units] == [unit.value for unit in SCORES.units]
-    corrected = found.details["judge"]["corrected"]
-    assert corrected["value"] == pytest.approx((estimate.value - 0.05) / 0.85)
-    assert corrected["high"] - corrected["low"] > (estimate.high - estimate.low) / 0.85
-    assert found.references == {"chance": 0.1, "corrected_for_judge": corrected["value"]}
-    assert found.warnings[-1].startswith(
-        "without the errors of the judge (sensitivity 0.90 and specificity 0.95 on 500 pairs of pairs of town) the "
-        f"coverage is {corrected['value']:.3f}"
+def test_the_value_is_the_corrected_one_and_the_raw_one_stands_beside_it() -> None:
+    found = without_errors(SCORES, SETTINGS, JUDGE)
+    raw = np.mean([unit.value for unit in UNITS])
+    estimate, plain = estimate_scores(found), estimate_scores(SCORES)
+    assert estimate.value == pytest.approx((raw - 0.05) / 0.85)
+    assert found.references["as_judged"] == pytest.approx(raw)
+    assert [unit.details["raw"] for unit in found.units] == [unit.value for unit in UNITS]
+    # The errors of the judge are not known exactly, so that the interval is wider than that of the units alone.
+    assert estimate.high - estimate.low > (plain.high - plain.low) / 0.85
+    # References are corrected alike: a refusal that got no more than what the judge makes up gets nothing.
+    assert found.references["refusal"] == pytest.approx(0.0)
+    assert found.references["chance"] == pytest.approx(0.2 / 0.85)
+    assert found.references["first_25_words"] == pytest.approx(0.25 / 0.85)
+    assert found.references["f1"] == 0.4
+    assert found.units[0].references == pytest.approx({"refusal": 0.0, "shuffled": 0.2 / 0.85})
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.0, 0.0), (1.0, 1.0)])
+def test_no_mean_lies_outside_the_scale(value: float, expected: float) -> None:
+    scores = replace(SCORES, units=tuple(replace(unit, value=value) for unit in UNITS))
+    assert estimate_scores(without_errors(scores, SETTINGS, JUDGE)).value == pytest.approx(expected)
+
+
+def test_a_change_carries_the_errors_relative_to_its_size() -> None:
+    def entry(scores: Scores) -> dict[str, Any]:
+        units = [{"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value} for unit in scores.units]
+        return {"units": units, "relative_variance": scores.relative_variance}
+
+    noise = np.random.default_rng(1).normal(0.0, 0.05, len(UNITS))
+    less = replace(
+        SCORES,
+        units=tuple(replace(unit, value=unit.value - 0.17 + more) for unit, more in zip(UNITS, noise, strict=True)),
+    )
+    now, then = (without_errors(one, SETTINGS, JUDGE) for one in (less, SCORES))
+    change = paired_change(entry(now), entry(then), confidence_level=0.95)
+    assert change.value == pytest.approx((noise.mean() - 0.17) / 0.85)
+    exact = paired_change({**entry(now), "relative_variance": 0.0}, entry(then), confidence_level=0.95)
+    assert change.standard_error**2 - exact.standard_error**2 == pytest.approx(
+        change.value**2 * sum(CALIBRATION.variances) / 0.85**2
     )
 
 
-@pytest.mark.parametrize(
-    ("settings", "model", "words"),
-    [({}, "ef", "those of other weights"), ({"threshold": 0.7}, "cd", "at the threshold 0.5, not at 0.7")],
+def test_what_is_not_a_share_of_answers_stays_as_it_is_and_says_so() -> None:
+    for chosen in ({"score": "soft_coverage"}, {"draws": "union"}, {"method": "extraction"}):
+        found = without_errors(SCORES, replace(SETTINGS, **chosen), JUDGE)
+        assert found.units == SCORES.units
+        assert "are not corrected" in found.warnings[-1]
+    untold = without_errors(SCORES, SETTINGS, EntailmentJudge("both"))
+    assert untold.units == SCORES.units
+    assert not untold.warnings
+    assert not untold.doubt
+
+
+def test_a_judge_of_unknown_errors_decides_no_level() -> None:
+    found = without_errors(SCORES, SETTINGS, EntailmentJudge("both", doubt="nobody measured its errors"))
+    estimate = estimate_scores(found)
+    assert math.isnan(estimate.low)
+    assert math.isnan(estimate.high)
+    assert "nobody measured its errors" in estimate.method
+    few = JudgeCalibration(0.6, 0.6, 0.5, 12, 12, "pairs", "ab")
+    assert (
+        "hardly better than chance on 24 pairs"
+        in without_errors(SCORES, SETTINGS, replace(JUDGE, calibration=few)).doubt
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- asking
+
+WINDOW = Window(
+    "taxes",
+    "Should taxes rise?",
+    (WindowAnswer("a", "Taxes are of use.", ("Tax is good.",)), WindowAnswer("b", "Work must pay.")),
+    unreasonable=(WindowAnswer("c", "Taxes are unknown."),),
 )
-def test_errors_of_another_judge_are_told_and_not_corrected(settings: dict[str, float], model: str, words: str) -> None:
-    found = beside_judge(SCORES, estimate_scores(SCORES), {**SETTINGS, **settings}, CALIBRATION, model)
-    assert found.references == SCORES.references
-    assert words in found.warnings[-1]
+PARTS = ("Taxes help.", "It rains.")
+JOBS = [(WINDOW, part) for part in PARTS]
+ALIKE = {"Taxes are of use.": 0.8, "Tax is good.": 0.7, "Work must pay.": 0.4, "Taxes are unknown.": 0.6}
 
 
-def test_what_is_not_a_share_of_answers_stays_as_it_is() -> None:
-    estimate = estimate_scores(SCORES)
-    assert beside_judge(SCORES, estimate, SETTINGS, None, "cd") is SCORES
-    for settings in ({"score": "soft_coverage"}, {"draws": "union"}, {"method": "extraction"}):
-        assert beside_judge(SCORES, estimate, {**SETTINGS, **settings}, CALIBRATION, "cd") is SCORES
-    other = replace(SCORES, metric="overton_win_rate")
-    assert beside_judge(other, estimate, SETTINGS, CALIBRATION, "cd") is other
+def answered(asked: Round) -> list[Any]:
+    if asked.work == "similarities":
+        return [ALIKE[pair.hypothesis] if pair.premise == "Taxes help." else 0.1 for pair in asked.requests]
+    sure, unsure = EntailmentScores(0.6, 0.3, 0.1), EntailmentScores(0.2, 0.7, 0.1)
+    return [sure if pair == EntailmentPair("Tax is good.", "It rains.") else unsure for pair in asked.requests]
 
 
-def test_the_calibration_lies_in_the_folder_of_the_model(tmp_path: Path) -> None:
-    (tmp_path / CALIBRATION_FILE).write_text(calibration_text(CALIBRATION), encoding="utf-8")
+@pytest.mark.parametrize(("name", "expected"), [("forward", 0.2), ("backward", 0.6), ("both", 0.4)])
+def test_each_judge_reads_its_own_direction(name: str, expected: float) -> None:
+    found = drive(EntailmentJudge(name).asked(JOBS), answered)
+    assert found["taxes", "It rains."][0].entailment == pytest.approx(expected)
+    if name != "forward":
+        assert found["taxes", "It rains."][0].said == "Tax is good."
+    assert [one.entailment for one in found["taxes", "Taxes help."]] == pytest.approx([0.2, 0.2, 0.2])
+
+
+def test_the_combined_judge_asks_the_entailment_model_about_the_most_similar_text_alone() -> None:
+    asked: list[Round] = []
+
+    def watched(one: Round) -> list[Any]:
+        asked.append(one)
+        return answered(one)
+
+    found = drive(EntailmentJudge("combined", combined=WEIGHTS, spec="hf:town/judge").asked(JOBS), watched)
+    assert [one.role for one in asked] == ["text_encoder", JudgeModel("hf:town/judge")]
+    texts = ("Taxes are of use.", "Work must pay.", "Taxes are unknown.")
+    both = [(EntailmentPair("Taxes help.", text), EntailmentPair(text, "Taxes help.")) for text in texts]
+    assert asked[1].requests == tuple(pair for two in both for pair in two)
+    assert [one.entailment for one in found["taxes", "It rains."]] == [0.0, 0.0, 0.0]
+    # What leads is held rather than what is only about the same topic; an unreasonable answer is another answer too.
+    logits = [-2.0 + 4.0 * near + 0.2 + 3.0 * lead for near, lead in ((0.8, 0.2), (0.4, -0.4), (0.6, -0.2))]
+    expected = [1 / (1 + math.exp(-logit)) for logit in logits]
+    assert [one.entailment for one in found["taxes", "Taxes help."]] == pytest.approx(expected)
+    assert found["taxes", "Taxes help."][0].said == "Taxes are of use."
+
+
+def test_a_window_of_one_answer_has_no_lead() -> None:
+    alone = Window("one", "Should taxes rise?", (WindowAnswer("a", "Taxes are of use."),))
+    found = drive(EntailmentJudge("combined", combined=WEIGHTS).asked([(alone, "Taxes help.")]), answered)
+    assert found["one", "Taxes help."][0].entailment == pytest.approx(1 / (1 + math.exp(-(-2.0 + 3.2 + 0.2))))
+
+
+def test_the_combined_judge_says_what_it_lacks() -> None:
+    with pytest.raises(ModelError, match="needs the weights"):
+        drive(EntailmentJudge("combined").asked(JOBS), answered)
+
+    def two_way(asked: Round) -> list[Any]:
+        return [one if isinstance(one, float) else EntailmentScores(one.entailment) for one in answered(asked)]
+
+    with pytest.raises(ModelError, match="knows entailment alone"):
+        drive(EntailmentJudge("combined", combined=WEIGHTS).asked(JOBS), two_way)
+
+
+# --------------------------------------------------------------------------------------------------------- choosing
+
+
+def planning(tmp_path: Path, model: str | None = None, **keywords: Any) -> Planning:
+    return Planning(
+        measure=Measure("overton_coverage", "higher", "Overton coverage"),
+        dataset="contested",
+        keywords=keywords,
+        settings={"entailment_model": model},
+        gate=None,
+        confidence_level=0.95,
+        load_survey=lambda *_: None,  # type: ignore[arg-type, return-value]
+        find_file=lambda name: tmp_path / name,
+    )
+
+
+def folder_with(tmp_path: Path, judges: JudgeFile) -> str:
+    (tmp_path / CALIBRATION_FILE).write_text(judges_text(judges), encoding="utf-8")
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
-    assert calibration_of(str(tmp_path)) == CALIBRATION
-    assert calibration_of("hf:town/judge") is None
+    return str(tmp_path)
+
+
+JUDGES = JudgeFile("both", {"both": CALIBRATION, "combined": replace(CALIBRATION, threshold=0.4)}, WEIGHTS)
+
+
+def test_the_file_beside_the_model_decides_the_judge_and_its_threshold(tmp_path: Path) -> None:
+    model = folder_with(tmp_path, JUDGES)
+    judge, settings, _ = chosen_judge(planning(tmp_path, model), {})
+    assert (judge.name, judge.threshold, judge.calibration, judge.doubt) == ("both", 0.5, CALIBRATION, "")
+    assert (settings.entailment_judge, settings.threshold) == ("both", 0.5)
+    judge, settings, file = chosen_judge(planning(tmp_path, model, entailment_judge="combined"), {})
+    assert (judge.name, settings.threshold, judge.combined) == ("combined", 0.4, WEIGHTS)
+    assert file is not None
+    assert file == judges_of(model)
+
+
+def test_a_threshold_by_hand_is_kept_and_switches_the_correction_off(tmp_path: Path) -> None:
+    judge, settings, _ = chosen_judge(planning(tmp_path, folder_with(tmp_path, JUDGES)), {"threshold": 0.3})
+    assert settings.threshold == judge.threshold == 0.3
+    assert judge.calibration is None
+    assert not judge.doubt
+    found = without_errors(SCORES, settings, judge)
+    assert found.units == SCORES.units
+    assert "given by hand" in found.warnings[-1]
+
+
+def test_without_a_calibration_a_level_is_in_doubt(tmp_path: Path) -> None:
+    for model, keywords in ((None, {}), ("town", {}), (folder_with(tmp_path, JUDGES), {"entailment_judge": "forward"})):
+        judge, _, _ = chosen_judge(planning(tmp_path, model, **keywords), {})
+        assert judge.name == "forward"
+        assert "nobody measured the errors of the judge 'forward'" in judge.doubt
+
+
+def test_a_file_or_a_model_of_its_own_can_judge(tmp_path: Path) -> None:
+    (tmp_path / "ours.json").write_text(judges_text(JUDGES), encoding="utf-8")
+    judge, _, _ = chosen_judge(planning(tmp_path, entailment_judge="ours.json"), {})
+    assert (judge.name, judge.spec, judge.calibration) == ("both", "", CALIBRATION)
+    judge, _, _ = chosen_judge(planning(tmp_path, entailment_judge="hf:town/judge"), {})
+    assert (judge.name, judge.spec) == ("forward", "hf:town/judge")
+    assert judge.doubt
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"entailment_judge": "mine.json"}, "no such file of judges"),
+        ({"entailment_judge": "combined"}, "needs weights that were fitted"),
+        ({"entailment_judge": 3}, "'entailment_judge' parameter of overton_coverage"),
+        ({"entailment_judge": "forwards"}, "forwards"),
+    ],
+)
+def test_what_names_no_judge_is_refused(tmp_path: Path, keywords: dict[str, Any], words: str) -> None:
+    with pytest.raises(PluralismError, match=words):
+        chosen_judge(planning(tmp_path, **keywords), {})
+
+
+def test_the_old_name_of_the_judge_warns_for_one_release(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="is called entailment_judge='backward' now"):
+        judge, settings, _ = chosen_judge(planning(tmp_path), {"direction": "answer_entails_response"})
+    assert judge.name == settings.entailment_judge == "backward"
+    assert "direction" not in settings.as_json()
+    with pytest.raises(InvalidParameterError, match="Leave out direction"):
+        OvertonSettings(direction="answer_entails_response", entailment_judge="both")

@@ -1,0 +1,264 @@
+"""``pluralism label``: people say which answers responses hold, and the errors of the judge follow."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_pluralism.cli.showing import (
+    EXIT_OK,
+    EXIT_PROBLEMS,
+    Commands,
+    UsageError,
+    add_command,
+    check_output,
+    option,
+    say,
+    say_json,
+    shown,
+)
+
+__all__ = ["add_label"]
+
+#: The keys that say something.
+KEYS = {"y": True, "n": False}
+
+HELP = "y: holds it   n: does not   s: skip   u: undo   q: stop, and go on another time"
+
+QUESTION = (
+    "Does the response present this view as one that people hold? (A rebuttal, a question and the mere topic do not.)"
+)
+
+#: The share of labels that are drawn from those near the threshold, where the judge errs most.
+NEAR = 0.2
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One response and one answer of a report, with the chance that it is drawn."""
+
+    key: str
+    query_id: str
+    query: str
+    response: str
+    answer: str
+    score: float
+    weight: float = 1.0
+
+
+def add_label(commands: Commands) -> None:
+    """Add ``pluralism label``."""
+    add_command(
+        commands,
+        "label",
+        label,
+        "say which answers responses hold, so that the errors of the judge are known on your own data",
+        option("report", type=Path, metavar="RUN.json", help="a report of --pluralism-report with Overton coverage"),
+        option("--labels", type=Path, default=Path("labels.jsonl"), metavar="FILE", help="keeps the labels"),
+        option("--n", type=int, default=100, metavar="N", help="how many labels (100)"),
+        option("--nodeid", metavar="NODEID", help="the test, where the report has several with Overton coverage"),
+        option("--seed", type=int, default=0, metavar="N", help="draws what is asked"),
+        option(
+            "--judges",
+            type=Path,
+            metavar="FILE",
+            help="the file of judges that judged, for the weights of the combined judge",
+        ),
+        option("--output", type=Path, default=Path("judges.json"), metavar="FILE", help="the file of judges to write"),
+        description="Show responses and answers one after the other, keep what is typed, and write a file of judges "
+        "for entailment_judge=FILE. It can be stopped and gone on with.",
+    )
+
+
+def label(arguments: argparse.Namespace) -> int:
+    """Ask for labels until there are enough, and write the calibration."""
+    from pytest_pluralism.report.reading import load_report
+
+    check_output(arguments.output, (".json",))
+    if arguments.n < 2:
+        raise UsageError(f"--n must be at least 2. Got {arguments.n}.")
+    verdict = _verdict(load_report(arguments.report), arguments.nodeid)
+    threshold = float(verdict["settings"]["threshold"])
+    drawn = _drawn(list(_items(verdict)), arguments.n, threshold, arguments.seed)
+    known = _read_labels(arguments.labels)
+    _ask(drawn, known, arguments.labels)
+    labelled = [(one, known[one.key]) for one in drawn if known.get(one.key) is not None]
+    if not labelled:
+        say(f"no labels yet; they will be kept in {shown(arguments.labels)}")
+        return EXIT_OK
+    if len(labelled) < len(drawn):
+        say(f"{len(labelled)} of {len(drawn)} are labelled; the same command goes on")
+    return _write(arguments, verdict, labelled, threshold)
+
+
+def _verdict(report: Mapping[str, Any], nodeid: str | None) -> Mapping[str, Any]:
+    """Return the one verdict of the report whose responses are labelled."""
+    found = [
+        verdict
+        for verdict in report["verdicts"]
+        if verdict.get("metric") == "overton_coverage"
+        and verdict.get("settings", {}).get("protocol") == "sound"
+        and (nodeid is None or verdict["nodeid"] == nodeid)
+    ]
+    if not found:
+        raise UsageError("the report has no Overton coverage to label" + (f" of {nodeid}" if nodeid else "") + ".")
+    if len(found) > 1:
+        names = ", ".join(shown(verdict["nodeid"]) for verdict in found[:5])
+        raise UsageError(f"the report has Overton coverage of several tests; name one with --nodeid: {names}.")
+    verdict: Mapping[str, Any] = found[0]
+    return verdict
+
+
+def _items(verdict: Mapping[str, Any]) -> Iterator[_Item]:
+    """Yield every response beside every answer of its window."""
+    for unit in verdict["units"]:
+        for answer in unit.get("answers", []):
+            for draw, score in enumerate(answer.get("entailment_by_draw", [])):
+                response = unit["responses"][draw]
+                content = json.dumps([unit["id"], response, answer["text"]])
+                key = hashlib.sha256(content.encode()).hexdigest()[:24]
+                yield _Item(key, unit["id"], unit.get("text", ""), response, answer["text"], float(score))
+
+
+def _drawn(items: Sequence[_Item], n: int, threshold: float, seed: int) -> list[_Item]:
+    """Return a sample in random order: equal numbers on either side of the threshold, and some near it.
+
+    Each counts for as many as it stands for.
+    """
+    distinct = list({one.key: one for one in items}.values())
+    if not distinct:
+        raise UsageError("the report does not hold what the judge said of each response. Run again with this version.")
+    draw = random.Random(seed)  # noqa: S311 - nothing secret
+    near = sorted(distinct, key=lambda one: abs(one.score - threshold))[: max(1, int(len(distinct) * NEAR))]
+    names = {one.key for one in near}
+    strata = [
+        near,
+        [one for one in distinct if one.key not in names and one.score >= threshold],
+        [one for one in distinct if one.key not in names and one.score < threshold],
+    ]
+    strata = [one for one in strata if one]
+    chosen: list[_Item] = []
+    left = n
+    for place, stratum in enumerate(sorted(strata, key=len)):
+        some = draw.sample(stratum, min(len(stratum), left // (len(strata) - place)))
+        left -= len(some)
+        weight = len(stratum) / max(len(some), 1)
+        chosen += [replace(one, weight=weight) for one in some]
+    draw.shuffle(chosen)
+    return chosen
+
+
+def _read_labels(file: Path) -> dict[str, bool | None]:
+    """Return the labels of a file by their keys; ``None`` where somebody skipped."""
+    if not file.is_file():
+        return {}
+    found: dict[str, bool | None] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            held = row["held"]
+            if not (held is None or isinstance(held, bool)) or not isinstance(row["key"], str):
+                raise TypeError
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(f"{file}, line {number}: is not a label. Correct or remove the line.") from None
+        found[row["key"]] = held
+    return found
+
+
+def _ask(drawn: Sequence[_Item], known: dict[str, bool | None], file: Path) -> None:
+    """Ask about what is not labelled yet, and keep each label at once."""
+    left = [one for one in drawn if one.key not in known]
+    place = 0
+    while place < len(left):
+        one = left[place]
+        for line in _shown(one, len(drawn) - len(left) + place + 1, len(drawn)):
+            say(line)
+        key = _typed()
+        if key == "q":
+            return
+        if key == "u":
+            place = max(place - 1, 0)
+            continue
+        known[one.key] = KEYS.get(key)
+        row = {"key": one.key, "held": known[one.key], "query_id": one.query_id, "answer": one.answer}
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+        place += 1
+
+
+def _shown(one: _Item, number: int, n: int) -> list[str]:
+    return [
+        "",
+        f"{number}/{n}  {shown(one.query)}",
+        f"response: {shown(one.response)}",
+        f"view:     {shown(one.answer)}",
+        QUESTION,
+    ]
+
+
+def _typed() -> str:
+    """Return the key that somebody types: y, n, s, u or q; the end of the input stops."""
+    while True:
+        sys.stdout.write("[y/n/s/u/q] ")
+        sys.stdout.flush()
+        line = sys.stdin.readline()
+        if not line:
+            return "q"
+        key = line.strip().lower()[:1]
+        if key in {"y", "n", "s", "u", "q"}:
+            return key
+        say(HELP)
+
+
+def _write(
+    arguments: argparse.Namespace,
+    verdict: Mapping[str, Any],
+    labelled: Sequence[tuple[_Item, bool | None]],
+    threshold: float,
+) -> int:
+    """Write the file of judges, and say what it says."""
+    from pytest_pluralism.core.errors import InvalidParameterError
+    from pytest_pluralism.core.estimation.labelled import Label, calibrate_from_labels
+    from pytest_pluralism.models.calibration import JudgeFile, judges_of, judges_text, read_judges
+
+    settings = verdict["settings"]
+    name = str(settings.get("entailment_judge", "forward"))
+    content = json.dumps([[one.key, held] for one, held in labelled])
+    labels = [Label(one.score, bool(held), one.weight, one.query_id) for one, held in labelled]
+    try:
+        found = calibrate_from_labels(
+            labels,
+            threshold=threshold,
+            data=f"{len(labels)} labels of {arguments.labels.name}",
+            data_sha256=hashlib.sha256(content.encode()).hexdigest(),
+            model_sha256=str((settings.get("entailment_model") or {}).get("sha256", "")),
+            seed=arguments.seed,
+        )
+    except InvalidParameterError as error:
+        say(str(error))
+        return EXIT_PROBLEMS
+    weights = None
+    if name == "combined":
+        source = read_judges(arguments.judges) if arguments.judges else judges_of("embedded:nli-minilm")
+        weights = source.combined if source else None
+        if weights is None:
+            raise UsageError("the combined judge needs the weights of the file that judged: --judges=FILE.")
+    judges = JudgeFile(name, {name: found}, weights)
+    arguments.output.write_text(judges_text(judges), encoding="utf-8")
+    if arguments.json:
+        say_json(json.loads(judges_text(judges)))
+        return EXIT_OK
+    errors = (found.sensitivity_error or 0.0, found.specificity_error or 0.0)
+    say(f"{len(labels)} labels: {found.n_entailing} held, {found.n_other} not")
+    rates = (("sensitivity", found.sensitivity), ("specificity", found.specificity))
+    told = [f"{words} {value:.2f} ± {error:.2f}" for (words, value), error in zip(rates, errors, strict=True)]
+    say(f"judge {name}: {', '.join(told)}")
+    say(f"written: {shown(arguments.output)}; use it with entailment_judge={str(arguments.output)!r}")
+    return EXIT_OK

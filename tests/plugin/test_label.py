@@ -1,0 +1,139 @@
+"""``pluralism label``: labels of people become a file of judges."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pytest_pluralism.cli import main
+from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.estimation.labelled import Label, calibrate_from_labels
+from pytest_pluralism.models.calibration import read_judges
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "report.json"
+
+
+def report(tmp_path: Path, scores: list[list[float]], **settings: Any) -> Path:
+    """Write a report: one query a row, one answer a score."""
+    units = [
+        {
+            "id": f"q{number}",
+            "cluster": f"q{number}",
+            "value": 0.5,
+            "text": f"Query {number}?",
+            "responses": [f"response {number}"],
+            "answers": [
+                {"id": str(at), "text": f"answer {number} {at}", "entailment_by_draw": [score]}
+                for at, score in enumerate(row)
+            ],
+        }
+        for number, row in enumerate(scores)
+    ]
+    content = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    kept = next(one for one in content["verdicts"] if one["metric"] == "overton_coverage")
+    chosen = {"protocol": "sound", "threshold": 0.5, "entailment_judge": "both", **settings}
+    chosen["entailment_model"] = {"sha256": "ab" * 32}
+    content["verdicts"] = [{**kept, "nodeid": "test_a.py::test_a", "settings": chosen, "units": units}]
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return file
+
+
+def label(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, typed: str, *options: str) -> int:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    return main(["label", "run.json", *options])
+
+
+def test_labels_are_kept_gone_on_with_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(tmp_path, [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
+    assert label(monkeypatch, tmp_path, "x\ny\nu\nn\nq\n", "--n=6") in (0, 1)
+    said = capsys.readouterr().out
+    assert "1/6" in said
+    assert "response: response" in said
+    assert "u: undo" in said
+    assert [json.loads(line)["held"] for line in (tmp_path / "labels.jsonl").read_text().splitlines()] == [True, False]
+    # The second run begins behind what is labelled, and the last word about a pair counts.
+    assert label(monkeypatch, tmp_path, "y\ns\ny\nn\ny\n", "--n=6") == 0
+    said = capsys.readouterr().out
+    assert "1/6" not in said
+    assert "2/6" in said
+    assert "5 labels: 3 held, 2 not" in said
+    found = read_judges(tmp_path / "judges.json")
+    assert found is not None
+    assert found.default == "both"
+    assert found.judges["both"].n_entailing == 3
+    assert found.judges["both"].model_sha256 == "ab" * 32
+
+
+def test_one_kind_of_label_is_not_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(tmp_path, [[0.9, 0.1]])
+    assert label(monkeypatch, tmp_path, "y\ny\n", "--n=2") == 1
+    assert "None of the 2 labels says that an answer is not held" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--n=1"], "--n must be at least 2"),
+        (["--output=x.txt"], "--output must end with .json"),
+        (["--nodeid=other"], "no Overton coverage to label of other"),
+    ],
+)
+def test_a_wrong_command_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    report(tmp_path, [[0.9, 0.1]])
+    assert label(monkeypatch, tmp_path, "q\n", *options) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_damaged_labels_and_reports_without_scores_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(tmp_path, [[0.9, 0.1]])
+    (tmp_path / "labels.jsonl").write_text('{"key": "a", "held": "perhaps"}\n', encoding="utf-8")
+    assert label(monkeypatch, tmp_path, "q\n") == 2
+    assert "line 1: is not a label" in capsys.readouterr().err
+    report(tmp_path, [[]])
+    assert label(monkeypatch, tmp_path, "q\n") == 2
+    assert "does not hold what the judge said" in capsys.readouterr().err
+
+
+def test_a_weighted_sample_finds_the_errors_of_the_judge() -> None:
+    """Half of the labels are drawn from what is held, which is a fifth of all: weights undo that."""
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(200):
+        held = rng.random(3000) < 0.25
+        score = np.where(held, rng.random(3000) < 0.75, rng.random(3000) < 0.05).astype(float)
+        labels = []
+        for value in (0.0, 1.0):
+            stratum = np.flatnonzero(score == value)
+            weight, drawn = len(stratum) / 100, rng.choice(stratum, size=100, replace=False)
+            labels += [Label(value, bool(held[at]), weight, f"q{at % 60}") for at in drawn]
+        one = calibrate_from_labels(labels, threshold=0.5, data="ours", data_sha256="ab")
+        found.append((one.sensitivity, one.specificity, one.sensitivity_error, one.specificity_error))
+    means, spread = np.mean(found, axis=0), np.std(found, axis=0)
+    np.testing.assert_allclose(means[:2], [0.75, 0.95], atol=0.02)
+    # The standard errors are those that the estimates show.
+    np.testing.assert_allclose(means[2:], spread[:2], rtol=0.3)
+
+
+def test_labels_of_one_kind_are_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="is held"):
+        calibrate_from_labels([Label(0.1, False, 1.0, "a")], threshold=0.5, data="ours", data_sha256="ab")
