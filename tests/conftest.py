@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+# Runs in processes of their own share what they compile.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # On a busy machine, that examples are made slowly says nothing about what is tested.
 with contextlib.suppress(ImportError):
     from hypothesis import HealthCheck, settings

@@ -228,7 +228,7 @@ def test_it(pluralism):
     result.stdout.fnmatch_lines(["*undecided: *", "*INCONCLUSIVE*"])
     run(project, body, "--pluralism-inconclusive=skip").assert_outcomes(skipped=1)
     # In a process of its own: our filters, which make warnings errors, would hold inside this one.
-    warned = project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-inconclusive=warn")
+    warned = project.runpytest_subprocess("--pluralism-model=table:plain", "--pluralism-inconclusive=warn")
     warned.assert_outcomes(passed=1, warnings=1)
 
 
