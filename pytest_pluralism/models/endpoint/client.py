@@ -316,6 +316,25 @@ class Client:
                 await self.verify(chosen)
                 chosen.verified = opened
 
+    def verify_all(self) -> None:
+        """See whether every server that is up still serves the same model as at the start.
+
+        Raises
+        ------
+        ModelError
+            One serves another model; it may have changed without a new connection.
+        """
+
+        async def each() -> None:
+            for server in self.servers:
+                if self.verify is None or server.rests_until > time.monotonic():
+                    continue
+                # A server that went away is met by the next request, and seen to then.
+                with contextlib.suppress(_TryAgainError):
+                    await self.verify(server)
+
+        self._call(each)
+
     def _someone_rested(self) -> bool:
         return any(one.rests_until <= time.monotonic() for one in self.servers)
 

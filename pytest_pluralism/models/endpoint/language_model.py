@@ -361,6 +361,11 @@ class EndpointModel:
             )
         return sampled_answer(counts, n_drawn=len(texts), top_text=commonest)
 
+    async def drawn_texts(self, prompt: Prompt, send: Send, /) -> set[str]:
+        """Return the texts that a few draws give: a server that gives one text alone does not draw."""
+        sent = self.way.sent(prompt, model=self.name)
+        return {one.text for one in await self._texts(sent, send, range(4), MOST_TOKENS)}
+
     async def greedy_text(self, prompt: Prompt, send: Send, /) -> str:
         """Return the text that a model writes at temperature 0, which tells one model from another."""
         sent = self.way.sent(prompt, model=self.name)
@@ -548,6 +553,7 @@ class EndpointModel:
                 progress(len(asked) if len(found) == len(distinct) else len(found), len(asked))
 
         self.client.each([functools.partial(ask, one) for one in distinct], pass_on)
+        self.client.verify_all()
         return [found[one] for one in asked]
 
 

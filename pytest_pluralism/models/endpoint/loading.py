@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -36,6 +37,12 @@ CANARIES = tuple(
         ("the schools near you", "Very satisfied", "Fairly satisfied", "Not satisfied"),
         ("the weather", "Warm", "Cold", "Changing"),
     )
+)
+
+#: Open questions, whose answers differ from draw to draw where a server draws.
+OPEN = tuple(
+    Prompt(text, ("A",))
+    for text in ("Name a random number from 1 to 1000.", "Begin a story about anything.", "Say any three words.")
 )
 
 #: By so many times the noise of a repetition answers of the same model may differ, and by so much at least, in nats.
@@ -111,7 +118,9 @@ def _opened(spec: str, client: Client, reader: PromptReader | None) -> EndpointM
     noise = _apart(behaviours[0], _behaviour(client, model, client.servers[0]))
     if model.reads_probabilities:
         notes.append(f"asked again, it gives the same probabilities within {noise:.2g}")
-    elif noise > 0:
+    else:
+        _refuse_fixed(client, model)
+    if not model.reads_probabilities and noise > 0:
         behaviours, noise = [[] for _ in behaviours], 0.0
         notes.append(
             "asked again at temperature 0, it writes other texts: nothing but its name tells its model from another. "
@@ -204,6 +213,24 @@ async def _asked(model: EndpointModel, send: Send, prompts: Sequence[Prompt]) ->
         text = await model.greedy_text(prompt, send)
         found.append([int.from_bytes(hashlib.sha256(text.encode("utf-8", "replace")).digest()[:4], "big") / 2**32])
     return found
+
+
+def _refuse_fixed(client: Client, model: EndpointModel) -> None:
+    """Refuse to count the letters of a server that gives every draw the same text, as a cache does.
+
+    Raises
+    ------
+    ModelError
+        Each of several open questions gets one text, however often it is asked at temperature 1.
+    """
+    send = model.sender(client.servers[0], patient=True)
+    drawn = [client.wait_for(functools.partial(model.drawn_texts, prompt, send)) for prompt in OPEN]
+    if all(len(texts) == 1 for texts in drawn):
+        raise ModelError(
+            f"{model.place} gives no log-probabilities, and one text to each of {len(OPEN)} open questions however "
+            "often it is asked at temperature 1, so that counting its letters would say nothing of its probabilities. It may "
+            "answer from a cache, or ignore the temperature: switch that off."
+        )
 
 
 def _apart(left: Behaviour, right: Behaviour) -> float:

@@ -365,3 +365,31 @@ def test_chosen_tokens_that_do_not_agree_with_the_likeliest_are_refused(serve, o
     )
     with pytest.raises(ModelError, match=r"One of the two is not over all tokens|above 1"):
         model.answer(PROMPTS)
+
+
+def test_a_model_that_is_swapped_behind_an_open_connection_is_found_out(serve, opened):
+    served = serve()
+    model = opened(served.spec + FAST, batch_size=1)
+    model.answer(PROMPTS[:2])
+
+    def swap(pairs):
+        served.weights = "two"
+
+    with pytest.raises(ModelError, match=r"serves another model than before|not over all tokens"):
+        model.answer(PROMPTS[2:6], receive=swap)
+
+
+def test_a_cache_that_gives_every_draw_the_same_text_is_not_counted(serve, opened, reply):
+    served = serve(routes=("/chat/completions",), cap=0)
+    known = {}
+
+    def cached(request):
+        if not request.path.endswith("/chat/completions") or "n" in request.body:
+            return None
+        text = str(request.body["messages"])
+        return reply(known.setdefault(text, served.reply(request).content))
+
+    served.several = False
+    served.fault = cached
+    with pytest.raises(ModelError, match="may answer from a cache, or ignore the temperature"):
+        opened(served.spec + FAST)
