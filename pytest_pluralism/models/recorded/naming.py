@@ -7,9 +7,18 @@ from pathlib import Path
 from pytest_pluralism.core.errors import ModelError, nearest_names
 from pytest_pluralism.models.recorded.opening import header_of
 
-__all__ = ["PREFIX", "named_recording"]
+__all__ = ["PREFIX", "named_recording", "packaged"]
 
 PREFIX = "responses:"
+
+
+#: The folder of the recordings that are shipped with the package.
+PACKAGED = Path(__file__).parent / "packaged"
+
+
+def packaged() -> tuple[str, ...]:
+    """Return the names of the recordings that are shipped with the package."""
+    return tuple(sorted(path.name.removesuffix(".jsonl.gz") for path in PACKAGED.glob("*.jsonl.gz")))
 
 
 def named_recording(text: str, /) -> tuple[Path, str]:
@@ -23,9 +32,13 @@ def named_recording(text: str, /) -> tuple[Path, str]:
     rest = text.strip().removeprefix(PREFIX).strip()
     target, mark, name = (rest, "", "") if _is_file(rest) else rest.rpartition("#")
     path = Path(target if mark else rest).expanduser()
+    if not _is_file(str(path)) and (target if mark else rest) in packaged():
+        path = PACKAGED / f"{target if mark else rest}.jsonl.gz"
     if not _is_file(str(path)):
         near = nearest_names(path.name, sorted(one.name for one in path.parent.iterdir())) if _has_folder(path) else []
         hint = " Nearest: " + ", ".join(repr(str(path.parent / one)) for one in near) + "." if near else ""
+        if not hint and str(path) == path.name:
+            hint = f" Recordings of this package: {', '.join(packaged())}."
         raise ModelError(f"There is no file {str(path)!r} of recorded answers.{hint}")
     name = name.strip() or str(header_of(path).get("name", "")).strip()
     if not name:

@@ -1,0 +1,1 @@
+"""The suite ``parties``; see :mod:`pytest_pluralism.suites`."""
