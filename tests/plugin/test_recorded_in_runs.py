@@ -126,3 +126,24 @@ def test_wrong_files_are_told_at_once(town, spec, why):
     assert found.ret != 0
     found.stdout.re_match_lines_random([f".*{why}.*"]) if why in found.stdout.str() else None
     assert why in found.stdout.str() + found.stderr.str()
+
+
+def test_steered_answers_are_found_by_attribute(town):
+    town.makepyfile(
+        test_town="""
+        import pytest
+
+        @pytest.mark.steering_faithfulness("town.jsonl", attribute="North", context="system", at_least=0.1, checks=[])
+        def test_can_speak_for_the_north(): ...
+        """
+    )
+    shares = [{"Yes": 0.5 - i / 100, "No": 0.3 + i / 100, "Unsure": 0.2} for i in range(14)]
+    rows = [{"question_id": f"q{i}", "population": "North", "probabilities": one} for i, one in enumerate(shares)]
+    write(town.path / "steered.jsonl", rows)
+    found = town.runpytest("--pluralism-model=responses:steered.jsonl#x", "--pluralism-report=r.json")
+    (verdict,) = json.loads((town.path / "r.json").read_text())["verdicts"]
+    assert verdict["estimate"]["value"] == pytest.approx(1.0), found.stdout.str()
+    # Without the attribute these are the plain answers, of which none is steered.
+    write(town.path / "plain.jsonl", [{name: row[name] for name in row if name != "population"} for row in rows])
+    found = town.runpytest("--pluralism-model=responses:plain.jsonl#x")
+    found.stdout.fnmatch_lines(["*no row for * requests: q0 steered to North*"])
