@@ -193,7 +193,14 @@ BACKENDS: Mapping[str, Backend] = {
             {"language_model": "pytest_pluralism.models.composed.modular:load_modular"},
             extra="embedded",
         ),
-        Backend("llamacpp", "llamacpp:PATH", "a model of llama.cpp"),
+        Backend(
+            "llamacpp",
+            "llamacpp:FILE.gguf",
+            "a model in llama.cpp",
+            {"language_model": "pytest_pluralism.models.llamacpp.loading:load_llamacpp"},
+            packages=("xllamacpp", "httpx", "stamina", "aiolimiter"),
+            extra="llamacpp",
+        ),
         Backend(
             "folder",
             "a folder",

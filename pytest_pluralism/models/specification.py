@@ -280,6 +280,16 @@ def _endpoint(text: str, rest: str) -> ModelSpec:
     return ModelSpec("endpoint", text, address.model, ",".join(replica.api for replica in address.replicas))
 
 
+def _llamacpp(text: str, rest: str) -> ModelSpec:
+    if rest in EMBEDDED_MODELS:
+        return ModelSpec("llamacpp", text, f"{rest}@llama.cpp", rest)
+    path = Path(rest).expanduser()
+    if path.suffix != ".gguf" or not _is_there(str(path)):
+        known = ", ".join(f"llamacpp:{name}" for name in EMBEDDED_MODELS)
+        raise ModelError(f"There is no GGUF file {rest!r}. Write llamacpp:FILE.gguf, or one of {known}. Got {text!r}.")
+    return ModelSpec("llamacpp", text, f"{path.stem}@llama.cpp", str(path))
+
+
 def _composed(text: str, rest: str) -> ModelSpec:
     kind = text.partition(":")[0]
     path = Path(rest).expanduser()
@@ -303,6 +313,7 @@ _READERS: dict[str, Callable[[str, str], ModelSpec]] = {
     "hf": _hub,
     "responses": _recorded,
     "endpoint": _endpoint,
+    "llamacpp": _llamacpp,
     "mixture": _composed,
     "modular": _composed,
 }

@@ -262,7 +262,7 @@ def _beside(folder: Path, text: str, *, named: bool = False) -> str:
 
 
 def _path_beside(folder: Path, text: str) -> str:
-    scheme = re.match(r"(mixture|modular|responses):(?=.)", text)
+    scheme = re.match(r"(mixture|modular|responses|llamacpp):(?=.*[./])", text)
     if scheme:
         return scheme[0] + _path_beside(folder, text[scheme.end() :])
     # A scheme has two letters at least, so that C:\\models is a path.
