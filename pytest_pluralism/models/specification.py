@@ -100,8 +100,6 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
         If the kind or the name is unknown; the nearest known names are part of the message.
     ModelError
         If a folder or file does not exist, or does not hold a model.
-    ModelError
-        If the kind is reserved (``llamacpp:``) and cannot be served by this version.
 
     Examples
     --------
@@ -131,7 +129,7 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
         raise ModelError(
             f"The model {text!r} is of an unknown kind {kind + ':'!r}.{meant} Known: {known} a folder, or a .gguf file."
         )
-    return _READERS.get(kind, _reserved)(text, rest)
+    return _READERS[kind](text, rest)
 
 
 def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | None]:
@@ -299,15 +297,7 @@ def _composed(text: str, rest: str) -> ModelSpec:
     return ModelSpec(kind, text, path.stem, str(path))
 
 
-def _reserved(text: str, rest: str) -> ModelSpec:
-    kind = text.partition(":")[0]
-    raise ModelError(
-        f"The model {text!r} cannot be served by this version: {kind}: is reserved for a later one. "
-        f"Name one of {GRAMMAR}."
-    )
-
-
-#: Reads what stands behind the colon; a kind without a reader is reserved.
+#: Reads what stands behind the colon.
 _READERS: dict[str, Callable[[str, str], ModelSpec]] = {
     "embedded": _embedded,
     "hf": _hub,

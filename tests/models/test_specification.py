@@ -70,7 +70,7 @@ def test_a_folder_that_looks_like_a_kind_is_a_folder(tmp_path, monkeypatch):
         ("nowhere/model.gguf", "Its parent folder 'nowhere' does not exist"),
         ("endpoint:http://localhost:8000/v1", "does not name the model that the server serves"),
         ("responses:answers.jsonl", "There is no file 'answers.jsonl' of recorded answers"),
-        ("llamacpp:model.gguf", "cannot be served by this version"),
+        ("llamacpp:model.gguf", "There is no GGUF file 'model.gguf'"),
         ("folder:mine", "unknown kind 'folder:'"),
         ("", "needs a name"),
         ("  ", "needs a name"),

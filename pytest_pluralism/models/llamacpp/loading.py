@@ -16,8 +16,8 @@ from pytest_pluralism.files import cache_folder, locked_folder
 from pytest_pluralism.models.embedded import GgufSource, find_embedded
 from pytest_pluralism.models.endpoint.loading import load_endpoint_model
 from pytest_pluralism.models.local.gguf import read_header, sha256_of_parts
-from pytest_pluralism.models.measured import package_version
 from pytest_pluralism.models.specification import parse_model_spec
+from pytest_pluralism.models.versions import package_version
 
 __all__ = ["LlamaCppModel", "load_llamacpp"]
 
