@@ -32,7 +32,9 @@ def test_extras_of_the_table_are_those_of_the_package(backend):
 
 
 def test_abilities_are_those_that_the_engine_asks_for():
-    asked = {(ROLES[work.name], work.method, work.does) for work in WORKS.values() if work.method}
+    # The encoder of texts is packaged and has no spec.
+    works = [work for work in WORKS.values() if work.method and ROLES[work.name] != "text_encoder"]
+    asked = {(ROLES[work.name], work.method, work.does) for work in works}
     assert asked == {(role, name, ABILITIES[name]) for role, names in ROLE_ABILITIES.items() for name in names}
 
 
