@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 
 from pytest_pluralism.datasets.fields import Kind, UnfitError, as_text
@@ -25,6 +26,8 @@ LOOKALIKES = (
 )
 
 
+# A table has few different names in many rows.
+@functools.lru_cache(maxsize=1 << 16)
 def clean_name(name: str, /) -> str:
     r"""Return a name in one Unicode form, without invisible characters, and with single spaces.
 
