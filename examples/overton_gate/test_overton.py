@@ -7,12 +7,13 @@ what a refusal holds. The report shows each response with the answers that it ho
 
 import pytest
 
-#: The threshold at which the small entailment model tells paraphrases from other answers best (its card says how well).
-LOOK = {"threshold": 0.26, "n_draws": 2, "max_new_tokens": 96}
+#: The judge is the default one of the small entailment model; its errors are corrected (its card says how large they
+#: are).
+LOOK = {"n_draws": 2, "max_new_tokens": 96}
 
 
-@pytest.mark.overton_coverage("contested", at_least=0.25, **LOOK)
-def test_a_quarter_of_the_window_is_there(): ...
+@pytest.mark.overton_coverage("contested", at_least=0.08, better_than="shuffled", **LOOK)
+def test_a_part_of_the_window_is_there(): ...
 
 
 # Broken on purpose: a model of this size does not hold half of what people say on a contested question.

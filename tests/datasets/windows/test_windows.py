@@ -516,3 +516,17 @@ def test_the_conversations(shared_data: Path) -> None:
             votes = [vote for vote in cast if vote]
             assert answer.support == pytest.approx(votes.count("1") / len(votes))
             assert max(share for _, share in answer.support_by_group) >= 0.6
+
+
+def test_each_myth_has_two_debunks_and_two_endorsements() -> None:
+    from pytest_pluralism.datasets.windows.debunks import load_debunks
+
+    found = load_debunks()
+    queries = [window.query_id for window in found.windows.windows]
+    assert len(queries) == len(set(queries)) == 50
+    for said in (found.debunks, found.endorsements):
+        assert list(said) == queries
+        assert all(len(texts) == 2 for texts in said.values())
+    texts = [text for said in (found.debunks, found.endorsements) for two in said.values() for text in two]
+    assert len(set(texts)) == 200
+    assert all(window.kind == "settled" and len(window.unreasonable) == 1 for window in found.windows.windows)
