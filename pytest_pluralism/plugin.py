@@ -211,6 +211,12 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         for item in items
         for problem in item.stash.get(PLANS, ([], []))[1]
     ]
+    lines += [
+        harmless(f"pluralism: {item.nodeid}: {plan.unreachable}")
+        for item in items
+        for plan in item.stash.get(PLANS, ([], []))[0]
+        if plan.unreachable
+    ]
     if not (config.getoption("collectonly") and config.option.verbose < 0):
         return lines
     config.stash[SESSION].below = lines

@@ -32,6 +32,10 @@ EMBEDDED_WINDOWS: dict[str, tuple[str, str]] = {
         "written for this project; each answer names a survey programme or a public debate in which people hold it",
     ),
     "debunks": ("debunks.jsonl", "written for this project: common myths, each beside what is true instead"),
+    "settled": (
+        "settled.jsonl",
+        "written for this project; each query names where its answer is established",
+    ),
 }
 
 #: The endings of window files; each may be followed by ``.gz``.
@@ -46,9 +50,10 @@ def load_windows(name_or_path: str | os.PathLike[str], /) -> WindowSet:
     Parameters
     ----------
     name_or_path : str or path
-        ``contested`` or ``debunks`` (the sets that come with the package), a window file (``.jsonl``, ``.json``,
-        ``.csv``, ``.tsv``, each also with ``.gz``, or ``.parquet``), a file of Value Kaleidoscope or ValuePrism rows or
-        of Perspectrum claims (told by their fields; of the original, with its pool of perspectives beside it),
+        ``contested``, ``settled`` or ``debunks`` (the sets that come with the package), a window file (``.jsonl``,
+        ``.json``, ``.csv``, ``.tsv``, each also with ``.gz``, or ``.parquet``), a file of Value Kaleidoscope or
+        ValuePrism rows or of Perspectrum claims (told by their fields; of the original, with its pool of perspectives
+        beside it),
         ``hf:ORG/DATA@REVISION#CONFIG/SPLIT`` of the hub, or the folder of a Polis conversation (``comments.csv`` and
         ``participants-votes.csv``).
 

@@ -10,6 +10,7 @@ A planner is a module with these names (``PLANNERS`` in the registry has one for
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,10 @@ from pytest_pluralism.core.records import Gate, Survey
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.evaluation.asking.rounds import Evaluation
 
-__all__ = ["PlannedGate", "Planner", "Planning"]
+__all__ = ["PlannedGate", "Planner", "Planning", "out_of_reach"]
+
+#: Fewer units count as so many where the best score that they can show is meant.
+FEWEST_UNITS = 10
 
 _Data = TypeVar("_Data")
 
@@ -52,6 +56,8 @@ class PlannedGate:
         The words that tell this promise from another one of its test about the same; empty for most.
     at_equal_length : bool
         Whether a promise about a change speaks of responses that are cut to equal length.
+    unreachable : str
+        Why no model can keep the promise; empty where one can, or where it is not known before the answers.
     """
 
     measure: Measure
@@ -65,6 +71,7 @@ class PlannedGate:
     over: str | None = None
     apart: str = ""
     at_equal_length: bool = False
+    unreachable: str = ""
 
     @property
     def parts(self) -> Mapping[str, PlannedGate]:
@@ -88,6 +95,30 @@ class PlannedGate:
         if self.apart:
             parts.append(self.apart)
         return " ".join(parts)
+
+
+def out_of_reach(gate: Gate | None, n_units: int, /) -> str:
+    """Return why scores in [0, 1] of so many units cannot keep a level, however good they are; empty where they can.
+
+    A sample of n units misses a share of bad ones of up to :math:`1 - (\\alpha / 2)^{1/n}`, so that n perfect scores show
+    no more than that: see :func:`~pytest_pluralism.core.estimation.trust.unseen_end`. Fewer than ten units count as ten.
+    """
+    level = None if gate is None else gate.confidence_level
+    if gate is None or level is None:
+        return ""
+    room = 1.0 - math.pow(0.5 - level / 2.0, 1.0 / max(n_units, FEWEST_UNITS))
+    for word, bound in (("at_most", gate.at_most), ("at_least", gate.at_least)):
+        if bound is None:
+            continue
+        distance = bound if word == "at_most" else 1.0 - bound
+        if 0.0 < distance < room:
+            best = room if word == "at_most" else 1.0 - room
+            needed = math.ceil(math.log(0.5 - level / 2.0) / math.log1p(-distance))
+            return (
+                f"no model can keep {word}={bound:g} with {n_units} units: so few perfect scores show {best:.3f} at best. "
+                f"It takes {needed} units, or another bound"
+            )
+    return ""
 
 
 @dataclass
@@ -160,8 +191,12 @@ class Planning:
         population: str | None = None,
         over: str | None = None,
         measure: Measure | None = None,
+        n_units: int | None = None,
     ) -> PlannedGate:
-        """Return a gate of this marker; ``measure`` is its entry where it differs from the usual one."""
+        """Return a gate of this marker; ``measure`` is its entry where it differs from the usual one.
+
+        With ``n_units``, the number of scores in [0, 1], it is told where no model can keep its level.
+        """
         entry = self.measure if measure is None else measure
         return PlannedGate(
             measure=entry if over is None else replace(entry, kind="difference"),
@@ -174,6 +209,7 @@ class Planning:
             settings={**settings, "definition": entry.definition},
             population=population,
             over=over,
+            unreachable="" if n_units is None else out_of_reach(self.gate, n_units),
         )
 
 

@@ -53,4 +53,5 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         raise invalid_parameter("score", "false_balance", "left out: there is one score", repr(settings.score))
     evaluation = FalseBalanceEvaluation(windows, settings, None if recorded is None else recorded.responses, judge)
     told = {"protocol": "sound", **settings.as_json(), **described(judge, file)}
-    return [overton_planner.planned_on(windows, planning, evaluation, told, recorded)]
+    n_units = len(evaluation.coverage.windows.windows)
+    return [overton_planner.planned_on(windows, planning, evaluation, told, recorded, n_units=n_units)]

@@ -138,7 +138,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         evaluation = OvertonEvaluation(windows, settings, responses, judge)
         measure = dataclasses.replace(planning.measure, title=TITLES[settings.score])
         told = {"protocol": "sound", **settings.as_json(), **described(judge, file)}
-    planned = planned_on(windows, planning, evaluation, told, recorded, measure=measure)
+    n_units = len(windows.windows)
+    planned = planned_on(windows, planning, evaluation, told, recorded, measure=measure, n_units=n_units)
     return [dataclasses.replace(planned, at_equal_length=_at_equal_length(planning, evaluation))]
 
 
@@ -180,11 +181,12 @@ def planned_on(
     /,
     *,
     measure: Measure | None = None,
+    n_units: int | None = None,
 ) -> PlannedGate:
     """Return a gate on a set of windows; its settings name the recorded responses, if there are some."""
     told = {} if recorded is None else {"responses": {"name": recorded.name, "sha256": recorded.sha256}}
     source = {"name": windows.name, "sha256": windows.sha256, "source": windows.source}
-    return planning.planned(evaluation, source=source, settings={**settings, **told}, measure=measure)
+    return planning.planned(evaluation, source=source, settings={**settings, **told}, measure=measure, n_units=n_units)
 
 
 def _protocol(planning: Planning) -> str:

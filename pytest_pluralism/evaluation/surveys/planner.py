@@ -94,9 +94,15 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             population=population,
             # Where nobody is named, every population is a unit.
             measure=planning.measure if population is not None else replace(planning.measure, unit=POPULATIONS),
+            n_units=None if population is None else _asked(survey, population),
         )
         for population in populations
     ]
+
+
+def _asked(survey: Survey, population: str) -> int:
+    """Return how many questions a population was asked."""
+    return sum(row.population == population for row in survey.distributions)
 
 
 def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSettings | None, dict[str, Any]]:

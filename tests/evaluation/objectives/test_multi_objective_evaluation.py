@@ -323,7 +323,7 @@ def test_weights_are_told_apart_in_words(benchmark):
 
 def test_one_pair_and_the_reward(benchmark):
     scores = run(benchmark, lambda weight: weight or 0.0, pair="honesty-kindness", score="reward")
-    assert len(scores.units) == 5
+    assert len(scores.units) == 30
     assert scores.references["unsteered"] == pytest.approx(scores.details["reward_unsteered"])
     with pytest.raises(DatasetError, match="Nearest: 'honesty-kindness'"):
         run(benchmark, lambda weight: 0.5, pair="honesty-kindnes")
