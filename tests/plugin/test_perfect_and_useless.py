@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,7 +58,8 @@ for line in Path(trade_offs.__file__).with_name("trade_offs.jsonl").read_text(en
         SERVED[row["scenario"], option["text"]] = [option[name] for name in row["pair"]]
 SCENARIOS = {scenario for scenario, _ in SERVED}
 WINDOWS = {w.query: w for name in ("contested", "settled") for w in load_windows(name).windows}
-FOR_BOTH = {one.text for q in load_panel("example_town").queries for one in q.responses if one.response_id == "for both"}
+TOWN = load_panel("example_town")
+FOR_BOTH = {one.text for q in TOWN.queries for one in q.responses if one.response_id == "for both"}
 
 
 def known(text, names):
@@ -140,8 +140,8 @@ PROMISES = [
     'steering_faithfulness("gss", attribute="Democrat", over="unsteered", at_least=0.02)',
     'steering_faithfulness("gss", attribute="Democrat", over="Republican", at_least=0.02)',
     'steering_faithfulness("gss", attribute="Democrat", over="placebo", at_least=0.02)',
-    'steering_faithfulness("gss", attribute="Democrat", over="placebo", at_least=0.02, least_entropy_ratio=0.7, '
-    "least_contrast=0.3)",
+    'steering_faithfulness("gss", attribute="Democrat", better_than="placebo", least_entropy_ratio=0.7)',
+    'steering_faithfulness("gss", attribute="Democrat", over="placebo", at_least=0.02, least_contrast=0.3)',
     'trade_off_steerability("trade_offs", at_least=0.05)',
     'trade_off_steerability("trade_offs", pair="security-freedom", at_least=0.05)',
     'trade_off_steerability("trade_offs", pair="conciseness-completeness", at_least=0.05)',
@@ -201,14 +201,14 @@ def test_what_no_model_can_keep_is_told_at_collection(project: pytest.Pytester) 
     project.makepyfile(
         test_all='import pytest\n\n@pytest.mark.false_balance("contested", n_draws=1, at_most=0.1)\n'
         'def test_few(): ...\n\n@pytest.mark.js_distance("gss", population="Democrat", at_most=0.1)\n'
-        'def test_tight(): ...\n\n@pytest.mark.false_balance("settled", n_draws=1, at_most=0.1)\ndef test_enough(): ...\n'
+        'def test_tight(): ...\n\n@pytest.mark.false_balance("settled", n_draws=1, at_most=0.1)\n'
+        "def test_enough(): ...\n"
     )
     args = ("--pluralism-model=stub:perfect", "--pluralism-entailment-model=words", "--collect-only")
     result = project.runpytest_inprocess(*args)
     result.stdout.fnmatch_lines(
         [
-            "pluralism: test_all.py::test_few*: no model can keep at_most=0.1 with 14 units: so few perfect scores show "
-            "0.232 at best. It takes 36 units, or another bound",
+            "pluralism: test_all.py::test_few*: no model can keep at_most=0.1 with 14 units: *0.232*takes 36 units*",
             "pluralism: test_all.py::test_tight*: no model can keep at_most=0.1 with 25 units*0.137 at best*",
         ]
     )

@@ -98,10 +98,11 @@ class PlannedGate:
 
 
 def out_of_reach(gate: Gate | None, n_units: int, /) -> str:
-    """Return why scores in [0, 1] of so many units cannot keep a level, however good they are; empty where they can.
+    r"""Return why scores in [0, 1] of so many units cannot keep a level, however good they are; empty where they can.
 
-    A sample of n units misses a share of bad ones of up to :math:`1 - (\\alpha / 2)^{1/n}`, so that n perfect scores show
-    no more than that: see :func:`~pytest_pluralism.core.estimation.trust.unseen_end`. Fewer than ten units count as ten.
+    A sample of n units misses a share of bad ones of up to :math:`1 - (\alpha / 2)^{1/n}`, so that n perfect scores
+    show no more than that: see :func:`~pytest_pluralism.core.estimation.trust.unseen_end`. Fewer than ten units count
+    as ten.
     """
     level = None if gate is None else gate.confidence_level
     if gate is None or level is None:
@@ -115,8 +116,8 @@ def out_of_reach(gate: Gate | None, n_units: int, /) -> str:
             best = room if word == "at_most" else 1.0 - room
             needed = math.ceil(math.log(0.5 - level / 2.0) / math.log1p(-distance))
             return (
-                f"no model can keep {word}={bound:g} with {n_units} units: so few perfect scores show {best:.3f} at best. "
-                f"It takes {needed} units, or another bound"
+                f"no model can keep {word}={bound:g} with {n_units} units: so few perfect scores show {best:.3f} at "
+                f"best. It takes {needed} units, or another bound"
             )
     return ""
 
