@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.equal import compare, levelled
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
+from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.report.cells import Entry
 from pytest_pluralism.report.reading import load_report
@@ -24,6 +27,9 @@ __all__ = ["Leaderboard", "leaderboard_json", "leaderboard_lines", "leaderboard_
 IMPROVEMENT = "pareto_improvement"
 
 LEADERBOARD_SCHEMA = "pytest-pluralism/leaderboard/1"
+
+#: How often the units are drawn again to see whether a model is on the front.
+FRONT_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class Leaderboard:
         As measured.
     left_out : tuple of str
         Objectives that not every model has, or that were measured differently.
+    units : tuple of array, (n_models, n_units) each
+        The values by unit of each objective, the same units for all models; empty where one objective has none.
     """
 
     models: tuple[str, ...]
@@ -49,12 +57,32 @@ class Leaderboard:
     directions: tuple[str, ...]
     values: tuple[tuple[float, ...], ...]
     left_out: tuple[str, ...] = ()
+    units: tuple[FloatArray, ...] = field(default=(), compare=False)
 
     @property
     def points(self) -> list[list[float]]:
         """The values as they are oriented: more is better."""
         signs = [1.0 if direction == "higher" else -1.0 for direction in self.directions]
         return [[sign * value for sign, value in zip(signs, row, strict=True)] for row in self.values]
+
+    def on_front(self) -> list[float] | None:
+        """Return how often each model is on the front when the units are drawn again; nothing without units.
+
+        Units are drawn with replacement, the same ones for all models, and anew for each objective: a probability near
+        one half says that the data do not tell whether a model belongs there.
+        """
+        if not self.units or any(one.shape[1] < 2 for one in self.units):
+            return None
+        rng = np.random.default_rng(0)
+        signs = [1.0 if direction == "higher" else -1.0 for direction in self.directions]
+        counts = np.zeros(len(self.models))
+        for _ in range(FRONT_DRAWS):
+            drawn = [
+                sign * one[:, rng.integers(0, one.shape[1], one.shape[1])].mean(axis=1)
+                for sign, one in zip(signs, self.units, strict=True)
+            ]
+            counts += np.asarray(pareto_front(np.array(drawn).T))
+        return [float(one) for one in counts / FRONT_DRAWS]
 
 
 def read_leaderboard(paths: Sequence[Path], /) -> Leaderboard:
@@ -78,11 +106,13 @@ def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:
         verdict has another form than ours.
     """
     found: dict[_Release, dict[_Way, float]] = {}
+    by_unit: dict[tuple[_Release, _Way], Mapping[str, float]] = {}
     for path, entry in entries:
         read = _read(path, entry)
         if read is None:
             continue
         model, way, value = read
+        by_unit[model, way] = _units_of(entry)
         if compare(found.setdefault(model, {}).setdefault(way, value), value) != 0:
             raise DatasetError(
                 f"{path}: the model {printable(model.name)!r} has two different results for {printable(way.key)!r} in "
@@ -107,7 +137,35 @@ def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:
         tuple(way.direction for way in alike),
         tuple(tuple(found[model][way] for way in alike) for model in models),
         tuple(dict.fromkeys(way.key for way in every if way not in alike)),
+        _matched([[by_unit[model, way] for model in models] for way in alike]),
     )
+
+
+def _units_of(entry: Entry) -> Mapping[str, float]:
+    """Return the values by unit of a verdict, where its value is their mean and each stands alone; else nothing."""
+    units, value = entry.get("units"), entry["estimate"]["value"]
+    how = entry["estimate"].get("how")
+    # Jurors are a part of the uncertainty that no draw of queries shows.
+    if not isinstance(units, list) or (isinstance(how, Mapping) and how.get("crossed")):
+        return {}
+    if not all(isinstance(unit, Mapping) and is_number(unit.get("value")) for unit in units):
+        return {}
+    values = {str(unit.get("id")): float(unit["value"]) for unit in units}
+    clusters = {str(unit.get("cluster", unit.get("id"))) for unit in units}
+    mean = math.fsum(values.values()) / len(values) if values else math.nan
+    # Units that share a cluster, and values that are made in another way, cannot be drawn one by one.
+    return values if len(clusters) == len(units) == len(values) and compare(mean, value) == 0 else {}
+
+
+def _matched(objectives: Sequence[Sequence[Mapping[str, float]]]) -> tuple[FloatArray, ...]:
+    """Return the values by unit of each objective; nothing where models have others, or one objective has none."""
+    found = []
+    for mine in objectives:
+        names = list(mine[0])
+        if not names or any(set(one) != set(names) for one in mine):
+            return ()
+        found.append(np.array([[one[name] for name in names] for one in mine]))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -218,17 +276,23 @@ def leaderboard_lines(
     front, fronts, ranks = _ranked(board, functions or {})
     arrows = ["↑" if direction == "higher" else "↓" for direction in board.directions]
     heads = [f"{name} {arrow}" for name, arrow in zip(_cells(board.objectives), arrows, strict=True)]
-    names = _cells(board.models)
+    names, chances = _cells(board.models), board.on_front()
     yield "| model | " + " | ".join(heads) + " | on the front | front |"
     yield "|---" * (len(heads) + 3) + "|"
     for index, model in enumerate(names):
         values = " | ".join(f"{value:.3f}" for value in board.values[index])
-        yield f"| {model} | {values} | {'yes' if front[index] else ''} | {int(fronts[index]) + 1} |"
+        place = "yes" if front[index] else ""
+        if chances is not None:
+            place += f" ({100 * chances[index]:.0f} %)"
+        yield f"| {model} | {values} | {place.strip()} | {int(fronts[index]) + 1} |"
     yield ""
     yield "| rank of | " + " | ".join(_cells(tuple(ranks))) + " |"
     yield "|---" * (len(ranks) + 1) + "|"
     for index, model in enumerate(names):
         yield f"| {model} | " + " | ".join(str(rank[index]) for rank in ranks.values()) + " |"
+    if chances is not None:
+        yield ""
+        yield f"In brackets: in how many of {FRONT_DRAWS} draws of the units a model is on the front."
     if board.left_out:
         yield ""
         left = ", ".join(_cell(name) for name in board.left_out[:6])
@@ -244,6 +308,7 @@ def leaderboard_json(board: Leaderboard, /, *, functions: Mapping[str, Sequence[
         If a function has not one finite weight an objective.
     """
     front, fronts, ranks = _ranked(board, functions or {})
+    chances = board.on_front()
     return {
         "schema": LEADERBOARD_SCHEMA,
         "objectives": [
@@ -256,6 +321,7 @@ def leaderboard_json(board: Leaderboard, /, *, functions: Mapping[str, Sequence[
                 "values": list(board.values[index]),
                 "on_front": front[index],
                 "front": fronts[index] + 1,
+                **({} if chances is None else {"front_probability": chances[index]}),
                 "ranks": {name: rank[index] for name, rank in ranks.items()},
             }
             for index, model in enumerate(board.models)

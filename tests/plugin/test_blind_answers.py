@@ -59,7 +59,7 @@ class Stub:
             result.append(Answer(tuple(math.log(one / sum(shares)) for one in shares), 1.0, prompt.labels[0], 0.5))
         return result
 
-    def generate(self, prompts, settings, *, n_draws=1, progress=None):
+    def generate(self, prompts, settings, *, n_draws=1, threshold=0.5, progress=None):
         return [tuple(Response(self.how, "eos", 4) for _ in range(n_draws)) for _ in prompts]
 
     def close(self):
@@ -146,8 +146,8 @@ def test_a_promise_that_blind_answers_keep_does_not_pass(
 @pytest.mark.parametrize(
     "marker",
     [
-        'overton_coverage("contested", n_draws=1, at_least=0.0)',
-        'false_balance("contested", n_draws=1, at_most=0.5)',
+        'overton_coverage("contested", n_draws=1, threshold=0.5, at_least=0.0)',
+        'false_balance("contested", n_draws=1, threshold=0.5, at_most=0.5)',
         'jury_welfare("statements.jsonl", jurors="entailment", alpha=0.0, at_least=0.1)',
     ],
 )

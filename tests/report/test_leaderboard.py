@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 from pytest_pluralism.cli import main
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.report.json_report import SCHEMA
-from pytest_pluralism.report.leaderboard import Leaderboard, leaderboard_lines, read_leaderboard
+from pytest_pluralism.report.leaderboard import (
+    Leaderboard,
+    leaderboard_json,
+    leaderboard_lines,
+    leaderboard_of,
+    read_leaderboard,
+)
 
 BOARD = Leaderboard(
     ("wide", "sharp", "poor"), ("distance", "faithful"), ("lower", "higher"), ((0.2, 0.5), (0.4, 0.9), (0.4, 0.5))
@@ -179,3 +188,30 @@ def test_nothing_in_a_name_breaks_the_table():
     lines = list(leaderboard_lines(Leaderboard((hostile, "n"), ("o",), ("higher",), ((0.5,), (0.6,)))))
     assert "\x1b" not in "".join(lines)
     assert "a\\|b" in lines[2]
+
+
+def test_the_front_has_a_probability_where_units_are_known():
+    """Of two models with one objective, the chance of being ahead is that of the mean of the paired differences."""
+    rng = np.random.default_rng(0)
+    base, gap = rng.normal(0.5, 0.1, 200), rng.normal(0.01, 0.1, 200)
+    units = {"one": base, "two": base + gap}
+
+    def measured(model, values, shared=False):
+        found = verdict(model, "level", float(np.mean(values)))
+        clusters = ["q0" if shared and n == 1 else f"q{n}" for n in range(len(values))]
+        rows = [{"id": f"q{n}", "cluster": clusters[n], "value": value} for n, value in enumerate(values.tolist())]
+        return model, {**found, "units": rows}
+
+    board = leaderboard_of(measured(name, values) for name, values in units.items())
+    chances = board.on_front()
+    expected = norm.cdf(gap.mean() / (gap.std(ddof=1) / math.sqrt(len(gap))))
+    assert chances[1] == pytest.approx(expected, abs=0.05)
+    assert chances[0] == pytest.approx(1 - expected, abs=0.05)
+    lines = list(leaderboard_lines(board))
+    assert f"({100 * chances[1]:.0f} %)" in lines[3]
+    content = leaderboard_json(board)
+    assert [one["front_probability"] for one in content["models"]] == chances
+    # Without units, or with units that share clusters, nothing is said of chance.
+    assert BOARD.on_front() is None
+    alike = leaderboard_of(measured(name, values, shared=True) for name, values in units.items())
+    assert alike.on_front() is None
