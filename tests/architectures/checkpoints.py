@@ -42,12 +42,14 @@ SIZES: dict[int, str] = {
     2: "encoder_layers num_key_value_heads multi_query_group_num num_kv_heads linear_num_key_heads n_mamba_heads "
     "index_n_heads mamba_expand num_experts_per_tok top_k moe_k moe_topk eos_token_id",
     1: "n_shared_experts n_group topk_group first_k_dense_replace mamba_n_groups bos_token_id",
-    0: "pad_token_id attention_dropout hidden_dropout",
+    0: "pad_token_id",
     128: "mamba_d_ssm",
     LONGEST: "max_position_embeddings n_positions n_ctx max_seq_len seq_length context_length",
     VOCABULARY: "vocab_size vocab_size_per_layer_input",
 }  # fmt: skip
 FIELDS: dict[str, object] = {name: value for value, names in SIZES.items() for name in names.split()} | {
+    "attention_dropout": 0.0,
+    "hidden_dropout": 0.0,
     "block_auto_adjust_ff_dim": False,
     "use_mamba_kernels": False,
 }

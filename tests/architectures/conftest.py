@@ -7,35 +7,44 @@ from pathlib import Path
 
 import pytest
 
-ROWS = pytest.StashKey[list]()
-
 
 @pytest.fixture
 def row(request):
-    """Return what is told of one architecture in the table."""
+    """Return what the table tells of one architecture; it travels with the report of the test."""
     found = {"architecture": request.node.callspec.params["name"]}
-    yield found
-    request.config.stash.setdefault(ROWS, []).append(found)
+    request.node.user_properties.append(("architecture", found))
+    return found
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    rows = sorted(config.stash.get(ROWS, []), key=lambda one: one["architecture"])
-    compared = [one for one in rows if "answers" in one]
+def pytest_terminal_summary(terminalreporter):
+    reports = [one for kind in ("passed", "failed", "skipped") for one in terminalreporter.stats.get(kind, ())]
+    told = [dict(one.user_properties).get("architecture") for one in reports if getattr(one, "when", "") == "call"]
+    rows = sorted((one for one in told if one), key=lambda one: one["architecture"])
+    compared = [one for one in rows if "texts" in one]
     if not compared:
         return
     lines = ["| architecture | answers | whole answers | texts | way |", "|---|---|---|---|---|"]
-    for one in compared:
-        cells = (one[name] if isinstance(one.get(name), str) else f"{one[name]:.1e}" for name in ("answers", "whole"))
-        lines.append(f"| {one['architecture']} | {' | '.join(cells)} | {one['texts']} | {one['way']} |")
+    lines += [
+        f"| {one['architecture']} | {one['answers']:.1e} | {one['whole']:.1e} | {one['texts']} | {one['way']} |"
+        for one in compared
+    ]
     terminalreporter.section("architectures")
     for line in lines:
         terminalreporter.line(line)
-    left = ", ".join(f"{one['architecture']} ({one.get('left', 'failed')})" for one in rows if "answers" not in one)
+    left = ", ".join(f"{one['architecture']} ({one.get('left', 'failed')})" for one in rows if "texts" not in one)
     terminalreporter.line(f"{len(compared)} compared; not compared: {left or 'none'}")
     place = os.environ.get("PLURALISM_ARCHITECTURES_TABLE")
     if place:
         Path(place).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if len(rows) > 100 and len(compared) < 100:
-        terminalreporter.line(f"fewer than 100 architectures were compared: {len(compared)}", red=True)
-        # The hook comes before the exit code is returned.
-        config.pluginmanager.get_plugin("session").exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_sessionfinish(session):
+    """Fail a whole run in which fewer than 100 architectures were compared."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or session.testscollected < 100:
+        return
+    n_compared = sum(
+        "texts" in (dict(one.user_properties).get("architecture") or {}) for one in reporter.stats.get("passed", ())
+    )
+    if n_compared < 100 and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

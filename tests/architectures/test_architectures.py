@@ -109,7 +109,6 @@ def test_the_engine_agrees_with_one_forward_a_prompt(name, row, tmp_path, monkey
     alone = [answer.log_probabilities for answer in model.answer_in_batches(prompts, batch_size=1)]
     row["answers"] = max(row["answers"], largest(expected, alone))
     row["way"] = way_of(model.identity.notes)
-    row["texts"] = row["whole"] = "-"
     asked = [FullAnswerPrompt(prompt, WHOLE_ANSWERS) for prompt in prompts[5:7]]
     scored = [one.log_likelihoods for one in model.score_answers(asked)]
     row["whole"] = largest([whole_by_forward(model, network, one) for one in asked], scored)

