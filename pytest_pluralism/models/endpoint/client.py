@@ -171,7 +171,8 @@ class Client:
     def _call(self, function: Callable[..., Awaitable[ResultT]], *arguments: object) -> ResultT:
         if self._portal is None:
             raise ModelError(f"The model {self.address.model} has been closed and cannot be asked any more.")
-        return self._portal.call(function, *arguments)
+        result: ResultT = self._portal.call(function, *arguments)
+        return result
 
     # --------------------------------------------------------------------------------------------------- requests
 
