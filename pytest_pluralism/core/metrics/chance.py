@@ -29,7 +29,6 @@ from pytest_pluralism.core.parameters import (
 )
 
 __all__ = [
-    "Measured",
     "option_order_bias",
     "sampling_floor",
     "shuffle_control",
