@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
+from pytest_pluralism.core.records import FullAnswerPrompt, Prompt
 from pytest_pluralism.evaluation.asking.engine import WORKS, Measured, Readings, cells_of
 from pytest_pluralism.evaluation.asking.rounds import ROLES, Evaluation
+from pytest_pluralism.models.address import parse_address
+from pytest_pluralism.models.answers.kinds import read_by
 from pytest_pluralism.models.answers.store import AnswerStore
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.lazy import LazyModel
 from pytest_pluralism.models.measured import MeasuredFile, threads_offered
+from pytest_pluralism.models.prompts import render_prompt
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import parse_model_spec
 from pytest_pluralism.models.versions import package_version
@@ -96,6 +100,9 @@ def forecast_of(
     except PluralismError as error:
         one = Forecast(model_id(spec), len(evaluations), notes=[f"ERROR {error}"])
     one.notes += notes
+    with contextlib.suppress(PluralismError):
+        if parse_model_spec(spec).kind == "endpoint":
+            one.notes.append(_served_words(spec, evaluations))
     if model is not None:
         model.close()
     return one
@@ -144,6 +151,26 @@ def forecast(
             _count_tokens(one, model, missing, result.notes)
             _tell_time(one, model.identity, len(missing))
     return result
+
+
+def _served_words(spec: str, evaluations: Sequence[Evaluation]) -> str:
+    """Return about how many tokens the first round of every gate sends to a served model, and their price."""
+    address = parse_address(spec, spec.strip().partition(":")[2])
+    texts: dict[Prompt, int] = {}
+    for evaluation in evaluations:
+        # A question that cannot be asked is the error of its test.
+        with contextlib.suppress(PluralismError):
+            for row in cells_of(next(evaluation.rounds())):
+                for cell in row:
+                    read = read_by(cell)
+                    prompt = read.prompt if isinstance(read, FullAnswerPrompt) else read
+                    if isinstance(prompt, Prompt):
+                        raw = replace(prompt, template="auto") if prompt.template == "chat" else prompt
+                        texts[prompt] = len(render_prompt(raw, chat=None))
+    n_tokens = sum(texts.values()) // 4
+    price = f", at the given prices about {n_tokens * address.prices[0] / 1e6:.2f}" if address.prices else ""
+    told = f"served: {len(texts):,} prompts have about {n_tokens:,} tokens (of 4 characters){price}"
+    return f"{told}, each read once or twice; what is stored is not asked again"
 
 
 def remember_speed(model: Any, measured: Measured, /) -> None:

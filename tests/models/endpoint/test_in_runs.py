@@ -229,3 +229,14 @@ def test_a_chat_without_log_probabilities_is_gated_by_sampled_letters(town, serv
     # Other counts are other answers.
     assert run(town, served, model=f"{served.spec}{FAST}&samples=4").ret == 0
     assert [one for one in served.log if "number" in str(one.body)]
+
+
+def test_a_plan_counts_the_tokens_and_asks_nothing(town, serve):
+    served = serve()
+    model = f"{served.spec}{FAST}&prices=10/20"
+    result = town.runpytest_subprocess(f"--pluralism-model={model}", "--pluralism-plan")
+    assert result.ret == 0
+    result.stdout.re_match_lines(
+        [r".*served: 72 prompts have about [\d,]+ tokens .* at the given prices about 0\.\d+.*"]
+    )
+    assert served.log == []
