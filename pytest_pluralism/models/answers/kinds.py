@@ -125,8 +125,9 @@ def reading_of(model: object, read: Read, /) -> str:
     ModelError
         The model cannot read it, for instance because of its chat template.
     """
-    # A served model reads texts or messages where nobody has its tokenizer.
-    method: Any = getattr(model, "reading", None) or getattr(model, _READERS[type(read)], None)
+    # A served model reads texts or messages where nobody has its tokenizer. Its class is asked, because a model that is
+    # not loaded would be loaded for a name that it does not have.
+    method: Any = getattr(model, "reading" if hasattr(type(model), "reading") else _READERS[type(read)], None)
     ids = method(read) if callable(method) else None
     return hashlib.sha256(canonical(ids)).hexdigest() if ids else ""
 
