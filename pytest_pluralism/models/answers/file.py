@@ -379,6 +379,9 @@ class AnswerFile:
         while True:
             try:
                 return action()
+            except UnicodeDecodeError:
+                # The schema of the file, and nothing else, is read as text here.
+                raise DamagedError("its schema is not text") from None
             except sqlite3.DatabaseError as error:
                 if error_code(error) in _DAMAGE:
                     raise DamagedError(str(error)) from None

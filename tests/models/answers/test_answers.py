@@ -416,6 +416,23 @@ def test_a_folder_with_characters_that_mean_something_in_an_address(tmp_path: Pa
 # ------------------------------------------------------------------------------------------------------ damage
 
 
+@pytest.mark.parametrize("byte", [0xCC, 0x00, 0x7F, 0xFF])
+@pytest.mark.parametrize("word", [b"answers", b"CREATE TABLE"])
+def test_a_damaged_byte_in_the_schema_sets_the_file_aside_with_a_note(tmp_path: Path, word: bytes, byte: int) -> None:
+    AnswerStore(tmp_path).close()
+    file = tmp_path / FILE_NAME
+    content = bytearray(file.read_bytes())
+    content[content.find(word) + 2] = byte
+    file.write_bytes(bytes(content))
+    store = AnswerStore(tmp_path)
+    try:
+        assert len(store.notes) == 1
+        assert "damaged" in store.notes[0]
+        assert len(damaged_files(tmp_path)) == 1
+    finally:
+        store.close()
+
+
 def test_a_damaged_row_is_never_used_and_is_replaced(tmp_path: Path) -> None:
     with AnswerStore(tmp_path) as store:
         fill(store, range(5))
