@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.core.metrics.chance import Measured, shuffle_control
+from pytest_pluralism.core.metrics.chance import shuffle_control
 from pytest_pluralism.core.metrics.classification import classification_scores
 from pytest_pluralism.core.metrics.distributional import (
     entropy,
@@ -39,6 +39,9 @@ from pytest_pluralism.evaluation.steering.settings import (
 from pytest_pluralism.evaluation.surveys.answered import ModelDistribution, kept_options, over_kept
 
 __all__ = ["Board"]
+
+#: The score of answers against those of people; the last axis of both is the option.
+Scored = Callable[[FloatArray, FloatArray], "float | FloatArray"]
 
 #: Up to this many options every permutation of an answer is scored; beyond, some are drawn.
 MOST_PERMUTED = 4
@@ -168,7 +171,7 @@ class Board:
         """Return how faithful an answer is."""
         return float(self._measure(row)(answer, self.reference(row)))
 
-    def _measure(self, row: AnswerDistribution) -> Measured:
+    def _measure(self, row: AnswerDistribution) -> Scored:
         """Return the score of answers (last axis: options) against those of people."""
         if self.settings.score == "js":
             return lambda ours, theirs: 1.0 - jensen_shannon_distance(ours, theirs)
