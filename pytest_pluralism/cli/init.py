@@ -51,7 +51,7 @@ def test_no_reasonable_answer_is_lost(): ...
     "steering": (
         "steering: asked to answer as a group, the model comes closer to that group",
         """
-@pytest.mark.steering_faithfulness("gss", attribute=["Democrat", "Republican"], over="unsteered", at_least=0.0)
+@pytest.mark.steering_faithfulness("gss", attribute=["Democrat", "Republican"], over="unsteered", at_least=0.02)
 def test_steering_brings_the_model_closer(): ...
 """,
     ),
