@@ -12,6 +12,18 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cluster"
 
+CONFTEST = Path(__file__).parents[1] / "models" / "conftest.py"
+
+MAKE = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("tiny", sys.argv[1])
+tiny = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tiny)
+tokenizer = tiny.make_tokenizer()
+tiny.make_network("llama", len(tokenizer)).save_pretrained(sys.argv[2])
+tokenizer.save_pretrained(sys.argv[2])
+"""
+
 SUITE = """
 import pytest
 
@@ -23,13 +35,8 @@ def test_close(): ...
 @pytest.fixture
 def town(pytester, monkeypatch):
     """A survey in the words of a tiny network, and that network in a folder."""
-    conftest = Path(__file__).parents[1] / "models" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tiny", conftest)
-    tiny = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny)
-    tokenizer = tiny.make_tokenizer()
-    tiny.make_network("llama", len(tokenizer)).save_pretrained(pytester.path / "tiny")
-    tokenizer.save_pretrained(pytester.path / "tiny")
+    # In a process of its own: pytester forgets what a run imports, and torch can be imported only once in a process.
+    subprocess.run([sys.executable, "-c", MAKE, str(CONFTEST), str(pytester.path / "tiny")], check=True)
     people = {"population": "North", "probabilities": [0.5, 0.3, 0.2], "n_respondents": 500}
     rows = [
         {"question_id": f"q{n}", "question": text, "options": ["dogs", "bread", "war"], "distributions": [people]}
@@ -51,7 +58,7 @@ def job(script, *options):
 
 
 def units(town, spec):
-    town.runpytest(f"--pluralism-model={spec}", "--pluralism-report=r.json", "--pluralism-dtype=float32")
+    town.runpytest_subprocess(f"--pluralism-model={spec}", "--pluralism-report=r.json", "--pluralism-dtype=float32")
     (verdict,) = json.loads((town.path / "r.json").read_text())["verdicts"]
     return [unit["value"] for unit in verdict["units"]], verdict["outcome"]
 
