@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -84,7 +84,7 @@ def _by_seed(planned: list[PlannedGate]) -> list[PlannedGate]:
 def plan_measurement(
     name: str,
     dataset: str,
-    keywords: Mapping[str, Any],
+    keywords: Mapping[str, object],
     settings: Settings,
     *,
     item: pytest.Item,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -125,7 +125,7 @@ def _line(measure: Measure) -> str:
     )
 
 
-def _checked(planners: Any, where: str) -> Sequence[Planner]:
+def _checked(planners: object, where: str) -> Sequence[Planner]:
     """Return what a hook gave, if all of it plans measures that can be added."""
     if not isinstance(planners, (list, tuple)):
         raise pytest.UsageError(f"{where}: {HOOK} must return a list of planners. Got a {type(planners).__name__}.")

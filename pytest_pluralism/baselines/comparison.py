@@ -427,7 +427,7 @@ def _without_places(value: object) -> object:
     return value
 
 
-def _json(value: Any) -> Any:
+def _json(value: object) -> Any:
     """Return what JSON makes of a value, so that both sides have come the same way."""
     return json.loads(json.dumps(value, default=str))
 

@@ -483,7 +483,7 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number of JSON")
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> Content:
+def _once_each(pairs: list[tuple[str, object]]) -> Content:
     # JSON would silently take the last of two entries that a merge left behind.
     found = dict(pairs)
     if len(found) < len(pairs):

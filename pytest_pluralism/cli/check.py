@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.showing import EXIT_OK, EXIT_PROBLEMS, Commands, add_command, option, say, say_json, shown
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.core.untrusted import printable
@@ -88,9 +89,9 @@ def _words(value: Any) -> str:
 # --------------------------------------------------------------------------------------------------- what it holds
 
 
-def _described(kind: str, data: Any) -> dict[str, Any]:
+def _described(kind: str, data: Any) -> Content:
     """Return counts, names, warnings and the source of data."""
-    describe: dict[str, Callable[[Any], dict[str, Any]]]
+    describe: dict[str, Callable[[Any], Content]]
     describe = {"survey": _survey, "panel": _panel, "windows": _windows, "steering": _steering}
     if kind in describe:
         return describe[kind](data)
@@ -98,7 +99,7 @@ def _described(kind: str, data: Any) -> dict[str, Any]:
     return {counts: len(getattr(data, counts)), "sha256": data.sha256}
 
 
-def _survey(survey: Survey) -> dict[str, Any]:
+def _survey(survey: Survey) -> Content:
     asked = {name: [row for row in survey.distributions if row.population == name] for name in survey.populations}
     whole = len(survey.questions)
     partial = [name for name, rows in asked.items() if len(rows) < whole]
@@ -142,7 +143,7 @@ def _refusals(survey: Survey) -> list[str]:
     return [f"these options look like refusals; unless refusals='drop' is written they are answers: {names}"]
 
 
-def _panel(panel: Panel) -> dict[str, Any]:
+def _panel(panel: Panel) -> Content:
     per_query = panel.n_votes / max(len(panel.queries), 1)
     warnings = list(panel.warnings)
     if per_query < 2:
@@ -160,7 +161,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
     }
 
 
-def _windows(windows: WindowSet) -> dict[str, Any]:
+def _windows(windows: WindowSet) -> Content:
     warnings = []
     single = [window.query_id for window in windows.windows if len(window.reasonable) < 2]
     if single:
@@ -177,7 +178,7 @@ def _windows(windows: WindowSet) -> dict[str, Any]:
     }
 
 
-def _steering(steering: SteeringSet) -> dict[str, Any]:
+def _steering(steering: SteeringSet) -> Content:
     return {
         "compared": steering.kind,
         "attributes": list(steering.names),
@@ -191,7 +192,7 @@ def _steering(steering: SteeringSet) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------- what is asked
 
 
-def _target(kind: str, data: Any) -> dict[str, Any]:
+def _target(kind: str, data: Any) -> Content:
     """Return the keyword of whom a marker is about."""
     if kind == "survey" and data.default_population is None:
         return {"population": data.populations[0]}
@@ -212,7 +213,7 @@ def _prompt(kind: str, name: str, data: Any) -> tuple[str, str]:
     from pytest_pluralism.settings.table import SETTINGS
 
     settings = {setting.name: setting.default for setting in SETTINGS}
-    keywords: Mapping[str, Any] = _target(kind, data) | ({"alpha": 1.0} if kind == "panel" else {})
+    keywords: Entry = _target(kind, data) | ({"alpha": 1.0} if kind == "panel" else {})
     try:
         plans = plan_of_words(
             MARKERS[kind][0],

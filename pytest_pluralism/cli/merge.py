@@ -9,8 +9,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_OK,
@@ -113,7 +113,7 @@ def merge(arguments: argparse.Namespace) -> int:
     return EXIT_OK if kept else EXIT_PROBLEMS
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Content:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -128,7 +128,7 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _refuse_unlike(shards: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+def _refuse_unlike(shards: Sequence[Entry], names: Sequence[str]) -> None:
     """Refuse shards that are missing, doubled, unfinished or of different runs."""
     first = shards[0]
     of = first["shard"][1]

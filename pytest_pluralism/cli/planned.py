@@ -8,10 +8,11 @@ would show alone, which is also Holm's last step, when all the others fail.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.results import Results
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
@@ -43,11 +44,11 @@ def gates_of(results: Results) -> int:
     return max(1, sum(_level(gate) is not None and _n_bounds(gate) > 0 for gate in gates))
 
 
-def _n_bounds(gate: Mapping[str, Any]) -> int:
+def _n_bounds(gate: Entry) -> int:
     return sum(len(verbs) for bound, verbs in {**_VALUES, **CHANGES}.items() if bound in gate)
 
 
-def _level(gate: Mapping[str, Any]) -> float | None:
+def _level(gate: Entry) -> float | None:
     level: float | None = gate.get("confidence_level", 0.95)
     return level
 
@@ -88,8 +89,8 @@ class _Bound:
 
 
 def planned_rows(
-    key: str, entry: Mapping[str, Any], against: Results | None, *, gates: int, power: float, wished: float | None
-) -> list[dict[str, Any]]:
+    key: str, entry: Entry, against: Results | None, *, gates: int, power: float, wished: float | None
+) -> list[Content]:
     """Return a row for each bound of a promise: what it can show, and how many units a wished regression needs."""
     from pytest_pluralism.baselines.comparison import floors_beside, known_floors
 
@@ -120,7 +121,7 @@ def planned_rows(
     return rows
 
 
-def _both_ways(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+def _both_ways(rows: list[Content], name: str) -> list[Content]:
     """Return the rows of a promise that bounds both ways: an unchanged model must keep both sides of each margin."""
     for bound in (name, "max_drift"):
         sides = [row for row in rows if row["bound"] == bound]
@@ -133,11 +134,11 @@ def _both_ways(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _drifts(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _drifts(entry: Entry) -> Entry | None:
     """Return the anchor of an entry of a baseline, where that is another result that it may be compared with."""
     from pytest_pluralism.baselines.comparison import differences
 
-    anchor: Mapping[str, Any] | None = entry.get("anchor")
+    anchor: Entry | None = entry.get("anchor")
     if anchor is None or "units" not in anchor or anchor["units"] == entry["units"]:
         return None
     return None if list(differences(entry, anchor)) else anchor
@@ -160,12 +161,12 @@ class _Wishes:
 
 def _planned(
     key: str,
-    entry: Mapping[str, Any],
-    other: Mapping[str, Any] | None,
+    entry: Entry,
+    other: Entry | None,
     bound: _Bound,
     level: float,
     wishes: _Wishes,
-) -> dict[str, Any]:
+) -> Content:
     adjusted = wishes.adjusted(level)
     spread = "units"
     if bound.is_change:
@@ -175,7 +176,7 @@ def _planned(
         estimate = _value(entry, level)
         # The p-value is adjusted; it has the larger allowance for skewness.
         judged = estimate if adjusted == level else _value(entry, level, method="outer")
-    row: dict[str, Any] = {
+    row: Content = {
         "key": key,
         "bound": bound.name,
         "promise": bound.promise,
@@ -296,7 +297,7 @@ def _steps_to(n: int, ratio: float, slope: float) -> int:
     return max(2, math.ceil(n * math.pow(ratio, 1.0 / slope)))
 
 
-def _detectable(bound: _Bound, beyond: float, spread: str) -> dict[str, Any]:
+def _detectable(bound: _Bound, beyond: float, spread: str) -> Content:
     within = math.isfinite(beyond) and beyond <= bound.room
     return {
         "detectable": beyond if within else None,
@@ -305,9 +306,7 @@ def _detectable(bound: _Bound, beyond: float, spread: str) -> dict[str, Any]:
     }
 
 
-def _guarded(
-    key: str, entry: Mapping[str, Any], other: Mapping[str, Any] | None, name: str, verb: str, margin: float
-) -> dict[str, Any]:
+def _guarded(key: str, entry: Entry, other: Entry | None, name: str, verb: str, margin: float) -> Content:
     """Return what a guard of each unit shows: every change of one unit beyond it, and that of the units themselves."""
     changes = _unit_changes(entry, other)
     words = f"one unit's {verb} of {margin:.3g}"
@@ -345,14 +344,14 @@ def _guard_holds(changes: Sequence[float], margin: float) -> float | None:
     return float((1.0 - beyond) ** len(changes))
 
 
-def _unit_changes(entry: Mapping[str, Any], other: Mapping[str, Any] | None) -> list[float]:
+def _unit_changes(entry: Entry, other: Entry | None) -> list[float]:
     if other is not None:
         then = {unit["id"]: unit["value"] for unit in other["units"]}
         return [unit["value"] - then[unit["id"]] for unit in entry["units"]]
     return [unit["change"] for unit in entry["units"] if unit.get("change") is not None]
 
 
-def _end(entry: Mapping[str, Any], verb: str) -> float:
+def _end(entry: Entry, verb: str) -> float:
     """Return the last value of the measure on its worse side."""
     from pytest_pluralism.evaluation.measures.registry import measure_of
 
@@ -364,7 +363,7 @@ def _end(entry: Mapping[str, Any], verb: str) -> float:
     return measure.highest if verb == "rise" else measure.lowest
 
 
-def _other(key: str, entry: Mapping[str, Any], against: Results | None) -> Mapping[str, Any] | None:
+def _other(key: str, entry: Entry, against: Results | None) -> Entry | None:
     """Return the same of the other run, where the two may be compared."""
     from pytest_pluralism.baselines.comparison import differences
 
@@ -372,7 +371,7 @@ def _other(key: str, entry: Mapping[str, Any], against: Results | None) -> Mappi
     return None if other is None or list(differences(entry, other)) else other
 
 
-def _value(entry: Mapping[str, Any], level: float, *, method: str = "auto") -> Estimate:
+def _value(entry: Entry, level: float, *, method: str = "auto") -> Estimate:
     known = entry["estimate"]
     stored = _stored(known, level)
     if entry.get("crossed") or stored.how.crossed or not stored.how.is_mean_of_units:
@@ -385,7 +384,7 @@ def _value(entry: Mapping[str, Any], level: float, *, method: str = "auto") -> E
     return _of_units(entry, stored.how.difference, level, method)
 
 
-def _of_units(entry: Mapping[str, Any], differences: bool, level: float, method: str) -> Estimate:
+def _of_units(entry: Entry, differences: bool, level: float, method: str) -> Estimate:
     from pytest_pluralism.core.estimation import compare_paired, estimate_mean
 
     values = [unit["value"] for unit in entry["units"]]
@@ -403,7 +402,7 @@ def _is_all_of(usual: Estimate, stored: Estimate) -> bool:
     return known and abs(usual.value - stored.value) <= ROUNDS * max(1.0, abs(stored.value))
 
 
-def _change(entry: Mapping[str, Any], other: Mapping[str, Any] | None, level: float) -> tuple[Estimate, str]:
+def _change(entry: Entry, other: Entry | None, level: float) -> tuple[Estimate, str]:
     """Return the spread of a change, and where it is from: of pairs, or of two runs that are not paired."""
     from pytest_pluralism.baselines.comparison import paired_change
 
@@ -416,7 +415,7 @@ def _change(entry: Mapping[str, Any], other: Mapping[str, Any] | None, level: fl
     return _with_error(value, math.sqrt(2.0) * value.standard_error), "unpaired"
 
 
-def _stored(known: Mapping[str, Any], level: float) -> Estimate:
+def _stored(known: Entry, level: float) -> Estimate:
     low, high, error = (
         math.nan if known.get(name) is None else known[name] for name in ("low", "high", "standard_error")
     )

@@ -7,8 +7,9 @@ import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.cli.showing import (
     EXIT_OK,
     Commands,
@@ -85,9 +86,9 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+def _parameters(arguments: argparse.Namespace) -> Content:
     """Return the parameters of the codebook, and over them those of the command."""
-    how: dict[str, Any] = _codebook(arguments.codebook) if arguments.codebook else {}
+    how: Content = _codebook(arguments.codebook) if arguments.codebook else {}
     for name in ("weights", "strata", "clusters", "missing", "least", "population", "sheet"):
         if getattr(arguments, name) is not None:
             how[name] = getattr(arguments, name)
@@ -102,7 +103,7 @@ def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     return how
 
 
-def _codebook(path: Path) -> dict[str, Any]:
+def _codebook(path: Path) -> Content:
     if path.suffix not in (".json", ".toml"):
         raise UsageError(f"--codebook must be a .json or .toml file. Got {path}.")
     try:
@@ -132,7 +133,7 @@ def _columns(path: Path, sheet: str | None) -> str:
     return f"--questions names no column. {path} has {'; '.join(told)}{more}. Write --questions={first},..."
 
 
-def _as_json(built: BuiltSurvey, output: Path) -> dict[str, Any]:
+def _as_json(built: BuiltSurvey, output: Path) -> Content:
     survey = built.survey
     return {
         "schema": SCHEMA,

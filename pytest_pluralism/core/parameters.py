@@ -119,7 +119,7 @@ def one_of(value: object, choices: Iterable[str], /, *, name: str, function: str
     return value
 
 
-def callable_of(value: Any, /, *, name: str, function: str) -> Any:
+def callable_of(value: object, /, *, name: str, function: str) -> Any:
     """Return ``value`` if it can be called."""
     if not callable(value):
         raise invalid_parameter(name, function, "a function", repr(value)[:80])

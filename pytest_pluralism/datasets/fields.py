@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.datasets.reading import HALF_CHARACTERS, Problems, kind_of, listed, shown
+from pytest_pluralism.datasets.reading import HALF_CHARACTERS, Line, Problems, Record, kind_of, listed, shown
 
 __all__ = [
     "ANYTHING",
@@ -144,7 +144,7 @@ class Fields(Generic[R]):
             problems.add(where, f"lacks {listed(missing)} (it has {listed(entry) or 'nothing'})")
         return problems.count == before
 
-    def taken(self, entry: Mapping[str, Any], /) -> dict[str, Any]:
+    def taken(self, entry: Line, /) -> Record:
         """Return the values of an entry by the names of the record, unchecked; what is not there is its default."""
         return {
             field.attribute or field.name: field.default if entry.get(field.name) is None else entry[field.name]
@@ -152,13 +152,13 @@ class Fields(Generic[R]):
             if field.required or entry.get(field.name) is not None
         }
 
-    def checked(self, values: Mapping[str, Any], where: str, problems: Problems, /, *, of: str = "") -> R | None:
+    def checked(self, values: Line, where: str, problems: Problems, /, *, of: str = "") -> R | None:
         """Return the record of values by the names of the record, or note what is wrong with them.
 
         ``of`` stands behind the name of a field in a problem: ``" of juror 'ana'"``.
         """
         before = problems.count
-        kept: dict[str, Any] = {}
+        kept: Record = {}
         for field in self.fields:
             value = values.get(field.attribute or field.name)
             if value is None and not field.required:

@@ -8,7 +8,7 @@ import importlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,9 @@ __all__ = [
     "MOST_LINES",
     "MOST_PROBLEMS",
     "Entries",
+    "Line",
     "Problems",
+    "Record",
     "Table",
     "files_like",
     "format_of",
@@ -40,6 +42,12 @@ __all__ = [
 
 #: The place and the content of each entry of a file, in the order of the file.
 Entries = Iterator[tuple[str, Any]]
+
+#: One entry of a file, as JSON or a table has it: a table of fields says what it must hold.
+Line = Mapping[str, Any]
+
+#: An entry that was checked, for readers that make no record of it.
+Record = dict[str, Any]
 
 HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 
@@ -234,7 +242,7 @@ class _DuplicateKeyError(ValueError):
     """A JSON object names a field twice."""
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
     result = dict(pairs)
     if len(result) != len(pairs):
         seen: set[str] = set()
@@ -458,7 +466,7 @@ def _parquet(path: Path, what: str, holds: str) -> Entries:
 
 def _objects(table: Table, numbers: Sequence[str]) -> Entries:
     for where, cells in table.rows:
-        entry: dict[str, Any] = {name: cell for name, cell in cells.items() if cell}
+        entry: Record = {name: cell for name, cell in cells.items() if cell}
         for name in numbers:
             if name in cells:
                 entry[name] = number_in(cells[name])

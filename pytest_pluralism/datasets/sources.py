@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pytest_pluralism.core.errors import DatasetError
-from pytest_pluralism.datasets.reading import Entries, Problems
+from pytest_pluralism.datasets.reading import Entries, Line, Problems
 
 __all__ = ["OWN", "Rows", "Source", "as_list", "source_of"]
 
@@ -60,7 +60,7 @@ class Source(Generic[R]):
     licence: str
     link: str
     note: str = ""
-    fits: Callable[[Mapping[str, Any]], bool] = lambda _: True
+    fits: Callable[[Line], bool] = lambda _: True
 
     @property
     def words(self) -> str:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -186,7 +185,7 @@ class _Way:
     settings: str
 
 
-def _read(path: str, entry: Any) -> tuple[_Release, _Way, float] | None:
+def _read(path: str, entry: object) -> tuple[_Release, _Way, float] | None:
     """Return the model, what was measured of it, and the value; nothing where there is nothing to compare.
 
     Raises
@@ -247,7 +246,7 @@ def _names(ways: Sequence[_Way]) -> Iterator[str]:
         yield f"{way.key} ({', '.join(told) or way.direction})" if others else way.key
 
 
-def _leaves(content: Any, place: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(content: object, place: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(content, Mapping) and content:
         for name, part in content.items():
             yield from _leaves(part, f"{place}.{name}")

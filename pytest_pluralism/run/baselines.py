@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.files import inside
@@ -17,6 +17,7 @@ from pytest_pluralism.settings.places import NamedBaseline, named_place
 
 if TYPE_CHECKING:
     from pytest_pluralism.baselines.places import BaselineFile
+    from pytest_pluralism.baselines.schema import Entry
     from pytest_pluralism.settings.resolving import Settings
 
 __all__ = ["Collected", "RunBaselines"]
@@ -45,7 +46,7 @@ class Collected:
         return {"keys": sorted(self.keys), "files": sorted(self.files), "narrowed": self.narrowed,
                 "matched": sorted(self.matched)}  # fmt: skip
 
-    def take_over(self, output: Mapping[str, Any]) -> None:
+    def take_over(self, output: Entry) -> None:
         """Take in what a worker collected."""
         self.keys.update(output["keys"])
         self.files.update(output["files"])
@@ -236,7 +237,7 @@ class RunBaselines:
         return next((problem for problem in problems if problem), None)
 
     @_at_start
-    def store(self, entries: Collection[Mapping[str, Any]], *, date: str) -> tuple[list[str], bool]:
+    def store(self, entries: Collection[Entry], *, date: str) -> tuple[list[str], bool]:
         """Store the results that the verdicts of a run carry; return what to say, and whether all went well.
 
         ``date`` is that of the run, for the anchors that it moves.
@@ -329,7 +330,7 @@ class RunBaselines:
                 found[file] = (name, odd)
         return found
 
-    def _is_known(self, key: str, entry: Mapping[str, Any], exists: Callable[[str], bool]) -> bool:
+    def _is_known(self, key: str, entry: Entry, exists: Callable[[str], bool]) -> bool:
         """Return whether this run knows what became of the test of an entry."""
         file, suite = key.partition("::")[0], entry.get("suite")
         if suite is not None and suite != self.suite:

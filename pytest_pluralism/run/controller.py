@@ -103,7 +103,7 @@ class Controller:
         node.workerinput[CHANNEL] = channel
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> Any:
         """Give all tests of a model to one worker."""
         return make_scheduler(config, log, self._names()) if has_owners(config, self._names()) else None
 

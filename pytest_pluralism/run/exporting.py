@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.run.items import PLANS, test_of
+from pytest_pluralism.run.items import PLANS, Json, test_of
 
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.asking.rounds import Evaluation, Round
@@ -47,7 +47,7 @@ class Export:
         self._recordings: dict[str, list[RecordedModel]] = {}
         self._seen: set[tuple[str, str]] = set()
         #: Texts by id, as the test that wants the most draws of one asks for them.
-        self._texts: dict[tuple[str, str], dict[str, Any]] = {}
+        self._texts: dict[tuple[str, str], Json] = {}
         self._counts: Counter[str] = Counter()
         self._notes: dict[str, None] = {}
         self._answers = answers
@@ -88,7 +88,7 @@ class Export:
             for row in self._texts.values():
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
-    def _rows(self, evaluation: Evaluation, key: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, evaluation: Evaluation, key: str) -> Iterator[Json]:
         """Yield what an evaluation asks next, after all rounds whose answers are there."""
         from pytest_pluralism.evaluation.asking.meanings import Named, introduce
 
@@ -122,9 +122,7 @@ class Export:
                 return result
         return None
 
-    def _written(
-        self, asked: Round, missing: Sequence[Any], names: dict[Any, Any], number: int
-    ) -> Iterator[dict[str, Any]]:
+    def _written(self, asked: Round, missing: Sequence[Any], names: dict[Any, Any], number: int) -> Iterator[Json]:
         from pytest_pluralism.models.recorded.exported import exported_row
 
         role = str(asked.role)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from pytest_pluralism.evaluation.asking.rounds import Role
 from pytest_pluralism.models.noise import NoiseFloor
 from pytest_pluralism.models.recorded.merged import MergedModel
 from pytest_pluralism.run.dealt import as_identity, role_key, suite_hash
+from pytest_pluralism.run.items import Json
 
 __all__ = ["Merge"]
 
@@ -31,8 +31,8 @@ class Merge:
         shards = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
         self._suite = shards[0]["suite"]
         self._versions: Mapping[str, str] = shards[0]["versions"]
-        self._identities: dict[str, dict[str, Any]] = {}
-        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._identities: dict[str, Json] = {}
+        self._rows: dict[str, list[Json]] = {}
         self._noise: dict[str, NoiseFloor] = {}
         for shard in shards:
             self._identities |= shard["models"]

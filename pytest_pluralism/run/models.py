@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +15,7 @@ from pytest_pluralism.run.items import Json, Suite, suite_of
 from pytest_pluralism.settings.table import Settings
 
 if TYPE_CHECKING:
+    from pytest_pluralism.baselines.schema import Entry
     from pytest_pluralism.core.records import Estimate, Scores
     from pytest_pluralism.evaluation.asking.engine import Engine
     from pytest_pluralism.evaluation.asking.rounds import Identified, JudgeModel, ModelOf, Role, SteeredModel
@@ -271,7 +272,7 @@ class RunModels:
         """Return the counts and remarks of a worker as plain JSON values, for the controller."""
         return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes, "prompts": self.prompts}
 
-    def take_over(self, output: Mapping[str, Any]) -> None:
+    def take_over(self, output: Entry) -> None:
         """Add the counts and remarks of a worker."""
         for name in self._elsewhere:
             self._elsewhere[name] += output[name]

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.run.items import PLANS, plans_of, test_of
+from pytest_pluralism.run.items import PLANS, Json, plans_of, test_of
 from pytest_pluralism.run.measured import Judged, Measured
 from pytest_pluralism.run.session import PluralismSession
 from pytest_pluralism.run.suite_models import SuiteModels
 
 if TYPE_CHECKING:
+    from pytest_pluralism.baselines.schema import Entry
     from pytest_pluralism.core.damage import Damage
     from pytest_pluralism.core.records import Verdict
     from pytest_pluralism.evaluation.asking.rounds import ModelOf, Round
@@ -38,7 +39,7 @@ class _Promise:
     measured: Measured
     #: The adjusted verdicts of the undamaged answers, beside each kind of baseline.
     whole: tuple[list[Verdict], list[Verdict]] = field(default_factory=lambda: ([], []))
-    found: list[dict[str, Any]] = field(default_factory=list)
+    found: list[Json] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     not_compared: list[str] = field(default_factory=list)
 
@@ -90,12 +91,12 @@ class Mutants:
                 fails |= self._fails(found)
         return [harmless(line) for line in lines], fails or not self._session.mutants
 
-    def _fails(self, content: Mapping[str, Any]) -> bool:
+    def _fails(self, content: Entry) -> bool:
         kept = [one for one in content["promises"] if one["kept"]]
         is_strict = self._session.settings["mutants"] == "strict"
         return not kept or (is_strict and any(not _catches(one) for one in kept))
 
-    def _try(self, spec: str, items: Sequence[pytest.Item]) -> dict[str, Any]:
+    def _try(self, spec: str, items: Sequence[pytest.Item]) -> Json:
         from pytest_pluralism.core.damage import DAMAGES
         from pytest_pluralism.evaluation.damaged import Bearing
 
@@ -195,7 +196,7 @@ class Mutants:
 
     def _outcome(
         self, one: _Promise, damage: Damage, measured: Measured, verdicts: tuple[list[Verdict], list[Verdict]]
-    ) -> dict[str, Any]:
+    ) -> Json:
         pairs = [(whole, now) for whole, now in zip(one.whole, verdicts, strict=True) if whole]
         caught = [now for whole, now in pairs if not self._is_red(whole) and self._is_red(now)]
         shown = _worst([verdict for now in caught or [now for _, now in pairs] for verdict in now])
@@ -208,7 +209,7 @@ class Mutants:
             **({"reason": shown.reason} if shown.reason else {}),
         }
 
-    def _as_json(self, one: _Promise) -> dict[str, Any]:
+    def _as_json(self, one: _Promise) -> Json:
         kept = any(whole and not self._is_red(whole) for whole in one.whole)
         worst = _worst([verdict for whole in one.whole for verdict in whole])
         plan = one.plan
@@ -238,11 +239,11 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda verdict: order.index(verdict.outcome.value))
 
 
-def _catches(promise: Mapping[str, Any]) -> bool:
+def _catches(promise: Entry) -> bool:
     return any(one["caught"] for one in promise["damages"])
 
 
-def _smallest(found: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+def _smallest(found: Sequence[Entry]) -> dict[str, str | None]:
     """Return for each kind of damage that a promise was put to the mildest that it catches, in words."""
     result: dict[str, str | None] = {}
     for one in found:
@@ -252,11 +253,11 @@ def _smallest(found: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
     return result
 
 
-def _content(name: str, promises: list[dict[str, Any]], errors: Mapping[str, str]) -> dict[str, Any]:
+def _content(name: str, promises: list[Json], errors: Mapping[str, str]) -> Json:
     """Return what the report says of one model: its promises, each damage, and what no promise notices."""
     from pytest_pluralism.core.damage import DAMAGES
 
-    damages: list[dict[str, Any]] = []
+    damages: list[Json] = []
     for damage in DAMAGES:
         tried = [
             (promise["key"], one["caught"])
@@ -282,7 +283,7 @@ def _content(name: str, promises: list[dict[str, Any]], errors: Mapping[str, str
     }
 
 
-def _lines(content: Mapping[str, Any]) -> Iterator[str]:
+def _lines(content: Entry) -> Iterator[str]:
     promises = content["promises"]
     kept = [one for one in promises if one["kept"]]
     counts = f"{len(promises)} promise{'s' * (len(promises) != 1)}, {len(kept)} of them kept by the answers as they are"
@@ -308,7 +309,7 @@ def _lines(content: Mapping[str, Any]) -> Iterator[str]:
         yield "  every damage that these promises were put to is noticed by one of them at least"
 
 
-def _caught_words(promise: Mapping[str, Any]) -> str:
+def _caught_words(promise: Entry) -> str:
     """Return the mildest damage of each kind that a promise catches; both of those that have no strength."""
     found: dict[str, str] = {}
     for one in promise["damages"]:
@@ -318,11 +319,11 @@ def _caught_words(promise: Mapping[str, Any]) -> str:
     return ", ".join(found.values()) or "nothing"
 
 
-def _label(one: Mapping[str, Any]) -> str:
+def _label(one: Entry) -> str:
     return f"{one['name']} {one['at']}".rstrip()
 
 
-def _left_out_lines(promises: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _left_out_lines(promises: Sequence[Entry]) -> Iterator[str]:
     """Say once for each damage and reason how many promises it does not reach."""
     counts: dict[str, dict[str, int]] = {}
     for promise in promises:

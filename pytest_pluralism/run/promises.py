@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pytest_pluralism.run.items import PLANS, skipped_because, test_of
+from pytest_pluralism.run.items import PLANS, Json, skipped_because, test_of
 
 __all__ = ["OPTION", "PromiseList"]
 
@@ -43,7 +42,7 @@ class PromiseList:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Write the file."""
-        promises: dict[str, dict[str, Any]] = {}
+        promises: dict[str, Json] = {}
         problems = []
         for item in session.items:
             plans, wrong = item.stash.get(PLANS, ([], []))

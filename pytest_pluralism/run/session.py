@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,12 +123,12 @@ class PluralismSession:
         self.models.close_store()
         return {**self.models.as_json(), "collected": self.baselines.collected.as_json()}
 
-    def take_over(self, output: Mapping[str, Any]) -> None:
+    def take_over(self, output: Entry) -> None:
         """Add the report of a worker."""
         self.models.take_over(output)
         self.baselines.collected.take_over(output["collected"])
 
-    def collect(self, entries: Iterable[Mapping[str, Any]]) -> None:
+    def collect(self, entries: Iterable[Entry]) -> None:
         """Add the verdicts of a test; a test that ran again replaces its earlier ones."""
         for entry in entries:
             self.entries[entry["nodeid"], entry["key"]] = dict(entry)

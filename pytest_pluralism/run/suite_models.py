@@ -31,7 +31,7 @@ class SuiteModels:
 
     def __init__(self, session: PluralismSession, option: str) -> None:
         self._session, self._option = session, option
-        self._models: dict[str, Any] = {}
+        self._models: dict[str, object] = {}
 
     def of(self, spec: str) -> ModelOf:
         """Return the models of a suite by role, for the model under test that a spec names."""

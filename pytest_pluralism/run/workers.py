@@ -40,7 +40,7 @@ def has_owners(config: pytest.Config, names: Sequence[str], /) -> bool:
     return all(impl.plugin_name in {"pluralism-controller", "dsession"} for impl in schedulers)
 
 
-def make_scheduler(config: pytest.Config, log: Any, names: Sequence[str], /) -> Any:
+def make_scheduler(config: pytest.Config, log: object, names: Sequence[str], /) -> Any:
     """Return a scheduler that gives all tests of a model to one worker, and the others out as ``--dist`` says."""
     from xdist.scheduler import LoadScopeScheduling
 
@@ -62,7 +62,7 @@ def make_scheduler(config: pytest.Config, log: Any, names: Sequence[str], /) -> 
                 if not any(self._takes_work(other) for other in self.nodes):
                     self.workqueue.clear()
 
-        def remove_node(self, node: Any) -> str | None:
+        def remove_node(self, node: object) -> str | None:
             """Put back what a worker has left, without the test that it died in, and return that one."""
             # pytest-xdist itself puts back tests that are done, and a worker that gets none but these waits for ever.
             units = self.assigned_work.pop(node).values()

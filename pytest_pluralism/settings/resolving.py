@@ -296,7 +296,7 @@ def refuse_misspelt(config: pytest.Config, settings: Settings, /, *, known_kinds
                 raise pytest.UsageError(f"--pluralism-{name.replace('_', '-')}: {error}") from None
 
 
-def _check_mutants(values: Mapping[str, Any], config: pytest.Config) -> None:
+def _check_mutants(values: Mapping[str, object], config: pytest.Config) -> None:
     """Refuse what a run with damaged answers cannot do besides."""
     if values["mutants"] is None or config.getoption("collectonly"):
         return
@@ -347,7 +347,7 @@ def _check(values: Mapping[str, Any]) -> None:
         )
 
 
-def _check_baseline(text: str, place: NamedBaseline, values: Mapping[str, Any]) -> None:
+def _check_baseline(text: str, place: NamedBaseline, values: Mapping[str, object]) -> None:
     """Refuse a place that can hold no baseline."""
     from pytest_pluralism.baselines.places import is_remote
 

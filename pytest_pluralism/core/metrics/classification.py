@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +55,7 @@ class ClassificationScores:
 
 
 def _label_codes(
-    values: Any, labels: tuple[Hashable, ...], extra: tuple[Hashable, ...], /, *, name: str, function: str
+    values: object, labels: tuple[Hashable, ...], extra: tuple[Hashable, ...], /, *, name: str, function: str
 ) -> npt.NDArray[np.intp]:
     """Return the place of each value among the labels, then the extra ones; every other value is refused."""
     # Of lists, numpy would make one kind: 1 and "1" would become equal.

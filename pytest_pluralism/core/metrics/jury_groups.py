@@ -109,7 +109,7 @@ def _within_groups(
 
 
 def _group_shares(
-    group_weights: Mapping[Any, float] | None, members: Mapping[Hashable, IntArray], /, *, function: str
+    group_weights: Mapping[object, float] | None, members: Mapping[Hashable, IntArray], /, *, function: str
 ) -> FloatArray:
     """Return the weight of each group, in the order of ``members``."""
     if group_weights is None:
@@ -129,7 +129,7 @@ def _group_shares(
 def _two_levels(
     panel: tuple[FloatArray, FloatArray, BoolArray],
     groups: Sequence[Hashable],
-    group_weights: Mapping[Any, float] | None,
+    group_weights: Mapping[object, float] | None,
     /,
     *,
     within: float,
@@ -218,7 +218,7 @@ def two_level_welfare(
     *,
     within_alpha: float,
     between_alpha: float,
-    group_weights: Mapping[Any, float] | None = None,
+    group_weights: Mapping[object, float] | None = None,
     axis: int = -1,
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",
@@ -282,7 +282,7 @@ def group_weighted_welfare(
     /,
     *,
     alpha: float,
-    group_weights: Mapping[Any, float] | None = None,
+    group_weights: Mapping[object, float] | None = None,
     axis: int = -1,
     weights: npt.ArrayLike | None = None,
     missing: Missing = "refuse",

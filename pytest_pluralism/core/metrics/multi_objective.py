@@ -282,7 +282,7 @@ class SingleObjective:
         return array[..., self.index]
 
 
-def _checked_functions(functions: Any, /, *, function: str) -> tuple[Commensuration, ...]:
+def _checked_functions(functions: object, /, *, function: str) -> tuple[Commensuration, ...]:
     if callable(functions):
         raise invalid_parameter("functions", function, "a sequence of callables", "one callable")
     if not isinstance(functions, Iterable):

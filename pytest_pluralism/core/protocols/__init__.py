@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 __all__ = ["QuirkEffect", "quirk_effects"]
 
@@ -61,7 +61,7 @@ def quirk_effects(numbers: Callable[[Quirks], Mapping[str, float]], quirks: type
     """
     names = [field.name for field in dataclasses.fields(quirks)]  # type: ignore[arg-type]
     published = numbers(quirks())
-    settings: dict[str, dict[str, Any]] = {name: {name: False} for name in names}
+    settings: dict[str, dict[str, object]] = {name: {name: False} for name in names}
     settings["all"] = dict.fromkeys(names, False)
     rows = []
     for quirk, switches in settings.items():

@@ -24,6 +24,7 @@ from pytest_pluralism.datasets.reading import (
     MOST_COUNTED,
     Entries,
     Problems,
+    Record,
     format_of,
     json_array,
     json_lines,
@@ -44,7 +45,7 @@ SCALE_FIELDS = ("lowest", "highest", "higher_is_better", "measurement", "levels"
 
 
 TEXT = Fields(
-    dict[str, Any],
+    Record,
     Field("query", text("strings", empty=True, strip=False), required=True),
     Field("text", text("a string", empty=True, strip=False), required=True),
     Field("response", text("strings", empty=True, strip=False)),
@@ -54,7 +55,7 @@ TEXT = Fields(
 SCALE = Fields(UtilityScale, also=SCALE_FIELDS, strict=True)
 
 #: Every field of an entry, whatever it holds.
-ENTRY = Fields(dict[str, Any], also=dict.fromkeys((*VOTE.names, *JUROR.names, *TEXT.names, "scale")))
+ENTRY = Fields(Record, also=dict.fromkeys((*VOTE.names, *JUROR.names, *TEXT.names, "scale")))
 
 
 def read_panel_file(path: Path, /, *, scale: UtilityScale | None = None, leave_out_empty: bool = False) -> Panel:

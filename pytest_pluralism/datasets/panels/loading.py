@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, unknown_name
 from pytest_pluralism.datasets.hub import hub_file
 from pytest_pluralism.datasets.panels import sources as panels_sources
 from pytest_pluralism.datasets.panels.file import FORMATS, SCALE_FIELDS, read_panel_file, read_ratings
 from pytest_pluralism.datasets.panels.records import Panel, UtilityScale
+from pytest_pluralism.datasets.reading import Line, Record
 
 __all__ = ["EMBEDDED_PANELS", "load_panel"]
 
@@ -38,8 +38,8 @@ def load_panel(
     name_or_path: str | os.PathLike[str],
     /,
     *,
-    scale: UtilityScale | Mapping[str, Any] | None = None,
-    columns: Mapping[str, Any] | None = None,
+    scale: UtilityScale | Line | None = None,
+    columns: Line | None = None,
     values: Mapping[str, float] | None = None,
     leave_out_empty: bool | None = None,
 ) -> Panel:
@@ -111,7 +111,7 @@ def load_panel(
             return SOURCES[source](Path(rest))
     if name.startswith("hf:"):
         found = hub_file(name)
-        arguments: dict[str, Any] = {"columns": columns, "scale": scale, "values": values}
+        arguments: Record = {"columns": columns, "scale": scale, "values": values}
         panel = load_panel(found.path, leave_out_empty=leave_out_empty, **arguments)
         return replace(panel, name=name, source=f"{found.words}; {panel.source}")
     path = Path(name)

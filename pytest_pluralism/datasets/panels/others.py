@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.datasets.panels.records import UtilityScale
-from pytest_pluralism.datasets.reading import Entries, Problems, json_lines, read_table, read_text
+from pytest_pluralism.datasets.reading import Entries, Line, Problems, json_lines, read_table, read_text
 from pytest_pluralism.datasets.sources import Rows, Source, as_list
 
 __all__ = ["PANEL_SOURCES", "RatedTable"]
@@ -25,7 +25,7 @@ class RatedTable:
     """The rows of a source as ratings: the names of the columns, the numbers of written ratings, and the scale."""
 
     rows: Entries
-    columns: Mapping[str, Any]
+    columns: Line
     scale: UtilityScale
     values: Mapping[str, float] = field(default_factory=dict)
 
@@ -33,7 +33,7 @@ class RatedTable:
 def _rated(
     rows: Rows,
     *,
-    columns: Mapping[str, Any],
+    columns: Line,
     scale: UtilityScale,
     values: Mapping[str, float] | None = None,
     change: Callable[[Rows], Entries] = lambda rows: rows.entries,

@@ -17,6 +17,7 @@ from pytest_pluralism.datasets.panels.others import RatedTable
 from pytest_pluralism.datasets.panels.records import Juror, Panel, PanelQuery, PanelResponse, UtilityScale
 from pytest_pluralism.datasets.panels.tables import ONLY, ReadPanel, WideTable, vote_in
 from pytest_pluralism.datasets.reading import (
+    Line,
     Problems,
     format_of,
     json_lines,
@@ -36,7 +37,7 @@ RATING_FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 REMEDY = "The format of panel files is described in the reference, under 'Panels'."
 
 
-def _name(value: Any) -> str | None:
+def _name(value: object) -> str | None:
     """Return the name in a cell; a number is a name, too."""
     if isinstance(value, str):
         return clean_name(value) or None
@@ -47,7 +48,7 @@ def read_ratings(
     path: Path,
     /,
     *,
-    columns: Mapping[str, Any],
+    columns: Line,
     scale: UtilityScale | None = None,
     values: Mapping[str, float] | None = None,
     leave_out_empty: bool = True,
@@ -140,8 +141,8 @@ def _cell(value: Any) -> str:
 
 
 def _rated_by(
-    rows: Iterable[tuple[str, Mapping[str, Any]]],
-    columns: Mapping[str, Any],
+    rows: Iterable[tuple[str, Line]],
+    columns: Line,
     groups: Sequence[str],
     values: Mapping[str, float] | None,
     problems: Problems,
@@ -220,9 +221,7 @@ def panel_of_source(source: Source[RatedTable], rows: Rows) -> Panel:
 PARTS = ("juror", "query", "utility", "response", "query_text", "response_text", "weight", "groups", "votes")
 
 
-def _check_columns(
-    columns: Mapping[str, Any], values: Mapping[str, float] | None
-) -> tuple[Sequence[str], Sequence[str]]:
+def _check_columns(columns: Line, values: Mapping[str, float] | None) -> tuple[Sequence[str], Sequence[str]]:
     """Return the columns of groups and of votes; raise an error if the names of columns do not make sense."""
     for parameter, mapping in (("columns", columns), ("values", {} if values is None else values)):
         if not isinstance(mapping, Mapping):
@@ -244,7 +243,7 @@ def _check_columns(
     return lists[0], lists[1]
 
 
-def _rated(path: Path, problems: Problems) -> tuple[Sequence[str], Iterable[tuple[str, Mapping[str, Any]]]]:
+def _rated(path: Path, problems: Problems) -> tuple[Sequence[str], Iterable[tuple[str, Line]]]:
     """Return the columns and the rows of any table."""
     kind = format_of(path, RATING_FORMATS)
     if kind is None:
@@ -270,7 +269,7 @@ def _rated(path: Path, problems: Problems) -> tuple[Sequence[str], Iterable[tupl
 
 
 def _rater(
-    juror: str, cells: Mapping[str, Any], weighted: str | None, groups: Sequence[str], where: str, problems: Problems
+    juror: str, cells: Line, weighted: str | None, groups: Sequence[str], where: str, problems: Problems
 ) -> Juror:
     """Return the juror of one row."""
     raw = 1.0 if weighted is None else cells.get(weighted)

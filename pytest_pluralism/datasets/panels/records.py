@@ -10,14 +10,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, unknown_name
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.datasets.reading import shown
+from pytest_pluralism.datasets.reading import Record, shown
 
 __all__ = [
     "KINDS",
@@ -156,7 +155,7 @@ class UtilityScale:
         step = (value - self.lowest) / (self.highest - self.lowest) * (self.levels - 1)
         return abs(step - round(step)) <= 1e-6
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Record:
         """Return the scale and its mapping as plain JSON values."""
         return {**asdict(self), "mapping": self.mapping}
 

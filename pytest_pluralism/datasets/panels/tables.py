@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, Kind, UnfitError, one_of, text
@@ -12,7 +11,7 @@ from pytest_pluralism.datasets.names import NAME, clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote
 from pytest_pluralism.datasets.panels.columns import check_votes, check_weights, looks_like_weight, split_header
 from pytest_pluralism.datasets.panels.records import KINDS, Juror, PanelQuery, PanelResponse, UtilityScale
-from pytest_pluralism.datasets.reading import Problems, Table, number_in
+from pytest_pluralism.datasets.reading import Problems, Record, Table, number_in
 
 __all__ = ["JUROR", "ONLY", "VOTE", "ReadPanel", "WideTable", "read_panel_table", "vote_in"]
 
@@ -55,7 +54,7 @@ JUROR = Fields(
 
 #: The fields of a vote. Their values are checked where the panel is put together.
 VOTE = Fields(
-    dict[str, Any],
+    Record,
     Field("juror", ANYTHING, required=True),
     Field("query", ANYTHING, required=True),
     Field("utility", ANYTHING, required=True),

@@ -25,7 +25,7 @@ from pytest_pluralism.core.records import Question, Survey
 from pytest_pluralism.datasets.beside import file_beside
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, text, texts
 from pytest_pluralism.datasets.names import NAME, clean_name
-from pytest_pluralism.datasets.reading import Problems, kind_of, listed, read_entries, shown
+from pytest_pluralism.datasets.reading import Line, Problems, Record, kind_of, listed, read_entries, shown
 from pytest_pluralism.datasets.steering import sources as steering_sources
 from pytest_pluralism.datasets.steering.sets import (
     Statement,
@@ -66,7 +66,7 @@ TEXT = text("a text that is not empty", strip=False)
 CALLED = dataclasses.replace(NAME, must=TEXT.must)
 
 ATTRIBUTE = Fields(
-    dict[str, Any],
+    Record,
     Field("attribute", CALLED, required=True, attribute="name"),
     *(
         Field(name, CALLED if name in ("population", "opposite") else TEXT)
@@ -78,17 +78,17 @@ ATTRIBUTE = Fields(
 TEMPLATE_FIELDS = ("place", "text", "answer", "joiner", "n_examples")
 
 #: The fields of a template. The record checks their values itself.
-TEMPLATE = Fields(dict[str, Any], Field("template", TEXT, required=True, attribute="name"), also=TEMPLATE_FIELDS)
+TEMPLATE = Fields(Record, Field("template", TEXT, required=True, attribute="name"), also=TEMPLATE_FIELDS)
 
 #: The fields that say how the people of attributes answer, and the kind of question that each makes.
 KIND_OF = {"answers": "choice", "distributions": "distribution", "statements": "entailment"}
 
 #: The fields of a question of any kind. Those of a survey are checked where the survey is put together.
-ANY_QUESTION = Fields(dict[str, Any], also=(*QUESTION.names, *KIND_OF))
+ANY_QUESTION = Fields(Record, also=(*QUESTION.names, *KIND_OF))
 
 #: The fields of a question without options.
 OPEN_QUESTION = Fields(
-    dict[str, Any],
+    Record,
     Field("question_id", TEXT, required=True),
     Field("question", text("a text that is not empty"), required=True),
     Field("cluster", TEXT),
@@ -167,7 +167,7 @@ def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) 
 # ------------------------------------------------------------------------------------------------------ in detail
 
 
-def line_kind(entry: Mapping[str, Any], /) -> str:
+def line_kind(entry: Line, /) -> str:
     """Return what a line of a steering file is; nothing for a line that a survey file may hold too."""
     if "attribute" in entry and not {"gold_distribution", "responses"} & entry.keys():
         return "attribute"
@@ -187,10 +187,10 @@ class _Lines:
     refusals: Refusals
     load: Callable[..., Survey]
     attributes: dict[str, tuple[str, Attribute]] = field(default_factory=dict)
-    written: dict[str, dict[str, Any]] = field(default_factory=dict)
+    written: dict[str, Record] = field(default_factory=dict)
     templates: dict[str, SteeringTemplate] = field(default_factory=dict)
     surveys: list[tuple[str, Any]] = field(default_factory=list)
-    questions: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    questions: list[tuple[str, Record]] = field(default_factory=list)
 
     def add(self, where: str, entry: Any) -> None:
         """Take in one line."""
@@ -211,7 +211,7 @@ class _Lines:
         elif ANY_QUESTION.fit(entry, where, self.problems):
             self.questions.append((where, entry))
 
-    def _add_attribute(self, where: str, entry: Mapping[str, Any]) -> None:
+    def _add_attribute(self, where: str, entry: Line) -> None:
         read = ATTRIBUTE.read(entry, where, self.problems)
         if read is None:
             return
@@ -240,7 +240,7 @@ class _Lines:
                 return
         self.attributes[name] = (where, Attribute(name=name, **given))
 
-    def _add_template(self, where: str, entry: Mapping[str, Any]) -> None:
+    def _add_template(self, where: str, entry: Line) -> None:
         read = TEMPLATE.read(entry, where, self.problems)
         if read is None:
             return
@@ -358,7 +358,7 @@ class _Lines:
 
 
 def _check_attributes(
-    attributes: dict[str, tuple[str, Attribute]], written: Mapping[str, Mapping[str, Any]], problems: Problems
+    attributes: dict[str, tuple[str, Attribute]], written: Mapping[str, Line], problems: Problems
 ) -> None:
     """Look for what attributes say of each other, and put intersections into words."""
     whole = set()
@@ -382,7 +382,7 @@ def _check_attributes(
 def _put_together(
     name: str,
     attributes: dict[str, tuple[str, Attribute]],
-    written: Mapping[str, Mapping[str, Any]],
+    written: Mapping[str, Line],
     whole: set[str],
     done: set[str],
     above: tuple[str, ...],
@@ -414,15 +414,13 @@ def _put_together(
     attributes[name] = (where, dataclasses.replace(joined, **own))
 
 
-def _check_labels(
-    where: str, given: Any, field: str, known: Iterable[Attribute], problems: Problems
-) -> Mapping[str, Any]:
+def _check_labels(where: str, given: Any, field: str, known: Iterable[Attribute], problems: Problems) -> Line:
     """Return what a question says by attribute; the names must be those of attributes, if any are given."""
     if not isinstance(given, dict) or not given:
         problems.add(where, f"'{field}' must be an object with the name of an attribute for each, not {shown(given)}")
         return {}
     populations = list(dict.fromkeys(one.population for one in known))
-    named: dict[str, Any] = {}
+    named: Record = {}
     for written, said in given.items():
         name = clean_name(written)
         if name in named:
@@ -435,7 +433,7 @@ def _check_labels(
 
 
 def _read_questions(
-    questions: Sequence[tuple[str, dict[str, Any]]], known: Sequence[Attribute], kind: str, problems: Problems
+    questions: Sequence[tuple[str, Record]], known: Sequence[Attribute], kind: str, problems: Problems
 ) -> list[ReadQuestion]:
     read = []
     for where, entry in questions:
@@ -450,9 +448,7 @@ def _read_questions(
     return read
 
 
-def _chosen(
-    where: str, entry: Mapping[str, Any], known: Sequence[Attribute], problems: Problems
-) -> list[ReadDistribution] | None:
+def _chosen(where: str, entry: Line, known: Sequence[Attribute], problems: Problems) -> list[ReadDistribution] | None:
     """Return the right answers of a question, each as a distribution with all mass on one option."""
     options = entry.get("options")
     are_texts = isinstance(options, list) and all(isinstance(option, str) for option in options)
@@ -472,7 +468,7 @@ def _chosen(
 
 
 def _distributed(
-    where: str, entry: Mapping[str, Any], known: Sequence[Attribute], problems: Problems
+    where: str, entry: Line, known: Sequence[Attribute], problems: Problems
 ) -> list[ReadDistribution] | None:
     """Return the distributions of a question."""
     rows = read_distributions(entry.get("distributions"), where, problems)
@@ -486,7 +482,7 @@ def _distributed(
 
 
 def _read_statements(
-    path: Path, questions: Sequence[tuple[str, dict[str, Any]]], known: Sequence[Attribute], problems: Problems
+    path: Path, questions: Sequence[tuple[str, Record]], known: Sequence[Attribute], problems: Problems
 ) -> tuple[Survey, list[Statement]]:
     found: dict[str, tuple[str, Question]] = {}
     statements = []

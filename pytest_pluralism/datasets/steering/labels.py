@@ -26,7 +26,7 @@ from pytest_pluralism.core.errors import unknown_name
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, text
 from pytest_pluralism.datasets.names import NAME
-from pytest_pluralism.datasets.reading import Problems, listed, read_entries, shown
+from pytest_pluralism.datasets.reading import Line, Problems, Record, listed, read_entries, shown
 
 __all__ = ["HumanLabels", "label_sheet", "read_labels"]
 
@@ -176,7 +176,7 @@ def read_labels(
     return HumanLabels(file.name, labels, digest, scale)
 
 
-def label_sheet(report: Mapping[str, Any], /) -> list[dict[str, Any]]:
+def label_sheet(report: Line, /) -> list[Record]:
     """Return the responses without a label, as the lines of a file of labels whose ``label`` is ``None``.
 
     Parameters
@@ -190,7 +190,7 @@ def label_sheet(report: Mapping[str, Any], /) -> list[dict[str, Any]]:
     >>> label_sheet({"verdicts": [{"details": {"unlabelled": open_ones}}]})[0]["label"] is None
     True
     """
-    found: dict[Labelled, dict[str, Any]] = {}
+    found: dict[Labelled, Record] = {}
     for verdict in report.get("verdicts", ()):
         for one in (verdict.get("details") or {}).get("unlabelled", ()):
             line = {name: one[name] for name in ("attribute", "question_id", "response")}

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, text
-from pytest_pluralism.datasets.reading import Problems
+from pytest_pluralism.datasets.reading import Problems, Record
 from pytest_pluralism.datasets.steering.templates import Attribute, SteeringTemplate
 from pytest_pluralism.datasets.surveys.assembly import (
     DISTRIBUTION,
@@ -57,14 +57,14 @@ def _letter(value: object) -> str:
 
 
 SITUATION = Fields(
-    dict[str, Any],
+    Record,
     Field("situation", TEXT, required=True),
     Field("vrd", TEXT, required=True),
     Field("label", Kind("A (support), B (oppose) or C (either)", _letter), required=True),
 )
 
 
-def is_value_kaleidoscope(entries: Sequence[Any], /) -> bool:
+def is_value_kaleidoscope(entries: Sequence[object], /) -> bool:
     """Return whether rows are situations with values, as their first one shows."""
     return bool(entries) and isinstance(entries[0], dict) and {"situation", "vrd", "label"} <= entries[0].keys()
 
@@ -110,7 +110,7 @@ def read_value_kaleidoscope(
     return survey, attributes, (BY_VALUE,)
 
 
-def is_pew(entries: Sequence[Any], /) -> bool:
+def is_pew(entries: Sequence[object], /) -> bool:
     """Return whether questions give their distributions by ``group`` and ``value``, as their first one shows."""
     first = entries[0] if entries else None
     rows = first.get("distributions") if isinstance(first, dict) else None

@@ -6,9 +6,9 @@ import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, nearest_names
+from pytest_pluralism.datasets.reading import Record
 
 __all__ = [
     "PLACEHOLDERS",
@@ -196,7 +196,7 @@ def fill_template(text: str, attribute: Attribute, /, *, family: tuple[Attribute
     """
     family = family if attribute in family else (*family, attribute)
     letters = string.ascii_uppercase[: len(family)]
-    values: dict[str, Any] = {name: getattr(attribute, name, "") for name in PLACEHOLDERS}
+    values: Record = {name: getattr(attribute, name, "") for name in PLACEHOLDERS}
     political = attribute.category.startswith("political")
     values["category"] = attribute.category or "attribute"
     values["topic"] = "in politics today" if political else f"in terms of {values['category']}"

@@ -12,12 +12,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, number, text
-from pytest_pluralism.datasets.reading import FORMATS, Problems, format_of, read_entries
+from pytest_pluralism.datasets.reading import FORMATS, Line, Problems, format_of, read_entries
 
 __all__ = ["EMBEDDED_TRADE_OFFS", "Scenario", "TradeOffSet", "load_trade_offs"]
 
@@ -118,7 +117,7 @@ class _Read:
     scenario_id: str
     scenario: str
     pair: tuple[str, str]
-    options: Sequence[Mapping[str, Any]]
+    options: Sequence[Line]
     cluster: str | None
 
 
@@ -130,7 +129,7 @@ def _pair(value: object) -> tuple[str, str]:
     return value[0], value[1]
 
 
-def _options(value: object) -> Sequence[Mapping[str, Any]]:
+def _options(value: object) -> Sequence[Line]:
     if not isinstance(value, list) or len(value) < 2 or not all(isinstance(one, Mapping) for one in value):
         raise UnfitError
     return value

@@ -220,7 +220,7 @@ def _from_entry(where: str, entry: Any, problems: Problems) -> ReadQuestion | No
     return ReadQuestion(**QUESTION.taken(entry) | {"distributions": rows}, where=where)
 
 
-def read_distributions(rows: Any, place: str, problems: Problems, /) -> list[ReadDistribution] | None:
+def read_distributions(rows: object, place: str, problems: Problems, /) -> list[ReadDistribution] | None:
     """Return the distributions of a question, unchecked; note what is not one, and fields that do not fit."""
     if not isinstance(rows, list):
         problems.add(place, f"'distributions' must be a list, not {kind_of(rows)}")

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
 from pytest_pluralism.datasets.literals import literal_of
+from pytest_pluralism.datasets.reading import Line
 from pytest_pluralism.datasets.surveys.assembly import SUM_TOLERANCE, ReadDistribution, ReadQuestion, one_line
 from pytest_pluralism.datasets.surveys.modular_pluralism import question_hash
 
@@ -34,7 +35,7 @@ SOURCE = (
 MOST_UNREADABLE = 0.05
 
 
-def fetch_rows(revision: str | None = None, /) -> Iterable[Mapping[str, Any]]:
+def fetch_rows(revision: str | None = None, /) -> Iterable[Line]:
     """Return the rows of the dataset, from the local cache or the hub.
 
     ``HF_HUB_OFFLINE=1`` is honoured by the libraries underneath: then only the cache is read.
@@ -56,7 +57,7 @@ def fetch_rows(revision: str | None = None, /) -> Iterable[Mapping[str, Any]]:
     except ImportError as error:
         raise MissingExtraError(f"The survey 'hf:{HUB_NAME}'", 'pip install "pytest-pluralism[hub]"') from error
     try:
-        rows: Iterable[Mapping[str, Any]] = datasets.load_dataset(HUB_NAME, split="train", revision=revision)
+        rows: Iterable[Line] = datasets.load_dataset(HUB_NAME, split="train", revision=revision)
     except Exception as error:
         # The library passes on the errors of a dozen packages underneath.
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -67,7 +68,7 @@ def fetch_rows(revision: str | None = None, /) -> Iterable[Mapping[str, Any]]:
     return rows
 
 
-def read_rows(rows: Iterable[Mapping[str, Any]], /) -> tuple[list[ReadQuestion], str]:
+def read_rows(rows: Iterable[Line], /) -> tuple[list[ReadQuestion], str]:
     """Return the questions of the dataset, and its source with what was left out.
 
     Parameters
@@ -140,7 +141,7 @@ def read_rows(rows: Iterable[Mapping[str, Any]], /) -> tuple[list[ReadQuestion],
     return questions, source
 
 
-def parse_selections(text: Any, /) -> dict[str, list[float]]:
+def parse_selections(text: object, /) -> dict[str, list[float]]:
     """Parse the text of a ``defaultdict`` from countries to shares, without running it.
 
     Parameters

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, nearest_names, unknown_name
 from pytest_pluralism.core.records import Survey
@@ -32,7 +31,7 @@ EMBEDDED_SURVEYS: dict[str, tuple[Callable[[], tuple[ReadQuestion, ...]], str, s
 _MUST = "the name of a survey, a path, a data frame or a list of questions"
 
 
-def load_survey(name_or_path: Any, /, *, refusals: Refusals = "keep") -> Survey:
+def load_survey(name_or_path: object, /, *, refusals: Refusals = "keep") -> Survey:
     """Load a survey by its name, from a file, from the Hugging Face hub, or from data in memory.
 
     Parameters

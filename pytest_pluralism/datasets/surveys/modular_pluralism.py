@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, text, texts
-from pytest_pluralism.datasets.reading import Problems
+from pytest_pluralism.datasets.reading import Problems, Record
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, one_line
 
 __all__ = ["SOURCE", "is_modular_pluralism", "plain_question", "question_hash", "read_rows"]
@@ -32,7 +32,7 @@ SOURCE = "questions and gold distributions in the format of the Modular Pluralis
 
 # The population and its answers are checked where the survey is put together.
 ROW = Fields(
-    dict[str, Any],
+    Record,
     Field("question", text("a string", empty=True, strip=False), required=True),
     Field("options", texts("a list of strings", empty=True, strip=False), required=True),
     Field("attribute", ANYTHING, required=True),
@@ -43,7 +43,7 @@ ROW = Fields(
 OWN_POLITICIANS = re.compile(r"political leaders (?:and organizations )?in our country|opinion of ____")
 
 
-def is_modular_pluralism(entries: Sequence[Any], /) -> bool:
+def is_modular_pluralism(entries: Sequence[object], /) -> bool:
     """Return whether rows are in this format, as their first one shows."""
     return bool(entries) and isinstance(entries[0], dict) and {"attribute", "gold_distribution"} <= entries[0].keys()
 

@@ -20,7 +20,16 @@ from typing import Any
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import WindowSet
 from pytest_pluralism.datasets.hub import hub_file
-from pytest_pluralism.datasets.reading import Entries, Problems, format_of, number_in, read_entries, read_text, shown
+from pytest_pluralism.datasets.reading import (
+    Entries,
+    Problems,
+    Record,
+    format_of,
+    number_in,
+    read_entries,
+    read_text,
+    shown,
+)
 from pytest_pluralism.datasets.windows.assembly import ANSWER, WINDOW, ReadAnswer, ReadWindow, assemble_windows
 
 __all__ = ["EMBEDDED_WINDOWS", "WINDOW_FORMATS", "load_windows"]
@@ -139,7 +148,7 @@ MARKS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": Fa
 
 def _from_table(entries: Entries, problems: Problems) -> list[ReadWindow]:
     """Return the windows of a table with a row an answer; rows of one answer_id are paraphrases of it."""
-    windows: dict[str, tuple[str, dict[str, Any], dict[tuple[bool, str], ReadAnswer]]] = {}
+    windows: dict[str, tuple[str, Record, dict[tuple[bool, str], ReadAnswer]]] = {}
     for where, row in entries:
         unknown = [name for name in row if name not in (*COLUMNS, "prompt", "kind", "cluster")]
         lacking = [name for name in COLUMNS[:3] if not row.get(name)]

@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.datasets.fields import ANY_LIST, Field, Fields, text
-from pytest_pluralism.datasets.reading import Entries, Problems, json_document, read_text
+from pytest_pluralism.datasets.reading import Entries, Problems, Record, json_document, read_text
 from pytest_pluralism.datasets.windows.assembly import ReadAnswer, ReadWindow, normalised
 
 __all__ = ["detect", "read_perspectrum", "read_value_prism", "read_value_situations"]
@@ -30,13 +30,13 @@ PERSPECTRUM_PROMPT = 'What can be said about this claim, for and against it: "{c
 VALENCE_FIELDS = ("valence", "label_text")
 
 
-def _row(*fields: str, lists: Sequence[str] = ()) -> Fields[dict[str, Any]]:
+def _row(*fields: str, lists: Sequence[str] = ()) -> Fields[Record]:
     """Return the fields of a row: texts, then lists. Their contents are checked where the windows are put together."""
     read = (
         Field(name, ANY_LIST if name in lists else text("a string", empty=True, strip=False), required=True)
         for name in (*fields, *lists)
     )
-    return Fields(dict[str, Any], *read)
+    return Fields(Record, *read)
 
 
 SITUATION = _row("situation", lists=("vrd", "explanation"))
@@ -85,7 +85,7 @@ def read_value_prism(entries: Entries, problems: Problems, /) -> Iterator[ReadWi
     ``vrd`` is the value itself, or (as in the full table of ValuePrism) its kind, with the value in ``text``.
     ``valence`` or ``label_text`` becomes the stance.
     """
-    by_situation: dict[str, tuple[str, dict[str, Any], list[tuple[Any, Any, Any]]]] = {}
+    by_situation: dict[str, tuple[str, Record, list[tuple[Any, Any, Any]]]] = {}
     for where, row in entries:
         if VALUE.read(row, where, problems) is None:
             continue
@@ -154,7 +154,7 @@ def read_perspectrum_original(entries: Entries, problems: Problems, /, *, path: 
         yield from read_perspectrum(iter([(where, plain)]), problems)
 
 
-def _situation(row: dict[str, Any], found: Sequence[tuple[Any, ...]], where: str) -> ReadWindow:
+def _situation(row: Record, found: Sequence[tuple[Any, ...]], where: str) -> ReadWindow:
     answers = []
     seen: set[str] = set()
     ids: dict[str, int] = {}

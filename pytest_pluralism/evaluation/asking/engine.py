@@ -545,7 +545,7 @@ class Engine:
         """Return whether :meth:`gather` came to the scores of the evaluation of a key, of a language model."""
         return (key, model.identity.sha256) in self._scored
 
-    def gather(self, evaluations: Mapping[Any, Evaluation], model_of: ModelOf, /) -> None:
+    def gather(self, evaluations: Mapping[object, Evaluation], model_of: ModelOf, /) -> None:
         """Ask what several evaluations want: all their first rounds at once, then all their second rounds, and so on.
 
         The key of each is that of its promise. An error in one is left to :meth:`measure`, when its turn

@@ -465,7 +465,7 @@ class FittedJurors:
 
     def _validated(self, panel: Panel, vectors: FloatArray) -> dict[str, Any]:
         digest = hashlib.sha256(vectors.tobytes()).hexdigest()
-        found: dict[str, Any] = _report(
+        found: dict[str, object] = _report(
             _Key(panel, vectors, f"{panel.sha256} {digest} {self.by}"), self.by, self.seed, self.settings
         )
         return found

@@ -284,7 +284,7 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def _says(value: Any, /, *words: str) -> bool:
+def _says(value: object, /, *words: str) -> bool:
     """Return whether a keyword is one of some words; an array, which compares with each, is not."""
     return isinstance(value, str) and value in words
 

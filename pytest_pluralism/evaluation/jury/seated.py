@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -147,7 +146,7 @@ def _texts(given: str | Sequence[str]) -> Sequence[str]:
     return [given] if isinstance(given, str) else given
 
 
-def seat(evaluation: Any, confidence_level: float | None, answered: Answered, /) -> Jury:
+def seat(evaluation: object, confidence_level: float | None, answered: Answered, /) -> Jury:
     """Return the jury of an evaluation that was planned for a marker.
 
     Parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, MissingExtraError, invalid_parameter, unknown_name
 from pytest_pluralism.datasets.panels.records import Panel
@@ -117,7 +116,7 @@ def _limits(
                 raise InvalidParameterError(unknown_name(f"{by} of panel {panel.name}", str(group), list(there)))
         limits[by] = {}
         for group, number in there.items():
-            seats: Any = wanted.get(group, (0, size))
+            seats: object = wanted.get(group, (0, size))
             ends = tuple(seats) if isinstance(seats, (tuple, list)) else (seats, seats)
             if len(ends) != 2 or not all(isinstance(end, int) and not isinstance(end, bool) for end in ends):
                 must = f"an integer, or a pair (least, most) of integers, for {by} {group!r}"
@@ -155,6 +154,6 @@ def _unfilled(size: int, why: str, limits: Mapping[str, Mapping[str, tuple[int, 
     )
 
 
-def _first_line(report: Any) -> str:
+def _first_line(report: object) -> str:
     text = report.as_text() if hasattr(report, "as_text") else str(report)
     return (text.strip().splitlines() or [""])[-1]

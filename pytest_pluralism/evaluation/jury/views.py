@@ -31,7 +31,7 @@ def jury_details(
     table: JuryTable,
     settings: JurySettings,
     by_group: Mapping[str, float],
-    made: Mapping[str, Any],
+    made: Mapping[str, object],
     /,
 ) -> dict[str, Any]:
     """Return what the views of a report are made from."""
@@ -39,7 +39,7 @@ def jury_details(
     alphas = [alpha for alpha in SWEEP if positive or alpha < 1.0]
     if len(table.utility) and float(table.utility.min()) < 0.0:
         alphas = [0.0]
-    details: dict[str, Any] = {
+    details: dict[str, object] = {
         "rule": settings.rule.words,
         "scale": panel.scale.as_json(),
         "jurors": {**made, "n": len(panel.jurors), "votes": panel.n_votes},

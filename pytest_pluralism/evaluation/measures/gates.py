@@ -101,7 +101,7 @@ def plan_of_words(
     return plans
 
 
-def _beyond(measure: Measure, keywords: Mapping[str, Any]) -> list[str]:
+def _beyond(measure: Measure, keywords: Mapping[str, object]) -> list[str]:
     """Return the bounds that no value reaches; the planner knows the ends where they depend on what is measured."""
     return [
         f"{word}={bound!r} says nothing: {measure.title} lies in [{measure.lowest:g}, {measure.highest:g}]."
@@ -150,7 +150,7 @@ def _relative_example(measure: Measure) -> str:
     return f"better_than={measure.comparisons[0].words!r} or " if measure.comparisons else ""
 
 
-def _relative_problems(measure: Measure, reference: Any, keywords: Mapping[str, Any]) -> list[str]:
+def _relative_problems(measure: Measure, reference: object, keywords: Mapping[str, object]) -> list[str]:
     """Return what is wrong with a reference that a promise names."""
     if keywords.get("over") is not None:
         beside = f"better_than={reference!r} stands beside over={keywords['over']!r}. "

@@ -364,7 +364,7 @@ def _sign(objective: Objective) -> float:
     return 1.0 if objective.direction == "higher" else -1.0
 
 
-def check_functions(functions: Any, objectives: Sequence[str], /) -> dict[str, Commensuration]:
+def check_functions(functions: object, objectives: Sequence[str], /) -> dict[str, Commensuration]:
     """Return commensurating functions as a test names them: ``{"equal": [0.5, 0.5], "worst": lambda o: ...}``.
 
     Raises

@@ -184,7 +184,7 @@ def _called(
     return Objective(entry["name"], direction, evaluation, part=part)
 
 
-def _source_of(function: Callable[..., Any]) -> str:
+def _source_of(function: Callable[..., object]) -> str:
     """Return the source of a function, else its name: what is not written in Python is told apart by its version."""
     try:
         return inspect.getsource(inspect.unwrap(function))
@@ -192,7 +192,7 @@ def _source_of(function: Callable[..., Any]) -> str:
         return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
-def _check_fields(entry: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def _check_fields(entry: Mapping[str, object], known: Sequence[str], where: str) -> None:
     for field in entry:
         if field not in known:
             near = nearest_names(str(field), known, most=1)
@@ -200,7 +200,7 @@ def _check_fields(entry: Mapping[str, Any], known: Sequence[str], where: str) ->
             raise DatasetError(f"{where}: unknown field {field!r}.{hint} Known: {', '.join(known)}.")
 
 
-def _prompts(given: Any, where: str, path: Path) -> tuple[str, ...]:
+def _prompts(given: object, where: str, path: Path) -> tuple[str, ...]:
     """Return prompts from a list, or from a text file with one a line."""
     if isinstance(given, str):
         lines = read_text(_beside(path, given, where), what="file of prompts", holds="prompt").splitlines()
@@ -220,7 +220,7 @@ def _beside(path: Path, name: str, where: str) -> Path:
         raise DatasetError(f"{where}: {error}") from error
 
 
-def _direction(entry: Mapping[str, Any], where: str) -> str:
+def _direction(entry: Mapping[str, object], where: str) -> str:
     direction = entry.get("direction", "higher")
     if direction not in ("higher", "lower"):
         raise DatasetError(f"{where}: 'direction' must be 'higher' or 'lower', not {direction!r}.")

@@ -11,7 +11,6 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -247,7 +246,7 @@ class OvertonEvaluation:
         settings = self.settings
         together = union_of(read)
         sides = sides_of(window, together, settings)
-        details: dict[str, Any] = {
+        details: dict[str, object] = {
             "kind": window.kind,
             "n_draws": len(texts),
             **{name: self._value(window, read, name) for name in ("coverage", "soft_coverage")},

@@ -176,7 +176,7 @@ def planned_on(
     windows: WindowSet,
     planning: Planning,
     evaluation: Evaluation,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     recorded: RecordedResponses | None,
     /,
     *,

@@ -363,7 +363,7 @@ class Board:
 
         Above 1 steering exaggerates the difference between the groups; below 0 it turns it round.
         """
-        result: list[dict[str, Any]] = []
+        result: list[dict[str, object]] = []
         for name, opposite, mine, theirs in self.parted():
             people = [self.reference(row) - self.reference(theirs[row.question_id]) for row in mine]
             model = [self.mean_answer(name, r.question_id) - self.mean_answer(opposite, r.question_id) for r in mine]

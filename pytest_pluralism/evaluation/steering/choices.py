@@ -357,7 +357,7 @@ class SteerableEvaluation:
             sides = {"unsteered": plain, "placebo": placebo} if over is None else {}
             below = None if over is None else board.of_placebo(rows) if over == PLACEBO else board.of(over, rows)
             for index, row in enumerate(rows):
-                details: dict[str, Any] = {"attribute": name, "steered": float(values[index])}
+                details: dict[str, object] = {"attribute": name, "steered": float(values[index])}
                 if plain is not None:
                     details["unsteered"] = float(plain[index])
                 value = values[index] if below is None else difference(values[index], below[index])
@@ -382,7 +382,7 @@ class SteerableEvaluation:
         )
 
     def _references(
-        self, board: Board, steered: Sequence[float], unsteered: Sequence[float], details: Mapping[str, Any]
+        self, board: Board, steered: Sequence[float], unsteered: Sequence[float], details: Mapping[str, object]
     ) -> dict[str, float]:
         """Return what would be scored without steering, by placebos, and by answers that know nothing."""
         result: dict[str, float] = {}
@@ -426,7 +426,7 @@ class SteerableEvaluation:
         unsteered: Sequence[float],
         units: Sequence[UnitScore],
     ) -> dict[str, Any]:
-        details: dict[str, Any] = {
+        details: dict[str, object] = {
             "kind": self.steering.kind,
             "score": self.settings.score,
             "contexts": list(self.settings.contexts),

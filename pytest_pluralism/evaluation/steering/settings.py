@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.datasets.steering.file import SteeringSet
@@ -69,7 +68,7 @@ EXAGGERATED = 1.5
 MANY_ATTRIBUTES = 24
 
 
-def check_steering(contexts: Any, over: Any, checks: Any, /, *, known_checks: Sequence[str]) -> None:
+def check_steering(contexts: object, over: object, checks: object, /, *, known_checks: Sequence[str]) -> None:
     """Refuse contexts, a comparison or checks that are not valid.
 
     Raises
@@ -93,7 +92,7 @@ def check_steering(contexts: Any, over: Any, checks: Any, /, *, known_checks: Se
             raise invalid_parameter("checks", function, must, repr(check))
 
 
-def check_most_units(most: Any, /) -> None:
+def check_most_units(most: object, /) -> None:
     """Refuse a value that is not a number of units.
 
     Raises

@@ -280,7 +280,7 @@ def _unit(question: Question, row: AnswerDistribution, model: ModelDistribution,
     ours, our_refusals = over_kept(question, model.probabilities, kept, "the model")
     theirs, their_refusals = over_kept(question, row.probabilities, kept)
     n_draws = model.n_draws * (1.0 - our_refusals)
-    details: dict[str, Any] = {
+    details: dict[str, object] = {
         **({"top_token": model.top_token} if model.top_token else {}),
         **({"n_draws": round(n_draws, 6)} if n_draws < math.inf else {}),
         "model_entropy": entropy_of(ours, n_draws),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 from pytest_pluralism.core.records import (
     EntailmentPair,
@@ -45,7 +44,7 @@ def prompt_id(asked: Asked, settings: GenerationSettings | None = None, /) -> st
     return f"{letter}-{hashlib.sha256(canonical(content)).hexdigest()[:32]}"
 
 
-def _said(record: Any) -> object:
+def _said(record: object) -> object:
     """Return what differs from the defaults of a record, so that a later field does not change the ids of today."""
     if isinstance(record, tuple):
         return [_said(one) for one in record]

@@ -159,7 +159,7 @@ class Recording:
             for content in own:
                 yield content, found.where, self._spool(content)
 
-    def _spool(self, content: dict[str, Any]) -> int:
+    def _spool(self, content: dict[str, object]) -> int:
         offset = self._stream.tell()
         self._stream.write(json.dumps(content).encode("ascii") + b"\n")
         return offset

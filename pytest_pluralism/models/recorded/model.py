@@ -101,7 +101,7 @@ class RecordedModel:
 
     def __init__(self, recording: Recording, identity: ModelIdentity, /) -> None:
         self.recording, self.identity = recording, identity
-        self._names: dict[Any, dict[RequestName, None]] = {}
+        self._names: dict[object, dict[RequestName, None]] = {}
         self._unused: tuple[int, str] | None = None
         self._requests: Counter[tuple[str, str, str]] = Counter()
         self._contexts: dict[tuple[str, str], set[str]] = {}
@@ -130,7 +130,7 @@ class RecordedModel:
         rows = f"{count:,} of {len(self.recording):,} rows of {self.recording.path.name}"
         return f"{rows} answer nothing that this run asked (first: {first})"
 
-    def take_names(self, named: Iterable[tuple[Any, RequestName]], /) -> None:
+    def take_names(self, named: Iterable[tuple[object, RequestName]], /) -> None:
         """Learn how people call requests, so that rows are found by the ids of questions and queries."""
         for request, name in named:
             known = self._names.setdefault(request, {})
@@ -265,7 +265,7 @@ class RecordedModel:
 
     # ----------------------------------------------------------------------------------------------- finding rows
 
-    def _of(self, asked: Any) -> list[RequestName]:
+    def _of(self, asked: object) -> list[RequestName]:
         return list(self._names.get(asked, ()))
 
     def _rows(

@@ -83,7 +83,7 @@ def _choices(choices: Any, key: Content) -> Iterator[Content]:
         yield {**key, "response": _text(text), "draw": draw, "stopped_by": stopped}
 
 
-def _first_tokens(logprobs: Any) -> dict[str, float]:
+def _first_tokens(logprobs: object) -> dict[str, float]:
     """Return the log-probabilities of the likeliest first tokens, in the form of chats or of completions."""
     if not isinstance(logprobs, dict):
         return {}
@@ -94,7 +94,7 @@ def _first_tokens(logprobs: Any) -> dict[str, float]:
     return dict(top[0]) if isinstance(top, list) and top and isinstance(top[0], dict) else {}
 
 
-def _text(content: Any) -> str:
+def _text(content: object) -> str:
     """Return the text of a message, whose parts may be a list."""
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))

@@ -113,7 +113,7 @@ def row_of_line(line: bytes, /) -> Content:
     return content
 
 
-def _once_each(pairs: list[tuple[str, Any]]) -> Content:
+def _once_each(pairs: list[tuple[str, object]]) -> Content:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
