@@ -79,7 +79,7 @@ def check(arguments: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if problem else EXIT_OK
 
 
-def _words(value: Any) -> str:
+def _words(value: object) -> str:
     if isinstance(value, list):
         names = ", ".join(printable(str(one), most=60) for one in value[:MOST_NAMES])
         return f"{len(value)}: {names}" + (", ..." if len(value) > MOST_NAMES else "")
@@ -234,7 +234,7 @@ def _prompt(kind: str, name: str, data: Any) -> tuple[str, str]:
         return "", f"as {MARKERS[kind][0]} it cannot be asked: {error}"
 
 
-def _marker(kind: str, path: Path, name: str, data: Any) -> str:
+def _marker(kind: str, path: Path, name: str, data: object) -> str:
     """Return a marker with an empty test."""
     if kind not in MARKERS:
         return ""

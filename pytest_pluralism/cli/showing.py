@@ -55,7 +55,7 @@ class UsageError(Exception):
     """The command asks for something that is not there."""
 
 
-def option(*flags: str, **keywords: Any) -> tuple[tuple[str, ...], Entry]:
+def option(*flags: str, **keywords: object) -> tuple[tuple[str, ...], Entry]:
     """Return an argument of a command, for :func:`add_command`."""
     return flags, keywords
 

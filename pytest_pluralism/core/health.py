@@ -71,7 +71,7 @@ def health_problems(
     /,
     *,
     measure: Measure | None = None,
-    baseline_entry: Mapping[str, Any] | None = None,
+    baseline_entry: Mapping[str, object] | None = None,
     noise_floors: tuple[float, float] = (0.0, 0.0),
     is_old: bool = False,
     anchor_problem: str = "",

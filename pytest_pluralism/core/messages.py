@@ -72,7 +72,7 @@ def subject(measure: Measure, population: str | None, dataset: str, /, *, over: 
     return f"{title} {measure.towards} {whom} ({dataset})" if whom else f"{title} ({dataset})"
 
 
-def gained_over(settings: Mapping[str, Any], /) -> str | None:
+def gained_over(settings: Mapping[str, object], /) -> str | None:
     """Return what a gain in steering is over, by the settings that a report keeps; ``None`` where it is none."""
     steering = settings.get("steering")
     over = steering.get("over") if isinstance(steering, Mapping) else None

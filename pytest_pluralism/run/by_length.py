@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pytest_pluralism.run.measured import Beside, Measured
 
 __all__ = ["drift_at_equal_length", "told_by_length"]
 
 
-def told_by_length(result: Beside, measured: Measured, stored: Mapping[str, Any], update: str, /) -> None:
+def told_by_length(result: Beside, measured: Measured, stored: Mapping[str, object], update: str, /) -> None:
     """Tell a change apart from the length of responses, and judge the rest where a promise is about that."""
     from pytest_pluralism.baselines.comparison import length_of_change
 
@@ -29,7 +28,7 @@ def told_by_length(result: Beside, measured: Measured, stored: Mapping[str, Any]
     result.change = found.at_equal_length
 
 
-def drift_at_equal_length(result: Beside, measured: Measured, anchor: Mapping[str, Any], /) -> bool:
+def drift_at_equal_length(result: Beside, measured: Measured, anchor: Mapping[str, object], /) -> bool:
     """Judge the drift at equal length where a promise is about that; return whether the drift is known."""
     from pytest_pluralism.baselines.comparison import length_of_change
 

@@ -92,7 +92,7 @@ class Export:
         """Yield what an evaluation asks next, after all rounds whose answers are there."""
         from pytest_pluralism.evaluation.asking.meanings import Named, introduce
 
-        names: dict[Any, Any] = dict(evaluation.names()) if isinstance(evaluation, Named) else {}
+        names: dict[object, object] = dict(evaluation.names()) if isinstance(evaluation, Named) else {}
         for models in self._recordings.values():
             for model in models:
                 introduce(evaluation, model)
@@ -115,7 +115,7 @@ class Export:
         except StopIteration:
             return
 
-    def _known(self, asked: Round, request: Any) -> Any:
+    def _known(self, asked: Round, request: object) -> Any:
         for model in self._recordings.get(str(asked.role), ()):
             result = model.find(asked.work, request, asked.settings, asked.n_draws)
             if result is not None:

@@ -248,7 +248,7 @@ class Judge:
             return None
         with contextlib.suppress(*UNREADABLE):
             name = str(measured.provenance.model["name"])
-            found: Mapping[str, Any] | None = baselines.entries(baselines.first, name, "").get(key)
+            found: Mapping[str, object] | None = baselines.entries(baselines.first, name, "").get(key)
             return found
         return None
 
@@ -296,7 +296,7 @@ class Judge:
         self,
         measured: Measured,
         verdict: Verdict,
-        about: Mapping[str, Any],
+        about: Mapping[str, object],
         nodeid: str,
         test: str,
         against: str | None,
@@ -363,7 +363,7 @@ class Judge:
         except (BaselineError, MissingExtraError) as error:
             result.problem = str(error)
             return result
-        stored: Mapping[str, Any] = entry or {}
+        stored: Mapping[str, object] = entry or {}
         told_by_length(result, measured, stored, update)
         now = {"model": provenance.model, "versions": provenance.versions}
         result.floor, _ = floors_beside(now, stored)

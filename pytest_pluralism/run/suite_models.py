@@ -36,7 +36,7 @@ class SuiteModels:
     def of(self, spec: str) -> ModelOf:
         """Return the models of a suite by role, for the model under test that a spec names."""
         session = self._session
-        loaders: dict[str, Callable[[], Any]] = {
+        loaders: dict[str, Callable[[], object]] = {
             "language_model": lambda: session.models.load_model(spec),
             "reference_language_model": lambda: session.models.load_model(self._named("reference_model")),
             "entailment_model": lambda: session.models.load_entailment_model(self._named("entailment_model")),

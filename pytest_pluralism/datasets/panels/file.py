@@ -155,7 +155,7 @@ class _Entries:
     cast: set[tuple[Any, ...]] = field(default_factory=set)
     n_repeated: int = 0
 
-    def add(self, where: str, entry: Any) -> None:
+    def add(self, where: str, entry: object) -> None:
         """Take in one object."""
         problems = self.problems
         if not isinstance(entry, dict):

@@ -136,7 +136,7 @@ def read_ratings(
     return replace(panel, warnings=(*panel.warnings, *warnings))
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
@@ -169,7 +169,7 @@ def _rated_by(
         first, before = jurors.setdefault(juror, (where, record))
         if before != record:
             problems.add(where, f"juror {juror!r} has other groups or another weight than at {first}")
-        raw: Any = cells.get(columns["utility"])
+        raw: object = cells.get(columns["utility"])
         text = parts.get("query_text") or query
         written = PanelResponse(response, parts.get("response_text") or response)
         first_written = responses.setdefault(query, {}).setdefault(response, written)
@@ -180,7 +180,7 @@ def _rated_by(
     return votes, [juror for _, juror in jurors.values()], queries
 
 
-def _vote(raw: Any, values: Mapping[str, float] | None) -> Any:
+def _vote(raw: object, values: Mapping[str, float] | None) -> Any:
     """Return a vote: a truth value is 1 or 0, unless ``values`` says what it stands for."""
     if isinstance(raw, bool):
         return (values or {}).get(str(raw), (values or {}).get(str(raw).lower(), float(raw)))

@@ -451,7 +451,7 @@ def _check_distributions(
 
 
 def _check_probabilities(
-    values: Sequence[Any], options: tuple[str, ...], place: str, problems: Problems
+    values: Sequence[object], options: tuple[str, ...], place: str, problems: Problems
 ) -> tuple[float, ...] | None:
     if len(values) != len(options):
         problems.add(place, f"has {len(values)} probabilities for {len(options)} options; give one for each option")

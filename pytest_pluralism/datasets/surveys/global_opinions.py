@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
 from pytest_pluralism.datasets.literals import literal_of
@@ -180,7 +179,7 @@ def parse_selections(text: object, /) -> dict[str, list[float]]:
     return shares
 
 
-def parse_options(text: Any, /) -> list[str]:
+def parse_options(text: object, /) -> list[str]:
     """Parse the text of a list of options, without running it; numbers become their text.
 
     Parameters

@@ -20,7 +20,6 @@ import hashlib
 import re
 import string
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, text, texts
 from pytest_pluralism.datasets.reading import Problems, Record
@@ -48,7 +47,7 @@ def is_modular_pluralism(entries: Sequence[object], /) -> bool:
     return bool(entries) and isinstance(entries[0], dict) and {"attribute", "gold_distribution"} <= entries[0].keys()
 
 
-def read_rows(entries: Iterable[tuple[str, Any]], problems: Problems, /) -> tuple[list[ReadQuestion], str]:
+def read_rows(entries: Iterable[tuple[str, object]], problems: Problems, /) -> tuple[list[ReadQuestion], str]:
     """Return the questions of rows in this format, and a note about them.
 
     Parameters

@@ -187,7 +187,7 @@ def _factorised(values: Sequence[object]) -> tuple[IntArray, list[object]]:
 # ---------------------------------------------------------------------------------------------------------- frames
 
 
-def _from_frame(frame: Any, wanted: Wanted) -> Respondents:
+def _from_frame(frame: object, wanted: Wanted) -> Respondents:
     columns = columns_of(frame, function="survey_from_respondents")
     variables, n_rows = {}, len(next(iter(columns.values()))) if columns else 0
     for name in _checked("The data frame", list(columns), wanted):

@@ -138,7 +138,9 @@ def survey_from_respondents(frame: Any, /, **how: Any) -> Survey:
     return build_survey(frame, **how).survey
 
 
-def build_survey(frame: Any, /, *, sheet: str | None = None, refusals: Refusals = "keep", **how: Any) -> BuiltSurvey:
+def build_survey(
+    frame: object, /, *, sheet: str | None = None, refusals: Refusals = "keep", **how: object
+) -> BuiltSurvey:
     """Make a survey of respondents, and tell what was left out; parameters as for :func:`survey_from_respondents`."""
     asked = _Asked.of(how)
     source = read_respondents(frame, asked.columns, sheet=sheet)
@@ -166,7 +168,7 @@ def build_survey(frame: Any, /, *, sheet: str | None = None, refusals: Refusals 
 
 def survey_lines(survey: Survey, /) -> str:
     """Return a survey as the text of a ``.jsonl`` file, from which the same survey is read."""
-    rows: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[str, list[dict[str, object]]] = {}
     for row in survey.distributions:
         counts = {"n_respondents": row.n_respondents, "n_effective": row.n_effective}
         known = {name: count for name, count in counts.items() if count is not None}
@@ -174,7 +176,7 @@ def survey_lines(survey: Survey, /) -> str:
         rows.setdefault(row.question_id, []).append(entry)
     lines = []
     for question in survey.questions:
-        line: dict[str, Any] = {"question_id": question.question_id, "question": question.text}
+        line: dict[str, object] = {"question_id": question.question_id, "question": question.text}
         line["options"] = list(question.options)
         line |= {} if question.cluster is None else {"cluster": question.cluster}
         line |= {} if question.positions is None else {"positions": list(question.positions)}
@@ -244,7 +246,7 @@ class _Asked:
         return found
 
 
-def _asked_questions(given: Any) -> dict[str, Mapping[str, Any]]:
+def _asked_questions(given: object) -> dict[str, Mapping[str, Any]]:
     must = "a list of columns, or a mapping from column to text or to an object with " + ", ".join(QUESTION_PARTS)
     if isinstance(given, Mapping):
         found = {name: {"question": one} if isinstance(one, str) else one for name, one in given.items()}
@@ -348,7 +350,7 @@ class _Building:
 
     # ------------------------------------------------------------------------------------------------- the columns
 
-    def _missing(self, variable: Variable, labels: Mapping[Value, str], own: Iterable[Any] | None) -> set[Value]:
+    def _missing(self, variable: Variable, labels: Mapping[Value, str], own: Iterable[object] | None) -> set[Value]:
         """Return the missing values of a column; ``own`` is ``None`` for a group.
 
         A value that is missing everywhere, and has a label here that is not one of a refusal, may be an answer: 8 and 9
@@ -369,7 +371,9 @@ class _Building:
             )
         return known | (set(self.asked.missing) - kept)
 
-    def _answers(self, name: str, labels: Mapping[Value, str], own: Iterable[Any] | None) -> tuple[IntArray, list[str]]:
+    def _answers(
+        self, name: str, labels: Mapping[Value, str], own: Iterable[object] | None
+    ) -> tuple[IntArray, list[str]]:
         """Return the place of the label of each kept respondent, -1 where there is none, and the labels in order."""
         variable = self.source.variables[name]
         codes = variable.codes[self.kept]
@@ -413,7 +417,7 @@ class _Building:
             )
         return {value: value for value in ordered}
 
-    def _labels(self, name: str, own: Any = None) -> dict[Value, str]:
+    def _labels(self, name: str, own: object = None) -> dict[Value, str]:
         """Return the labels of a column: those that are given, or those of the file."""
         given = own if own is not None else self.asked.labels.get(name)
         if given is None:

@@ -81,7 +81,7 @@ def read_crosstab(rows: Rows) -> ReadSource:
     return read, f"; a crosstab of {unit}"
 
 
-def _cell(row: Mapping[str, Any], name: str, where: str, problems: Problems) -> float | None:
+def _cell(row: Mapping[str, object], name: str, where: str, problems: Problems) -> float | None:
     value = row[name]
     if isinstance(value, str):
         plain = value.strip().removesuffix("%").strip()
@@ -177,7 +177,7 @@ def read_opinionqa(rows: Rows) -> ReadSource:
     return questions, note
 
 
-def _joined(parts: Sequence[Any], counted: Sequence[str]) -> list[str] | None:
+def _joined(parts: Sequence[object], counted: Sequence[str]) -> list[str] | None:
     """Return the options in order, of which those with commas may be cut into parts; ``None`` where they do not fit."""
     plain = [str(part).strip().strip('"').strip() for part in parts]
     found: list[str] = []
@@ -248,7 +248,7 @@ def read_moral_choice(rows: Rows) -> ReadSource:
     return questions, ""
 
 
-def _is_crosstab(row: Mapping[str, Any]) -> bool:
+def _is_crosstab(row: Mapping[str, object]) -> bool:
     if not {"question", "question_id"} & row.keys():
         return False
     if {"population", "probability", "options", "distributions"} & row.keys():

@@ -15,7 +15,6 @@ import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records import WindowSet
@@ -185,7 +184,7 @@ def _from_table(entries: Entries, problems: Problems) -> list[ReadWindow]:
     ]
 
 
-def _from_entry(where: str, entry: Any, problems: Problems) -> ReadWindow | None:
+def _from_entry(where: str, entry: object, problems: Problems) -> ReadWindow | None:
     identifier = entry.get("query_id") if isinstance(entry, dict) else None
     place = f"{where}, query {identifier!r}" if isinstance(identifier, str) and identifier else where
     complete = WINDOW.fit(entry, place, problems)
@@ -201,7 +200,7 @@ def _from_entry(where: str, entry: Any, problems: Problems) -> ReadWindow | None
     return ReadWindow(**WINDOW.taken(entry) | sides, where=where) if complete else None
 
 
-def _answers(values: Any, name: str, source: Any, place: str, problems: Problems) -> list[ReadAnswer] | None:
+def _answers(values: object, name: str, source: object, place: str, problems: Problems) -> list[ReadAnswer] | None:
     if not isinstance(values, list):
         problems.add(place, f"'{name}' must be a list of answers, not {shown(values)}")
         return None

@@ -45,7 +45,7 @@ CLAIM = _row("claim", lists=("perspectives",))
 PERSPECTIVE = _row("stance", lists=("paraphrases",))
 
 
-def detect(rows: Sequence[Any], path: Path | None = None, /) -> tuple[Reader, str] | None:
+def detect(rows: Sequence[object], path: Path | None = None, /) -> tuple[Reader, str] | None:
     """Return the reader for rows of a known source, as their first one shows, and the words for the source.
 
     ``path`` is the file of the rows, beside which the pool of perspectives of Perspectrum lies.
@@ -85,7 +85,7 @@ def read_value_prism(entries: Entries, problems: Problems, /) -> Iterator[ReadWi
     ``vrd`` is the value itself, or (as in the full table of ValuePrism) its kind, with the value in ``text``.
     ``valence`` or ``label_text`` becomes the stance.
     """
-    by_situation: dict[str, tuple[str, Record, list[tuple[Any, Any, Any]]]] = {}
+    by_situation: dict[str, tuple[str, Record, list[tuple[object, object, object]]]] = {}
     for where, row in entries:
         if VALUE.read(row, where, problems) is None:
             continue

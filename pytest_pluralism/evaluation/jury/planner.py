@@ -275,11 +275,11 @@ def _rules(planning: Planning) -> list[WelfareRule]:
     return [WelfareRule(alpha=alpha, **kept) for alpha in (alphas if several else (alphas,))]
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return an array as a list, and everything else as it is."""
     return value.tolist() if isinstance(value, np.ndarray) else value
 

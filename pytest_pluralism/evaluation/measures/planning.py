@@ -169,7 +169,7 @@ class Planning:
         """Return the keyword of the marker, or else the setting of that name."""
         return self.keywords[name] if name in self.keywords else self.settings[name]
 
-    def brought(self, kind: type[_Data], /, **arguments: Any) -> _Data | None:
+    def brought(self, kind: type[_Data], /, **arguments: object) -> _Data | None:
         """Return the data that a hook of the project has under the name of the marker; ``None`` where none has.
 
         Parameters
@@ -187,8 +187,8 @@ class Planning:
         evaluation: Evaluation,
         /,
         *,
-        source: Mapping[str, Any],
-        settings: Mapping[str, Any],
+        source: Mapping[str, object],
+        settings: Mapping[str, object],
         population: str | None = None,
         over: str | None = None,
         measure: Measure | None = None,

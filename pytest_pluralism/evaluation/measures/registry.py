@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.words import UNIT_COLUMNS, UNITS
@@ -82,7 +82,7 @@ class _Measures(Mapping[str, Measure]):
 MEASURES: Mapping[str, Measure] = _Measures()
 
 
-def measure_of(entry: Mapping[str, Any], /) -> Measure:
+def measure_of(entry: Mapping[str, object], /) -> Measure:
     """Return the measure of a verdict in a report or of a result in a baseline.
 
     It is the one that the entry carries; else the one of the registry, for entries of earlier versions; else one that

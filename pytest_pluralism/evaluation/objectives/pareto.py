@@ -160,7 +160,7 @@ class ParetoEvaluation:
             if isinstance(objective.evaluation, Named):
                 yield from objective.evaluation.names()
 
-    def beside(self, candidate: Mapping[str, Scores], stored: Mapping[str, Mapping[str, Any]], /) -> Scores:
+    def beside(self, candidate: Mapping[str, Scores], stored: Mapping[str, Mapping[str, object]], /) -> Scores:
         """Compare the measured objectives with stored ones.
 
         Parameters

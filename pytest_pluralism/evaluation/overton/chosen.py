@@ -86,7 +86,7 @@ def _with_doubt(judge: EntailmentJudge, *, by_hand: bool) -> EntailmentJudge:
 
 def described(judge: EntailmentJudge, file: JudgeFile | None, /) -> dict[str, Any]:
     """Return what a baseline must agree in: the file of the judge where it decides, and the model of its own."""
-    told: dict[str, Any] = {"judge_model": judge.spec} if judge.spec else {}
+    told: dict[str, object] = {"judge_model": judge.spec} if judge.spec else {}
     if file is not None and (judge.calibration is not None or judge.name == "combined"):
         told["judge_sha256"] = file.sha256
     return told

@@ -101,7 +101,7 @@ def _details(unit: UnitScore, calibration: JudgeCalibration) -> Mapping[str, Any
 
 def _references(units: Sequence[UnitScore], calibration: JudgeCalibration) -> list[Mapping[str, Any]]:
     """Return the corrected references of each unit."""
-    found: list[dict[str, Any]] = [{} for _ in units]
+    found: list[dict[str, object]] = [{} for _ in units]
     for name in dict.fromkeys(name for unit in units for name in unit.references):
         places = [at for at, unit in enumerate(units) if not math.isnan(unit.references.get(name, math.nan))]
         values = _corrected([units[at].references[name] for at in places], calibration) if places else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -283,7 +283,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     judge: PairwiseJudge = CoverageJudge(settings, margin, parts) if name == "coverage" else ModelJudge(margin=margin)
     recorded = {word: recorded_of(planning, windows, word) for word in ("responses", "rivals")}
     texts = {word: None if one is None else one.responses for word, one in recorded.items()}
-    told: dict[str, Any] = {"judge": name, "margin": margin, **settings.as_json()}
+    told: dict[str, object] = {"judge": name, "margin": margin, **settings.as_json()}
     told |= described(parts, file) if name == "coverage" else {}
     told |= {word: {"name": one.name, "sha256": one.sha256} for word, one in recorded.items() if one is not None}
     evaluation = PairwiseEvaluation(windows, judge, settings, texts["responses"], texts["rivals"])

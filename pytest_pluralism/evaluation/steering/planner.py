@@ -120,7 +120,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     return gates
 
 
-def _with_reference(planning: Planning, checks: Any, /) -> Any:
+def _with_reference(planning: Planning, checks: object, /) -> Any:
     """Return the checks, among them the one that asks what ``better_than`` compares with.
 
     Raises
@@ -297,7 +297,7 @@ def _settings(planning: Planning, steering: SteeringSet, protocol: str) -> Steer
     )
 
 
-def _several(given: Any) -> Any:
+def _several(given: object) -> Any:
     """Return one name as several; the settings refuse a value that is not a list of names."""
     return (given,) if isinstance(given, str) else tuple(given) if isinstance(given, (list, tuple)) else given
 

@@ -528,7 +528,7 @@ class EndpointModel:
 
         return send
 
-    def _checked(self, path: str, reply: Any) -> Any:
+    def _checked(self, path: str, reply: object) -> Any:
         if path in {COMPLETIONS, CHAT}:
             check_model(reply, self.name, place=self.place)
         return reply

@@ -111,7 +111,7 @@ def is_same_model(wanted: str, given: object) -> bool:
     return given == wanted or (given.startswith(wanted) and _SNAPSHOT.fullmatch(given[len(wanted) :]) is not None)
 
 
-def check_model(reply: Any, model: str, /, *, place: str) -> None:
+def check_model(reply: object, model: str, /, *, place: str) -> None:
     """Refuse the reply of another model.
 
     Raises
@@ -131,7 +131,7 @@ def check_model(reply: Any, model: str, /, *, place: str) -> None:
         )
 
 
-def listed_models(reply: Any, /, *, place: str) -> tuple[Listed, ...]:
+def listed_models(reply: object, /, *, place: str) -> tuple[Listed, ...]:
     """Return the models that a server lists.
 
     Raises
@@ -154,7 +154,7 @@ def listed_models(reply: Any, /, *, place: str) -> tuple[Listed, ...]:
     return tuple(found)
 
 
-def next_token(reply: Any, /, *, place: str) -> NextToken:
+def next_token(reply: object, /, *, place: str) -> NextToken:
     """Return the likeliest next tokens, from a reply in the form of completions or of chat.
 
     Raises
@@ -195,7 +195,7 @@ def next_token(reply: Any, /, *, place: str) -> NextToken:
     return NextToken(found, own[0], _usage(reply, "prompt_tokens"))
 
 
-def scored_tokens(reply: Any, /, *, place: str) -> Scored:
+def scored_tokens(reply: object, /, *, place: str) -> Scored:
     """Return the log-probabilities of a text that was given back with them (``echo``).
 
     Raises
@@ -213,7 +213,7 @@ def scored_tokens(reply: Any, /, *, place: str) -> Scored:
     return Scored(tuple(map(str, tokens)), read, _usage(reply, "prompt_tokens"))
 
 
-def written(reply: Any, /, *, place: str) -> Written:
+def written(reply: object, /, *, place: str) -> Written:
     """Return the text of a reply, in the form of completions or of chat.
 
     Raises
@@ -263,16 +263,16 @@ def token_ids_of(reply: Any, /, *, place: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _choice(reply: Any, place: str) -> Mapping[str, Any]:
+def _choice(reply: object, place: str) -> Mapping[str, Any]:
     """Return the one choice of a reply."""
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
         raise _wrong(place, "something else than one choice", reply)
-    choice: Mapping[str, Any] = choices[0]
+    choice: Mapping[str, object] = choices[0]
     return choice
 
 
-def _entry(one: Any, place: str) -> tuple[str, int | None, float]:
+def _entry(one: object, place: str) -> tuple[str, int | None, float]:
     if not isinstance(one, dict) or not isinstance(one.get("token"), str):
         raise _wrong(place, "a token without its text", one)
     text, number = one["token"], one.get("id")
@@ -282,7 +282,7 @@ def _entry(one: Any, place: str) -> tuple[str, int | None, float]:
     return text, number if type(number) is int else None, _value(one.get("logprob"), place)
 
 
-def _value(value: Any, place: str) -> float:
+def _value(value: object, place: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > ROUNDED_UP:
         raise ModelError(
             f"{place} gives the log-probability {printable(str(value))}. It must be the natural logarithm of a "
@@ -291,7 +291,7 @@ def _value(value: Any, place: str) -> float:
     return min(float(value), 0.0)
 
 
-def _usage(reply: Any, name: str) -> int | None:
+def _usage(reply: object, name: str) -> int | None:
     usage = reply.get("usage") if isinstance(reply, dict) else None
     value = usage.get(name) if isinstance(usage, dict) else None
     return value if type(value) is int and value >= 0 else None

@@ -166,7 +166,7 @@ def _written(work: str, result: Any) -> Content:
     return {"log_probabilities": list(result.log_probabilities), **beside}
 
 
-def _plain(record: Any) -> Any:
+def _plain(record: object) -> Any:
     """Return what differs from the defaults of a record as JSON values."""
     if isinstance(record, tuple):
         return [_plain(one) for one in record]

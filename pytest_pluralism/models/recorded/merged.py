@@ -99,11 +99,11 @@ class MergedModel:
         self.versions = dict(versions or {})
         self._results: dict[Place, object] = {(row["work"], row["id"], row["draw"]): row["result"] for row in rows}
 
-    def answer(self, prompts: Sequence[Any], /, **_: object) -> list[Any]:
+    def answer(self, prompts: Sequence[object], /, **_: object) -> list[Any]:
         """Return the answer to each prompt."""
         return self._each("answers", prompts)
 
-    def score_answers(self, prompts: Sequence[Any], /, **_: object) -> list[Any]:
+    def score_answers(self, prompts: Sequence[object], /, **_: object) -> list[Any]:
         """Return the scores of whole answers to each prompt."""
         return self._each("full_answers", prompts)
 
@@ -115,11 +115,11 @@ class MergedModel:
             tuple(self._each("responses", [(prompt, settings, draw) for draw in range(n_draws)])) for prompt in prompts
         ]
 
-    def entail(self, pairs: Sequence[Any], /, **_: object) -> list[Any]:
+    def entail(self, pairs: Sequence[object], /, **_: object) -> list[Any]:
         """Return the entailment of each pair."""
         return self._each("entailment", pairs)
 
-    def reward(self, requests: Sequence[Any], /, **_: object) -> list[Any]:
+    def reward(self, requests: Sequence[object], /, **_: object) -> list[Any]:
         """Return the reward of each response."""
         return self._each("rewards", requests)
 
@@ -134,7 +134,7 @@ class MergedModel:
     def close(self) -> None:
         """Do nothing."""
 
-    def _each(self, work: str, cells: Sequence[Any]) -> list[Any]:
+    def _each(self, work: str, cells: Sequence[object]) -> list[Any]:
         found = []
         for cell in cells:
             content = self._results.get(_place(work, cell))

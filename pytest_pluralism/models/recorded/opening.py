@@ -249,7 +249,7 @@ def _parquet(path: Path) -> Iterator[Found]:
             yield Found(_without_nulls(content), f"row {number}")
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: object) -> Any:
     """Return a row without the fields that other rows of its table have, and with maps as objects."""
     if isinstance(value, dict):
         return {name: _without_nulls(one) for name, one in value.items() if one is not None}
