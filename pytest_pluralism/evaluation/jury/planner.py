@@ -114,6 +114,11 @@ EVERY_ALPHA = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0)
 JURORS = ("recorded", "choice", "entailment", "fitted", "rewards")
 
 
+def _source(panel: Panel) -> dict[str, str]:
+    """Return where the utilities of a panel come from."""
+    return {"name": panel.name, "sha256": panel.sha256, "source": panel.source, "scale": panel.scale.mapping}
+
+
 def plan(planning: Planning, /) -> list[PlannedGate]:
     """Return one gate for each group and aversion.
 
@@ -166,12 +171,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 which = f"alpha {rule.alpha:g}"
             planned = planning.planned(
                 evaluation,
-                source={
-                    "name": panel.name,
-                    "sha256": panel.sha256,
-                    "source": panel.source,
-                    "scale": panel.scale.mapping,
-                },
+                source=_source(panel),
                 settings={
                     **settings.as_json(),
                     "jurors": made,

@@ -221,12 +221,11 @@ class TradeOffEvaluation:
         )
         references = {"unsteered": float(static.mean())} if self.settings.score == "reward" else {}
         ideal = np.array([[max(f(row) for row in one.served) for f in functions] for one in scenarios]).mean()
-        pairs = list(dict.fromkeys(one.pair for one in scenarios))
         tables = [
             self._table(
                 pair, [index for index, one in enumerate(scenarios) if one.pair == pair], scenarios, served, matrices
             )
-            for pair in pairs
+            for pair in dict.fromkeys(one.pair for one in scenarios)
         ]
         clusters = [unit.cluster for unit in units]
         # A model that ignores its steering gains exactly nothing, however few the scenarios are.

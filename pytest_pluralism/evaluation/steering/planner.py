@@ -177,9 +177,8 @@ def _plan_texts(
     if "checks" not in keywords and not labels and keywords.get("over") == UNSTEERED:
         # A gain may come of being addressed at all.
         checks = (*checks, PLACEBO)
-    contexts = keywords.get("context", "instruction")
     text = TextSettings(
-        contexts=_several(contexts),
+        contexts=_several(keywords.get("context", "instruction")),
         score=keywords.get("score", default),
         threshold=keywords.get("threshold", 0.5),
         premise=keywords.get("premise", "whole"),
