@@ -140,6 +140,6 @@ def test_the_job_of_gitlab(tmp_path: Path, answers: Path) -> None:
 
 
 def test_the_page_shows_the_files_that_are_run() -> None:
-    page = (RECIPES.parent / "ci.md").read_text(encoding="utf-8")
-    shown = re.findall(r"```\{literalinclude\} ci/(\S+)", page)
+    page = (Path(__file__).parents[2] / "docs/how-to/ci.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```\{literalinclude\} \S+/recipes/(\S+)", page)
     assert sorted(shown) == sorted(path.name for path in RECIPES.iterdir()) == ["github.yml", "gitlab.yml"]
