@@ -92,7 +92,7 @@ def read_leaderboard(paths: Sequence[Path], /) -> Leaderboard:
     DatasetError
         If a file is not a report of ours, fewer than two models were measured, or they share no objective.
     """
-    return leaderboard_of((str(path), entry) for path in paths for entry in load_report(path)["verdicts"])
+    return leaderboard_of((str(path), entry) for path in paths for entry in load_report(path, whole=False)["verdicts"])
 
 
 def leaderboard_of(entries: Iterable[tuple[str, Entry]], /) -> Leaderboard:

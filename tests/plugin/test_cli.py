@@ -283,7 +283,8 @@ def test_prune_by_size_takes_the_least_recently_used(tmp_path: Path, capsys: pyt
     assert 75_000 < (tmp_path / FILE_NAME).stat().st_size <= 150 * 1024
     with AnswerStore(tmp_path, read_only=True) as store:
         kept = {one.name: one.answers for one in store.models()}
-    assert kept["large"] > 240
+    # Each kind of work has a table, and each table a page.
+    assert kept["large"] > 220
     assert kept.get("small", 0) == 0 or kept["large"] == 400
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -100,7 +101,8 @@ def test_a_wrong_choice_is_refused(
 def test_a_missing_package_is_one_sentence_with_the_command(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "mlflow" else found(name))
     assert main(["publish", "run.json", "--to=mlflow"]) == 1
     assert 'pip install "pytest-pluralism[mlflow]"' in capsys.readouterr().err
 

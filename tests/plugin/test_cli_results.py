@@ -256,9 +256,9 @@ def test_skewed_units_are_planned_by_drawing_them_again(tmp_path: Path, capsys: 
     assert share(0.2, row["units_needed"]) >= 0.72
 
 
-@pytest.mark.parametrize("words", ["", "crossed t", "wilson", "bca, 9 resamples of differences", 7, None])
+@pytest.mark.parametrize("words", ["", "crossed t", "wilson", "bca, 9 resamples of differences"])
 def test_the_words_of_a_report_steer_no_plan(
-    words: object, recorded: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: str, recorded: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = recorded["verdicts"][0]["model"]["name"]
     (tmp_path / "as_it_was.json").write_text(json.dumps(recorded), encoding="utf-8")

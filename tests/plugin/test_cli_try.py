@@ -109,7 +109,7 @@ def test_each_suite_can_be_collected_by_its_package(name: str, pytester: pytest.
     [
         (
             ["embedded:smollm2-135m-instruct", "--suite=everything"],
-            "--suite must be one of quick, surveys, overton or all",
+            "--suite must be one of quick, parties, surveys, overton or all",
         ),
         (["embedded:smollm2-135m-instruct", "--suite=overton"], "--entailment-model=SPEC is missing"),
         (["embedded:smollm2-135m-instruct", "--suite=all"], "--entailment-model=SPEC is missing"),

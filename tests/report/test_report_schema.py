@@ -160,7 +160,7 @@ def test_markdown_shows_untrusted_text_as_text() -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     # Every row has as many cells as the heading: nothing in a name opens another one.
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
-    assert "| 0.400 [0.250, 0.500] | ≤ 0.125 | ✗ failed | 0.50 |" in text
+    assert "| 0.400 [0.250, 0.500] | ≤ 0.125 | ✗ failed, 1 warning | 0.50 |" in text
 
 
 def test_a_terminal_gets_colours_for_the_outcomes_and_nothing_else() -> None:

@@ -53,7 +53,7 @@ def report(town):
 
 def questions(served):
     """Return the questions of the survey that were answered, as they were asked."""
-    asked = [one for one in served.paid if one.path.endswith("completions") and "number" in str(one.body)]
+    asked = [one for one in served.paid if one.path.endswith("completions") and "thing number" in str(one.body)]
     return [json.dumps(one.body["messages"]) for one in asked if "logprob_token_ids" not in one.body]
 
 
@@ -225,10 +225,10 @@ def test_a_chat_without_log_probabilities_is_gated_by_sampled_letters(town, serv
     assert any("sampled answers" in warning for warning in verdict["warnings"])
     served.log.clear()
     assert run(town, served, model=model).ret == 0
-    assert not [one for one in served.log if "number" in str(one.body)]
+    assert not [one for one in served.log if "thing number" in str(one.body)]
     # Other counts are other answers.
     assert run(town, served, model=f"{served.spec}{FAST}&samples=4").ret == 0
-    assert [one for one in served.log if "number" in str(one.body)]
+    assert [one for one in served.log if "thing number" in str(one.body)]
 
 
 def test_a_plan_counts_the_tokens_and_asks_nothing(town, serve):

@@ -336,6 +336,7 @@ def test_answers_of_an_earlier_version_are_kept_and_told(tmp_path, monkeypatch):
         old = layout.checksum_of(b"0" * 32, texts, content, format_name="")
         connection.execute("UPDATE answers SET key = ?, checksum = ?", (b"0" * 32, old))
         connection.execute("DROP TABLE readings")
+        connection.execute("DROP TABLE similarities")
         connection.execute("PRAGMA user_version=4")
     with AnswerStore(tmp_path) as store:
         (note,) = store.notes
