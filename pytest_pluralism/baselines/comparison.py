@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_pluralism.baselines.schema import Content, Entry, variance_of
@@ -29,7 +30,7 @@ from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.lengths import ByLength, change_by_length
 from pytest_pluralism.core.estimation.trust import trusted_p_value
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
+from pytest_pluralism.core.records import Estimate, Gate, IntervalMethod, Provenance, Scores, UnitScore
 from pytest_pluralism.core.verdict import ROUNDING
 
 __all__ = [
@@ -229,7 +230,13 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
     change = compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
     # The same judge read both sides: its errors shrink or stretch the change as a whole.
     beside += (now.get("relative_variance") or 0.0) * change.value**2
-    return with_bounds(with_extra_variance(change, beside), _open_differences(units, then["units"], change))
+    change = with_bounds(with_extra_variance(change, beside), _open_differences(units, then["units"], change))
+    once = {unit["id"] for unit in (*units, *then["units"]) if unit.get("drawn", math.inf) <= 1.0}
+    if once:
+        # The distances of single draws differ from those of the answers that they are drawn from.
+        told = f"unknown: one draw says nothing of how a model answers a question ({_some(once)})"
+        return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=told))
+    return change
 
 
 def _open_differences(units: Sequence[Entry], stored: Sequence[Entry], change: Estimate) -> list[tuple[float, float]]:
@@ -274,6 +281,8 @@ def is_shown_better(now: Entry, then: Entry, /, *, looks: float = 1.0) -> bool:
     floor, _ = floors_beside(now, then)
     is_lower = now.get("direction") == "lower"
     change = paired_change(now, then, confidence_level=level)
+    if math.isnan(change.low):
+        return False
     if level is None:
         return compare(change.value, -floor) < 0 if is_lower else compare(change.value, floor) > 0
     bound, alternative = (-floor, "less") if is_lower else (floor, "greater")
@@ -395,6 +404,7 @@ def _units_of(scores: Scores) -> Content:
     units = [
         {"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value, "sha256": unit_hash(unit)}
         | ({"bounds": list(unit.bounds)} if unit.bounds else {})
+        | ({"drawn": unit.details["n_draws"]} if scores.drawn is not None and "n_draws" in unit.details else {})
         | ({"by_length": unit.details["by_length"]} if "by_length" in unit.details else {})
         for unit in scores.units
     ]

@@ -159,6 +159,9 @@ def _comparable(estimate: Estimate, change: Estimate | None) -> Estimate | Part:
         if change.n + change.n_missing == estimate.n + estimate.n_missing:
             counts = "units that the estimate has not"
         return Part(Outcome.INCONCLUSIVE, f"the change is not comparable with the estimate: it is about {counts}")
+    if math.isnan(change.low) and change.n_clusters > 1:
+        # Not even a change of 0 shows that nothing changed.
+        return Part(Outcome.INCONCLUSIVE, f"the interval of the change is {change.how.told or 'unknown'}")
     return change
 
 

@@ -141,6 +141,9 @@ def _drawn_problems(
     if drawn is None or gate.confidence_level is not None:
         return
     remedy = "Give the promise a confidence_level, or draw more answers"
+    if scores.doubt:
+        yield "sampled_answers", scores.doubt
+        return
     if drawn.variance is None:
         yield "sampled_answers", f"without an interval nobody knows what drawing does to the value. {remedy}"
         return

@@ -147,3 +147,49 @@ def test_steered_answers_are_found_by_attribute(town):
     write(town.path / "plain.jsonl", [{name: row[name] for name in row if name != "population"} for row in rows])
     found = town.runpytest("--pluralism-model=responses:plain.jsonl#x")
     found.stdout.fnmatch_lines(["*no row for * requests: q0 steered to North*"])
+
+
+def test_one_draw_decides_nothing_about_a_change(town):
+    town.makepyfile(
+        test_town="""
+import pytest
+
+@pytest.mark.js_distance("town.jsonl", population="North", max_increase=0.05)
+def test_no_worse(): ...
+
+@pytest.mark.js_distance("town.jsonl", population="North", max_increase=0.05, confidence_level=None)
+def test_no_worse_by_value(): ...
+
+@pytest.mark.js_distance("town.jsonl", population="North", max_unit_increase=0.05)
+def test_no_question_is_worse(): ...
+
+@pytest.mark.answer_entropy("town.jsonl", population="North", max_decrease=0.05)
+def test_no_less_varied(): ...
+"""
+    )
+
+    def sampled(name, counts):
+        options = ("Yes", "No", "Unsure")
+        rows = [{"question_id": f"q{i}", "samples": dict(zip(options, counts(i), strict=True))} for i in range(14)]
+        write(town.path / f"{name}.jsonl", rows)
+        return f"--pluralism-model=responses:{name}.jsonl#mine"
+
+    once = sampled("once", lambda i: [int(i % 3 == option) for option in range(3)])
+    town.runpytest(once, "--pluralism-update-baseline", "--pluralism-suppress-health-check=sampled_answers")
+    # Many draws that are all alike are nearer to the people than single draws that vary as they do.
+    collapsed = sampled("collapsed", lambda _: [20, 0, 0])
+    for model in (once, collapsed):
+        town.runpytest(model, "--pluralism-report=out.json").assert_outcomes(failed=4)
+        verdicts = json.loads((town.path / "out.json").read_text())["verdicts"]
+        assert {one["outcome"] for one in verdicts} == {"inconclusive"}
+        assert all("one draw says nothing" in one["reason"] for one in verdicts)
+
+
+def test_one_draw_decides_nothing_without_an_interval(town):
+    marker = 'answer_entropy("town.jsonl", population="North", at_least=0.0, confidence_level=None)'
+    town.makepyfile(test_town=f"import pytest\n\n@pytest.mark.{marker}\ndef test_sure(): ...\n")
+    rows = [{"question_id": f"q{i}", "samples": {"Yes": 1, "No": 0, "Unsure": 0}} for i in range(14)]
+    write(town.path / "once.jsonl", rows)
+    result = town.runpytest("--pluralism-model=responses:once.jsonl#mine")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*INCONCLUSIVE*", "*one draw says nothing*"])

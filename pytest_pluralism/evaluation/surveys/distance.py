@@ -90,8 +90,9 @@ def _scores(
     drawn = drawn_of(model[row.question_id] for row in rows)
     if drawn is not None:
         # Populations that stand beside one answer share its draws.
-        together = float(found.model_errors.mean()) ** 2
-        drawn = replace(drawn, variance=together if by_population else found.drawn_variance, corrected=how.corrected)
+        together = float(found.model_errors.mean()) ** 2 if by_population else found.drawn_variance
+        # Where nothing is corrected, nobody works out how much drawing moves a distance.
+        drawn = replace(drawn, variance=together if how.corrected else None, corrected=how.corrected)
     units = [
         replace(unit, value=value, details={**unit.details, "uncorrected": raw})
         for unit, value, raw in zip(units, found.values.tolist(), found.uncorrected.tolist(), strict=True)
