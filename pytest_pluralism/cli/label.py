@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.cli.showing import (
     EXIT_OK,
@@ -24,6 +24,9 @@ from pytest_pluralism.cli.showing import (
     say_json,
     shown,
 )
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.judges import CombinedJudge
 
 __all__ = ["add_label"]
 
@@ -88,6 +91,7 @@ def label(arguments: argparse.Namespace) -> int:
     threshold = float(verdict["settings"]["threshold"])
     drawn = _drawn(list(_items(verdict)), arguments.n, threshold, arguments.seed)
     known = _read_labels(arguments.labels)
+    weights = _weights(arguments.judges, verdict["settings"])
     _ask(drawn, known, arguments.labels)
     labelled = [(one, known[one.key]) for one in drawn if known.get(one.key) is not None]
     if not labelled:
@@ -95,7 +99,7 @@ def label(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     if len(labelled) < len(drawn):
         say(f"{len(labelled)} of {len(drawn)} are labelled; the same command goes on")
-    return _write(arguments, verdict, labelled, threshold)
+    return _write(arguments, verdict["settings"], labelled, weights)
 
 
 def _verdict(report: Mapping[str, Any], nodeid: str | None) -> Mapping[str, Any]:
@@ -217,25 +221,39 @@ def _typed() -> str:
         say(HELP)
 
 
+def _weights(file: Path | None, settings: Mapping[str, Any]) -> CombinedJudge | None:
+    """Return the weights of the combined judge that judged a report; ``None`` of another judge."""
+    from pytest_pluralism.models.calibration import judges_of, read_judges
+
+    if settings.get("entailment_judge") != "combined":
+        return None
+    source = judges_of("embedded:nli-minilm") if file is None else read_judges(file)
+    if source is None or source.combined is None:
+        raise UsageError("the combined judge needs the weights of the file that judged: --judges=FILE.")
+    if settings.get("judge_sha256", source.sha256) != source.sha256:
+        where = "the file of the packaged entailment model" if file is None else shown(file)
+        raise UsageError(f"{where} did not judge this report. Name the file of judges that did: --judges=FILE.")
+    return source.combined
+
+
 def _write(
     arguments: argparse.Namespace,
-    verdict: Mapping[str, Any],
+    settings: Mapping[str, Any],
     labelled: Sequence[tuple[_Item, bool | None]],
-    threshold: float,
+    weights: CombinedJudge | None,
 ) -> int:
     """Write the file of judges, and say what it says."""
     from pytest_pluralism.core.errors import InvalidParameterError
     from pytest_pluralism.core.estimation.labelled import Label, calibrate_from_labels
-    from pytest_pluralism.models.calibration import JudgeFile, judges_of, judges_text, read_judges
+    from pytest_pluralism.models.calibration import JudgeFile, judges_text
 
-    settings = verdict["settings"]
     name = str(settings.get("entailment_judge", "forward"))
     content = json.dumps([[one.key, held] for one, held in labelled])
     labels = [Label(one.score, bool(held), one.weight, one.query_id) for one, held in labelled]
     try:
         found = calibrate_from_labels(
             labels,
-            threshold=threshold,
+            threshold=float(settings["threshold"]),
             data=f"{len(labels)} labels of {arguments.labels.name}",
             data_sha256=hashlib.sha256(content.encode()).hexdigest(),
             model_sha256=str((settings.get("entailment_model") or {}).get("sha256", "")),
@@ -244,12 +262,6 @@ def _write(
     except InvalidParameterError as error:
         say(str(error))
         return EXIT_PROBLEMS
-    weights = None
-    if name == "combined":
-        source = read_judges(arguments.judges) if arguments.judges else judges_of("embedded:nli-minilm")
-        weights = source.combined if source else None
-        if weights is None:
-            raise UsageError("the combined judge needs the weights of the file that judged: --judges=FILE.")
     judges = JudgeFile(name, {name: found}, weights)
     arguments.output.write_text(judges_text(judges), encoding="utf-8")
     if arguments.json:

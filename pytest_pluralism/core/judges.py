@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pytest_pluralism.core.cues import CUES
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.finite import is_finite
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import EntailmentScores
 
 __all__ = ["FEATURES", "JUDGES", "CombinedJudge", "features_of"]
@@ -110,7 +110,7 @@ class CombinedJudge:
     def __post_init__(self) -> None:
         numbers = {"intercept": self.intercept, "least_similarity": self.least_similarity, **self.weights}
         for name, value in numbers.items():
-            if isinstance(value, bool) or not is_finite(value):
+            if not is_number(value):
                 raise invalid_parameter(name, "CombinedJudge", "a finite number", repr(value)[:80])
         unknown = sorted(self.weights.keys() - set(FEATURES))
         if unknown:

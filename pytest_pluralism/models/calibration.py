@@ -93,7 +93,7 @@ def _judges(found: Mapping[str, Any], where: str, sha256: str) -> JudgeFile:
     judges, default = found.get("judges"), found.get("default")
     if not isinstance(judges, dict) or not judges or not judges.keys() <= set(JUDGES):
         raise ModelError(f"{where}: 'judges' must hold calibrations of some of {', '.join(map(repr, JUDGES))}.")
-    if default not in judges:
+    if default not in list(judges):
         raise ModelError(f"{where}: 'default' must be one of its judges, {', '.join(map(repr, judges))}.")
     combined = found.get("combined")
     if "combined" in judges and combined is None:

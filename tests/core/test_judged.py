@@ -106,7 +106,10 @@ def test_a_judge_of_few_pairs_leaves_the_interval_unknown() -> None:
         ({"sensitivity": 1.2}, "'sensitivity'"),
         ({"specificity": math.nan}, "'specificity'"),
         ({"threshold": 0.0}, "'threshold'"),
+        ({"sensitivity": "0.9"}, "'sensitivity'"),
+        ({"threshold": [0.5]}, "'threshold'"),
         ({"n_other": 0}, "'n_other'"),
+        ({"n_other": 10**400}, "'n_other'"),
         ({"data": 3}, "'data'"),
         ({"sensitivity": 0.3, "specificity": 0.6}, "not better than chance"),
     ],
@@ -165,6 +168,10 @@ def test_errors_of_pairs_that_belong_together_are_at_least_those_of_single_ones(
         ('{"schema": "pytest-pluralism/judge-calibration/2", "judges": {"mine": {}}}', "'judges' must hold"),
         (
             '{"schema": "pytest-pluralism/judge-calibration/2", "judges": {"both": {}}, "default": "x"}',
+            "'default' must",
+        ),
+        (
+            '{"schema": "pytest-pluralism/judge-calibration/2", "judges": {"both": {}}, "default": ["both"]}',
             "'default' must",
         ),
         (

@@ -102,6 +102,15 @@ def test_a_wrong_command_is_told(
     assert words in capsys.readouterr().err
 
 
+def test_weights_of_another_file_are_not_taken_for_those_that_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(tmp_path, [[0.9, 0.1]], entailment_judge="combined", judge_sha256="ab" * 32)
+    assert label(monkeypatch, tmp_path, "y\nn\n", "--n=2") == 2
+    assert "did not judge this report. Name the file of judges that did" in capsys.readouterr().err
+    assert not (tmp_path / "judges.json").exists()
+
+
 def test_damaged_labels_and_reports_without_scores_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

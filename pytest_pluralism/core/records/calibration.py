@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.finite import is_finite
+from pytest_pluralism.core.finite import is_number
 
 __all__ = ["JudgeCalibration"]
 
@@ -61,19 +61,19 @@ class JudgeCalibration:
         for name in ("sensitivity", "specificity", "threshold"):
             value = getattr(self, name)
             lowest = 0.0 if name != "threshold" else 1e-300
-            if isinstance(value, bool) or not is_finite(value) or not lowest <= value <= 1.0:
+            if not is_number(value) or not lowest <= value <= 1.0:
                 must = "a float in (0, 1]" if name == "threshold" else "a float in [0, 1]"
                 raise invalid_parameter(name, "JudgeCalibration", must, repr(value)[:80])
         for name in ("n_entailing", "n_other"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or not is_number(value) or value < 1:
                 raise invalid_parameter(name, "JudgeCalibration", "an integer of at least 1", repr(value)[:80])
         for name in ("data", "data_sha256", "model_sha256"):
             if not isinstance(getattr(self, name), str):
                 raise invalid_parameter(name, "JudgeCalibration", "a str", repr(getattr(self, name))[:80])
         for name in ("sensitivity_error", "specificity_error"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not is_finite(value) or not 0.0 <= value <= 0.5):
+            if value is not None and (not is_number(value) or not 0.0 <= value <= 0.5):
                 raise invalid_parameter(name, "JudgeCalibration", "a float in [0, 0.5] or None", repr(value)[:80])
         if self.power <= 0.0:
             raise InvalidParameterError(

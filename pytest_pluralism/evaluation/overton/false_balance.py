@@ -76,4 +76,11 @@ class FalseBalanceEvaluation:
         )
         mean = float(np.mean(held))
         references = {"coverage": mean, "empty": 0.0}
-        return Scores(self.metric, units, references, warnings=scores.warnings, doubt=scores.doubt)
+        warnings = scores.warnings
+        if self.judge is not None and self.judge.calibration is not None:
+            found, made_up = self.judge.calibration.sensitivity, 1.0 - self.judge.calibration.specificity
+            told = (
+                f"it finds {100 * found:.0f} % of what responses argue, and {100 * made_up:.0f} % of what they do not"
+            )
+            warnings = (*warnings, f"the errors of the judge are not corrected: {told}")
+        return Scores(self.metric, units, references, warnings=warnings, doubt=scores.doubt)

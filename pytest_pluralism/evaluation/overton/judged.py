@@ -66,19 +66,33 @@ def without_errors(scores: Scores, settings: OvertonSettings, judge: EntailmentJ
         name: _corrected([value], calibration)[0] if name in SHARES or name.startswith("first_") else value
         for name, value in scores.references.items()
     }
-    level = float(np.mean(values))
-    doubt = scores.doubt
+    level, found = float(np.mean(values)), float(np.mean(raw))
+    # The calibration does not explain values beyond the scale.
+    beyond = (found - (1.0 - calibration.specificity)) / calibration.power - level
+    doubt, misfit = scores.doubt, _misfit(found, calibration)
     if is_hardly_better(calibration):
         pairs = calibration.n_entailing + calibration.n_other
         doubt = doubt or f"the judge is hardly better than chance on {pairs} pairs of {calibration.data}"
     return replace(
         scores,
         units=units,
-        references={"as_judged": float(np.mean(raw)), **references, "empty": 0.0},
+        references={"as_judged": found, **references, "empty": 0.0},
         details={**scores.details, **about},
+        warnings=(*scores.warnings, misfit) if misfit else scores.warnings,
+        extra_variance=scores.extra_variance + beyond**2,
         judge_variance=level_variance(level, calibration),
         relative_variance=change_variance(1.0, calibration),
         doubt=doubt,
+    )
+
+
+def _misfit(found: float, calibration: JudgeCalibration) -> str:
+    """Return a remark where a judge found more than its calibration lets it find; empty where it did not."""
+    if found <= calibration.sensitivity:
+        return ""
+    return (
+        f"the judge found {found:.2f} of the answers, more than the {calibration.sensitivity:.2f} that it finds where "
+        "all are held: its calibration does not fit these responses; measure its errors on them (pluralism label)"
     )
 
 

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -225,6 +226,7 @@ def mixed_answer(answers: Sequence[Answer], weights: Sequence[float], /) -> Answ
     """Return the weighted mean of answers to one prompt.
 
     ``top_probability`` is the weighted probability of the likeliest token of the part that gives it, a lower bound.
+    Where a part leaves probabilities open, the bounds are the weighted means of those of the parts.
 
     Raises
     ------
@@ -241,7 +243,24 @@ def mixed_answer(answers: Sequence[Answer], weights: Sequence[float], /) -> Answ
     pairs = list(zip(answers, weights, strict=True))
     top, weight = max(pairs, key=lambda pair: pair[0].top_probability * pair[1])
     mass = math.fsum(answer.option_mass * share for answer, share in pairs)
-    return Answer(logs, mass, top.top_token, top.top_probability * weight)
+    bounds: tuple[tuple[float, float], ...] = ()
+    if any(answer.bounds for answer in answers):
+        lows, highs = ([_ends(answer, end) for answer in answers] for end in (0, 1))
+        bounds = tuple(zip(_means(lows, weights), _means(highs, weights), strict=True))
+    return Answer(logs, mass, top.top_token, top.top_probability * weight, bounds=bounds)
+
+
+def _ends(answer: Answer, end: int) -> list[float]:
+    """Return the least (0) or the most (1) probability of each label; both are the one that is known."""
+    if answer.bounds:
+        return [one[end] for one in answer.bounds]
+    return [math.exp(one) for one in answer.log_probabilities]
+
+
+def _means(values: Sequence[Sequence[float]], weights: Sequence[float]) -> list[float]:
+    """Return the weighted mean of each label."""
+    means = (math.fsum(map(operator.mul, one, weights)) for one in zip(*values, strict=True))
+    return [min(one, 1.0) for one in means]
 
 
 def _mean_of_logs(logs: Sequence[float], weights: Sequence[float]) -> float:

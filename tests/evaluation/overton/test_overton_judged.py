@@ -61,6 +61,33 @@ def test_no_mean_lies_outside_the_scale(value: float, expected: float) -> None:
     assert estimate_scores(without_errors(scores, SETTINGS, JUDGE)).value == pytest.approx(expected)
 
 
+def test_what_a_calibration_does_not_explain_widens_the_interval_and_is_told() -> None:
+    """A judge that finds half of the answers does not find a third of what is held."""
+    misfit = replace(JUDGE, calibration=replace(CALIBRATION, sensitivity=0.3, n_entailing=9000, n_other=9000))
+    found = without_errors(SCORES, SETTINGS, misfit)
+    estimate = estimate_scores(found)
+    assert estimate.value == pytest.approx(1.0)
+    assert estimate.low < 0.1
+    assert "more than the 0.30 that it finds where all are held" in found.warnings[-1]
+    assert not without_errors(SCORES, SETTINGS, JUDGE).warnings
+    # The scale cuts off both sides, which hides a loss.
+    entries = [
+        {
+            "units": [{"id": one.unit_id, "cluster": one.cluster, "value": one.value} for one in side.units],
+            "extra_variance": side.extra_variance,
+        }
+        for side in (
+            without_errors(
+                replace(SCORES, units=tuple(replace(one, value=one.value * share) for one in UNITS)), SETTINGS, misfit
+            )
+            for share in (0.8, 1.0)
+        )
+    ]
+    change = paired_change(*entries, confidence_level=0.95)
+    assert change.value == pytest.approx(0.0)
+    assert change.low < -0.4
+
+
 def test_a_change_carries_the_errors_relative_to_its_size() -> None:
     def entry(scores: Scores) -> dict[str, Any]:
         units = [{"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value} for unit in scores.units]

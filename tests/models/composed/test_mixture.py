@@ -124,6 +124,14 @@ def test_weights_must_fit_the_models() -> None:
         mixture([], weights=[])
 
 
+def test_what_a_part_leaves_open_stays_open() -> None:
+    known = Answer((math.log(0.5), math.log(0.5)), 1.0, "A", 0.5)
+    served = Answer((math.log(0.7), math.log(0.1)), 0.8, "A", 0.7, bounds=((0.7, 0.7), (0.0, 0.2)))
+    mixed = mixed_answer([known, served], [0.25, 0.75])
+    assert mixed.bounds == (pytest.approx((0.65, 0.65)), pytest.approx((0.125, 0.275)))
+    assert mixed_answer([known, known], [0.25, 0.75]).bounds == ()
+
+
 def test_sampled_answers_are_refused() -> None:
     exact = Answer((math.log(0.5), math.log(0.5)), 1.0, "A", 0.5)
     with pytest.raises(ModelError, match="sampled answers"):
