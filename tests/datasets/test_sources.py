@@ -91,11 +91,20 @@ def test_rows_of_bases_and_totals_of_a_crosstab(tmp_path: Path) -> None:
         ([["q", "Yes", 0.6, 40], ["q", "No", 0.4, 60]], "must be counts, or sum to 1 or 100"),
         ([["q", "Yes", 60, 40], ["q", "Yes", 40, 60]], "'Yes' of question 'q' appears twice"),
         ([["q", "Yes", 60, ""], ["q", "No", 40, 60]], "'South' has no number for option 'Yes'"),
+        ([["q", "Yes", 6, 40], ["q", "No", 4, 60], ["q", "Alle", 10, 100]], "row 'Alle' looks like the sum of all"),
+        ([["q", "Yes", 60, 40], ["q", "No", 40, 60], ["q", "Basis", 812, 410]], "row 'Basis' looks like numbers of"),
+        ([["q", "Yes", "60%", 410], ["q", "No", "40%", 220]], "line 2: '60%' stands in a crosstab of counts"),
     ],
 )
 def test_crosstabs_that_are_refused(tmp_path: Path, rows: list[list[Any]], says: str) -> None:
     with pytest.raises(DatasetError, match=says):
         pp.load_survey(table(tmp_path / "cross.csv", CROSS, rows))
+
+
+def test_an_option_that_half_of_the_people_chose_is_no_sum(tmp_path: Path) -> None:
+    rows = [["q", "Yes", 50, 30], ["q", "No", 30, 40], ["q", "Perhaps", 20, 50]]
+    survey = pp.load_survey(table(tmp_path / "cross.csv", CROSS, rows))
+    assert shares(survey, "q", "North") == [0.5, 0.3, 0.2]
 
 
 @pytest.mark.parametrize("name", ["count", "n", "Percent", "%", "Weight", "Unnamed: 0"])

@@ -52,6 +52,7 @@ def read_crosstab(rows: Rows) -> ReadSource:
     """
     problems = rows.problems
     questions: dict[str, dict[str, Any]] = {}
+    shares: list[tuple[str, object]] = []
     for where, row in rows.entries:
         identifier = str(row.get("question_id") or row.get("question") or "").strip()
         if not identifier or not row.get("option"):
@@ -60,6 +61,7 @@ def read_crosstab(rows: Rows) -> ReadSource:
         new = {"where": where, "text": row.get("question") or identifier, "options": {}, "bases": {}, "first": row}
         found = questions.setdefault(identifier, new)
         numbers = {clean_name(name): _cell(row, name, where, problems) for name in row if name not in CROSSTAB_COLUMNS}
+        shares += [(where, row[name]) for name in row if name not in CROSSTAB_COLUMNS and str(row[name]).endswith("%")]
         option = str(row["option"]).strip()
         word = option.casefold().strip(" :.()")
         if word in BASES | EFFECTIVE_BASES:
@@ -77,6 +79,11 @@ def read_crosstab(rows: Rows) -> ReadSource:
             problems.add("line 1", f"column {name!r} is not the name of a population; {what}")
     problems.raise_if_any()
     unit = _unit(questions.values(), problems)
+    if unit == "counts":
+        for where, cell in shares:
+            problems.add(where, f"{cell!r} stands in a crosstab of counts; give counts, or shares, for all columns")
+        for found in questions.values():
+            _refuse_sums(found, problems)
     read = [_crossed(name, found, unit, problems) for name, found in questions.items()]
     return read, f"; a crosstab of {unit}"
 
@@ -117,6 +124,28 @@ def _unit(questions: Iterable[Mapping[str, Any]], problems: Problems) -> str:
     )
     problems.raise_if_any()
     return ""
+
+
+def _refuse_sums(found: Mapping[str, Any], problems: Problems) -> None:
+    """Refuse counts one of whose rows holds sums, or numbers of respondents, under a name that nobody knows."""
+    rows = list(found["options"].items())
+    for place, (option, numbers) in enumerate(rows):
+        others = [
+            math.fsum(more[name] or 0.0 for at, (_, more) in enumerate(rows) if at != place and name in more)
+            for name in numbers
+        ]
+        own = [number or 0.0 for number in numbers.values()]
+        pairs = [(one, rest) for one, rest in zip(own, others, strict=True) if one or rest]
+        # One column may hold a half by chance, unless the row stands where sums stand.
+        may = len(rows) > 2 and (len(pairs) > 1 or place == len(rows) - 1)
+        is_sum = may and all(abs(one - rest) <= 1e-9 * rest for one, rest in pairs)
+        is_base = all(one > rest and min(abs(rest - 1.0), abs(rest - 100.0) / 100.0) <= 0.03 for one, rest in pairs)
+        if pairs and len(rows) > 2 and (is_sum or is_base):
+            what = "the sum of all other rows; call it total" if is_sum else "numbers of respondents; call it base"
+            problems.add(
+                found["where"],
+                f"row {option!r} looks like {what}, or leave it out. If it is an option, write shares that sum to 1",
+            )
 
 
 def _crossed(name: str, found: Mapping[str, Any], unit: str, problems: Problems) -> ReadQuestion:
