@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -168,18 +168,31 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterat
 
     if measure is None or not gate.bounds_value:
         return
-    level = gate.of_value()
-    remedy = f", for example better_than={measure.comparisons[0].words!r}" if measure.comparisons else ""
+    remedy = ", or a change against a baseline"
+    if measure.comparisons:
+        remedy = f", for example better_than={measure.comparisons[0].words!r}"
     for check, answers in _BLIND.items():
         for name, words in answers.items():
             known = [unit for unit in scores.units if name in unit.references]
             # Units without it are those that the model has no value for either, or that nothing blind is known of.
             if not known or 2 * len(known) < len(scores.units):
                 continue
-            blind, advantage = _as_answered(name, gate, replace(scores, units=tuple(known)), measure)
-            if decide(level, blind, advantage=advantage).outcome is Outcome.PASSED:
+            blindly = _decided_on(gate.of_value(), [unit.references[name] for unit in known])
+            blind, advantage = _as_answered(name, blindly, replace(scores, units=tuple(known)), measure)
+            if decide(blindly, blind, advantage=advantage).outcome is Outcome.PASSED:
                 yield check, f"{words} would score {blind.value:.3f} and keep this promise; promise more{remedy}"
                 break
+
+
+def _decided_on(gate: Gate, values: Sequence[float]) -> Gate:
+    """Return the promise, decided on the value alone where blind answers score the same in every unit.
+
+    An interval of equal values is not believed where they are few; of blind answers there is nothing to doubt.
+    """
+    from pytest_pluralism.core.estimation.trust import ROUNDING
+
+    is_constant = max(values) - min(values) <= ROUNDING
+    return replace(gate, confidence_level=None) if is_constant and gate.better_than is None else gate
 
 
 def _as_answered(name: str, gate: Gate, scores: Scores, measure: Measure) -> tuple[Estimate, Estimate | None]:

@@ -43,6 +43,17 @@ def test_the_entropy_of_the_answers(project: pytest.Pytester) -> None:
     assert "population" not in entropy
 
 
+def test_a_level_is_kept_by_even_answers_and_does_not_pass(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PLURALISM_HEALTH", raising=False)
+    run(project, "at_least=1.0", "--pluralism-model=table:plain")
+    entropy = verdicts(project)[0]
+    assert entropy["outcome"] == "inconclusive"
+    assert "even answers would score 1.585 and keep this promise" in str(entropy["reason"])
+    assert "or a change against a baseline" in str(entropy["reason"])
+
+
 def test_a_sharpened_model_loses_entropy_against_its_baseline(project: pytest.Pytester) -> None:
     reference = ("--pluralism-baseline=reference", "--pluralism-reference-model=table:plain")
     run(project, "max_decrease=0.1", "--pluralism-model=table:plain", *reference).assert_outcomes(passed=2)

@@ -80,6 +80,7 @@ class AnswerEntropyEvaluation:
                 unit,
                 value=unit.details["model_entropy"],
                 bounds=entropy_bounds(unit, unit.details["share_bounds"]) if unit.bounds else (),
+                references={"uniform": math.log2(len(unit.options))},
             )
             for unit in found.units
         )

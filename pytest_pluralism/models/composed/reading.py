@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pluralism.core.errors import ModelError, unknown_name
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.models.specification import moved_spec
 
 __all__ = ["MODES", "Composition", "Part", "read_composition"]
@@ -18,6 +19,12 @@ MODES = ("overton", "steerable", "distributional")
 
 #: Maximum size of a file, in bytes.
 MOST_BYTES = 1_000_000
+
+#: Maximum weight of a part, so that the weights have a sum.
+MOST_WEIGHT = 1_000_000_000
+
+#: Maximum number of models of a file: the main model chooses among communities by a letter.
+MOST_PARTS = 26
 
 #: The keys of each table of a file; those without a default must be there.
 _KEYS = {
@@ -71,6 +78,8 @@ def read_composition(path: Path, kind: str, /) -> Composition:
     rows = content.get(table)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise ModelError(f"{path}: there must be at least one table [[{table}]], with model = SPEC.")
+    if len(rows) > MOST_PARTS:
+        raise ModelError(f"{path}: there must be at most {MOST_PARTS} tables [[{table}]]. Got {len(rows)}.")
     parts = [_part(row, number, table, path) for number, row in enumerate(rows, start=1)]
     total = math.fsum(part.weight for part in parts)
     if not total > 0:
@@ -99,8 +108,9 @@ def _part(row: Mapping[str, object], number: int, table: str, path: Path) -> Par
     spec, weight = row.get("model"), row.get("weight", 1.0)
     if not isinstance(spec, str) or not spec.strip():
         raise ModelError(f"{path}: [[{table}]] {number} must have model = SPEC. Got {spec!r}.")
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight) or weight < 0:
-        raise ModelError(f"{path}: the weight of [[{table}]] {number} must be a number of at least 0. Got {weight!r}.")
+    if not is_number(weight) or not 0 <= weight <= MOST_WEIGHT:
+        must = f"a number of at least 0, and at most {MOST_WEIGHT:,}"
+        raise ModelError(f"{path}: the weight of [[{table}]] {number} must be {must}. Got {repr(weight)[:40]}.")
     name = row.get("name", f"{number}: {spec.strip()}")
     if not isinstance(name, str) or not name.strip():
         raise ModelError(f"{path}: the name of [[{table}]] {number} must be a text. Got {name!r}.")
