@@ -47,6 +47,7 @@ _PARTS: Mapping[str, type] = {
     "suite": str,
     "options": str,
     "tests": list,
+    "complete": bool,
     "errors": list,
     "models": dict,
     "noise": dict,
@@ -103,7 +104,8 @@ def merge(arguments: argparse.Namespace) -> int:
     counts: dict[str, int] = {}
     for verdict in verdicts:
         counts[verdict["outcome"]] = counts.get(verdict["outcome"], 0) + 1
-    kept = done.returncode == 0 and set(counts) <= {"passed"} and bool(counts)
+    computed = all(shard["complete"] for shard in shards)
+    kept = computed and done.returncode == 0 and set(counts) <= {"passed"} and bool(counts)
     if arguments.json:
         say_json({"schema": "pytest-pluralism/merged/1", "output": str(output), "outcomes": counts, "kept": kept})
     else:
@@ -123,9 +125,19 @@ def _read(path: Path) -> Content:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise InvalidParameterError(f"{path} is not a shard. Name files that --pluralism-shard=I/N wrote.")
     odd = next((name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)), None)
-    if odd is not None or len(content["shard"]) != 2:
-        raise InvalidParameterError(f"{path} is damaged: {odd or 'shard'!r} is missing or wrong. Run its shard again.")
+    if odd is None and not _is_place(content["shard"]):
+        odd = "shard"
+    if odd is not None:
+        raise InvalidParameterError(f"{path} is damaged: {odd!r} is missing or wrong. Run its shard again.")
     return content
+
+
+def _is_place(shard: Sequence[object]) -> bool:
+    """Return whether a shard says which one it is, and of how many."""
+    match shard:
+        case [int(number), int(of)]:
+            return 1 <= number <= of
+    return False
 
 
 def _refuse_unlike(shards: Sequence[Entry], names: Sequence[str]) -> None:
@@ -133,6 +145,8 @@ def _refuse_unlike(shards: Sequence[Entry], names: Sequence[str]) -> None:
     first = shards[0]
     of = first["shard"][1]
     seen: dict[int, str] = {}
+    # A shard asks only the models that its promises need.
+    asked: dict[str, tuple[str, Entry]] = {}
     for shard, name in zip(shards, names, strict=True):
         number, total = shard["shard"]
         if total != of:
@@ -140,18 +154,19 @@ def _refuse_unlike(shards: Sequence[Entry], names: Sequence[str]) -> None:
         if number in seen:
             raise InvalidParameterError(f"{seen[number]} and {name} are both shard {number} of {of}. Keep one of them.")
         seen[number] = name
-        for part, what in (("suite", "suite"), ("options", "options")):
+        for part, what in (("suite", "suite"), ("options", "options"), ("versions", "set of versions")):
             if shard[part] != first[part]:
                 raise InvalidParameterError(
                     f"{names[0]} and {name} are of different runs: another {what}. Run them alike."
                 )
         for role, identity in shard["models"].items():
-            known = first["models"].get(role, identity)
-            if known.get("sha256") != identity.get("sha256"):
-                raise InvalidParameterError(
-                    f"{names[0]} and {name} asked different models as {role!r} ({str(known.get('sha256'))[:12]} and "
-                    f"{str(identity.get('sha256'))[:12]}). Run them with one checkpoint."
-                )
+            other, known = asked.setdefault(role, (name, identity))
+            for part in ("sha256", "dtype"):
+                if known.get(part) != identity.get(part):
+                    raise InvalidParameterError(
+                        f"{other} and {name} asked different models as {role!r} ({part} {str(known.get(part))[:12]} "
+                        f"and {str(identity.get(part))[:12]}). Run them with one checkpoint in one number format."
+                    )
     missing = [str(number) for number in range(1, of + 1) if number not in seen]
     if missing:
         raise InvalidParameterError(

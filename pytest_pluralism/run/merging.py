@@ -66,6 +66,6 @@ class Merge:
         """Refuse shards of another suite."""
         if suite_hash(session.items) != self._suite:
             raise pytest.UsageError(
-                "the shards are of another suite: its tests, data, settings or bounds differ from those here. "
-                "Merge with the files and options of the shards."
+                "the shards are of another suite: its tests, models, data, settings or bounds differ from those here, "
+                "or other tests are skipped. Merge with the files and options of the shards."
             )

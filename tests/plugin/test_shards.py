@@ -103,13 +103,19 @@ def test_shards_that_do_not_belong_together_are_refused(suite, capsys):
     other = suite.path / "other.json"
     for change, why in [
         ({"shard": [2, 3]}, "one of 3"),
+        ({"shard": [3, 2]}, "'shard' is missing or wrong"),
         ({"suite": "0" * 64}, "another suite"),
         ({"options": "--pluralism-seed=4"}, "another options"),
+        ({"versions": {**content["versions"], "numpy": "0.1"}}, "another set of versions"),
         ({"schema": "x"}, "is not a shard"),
         ({"results": None}, "'results' is missing"),
         (
             {"models": {name: {**about, "sha256": "f" * 64} for name, about in content["models"].items()}},
             "different models",
+        ),
+        (
+            {"models": {name: {**about, "dtype": "bfloat16"} for name, about in content["models"].items()}},
+            "dtype float32 and bfloat16",
         ),
     ]:
         other.write_text(json.dumps({**content, **change}))
@@ -119,6 +125,62 @@ def test_shards_that_do_not_belong_together_are_refused(suite, capsys):
     # Both shards are of one suite, and the suite here is another one now.
     suite.makepyfile(test_town=SUITE.replace("at_most=0.2", "at_most=0.3"))
     assert "the shards are of another suite" in refused(one, two)
+
+
+def test_shards_are_compared_where_the_first_asked_no_model(suite, capsys):
+    for number in (1, 2, 3):
+        shard(suite, number)
+    contents = [json.loads((suite.path / f"shard-{number}.json").read_text()) for number in (1, 2, 3)]
+    contents[0]["models"] = {}
+    contents[2]["models"] = {role: {"sha256": "f" * 64} for role in contents[1]["models"]}
+    assert contents[1]["models"]
+    for number, content in enumerate(contents, start=1):
+        (suite.path / f"shard-{number}.json").write_text(json.dumps(content))
+    capsys.readouterr()
+    assert main(["merge", *(f"shard-{number}.json" for number in (1, 2, 3)), "-o", "merged.json"]) == 1
+    assert "shard-2.json and shard-3.json asked different models" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_a_shard_computed_is_judged_or_the_merge_is_no_success(project, monkeypatch, capsys):
+    monkeypatch.chdir(project.path)
+    marker = '@pytest.mark.js_distance("town.jsonl", population="North", at_most=%s)\ndef test_%s(): ...\n\n'
+    skip = '@pytest.mark.skipif("NO_CHIP" in os.environ, reason="needs a chip")\n'
+    kept, broken = marker % ("0.9", "kept"), skip + marker % ("0.01", "broken")
+    project.makepyfile(test_town=f"import os\nimport pytest\n\n{kept}{broken}")
+    blind = ("uniform", "shuffled", "constant")
+    accepted = [f"--pluralism-suppress-health-check={name}_would_pass" for name in blind]
+
+    def merged(*options):
+        capsys.readouterr()
+        code = main(["merge", "shard.json", "-o", "merged.json", *options])
+        return code, capsys.readouterr().err
+
+    def run(*options):
+        place = ("--pluralism-shard=1/1", "--pluralism-report=shard.json")
+        assert project.runpytest("--pluralism-model=table:mine*2", *accepted, *place, *options).ret == 0
+
+    run()
+    # The machine that merges would not run the broken one.
+    with monkeypatch.context() as patch:
+        patch.setenv("NO_CHIP", "1")
+        code, said = merged()
+        assert code == 2
+        assert "other tests are skipped" in said
+        run()
+        assert merged()[0] == 0
+        # What could not be computed is no success, although what is left is kept.
+        content = json.loads((project.path / "shard.json").read_text())
+        lacking = {**content, "complete": False, "errors": ["test_kept: the model is gone"]}
+        (project.path / "shard.json").write_text(json.dumps(lacking))
+        code, said = merged()
+        assert code == 1
+        assert "the model is gone" in said
+        # Nor may a merge leave out one of the models.
+        run("--pluralism-model=table:other*9")
+        code, said = merged("--pytest=-k", "--pytest=not other")
+        assert code == 2
+        assert "of another suite" in said
 
 
 @pytest.mark.parametrize(

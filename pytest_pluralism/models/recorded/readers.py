@@ -126,6 +126,12 @@ def _harness(content: Content) -> Iterator[Content]:
     if len(values) != len(endings) or len(set(endings)) < len(endings):
         raise RowError(f"has {len(values)} likelihoods for {len(set(endings))} different continuations")
     if all(len(ending) == 1 for ending in endings):
+        first = ord(min(endings))
+        if endings != sorted(endings) and {ord(one) - first for one in endings} == set(range(len(endings))):
+            listed = ", ".join(endings)
+            raise RowError(
+                f"lists its choices as {listed}, so that nobody knows their order. List them from {chr(first)}"
+            )
         yield {"question_id": name, "log_probabilities": values}
     else:
         yield {"question_id": name, "log_likelihoods": dict(zip(endings, values, strict=True))}

@@ -248,3 +248,31 @@ def test_a_log_of_helm_without_choices_holds_no_rows(tmp_path):
 def test_an_unknown_log_is_refused_with_the_form_of_a_row(tmp_path):
     with pytest.raises(ModelError, match="A row is"):
         opened(tmp_path / "x.jsonl", [{"prompt": "x", "completion": "y"}])
+
+
+def test_letters_in_another_order_than_the_alphabets_are_refused(tmp_path):
+    def logged(*letters):
+        pairs = [["Is it?", f" {letter}"] for letter in letters]
+        resps = [[[math.log(0.5), False]] for _ in letters]
+        row = {"doc_id": 0, "doc": {"question_id": "q1"}, "arguments": pairs, "resps": resps, "filtered_resps": []}
+        return opened(tmp_path / "samples.jsonl", [row])
+
+    # "Y" and "N" do not count anything.
+    assert shares(logged("Y", "N")) == [0.5, 0.5]
+    for letters in ("BA", "10"):
+        with pytest.raises(ModelError, match=f"line 1: the row lists its choices as {letters[0]}, {letters[1]}"):
+            logged(*letters)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"custom_id": "a-1", "response": {"status_code": 200, "body": {"choices": [3]}}},
+        {"doc_id": 1, "doc": {}, "arguments": [3], "resps": []},
+        {"id": "q1", "epoch": "x", "input": "", "output": {"choices": [{}]}},
+        {"instance_id": "q1", "train_trial_index": 0, "stats": [{}]},
+    ],
+)
+def test_an_entry_in_another_shape_than_its_log_is_refused_with_its_line(tmp_path, row):
+    with pytest.raises(ModelError, match=r"(?s)line 1: the row is not in the shape of .*question_id"):
+        opened(tmp_path / "log.jsonl", [row])
