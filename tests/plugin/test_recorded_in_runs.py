@@ -193,3 +193,17 @@ def test_one_draw_decides_nothing_without_an_interval(town):
     result = town.runpytest("--pluralism-model=responses:once.jsonl#mine")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*INCONCLUSIVE*", "*one draw says nothing*"])
+
+
+def test_a_row_answers_no_two_questions_of_one_id(town):
+    model = recording(town)
+    rows = [json.loads(line) for line in (town.path / "town.jsonl").read_text().splitlines()]
+    write(town.path / "village.jsonl", [{**row, "question": f"Not {row['question']}"} for row in rows])
+    # A part of the same survey asks the same, and is answered by the same rows.
+    write(town.path / "part.jsonl", rows[:12])
+    town.makepyfile(test_town=SUITE + SUITE.replace("town.jsonl", "part.jsonl").replace("def test_", "def test_part_"))
+    town.runpytest(model, "-k", "close").assert_outcomes(passed=2)
+    town.makepyfile(test_town=SUITE + SUITE.replace("town.jsonl", "village.jsonl").replace("def test_", "def test_of_"))
+    result = town.runpytest(model, "-k", "close")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*row about 'q0' may answer 2 questions of this run, which have one id: *"])

@@ -327,6 +327,7 @@ class RequestName:
     ``options`` are the options of a closed question in the order of its survey, and label ``i`` of the request stands
     for option ``order[i]``.
     ``steering`` names the attribute that the model is steered to, and ``context`` how; both are empty where it is not.
+    ``text`` is the question or query as its data set puts it: two data sets may use one id for different ones.
     """
 
     name: str
@@ -334,6 +335,7 @@ class RequestName:
     order: tuple[int, ...] = ()
     steering: str = ""
     context: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

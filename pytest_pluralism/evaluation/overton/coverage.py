@@ -95,7 +95,7 @@ class OvertonEvaluation:
     def names(self) -> NamedRequests:
         """Yield the prompts with the ids of their queries."""
         for window, prompt in zip(self.windows.windows, self.prompts, strict=True):
-            yield prompt, RequestName(window.query_id)
+            yield prompt, RequestName(window.query_id, text=window.query)
 
     def rounds(self) -> Rounds:
         """Ask for responses, then for entailments, and return the scores."""

@@ -208,7 +208,7 @@ class PairwiseEvaluation:
     def names(self) -> NamedRequests:
         """Yield the prompts for responses with the ids of their queries."""
         for window in self.windows.windows:
-            yield overton_prompt(window, self.settings), RequestName(window.query_id)
+            yield overton_prompt(window, self.settings), RequestName(window.query_id, text=window.query)
 
     def rounds(self) -> Rounds:
         """Ask for what is not recorded, have it judged, and return the win rate of each query."""

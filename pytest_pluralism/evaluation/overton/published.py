@@ -75,7 +75,7 @@ class ModularOvertonEvaluation:
     def names(self) -> NamedRequests:
         """Yield the prompts with the ids of their queries."""
         for window, prompt in zip(self.windows.windows, self.prompts, strict=True):
-            yield prompt, RequestName(window.query_id)
+            yield prompt, RequestName(window.query_id, text=window.query)
 
     def as_json(self) -> dict[str, Any]:
         """Return what decides the numbers, as plain JSON values."""

@@ -209,9 +209,10 @@ def names_of(asked: Requests, prompts: Sequence[Prompt], /, *, steering: str = "
     steering, context : str
         The attribute that they steer to, and the name of the template.
     """
-    options = {question.question_id: question.options for question in asked.survey.questions}
+    questions = {question.question_id: question for question in asked.survey.questions}
     for item, prompt in zip(asked.items, prompts, strict=True):
-        yield prompt, RequestName(item.question_id, options[item.question_id], item.order, steering, context)
+        question = questions[item.question_id]
+        yield prompt, RequestName(item.question_id, question.options, item.order, steering, context, question.text)
 
 
 # ------------------------------------------------------------------------------------------------------ in detail

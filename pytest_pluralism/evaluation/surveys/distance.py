@@ -259,7 +259,7 @@ class DistributionalEvaluation:
         for question, repetitions in zip(self.survey.questions, self._whole_requests(), strict=True):
             order = tuple(range(len(question.options)))
             for request in repetitions:
-                yield request, RequestName(question.question_id, question.options, order)
+                yield request, RequestName(question.question_id, question.options, order, text=question.text)
 
     def _quirks(self, asked: Requests, answers: Sequence[Answer]) -> list[dict[str, Any]]:
         """Return what each quirk moves; nothing where refusals are kept apart, of which the protocols know nothing."""

@@ -105,6 +105,7 @@ class RecordedModel:
         self._unused: tuple[int, str] | None = None
         self._requests: Counter[tuple[str, str, str]] = Counter()
         self._contexts: dict[tuple[str, str], set[str]] = {}
+        self._questions: dict[str, set[str]] = {}
         self._notes = [f"answers of {identity.name} are recorded: {len(recording):,} rows of {recording.path.name}"]
         if recording.note:
             self._notes.append(recording.note)
@@ -138,6 +139,7 @@ class RecordedModel:
                 known[name] = None
                 self._requests[name.name, name.steering, name.context] += 1
             self._contexts.setdefault((name.name, name.steering), set()).add(name.context)
+            self._questions.setdefault(name.name, set()).update({name.text} - {""})
 
     # ---------------------------------------------------------------------------------------------------- answering
 
@@ -283,7 +285,15 @@ class RecordedModel:
             keys = [name_key(name.name, name.steering, name.context)]
             if name.context and len(self._contexts[name.name, name.steering]) == 1:
                 keys.append(name_key(name.name, name.steering))
-            yield [row for key in keys for row in self.recording.rows(key)], name
+            rows = [row for key in keys for row in self.recording.rows(key)]
+            texts = sorted(self._questions[name.name])
+            if rows and len(texts) > 1:
+                raise ModelError(
+                    f"{self.recording.path}: the row about {rows[0].shown!r} may answer {len(texts)} questions of this "
+                    f"run, which have one id: {texts[0][:60]!r} and {texts[1][:60]!r}. Record rows by prompt_id "
+                    "(pluralism export writes them), or run the suites one by one."
+                )
+            yield rows, name
 
     def _found(
         self, asked: Prompt | FullAnswerPrompt, kinds: Sequence[str], settings: GenerationSettings | None = None

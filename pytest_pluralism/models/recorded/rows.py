@@ -143,10 +143,12 @@ def read_row(content: Content, /) -> Row:
     draw = content.get("draw")
     if draw is not None and (type(draw) is not int or draw < 0):
         raise RowError(f"has draw {draw!r}. It must be a whole number from 0")
+    if draw is not None and field == "responses":
+        raise RowError("has one draw for several 'responses'. Leave the draw out, or write a row for each response")
     _CHECKS[field](field, content[field])
     _check_drawn(content)
     if field == "log_likelihoods" and content.get("neutral_log_likelihoods") is not None:
-        _check_numbers("neutral_log_likelihoods", content["neutral_log_likelihoods"])
+        _check_log_likelihoods("neutral_log_likelihoods", content["neutral_log_likelihoods"])
     return Row(key, shown, kind, field, content, by_name, draw)
 
 
@@ -202,8 +204,9 @@ def _numbers(name: str, value: object) -> list[float]:
     return cast("list[float]", numbers)
 
 
-def _check_numbers(name: str, value: object) -> None:
-    _numbers(name, value)
+def _check_log_likelihoods(name: str, value: object) -> None:
+    if max(_numbers(name, value)) > ROUNDED_UP:
+        raise RowError(f"has {name} above 0: {str(value)[:80]}. They must be natural logarithms of likelihoods")
 
 
 def _check_probabilities(name: str, value: object) -> None:
@@ -270,7 +273,7 @@ _CHECKS = {
     "log_probabilities": _check_log_probabilities,
     "samples": _check_samples,
     "top_log_probabilities": _check_log_probabilities,
-    "log_likelihoods": _check_numbers,
+    "log_likelihoods": _check_log_likelihoods,
     "response": _check_text,
     "responses": _check_text,
     "entailment": _check_share,

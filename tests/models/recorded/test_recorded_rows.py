@@ -168,6 +168,8 @@ def test_whole_answers_entailment_and_rewards(tmp_path):
         ({"question_id": "q1", "log_probabilities": {"Yes": -0.1, "No": -0.1}}, "sum to 1.81"),
         ({"question_id": "q1", "samples": {"Yes": 1.5, "No": 1}}, "not counts"),
         ({"question_id": "q1", "samples": {"Yes": 5, "No": 1}, "n_drawn": 3}, "samples that sum to 6"),
+        ({"question_id": "q1", "log_likelihoods": [-3.0, 5.0]}, "log_likelihoods above 0"),
+        ({"query_id": "w1", "responses": ["one", "two"], "draw": 0}, "one draw for several 'responses'"),
         ({"question_id": "q1", "probabilites": {"Yes": 1}}, "Did you mean 'probabilities'"),
         ({"question_id": "q1"}, "must have an answer"),
         ({"probabilities": [1, 0, 0]}, "the name of what it answers"),
