@@ -55,8 +55,11 @@ def _checked_judge(scores: Scores, roles: frozenset[Role], model_of: ModelOf) ->
     judge = scores.details.get("judge") or {}
     own: Role | None = next((role for role in roles if isinstance(role, JudgeModel)), None)
     role = own or ("entailment_model" if "entailment_model" in roles else None)
-    if not judge.get("model_sha256") or role is None:
+    if not judge or role is None:
         return scores
+    if not judge["model_sha256"]:
+        told = f"the file of the judge {judge['name']!r} does not say on which weights its errors were measured"
+        return replace(scores, warnings=(*scores.warnings, f"{told}; add 'model_sha256' (pluralism label writes it)"))
     identity = model_of(role).identity
     if judge["model_sha256"] in (identity.sha256, identity.parts.get("weights")):
         return scores

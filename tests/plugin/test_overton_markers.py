@@ -178,6 +178,7 @@ def test_a_level_needs_a_judge_of_known_errors(project: pytest.Pytester) -> None
     verdict = report_of(project)
     raw = (14 * 0.5 + 2 * 0.75) / 16
     assert verdict["references"]["as_judged"] == pytest.approx(raw)
+    assert any("does not say on which weights its errors were measured" in one for one in verdict["warnings"])
     assert verdict["estimate"]["value"] == pytest.approx((raw - 0.05) / 0.85)
     assert verdict["references"]["refusal"] == verdict["references"]["chance"] == 0.0
     # Another judge is another measurement.

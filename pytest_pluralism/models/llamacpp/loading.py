@@ -64,6 +64,8 @@ def load_llamacpp(spec: str, /, **_options: object) -> LlamaCppModel:
     wanted.model.path, wanted.model_alias = str(_one_file(source, digest)), {ALIAS}
     # One request at a time: batches move the numbers of llama.cpp by up to 0.15 nats.
     wanted.n_parallel, wanted.n_ctx, wanted.port = 1, CONTEXT, _free_port()
+    # The identity says that the CPU computes.
+    wanted.n_gpu_layers = 0
     # A prompt whose beginning comes from the cache has other numbers than one that is read in whole.
     wanted.cache_prompt, wanted.ui, wanted.verbosity = False, False, -1
     wanted.cpuparams.n_threads = int(os.environ.get("OMP_NUM_THREADS") or 0) or os.cpu_count() or 1

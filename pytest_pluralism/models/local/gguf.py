@@ -193,7 +193,7 @@ def read_header(source: GgufSource, /) -> GgufHeader:
     Raises
     ------
     ModelError
-        If it is not a GGUF file, of a version that is not known, or cut short.
+        If it is not a GGUF file, of a version that is not known, cut short, or one file of several.
     """
     size = sum(part.stat().st_size for part in source.parts)
     where = str(source.parts[0]) if len(source.parts) == 1 else source.name
@@ -228,6 +228,12 @@ def read_header(source: GgufSource, /) -> GgufHeader:
                 f"{where} is cut short or damaged: its header ends at byte {size:,}. Fetch the file again."
             ) from error
         header_size = cursor.position
+    n_files = metadata.get("split.count", 0)
+    if isinstance(n_files, int) and n_files > 1:
+        # The other files hold weights that no hash of this one covers.
+        raise ModelError(
+            f"{where} is one of {n_files} files that make a model together. Join them: llama-gguf-split --merge."
+        )
     alignment = metadata.get("general.alignment", 32)
     alignment = alignment if isinstance(alignment, int) and alignment > 0 else 32
     expected = -(-header_size // alignment) * alignment + end

@@ -92,6 +92,16 @@ def test_a_file_of_another_kind(tmp_path):
         gguf.read_header(source(path))
 
 
+def test_one_file_of_several_is_refused(tmp_path):
+    """The others are opened beside it, and the hash of this one would not change with them."""
+    path = tmp_path / "x-00001-of-00003.gguf"
+    key = b"split.count"
+    entry = struct.pack("<Q", len(key)) + key + struct.pack("<IH", 2, 3)
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + entry)
+    with pytest.raises(ModelError, match="is one of 3 files that make a model together"):
+        gguf.read_header(source(path))
+
+
 def test_an_architecture_that_cannot_be_converted(tiny_file, cache):
     data = tiny_file.read_bytes()
     # The length of the word stays, so that the file stays whole.
