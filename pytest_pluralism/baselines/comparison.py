@@ -66,6 +66,9 @@ FIRST_DEFINITION = 1
 #: The versions that change how numbers are rounded.
 ROUNDING_VERSIONS = ("torch", "transformers", "engine")
 
+#: The bias of sampled answers is inverse to the number of draws; by this share the numbers may differ.
+SAME_DRAWS = 0.1
+
 #: The settings that name a file of what the model under test said.
 RECORDED = ("responses",)
 
@@ -321,6 +324,7 @@ def differences(now: Entry, then: Entry, /) -> Iterator[str]:
             yield f"{len(odd)} {kind} are on one side only ({_some(odd)})"
     if same:
         yield from _other_content(now["units"], {unit["id"]: unit for unit in then["units"]})
+        yield from _other_draws(now["units"], then["units"])
     was, is_ = then.get("prompts_sha256"), now.get("prompts_sha256")
     if was is not None and is_ is not None and was != is_:
         yield f"the prompts were {was[:16]!r}, are {is_[:16]!r}"
@@ -400,11 +404,22 @@ def _other_content(units: Sequence[Entry], stored: Mapping[str, Entry]) -> Itera
         yield "the units are clustered in another way"
 
 
+def _other_draws(units: Sequence[Entry], stored: Sequence[Entry]) -> Iterator[str]:
+    """Yield why two values that drawing biases differ by more than the models do."""
+    was, is_ = (sum(unit.get("biased_draws", 0) for unit in side) / max(len(side), 1) for side in (stored, units))
+    if abs(was - is_) > SAME_DRAWS * max(was, is_):
+        told = [f"{many:.3g} draws a unit" if many else "probabilities" for many in (was, is_)]
+        yield f"the answers were {told[0]}, are {told[1]}, and what drawing adds to the value is not taken out"
+
+
 def _units_of(scores: Scores) -> Content:
+    drawn = scores.drawn
+    biased = {"biased_draws": round(drawn.mean, 6)} if drawn is not None and not drawn.corrected else {}
     units = [
         {"id": unit.unit_id, "cluster": unit.cluster, "value": unit.value, "sha256": unit_hash(unit)}
         | ({"bounds": list(unit.bounds)} if unit.bounds else {})
-        | ({"drawn": unit.details["n_draws"]} if scores.drawn is not None and "n_draws" in unit.details else {})
+        | ({"drawn": unit.details["n_draws"]} if drawn is not None and "n_draws" in unit.details else {})
+        | biased
         | ({"by_length": unit.details["by_length"]} if "by_length" in unit.details else {})
         for unit in scores.units
     ]

@@ -59,6 +59,9 @@ _ANCHORED = (
     *("extra_variance", "from_version"),
 )
 
+#: The numbers of draws that a unit of sampled answers keeps: its own, and the mean where drawing biases the value.
+_DRAWS = ("drawn", "biased_draws")
+
 _ORDER = (
     *("metric", "direction", "population", "estimate", "variance", "noise_floor", "gate", "looks", "anchor", "model"),
     *("dataset",),
@@ -236,8 +239,9 @@ def _line(key: str, entry: Entry) -> str:
         columns["bounds"] = [unit.get("bounds") for unit in units]
     if any(unit.get("by_length") for unit in units):
         columns["by_length"] = [unit.get("by_length") for unit in units]
-    if any("drawn" in unit for unit in units):
-        columns["drawn"] = [unit.get("drawn") for unit in units]
+    for name in _DRAWS:
+        if any(name in unit for unit in units):
+            columns[name] = [unit.get(name) for unit in units]
     if crossed:
         columns["crossed_ids"] = [unit["id"] for unit in crossed]
         columns["crossed_values"] = [unit["value"] for unit in crossed]
@@ -292,8 +296,9 @@ def _with_units(key: str, entry: Entry, lines: Mapping[str, str], name: str, com
         for unit, curves in zip(units, columns.get("by_length") or [], strict=bool(columns.get("by_length"))):
             if curves is not None:
                 unit["by_length"] = _curves(curves)
-        for unit, drawn in zip(units, columns.get("drawn") or [], strict=bool(columns.get("drawn"))):
-            unit |= {} if drawn is None else {"drawn": drawn}
+        for column in _DRAWS:
+            for unit, draws in zip(units, columns.get(column) or [], strict=bool(columns.get(column))):
+                unit |= {} if draws is None else {column: draws}
         pairs = zip(columns.get("crossed_ids", []), columns.get("crossed_values", []), strict=True)
         crossed = [{"id": unit_id, "value": value} for unit_id, value in pairs]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -469,7 +474,7 @@ def _units_problem(units: list[object]) -> str | None:
         ends = unit.get("bounds")
         if ends is not None and not (isinstance(ends, list) and len(ends) == 2 and all(map(is_number, ends))):
             return f"unit {unit['id']!r} has bounds that are not two numbers"
-        if not is_number(unit.get("drawn", 1)):
+        if not all(is_number(unit.get(name, 1)) for name in _DRAWS):
             return f"unit {unit['id']!r} has a number of draws that is not a number"
         if unit["id"] in seen:
             return f"unit {unit['id']!r} stands there twice"

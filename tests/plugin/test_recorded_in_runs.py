@@ -207,3 +207,22 @@ def test_a_row_answers_no_two_questions_of_one_id(town):
     result = town.runpytest(model, "-k", "close")
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*row about 'q0' may answer 2 questions of this run, which have one id: *"])
+
+
+def test_a_score_that_drawing_biases_is_compared_with_as_many_draws_alone(town):
+    marker = 'steering_faithfulness("town.jsonl", attribute="North", context="system", max_decrease=0.05, checks=[])'
+    town.makepyfile(test_town=f"import pytest\n\n@pytest.mark.{marker}\ndef test_can_speak(): ...\n")
+
+    def steered(name, field, values):
+        rows = [{"question_id": f"q{i}", "population": "North", field: values(i)} for i in range(14)]
+        write(town.path / f"{name}.jsonl", rows)
+        return f"--pluralism-model=responses:{name}.jsonl#mine"
+
+    # Each is a draw from the people's answers, and scores less than even answers do.
+    few = steered("few", "samples", lambda i: [[1, 1, 0], [2, 0, 0], [0, 1, 1]][i % 3])
+    town.runpytest(few, "--pluralism-update-baseline").assert_outcomes(passed=1)
+    town.runpytest(few).assert_outcomes(passed=1)
+    even = steered("even", "probabilities", lambda _: [0.3334, 0.3333, 0.3333])
+    result = town.runpytest(even)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*the answers were 2 draws a unit, are probabilities, and what drawing adds*"])
