@@ -40,7 +40,7 @@ SUITES = {
     for suite in (
         Suite("quick", 1, "25 closed questions of the General Social Survey, for the country and its parties"),
         Suite("parties", 1, "the same questions for the country and its parties, with the survey in the package"),
-        Suite("surveys", 1, "closed questions of three surveys, for groups by party, sex and education"),
+        Suite("surveys", 2, "closed questions of two surveys, for groups by party, sex and education"),
         Suite("overton", 1, "responses to contested queries, and to settled ones", judge=True),
     )
 }

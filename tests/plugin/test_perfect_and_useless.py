@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from pytest_pluralism.suites import SUITES
+
 # pytester forgets what a run inside this process imported, and numpy can be imported only once in a process.
 for _name in (
     "pytest_pluralism.core.estimation.comparison",
@@ -194,6 +196,18 @@ def test_a_useless_model_keeps_none(project: pytest.Pytester, model: str) -> Non
     found = outcomes(project, PROMISES, model)
     assert set(found) == set(PROMISES)
     assert [promise for promise, why in found.items() if why[0] == "passed"] == []
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_no_ready_suite_compares_with_a_reference_without_an_interval(name: str) -> None:
+    """Of random answers to one question, nearly half are closer to 52 countries than even answers are."""
+    module = importlib.import_module(f"pytest_pluralism.suites.{name}.test_{name}")
+    tests = [test for test_name, test in vars(module).items() if test_name.startswith("test_")]
+    promises = [mark.kwargs for test in tests for mark in test.pytestmark]
+    assert promises
+    for promise in promises:
+        assert "better_than" in promise
+        assert promise.get("confidence_level", 0.95) is not None
 
 
 def test_what_no_model_can_keep_is_told_at_collection(project: pytest.Pytester) -> None:

@@ -13,8 +13,3 @@ def test_closer_to_each_group_than_even_answers() -> None:
 @pytest.mark.js_distance("big_five", better_than="uniform")
 def test_describes_itself_more_like_people_than_even_answers() -> None:
     """The marker is the promise."""
-
-
-@pytest.mark.js_distance("wvs_immigration", better_than="uniform", confidence_level=None)
-def test_closer_to_nations_than_even_answers_on_one_question() -> None:
-    """The marker is the promise; one question decides on the value alone."""
