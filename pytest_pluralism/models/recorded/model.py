@@ -410,7 +410,9 @@ class RecordedModel:
     def _shared_out(self, counts: Sequence[float], drawn: float, name: RequestName | None, top: str = "") -> Answer:
         """Return counted draws; those of a question are shared out among its requests, so that none counts twice."""
         n = 1 if name is None else self._requests[name.name, name.steering, name.context]
-        return sampled_answer([count / n for count in counts], n_drawn=drawn / n, top_text=top)
+        shares = [count / n for count in counts]
+        # Rounding may part the two where each draw named an option.
+        return sampled_answer(shares, n_drawn=max(drawn / n, math.fsum(shares)), top_text=top)
 
     def _from_tokens(self, row: Row, prompt: Prompt, name: RequestName | None) -> Answer:
         """Return an answer from likeliest tokens, with bounds where a label is not among them."""

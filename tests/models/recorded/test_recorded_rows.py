@@ -77,6 +77,14 @@ def test_samples_are_counted_and_shared_out_among_the_requests_of_a_question(tmp
     assert first.option_mass == pytest.approx(10 / 12)
 
 
+def test_samples_can_be_shared_out_among_any_number_of_requests(tmp_path):
+    model = recorded(tmp_path, {"question_id": "q1", "samples": {"Yes": 9, "No": 7, "Unsure": 4}})
+    for number in range(1, 60):
+        asked = Prompt(f"Is it, for the time {number}?", PROMPT.labels)
+        model.take_names([(asked, NAME)])
+        assert model.answer([asked])[0].n_drawn == pytest.approx(20 / number)
+
+
 def test_recorded_texts_of_a_closed_question_are_counted_by_letter_and_by_option(tmp_path):
     texts = ["A. Yes", "no", "The answer is B.", "Unsure", "I would rather not say"]
     model = recorded(tmp_path, *({"question_id": "q1", "response": text} for text in texts))
