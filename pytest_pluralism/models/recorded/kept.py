@@ -44,7 +44,9 @@ class KeptIndex:
 
     def __init__(self, path: Path, /) -> None:
         status = path.stat()
-        about = [VERSION, __version__, str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino]
+        # The second time changes also where the first is set back.
+        times = [status.st_mtime_ns, status.st_ctime_ns]
+        about = [VERSION, __version__, str(path.resolve()), status.st_size, *times, status.st_ino]
         digest = hashlib.sha256(json.dumps(about).encode("utf-8", "surrogatepass")).hexdigest()
         self.path = cache_folder() / "recordings" / f"{digest[:32]}.npz"
 

@@ -354,6 +354,19 @@ def test_the_index_of_a_large_file_is_kept_until_the_file_changes(tmp_path, monk
         recorded(tmp_path, *rows)
 
 
+def test_an_edit_in_place_with_the_old_time_is_seen(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("pytest_pluralism.models.recorded.index.LEAST_KEPT", 1)
+    rows = [{"question_id": f"q{n}", "probabilities": {"Yes": 0.5, "No": 0.3, "Unsure": 0.2}} for n in range(50)]
+    recorded(tmp_path, *rows)
+    path = tmp_path / "answers.jsonl"
+    status = path.stat()
+    path.write_text(path.read_text(encoding="utf-8").replace('"q2"', '"q1"'), encoding="utf-8")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(ModelError, match="two rows"):
+        load_model(f"responses:{path}#mine")
+
+
 def test_damaged_and_hostile_files_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(f"{json.dumps(PLAIN)}\n".encode() * 2000)[:-20])
