@@ -226,3 +226,15 @@ def test_a_score_that_drawing_biases_is_compared_with_as_many_draws_alone(town):
     result = town.runpytest(even)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*the answers were 2 draws a unit, are probabilities, and what drawing adds*"])
+
+
+@pytest.mark.parametrize("repetitions", [3, 30])
+def test_draws_count_once_however_often_a_prompt_is_repeated(town, repetitions):
+    # Without examples there are as many prompts as orders of the options.
+    marker = f'js_distance("town.jsonl", population="North", at_most=0.9, examples=0, repetitions={repetitions})'
+    town.makepyfile(test_town=f"import pytest\n\n@pytest.mark.{marker}\ndef test_close(): ...\n")
+    rows = [{"question_id": f"q{i}", "samples": {"Yes": 9, "No": 7, "Unsure": 4}} for i in range(14)]
+    write(town.path / "drawn.jsonl", rows)
+    town.runpytest("--pluralism-model=responses:drawn.jsonl#drawn", "--pluralism-report=o.json")
+    (verdict,) = json.loads((town.path / "o.json").read_text())["verdicts"]
+    assert {unit["n_draws"] for unit in verdict["units"]} == {20}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -78,9 +79,17 @@ def model_distributions(asked: Requests, answers: Sequence[Answer], /) -> dict[s
         cyclic = asked.settings.option_order == "cyclic"
         bias = _position_bias(np.average(by_label, axis=0, weights=counts)) if cyclic else None
         found = _distribution(question_id, probabilities, [answer for _, answer in pairs], bias)
-        found = found if counts is None else replace(found, n_draws=float(counts.sum()))
+        found = found if counts is None else replace(found, n_draws=_draws_behind(pairs, counts))
         result[question_id] = replace(found, bounds=_option_bounds(pairs))
     return result
+
+
+def _draws_behind(pairs: Sequence[tuple[Request, Answer]], counts: np.ndarray) -> float:
+    """Return the draws behind a mean: those of a prompt that repetitions share were drawn once."""
+    times = Counter(item.prompt for item, _ in pairs)
+    weights = np.array([times[item.prompt] for item, _ in pairs], dtype=np.float64)
+    # Where each prompt comes equally often, this is the number of draws of all prompts, counted once.
+    return float(counts.sum() ** 2 / (weights @ counts))
 
 
 def _option_bounds(pairs: Sequence[tuple[Request, Answer]]) -> tuple[tuple[float, float], ...]:
