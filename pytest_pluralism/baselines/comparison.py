@@ -216,7 +216,9 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
     ids = [unit["id"] for unit in units]
     # A unit that did not change is the same text, of which jurors who are estimated think the same.
     moved = sum(abs(one - other) > ROUNDING for one, other in zip(ours, theirs, strict=True)) / max(len(units), 1)
-    beside = moved * sum(side.get("extra_variance") or 0.0 for side in (now, then))
+    unseen = [side.get("extra_variance") or 0.0 for side in (now, then)]
+    # Where the same units leave more unseen than before, something moved that they do not show.
+    beside = (1.0 if abs(unseen[0] - unseen[1]) > ROUNDING else moved) * sum(unseen)
     if now.get("crossed") and confidence_level is not None:
         others = {unit["id"]: unit["value"] for unit in then["crossed"]}
         return compare_crossed(

@@ -48,8 +48,13 @@ def other_units(estimate: Estimate, change: Estimate) -> bool:
 
 
 def is_unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
-    """Whether no unit changed by more than the noise floor."""
-    if change.n == 0 or change.n_missing or (change.n_clusters < 2 and gate.confidence_level is not None):
+    """Whether no unit changed by more than the noise floor, and nothing else can have."""
+    if (
+        change.extra_variance > ROUNDING
+        or change.n == 0
+        or change.n_missing
+        or (change.n_clusters < 2 and gate.confidence_level is not None)
+    ):
         return False
     if change.bounds:
         return all(max(abs(low), abs(high)) <= max(floor, ROUNDING) for low, high in change.bounds)

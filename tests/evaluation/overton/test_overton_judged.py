@@ -14,9 +14,20 @@ from pytest_pluralism.baselines.comparison import paired_change
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError, PluralismError
 from pytest_pluralism.core.estimation import estimate_scores
 from pytest_pluralism.core.judges import CombinedJudge
-from pytest_pluralism.core.records import EntailmentPair, EntailmentScores, Scores, UnitScore, Window, WindowAnswer
+from pytest_pluralism.core.records import (
+    EntailmentPair,
+    EntailmentScores,
+    Estimate,
+    Gate,
+    Outcome,
+    Scores,
+    UnitScore,
+    Window,
+    WindowAnswer,
+)
 from pytest_pluralism.core.records.calibration import JudgeCalibration
 from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.evaluation.asking.rounds import JudgeModel, Round, drive
 from pytest_pluralism.evaluation.measures.planning import Planning
 from pytest_pluralism.evaluation.overton.chosen import chosen_judge
@@ -86,6 +97,21 @@ def test_what_a_calibration_does_not_explain_widens_the_interval_and_is_told() -
     change = paired_change(*entries, confidence_level=0.95)
     assert change.value == pytest.approx(0.0)
     assert change.low < -0.4
+
+
+def test_equal_values_at_the_end_of_the_scale_are_not_an_unchanged_model() -> None:
+    misfit = replace(JUDGE, calibration=replace(CALIBRATION, sensitivity=0.3, n_entailing=9000, n_other=9000))
+
+    def entry(raw: float) -> dict[str, Any]:
+        scores = replace(SCORES, units=tuple(replace(one, value=raw) for one in UNITS))
+        found = without_errors(scores, SETTINGS, misfit)
+        units = [{"id": one.unit_id, "cluster": one.cluster, "value": one.value} for one in found.units]
+        return {"units": units, "extra_variance": found.extra_variance}
+
+    gate, level = Gate(max_decrease=0.05), Estimate(1.0, 0.9, 1.0, 0.05, len(UNITS), len(UNITS))
+    for now, outcome in ((0.5, Outcome.INCONCLUSIVE), (0.75, Outcome.PASSED)):
+        change = paired_change(entry(now), entry(0.75), confidence_level=0.95)
+        assert decide(gate, level, change=change).outcome is outcome
 
 
 def test_a_change_carries_the_errors_relative_to_its_size() -> None:
