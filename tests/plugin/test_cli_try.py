@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import pytest_pluralism
 from pytest_pluralism.cli import main
 from pytest_pluralism.suites import SUITES
 
@@ -58,7 +59,9 @@ def pytest_pluralism_load_model(spec, settings):
 def tried(folder: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> int:
     (folder / "people_plugin.py").write_text(MODEL, encoding="utf-8")
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    # The run has the package of this process, installed or not.
+    source = Path(pytest_pluralism.__file__).parents[1]
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{source}")
     monkeypatch.delenv("PLURALISM_HEALTH", raising=False)
     return main(["try", model, "-o", "card", "--pytest=-p people_plugin --pluralism-answers=off"])
 
