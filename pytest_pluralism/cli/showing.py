@@ -162,5 +162,7 @@ def say_json(content: Content) -> None:
 
 
 def complain(what: object) -> None:
-    """Write what went wrong."""
-    sys.stderr.write(f"pluralism: {shown(what)}\n")
+    """Write what went wrong; an error that lists several problems keeps its lines, each without commands."""
+    first, *others = str(what)[:MOST_CHARACTERS].split("\n")
+    lines = [f"pluralism: {shown(first)}", *(f"  {shown(line.strip())}" for line in others if line.strip())]
+    sys.stderr.write(harmless("\n".join(lines)) + "\n")

@@ -18,6 +18,7 @@ import pytest
 
 import pytest_pluralism
 from pytest_pluralism.cli import main
+from pytest_pluralism.cli.showing import complain
 from pytest_pluralism.core.records import (
     Answer,
     EntailmentPair,
@@ -348,3 +349,13 @@ def test_the_command_starts_without_the_heavy_packages(folder: Path) -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code, str(folder)], check=True, capture_output=True, text=True)
+
+
+def test_a_complaint_about_several_problems_keeps_its_lines_without_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    complain("file.csv has 2 problems:\n  column 'a' has no text\n::error::forged\n\x1b[31mred")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["pluralism: file.csv has 2 problems:", "  column 'a' has no text"]
+    assert len(lines) == 4
+    assert not any("::error::" in line or "\x1b" in line for line in lines)

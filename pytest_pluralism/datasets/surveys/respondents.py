@@ -38,7 +38,11 @@ IntArray = npt.NDArray[np.intp]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-REMEDY = "How a survey is made of respondents is described in the reference, under 'Surveys from respondents'."
+REMEDY = (
+    "Give texts and labels in questions=, or on the command line in --codebook=book.json: "
+    '{"questions": {"trust": {"question": "Can people be trusted?", "options": {"1": "Yes", "2": "No"}}}}. '
+    "The reference has a page on surveys from respondents."
+)
 
 #: The parts of a question that is given by a mapping.
 QUESTION_PARTS = ("question", "options", "missing", "cluster", "positions")
