@@ -6,13 +6,12 @@ import argparse
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_pluralism.baselines.schema import Content
+from pytest_pluralism.cli.collecting import collect
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_OK,
@@ -31,9 +30,6 @@ from pytest_pluralism.models.recorded.batches import FORMATS, BatchForm, batch_l
 __all__ = ["add_export"]
 
 SCHEMA = "pytest-pluralism/exported/1"
-
-#: The exit codes of pytest that say that all files were read: all is well, and no tests were collected.
-_COLLECTED = (0, 5)
 
 #: The model under test.
 UNDER_TEST = "language_model"
@@ -106,18 +102,10 @@ def _collected(
     """Let pytest collect the tests in a process of its own; give the rows that it wrote, and their summary."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.jsonl"
-        words = ["--collect-only", "-q", f"--pluralism-export={file}"]
-        words += [f"--pluralism-export-answers={one}" for one in answers]
-        command = [sys.executable, "-m", "pytest", *words, *more, "--", *tests]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        last = said[-1].strip() if said else "nothing was said"
-        report = Path(f"{file}.summary")
-        if not report.is_file():
-            raise UsageError(f"pytest could not collect the tests (exit code {done.returncode}): {last}")
-        summary: Content = json.loads(report.read_text(encoding="utf-8"))
-        if done.returncode not in _COLLECTED:
-            summary["problems"].append(f"pytest could not collect all tests: {last}")
+        words = [f"--pluralism-export={file}", *(f"--pluralism-export-answers={one}" for one in answers), *more]
+        summary, problem = collect(words, tests, Path(f"{file}.summary"))
+        if problem:
+            summary["problems"].append(problem)
         yield _rows(file), summary
 
 

@@ -6,7 +6,7 @@ import argparse
 import importlib.resources
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pytest_pluralism.cli.showing import (
@@ -161,7 +161,7 @@ def _asked(flag: str, question: str, usual: str) -> str:
     return answer.strip() or usual
 
 
-def _known(flag: str, value: str, choices: dict[str, object] | dict[str, str] | dict[str, tuple[str, str]]) -> str:
+def _known(flag: str, value: str, choices: Collection[str]) -> str:
     """Return one of the choices, or refuse."""
     if value not in choices:
         raise UsageError(f"{flag} must be one of {', '.join(choices)}. Got {shown(value)!r}.")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_pluralism.baselines import DEFAULT_PLACE
 from pytest_pluralism.baselines.schema import Content, Entry
+from pytest_pluralism.cli.collecting import collect
 from pytest_pluralism.cli.results import read_results, refuse_missing
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
@@ -41,9 +39,6 @@ STATES = ("loosened", "dropped", "skipped")
 
 #: The bounds of which a larger one promises less.
 _UPPER = ("at_most", "max_increase", "max_decrease", "max_change", "max_unit_increase", "max_unit_decrease")
-
-#: The exit codes of pytest that say that all files were read: all is well, and no tests were collected.
-_COLLECTED = (0, 5)
 
 
 def add_promises(commands: Commands) -> None:
@@ -162,17 +157,7 @@ def _listed(tests: Sequence[str]) -> tuple[Content, str]:
     """Let pytest collect the tests in a process of its own; return what it wrote, and what is wrong with it."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "promises.json"
-        words = ["--collect-only", "-q", f"--pluralism-list-promises={file}"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", *words, "--", *tests], capture_output=True, text=True, check=False
-        )
-        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        last = said[-1].strip() if said else "nothing was said"
-        if not file.is_file():
-            raise UsageError(f"pytest could not collect the tests (exit code {done.returncode}): {last}")
-        content: Content = json.loads(file.read_text(encoding="utf-8"))
-    problem = "" if done.returncode in _COLLECTED else f"pytest could not collect all tests: {last}"
-    return content, problem
+        return collect([f"--pluralism-list-promises={file}"], tests, file)
 
 
 def _is_asked(key: str, tests: Sequence[str]) -> bool:

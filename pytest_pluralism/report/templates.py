@@ -53,7 +53,7 @@ def _environments() -> tuple[Environment, Environment]:
         "bars": bars,
         "chart": _drawn,
         "count": lambda value: f"{value:,.0f}" if is_number(value) else "–",
-        "head": lambda text: text[:1].upper() + text[1:] if isinstance(text, Ours) else text,
+        "head": _head,
         "long": partial(_cut, most=MOST_LONG_TEXT),
         "mirror": mirror,
         "percent": lambda value: f"{100 * value:.0f} %" if is_number(value) else "–",
@@ -64,12 +64,17 @@ def _environments() -> tuple[Environment, Environment]:
     in_markdown: dict[str, Callable[..., object]] = {
         "at_most": lambda text, most: Markup(markdown_text(text, most=most)),  # noqa: S704 - escaped
         "code": Code,
-        "head": lambda text: text[:1].upper() + text[1:] if isinstance(text, Ours) else text,
+        "head": _head,
         "long": lambda text: text if isinstance(text, Ours) else Markup(markdown_text(text, most=MOST_LONG_TEXT)),  # noqa: S704
         "quoted": _quoted,
         "two": lambda value: None if value is None else Ours(f"{value:.2f}"),
     }
     return _environment(_in_html, in_html), _environment(_in_markdown, in_markdown)
+
+
+def _head(text: object) -> object:
+    """Return words of ours with a capital at their beginning; others stay as they are."""
+    return text[:1].upper() + text[1:] if isinstance(text, Ours) else text
 
 
 def _environment(shown: Callable[[object], object], filters: Mapping[str, Callable[..., object]]) -> Environment:

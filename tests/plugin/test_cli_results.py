@@ -271,6 +271,16 @@ def test_the_words_of_a_report_steer_no_plan(
     assert plan(capsys, tmp_path / "reworded.json", "--model", name, "--difference", "0.05") == expected
 
 
+@pytest.mark.parametrize("words", [7, None])
+def test_a_method_that_is_not_words_is_refused(
+    words: object, recorded: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded["verdicts"][0]["estimate"]["method"] = words
+    (tmp_path / "odd.json").write_text(json.dumps(recorded), encoding="utf-8")
+    assert main(["plan", str(tmp_path / "odd.json")]) == 1
+    assert "$.verdicts[0].estimate" in capsys.readouterr().err
+
+
 def test_an_old_report_whose_units_do_not_show_all_is_planned_with_what_it_tells(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -179,16 +179,11 @@ class Mixture:
                 for place, parts in enumerate(chosen)
             ]
 
-        def spread(done: Sequence[tuple[Prompt, tuple[Response, ...]]]) -> None:
-            if receive is not None:
-                receive([(prompt, response) for prompt, responses in done for response in responses])
-
-        return chunked(prompts, ask, progress, spread)
+        return chunked(prompts, ask, progress, by_draw(receive))
 
     def prompt_text(self, prompt: Prompt, /) -> str:
         """Return the prompt as the first part reads it."""
-        shown = getattr(self.models[0], "prompt_text", None)
-        return str(shown(prompt)) if shown is not None else prompt.question
+        return prompt_text_of(self.models[0], prompt)
 
     def close(self) -> None:
         """Give back the memory of all parts."""
@@ -279,6 +274,22 @@ def generative(model: LanguageModel, /, method: str = "generate") -> GenerativeM
             f"The part {model.identity.name!r} of a composed model has no method {method!r}. Name one that has it."
         )
     return cast("GenerativeModel", model)
+
+
+def by_draw(receive: ReceiveResponses | None, /) -> Callable[[Sequence[tuple[Prompt, tuple[Response, ...]]]], None]:
+    """Return a function that passes on the texts after prompts one by one, as a receiver of responses takes them."""
+
+    def spread(done: Sequence[tuple[Prompt, tuple[Response, ...]]]) -> None:
+        if receive is not None:
+            receive([(prompt, response) for prompt, responses in done for response in responses])
+
+    return spread
+
+
+def prompt_text_of(model: LanguageModel, prompt: Prompt, /) -> str:
+    """Return the prompt as a part reads it, or its question where the part does not tell."""
+    shown = getattr(model, "prompt_text", None)
+    return str(shown(prompt)) if shown is not None else prompt.question
 
 
 def chunked(

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.core.records import Answer, GenerationSettings, Prompt, Response
-from pytest_pluralism.models.composed.mixture import chunked, composed_identity, generative, load_part, mixed_answer
+from pytest_pluralism.models.composed.mixture import (
+    by_draw,
+    chunked,
+    composed_identity,
+    generative,
+    load_part,
+    mixed_answer,
+    prompt_text_of,
+)
 from pytest_pluralism.models.composed.reading import Part, read_composition
 from pytest_pluralism.models.protocol import LanguageModel, Progress, Receive, ReceiveResponses
 
@@ -110,16 +118,11 @@ class Modular:
                 ]
             return generative(self.main).generate(helped, settings, n_draws=n_draws)
 
-        def spread(done: Sequence[tuple[Prompt, tuple[Response, ...]]]) -> None:
-            if receive is not None:
-                receive([(prompt, response) for prompt, responses in done for response in responses])
-
-        return chunked(prompts, ask, progress, spread)
+        return chunked(prompts, ask, progress, by_draw(receive))
 
     def prompt_text(self, prompt: Prompt, /) -> str:
         """Return the prompt as the main model reads it, without the comments."""
-        shown = getattr(self.main, "prompt_text", None)
-        return str(shown(prompt)) if shown is not None else prompt.question
+        return prompt_text_of(self.main, prompt)
 
     def close(self) -> None:
         """Give back the memory of all models."""

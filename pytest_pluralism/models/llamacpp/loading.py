@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import cache_folder, locked_folder
 from pytest_pluralism.models.embedded import GgufSource, find_embedded
 from pytest_pluralism.models.endpoint.loading import load_endpoint_model
-from pytest_pluralism.models.local.gguf import read_header, sha256_of_parts
+from pytest_pluralism.models.local.gguf import join_parts, read_header, sha256_of_parts
 from pytest_pluralism.models.specification import parse_model_spec
 from pytest_pluralism.models.versions import package_version
 
@@ -117,10 +116,7 @@ def _one_file(source: GgufSource, digest: str) -> Path:
     with locked_folder(folder, seconds=LOCK_SECONDS):
         if not whole.is_file() or whole.stat().st_size != size:
             partial = whole.with_suffix(f".{os.getpid()}")
-            with partial.open("wb") as out:
-                for part in source.parts:
-                    with part.open("rb") as stream:
-                        shutil.copyfileobj(stream, out, 1 << 20)
+            join_parts(source, partial)
             partial.replace(whole)
     return whole
 

@@ -461,6 +461,14 @@ def save_converted(model: Network, tokenizer: Tokenizer, header: GgufHeader, fol
         path.write_text(content, encoding="utf-8")
 
 
+def join_parts(source: GgufSource, target: Path, /) -> None:
+    """Write the parts of a GGUF file into one file, one after the other."""
+    with target.open("wb") as out:
+        for part in source.parts:
+            with part.open("rb") as stream:
+                shutil.copyfileobj(stream, out, 1 << 20)
+
+
 @contextlib.contextmanager
 def _one_file(source: GgufSource, folder: Path) -> Iterator[Path]:
     """Yield the GGUF as one file; parts are put together inside ``folder`` for as long as it takes."""
@@ -469,10 +477,7 @@ def _one_file(source: GgufSource, folder: Path) -> Iterator[Path]:
         return
     whole = folder / f"{source.name}.gguf"
     try:
-        with whole.open("wb") as out:
-            for part in source.parts:
-                with part.open("rb") as stream:
-                    shutil.copyfileobj(stream, out, 1 << 20)
+        join_parts(source, whole)
         yield whole
     finally:
         whole.unlink(missing_ok=True)
