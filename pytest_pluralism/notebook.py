@@ -61,7 +61,9 @@ def evaluate(model: Any, metric: str, dataset: Any, /, **keywords: Any) -> Estim
     ----------
     model : str or LanguageModel
         A model spec such as ``"embedded:smollm2-135m-instruct"``, ``"hf:ORG/NAME"`` or ``"./folder"``, or a model that
-        :func:`pytest_pluralism.load_model` or a class of your own gives. A model of a spec is closed afterwards.
+        :func:`pytest_pluralism.load_model`, :func:`pytest_pluralism.mixture` or a class of your own gives, or a
+        function that takes a prompt and gives the probabilities of its labels, or a text. A model of a spec is closed
+        afterwards.
     metric : str
         The name of the marker, such as ``"js_distance"``.
     dataset : str or Survey, WindowSet, Panel or SteeringSet
@@ -275,9 +277,13 @@ class _Models:
 
     def of(self, role: Any) -> Any:
         """Return the model of a role."""
+        from pytest_pluralism.models.composed.functions import as_model, called
+
         if role in self._opened:
             return self._opened[role]
         given = self._given.get(role) if isinstance(role, str) else None
+        if given is not None and role in ("language_model", "reference_language_model") and called(given):
+            given = self._opened[role] = as_model(given)
         if given is None or isinstance(given, str):
             given = self._opened[role] = self._loaded(role, given)
         return given

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
+from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import (
     Answer,
     FullAnswerPrompt,
@@ -21,6 +22,7 @@ from pytest_pluralism.core.records import (
     Prompt,
     Response,
 )
+from pytest_pluralism.models.composed.functions import Answering, as_model
 from pytest_pluralism.models.composed.reading import Part, read_composition
 from pytest_pluralism.models.protocol import (
     GenerativeModel,
@@ -32,7 +34,19 @@ from pytest_pluralism.models.protocol import (
     ReceiveResponses,
 )
 
-__all__ = ["Mixture", "composed_identity", "load_mixture", "load_part", "mixed_answer", "mixture"]
+__all__ = [
+    "Mixture",
+    "by_draw",
+    "chunked",
+    "composed_identity",
+    "generative",
+    "load_mixture",
+    "load_part",
+    "mixed_answer",
+    "mixture",
+    "prompt_text_of",
+    "shares_of",
+]
 
 #: Requests that go through all parts before their results are passed on.
 CHUNK = 256
@@ -42,7 +56,11 @@ _OPEN: ContextVar[tuple[Path, ...]] = ContextVar("compositions", default=())
 
 
 def mixture(
-    models: Sequence[LanguageModel], /, *, weights: Sequence[float] | None = None, name: str = "mixture"
+    models: Sequence[LanguageModel | Answering | str],
+    /,
+    *,
+    weights: Sequence[float] | None = None,
+    name: str = "mixture",
 ) -> Mixture:
     r"""Return the mixture of models.
 
@@ -50,8 +68,9 @@ def mixture(
 
     Parameters
     ----------
-    models : sequence of LanguageModel
-        The parts, at least one.
+    models : sequence of LanguageModel, str or callable
+        The parts, at least one: models, their specs, or functions as
+        :class:`~pytest_pluralism.models.composed.functions.FunctionModel` takes them.
     weights : sequence of float, shape (n_models,), optional
         The weights, in [0, inf), not all 0; they are scaled to sum to 1. By default all are equal.
     name : str, default "mixture"
@@ -68,15 +87,29 @@ def mixture(
     InvalidParameterError
         There is no model, or the weights are not one number of at least 0 for each model.
     """
-    given = [1.0] * len(models) if weights is None else [float(weight) for weight in weights]
-    total = math.fsum(given)
-    fits = len(given) == len(models) and all(math.isfinite(one) and one >= 0 for one in given) and total > 0
-    if not models or not fits:
+    shares = shares_of(weights, models, "mixture")
+    return Mixture([as_model(one) for one in models], shares, spec=f"mixture:{name}", name=name)
+
+
+def shares_of(weights: Sequence[float] | None, models: Sequence[object], function: str, /) -> list[float]:
+    """Return the weights of models, scaled to sum to 1; equal ones where none are given.
+
+    Raises
+    ------
+    InvalidParameterError
+        There is no model, or the weights are not one number of at least 0 for each model.
+    """
+    several = not isinstance(models, (str, bytes)) and isinstance(models, Sequence)
+    given: list[object] = [1.0] * len(models) if weights is None else list(weights)
+    numbers = [float(one) for one in given if is_number(one) and one >= 0]
+    if not several or not models or not len(numbers) == len(given) == len(models) or not math.fsum(numbers) > 0:
+        n = f"{len(models)} models" if several else repr(models)[:60]
         raise InvalidParameterError(
-            f"weights of mixture must be one number of at least 0 for each of at least one model, not all 0. "
-            f"Got {len(models)} models and {weights!r}."
+            f"weights of {function} must be one number of at least 0 for each of at least one model, not all 0. "
+            f"Got {n} and {weights!r}."
         )
-    return Mixture(models, [weight / total for weight in given], spec=f"mixture:{name}", name=name)
+    total = math.fsum(numbers)
+    return [one / total for one in numbers]
 
 
 def load_mixture(spec: str, /, **options: Any) -> Mixture:

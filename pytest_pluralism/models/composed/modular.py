@@ -7,12 +7,14 @@ texts were not at hand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.records import Answer, GenerationSettings, Prompt, Response
+from pytest_pluralism.models.composed.functions import Answering, as_model
 from pytest_pluralism.models.composed.mixture import (
     by_draw,
     chunked,
@@ -21,11 +23,19 @@ from pytest_pluralism.models.composed.mixture import (
     load_part,
     mixed_answer,
     prompt_text_of,
+    shares_of,
 )
-from pytest_pluralism.models.composed.reading import Part, read_composition
+from pytest_pluralism.models.composed.reading import (
+    COMMENT_TOKENS,
+    MODES,
+    MOST_PARTS,
+    UNWEIGHTED,
+    Part,
+    read_composition,
+)
 from pytest_pluralism.models.protocol import LanguageModel, Progress, Receive, ReceiveResponses
 
-__all__ = ["Modular", "load_modular"]
+__all__ = ["Modular", "load_modular", "modular"]
 
 #: Asks a community model for its comment.
 COMMENT = "Please comment on the following from your own point of view, in a few sentences.\n\n{question}\n\nComment:"
@@ -59,6 +69,70 @@ def load_modular(spec: str, /, **options: Any) -> Modular:
     communities = [load_part(part, path, options) for part in found.parts]
     weights = [part.weight for part in found.parts]
     return Modular(main, communities, weights, mode=found.mode, spec=spec, name=path.stem, tokens=found.comment_tokens)
+
+
+def modular(
+    main: LanguageModel | Answering | str,
+    communities: Mapping[str, LanguageModel | Answering | str] | Sequence[LanguageModel | Answering | str],
+    /,
+    *,
+    mode: str,
+    weights: Sequence[float] | None = None,
+    comment_tokens: int = COMMENT_TOKENS,
+    name: str = "modular",
+) -> Modular:
+    """Return a modular system: a main model that answers with the help of the comments of community models.
+
+    Parameters
+    ----------
+    main : LanguageModel, str or callable
+        The main model: a model, its spec, or a function as
+        :class:`~pytest_pluralism.models.composed.functions.FunctionModel` takes it.
+    communities : sequence or mapping of LanguageModel, str or callable
+        The community models, 1 to 26 of them; of a mapping the keys are names for the reader alone.
+    mode : {"overton", "steerable", "distributional"}
+        The way in which the comments help.
+    weights : sequence of float, shape (n_communities,), optional
+        The weights of the communities in the mode ``"distributional"``, in [0, inf), not all 0; by default all are
+        equal. The other modes have no weights.
+    comment_tokens : int, default 200
+        Maximum number of tokens of a comment, in [1, 4096].
+    name : str, default "modular"
+        The name in reports.
+
+    Returns
+    -------
+    Modular
+        A language model.
+
+    Raises
+    ------
+    InvalidParameterError
+        The mode, the communities, the weights or the number of tokens is wrong.
+
+    References
+    ----------
+    S. Feng et al., "Modular Pluralism", EMNLP 2024, doi:10.18653/v1/2024.emnlp-main.240.
+    """
+    parts = list(communities.values()) if isinstance(communities, Mapping) else communities
+    if mode not in MODES:
+        raise invalid_parameter("mode", "modular", f"one of {', '.join(MODES)}", repr(mode))
+    if weights is not None and mode != "distributional":
+        raise invalid_parameter("weights", "modular", UNWEIGHTED.format(mode=mode), repr(weights)[:80])
+    shares = shares_of(weights, parts, "modular")
+    if len(parts) > MOST_PARTS:
+        raise invalid_parameter("communities", "modular", f"at most {MOST_PARTS} models", f"{len(parts)} models")
+    if isinstance(comment_tokens, bool) or not isinstance(comment_tokens, int) or not 1 <= comment_tokens <= 4096:
+        raise invalid_parameter("comment_tokens", "modular", "a whole number in [1, 4096]", repr(comment_tokens))
+    return Modular(
+        as_model(main),
+        [as_model(one) for one in parts],
+        shares,
+        mode=mode,
+        spec=f"modular:{name}",
+        name=name,
+        tokens=comment_tokens,
+    )
 
 
 class Modular:

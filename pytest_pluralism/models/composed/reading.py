@@ -12,7 +12,7 @@ from pytest_pluralism.core.errors import ModelError, unknown_name
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.models.specification import moved_spec
 
-__all__ = ["MODES", "Composition", "Part", "read_composition"]
+__all__ = ["COMMENT_TOKENS", "MODES", "MOST_PARTS", "UNWEIGHTED", "Composition", "Part", "read_composition"]
 
 #: The ways in which community models help the main one.
 MODES = ("overton", "steerable", "distributional")
@@ -34,7 +34,10 @@ _KEYS = {
     "community": {"model", "name", "weight"},
 }
 
-#: The most tokens of a comment of a community model.
+#: Why a weight cannot stand beside a mode that would ignore it.
+UNWEIGHTED = "left out where mode is {mode!r}, which has no weights; they belong to mode 'distributional'"
+
+#: Maximum number of tokens of a comment of a community model.
 COMMENT_TOKENS = 200
 
 
@@ -89,7 +92,12 @@ def read_composition(path: Path, kind: str, /) -> Composition:
         raise ModelError(f"{path}: two tables [[{table}]] have the same name. Give each a name of its own.")
     if kind == "mixture":
         return Composition(tuple(parts))
-    return Composition(tuple(parts), *_modular(content, path))
+    mode, main, tokens = _modular(content, path)
+    for number, row in enumerate(rows, start=1):
+        if mode != "distributional" and "weight" in row:
+            why = UNWEIGHTED.format(mode=mode)
+            raise ModelError(f"{path}: the weight of [[{table}]] {number} must be {why}. Got {row['weight']!r}.")
+    return Composition(tuple(parts), mode, main, tokens)
 
 
 def _modular(content: Mapping[str, object], path: Path) -> tuple[str, str, int]:
