@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_pluralism.baselines.git import git_output
 from pytest_pluralism.baselines.places import MOST_BYTES, BaselineFile, LocalFile, companion_name
 from pytest_pluralism.baselines.schema import Entry, parse_baseline, parse_summary
 from pytest_pluralism.core.errors import BaselineError
@@ -18,9 +17,6 @@ __all__ = ["Revision", "entries_at", "history_gaps", "history_of", "interval_dra
 
 #: Between the fields of a line of git log; no name of a tag or hash holds it.
 _BETWEEN = "\x1f"
-
-#: Git asks nobody anything and reads no pager, whatever stands in its configuration.
-_QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def history_of(file: BaselineFile, /, *, most: int = 100) -> list[Revision]:
         raise BaselineError(f"baseline {file} is not in a git repository on this machine. Name a path.")
     path = file.path
     form = _BETWEEN.join(("%H", "%cI", "%D", "%s"))
-    log = _git(
+    log = git_output(
         path.parent,
         "log", f"--max-count={most}", "--decorate-refs=refs/tags", f"--format={form}", "--", f"./{path.name}",
     )  # fmt: skip
@@ -93,9 +89,9 @@ def history_gaps(file: LocalFile, /) -> tuple[str, ...]:
         Git is not installed, or the file is in no repository.
     """
     path, gaps = file.path, []
-    if _git(path.parent, "rev-parse", "--is-shallow-repository").strip() == "true":
+    if git_output(path.parent, "rev-parse", "--is-shallow-repository").strip() == "true":
         gaps.append("this clone is shallow, so that older commits are missing; fetch them with git fetch --unshallow")
-    renamed = _git(
+    renamed = git_output(
         path.parent,
         "log", "--follow", "--diff-filter=R", "--name-status", "--format=", "-1", "-z", "--", f"./{path.name}",
     )  # fmt: skip
@@ -122,8 +118,8 @@ def entries_at(place: Path, revision: str, /) -> dict[str, list[Entry]]:
     """
     folder = place.parent if place.suffix == ".json" else place
     # A name that begins with a dash would be an option of git.
-    commit = _git(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
-    names = [name for name in _git(folder, "ls-tree", "--name-only", "-z", commit, "./").split("\0") if name]
+    commit = git_output(folder, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+    names = [name for name in git_output(folder, "ls-tree", "--name-only", "-z", commit, "./").split("\0") if name]
     files = [folder / Path(name).name for name in names if name.endswith(".json")]
     found: dict[str, list[Entry]] = {}
     for file in files:
@@ -188,10 +184,10 @@ def _blob(path: Path, commit: str) -> str:
         It is too large.
     """
     where = f"{commit}:./{path.name}"
-    size = int(_git(path.parent, "cat-file", "-s", where))
+    size = int(git_output(path.parent, "cat-file", "-s", where))
     if size > MOST_BYTES:
         raise ValueError(f"it has {size} bytes, more than the {MOST_BYTES} that are read")
-    return _git(path.parent, "cat-file", "blob", where)
+    return git_output(path.parent, "cat-file", "blob", where)
 
 
 def _drifts(text: str, companion: str | None, name: str) -> dict[str, Estimate]:
@@ -218,20 +214,3 @@ def _parsed(text: str, name: str) -> tuple[Entry, str]:
     except BaselineError as error:
         return {}, str(error)
     return entries, ""
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command: Sequence[str] = ["git", "--no-pager", "-C", str(folder), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, **_QUIET})
-    except OSError as error:
-        raise BaselineError(
-            f"git cannot be run: {error.strerror}. Install git, and see that it is on the PATH."
-        ) from None
-    if done.returncode != 0:
-        why = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise BaselineError(
-            f"git says of {folder.as_posix()}: {why[-1] if why else done.returncode}. "
-            "The history of a baseline is that of a file in a git repository."
-        )
-    return done.stdout.decode("utf-8", "replace")

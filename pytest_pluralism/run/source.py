@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from pytest_pluralism.core.errors import BaselineError
 
 __all__ = ["source_of"]
 
@@ -67,17 +67,10 @@ def _job(service: str | None, environment: Mapping[str, str]) -> str:
 
 
 def _git(folder: Path, *words: str) -> str:
-    """Return what git says of a folder; nothing where it says nothing, or is not installed."""
-    with contextlib.suppress(OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        done = subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *words],  # noqa: S607
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=GIT_SECONDS,
-            check=False,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
-        if done.returncode == 0:
-            return done.stdout.strip()
-    return ""
+    """Return the output of a git command in a folder; an empty text where git fails or is not installed."""
+    from pytest_pluralism.baselines.git import git_output
+
+    try:
+        return git_output(folder, *words, seconds=GIT_SECONDS).strip()
+    except BaselineError:
+        return ""
