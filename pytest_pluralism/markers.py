@@ -100,8 +100,8 @@ def misspelt_marks(node: pytest.Item) -> list[str]:
         meant = next((known for known in planners_of(node) if _edits(name, known) <= MOST_EDITS), None)
         if meant is not None:
             found.append(
-                f"@pytest.mark.{name} is no marker, so that it promises nothing. Did you mean {meant}? A marker of the "
-                "project's own is registered under 'markers' in the ini file."
+                f"@pytest.mark.{name} is not a marker, so that it promises nothing. Did you mean {meant}? A marker of "
+                "the project's own is registered under 'markers' in the ini file."
             )
     return found
 

@@ -93,8 +93,9 @@ def _configure(config: pytest.Config) -> None:
         from pytest_pluralism.run import shards
 
         shards.refuse_misuse(session)
-    if session.settings["plan"] or session.settings["aa"] is not None or session.settings["shard"] is not None:
-        # Nothing is run, so that there is nothing to distribute. This comes before pytest-xdist looks.
+    alone = session.settings["plan"] or session.settings["aa"] is not None or session.settings["shard"] is not None
+    if alone or config.getoption("pluralism_merge"):
+        # There is nothing to distribute, whatever addopts says. This comes before pytest-xdist looks.
         config.option.dist, config.option.tx = "no", []
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(session), "pluralism-controller")

@@ -24,6 +24,7 @@ from pytest_pluralism.cli.showing import (
     table,
 )
 from pytest_pluralism.core.untrusted import printable
+from pytest_pluralism.report.alike import alike_names
 from pytest_pluralism.report.cells import bound_words
 
 if TYPE_CHECKING:
@@ -87,6 +88,13 @@ def show_comparison(arguments: argparse.Namespace) -> int:
     lines += [_row(row) for row in rows]
     for line in table(lines):
         say(line)
+    units = [str(row["worst"]["id"]) for row in rows if row["worst"]]
+    for line in [
+        *alike_names("model", [then.model, now.model]),
+        *alike_names("result", [*then.entries, *now.entries]),
+        *alike_names("unit", units),
+    ]:
+        say(f"names that look the same: {line}")
     for row in rows:
         for why in row["differences"]:
             say(f"not comparable: {printable(row['key'], most=120)}: {printable(why, most=300)}")

@@ -109,9 +109,12 @@ def merge(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json({"schema": "pytest-pluralism/merged/1", "output": str(output), "outcomes": counts, "kept": kept})
     else:
-        say(done.stdout.rstrip())
+        # The file that is gone by now.
+        say("\n".join(line for line in done.stdout.rstrip().splitlines() if written.name not in line))
         told = ", ".join(f"{number} {outcome}" for outcome, number in counts.items()) or "no promises"
-        say(f"{len(shards)} shards merged: {told}; report written: {shown(output)}")
+        say(
+            f"{len(shards)} {'shard' if len(shards) == 1 else 'shards'} merged: {told}; report written: {shown(output)}"
+        )
     return EXIT_OK if kept else EXIT_PROBLEMS
 
 

@@ -5,25 +5,13 @@ from __future__ import annotations
 import functools
 import unicodedata
 
+from pytest_pluralism.core.alike import differing, look, without_unseen
 from pytest_pluralism.datasets.fields import Kind, UnfitError, as_text
 
 __all__ = ["NAME", "Names", "clean_name"]
 
-#: Characters that have no width: zero width space, word joiner, byte order mark, soft hyphen, marks of direction.
-INVISIBLE = dict.fromkeys(
-    [0x200B, 0x2060, 0xFEFF, 0xAD, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-)
-
-#: Small letters of Cyrillic and Greek, of which they or their capitals look like Latin ones, and signs that look alike.
-LOOKALIKES = (
-    str.maketrans(
-        "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455\u0501\u051b\u051d"
-        "\u03b1\u03b2\u03b5\u03b9\u03ba\u03bf\u03c1\u03c4\u03c7",
-        "abekmhopctyxijsdqwabeikoptx",
-    )
-    | dict.fromkeys(map(ord, "\u2019\u2018\u02bc`\u00b4"), "'")
-    | dict.fromkeys(map(ord, "\u2010\u2011\u2013\u2014\u2212"), "-")
-)
+#: Small letters of Cyrillic and Greek whose capitals look like Latin ones.
+_BY_CAPITAL = str.maketrans("\u0432\u043a\u043c\u043d\u0442\u03b2\u03b5\u03c4", "bkmhtbet")
 
 
 # A table has few different names in many rows.
@@ -36,7 +24,7 @@ def clean_name(name: str, /) -> str:
     >>> clean_name("Co\u0302te  d\u2019Ivoire\u200b") == "C\u00f4te d\u2019Ivoire"
     True
     """
-    return " ".join(unicodedata.normalize("NFC", name.translate(INVISIBLE)).split())
+    return " ".join(unicodedata.normalize("NFC", without_unseen(name)).split())
 
 
 def _named(value: object) -> str:
@@ -72,14 +60,13 @@ class Names:
         if name in self.known:
             return ""
         self.known.add(name)
-        key = unicodedata.normalize("NFKC", name.casefold()).translate(LOOKALIKES)
+        key = look(unicodedata.normalize("NFKC", name)).casefold().translate(_BY_CAPITAL)
         first, place = self.seen.setdefault(key, (name, where))
         if first == name:
             return ""
         how = "case alone" if first.casefold() == name.casefold() else "letters that look alike"
         at = f" ({place})" if place else ""
-        differing = [f"U+{ord(sign):04X}" for sign in name if sign not in first and not sign.isascii()][:3]
-        signs = f" ({', '.join(differing)})" if differing else ""
+        signs = f" ({differing(name, first)})" if how != "case alone" else ""
         return (
             f"{self.kind} {name!r} differs from {first!r}{at} by {how}{signs}; write both the same, or tell them apart"
         )

@@ -17,6 +17,7 @@ from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, commensurate, pareto_front, pareto_ranks
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.untrusted import printable
+from pytest_pluralism.report.alike import alike_names
 from pytest_pluralism.report.cells import Entry
 from pytest_pluralism.report.reading import load_report
 
@@ -296,6 +297,10 @@ def leaderboard_lines(
         yield ""
         left = ", ".join(_cell(name) for name in board.left_out[:6])
         yield f"Left out, because not all models have it or it was measured differently: {left}."
+    for kind, alike in (("model", board.models), ("objective", board.objectives)):
+        for line in alike_names(kind, alike):
+            yield ""
+            yield f"Names that look the same: {_cell(line, most=400)}."
 
 
 def leaderboard_json(board: Leaderboard, /, *, functions: Mapping[str, Sequence[float]] | None = None) -> Content:

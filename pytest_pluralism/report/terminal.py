@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pytest_pluralism.core.untrusted import printable, without_commands
 from pytest_pluralism.core.words import words_for
 from pytest_pluralism.evaluation.measures.registry import measure_of
+from pytest_pluralism.report.alike import alike_lines, told_apart
 from pytest_pluralism.report.cells import Entry, estimate_words, interval_cell, promise_cell
 
 __all__ = ["summary_lines"]
@@ -43,9 +44,10 @@ def summary_lines(
 
 
 def _lines(entries: Sequence[Entry], notes: Sequence[str], width: int, color: bool) -> Iterator[str]:
-    rows = [_row(entry) for entry in entries]
-    models = list(dict.fromkeys(row[-1] for row in rows))
-    for model in models:
+    models = told_apart((str(entry["model"].get("name", "")) for entry in entries), most=32)
+    keys = told_apart((str(entry["key"]) for entry in entries), most=60)
+    rows = [_row(entry, keys[str(entry["key"])], models[str(entry["model"].get("name", ""))]) for entry in entries]
+    for model in models.values():
         if len(models) > 1:
             yield model
         yield from _table([row[:-1] for row in rows if row[-1] == model], rows, width, color)
@@ -57,9 +59,11 @@ def _lines(entries: Sequence[Entry], notes: Sequence[str], width: int, color: bo
         told = [("warning", one) for one in entry.get("warnings", ())]
         told += [("unseen", one) for one in [entry.get("unseen")] if one]
         for word, text in told:
-            warned.setdefault((word, model, text), printable(entry["key"], most=60))
+            warned.setdefault((word, model, text), keys[str(entry["key"])])
     for (word, model, text), key in sorted(warned.items(), key=lambda one: one[0][0] == "unseen"):
         yield f"{word}: {model}{key}: {printable(text, most=400)}"
+    for line in alike_lines(entries):
+        yield f"names that look the same: {line}"
     for note in notes:
         yield printable(note, most=400)
 
@@ -75,7 +79,7 @@ def _data(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"{printable(kind, most=30)} {printable(name, most=60)}: {printable(source, most=600)}"
 
 
-def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:
+def _row(entry: Entry, key: str, model: str) -> tuple[str, str, str, str, str, str]:
     measure = measure_of(entry)
     beside = entry.get("references", {}).get(measure.beside)
     reference = f"{words_for(measure.beside, measure.references)} {beside:.2f}" if beside is not None else "-"
@@ -90,8 +94,8 @@ def _row(entry: Entry) -> tuple[str, str, str, str, str, str]:
         decided,
         promise_cell(entry["gate"]).replace(", ", ",\n"),
         reference,
-        printable(entry["key"], most=60),
-        printable(str(entry["model"].get("name", "")), most=32),
+        key,
+        model,
     )
 
 

@@ -18,6 +18,7 @@ from pytest_pluralism.core.metrics.multi_objective import pareto_front
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.words import CLUSTERS, in_order
 from pytest_pluralism.evaluation.measures.registry import measure_of
+from pytest_pluralism.report.alike import alike_lines
 from pytest_pluralism.report.blocks import Cell, Para, Part, Table, interval, number, texts
 from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, promise_cell
 from pytest_pluralism.report.charts import Chart, Mark, Track, domain_of
@@ -122,7 +123,7 @@ class RunView:
     """Hold everything that a report shows, the verdicts in the order of the tests.
 
     ``run`` is what the JSON report says of the run; ``front`` compares models by the objectives that they share, and
-    ``mutants`` says which damage the promises notice.
+    ``mutants`` says which damage the promises notice; ``alike`` names what looks the same and is not.
     """
 
     verdicts: tuple[VerdictView, ...]
@@ -131,6 +132,7 @@ class RunView:
     versions: Table
     front: tuple[Part, ...]
     mutants: tuple[Part, ...] = ()
+    alike: tuple[str, ...] = ()
 
     @property
     def ordered(self) -> list[tuple[int, VerdictView]]:
@@ -202,6 +204,7 @@ def run_view(entries: Iterable[Entry], run: Entry, /) -> RunView:
         Table("Versions", (Ours("package"), Ours("version")), tuple(versions)),
         guarded("Models by all objectives", lambda: _front(verdicts)),
         guarded("Damage that the promises notice", lambda: mutant_parts(run.get("mutants", ()))),
+        tuple(alike_lines(verdicts)),
     )
 
 

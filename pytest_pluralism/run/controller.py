@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_pluralism.core.untrusted import harmless, printable
-from pytest_pluralism.run.ending import Termination
+from pytest_pluralism.run.ending import EarlyExit, Termination
 from pytest_pluralism.run.items import PLANS, forms_in_ids
 from pytest_pluralism.run.planned import CHANNEL, Planned
 from pytest_pluralism.run.session import OWNERS, PluralismSession
@@ -51,6 +51,13 @@ class Controller:
         self._not_collected = False
         self._workers_down: set[str] = set()
         self._termination = Termination()
+        self._early_exit = EarlyExit(session.config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Watch for a module that ends the run while tests are collected."""
+        if self.session.holds_something:
+            self._early_exit.watch()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Take in the promises of all tests, where this process runs them."""
@@ -135,6 +142,7 @@ class Controller:
         if not self.session.settings["plan"]:
             if self.session.holds_something:
                 self._termination.heed()
+                self._early_exit.watch()
             self.session.keep()
             return None
         self._planned = self.session.forecast(session.items)
@@ -156,6 +164,7 @@ class Controller:
 
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         self._termination.ignore()
+        self._early_exit.ignore()
         ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         stopped = bool(session.shouldstop or session.shouldfail)
         # Somebody who stops a run knows that it is not whole; else what is missing is an error.
@@ -163,7 +172,11 @@ class Controller:
         self.session.finish(ended=ended and not stopped and not self._not_collected, on_purpose=on_purpose)
         if self._wrong and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        if (self.session.could_not_write or self.session.lacks or self._alarmed) and exitstatus == pytest.ExitCode.OK:
+        # With pytest.exit(returncode=0) the exit status says nothing of tests that failed before.
+        failed = self.session.entries and session.testsfailed
+        if exitstatus == pytest.ExitCode.OK and (
+            self.session.could_not_write or self.session.lacks or self._alarmed or failed
+        ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,13 +1,19 @@
-"""A run that is told to end (SIGTERM) ends as after Ctrl-C, so that what it has judged is written."""
+"""Ends of a run that pytest does not see: SIGTERM, and a test that ends its process with ``os._exit(0)``."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
-__all__ = ["Termination"]
+import pytest
+
+__all__ = ["EarlyExit", "Termination"]
 
 
 class Terminated(KeyboardInterrupt):
@@ -43,3 +49,47 @@ class Termination:
         self._owner = None
         self.came = True
         raise Terminated("the run was told to end (SIGTERM)")
+
+
+class EarlyExit:
+    """Lets a process that ends with ``os._exit(0)`` fail while promises are judged: nothing else would see it.
+
+    A process that a test has forked ends as it likes.
+
+    Parameters
+    ----------
+    config : pytest.Config
+        The run, whose capturing would hide the reason.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._owner: int | None = None
+        self._end: Callable[[int], Any] = os._exit
+
+    def watch(self) -> None:
+        """Watch this process from now on."""
+        if self._owner is None:
+            self._owner, self._end = os.getpid(), os._exit
+            os._exit = self._exit  # type: ignore[assignment]
+
+    def ignore(self) -> None:
+        """Let this process end as it likes again."""
+        if self._owner is not None and os._exit == self._exit:
+            os._exit = self._end  # type: ignore[assignment]
+        self._owner = None
+
+    def _exit(self, status: int) -> None:
+        # A system keeps the lowest eight bits.
+        if os.getpid() == self._owner and not status & 0xFF:
+            status = int(pytest.ExitCode.TESTS_FAILED)
+            with contextlib.suppress(Exception):
+                self._say("pluralism: os._exit ended the run before all promises were judged, so that it fails.")
+        self._end(status)
+
+    def _say(self, line: str) -> None:
+        sys.stdout.flush()
+        manager: Any = self._config.pluginmanager.getplugin("capturemanager")
+        if manager is not None:
+            manager.suspend_global_capture(in_=True)
+        print(f"\n{line}", file=sys.__stderr__, flush=True)

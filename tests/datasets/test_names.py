@@ -76,6 +76,16 @@ def test_populations_that_look_alike_are_an_error(tmp_path: Path, other: str) ->
         assert "(U+0435)" in message
 
 
+@pytest.mark.parametrize("other", ["Yes\u200b", "Y\u0435s", "\uff39es", "Yes\ufe0f", "Yes\u034f"])
+def test_options_and_questions_that_look_the_same_are_errors(tmp_path: Path, other: str) -> None:
+    asked = question(1, "Ghana")
+    with pytest.raises(DatasetError, match=r"options 'Yes' and .* look the same \(U\+"):
+        load_survey(written(tmp_path / "s.jsonl", [{**asked, "options": ["Yes", other]}]))
+    with pytest.raises(DatasetError, match=r"line 2, .* the question_id looks like 'Yes' \(U\+"):
+        load_survey(written(tmp_path / "s.jsonl", [{**asked, "question_id": one} for one in ("Yes", other)]))
+    assert load_survey(written(tmp_path / "s.jsonl", [{**asked, "options": ["Yes", "yes"]}])).questions
+
+
 def test_names_of_different_people_stay_apart(tmp_path: Path) -> None:
     names = ["Niger", "Nigeria", "Male", "Female", "Росси́я", "Ελλάδα", "日本", "Black", "White", "18-29", "30-49"]
     assert load_survey(written(tmp_path / "s.jsonl", [question(1, *names)])).populations == tuple(

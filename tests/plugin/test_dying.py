@@ -156,7 +156,9 @@ def test_a_run_that_dies_leaves_a_report_of_what_it_judged(
 ) -> None:
     # So the thread method of pytest-timeout ends a run, and a system that is out of memory.
     monkeypatch.setenv("DIE", how)
-    _, report = run(dying)
+    result, report = run(dying)
+    # Also with os._exit(0), which asks for success.
+    assert result.ret != pytest.ExitCode.OK
     assert report["run"]["complete"] is False
     assert outcomes(report) == JUDGED | {
         "before[table:two]": "passed",
@@ -165,6 +167,45 @@ def test_a_run_that_dies_leaves_a_report_of_what_it_judged(
     }
     (reason,) = {entry["reason"] for entry in report["verdicts"] if entry["outcome"] == "error"}
     assert reason == "not judged: the run ended before this test did"
+
+
+@pytest.mark.parametrize("place", ["test_first.py", "test_gate.py"])
+def test_no_part_of_a_suite_ends_the_run_with_success(dying: pytest.Pytester, place: str) -> None:
+    # While tests are collected, and in a test whose neighbors have failed; 256 is 0 to a system.
+    body = "import os\nos._exit(256)\n" if place == "test_first.py" else BODY.replace("os._exit(0)", "os._exit(256)")
+    (dying.path / place).write_text(body)
+    result = dying.runpytest_subprocess(*MODELS, timeout=100)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stderr.fnmatch_lines(["pluralism: os._exit ended the run before all promises were judged*"])
+
+
+def test_a_run_that_is_stopped_as_a_success_is_none_after_a_failure(dying: pytest.Pytester) -> None:
+    stop = "\n\ndef test_last():\n    pytest.exit('enough', returncode=0)\n"
+    dying.makepyfile(test_gate=BODY.replace("die()\n\n@", "pass\n\n@") + stop)
+    result, report = run(dying)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert set(outcomes(report).values()) == {"passed", "failed"}
+
+
+def test_processes_of_a_suite_end_as_they_like(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import multiprocessing, os
+        import pytest
+
+        @pytest.mark.js_distance("town.jsonl", population="North", at_most=0.9)
+        def test_forks():
+            if (child := os.fork()) == 0:
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            started = multiprocessing.get_context("fork").Process(target=int)
+            started.start()
+            started.join()
+            assert started.exitcode == 0
+        """
+    )
+    result = project.runpytest_subprocess(MODELS[0], timeout=100)
+    result.assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("workers", [(), pytest.param(("-n", "1"), marks=pytest.mark.slow)])

@@ -108,7 +108,7 @@ def test_a_marker_that_is_nearly_one_of_ours_is_an_error(project: pytest.Pyteste
     result.assert_outcomes(errors=1)
     (verdict,) = json.loads((project.path / "r.json").read_text(encoding="utf-8"))["verdicts"]
     assert (verdict["metric"], verdict["outcome"]) == (name, "error")
-    result.stdout.fnmatch_lines([f"*@pytest.mark.{name} is no marker, so that it promises nothing. Did you mean *"])
+    result.stdout.fnmatch_lines([f"*@pytest.mark.{name} is not a marker, so that it promises nothing. Did you mean *"])
 
 
 @pytest.mark.parametrize("name", ["js_distances", "slow", "distance"])

@@ -63,9 +63,14 @@ def test_three_shards_give_the_verdicts_of_one_run(suite, capsys):
     # The populations of one marker ask the same, and stay together.
     assert any(sum("test_letters" in key for key in one["promises"]) == 2 for one in shards)
     names = [f"shard-{number}.json" for number in (3, 1, 2)]
+    # A merge judges in one process, whatever the project asks of its runs.
+    suite.makeini("[pytest]\naddopts = -n 2\n")
     capsys.readouterr()
     assert main(["merge", *names, "-o", "merged.json"]) == 1
-    assert "3 shards merged:" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 shards merged:" in said
+    assert "merging.json" not in said
+    (suite.path / "tox.ini").unlink()
     live = suite.runpytest(MODEL, "--pluralism-baseline=base", "--pluralism-report=live.json")
     assert live.ret == 1
     merged, whole = told(suite.path / "merged.json"), told(suite.path / "live.json")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from pytest_pluralism.core.alike import differing, look, look_alikes
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
@@ -187,6 +188,7 @@ class _Gathered:
     questions: list[Question] = field(default_factory=list)
     rows: list[AnswerDistribution] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
+    looks: dict[str, str] = field(default_factory=dict)
     n_read: int = 0
     n_rows: int = 0
     few_options: int = 0
@@ -210,6 +212,13 @@ class _Gathered:
             problems.add(where, f"the question_id is already used{by}; make it unique")
             return
         self.seen[identifier] = item.where
+        other = self.looks.setdefault(look(identifier), identifier)
+        if other != identifier and not self.leave_out_degenerate:
+            signs = differing(identifier, other)
+            problems.add(
+                where, f"the question_id looks like {other!r} ({signs}); write both the same, or tell them apart"
+            )
+            return
         if self.leave_out_degenerate and isinstance(item.options, (list, tuple)) and len(set(item.options)) < 2:
             self.few_options += 1
             return
@@ -336,6 +345,11 @@ def _options(value: object) -> tuple[str, ...]:
     repeated = next((option for place, option in enumerate(options) if option in options[:place]), None)
     if repeated is not None:
         raise UnfitError(instead=f": option {repeated!r} appears twice; options must differ")
+    for option, other in look_alikes(options).items():
+        raise UnfitError(
+            instead=f": options {other!r} and {option!r} look the same ({differing(option, other)}); "
+            "options must be told apart"
+        )
     return options
 
 
