@@ -101,6 +101,6 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     pytester.path.joinpath("town.jsonl").write_text(
         "".join(json.dumps(row) + "\n" for row in survey_rows()), encoding="utf-8"
     )
-    # The plugin of hypothesis takes seconds to say nothing at the end of each run.
-    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n")
+    # The plugin of hypothesis takes seconds to say nothing at the end of each run; some tests count on their order.
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest -p no:randomly\n")
     return pytester
