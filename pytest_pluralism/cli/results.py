@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.showing import UsageError, complain
@@ -140,10 +139,10 @@ def _of_report(path: Path, model: str | None) -> Results:
     return Results(path.as_posix(), name, entries[name], adjusted=_is_adjusted(content.get("run")))
 
 
-def _is_adjusted(run: Any) -> bool:
+def _is_adjusted(run: object) -> bool:
     """Return whether a run adjusted failures; a report that does not say so comes from one that did."""
     try:
-        return bool(run["settings"]["multiplicity"]["value"] != "none")
+        return not isinstance(run, Mapping) or bool(run["settings"]["multiplicity"]["value"] != "none")
     except (KeyError, TypeError):
         return True
 

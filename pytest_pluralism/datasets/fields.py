@@ -11,7 +11,7 @@ import difflib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.core.finite import is_number
@@ -31,7 +31,7 @@ __all__ = [
     "texts",
 ]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 R = TypeVar("R")
 
 #: Maximum number of characters of a text that has no limit of its own.
@@ -56,13 +56,13 @@ class UnfitError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T]):
+class Kind(Generic[T_co]):
     """A kind of value: what a value must be, in words, and the function that reads one or raises UnfitError."""
 
     must: str
-    read: Callable[[object], T]
+    read: Callable[[object], T_co]
 
-    def checked(self, value: object, label: str, where: str, problems: Problems, /) -> T | None:
+    def checked(self, value: object, label: str, where: str, problems: Problems, /) -> T_co | None:
         """Return the value as it is kept; note the problem and return ``None`` where it is of another kind."""
         try:
             return self.read(value)
@@ -91,7 +91,7 @@ class Field:
     """
 
     name: str
-    kind: Kind[Any]
+    kind: Kind[object]
     required: bool = False
     default: object = None
     attribute: str = ""
@@ -236,15 +236,15 @@ def number(
     return Kind(must, read)
 
 
-def _any_list(value: object) -> Sequence[Any]:
+def _any_list(value: object) -> Sequence[object]:
     if not isinstance(value, (list, tuple)):
         raise UnfitError
     return value
 
 
 #: The kinds of a value, and of the values of a list, that another place checks.
-ANYTHING: Kind[Any] = Kind("anything", lambda value: value)
-ANY_LIST: Kind[Sequence[Any]] = Kind("a list", _any_list)
+ANYTHING: Kind[object] = Kind("anything", lambda value: value)
+ANY_LIST: Kind[Sequence[object]] = Kind("a list", _any_list)
 
 
 def one_of(names: Collection[str], /) -> Kind[str]:

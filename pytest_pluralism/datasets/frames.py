@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from types import ModuleType
+from typing import Protocol
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError, invalid_parameter
 from pytest_pluralism.datasets.reading import Table
@@ -15,12 +17,33 @@ __all__ = ["FRAMES", "columns_of", "is_frame", "make_frame", "table_of_frame"]
 FRAMES = 'pip install "pytest-pluralism[frames]"'
 
 
+class Categories(Protocol):
+    """The categories of a column."""
+
+    def get_categories(self) -> Series:
+        """Return the categories in their order."""
+        ...
+
+
+class Series(Protocol):
+    """A column of a data frame: a series of narwhals."""
+
+    dtype: object
+    cat: Categories
+
+    def __len__(self) -> int: ...
+
+    def to_list(self) -> list[object]:
+        """Return the values."""
+        ...
+
+
 def is_frame(value: object, /) -> bool:
     """Return whether a value looks like a data frame, without importing any library."""
     return hasattr(value, "columns") and not isinstance(value, (str, bytes, Mapping))
 
 
-def columns_of(frame: Any, /, *, function: str) -> dict[str, Any]:
+def columns_of(frame: object, /, *, function: str) -> dict[str, Series]:
     """Return the columns of a data frame by name, each as a series of narwhals.
 
     Raises
@@ -47,7 +70,7 @@ def columns_of(frame: Any, /, *, function: str) -> dict[str, Any]:
     return {name: known[name] for name in names}
 
 
-def table_of_frame(frame: Any, /, *, function: str) -> Table:
+def table_of_frame(frame: object, /, *, function: str) -> Table:
     """Return a data frame as a table of texts; cells without a value are empty."""
     columns = columns_of(frame, function=function)
     cells = {name: [_cell(value) for value in series.to_list()] for name, series in columns.items()}
@@ -59,7 +82,7 @@ def table_of_frame(frame: Any, /, *, function: str) -> Table:
     return Table(tuple(cells), rows())
 
 
-def make_frame(columns: Mapping[str, Sequence[Any]], /, *, backend: str) -> Any:
+def make_frame(columns: Mapping[str, Sequence[object]], /, *, backend: str) -> object:
     """Return a data frame of a library.
 
     Parameters
@@ -85,13 +108,12 @@ def make_frame(columns: Mapping[str, Sequence[Any]], /, *, backend: str) -> Any:
         raise MissingExtraError(f"A data frame of {backend}", f"pip install {backend}") from error
 
 
-def _narwhals(what: str) -> Any:
+def _narwhals(what: str) -> ModuleType:
     try:
         # The stable names do not change with the version that is installed.
-        from narwhals.stable import v2 as narwhals
+        return importlib.import_module("narwhals.stable.v2")
     except ImportError as error:
         raise MissingExtraError(what, FRAMES) from error
-    return narwhals
 
 
 def _cell(value: object) -> str:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
 from pytest_pluralism.datasets.reading import FORMATS, format_of
@@ -122,7 +122,7 @@ def hub_file(text: str, /) -> HubFile:
     return _hashed(name, Path(fetched[0]), str(chosen), commit)
 
 
-def _of_cache(hub: Any, name: HubName) -> HubFile | None:
+def _of_cache(hub: ModuleType, name: HubName) -> HubFile | None:
     """Return the file of a name where the cache has one alone that fits.
 
     The cache may lack files that fit as well, which is why the hub is asked first where it can be.

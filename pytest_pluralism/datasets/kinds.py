@@ -14,7 +14,7 @@ from pytest_pluralism.datasets.hub import hub_file
 from pytest_pluralism.datasets.panels.loading import load_panel
 from pytest_pluralism.datasets.panels.others import PANEL_SOURCES
 from pytest_pluralism.datasets.reading import FORMATS, listed, read_entries, read_text
-from pytest_pluralism.datasets.sources import Source, source_of
+from pytest_pluralism.datasets.sources import source_of
 from pytest_pluralism.datasets.steering.file import line_kind, load_steering
 from pytest_pluralism.datasets.steering.labels import read_labels
 from pytest_pluralism.datasets.steering.sources import is_pew, is_value_kaleidoscope
@@ -66,7 +66,7 @@ class Taken:
     kind: str
     words: str
     name: str
-    load: Callable[[], Any]
+    load: Callable[[], object]
 
 
 def taken_for(path: Path, /) -> Taken:
@@ -81,7 +81,7 @@ def taken_for(path: Path, /) -> Taken:
     if name.startswith("hf:"):
         found_file = hub_file(name)
         taken = taken_for(found_file.path)
-        loaders: dict[str, Callable[..., Any]]
+        loaders: dict[str, Callable[..., object]]
         loaders = {"survey": load_survey, "panel": load_panel, "windows": load_windows, "steering": load_steering}
         load = loaders[taken.kind]
         return replace(taken, name=name, load=lambda: load(name), words=f"{taken.words}, of {found_file.file}")
@@ -103,19 +103,19 @@ def taken_for(path: Path, /) -> Taken:
     for fields, kind, said, load in FIELDS:
         if set(fields) <= first.keys():
             return Taken(kind, said, name, lambda load=load: load(path))  # type: ignore[misc]
-    found: Source[Any] | None = source_of(SURVEY_SOURCES, first)
-    if found is not None:
-        return Taken("survey", f"a survey: {found.name}", name, lambda: load_survey(path))
-    found = source_of(PANEL_SOURCES, first)
-    if found is not None:
-        return Taken("panel", f"a panel: {found.name}", name, lambda: load_panel(name))
+    survey_source = source_of(SURVEY_SOURCES, first)
+    if survey_source is not None:
+        return Taken("survey", f"a survey: {survey_source.name}", name, lambda: load_survey(path))
+    panel_source = source_of(PANEL_SOURCES, first)
+    if panel_source is not None:
+        return Taken("panel", f"a panel: {panel_source.name}", name, lambda: load_panel(name))
     known = windows_sources.detect(entries, path)
     if known is not None:
         return Taken("windows", f"Overton windows: {known[1]}", name, lambda: load_windows(name))
     raise DatasetError(_unknown(path, list(first)))
 
 
-def _entries(path: Path) -> Sequence[Any]:
+def _entries(path: Path) -> Sequence[object]:
     """Return the first entries of a file; an object is its own only entry."""
     if path.name.removesuffix(".gz").endswith(".json"):
         text = read_text(path, what="file", holds="entry")

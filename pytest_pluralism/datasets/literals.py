@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
 
@@ -13,7 +12,7 @@ __all__ = ["LONGEST_LITERAL", "literal_of"]
 LONGEST_LITERAL = 200_000
 
 
-def literal_of(text: str, what: str, /) -> Any:
+def literal_of(text: str, what: str, /) -> object:
     """Return the value of a literal: `ast.literal_eval` builds plain values and calls nothing.
 
     Raises

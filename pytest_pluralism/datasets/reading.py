@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError, nearest_names
 
@@ -242,7 +242,7 @@ class _DuplicateKeyError(ValueError):
     """A JSON object names a field twice."""
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
+def _unique_keys(pairs: list[tuple[str, object]]) -> Record:
     result = dict(pairs)
     if len(result) != len(pairs):
         seen: set[str] = set()
@@ -254,7 +254,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> Record:
     return result
 
 
-def _parse_json(text: str) -> Any:
+def _parse_json(text: str) -> object:
     if len(text) > MOST_PARTS and (text.count("{") + text.count("[") > MOST_PARTS or text.count(",") > MOST_COMMAS):
         raise ValueError(f"holds more than {MOST_PARTS:,} objects or {MOST_COMMAS:,} values; split the file")
     return json.loads(text, object_pairs_hook=_unique_keys)
@@ -299,7 +299,7 @@ def json_lines(text: str, problems: Problems, /) -> Entries:
             yield where, content
 
 
-def json_document(text: str, path: Path, /) -> Any:
+def json_document(text: str, path: Path, /) -> object:
     """Return the content of a JSON file.
 
     Raises
@@ -378,7 +378,25 @@ def _is_quoted(text: str) -> bool:
     return all(re.fullmatch(r'(?:[^"]|"")*"', cell[2]) for cell in cells)
 
 
-def _rows(reader: Any, columns: tuple[str, ...], problems: Problems) -> Iterator[tuple[str, dict[str, str]]]:
+class _Dialect(Protocol):
+    """The form of a table, for the module csv."""
+
+    delimiter: str
+
+
+class _Reader(Protocol):
+    """A reader of the module csv."""
+
+    @property
+    def line_num(self) -> int: ...
+
+    @property
+    def dialect(self) -> _Dialect: ...
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+
+def _rows(reader: _Reader, columns: tuple[str, ...], problems: Problems) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         for cells in reader:
             if not cells:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.datasets.reading import Entries, Line, Problems
@@ -86,7 +86,7 @@ def source_of(sources: Iterable[Source[R]], row: object, /) -> Source[R] | None:
     return found[0] if found else None
 
 
-def as_list(value: object, /) -> list[Any] | None:
+def as_list(value: object, /) -> list[object] | None:
     """Return a list that a cell holds: itself, or as JSON or a literal of Python; ``None`` where it is none."""
     from pytest_pluralism.datasets.literals import literal_of
 

@@ -152,7 +152,7 @@ class _Entries:
     responses: dict[str, dict[str, PanelResponse]] = field(default_factory=dict)
     scale: UtilityScale | None = None
     named: dict[tuple[str, str | None], str] = field(default_factory=dict)
-    cast: set[tuple[Any, ...]] = field(default_factory=set)
+    cast: set[tuple[object, ...]] = field(default_factory=set)
     n_repeated: int = 0
 
     def add(self, where: str, entry: object) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.datasets.panels.records import UtilityScale
 from pytest_pluralism.datasets.reading import Entries, Line, Problems, json_lines, read_table, read_text
@@ -155,7 +154,7 @@ def _each_response(rows: Rows) -> Entries:
 def _once(change: Callable[[Rows], Entries], *keys: str) -> Callable[[Rows], Entries]:
     """Return rows of which the first by these columns counts, where a source has repetitions."""
 
-    def kept(rows: Rows) -> Iterator[tuple[str, Any]]:
+    def kept(rows: Rows) -> Iterator[tuple[str, object]]:
         seen = set()
         for where, row in change(rows):
             key = tuple(row[name] for name in keys)

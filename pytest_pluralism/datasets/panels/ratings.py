@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, nearest_names
 from pytest_pluralism.core.finite import is_number
@@ -180,7 +179,7 @@ def _rated_by(
     return votes, [juror for _, juror in jurors.values()], queries
 
 
-def _vote(raw: object, values: Mapping[str, float] | None) -> Any:
+def _vote(raw: object, values: Mapping[str, float] | None) -> object:
     """Return a vote: a truth value is 1 or 0, unless ``values`` says what it stands for."""
     if isinstance(raw, bool):
         return (values or {}).get(str(raw), (values or {}).get(str(raw).lower(), float(raw)))

@@ -18,7 +18,6 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, PluralismError, invalid_parameter, nearest_names, unknown_name
 from pytest_pluralism.core.records import Question, Survey
@@ -189,10 +188,10 @@ class _Lines:
     attributes: dict[str, tuple[str, Attribute]] = field(default_factory=dict)
     written: dict[str, Record] = field(default_factory=dict)
     templates: dict[str, SteeringTemplate] = field(default_factory=dict)
-    surveys: list[tuple[str, Any]] = field(default_factory=list)
+    surveys: list[tuple[str, object]] = field(default_factory=list)
     questions: list[tuple[str, Record]] = field(default_factory=list)
 
-    def add(self, where: str, entry: Any) -> None:
+    def add(self, where: str, entry: object) -> None:
         """Take in one line."""
         if not isinstance(entry, dict):
             self.problems.add(where, f"must be an object, not {kind_of(entry)}")
@@ -325,9 +324,10 @@ class _Lines:
         return kinds.pop() if kinds else "open"
 
     def _named_survey(self) -> Survey:
-        where, name = self.surveys[0]
-        if not isinstance(name, str) or not name:
-            self.problems.add(where, f"'survey' must be the name or file of a survey, not {shown(name)}")
+        where, given = self.surveys[0]
+        name = given if isinstance(given, str) else ""
+        if not name:
+            self.problems.add(where, f"'survey' must be the name or file of a survey, not {shown(given)}")
             self.problems.raise_if_any()
         try:
             # A file that does not lie here may lie under the root, where the loader looks; ".." is counted from here
@@ -414,7 +414,7 @@ def _put_together(
     attributes[name] = (where, dataclasses.replace(joined, **own))
 
 
-def _check_labels(where: str, given: Any, field: str, known: Iterable[Attribute], problems: Problems) -> Line:
+def _check_labels(where: str, given: object, field: str, known: Iterable[Attribute], problems: Problems) -> Line:
     """Return what a question says by attribute; the names must be those of attributes, if any are given."""
     if not isinstance(given, dict) or not given:
         problems.add(where, f"'{field}' must be an object with the name of an attribute for each, not {shown(given)}")

@@ -17,7 +17,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -198,13 +197,13 @@ def label_sheet(report: Line, /) -> list[Record]:
     return list(found.values())
 
 
-def _scale(declared: Sequence[tuple[str, Any]], problems: Problems) -> tuple[float, float]:
+def _scale(declared: Sequence[tuple[str, object]], problems: Problems) -> tuple[float, float]:
     if len(declared) > 1:
         problems.add(declared[1][0], "declares the scale a second time")
     for where, scale in declared[:1]:
-        ends: list[Any] = [scale.get(name) for name in ("lowest", "highest")] if isinstance(scale, dict) else []
-        lowest, highest = (float(end) for end in ends) if ends and all(map(is_number, ends)) else (0.0, 0.0)
-        if lowest < highest:
-            return lowest, highest
+        given = [scale.get(name) for name in ("lowest", "highest")] if isinstance(scale, dict) else []
+        ends = [float(end) for end in given if is_number(end)]
+        if len(ends) == 2 and ends[0] < ends[1]:
+            return ends[0], ends[1]
         problems.add(where, f"'scale' must be an object with 'lowest' below 'highest', not {shown(scale)}")
     return 0.0, 1.0

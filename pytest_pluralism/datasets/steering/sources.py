@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, text
@@ -70,7 +69,7 @@ def is_value_kaleidoscope(entries: Sequence[object], /) -> bool:
 
 
 def read_value_kaleidoscope(
-    name: str, entries: Iterable[tuple[str, Any]], problems: Problems, /
+    name: str, entries: Iterable[tuple[str, object]], problems: Problems, /
 ) -> tuple[Survey, tuple[Attribute, ...], tuple[SteeringTemplate, ...]]:
     """Return the situations as questions, the values as attributes, and how a value is put.
 
@@ -118,14 +117,18 @@ def is_pew(entries: Sequence[object], /) -> bool:
 
 
 def read_pew(
-    name: str, entries: Iterable[tuple[str, Any]], problems: Problems, /, *, refusals: Refusals = "keep"
+    name: str, entries: Iterable[tuple[str, object]], problems: Problems, /, *, refusals: Refusals = "keep"
 ) -> Survey:
     """Return the survey; its populations are named ``party: Democrat``, and everybody by the bare value."""
     read: list[ReadQuestion] = []
     whole: list[str] = []
     for where, entry in entries:
         rows = entry.get("distributions") if isinstance(entry, dict) else None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) and "value" in row for row in rows):
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(rows, list)
+            or not all(isinstance(row, dict) and "value" in row for row in rows)
+        ):
             problems.add(where, "'distributions' must be a list of objects with 'group', 'value' and 'probabilities'")
             continue
         distributions = []

@@ -153,7 +153,7 @@ class _Counted:
     def __iter__(self) -> Entries:
         return self
 
-    def __next__(self) -> tuple[str, Any]:
+    def __next__(self) -> tuple[str, object]:
         found = next(self._entries)
         self.n += 1
         return found

@@ -13,7 +13,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +113,7 @@ def canonical(value: object, /) -> Value:
 Wanted = Callable[[Sequence[str]], Iterable[str]]
 
 
-def read_respondents(source: Any, wanted: Wanted, /, *, sheet: str | None = None) -> Respondents:
+def read_respondents(source: object, wanted: Wanted, /, *, sheet: str | None = None) -> Respondents:
     """Return the columns of a file or data frame.
 
     Parameters
@@ -134,7 +135,7 @@ def read_respondents(source: Any, wanted: Wanted, /, *, sheet: str | None = None
     """
     if is_frame(source):
         return _from_frame(source, wanted)
-    path = Path(source)
+    path = Path(cast("str", source))
     ending = "".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:]).lower()
     reader = READERS.get(ending)
     if reader is None:
@@ -203,7 +204,7 @@ def _from_frame(frame: object, wanted: Wanted) -> Respondents:
 # ---------------------------------------------------------------------------------------------------------- tables
 
 
-def _package(name: str, path: Path) -> Any:
+def _package(name: str, path: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -20,7 +20,7 @@ from pytest_pluralism.core.estimation.design import SampleDesign, design_effecti
 from pytest_pluralism.core.estimation.survey import effective_sample_size
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets.names import clean_name
-from pytest_pluralism.datasets.reading import MOST_PROBLEMS, Problems, listed, shown
+from pytest_pluralism.datasets.reading import MOST_PROBLEMS, Line, Problems, listed, shown
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, assemble_survey, one_line
 from pytest_pluralism.datasets.surveys.refusals import Refusals, detect_refusals
 from pytest_pluralism.datasets.surveys.respondent_files import (
@@ -196,18 +196,18 @@ def survey_lines(survey: Survey, /) -> str:
 class _Asked:
     """The parameters, checked."""
 
-    questions: Mapping[str, Mapping[str, Any]]
+    questions: Mapping[str, Line]
     weights: str | bool | None = None
     groups: tuple[tuple[str, ...], ...] = ()
     strata: str | None = None
     clusters: str | None = None
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    labels: Line = field(default_factory=dict)
     missing: tuple[Value, ...] = ()
     population: str = "Everybody"
     least: int = LEAST_RESPONDENTS
 
     @classmethod
-    def of(cls, how: Mapping[str, Any]) -> _Asked:
+    def of(cls, how: Line) -> _Asked:
         """Return the parameters, or raise an error about the first wrong one."""
         known = cls.__dataclass_fields__
         for name in how:
@@ -250,7 +250,7 @@ class _Asked:
         return found
 
 
-def _asked_questions(given: object) -> dict[str, Mapping[str, Any]]:
+def _asked_questions(given: object) -> dict[str, Line]:
     must = "a list of columns, or a mapping from column to text or to an object with " + ", ".join(QUESTION_PARTS)
     if isinstance(given, Mapping):
         found = {name: {"question": one} if isinstance(one, str) else one for name, one in given.items()}

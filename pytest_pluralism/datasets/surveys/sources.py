@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.names import clean_name
-from pytest_pluralism.datasets.reading import Problems, number_in, shown
+from pytest_pluralism.datasets.reading import Line, Problems, Record, number_in, shown
 from pytest_pluralism.datasets.sources import OWN, Rows, Source, as_list
 from pytest_pluralism.datasets.surveys import global_opinions
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution, ReadQuestion, one_line
@@ -51,7 +50,7 @@ def read_crosstab(rows: Rows) -> ReadSource:
     and left out. Whether the numbers are counts, shares or per cents is decided for the whole table by its sums.
     """
     problems = rows.problems
-    questions: dict[str, dict[str, Any]] = {}
+    questions: dict[str, Record] = {}
     shares: list[tuple[str, object]] = []
     for where, row in rows.entries:
         identifier = str(row.get("question_id") or row.get("question") or "").strip()
@@ -101,7 +100,7 @@ def _cell(row: Mapping[str, object], name: str, where: str, problems: Problems) 
     return float(value)
 
 
-def _unit(questions: Iterable[Mapping[str, Any]], problems: Problems) -> str:
+def _unit(questions: Iterable[Line], problems: Problems) -> str:
     """Return what the numbers of a crosstab are, by the sums of all its columns."""
     sums, whole = [], True
     for found in questions:
@@ -126,7 +125,7 @@ def _unit(questions: Iterable[Mapping[str, Any]], problems: Problems) -> str:
     return ""
 
 
-def _refuse_sums(found: Mapping[str, Any], problems: Problems) -> None:
+def _refuse_sums(found: Line, problems: Problems) -> None:
     """Refuse counts one of whose rows holds sums, or numbers of respondents, under a name that nobody knows."""
     rows = list(found["options"].items())
     for place, (option, numbers) in enumerate(rows):
@@ -148,7 +147,7 @@ def _refuse_sums(found: Mapping[str, Any], problems: Problems) -> None:
             )
 
 
-def _crossed(name: str, found: Mapping[str, Any], unit: str, problems: Problems) -> ReadQuestion:
+def _crossed(name: str, found: Line, unit: str, problems: Problems) -> ReadQuestion:
     """Return one question of a crosstab."""
     options, bases, where = found["options"], found["bases"], found["where"]
     rows = []
@@ -238,7 +237,7 @@ def read_subpop(rows: Rows) -> ReadSource:
             continue
         options = [one_line(str(option)) for option in options]
         if len(options) == len(shares) + 1:
-            shares = [share * (1.0 - rate) for share in shares if is_number(share)] + [rate]
+            shares = [*(share * (1.0 - rate) for share in shares if is_number(share)), rate]
         elif len(options) != len(shares):
             rows.problems.add(where, f"has {len(shares)} responses for {len(options)} options; the last is the refusal")
             continue

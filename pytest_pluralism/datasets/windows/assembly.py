@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pytest_pluralism.core.records import Window, WindowAnswer, WindowSet
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, Kind, UnfitError, one_of, text, texts
@@ -26,26 +25,26 @@ MOST_CHARACTERS = 20_000
 class ReadAnswer:
     """One answer as a source gives it, unchecked."""
 
-    text: Any
-    answer_id: Any = None
-    paraphrases: Any = ()
-    stance: Any = None
-    support: Any = None
-    support_by_group: Any = None
-    source: Any = ""
+    text: object
+    answer_id: object = None
+    paraphrases: Iterable[object] = ()
+    stance: object = None
+    support: object = None
+    support_by_group: object = None
+    source: object = ""
 
 
 @dataclass(frozen=True)
 class ReadWindow:
     """One window as a source gives it, unchecked, and the place where it stands."""
 
-    query_id: Any
-    query: Any
+    query_id: object
+    query: object
     reasonable: Sequence[ReadAnswer]
     unreasonable: Sequence[ReadAnswer] = ()
-    prompt: Any = None
-    kind: Any = None
-    cluster: Any = None
+    prompt: object = None
+    kind: object = None
+    cluster: object = None
     where: str = ""
 
 
@@ -120,7 +119,7 @@ def windows_sha256(windows: Iterable[Window], /) -> str:
     '543bc334'
     """
 
-    def answers(group: tuple[WindowAnswer, ...]) -> list[list[Any]]:
+    def answers(group: tuple[WindowAnswer, ...]) -> list[list[object]]:
         return [
             [
                 *(a.answer_id, a.text, list(a.paraphrases), a.stance),

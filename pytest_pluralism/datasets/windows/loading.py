@@ -213,5 +213,6 @@ def _answers(values: object, name: str, source: object, place: str, problems: Pr
         elif not isinstance(value, dict):
             problems.add(inner, f"must be a string or an object with 'text', not {shown(value)}")
         elif ANSWER.fit(value, inner, problems):
-            answers.append(ReadAnswer(**{"source": source} | ANSWER.taken(value)))
+            fields: Record = {"source": source}
+            answers.append(ReadAnswer(**fields | ANSWER.taken(value)))
     return answers if problems.count == before else None

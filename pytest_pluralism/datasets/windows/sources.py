@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.datasets.fields import ANY_LIST, Field, Fields, text
@@ -140,6 +139,8 @@ def read_perspectrum_original(entries: Entries, problems: Problems, /, *, path: 
     if pool is None or not pool.is_file():
         raise DatasetError(f"{path}: its perspectives are ids. Put {POOL} of the same release beside it.")
     content = json_document(read_text(pool, what="pool", holds="perspective"), pool)
+    if not isinstance(content, list):
+        raise DatasetError(f"{pool}: must be a list of perspectives, each with pId and text.")
     texts = {one["pId"]: one.get("text") for one in content if isinstance(one, dict) and "pId" in one}
     for where, row in entries:
         perspectives = []
@@ -154,7 +155,7 @@ def read_perspectrum_original(entries: Entries, problems: Problems, /, *, path: 
         yield from read_perspectrum(iter([(where, plain)]), problems)
 
 
-def _situation(row: Record, found: Sequence[tuple[Any, ...]], where: str) -> ReadWindow:
+def _situation(row: Record, found: Sequence[tuple[object, ...]], where: str) -> ReadWindow:
     answers = []
     seen: set[str] = set()
     ids: dict[str, int] = {}
@@ -167,7 +168,7 @@ def _situation(row: Record, found: Sequence[tuple[Any, ...]], where: str) -> Rea
         if isinstance(value, str):
             ids[value] = ids.get(value, 0) + 1
             name = value if ids[value] == 1 else f"{value} ({ids[value]})"
-        stance = rest[0].strip().lower() if rest and rest[0] is not None else None
+        stance = str(rest[0]).strip().lower() if rest and rest[0] is not None else None
         answers.append(ReadAnswer(explanation, name, (), stance))
     situation = row["situation"]
     given = row.get("input")
