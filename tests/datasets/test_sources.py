@@ -375,6 +375,10 @@ def test_perspectrum_and_its_pool(tmp_path: Path) -> None:
     (tmp_path / "perspective_pool_v1.0.json").write_text(json.dumps(pool[:2]))
     with pytest.raises(DatasetError, match="the pool has no perspective 3"):
         pp.load_windows(path)
+    for damaged in (3, {"pId": 1}, None):
+        (tmp_path / "perspective_pool_v1.0.json").write_text(json.dumps(damaged))
+        with pytest.raises(DatasetError, match=r"perspective_pool_v1\.0\.json: must be a list"):
+            pp.load_windows(path)
 
 
 def test_value_prism_as_a_table(tmp_path: Path) -> None:
