@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.records.verdicts import CHANGES
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def health_problems(
 
 
 def _problems(
-    gate: Gate, scores: Scores, estimate: Estimate, entry: Mapping[str, Any] | None, seed_origin: str
+    gate: Gate, scores: Scores, estimate: Estimate, entry: JsonObject | None, seed_origin: str
 ) -> Iterator[tuple[str, str]]:
     floor, ceiling = scores.references.get("sampling_floor"), scores.references.get("sampling_ceiling")
     if gate.at_most is not None and floor is not None and gate.at_most < floor:

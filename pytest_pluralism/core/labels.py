@@ -28,7 +28,7 @@ def is_missing(label: object, /) -> bool:
         return True
 
 
-def label_array(labels: tuple[Hashable, ...], /) -> npt.NDArray[Any]:
+def label_array(labels: tuple[Hashable, ...], /) -> npt.NDArray[np.generic]:
     """Return labels as an array of one axis: of texts or numbers where they all are, else of objects."""
     kinds = {type(label) for label in labels}
     if len(kinds) == 1 and kinds <= {str, int, float, bool}:
@@ -82,7 +82,7 @@ def code_labels(
     return tuple(known[place] for place in order.tolist()), np.broadcast_to(rank[codes].reshape(array.shape), shape)
 
 
-def _array_of_labels(labels: Any, shape: tuple[int, ...], /) -> npt.NDArray[Any]:
+def _array_of_labels(labels: Any, shape: tuple[int, ...], /) -> npt.NDArray[np.generic]:
     """Return labels as an array, an array of objects where numpy would change them or take a label for an axis."""
     if isinstance(labels, np.ma.MaskedArray) and np.ma.is_masked(labels):
         masked: Any = labels

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore, Verdict
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.untrusted import harmless, printable
 from pytest_pluralism.core.words import CLUSTERS, in_order
 
@@ -158,7 +158,7 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
     yield _commands(entry)
 
 
-def length_words(length: Mapping[str, Any], /) -> str:
+def length_words(length: JsonObject, /) -> str:
     """Return the part of a change that stays at equal length, and the part that comes of the length of responses.
 
     Examples
@@ -254,7 +254,7 @@ def _witness(entry: ReportEntry) -> Iterator[str]:
     yield from _answers(unit.details)
 
 
-def _answers(details: Mapping[str, Any]) -> Iterator[str]:
+def _answers(details: JsonObject) -> Iterator[str]:
     """Yield which answers of a window the responses miss, which they hold, and where they leave the window."""
     answers = details.get("answers", ())
     missed = [one for one in answers if not one["held"]]
@@ -265,7 +265,7 @@ def _answers(details: Mapping[str, Any]) -> Iterator[str]:
             yield f"{word} {_listed_answers(chosen, cited=cited)}"
 
 
-def _listed_answers(answers: Sequence[Mapping[str, Any]], *, cited: bool) -> str:
+def _listed_answers(answers: Sequence[JsonObject], *, cited: bool) -> str:
     parts = []
     for one in answers[:MOST_ANSWERS]:
         words = f'"{printable(one["text"])}"'

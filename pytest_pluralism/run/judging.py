@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems, is_decisive
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
 from pytest_pluralism.run.by_length import drift_at_equal_length, told_by_length
 from pytest_pluralism.run.decided import decided, drifted
@@ -240,7 +241,7 @@ class Judge:
             return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(kept))
         return verdict
 
-    def _entry_beside(self, measured: Measured, key: str) -> Mapping[str, Any] | None:
+    def _entry_beside(self, measured: Measured, key: str) -> JsonObject | None:
         """Return what the first baseline holds for a promise that is not compared with it."""
         baselines = self._baselines
         if _gate_of(measured.plan).needs_baseline:
@@ -380,7 +381,7 @@ class Judge:
             result.about["differs"] = moved
         return result
 
-    def _beside_anchor(self, result: Beside, measured: Measured, stored: Mapping[str, Any], nodeid: str) -> None:
+    def _beside_anchor(self, result: Beside, measured: Measured, stored: JsonObject, nodeid: str) -> None:
         """Put a measurement beside the anchor of an entry, where that is not what it is compared with anyway."""
         from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside
         from pytest_pluralism.core.estimation import look_factor
@@ -467,7 +468,7 @@ class Judge:
 
         plan, baselines, gate = measured.plan, self._baselines, _gate_of(measured.plan)
         model_name, update = str(measured.provenance.model["name"]), self._commands.update(nodeid)
-        stored: dict[str, Mapping[str, Any]] = {}
+        stored: dict[str, JsonObject] = {}
         try:
             if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
                 reason = "stored as the baseline"

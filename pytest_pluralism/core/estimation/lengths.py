@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
@@ -37,7 +36,7 @@ class ByLength:
     words_now: float
     words_then: float
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the two parts as plain JSON values."""
         return {
             "words": self.words_now,

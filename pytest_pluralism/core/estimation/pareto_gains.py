@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.estimation.trust import trusted_p_value
 from pytest_pluralism.core.records import Crossed, Estimate, IntervalKind, IntervalMethod, Scores
+from pytest_pluralism.core.records.plain import JsonObject
 
 __all__ = ["PairedObjective", "adjusted_for", "pair_objective", "stored_scores", "worse_p_values"]
 
@@ -182,7 +182,7 @@ def worse_p_values(gains: list[Estimate], bounds: list[float], /) -> list[float]
     return [float(one) for one in adjusted]
 
 
-def stored_scores(candidate: Scores, entry: Mapping[str, Any], /) -> Scores:
+def stored_scores(candidate: Scores, entry: JsonObject, /) -> Scores:
     """Return what a baseline holds in the form of scores; values that differ from today's by rounding are today's."""
     now = {unit.unit_id: unit for unit in candidate.units}
     units = []
@@ -206,7 +206,7 @@ def stored_scores(candidate: Scores, entry: Mapping[str, Any], /) -> Scores:
     )
 
 
-def _stored_estimate(stored: Mapping[str, Any]) -> Estimate:
+def _stored_estimate(stored: JsonObject) -> Estimate:
     return Estimate(
         value=_number(stored.get("value")),
         low=_number(stored.get("low")),

@@ -60,7 +60,7 @@ class WorstOffGroup:
         The value of every group.
     """
 
-    group: Any
+    group: object
     value: FloatArray | float
     groups: tuple[Hashable, ...]
     values: FloatArray

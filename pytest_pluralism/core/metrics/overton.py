@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -288,7 +287,7 @@ class SidedCoverage:
     stances: tuple[Hashable, ...]
     shares: FloatArray
     worst_share: FloatArray | float
-    worst_stance: Any
+    worst_stance: object
 
 
 def sided_coverage(

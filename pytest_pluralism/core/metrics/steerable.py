@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +58,7 @@ class AttributeFaithfulness:
     mean: FloatArray | float
     attribute_mean: FloatArray | float
     worst: FloatArray | float
-    worst_attribute: Any
+    worst_attribute: object
 
 
 def _by_attribute(scores: FloatArray, attributes: npt.ArrayLike, /, *, function: str) -> AttributeFaithfulness:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 __all__ = ["IntervalKind", "IntervalMethod"]
 
@@ -160,7 +159,7 @@ class IntervalMethod:
             return f"{text}, outer ends, corrected for skewness"
         return f"{text}, corrected for skewness" if self.kind is IntervalKind.SKEWNESS else text
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return what differs from the defaults, as plain JSON values; without what is only told."""
         changed = {name: getattr(self, name) for name, default in _DEFAULTS.items() if getattr(self, name) != default}
         return changed | ({"kind": self.kind.value} if "kind" in changed else {})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, nearest_names
+from pytest_pluralism.core.records.plain import JsonObject
 
 __all__ = ["POPULATION", "SYSTEM", "Measure", "Noun", "Term"]
 
@@ -223,7 +223,7 @@ class Measure:
         return result
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], /) -> Measure:
+    def from_json(cls, content: JsonObject, /) -> Measure:
         """Return the measure that :meth:`as_json` wrote; fields that are missing have their defaults."""
         given: dict[str, Any] = {}
         for name, field in cls.__dataclass_fields__.items():

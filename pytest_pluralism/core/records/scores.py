@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pytest_pluralism.core.records.estimates import Estimate
+from pytest_pluralism.core.records.plain import JsonObject
 
 __all__ = ["Crossed", "Drawn", "Guard", "Scores", "UnitScore", "Witness"]
 
@@ -32,7 +32,7 @@ class UnitScore:
     reference_probabilities: tuple[float, ...] = ()
     option_mass: float | None = None
     n_respondents: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: JsonObject = field(default_factory=dict)
     references: Mapping[str, float] = field(default_factory=dict)
     bounds: tuple[float, ...] = ()
 
@@ -136,7 +136,7 @@ class Scores:
     other_populations: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: JsonObject = field(default_factory=dict)
     crossed: Crossed | None = None
     witness: Witness | None = None
     extra_variance: float = 0.0

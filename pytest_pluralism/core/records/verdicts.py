@@ -12,6 +12,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, invalid_paramete
 from pytest_pluralism.core.finite import is_finite
 from pytest_pluralism.core.records.estimates import Estimate
 from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.records.scores import Scores, Witness
 
 __all__ = ["BOUNDS", "CHANGES", "MEAN_CHANGES", "Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
@@ -121,7 +122,7 @@ class Gate:
                 bounds[name] = getattr(self, name) if self.max_drift is None else self.max_drift
         return replace(self, **bounds)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the promise as plain JSON values: the bounds that were given, and the confidence level."""
         given = {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
         return {**given, "confidence_level": self.confidence_level}
@@ -195,9 +196,9 @@ class Verdict:
 class Provenance:
     """The provenance of a number: everything that must agree before two numbers may be compared."""
 
-    model: Mapping[str, Any]
-    dataset: Mapping[str, Any]
-    settings: Mapping[str, Any]
+    model: JsonObject
+    dataset: JsonObject
+    settings: JsonObject
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -220,6 +221,6 @@ class ReportEntry:
     verdict: Verdict
     scores: Scores | None
     provenance: Provenance
-    baseline: Mapping[str, Any] | None = None
+    baseline: JsonObject | None = None
     options: str = ""
     path: str = ""

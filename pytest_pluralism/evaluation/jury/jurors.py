@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from pytest_pluralism.core.records import EntailmentPair, RewardRequest
 from pytest_pluralism.datasets.panels.records import Juror, Panel, shown
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round
 from pytest_pluralism.evaluation.overton.premises import premises
+from pytest_pluralism.models.protocol import ValueModel
 
 __all__ = [
     "CallableJurors",
@@ -376,7 +377,7 @@ class RewardJurors:
         return JurorUtilities(result, "estimated", made)
 
 
-def scorer_of(model: Any, /, *, attribute: str = "") -> Callable[[Sequence[tuple[str, str]]], Sequence[float]]:
+def scorer_of(model: ValueModel, /, *, attribute: str = "") -> Callable[[Sequence[tuple[str, str]]], Sequence[float]]:
     """Return a scorer for :class:`RewardJurors` from a loaded reward model.
 
     Parameters

@@ -157,7 +157,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             evaluation, made, inside = _evaluation(planning, panel, settings)
             if inside is not None and not plans:
                 _bounds(planning, panel, inside, rule, gain=over is not None)
-            title = settings.as_json()["rule"]
+            title = settings.rule_words
             wanted = planning.keywords.get("better_than")
             if isinstance(wanted, str) and over is None:
                 evaluation = BesideSystem(evaluation, planning.measure.reference_key(wanted))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from pytest_pluralism.core.metrics.sparse_welfare import (
 from pytest_pluralism.core.metrics.welfare_carriers import Trust, doubts, trust_of
 from pytest_pluralism.core.parameters import FloatArray, IntArray
 from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import JurorUtilities, scale_range
 from pytest_pluralism.evaluation.jury.settings import JurySettings
@@ -164,7 +164,7 @@ def measured_policy(
         here = slice(place, place + len(query.responses))
         place += len(query.responses)
         answered = model.get(query.query_id) if model is not None else None
-        details: dict[str, Any] = {
+        details: dict[str, object] = {
             "welfare_by_response": [known_number(value) for value in found.by_response[here]],
             "best_response": query.responses[best[row]].response_id if best[row] >= 0 else None,
         }
@@ -283,7 +283,7 @@ def measured_texts(
     units = []
     for row, one in enumerate(panel.queries):
         mine = np.flatnonzero(of == row)
-        details: dict[str, Any] = {"responses": [texts[place] for place in mine.tolist()]}
+        details: dict[str, object] = {"responses": [texts[place] for place in mine.tolist()]}
         units.append(
             UnitScore(one.query_id, one.query_id, float(found.values[row]), settings.group, one.text, details=details)
         )
@@ -430,7 +430,7 @@ class _Read:
     units: list[UnitScore]
     references: dict[str, float]
     warnings: list[str]
-    made: dict[str, Any]
+    made: JsonObject
 
 
 def _assembled(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule
@@ -89,15 +88,19 @@ class JurySettings:
         is_mean = self.composition is not None or rule.satisfied_above is not None
         return 1 if is_mean or (rule.worst_share is None and not rule.alpha and not rule.between_alpha) else 2
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def rule_words(self) -> str:
+        """The rule in words, with the seats of a stated composition."""
+        if self.composition is None:
+            return self.rule.words
+        seats = ", ".join(f"{seat} {name}" for name, seat in self.composition.items())
+        return f"median over {self.n_juries} juries of {seats} of the mean utility"
+
+    def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values."""
-        words = self.rule.words
-        if self.composition is not None:
-            seats = ", ".join(f"{seat} {name}" for name, seat in self.composition.items())
-            words = f"median over {self.n_juries} juries of {seats} of the mean utility"
         return {
             **self.asking.as_json(),
-            "rule": words,
+            "rule": self.rule_words,
             "by": self.by,
             "jury": "whole" if self.whole_jury else "sample",
             "least_votes": self.votes_needed,

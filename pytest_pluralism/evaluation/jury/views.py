@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def jury_details(
     by_group: Mapping[str, float],
     made: Mapping[str, object],
     /,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what the views of a report are made from."""
     positive = not len(table.utility) or float(table.utility.min()) > 0.0
     alphas = [alpha for alpha in SWEEP if positive or alpha < 1.0]
@@ -70,7 +70,7 @@ def jury_details(
     return details
 
 
-def _worst_off(panel: Panel, table: JuryTable, *, most: int = 5) -> list[dict[str, Any]]:
+def _worst_off(panel: Panel, table: JuryTable, *, most: int = 5) -> list[dict[str, object]]:
     """Return the jurors who are served worst, and the query that serves each worst; those of weight 0 do not count."""
     means = np.where(table.weights > 0.0, juror_means(table), np.nan)
     result = []

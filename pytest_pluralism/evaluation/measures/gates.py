@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, nearest_names
 from pytest_pluralism.core.records import Gate, Measure, Survey
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.records.verdicts import BOUNDS as ALL_BOUNDS
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planner, Planning
 
@@ -32,8 +33,8 @@ DEFAULT_CONFIDENCE_LEVEL = 0.95
 def plan_of_words(
     name: str,
     dataset: str,
-    keywords: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    keywords: JsonObject,
+    settings: JsonObject,
     *,
     planners: Mapping[str, Planner],
     load_survey: Callable[[str, Any], Survey],
@@ -111,7 +112,7 @@ def _beyond(measure: Measure, keywords: Mapping[str, object]) -> list[str]:
 
 
 def _gate(
-    measure: Measure, keywords: Mapping[str, Any], own: tuple[str, ...], problems: list[str], *, promise: bool
+    measure: Measure, keywords: JsonObject, own: tuple[str, ...], problems: list[str], *, promise: bool
 ) -> Gate | None:
     relative = ("better_than",) if promise and measure.is_relative else ()
     allowed = (*(BOUNDS if promise else ()), *relative, "confidence_level", *own)

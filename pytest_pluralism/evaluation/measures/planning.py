@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from pytest_pluralism.core.records import Gate, Survey
 from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.evaluation.asking.rounds import Evaluation
 
 __all__ = ["PlannedGate", "Planner", "Planning", "out_of_reach"]
@@ -65,8 +66,8 @@ class PlannedGate:
     evaluation: Evaluation
     gate: Gate | None
     confidence_level: float | None
-    source: Mapping[str, Any]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    source: JsonObject
+    settings: JsonObject = field(default_factory=dict)
     population: str | None = None
     over: str | None = None
     apart: str = ""
@@ -155,8 +156,8 @@ class Planning:
 
     measure: Measure
     dataset: str
-    keywords: Mapping[str, Any]
-    settings: Mapping[str, Any]
+    keywords: JsonObject
+    settings: JsonObject
     gate: Gate | None
     confidence_level: float | None
     load_survey: Callable[[str, Any], Survey]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.records import GenerationSettings, Prompt, Scores, UnitScore
@@ -35,7 +35,7 @@ class CallableObjective:
     """
 
     name: str
-    function: Callable[[Any], Mapping[str, float]]
+    function: Callable[[object], Mapping[str, float]]
 
     def rounds(self) -> Rounds:
         """Ask the function, and check its result.
@@ -120,9 +120,9 @@ class ExternalObjective:
         return Scores("objective", tuple(UnitScore(unit, unit, value) for unit, value in self.scores.items()))
 
 
-def _number(value: Any, must: str, where: str) -> float:
+def _number(value: object, must: str, where: str) -> float:
     try:
-        number = float(value)
+        number = float(cast("float", value))
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, (bool, str)) or not math.isfinite(number):

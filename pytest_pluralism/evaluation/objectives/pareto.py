@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -69,7 +68,7 @@ class Objective:
     evaluation: Evaluation | None = None
     candidate: Mapping[str, float] = dataclasses.field(default_factory=dict)
     reference: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    part: Any = None
+    part: object = None
     least: float = 0.0
 
 
@@ -128,7 +127,7 @@ class ParetoEvaluation:
             LinearCommensuration(tuple(weights))
 
     @property
-    def parts(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, object]:
         """The measurements that a baseline stores, by objective; none where another model is asked."""
         return {one.name: one.part for one in self.objectives} if self.against == "baseline" else {}
 

@@ -27,6 +27,7 @@ from pytest_pluralism.core.errors import (
 )
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records.measures import Measure, Term
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.words import UNIT_COLUMNS, UNITS
 from pytest_pluralism.datasets.beside import file_beside
 from pytest_pluralism.datasets.panels.records import shown
@@ -144,7 +145,7 @@ def _callables(planning: Planning) -> Mapping[str, Callable[..., Any]]:
 
 
 def _called(
-    planning: Planning, entry: Mapping[str, Any], where: str, path: Path, callables: Mapping[str, Callable[..., Any]]
+    planning: Planning, entry: JsonObject, where: str, path: Path, callables: Mapping[str, Callable[..., Any]]
 ) -> Objective:
     """Return an objective that is a function of the project."""
     _check_fields(entry, CALLABLE_FIELDS, where)
@@ -242,7 +243,7 @@ def _part(planning: Planning, name: str, direction: str, evaluation: Evaluation,
     )
 
 
-def _measured(planning: Planning, entry: Mapping[str, Any], where: str, path: Path) -> Objective:
+def _measured(planning: Planning, entry: JsonObject, where: str, path: Path) -> Objective:
     """Return an objective that is one of our measures."""
     name = entry["measure"]
     known = [one for one in planning.planners if one != ITSELF]
@@ -276,7 +277,7 @@ def _measured(planning: Planning, entry: Mapping[str, Any], where: str, path: Pa
     return Objective(entry["name"], measure.direction, plans[0].evaluation, part=plans[0])
 
 
-def _external(planning: Planning, entry: Mapping[str, Any], where: str, path: Path) -> Objective:
+def _external(planning: Planning, entry: JsonObject, where: str, path: Path) -> Objective:
     """Return an objective whose scores were computed elsewhere."""
     _check_fields(entry, EXTERNAL_FIELDS, where)
     scores = entry["scores"]

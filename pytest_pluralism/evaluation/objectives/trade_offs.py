@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from pytest_pluralism.core.metrics.multi_objective import (
 )
 from pytest_pluralism.core.records import Estimate, Prompt, Question, Scores, Survey, UnitScore, Witness
 from pytest_pluralism.core.records.measures import Measure, Noun, Term
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.core.words import UNIT_COLUMNS
 from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet, load_trade_offs
@@ -275,7 +275,7 @@ class TradeOffEvaluation:
         scenarios: Sequence[Scenario],
         served: np.ndarray,
         matrices: np.ndarray,
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Return all that is said of one pair of values."""
         mine, each = served[rows], matrices[rows]
         clusters = [scenarios[index].cluster or scenarios[index].scenario_id for index in rows]
@@ -361,14 +361,14 @@ def _lost(weights: Sequence[float], kept: Estimate, gains: Sequence[Estimate]) -
         yield f"no steering serves these weights better than steering to them: {', '.join(lost)}"
 
 
-def _said(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+def _said(tables: Sequence[JsonObject]) -> list[str]:
     flat = [table["pair"] for table in tables if compare(table["span"], 0.0) <= 0]
     if not flat:
         return []
     return [f"more weight does not mean more of the value for {', '.join(flat)}: the weights are not followed"]
 
 
-def _worst_pair(tables: Sequence[Mapping[str, Any]]) -> Witness:
+def _worst_pair(tables: Sequence[JsonObject]) -> Witness:
     worst = max(tables, key=lambda table: float(table["largest_regret"]))
     return Witness(worst["pair"], float(worst["largest_regret"]), "the pair of values with the largest regret")
 

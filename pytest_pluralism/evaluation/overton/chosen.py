@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError, invalid_parameter
 from pytest_pluralism.core.judges import JUDGES
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.evaluation.measures.planning import Planning
 from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
 from pytest_pluralism.evaluation.overton.settings import DIRECTIONS, OvertonSettings
@@ -18,7 +18,7 @@ __all__ = ["chosen_judge", "described"]
 
 
 def chosen_judge(
-    planning: Planning, settings: Mapping[str, Any], /
+    planning: Planning, settings: JsonObject, /
 ) -> tuple[EntailmentJudge, OvertonSettings, JudgeFile | None]:
     """Return the judge of a marker, the settings with its name and threshold, and the file that it comes from.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 
 from pytest_pluralism.core.estimation.judged import change_variance, is_hardly_better, level_variance
 from pytest_pluralism.core.records import Scores, UnitScore
 from pytest_pluralism.core.records.calibration import JudgeCalibration
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
@@ -104,7 +104,7 @@ def _corrected(values: Sequence[float], calibration: JudgeCalibration) -> list[f
     return corrected
 
 
-def _details(unit: UnitScore, calibration: JudgeCalibration) -> Mapping[str, Any]:
+def _details(unit: UnitScore, calibration: JudgeCalibration) -> JsonObject:
     """Return the details of a unit with its raw value, and the corrected value of the beginnings of its responses."""
     found = {**unit.details, "raw": unit.value}
     if "by_length" in found:
@@ -113,7 +113,7 @@ def _details(unit: UnitScore, calibration: JudgeCalibration) -> Mapping[str, Any
     return found
 
 
-def _references(units: Sequence[UnitScore], calibration: JudgeCalibration) -> list[Mapping[str, Any]]:
+def _references(units: Sequence[UnitScore], calibration: JudgeCalibration) -> list[JsonObject]:
     """Return the corrected references of each unit."""
     found: list[dict[str, object]] = [{} for _ in units]
     for name in dict.fromkeys(name for unit in units for name in unit.references):

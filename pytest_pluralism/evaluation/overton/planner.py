@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.records import WindowSet
@@ -162,7 +161,7 @@ def _at_equal_length(planning: Planning, evaluation: ModularOvertonEvaluation | 
     return True
 
 
-def settings_of(planning: Planning, /) -> dict[str, Any]:
+def settings_of(planning: Planning, /) -> dict[str, object]:
     """Return the settings that a marker chooses, by name."""
     chosen = {name: planning.keywords[name] for name in OWN if name in planning.keywords}
     for name in ("template", "seed"):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -77,7 +76,7 @@ class ModularOvertonEvaluation:
         for window, prompt in zip(self.windows.windows, self.prompts, strict=True):
             yield prompt, RequestName(window.query_id, text=window.query)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return what decides the numbers, as plain JSON values."""
         return {
             "protocol": "modular_pluralism",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -358,7 +357,7 @@ class Board:
         places = np.arange(len(kept)) if question.positions is None else np.asarray(question.positions)[kept]
         return np.asarray(places, dtype=np.float64)
 
-    def opposites(self) -> list[dict[str, Any]]:
+    def opposites(self) -> list[dict[str, object]]:
         """Return for each attribute and its opposite how far steering parts the answers, where the people are 1 apart.
 
         Above 1 steering exaggerates the difference between the groups; below 0 it turns it round.

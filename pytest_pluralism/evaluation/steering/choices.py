@@ -29,6 +29,7 @@ from pytest_pluralism.core.records import (
     Survey,
     UnitScore,
 )
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS, UNRELATED
@@ -460,7 +461,7 @@ class SteerableEvaluation:
         }
         return details | {name: value for name, value in checks.items() if value}
 
-    def _warnings(self, units: Sequence[UnitScore], details: Mapping[str, Any]) -> Iterable[str]:
+    def _warnings(self, units: Sequence[UnitScore], details: JsonObject) -> Iterable[str]:
         low = [unit for unit in units if (unit.option_mass or 0.0) < LOW_OPTION_MASS]
         if low:
             worst = min(low, key=lambda unit: unit.option_mass or 0.0)

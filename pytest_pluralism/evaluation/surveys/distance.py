@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -261,7 +261,7 @@ class DistributionalEvaluation:
             for request in repetitions:
                 yield request, RequestName(question.question_id, question.options, order, text=question.text)
 
-    def _quirks(self, asked: Requests, answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    def _quirks(self, asked: Requests, answers: Sequence[Answer]) -> list[dict[str, object]]:
         """Return what each quirk moves; nothing where refusals are kept apart, of which the protocols know nothing."""
         if any(question.refusals for question in self.survey.questions):
             return []

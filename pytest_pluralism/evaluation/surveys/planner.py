@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
 from pytest_pluralism.core.parameters import whole_number
@@ -105,7 +104,7 @@ def _asked(survey: Survey, population: str) -> int:
     return sum(row.population == population for row in survey.distributions)
 
 
-def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSettings | None, dict[str, Any]]:
+def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSettings | None, dict[str, object]]:
     """Return the survey of a marker, its populations, how it is asked, and that as JSON with what becomes of refusals.
 
     How it is asked is ``None`` where that is wrong, which is said among the problems. A question that cannot be asked
@@ -185,7 +184,7 @@ def _missing_reference(survey: Survey, populations: list[str | None], measure: M
     return problems
 
 
-def source_of(survey: Survey, /) -> dict[str, Any]:
+def source_of(survey: Survey, /) -> dict[str, object]:
     """Return what a report says of where a survey comes from."""
     return {"name": survey.name, "sha256": survey.sha256, "source": survey.source}
 
@@ -218,7 +217,7 @@ def _asking(planning: Planning) -> AskSettings | None:
         return None
 
 
-def _populations(survey: Survey, wanted: Any) -> list[str | None]:
+def _populations(survey: Survey, wanted: str | Sequence[str] | None) -> list[str | None]:
     """Return the populations to compare with: one verdict each; ``None`` makes them the units."""
     from pytest_pluralism.datasets import resolve_populations
 

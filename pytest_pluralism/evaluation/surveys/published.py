@@ -9,7 +9,6 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from pytest_pluralism.core.records import Answer, Prompt, Question
 __all__ = ["FIXED", "base_of", "protocol_prompts", "quirk_rows", "read_answers"]
 
 #: The settings that each protocol fixes; a run that changes one cannot keep the protocol's name.
-FIXED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+FIXED: Mapping[str, Mapping[str, int | str]] = MappingProxyType(
     {
         "sorensen2024": {"examples": 3, "repetitions": 5, "option_order": "none", "template": "raw"},
         "modular_pluralism": {"examples": 0, "repetitions": 1, "option_order": "none", "template": "raw"},
@@ -58,7 +57,7 @@ def protocol_prompts(question: Question, protocol: str, seed: int, /) -> list[Pr
             sorensen2024.global_opinions_prompt(
                 question.text, question.options, letters=[draw.choice("ABC"), draw.choice("ABCD"), draw.choice("ABCDE")]
             )
-            for _ in range(FIXED[protocol]["repetitions"])
+            for _ in range(int(FIXED[protocol]["repetitions"]))
         ]
     return [Prompt(question=question.text, labels=labels, template="raw", verbatim=text) for text in texts]
 
@@ -91,7 +90,7 @@ def quirk_rows(
     /,
     *,
     seed: int = 0,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return how far each quirk of a protocol moves its numbers on these answers, as rows of JSON values.
 
     Parameters
