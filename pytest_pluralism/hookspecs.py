@@ -6,7 +6,7 @@ A hook in a ``conftest.py`` holds for the tests under the folder of that file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -34,7 +34,7 @@ def pytest_pluralism_load_model(spec: str, settings: Settings) -> LanguageModel 
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> Any | None:
+def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> object | None:
     """Return the entailment model of a SPEC, or ``None`` to leave it to the next one; ours comes last.
 
     In a ``conftest.py``::
@@ -50,7 +50,7 @@ def pytest_pluralism_load_entailment_model(spec: str, settings: Settings) -> Any
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any | None:
+def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> object | None:
     """Return the value model of a SPEC, or ``None`` to leave it to the next one; ours comes last.
 
     In a ``conftest.py``::
@@ -68,7 +68,7 @@ def pytest_pluralism_load_value_model(spec: str, settings: Settings) -> Any | No
 @pytest.hookspec(firstresult=True)
 def pytest_pluralism_load_steered_model(
     attribute: str, spec: str, model: LanguageModel, settings: Settings
-) -> Any | None:
+) -> object | None:
     """Return a model that is steered to an attribute by its weights or while it decodes; ours comes last.
 
     ``spec`` is the field ``model`` of the attribute (it may be empty), ``model`` the model under test. In a

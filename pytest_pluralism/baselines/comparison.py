@@ -18,7 +18,6 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from pytest_pluralism.baselines.schema import Content, Entry, variance_of
 from pytest_pluralism.core.equal import compare
@@ -454,7 +453,7 @@ def _without_places(value: object) -> object:
     return value
 
 
-def _json(value: object) -> Any:
+def _json(value: object) -> object:
     """Return what JSON makes of a value, so that both sides have come the same way."""
     return json.loads(json.dumps(value, default=str))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from pytest_pluralism.baselines.schema import Content
 from pytest_pluralism.core.records import Estimate, ReportEntry, UnitScore, Verdict
@@ -47,8 +46,7 @@ def entry_json(entry: ReportEntry, /) -> Content:
             result["skill"] = known
         if entry.scores.details:
             result["details"] = dict(entry.scores.details)
-    plain: Content = _plain(result)
-    return plain
+    return {name: _plain(value) for name, value in result.items()}
 
 
 def _skill(entry: ReportEntry) -> float | None:
@@ -171,7 +169,7 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return JSON values without the numbers that JSON does not have, however deep they stand."""
     if isinstance(value, float):
         return _number(value)

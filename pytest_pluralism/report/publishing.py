@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import MissingExtraError
 from pytest_pluralism.core.untrusted import printable
@@ -177,7 +176,7 @@ def _wandb(results: list[Result], run: Entry, output: Path, experiment: str) -> 
 
     output.mkdir(parents=True, exist_ok=True)
     # Nothing is sent unless the person asks for it by the variable of wandb.
-    mode: Any = os.environ.get("WANDB_MODE", "offline")
+    mode: object = os.environ.get("WANDB_MODE", "offline")
     lines = []
     for model, mine in _by_model(results).items():
         with wandb.init(
@@ -226,7 +225,7 @@ def _model_card(results: list[Result], run: Entry, output: Path, experiment: str
     ]
     card = ModelCard.load(output) if output.exists() else ModelCard(f"---\n---\n\n# {model}\n")
     kept = [row for row in card.data.eval_results or [] if row.task_type != "pluralism"]
-    about: dict[str, Any] = {**card.data.to_dict(), "model_name": card.data.get("model_name") or model}
+    about: dict[str, object] = {**card.data.to_dict(), "model_name": card.data.get("model_name") or model}
     about.pop("model-index", None)
     data = ModelCardData(eval_results=[*kept, *rows], **about)
     before, _, rest = card.text.partition(START)

@@ -10,7 +10,7 @@ import math
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pytest_pluralism.core.errors import DatasetError, PluralismError
 from pytest_pluralism.core.messages import gained_over, length_words, subject
@@ -396,7 +396,7 @@ def _domains(verdicts: Sequence[Entry]) -> dict[str, tuple[float, float]]:
     return result
 
 
-def _finite(values: Iterable[Any]) -> list[float]:
+def _finite(values: Iterable[object]) -> list[float]:
     return [float(value) for value in values if isinstance(value, (int, float)) and math.isfinite(value)]
 
 
@@ -457,8 +457,8 @@ def _references(entry: Entry, title: str, measure: Measure, domain: tuple[float,
     return Part("", (table, *more), charts)
 
 
-def _numbers(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, float]]:
-    return ((name, float(value)) for name, value in pairs if _finite([value]))
+def _numbers(pairs: Iterable[tuple[str, object]]) -> Iterator[tuple[str, float]]:
+    return ((name, number) for name, value in pairs for number in _finite([value]))
 
 
 def _spread(entry: Entry, title: str, measure: Measure) -> Iterator[Chart]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +14,9 @@ from pytest_pluralism.run.items import PLANS, forms_in_ids
 from pytest_pluralism.run.planned import CHANNEL, Planned
 from pytest_pluralism.run.session import OWNERS, PluralismSession
 from pytest_pluralism.run.workers import has_owners, make_scheduler
+
+if TYPE_CHECKING:
+    from pytest_pluralism.run.workers import WorkerNode
 
 __all__ = ["Controller", "Worker"]
 
@@ -88,7 +91,7 @@ class Controller:
         report.pluralism_entries = self.session.planned.crash(crashitem, reason)
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
+    def pytest_testnodedown(self, node: WorkerNode, error: object) -> None:
         """Take in what a worker of pytest-xdist told at its end, or say that it told nothing."""
         name = str(node.gateway.id)
         if name in self._workers_down:
@@ -101,7 +104,7 @@ class Controller:
             self.session.notes.append(f"the worker {name} died; the answers that it computed are not counted")
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
+    def pytest_configure_node(self, node: WorkerNode) -> None:
         """Tell a worker of pytest-xdist whether it gets all tests of its models."""
         node.workerinput[OWNERS] = has_owners(self.session.config, self._names())
         channel = node.gateway.newchannel()
@@ -110,7 +113,7 @@ class Controller:
         node.workerinput[CHANNEL] = channel
 
     @pytest.hookimpl(optionalhook=True, trylast=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> Any:
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> object:
         """Give all tests of a model to one worker."""
         return make_scheduler(config, log, self._names()) if has_owners(config, self._names()) else None
 

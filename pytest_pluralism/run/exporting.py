@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -21,7 +21,9 @@ from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.run.items import PLANS, Json, test_of
 
 if TYPE_CHECKING:
+    from pytest_pluralism.core.records import RequestName
     from pytest_pluralism.evaluation.asking.rounds import Evaluation, Round
+    from pytest_pluralism.models.recorded.ids import Asked
     from pytest_pluralism.models.recorded.model import RecordedModel
 
 __all__ = ["ANSWERS", "OPTION", "Export"]
@@ -92,7 +94,7 @@ class Export:
         """Yield what an evaluation asks next, after all rounds whose answers are there."""
         from pytest_pluralism.evaluation.asking.meanings import Named, introduce
 
-        names: dict[object, object] = dict(evaluation.names()) if isinstance(evaluation, Named) else {}
+        names: Mapping[object, RequestName] = dict(evaluation.names()) if isinstance(evaluation, Named) else {}
         for models in self._recordings.values():
             for model in models:
                 introduce(evaluation, model)
@@ -109,20 +111,22 @@ class Export:
                 found = [self._known(asked, request) for request in asked.requests]
                 missing = [one for one, result in zip(asked.requests, found, strict=True) if result is None]
                 if missing:
-                    yield from self._written(asked, missing, names, number)
+                    yield from self._written(asked, cast("list[Asked]", missing), names, number)
                     return
                 asked = rounds.send(found)
         except StopIteration:
             return
 
-    def _known(self, asked: Round, request: object) -> Any:
+    def _known(self, asked: Round, request: object) -> object:
         for model in self._recordings.get(str(asked.role), ()):
             result = model.find(asked.work, request, asked.settings, asked.n_draws)
             if result is not None:
                 return result
         return None
 
-    def _written(self, asked: Round, missing: Sequence[Any], names: dict[Any, Any], number: int) -> Iterator[Json]:
+    def _written(
+        self, asked: Round, missing: Sequence[Asked], names: Mapping[object, RequestName], number: int
+    ) -> Iterator[Json]:
         from pytest_pluralism.models.recorded.exported import exported_row
 
         role = str(asked.role)

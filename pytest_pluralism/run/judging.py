@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
 from pytest_pluralism.core.health import health_problems, is_decisive
@@ -21,8 +21,9 @@ from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Provenance, ReportEntry, Scores, Verdict
-    from pytest_pluralism.evaluation.asking.rounds import ModelOf
+    from pytest_pluralism.evaluation.asking.rounds import Identified, ModelOf
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
+    from pytest_pluralism.models.protocol import LanguageModel
 
 __all__ = ["Judge"]
 
@@ -527,7 +528,9 @@ class Judge:
         suite = self._baselines.suite
         return entry if suite is None else {**entry, "suite": suite}
 
-    def _noise_floors(self, plan: PlannedGate, model: Any, provenance: Provenance) -> tuple[NoiseFloors, Provenance]:
+    def _noise_floors(
+        self, plan: PlannedGate, model: Identified, provenance: Provenance
+    ) -> tuple[NoiseFloors, Provenance]:
         """Return how much an unchanged model may seem to move, and the provenance with what was measured of it."""
         from pytest_pluralism.baselines.comparison import usual_noise_floor
         from pytest_pluralism.core.records import Prompt
@@ -540,7 +543,7 @@ class Judge:
             return usual, provenance
         try:
             with self._models.progress(f"measuring the numeric noise of {model.identity.name}"):
-                found = noise_floor(model, first.requests_as(Prompt))
+                found = noise_floor(cast("LanguageModel", model), first.requests_as(Prompt))
         except PluralismError as error:
             self._notes.append(f"the numeric noise floor of {model.identity.name} could not be measured: {error}")
             return usual, provenance

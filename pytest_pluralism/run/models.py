@@ -73,7 +73,7 @@ class RunModels:
         self._store: AnswerStore | None = None
         self._store_opened = False
         self._steered: tuple[tuple[SteeredModel, str], LanguageModel] | None = None
-        self._judging: dict[JudgeModel | str, Any] = {}
+        self._judging: dict[JudgeModel | str, Identified] = {}
 
     # ---------------------------------------------------------------------------------------------------- loading
 
@@ -174,8 +174,7 @@ class RunModels:
                 self._judging[role] = TextEncoder()
             else:
                 self._judging[role] = self.load_entailment_model(role.spec)
-        found: Identified = self._judging[role]
-        return found
+        return self._judging[role]
 
     def close_judging(self) -> None:
         """Give back the memory of the models of :meth:`judging_model`."""
@@ -312,8 +311,8 @@ class RunModels:
     @contextlib.contextmanager
     def progress(self, text: str) -> Iterator[Progress | None]:
         """Show a progress line while a model works, on a terminal and nowhere else."""
-        reporter: Any = self.config.pluginmanager.getplugin("terminalreporter")
-        capture: Any = self.config.pluginmanager.getplugin("capturemanager")
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        capture = self.config.pluginmanager.getplugin("capturemanager")
         if reporter is None or hasattr(self.config, "workerinput") or not reporter.isatty:
             yield None
             return

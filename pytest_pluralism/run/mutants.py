@@ -143,7 +143,7 @@ class Mutants:
         """Return what is measured of damaged answers; ``None`` where the damage is left out, with the reason kept."""
         from pytest_pluralism.evaluation.damaged import LeftOutError
 
-        def answered(asked: Round) -> Any:
+        def answered(asked: Round) -> object:
             return self._session.models.engine.recalled_of(asked, model_of(asked.role))
 
         try:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,7 +23,7 @@ from pytest_pluralism.run.source import source_of
 from pytest_pluralism.settings.table import Settings
 
 if TYPE_CHECKING:
-    from pytest_pluralism.evaluation.asking.rounds import ModelOf, Role
+    from pytest_pluralism.evaluation.asking.rounds import Identified, ModelOf, Role
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
 __all__ = ["OWNERS", "SESSION", "PluralismSession"]
@@ -77,7 +77,7 @@ class PluralismSession:
         self._asked_for_all.add(key)
         items = [item for item in items if suite_of(item) == self.models.suite]
 
-        def found(role: Role) -> Any:
+        def found(role: Role) -> Identified:
             try:
                 return model_of(role)
             except (pytest.fail.Exception, pytest.skip.Exception) as error:

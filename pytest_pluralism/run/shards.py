@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,6 +25,9 @@ from pytest_pluralism.run.items import PLANS, Json, by_suite, model_id, plans_of
 from pytest_pluralism.run.provenance import versions
 from pytest_pluralism.run.session import PluralismSession
 from pytest_pluralism.run.suite_models import SuiteModels
+
+if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.asking.rounds import Evaluation, Identified
 
 __all__ = ["SCHEMA", "ShardRun", "refuse_misuse"]
 
@@ -117,7 +120,7 @@ class ShardRun:
             except PluralismError as error:
                 self._errors.append(f"{key}: {error}")
 
-    def _both(self, promises: Sequence[tuple[str, PlannedGate]]) -> Iterable[tuple[str, Any]]:
+    def _both(self, promises: Sequence[tuple[str, PlannedGate]]) -> Iterable[tuple[str, Evaluation]]:
         for key, plan in promises:
             yield key, plan.evaluation
             yield from ((f"{key} / {name}", part.evaluation) for name, part in plan.parts.items())
@@ -131,7 +134,7 @@ class ShardRun:
     def _remembered(self, model_of: ModelOf, spec: str) -> ModelOf:
         """Return the models of a run, whose identities are written down."""
 
-        def found(role: Role) -> Any:
+        def found(role: Role) -> Identified:
             model = model_of(role)
             name = self._session.settings["reference_model"] if role == "reference_language_model" else spec
             key = role_key("language_model" if role == "reference_language_model" else role, str(name))
@@ -140,7 +143,7 @@ class ShardRun:
 
         return found
 
-    def _measure_noise(self, plan: PlannedGate, model: Any) -> None:
+    def _measure_noise(self, plan: PlannedGate, model: Identified) -> None:
         first = next(plan.evaluation.rounds(), None)
         needed = plan.gate is not None and plan.gate.needs_baseline
         if not needed or first is None or first.work != "answers" or model.identity.sha256 in self._noise:

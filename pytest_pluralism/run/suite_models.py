@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -12,6 +12,10 @@ from pytest_pluralism.core.errors import ModelError, PluralismError
 from pytest_pluralism.evaluation.asking.rounds import ROLES, JudgeModel, ModelOf, Role, SteeredModel
 from pytest_pluralism.run.items import by_suite, model_id
 from pytest_pluralism.run.session import PluralismSession
+
+if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.asking.rounds import Identified
+    from pytest_pluralism.models.protocol import LanguageModel
 
 __all__ = ["SuiteModels"]
 
@@ -31,21 +35,21 @@ class SuiteModels:
 
     def __init__(self, session: PluralismSession, option: str) -> None:
         self._session, self._option = session, option
-        self._models: dict[str, object] = {}
+        self._models: dict[str, Identified] = {}
 
     def of(self, spec: str) -> ModelOf:
         """Return the models of a suite by role, for the model under test that a spec names."""
         session = self._session
-        loaders: dict[str, Callable[[], object]] = {
+        loaders: dict[str, Callable[[], Identified]] = {
             "language_model": lambda: session.models.load_model(spec),
             "reference_language_model": lambda: session.models.load_model(self._named("reference_model")),
             "entailment_model": lambda: session.models.load_entailment_model(self._named("entailment_model")),
             "value_model": lambda: session.models.load_value_model(self._named("value_model")),
         }
 
-        def found(role: Role) -> Any:
+        def found(role: Role) -> Identified:
             if isinstance(role, SteeredModel):
-                return session.models.steered_model(role, found("language_model"))
+                return session.models.steered_model(role, cast(LanguageModel, found("language_model")))
             if isinstance(role, JudgeModel) or role == ROLES["similarities"]:
                 return session.models.judging_model(role)
             if role not in self._models:

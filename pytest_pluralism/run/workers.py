@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Protocol
 
 import pytest
 
@@ -40,7 +40,34 @@ def has_owners(config: pytest.Config, names: Sequence[str], /) -> bool:
     return all(impl.plugin_name in {"pluralism-controller", "dsession"} for impl in schedulers)
 
 
-def make_scheduler(config: pytest.Config, log: object, names: Sequence[str], /) -> Any:
+class Gateway(Protocol):
+    """The channel between the controller and a worker of pytest-xdist."""
+
+    id: str
+
+    def newchannel(self) -> Channel:
+        """Return a new channel to the worker."""
+
+
+class Channel(Protocol):
+    """One channel of a gateway."""
+
+    def setcallback(self, callback: Callable[[str], None], /) -> None:
+        """Call a function with each text that arrives."""
+
+
+class WorkerNode(Protocol):
+    """A worker of pytest-xdist as the controller sees it."""
+
+    gateway: Gateway
+    workerinput: dict[str, object]
+    shutting_down: bool
+
+    def shutdown(self) -> None:
+        """Tell the worker to end after its tests."""
+
+
+def make_scheduler(config: pytest.Config, log: object, names: Sequence[str], /) -> object:
     """Return a scheduler that gives all tests of a model to one worker, and the others out as ``--dist`` says."""
     from xdist.scheduler import LoadScopeScheduling
 
@@ -54,7 +81,7 @@ def make_scheduler(config: pytest.Config, log: object, names: Sequence[str], /) 
             # The blank keeps it apart from every scope that is a node id.
             return otherwise(nodeid) if model is None else f"model {model}"
 
-        def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+        def add_node_collection(self, node: WorkerNode, collection: Sequence[str]) -> None:
             """Give no work to a worker that replaces another and found other tests, and wait for none of it."""
             super().add_node_collection(node, collection)
             if node not in self.registered_collections:
@@ -62,7 +89,7 @@ def make_scheduler(config: pytest.Config, log: object, names: Sequence[str], /) 
                 if not any(self._takes_work(other) for other in self.nodes):
                     self.workqueue.clear()
 
-        def remove_node(self, node: object) -> str | None:
+        def remove_node(self, node: WorkerNode) -> str | None:
             """Put back what a worker has left, without the test that it died in, and return that one."""
             # pytest-xdist itself puts back tests that are done, and a worker that gets none but these waits for ever.
             units = self.assigned_work.pop(node).values()
@@ -87,11 +114,11 @@ def make_scheduler(config: pytest.Config, log: object, names: Sequence[str], /) 
         def _put_back(self, nodeid: str) -> None:
             self.workqueue.setdefault(self._split_scope(nodeid), {})[nodeid] = False
 
-        def _takes_work(self, node: Any) -> bool:
+        def _takes_work(self, node: WorkerNode) -> bool:
             # A worker that replaces another one collects its tests first.
             return node in self.registered_collections and not node.shutting_down
 
-        def _reschedule(self, node: Any) -> None:
+        def _reschedule(self, node: WorkerNode) -> None:
             if not self._takes_work(node):
                 return
             # A worker begins with a test when it has the next one, or knows that there is none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
