@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pytest
 
@@ -49,7 +49,7 @@ class SuiteModels:
 
         def found(role: Role) -> Identified:
             if isinstance(role, SteeredModel):
-                return session.models.steered_model(role, cast(LanguageModel, found("language_model")))
+                return session.models.steered_model(role, cast("LanguageModel", found("language_model")))
             if isinstance(role, JudgeModel) or role == ROLES["similarities"]:
                 return session.models.judging_model(role)
             if role not in self._models:
