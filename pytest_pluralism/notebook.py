@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, nearest_names, unknown_name
 from pytest_pluralism.core.records import Estimate, Scores, Survey
 
 if TYPE_CHECKING:
+    from pytest_pluralism.core.records.plain import JsonFields, JsonObject
+    from pytest_pluralism.datasets.surveys.refusals import RefusalPolicy
+    from pytest_pluralism.evaluation.asking.rounds import Identified, Role
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
     from pytest_pluralism.models.answers.store import AnswerStore
+    from pytest_pluralism.models.protocol import LanguageModel
 
 __all__ = ["Measurement", "evaluate", "measure", "to_frame"]
 
@@ -49,12 +53,12 @@ class Measurement:
 
     estimate: Estimate
     scores: Scores
-    dataset: Mapping[str, Any] = field(default_factory=dict)
-    model: Mapping[str, Any] = field(default_factory=dict)
+    dataset: Mapping[str, object] = field(default_factory=dict)
+    model: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def evaluate(model: Any, metric: str, dataset: Any, /, **keywords: Any) -> Estimate:
+def evaluate(model: object, metric: str, dataset: object, /, **keywords: object) -> Estimate:
     """Measure a model, and return the estimate that a gate on the same data would decide on.
 
     Parameters
@@ -92,7 +96,7 @@ def evaluate(model: Any, metric: str, dataset: Any, /, **keywords: Any) -> Estim
     return measure(model, metric, dataset, **keywords).estimate
 
 
-def measure(model: Any, metric: str, dataset: Any, /, **keywords: Any) -> Measurement:
+def measure(model: object, metric: str, dataset: object, /, **keywords: object) -> Measurement:
     """Measure a model, and return the scores of all units beside the estimate; parameters as for :func:`evaluate`.
 
     Returns
@@ -136,7 +140,7 @@ VERDICT_COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def to_frame(what: Any, /, *, backend: str = "pandas") -> Any:
+def to_frame(what: object, /, *, backend: str = "pandas") -> Any:
     """Return a data frame of scores or of a report.
 
     Parameters
@@ -165,7 +169,7 @@ def to_frame(what: Any, /, *, backend: str = "pandas") -> Any:
     return make_frame(_columns(_records(what)), backend=backend)
 
 
-def _records(what: Any) -> list[dict[str, Any]]:
+def _records(what: object) -> list[dict[str, object]]:
     if isinstance(what, Measurement):
         what = what.scores
     if isinstance(what, Scores):
@@ -192,26 +196,26 @@ def _records(what: Any) -> list[dict[str, Any]]:
     raise invalid_parameter("what", "to_frame", must, type(what).__name__)
 
 
-def _at(entry: Any, path: Iterable[str]) -> Any:
+def _at(entry: object, path: Iterable[str]) -> object:
     for name in path:
         entry = entry.get(name) if isinstance(entry, Mapping) else None
     return entry
 
 
-def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+def _columns(rows: list[dict[str, object]]) -> dict[str, list[object]]:
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}
     return {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
 
 
-def spec_of(model: Any) -> str | None:
+def spec_of(model: object) -> str | None:
     """Return the spec of a model, or ``None`` where none is named."""
     if model is None or isinstance(model, str):
         return model
     return str(getattr(getattr(model, "identity", None), "spec", "")) or None
 
 
-def _settings(given: Any) -> dict[str, Any]:
+def _settings(given: object) -> JsonFields:
     from pytest_pluralism.settings.table import SETTINGS
 
     defaults = {setting.name: setting.default for setting in SETTINGS}
@@ -224,7 +228,7 @@ def _settings(given: Any) -> dict[str, Any]:
     return {**defaults, **given}
 
 
-def _plan(metric: str, dataset: Any, keywords: Mapping[str, Any], settings: Mapping[str, Any]) -> PlannedGate:
+def _plan(metric: str, dataset: object, keywords: JsonObject, settings: JsonObject) -> PlannedGate:
     from pytest_pluralism.datasets import load_survey
     from pytest_pluralism.evaluation.measures.gates import BOUNDS, plan_of_words
     from pytest_pluralism.evaluation.measures.registry import Planners
@@ -236,12 +240,12 @@ def _plan(metric: str, dataset: Any, keywords: Mapping[str, Any], settings: Mapp
             f"gate: @pytest.mark.{metric}(..., {promised[0]}={keywords[promised[0]]!r})."
         )
     given = None if isinstance(dataset, (str, os.PathLike)) else dataset
-    name = os.fspath(dataset) if given is None else str(getattr(given, "name", ""))
+    name = os.fspath(dataset) if isinstance(dataset, (str, os.PathLike)) else str(getattr(dataset, "name", ""))
     if given is not None and not name:
         must = "the name or file of the data, or what load_survey, load_windows or load_panel returned"
         raise invalid_parameter("dataset", "evaluate", must, type(given).__name__)
 
-    def survey_of(wanted: str, refusals: Any) -> Survey:
+    def survey_of(wanted: str, refusals: RefusalPolicy | Sequence[str]) -> Survey:
         if not isinstance(given, Survey):
             return load_survey(wanted, refusals=refusals)
         if refusals != "keep":
@@ -271,11 +275,11 @@ def _plan(metric: str, dataset: Any, keywords: Mapping[str, Any], settings: Mapp
 class _Models:
     """The models of one measurement by role; those that a spec names are loaded when they are wanted, and closed."""
 
-    def __init__(self, given: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    def __init__(self, given: JsonObject, settings: JsonObject) -> None:
         self._given, self._settings = dict(given), settings
-        self._opened: dict[Any, Any] = {}
+        self._opened: dict[Role, Identified] = {}
 
-    def of(self, role: Any) -> Any:
+    def of(self, role: Role) -> Identified:
         """Return the model of a role."""
         from pytest_pluralism.models.composed.functions import as_model, called
 
@@ -288,7 +292,7 @@ class _Models:
             given = self._opened[role] = self._loaded(role, given)
         return given
 
-    def _loaded(self, role: Any, spec: str | None) -> Any:
+    def _loaded(self, role: Role, spec: str | None) -> Identified:
         from pytest_pluralism.evaluation.asking.rounds import ROLES, JudgeModel, SteeredModel
         from pytest_pluralism.models import load_entailment_model, load_model
 
@@ -297,7 +301,9 @@ class _Models:
             from pytest_pluralism.models.local.steered import load_steered_model
 
             place = {name: chosen[name] for name in ("device", "dtype")}
-            return load_steered_model(role.spec, self.of("language_model"), attribute=role.attribute, **place)
+            return load_steered_model(
+                role.spec, cast("LanguageModel", self.of("language_model")), attribute=role.attribute, **place
+            )
         if role == ROLES["similarities"]:
             from pytest_pluralism.models.local.embeddings import TextEncoder
 
@@ -316,7 +322,8 @@ class _Models:
             mode = self._settings["value_mode"]
             sound = "sound" if self._settings["protocol"] == "sound" else "compat"
             load = backend_of(parse_model_spec(spec).kind).loader(spec, "value_model")
-            return load(spec, mode=sound if mode == "auto" else mode, **chosen)
+            judge: Identified = load(spec, mode=sound if mode == "auto" else mode, **chosen)
+            return judge
         return load_model(
             spec,
             trust_remote_code=spec in self._settings["trust_remote_code"],
@@ -331,7 +338,7 @@ class _Models:
             getattr(model, "close", lambda: None)()
 
 
-def _store(settings: Mapping[str, Any], notes: list[str]) -> AnswerStore | None:
+def _store(settings: JsonObject, notes: list[str]) -> AnswerStore | None:
     """Return the store of answers, which is that of the runs of pytest."""
     from pytest_pluralism.models.answers.store import AnswerStore, AnswerStoreError, default_answers_folder
 

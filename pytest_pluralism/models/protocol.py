@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from pytest_pluralism.core.records import (
     Answer,
@@ -74,7 +74,7 @@ class ModelIdentity:
     parts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the identity as plain JSON values."""
         return {
             "spec": self.spec,

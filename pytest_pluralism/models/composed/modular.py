@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.records import Answer, GenerationSettings, Prompt, Response
@@ -55,7 +54,7 @@ CHOICE = "{system}\n\nWhich passage fits this best?\n\n{options}\n\nQuestion: {q
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def load_modular(spec: str, /, **options: Any) -> Modular:
+def load_modular(spec: str, /, **options: object) -> Modular:
     """Load ``modular:FILE.toml``: a ``main`` model, a ``mode``, and a table ``[[community]]`` for each community model.
 
     Raises

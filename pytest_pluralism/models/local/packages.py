@@ -6,7 +6,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from types import ModuleType
 
 from pytest_pluralism.models.backends import require_packages
 
@@ -28,7 +28,7 @@ def quiet_transformers() -> Iterator[None]:
         import transformers
 
         # Without the types of transformers, which lack some of these functions.
-        logging: Any = transformers.utils.logging
+        logging: ModuleType = transformers.utils.logging
         level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
         logging.set_verbosity_error()
         logging.disable_progress_bar()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.records.plain import JsonFields as Content
+from pytest_pluralism.core.records.plain import JsonObject
 
 __all__ = ["FORMATS", "BatchForm", "batch_line"]
-
-#: A JSON object.
-Content = dict[str, Any]
 
 #: The formats that ``pluralism export`` writes.
 FORMATS = ("plain", "openai", "vllm")
@@ -48,7 +46,7 @@ class BatchForm:
     samples: int = 0
 
 
-def batch_line(row: Mapping[str, Any], form: BatchForm, /) -> Content | None:
+def batch_line(row: JsonObject, form: BatchForm, /) -> Content | None:
     """Return one exported row as a request of a batch; ``None`` where a batch cannot ask it.
 
     Whole answers, entailment and rewards are not in these formats.

@@ -20,13 +20,12 @@ from pytest_pluralism.core.records import (
     RewardRequest,
     Turn,
 )
+from pytest_pluralism.core.records.plain import JsonFields as Content
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.models.prompts import render_prompt
 from pytest_pluralism.models.recorded.ids import Asked, messages_of, prompt_id
 
 __all__ = ["SCHEMA", "answered_rows", "exported_row", "request_of"]
-
-#: A JSON object.
-Content = dict[str, Any]
 
 SCHEMA = "pytest-pluralism/prompts/1"
 
@@ -86,7 +85,7 @@ def exported_row(
     return row
 
 
-def request_of(row: Mapping[str, Any], /) -> tuple[Asked, GenerationSettings | None, int]:
+def request_of(row: JsonObject, /) -> tuple[Asked, GenerationSettings | None, int]:
     """Return the request of a row, the settings of its texts, and how many are wanted.
 
     Raises
@@ -108,7 +107,7 @@ def request_of(row: Mapping[str, Any], /) -> tuple[Asked, GenerationSettings | N
     return asked, settings, int(row.get("n_draws", 1))
 
 
-def answered_rows(model: Any, rows: Sequence[Mapping[str, Any]], /) -> Iterator[Content]:
+def answered_rows(model: Any, rows: Sequence[JsonObject], /) -> Iterator[Content]:
     """Yield the recorded answers of a model to exported rows, as ``responses:FILE`` reads them.
 
     Parameters
@@ -179,7 +178,7 @@ def _plain(record: object) -> Any:
     }
 
 
-def _rebuilt(kind: type, content: Mapping[str, Any]) -> Any:
+def _rebuilt(kind: type, content: JsonObject) -> Any:
     nested: Mapping[str, type] = {"prompt": Prompt, "neutral": Prompt} if kind is FullAnswerPrompt else {}
     values = {}
     for name, value in content.items():

@@ -9,7 +9,7 @@ import weakref
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -135,7 +135,7 @@ class Recording:
         if not len(self):
             raise ModelError(f"{self.path} holds no rows. {REMEDY}")
 
-    def _own_rows(self, spooled: bool) -> Iterator[tuple[dict[str, Any], str, int]]:
+    def _own_rows(self, spooled: bool) -> Iterator[tuple[dict[str, object], str, int]]:
         """Yield each row in our own form, its place, and the offset of its line in the stream."""
         reader, is_first = None, True
         for number, found in enumerate(found_in(self.path)):

@@ -8,6 +8,8 @@ from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import GenerationSettings, Prompt, Response
+from pytest_pluralism.core.records.plain import JsonFields as Content
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.models.answers.kinds import (
     ANSWERS,
     ENTAILMENTS,
@@ -24,9 +26,6 @@ from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.recorded.ids import prompt_id
 
 __all__ = ["MergedModel", "result_row"]
-
-#: A JSON object.
-Content = dict[str, Any]
 
 #: The kinds of work that a shard can hold.
 KINDS: Mapping[str, Kind[Any, Any]] = {
@@ -90,7 +89,7 @@ class MergedModel:
     def __init__(
         self,
         identity: ModelIdentity,
-        rows: Iterable[Mapping[str, Any]],
+        rows: Iterable[JsonObject],
         *,
         noise: NoiseFloor | None = None,
         versions: Mapping[str, str] | None = None,

@@ -18,15 +18,14 @@ import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.core.records.plain import JsonFields as Content
 from pytest_pluralism.models.recorded.rows import RowError, row_of_line
 
 __all__ = ["MOST_BYTES", "MOST_LINE", "Found", "file_digest", "found_in", "header_of", "is_plain_lines"]
-
-#: A JSON object.
-Content = dict[str, Any]
 
 #: Maximum size of a recording after decompression, in bytes.
 MOST_BYTES = 50_000_000_000
@@ -193,7 +192,7 @@ def _decompressed(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def _zstd() -> Any:
+def _zstd() -> ModuleType:
     for name in ("compression.zstd", "backports.zstd"):
         try:
             return importlib.import_module(name)
@@ -202,7 +201,7 @@ def _zstd() -> Any:
     raise MissingExtraError("A recording with .zst", 'pip install "pytest-pluralism[recorded]"')
 
 
-def _pyarrow() -> Any:
+def _pyarrow() -> ModuleType:
     try:
         return importlib.import_module("pyarrow.parquet")
     except ImportError:

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_pluralism.core.records.plain import JsonFields as Content
 from pytest_pluralism.models.recorded.rows import RowError
 
 __all__ = ["READERS", "Reader", "reader_of"]
-
-#: A JSON object.
-Content = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pytest_pluralism.core.errors import ModelError, nearest_names
+from pytest_pluralism.core.records.plain import JsonFields as Content
 from pytest_pluralism.models.recorded.ids import text_key
 
 __all__ = ["KINDS", "MOST_CHARACTERS", "Row", "RowError", "name_key", "read_row", "row_of_line"]
-
-#: A JSON object.
-Content = dict[str, Any]
 
 #: By so much probabilities may exceed 1 in total.
 ROUNDED_UP = 1e-3
