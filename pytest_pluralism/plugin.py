@@ -207,10 +207,13 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Show all that is wrong with the markers at once; below a quiet list of tests, which editors read."""
+    wrong: dict[str, list[str]] = {}
+    for item in items:
+        for problem in item.stash.get(PLANS, ([], []))[1]:
+            wrong.setdefault(problem, []).append(item.nodeid)
     lines = [
-        harmless(f"pluralism: ERROR {item.nodeid}: {problem}")
-        for item in items
-        for problem in item.stash.get(PLANS, ([], []))[1]
+        harmless(f"pluralism: ERROR {tests[0]}{f' and {len(tests) - 1:,} more' if len(tests) > 1 else ''}: {problem}")
+        for problem, tests in wrong.items()
     ]
     lines += [
         harmless(f"pluralism: {item.nodeid}: {plan.unreachable}")

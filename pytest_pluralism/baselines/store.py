@@ -30,6 +30,7 @@ __all__ = [
     "baseline_file",
     "change_entries",
     "merge_entries",
+    "missing_words",
     "model_of",
     "nearest_keys",
     "read_baseline",
@@ -195,8 +196,13 @@ def _file(file: BaselineFile | Path) -> BaselineFile:
 def _text(file: BaselineFile, update: str) -> str:
     text = file.read()
     if text is None:
-        raise BaselineError(f"no baseline: {file} does not exist. To store one: {update}")
+        raise BaselineError(missing_words(file, update))
     return text
+
+
+def missing_words(file: BaselineFile | Path, update: str, /, instead: str = "") -> str:
+    """Return the error about a baseline that does not exist; ``instead`` says which others do."""
+    return f"no baseline: {file} does not exist. {instead}To store one: {update}"
 
 
 def _read(file: BaselineFile, model_name: str | None, update: str) -> tuple[Content, str, str | None]:

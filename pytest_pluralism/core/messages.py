@@ -17,6 +17,7 @@ __all__ = [
     "headline",
     "interval_words",
     "length_words",
+    "needed_words",
     "printable",
     "subject",
     "verdict_message",
@@ -134,8 +135,7 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
     verdict, said = entry.verdict, ""
     if verdict.outcome is Outcome.INCONCLUSIVE:
         if verdict.units_needed is not None:
-            more = f"{verdict.units_needed} more unit{'' if verdict.units_needed == 1 else 's'}"
-            yield f"undecided: about {more} of the same kind would decide"
+            yield needed_words(entry.measure, verdict.units_needed)
         else:
             said = verdict.reason
             yield f"undecided: {said}"
@@ -156,6 +156,11 @@ def _lines(entry: ReportEntry) -> Iterator[str]:
         yield from (f"warning {printable(one, most=240)}" for one in entry.scores.warnings if one not in said)
     yield _origin(entry)
     yield _commands(entry)
+
+
+def needed_words(measure: Measure, units: int, /) -> str:
+    """Return how much more would decide, ``too close to call; about 58 more questions needed``."""
+    return f"too close to call; about {units:,} more {measure.unit.of(units)} needed"
 
 
 def length_words(length: JsonObject, /) -> str:

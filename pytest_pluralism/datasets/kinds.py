@@ -16,7 +16,7 @@ from pytest_pluralism.datasets.panels.others import PANEL_SOURCES
 from pytest_pluralism.datasets.reading import FORMATS, listed, read_entries, read_text
 from pytest_pluralism.datasets.sources import source_of
 from pytest_pluralism.datasets.steering.file import line_kind, load_steering
-from pytest_pluralism.datasets.steering.labels import read_labels
+from pytest_pluralism.datasets.steering.labels import holds_labels, read_labels
 from pytest_pluralism.datasets.steering.sources import is_pew, is_value_kaleidoscope
 from pytest_pluralism.datasets.surveys.loading import load_survey
 from pytest_pluralism.datasets.surveys.modular_pluralism import is_modular_pluralism
@@ -33,7 +33,6 @@ MOST_SEARCHED = 1_000
 
 #: The fields that tell each kind, the kind, its words and its loader; the first that fits is meant.
 FIELDS: tuple[tuple[tuple[str, ...], str, str, Callable[[Any], Any]], ...] = (
-    (("attribute", "question_id", "response", "label"), "labels", "human labels of responses", read_labels),
     (("question_id", "cluster", "rating"), "ratings", "representation ratings", read_ratings),
     (("question_id", "options", "distributions"), "survey", "a survey", load_survey),
     (("question_id", "question", "option", "population", "probability"), "survey", "a survey, as a table", load_survey),
@@ -92,6 +91,8 @@ def taken_for(path: Path, /) -> Taken:
     first = next((entry for entry in entries if isinstance(entry, Mapping)), {})
     if "instances" in first and "annotations" in first:
         return Taken("panel", "DICES ratings", f"dices:{path}", lambda: load_panel(f"dices:{path}"))
+    if holds_labels(entries):
+        return Taken("labels", "human labels of steered responses", name, lambda: read_labels(path))
     if any(isinstance(entry, Mapping) and line_kind(entry) for entry in entries) or is_pew(entries):
         return Taken("steering", "a steering set", name, lambda: load_steering(name))
     if is_value_kaleidoscope(entries):

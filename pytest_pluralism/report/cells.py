@@ -11,6 +11,7 @@ __all__ = [
     "bound_words",
     "estimate_words",
     "interval_cell",
+    "outcome_of",
     "promise_cell",
     "warning_words",
 ]
@@ -47,6 +48,13 @@ def interval_cell(entry: Entry, /) -> str:
     """Return what a verdict decided on: the value with its interval, or the change where only that was promised."""
     is_change = "change" in entry and not {"at_most", "at_least", "better_than"} & set(entry["gate"])
     return estimate_words(entry["change"] if is_change else entry["estimate"], "+" if is_change else "")
+
+
+def outcome_of(entry: Entry, /) -> str:
+    """Return the outcome of a verdict; ``"stored"`` where a result was only stored, with nothing to compare it with."""
+    is_bounded = {"at_most", "at_least", "better_than"} & set(entry["gate"])
+    is_stored = (entry.get("baseline") or {}).get("stored") is True and not is_bounded
+    return "stored" if is_stored and entry["outcome"] == "passed" else str(entry["outcome"])
 
 
 def estimate_words(estimate: Entry | None, sign: str = "") -> str:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from pytest_pluralism.report.cells import Entry, Ours
 
-__all__ = ["OUTCOMES", "Decision", "Judged", "decisions", "moved_of", "source_words"]
+__all__ = ["KEPT", "OUTCOMES", "Decision", "Judged", "decisions", "moved_of", "source_words"]
 
 #: The outcomes of promises, the worst first.
-OUTCOMES = ("failed", "error", "inconclusive", "passed")
+OUTCOMES = ("failed", "error", "inconclusive", "stored", "passed")
+
+#: The outcomes that break no promise.
+KEPT = ("stored", "passed")
 
 #: The most reasons that a banner shows.
 MOST_REASONS = 3
@@ -76,11 +79,11 @@ def decisions(judged: Sequence[Judged], *, complete: bool, lets_pass: bool = Fal
 def _decision(model: str, judged: Sequence[Judged], complete: bool, lets_pass: bool) -> Decision:
     # The worst first, as in the list of outcomes.
     worst = min((one.outcome for one in judged), key=OUTCOMES.index)
-    reasons = [one for one in judged if one.outcome != "passed"]
+    reasons = [one for one in judged if one.outcome not in KEPT]
     reasons.sort(key=lambda one: OUTCOMES.index(one.outcome))
     return Decision(
         model,
-        worst if complete or worst != "passed" else "inconclusive",
+        worst if complete or worst not in KEPT else "inconclusive",
         _headline(judged, worst, complete, lets_pass),
         tuple(reasons[:MOST_REASONS]),
         max(len(reasons) - MOST_REASONS, 0),
@@ -96,6 +99,9 @@ def _headline(judged: Sequence[Judged], worst: str, complete: bool, lets_pass: b
         return Ours("Do not release: the run did not come to its end, and verdicts are missing")
     if worst == "passed":
         return Ours(f"May be released: {'the only promise is' if n == 1 else f'all {n} promises are'} kept")
+    if worst == "stored":
+        which = "the only promise has" if n == 1 else f"{count} of {n:,} promises {'has' if count == 1 else 'have'}"
+        return Ours(f"Stored as the baseline: {which} nothing to be compared with yet")
     if worst == "inconclusive" and lets_pass:
         return Ours(f"No promise is broken; {some} too close to call, which this run lets pass")
     words = {"failed": "broken", "inconclusive": "too close to call", "error": "not computed"}[worst]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pytest_pluralism.core.untrusted import harmless, printable
-from pytest_pluralism.report.cells import Entry
+from pytest_pluralism.report.cells import Entry, outcome_of, promise_cell
 
 __all__ = ["properties"]
 
@@ -14,14 +14,16 @@ MOST_CHARACTERS = 1000
 
 
 def properties(entries: Iterable[Entry], /) -> list[tuple[str, str]]:
-    """Return one property a verdict: what was measured, its interval and its outcome."""
+    """Return the properties of each verdict, one value each: outcome, promise, numbers, warnings."""
     result = []
     for entry in entries:
-        estimate = entry["estimate"]
-        words = entry["outcome"]
-        if estimate is not None and None not in (estimate["value"], estimate["low"], estimate["high"]):
-            words = f"{estimate['value']:.6f} [{estimate['low']:.6f}, {estimate['high']:.6f}] {words}"
-        if warnings := entry.get("warnings", ()):
-            words += f", warned: {printable('; '.join(map(str, warnings)), most=MOST_CHARACTERS)}"
-        result.append((f"pluralism {harmless(entry['key'])}", words))
+        estimate = entry["estimate"] or {}
+        found = {
+            "outcome": outcome_of(entry),
+            "promise": promise_cell(entry["gate"]),
+            **{name: f"{estimate[name]:.6f}" for name in ("value", "low", "high") if estimate.get(name) is not None},
+            "warnings": printable("; ".join(map(str, entry.get("warnings", ()))), most=MOST_CHARACTERS),
+        }
+        key = f"pluralism {harmless(entry['key'])}"
+        result += [(f"{key} {name}", words) for name, words in found.items() if words]
     return result

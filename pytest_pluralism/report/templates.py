@@ -26,7 +26,7 @@ from pytest_pluralism.report.views import UNEXPECTED
 
 __all__ = ["SIGNS", "render", "resource"]
 
-SIGNS = {"failed": "✗", "error": "!", "inconclusive": "?", "passed": "✓"}
+SIGNS = {"failed": "✗", "error": "!", "inconclusive": "?", "stored": "+", "passed": "✓"}
 
 #: Maximum number of characters of one text that a page shows, where its template does not say otherwise.
 MOST_TEXT = 400

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pytest_pluralism.core.untrusted import printable, without_commands
 from pytest_pluralism.core.words import words_for
 from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.alike import alike_lines, told_apart
-from pytest_pluralism.report.cells import Entry, estimate_words, interval_cell, promise_cell
+from pytest_pluralism.report.cells import Entry, estimate_words, interval_cell, outcome_of, promise_cell
 
 __all__ = ["summary_lines"]
 
@@ -18,7 +19,7 @@ _NARROW = 72
 _WIDE = 110
 
 #: The colours that pytest gives to the outcomes of tests.
-_STYLES = {"PASSED": "green", "FAILED": "bold red", "ERROR": "bold red", "INCONCLUSIVE": "yellow"}
+_STYLES = {"PASSED": "green", "STORED": "green", "FAILED": "bold red", "ERROR": "bold red", "INCONCLUSIVE": "yellow"}
 
 #: The bounds on a change.
 CHANGES = {"max_increase", "max_decrease", "max_change", "max_drift"}
@@ -29,13 +30,19 @@ LEAST_NAME = 15
 #: The blanks between two columns.
 _GAP = 3
 
+#: The most warnings that differ in their numbers alone before the rest of them is counted.
+MOST_ALIKE = 3
+
+#: Stands in the table where the line of a test will stand: it occurs in no text that can be printed.
+_TEST = "\ue000"
+
 _COLUMNS = ("outcome", "value [interval]", "promise", "reference", "measure")
 
 
 def summary_lines(
     entries: Iterable[Entry], notes: Sequence[str], /, *, width: int, color: bool = False
 ) -> Iterator[str]:
-    """Return the lines of the summary: one row a verdict, then what was written where.
+    """Return the lines of the summary: below each test one row a verdict, then what was written where.
 
     The lines hold no escape sequences, whatever stands in a name or an answer; with ``color``, for a terminal, those
     around the outcomes alone.
@@ -52,20 +59,32 @@ def _lines(entries: Sequence[Entry], notes: Sequence[str], width: int, color: bo
             yield model
         yield from _table([row[:-1] for row in rows if row[-1] == model], rows, width, color)
     yield from _data(entries)
-    # Two promises about the same thing are warned of once.
-    warned: dict[tuple[str, str, str], str] = {}
-    for entry, row in zip(entries, rows, strict=True):
-        model = f"{row[-1]}: " if len(models) > 1 else ""
-        told = [("warning", one) for one in entry.get("warnings", ())]
-        told += [("unseen", one) for one in [entry.get("unseen")] if one]
-        for word, text in told:
-            warned.setdefault((word, model, text), keys[str(entry["key"])])
-    for (word, model, text), key in sorted(warned.items(), key=lambda one: one[0][0] == "unseen"):
-        yield f"{word}: {model}{key}: {printable(text, most=400)}"
+    names = [f"{row[-1]}: " if len(models) > 1 else "" for row in rows]
+    yield from _warnings([(entry, model, keys[str(entry["key"])]) for entry, model in zip(entries, names, strict=True)])
     for line in alike_lines(entries):
         yield f"names that look the same: {line}"
     for note in notes:
         yield printable(note, most=400)
+
+
+def _warnings(entries: Sequence[tuple[Entry, str, str]]) -> Iterator[str]:
+    """Yield the warnings of verdicts: each text once with a count, and of many alike the first."""
+    kinds: dict[tuple[str, str, str], dict[str, list[str]]] = {}
+    for entry, model, key in entries:
+        told = [("warning", str(one)) for one in entry.get("warnings", ())]
+        told += [("unseen", str(one)) for one in [entry.get("unseen")] if one]
+        for word, text in told:
+            alike = re.sub(r"\(.*?\)|'[^']*'|\"[^\"]*\"|[-+]?\d[\d.,]*", "#", text.partition("; the largest")[0])
+            keys = kinds.setdefault((word, model, alike), {}).setdefault(text, [])
+            keys.append(key)
+    for (word, model, _), texts in sorted(kinds.items(), key=lambda one: one[0][0] == "unseen"):
+        shown = list(texts.items()) if len(texts) <= MOST_ALIKE else list(texts.items())[:1]
+        for text, keys in shown:
+            more = f" and {len(keys) - 1:,} more" if len(keys) > 1 else ""
+            yield f"{word}: {model}{keys[0]}{more}: {printable(text, most=400)}"
+        left = sum(map(len, texts.values())) - sum(len(keys) for _, keys in shown)
+        if left:
+            yield f"{word}: {model}the same with other numbers for {left:,} more promises; a report has all of them"
 
 
 def _data(entries: Sequence[Entry]) -> Iterator[str]:
@@ -79,7 +98,7 @@ def _data(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"{printable(kind, most=30)} {printable(name, most=60)}: {printable(source, most=600)}"
 
 
-def _row(entry: Entry, key: str, model: str) -> tuple[str, str, str, str, str, str]:
+def _row(entry: Entry, key: str, model: str) -> tuple[str, str, str, str, str, str, str]:
     measure = measure_of(entry)
     beside = entry.get("references", {}).get(measure.beside)
     reference = f"{words_for(measure.beside, measure.references)} {beside:.2f}" if beside is not None else "-"
@@ -90,11 +109,12 @@ def _row(entry: Entry, key: str, model: str) -> tuple[str, str, str, str, str, s
         # A promise about the value and the change shows both, the change below.
         decided = f"{decided}\n{both}"
     return (
-        entry["outcome"].upper() + (" (!)" if entry.get("warnings") else ""),
+        outcome_of(entry).upper() + (" (!)" if entry.get("warnings") else ""),
         decided,
         promise_cell(entry["gate"]).replace(", ", ",\n"),
         reference,
         key,
+        printable(str(entry.get("test") or entry["nodeid"]), most=200),
         model,
     )
 
@@ -120,7 +140,11 @@ def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], wi
             widest = LEAST_NAME
         left -= (widest or 0) + _GAP
         table.add_column(name, overflow="fold", no_wrap=numbers, min_width=widest if width >= _NARROW else None)
+    tests = []
     for row in rows:
+        if row[-1] not in tests[-1:]:
+            tests.append(row[-1])
+            table.add_row(_TEST)
         styles = (_STYLES.get(row[0].partition(" ")[0], ""), *[""] * len(row))
         table.add_row(
             *(
@@ -135,4 +159,6 @@ def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], wi
     )  # fmt: skip
     console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    yield from (line.rstrip() for line in text.strip("\n").splitlines())
+    names = iter(tests)
+    for line in text.strip("\n").splitlines():
+        yield line.partition(_TEST)[0] + next(names) if line.strip() == _TEST else line.rstrip()

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pytest_pluralism.core.errors import DatasetError, PluralismError
-from pytest_pluralism.core.messages import gained_over, length_words, subject
+from pytest_pluralism.core.messages import gained_over, length_words, needed_words, subject
 from pytest_pluralism.core.metrics.multi_objective import pareto_front
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.words import CLUSTERS, in_order
 from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.alike import alike_lines
 from pytest_pluralism.report.blocks import Cell, Para, Part, Table, interval, number, texts
-from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, promise_cell
+from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, outcome_of, promise_cell
 from pytest_pluralism.report.charts import Chart, Mark, Track, domain_of
-from pytest_pluralism.report.decisions import OUTCOMES, Decision, Judged, decisions, moved_of, source_words
+from pytest_pluralism.report.decisions import KEPT, OUTCOMES, Decision, Judged, decisions, moved_of, source_words
 from pytest_pluralism.report.family_views import VIEWS, protocol_part
 from pytest_pluralism.report.json_report import report_content
 from pytest_pluralism.report.leaderboard import leaderboard_of
@@ -92,7 +92,7 @@ class VerdictView:
     level: str = ""
     reason: str = ""
     facts: str = ""
-    units_needed: int | None = None
+    needed: str = ""
     warnings: tuple[str, ...] = ()
     unseen: str = ""
     witness: WitnessView | None = None
@@ -104,6 +104,11 @@ class VerdictView:
     units: UnitsView | None = None
     origins: Table | None = None
     repeat: str = ""
+
+    @property
+    def is_kept(self) -> bool:
+        """Say whether the promise was not broken: kept, or stored with nothing to be compared with."""
+        return self.outcome in KEPT
 
     @property
     def window(self) -> UnitView | None:
@@ -245,7 +250,7 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
     return VerdictView(
         str(entry["nodeid"]),
         str(entry["key"]),
-        entry["outcome"],
+        outcome_of(entry),
         str(entry["model"].get("name", "")),
         title,
         tuple(parts),
@@ -262,7 +267,7 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         level=f"{100 * level:g} % interval" if level is not None else "",
         reason=str(entry.get("reason") or ""),
         facts="; ".join(_facts(estimate, measure, masses)),
-        units_needed=entry.get("units_needed"),
+        needed=_begun(needed_words(measure, entry["units_needed"])) if entry.get("units_needed") else "",
         warnings=tuple(map(str, entry.get("warnings", ()))),
         unseen=str(entry.get("unseen") or ""),
         witness=_witness(entry),
@@ -306,8 +311,12 @@ def _parts(entry: Entry, title: str, measure: Measure, domain: tuple[float, floa
 
 def title_of(measure: Measure, population: str | None, dataset: str, over: str | None = None, /) -> str:
     """Return what was measured, of whom."""
-    title = subject(measure, population, dataset, over=over)
-    return title[:1].upper() + title[1:]
+    return _begun(subject(measure, population, dataset, over=over))
+
+
+def _begun(words: str) -> str:
+    """Return words as the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 def _verdict_title(entry: Entry) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +29,9 @@ UNREADABLE = (PluralismError, OSError, ValueError, RuntimeError)
 
 #: Longer lists of entries stand below their remark, a line an entry.
 MOST_BESIDE = 200
+
+#: The most files that are searched for the results of other models, and the most models that are named.
+MOST_OTHERS, MOST_NAMED = 200, 5
 
 
 @dataclass
@@ -134,13 +139,36 @@ class RunBaselines:
         MissingExtraError
             A package that reaches it is not installed.
         """
-        from pytest_pluralism.baselines.store import read_baseline
+        from pytest_pluralism.baselines.store import missing_words, read_baseline
 
         file = self.file(baseline, model_name)
         if file not in self._found:
             name = self._models.get(baseline.name, model_name)
+            if update and file.read() is None:
+                raise BaselineError(missing_words(file, update, self._others(baseline, name)))
             self._found[file] = read_baseline(file, name, update=update)
         return self._found[file]
+
+    def _others(self, baseline: NamedBaseline, model_name: str) -> str:
+        """Return a sentence that says whose results a baseline holds instead, and the option that names them."""
+        from pytest_pluralism.baselines.places import files_in
+        from pytest_pluralism.baselines.store import model_of
+        from pytest_pluralism.core.errors import nearest_names
+        from pytest_pluralism.core.untrusted import printable
+
+        names: list[str] = []
+        with contextlib.suppress(*UNREADABLE):
+            for file in files_in(baseline.place)[:MOST_OTHERS]:
+                with contextlib.suppress(*UNREADABLE):
+                    names.append(model_of(file))
+        if not names:
+            return ""
+        nearest = nearest_names(model_name, names, most=1)[:1] or names[-1:]
+        shown = ", ".join(printable(name, most=60) for name in names[:MOST_NAMED])
+        shown += f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        whose = f"{baseline.name}=" if baseline.name else ""
+        option = f"--pluralism-baseline-model={shlex.quote(printable(f'{whose}{nearest[0]}', most=200))}"
+        return f"{baseline.place} holds results of {shown}; to compare with them, add {option}. "
 
     def writes(self, nodeid: str) -> bool:
         """Return whether this run may store the results of a test."""

@@ -336,7 +336,7 @@ class Judge:
         entry: Json | None
         try:
             if named == baselines.first and baselines.stores(nodeid, key, name):
-                result.is_stored = True
+                result.is_stored = result.about["stored"] = True
                 self._beside_anchor(result, measured, baselines.replaced(nodeid, key, name), nodeid)
                 return result
             if named.is_reference:
@@ -472,7 +472,7 @@ class Judge:
         stored: dict[str, JsonObject] = {}
         try:
             if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
-                reason = "stored as the baseline"
+                about["stored"], reason = True, "stored as the baseline"
                 return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=reason)
             if named.is_reference:
                 raise BaselineError(

@@ -188,6 +188,21 @@ class PluralismSession:
             self.notes.append("nothing was pruned from the baseline: the run did not judge all promises")
         with inside(self.config.invocation_params.dir):
             self._write(ended=self._judges and ended)
+        if on_purpose and self._judges and not ended and (self.entries or missing):
+            self.notes.append(self._kept_words())
+
+    def _kept_words(self) -> str:
+        """Return what is left of a run that was stopped."""
+        judged = sum(entry["outcome"] != "error" for entry in self.entries.values())
+        kept = (
+            [f"{judged} verdict{'s' * (judged != 1)} in each report, marked incomplete"]
+            if self.settings["report"]
+            else []
+        )
+        if self.models.asked and self.models.store is not None:
+            kept.append(f"{self.models.asked} answers in the store, from which the next run goes on")
+        lost = "; no baseline was written" if self.baselines.stores_any else ""
+        return f"stopped; kept: {' and '.join(kept) if kept else 'nothing'}{lost}"
 
     def _name_unloaded(self) -> None:
         """Call a model by the name that it gave itself in the promises that were not judged too."""

@@ -207,8 +207,10 @@ def test_commands_fit_the_folder_where_the_run_was_started(gated: pytest.Pyteste
 def test_junit_properties(gated: pytest.Pytester) -> None:
     gated.runpytest_inprocess("--pluralism-model=table:plain", "--junitxml=junit.xml")
     text = gated.path.joinpath("junit.xml").read_text()
-    assert 'name="pluralism js_distance town.jsonl North"' in text
-    assert "passed" in text
+    found = dict(re.findall(r'name="pluralism js_distance town.jsonl North (\w+)" value="([^"]*)"', text))
+    assert found["outcome"] == "passed"
+    # One value each, which a dashboard reads as a number.
+    assert 0 < float(found["low"]) < float(found["value"]) < float(found["high"]) < 1
 
 
 def test_model_text_cannot_drive_the_terminal(gated: pytest.Pytester) -> None:

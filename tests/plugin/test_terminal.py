@@ -90,6 +90,7 @@ def test_ctrl_c_while_a_model_works_leaves_whole_files(slow_project: pytest.Pyte
     output, _ = run.communicate(timeout=60)
     assert run.returncode == pytest.ExitCode.INTERRUPTED, output
     report = json.loads((slow_project.path / "out.json").read_text())
+    assert "stopped; kept: 1 verdict in each report, marked incomplete; no baseline was written" in output
     assert report["run"]["complete"] is False
     assert [entry["nodeid"] for entry in report["verdicts"]] == ["test_town.py::test_quick[table:plain]"]
     assert not (slow_project.path / "base.json").exists()

@@ -144,7 +144,10 @@ def test_two_promises_about_the_same_thing_are_warned_of_once_a_model() -> None:
         return [line for line in summary_lines(entries, [], width=80) if line.startswith("warning")]
 
     key = one["key"]
-    assert warnings(one, two) == [f"warning: {key}: mind the gap", f"warning: {key} over unsteered: and the step"]
+    assert warnings(one, two) == [
+        f"warning: {key} and 1 more: mind the gap",
+        f"warning: {key} over unsteered: and the step",
+    ]
     assert warnings(one, other) == [
         f"warning: {one['model']['name']}: {key}: mind the gap",
         f"warning: other: {key} over unsteered: mind the gap",

@@ -26,6 +26,7 @@ from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, text, text
 from pytest_pluralism.datasets.names import NAME, clean_name
 from pytest_pluralism.datasets.reading import Line, Problems, Record, kind_of, listed, read_entries, shown
 from pytest_pluralism.datasets.steering import sources as steering_sources
+from pytest_pluralism.datasets.steering.labels import holds_labels
 from pytest_pluralism.datasets.steering.sets import (
     Statement,
     SteeringSet,
@@ -50,6 +51,12 @@ __all__ = ["Statement", "SteeringSet", "line_kind", "load_steering", "steering_o
 
 #: The beginning of the name of a model that is an adapter of the tested one.
 ADAPTER = "lora:"
+
+#: What is wrong with a file of labels in the place of a steering set.
+LABELS = (
+    "holds human labels of responses, not a steering set. "
+    'Name the steering set here, and the labels beside it: score="human", labels="FILE".'
+)
 
 REMEDY = "The format of steering files is described in the reference, under 'Steering'."
 
@@ -142,12 +149,18 @@ def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) 
     path = Path(name_or_path)
     stem = path.name.removesuffix(".gz")
     if not stem.endswith((".jsonl", ".json")) or is_keyed_survey(path):
-        return steering_of_survey(load(name_or_path, refusals=refusals))
+        try:
+            return steering_of_survey(load(name_or_path, refusals=refusals))
+        except DatasetError:
+            _refuse_labels(path)
+            raise
     found, problems = read_entries(path, what="steering file", holds="question", remedy=REMEDY)
     # A file of others is known by its first line, and a steering file by any of these.
     first = list(itertools.islice(found, MOST_SEARCHED))
     contents = [entry for _, entry in first]
     entries = itertools.chain(first, found)
+    if holds_labels(contents):
+        raise DatasetError(f"{path}: {LABELS}")
     if steering_sources.is_value_kaleidoscope(contents):
         survey, attributes, templates = steering_sources.read_value_kaleidoscope(path.name, entries, problems)
         source = steering_sources.VALUE_KALEIDOSCOPE
@@ -161,6 +174,13 @@ def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) 
     for where, entry in entries:
         lines.add(where, entry)
     return lines.put_together()
+
+
+def _refuse_labels(path: Path) -> None:
+    """Refuse a table of human labels by its kind, not for what it lacks as a survey."""
+    found, _ = read_entries(path, what="steering file", holds="question", remedy=REMEDY)
+    if holds_labels(entry for _, entry in itertools.islice(found, MOST_SEARCHED)):
+        raise DatasetError(f"{path}: {LABELS}")
 
 
 # ------------------------------------------------------------------------------------------------------ in detail

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,10 @@ from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, te
 from pytest_pluralism.datasets.names import NAME
 from pytest_pluralism.datasets.reading import Line, Problems, Record, listed, read_entries, shown
 
-__all__ = ["HumanLabels", "label_sheet", "read_labels"]
+__all__ = ["LABEL_FIELDS", "HumanLabels", "holds_labels", "label_sheet", "read_labels"]
+
+#: The fields that tell a file of labels from a steering set.
+LABEL_FIELDS = frozenset({"attribute", "question_id", "response"})
 
 REMEDY = 'Write one line a label: {"attribute": "...", "question_id": "...", "response": "...", "label": true}.'
 
@@ -110,6 +113,11 @@ class HumanLabels:
             for name, value in said.items():
                 result[annotators.index(name), column] = value
         return result
+
+
+def holds_labels(entries: Iterable[object], /) -> bool:
+    """Return whether one of some entries is a human label."""
+    return any(isinstance(entry, Mapping) and entry.keys() >= LABEL_FIELDS for entry in entries)
 
 
 def read_labels(
