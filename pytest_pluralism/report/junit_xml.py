@@ -25,5 +25,6 @@ def properties(entries: Iterable[Entry], /) -> list[tuple[str, str]]:
             "warnings": printable("; ".join(map(str, entry.get("warnings", ()))), most=MOST_CHARACTERS),
         }
         key = f"pluralism {harmless(entry['key'])}"
-        result += [(f"{key} {name}", words) for name, words in found.items() if words]
+        # Plain strings: these cross from a worker of pytest-xdist to the controller.
+        result += [(f"{key} {name}", str(words)) for name, words in found.items() if words]
     return result
