@@ -52,7 +52,7 @@ __all__ = ["Statement", "SteeringSet", "line_kind", "load_steering", "steering_o
 #: The beginning of the name of a model that is an adapter of the tested one.
 ADAPTER = "lora:"
 
-#: What is wrong with a file of labels in the place of a steering set.
+#: The error about a file of labels in the place of a steering set.
 LABELS = (
     "holds human labels of responses, not a steering set. "
     'Name the steering set here, and the labels beside it: score="human", labels="FILE".'
