@@ -140,7 +140,7 @@ def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], wi
             widest = LEAST_NAME
         left -= (widest or 0) + _GAP
         table.add_column(name, overflow="fold", no_wrap=numbers, min_width=widest if width >= _NARROW else None)
-    tests = []
+    tests: list[str] = []
     for row in rows:
         if row[-1] not in tests[-1:]:
             tests.append(row[-1])
