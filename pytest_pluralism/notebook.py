@@ -107,10 +107,10 @@ def measure(model: object, metric: str, dataset: object, /, **keywords: object) 
     from pytest_pluralism.evaluation.measuring import measure as measured
 
     others = {name: keywords.pop(name) for name in OTHER_MODELS if keywords.get(name) is not None}
-    settings = _settings(keywords.pop("settings", {}))
+    settings = settings_of(keywords.pop("settings", {}))
     settings["entailment_model"] = spec_of(others.get("entailment_model"))
     plan = _plan(metric, dataset, keywords, settings)
-    models = _Models({"language_model": model, **others}, settings)
+    models = OpenModels({"language_model": model, **others}, settings)
     notes: list[str] = []
     store = _store(settings, notes)
     try:
@@ -215,12 +215,19 @@ def spec_of(model: object) -> str | None:
     return str(getattr(getattr(model, "identity", None), "spec", "")) or None
 
 
-def _settings(given: object) -> JsonFields:
+def settings_of(given: object, /, *, function: str = "evaluate") -> JsonFields:
+    """Return all settings of a run: the defaults, with those that are given in a mapping by name.
+
+    Raises
+    ------
+    InvalidParameterError
+        A name is unknown, or has no part outside a run of pytest.
+    """
     from pytest_pluralism.settings.table import SETTINGS
 
     defaults = {setting.name: setting.default for setting in SETTINGS}
     if not isinstance(given, Mapping):
-        raise invalid_parameter("settings", "evaluate", "a mapping of settings by name", repr(given)[:60])
+        raise invalid_parameter("settings", function, "a mapping of settings by name", repr(given)[:60])
     known = [name for name in defaults if name not in OF_RUNS]
     for name in given:
         if name not in known:
@@ -272,7 +279,7 @@ def _plan(metric: str, dataset: object, keywords: JsonObject, settings: JsonObje
     return plans[0]
 
 
-class _Models:
+class OpenModels:
     """The models of one measurement by role; those that a spec names are loaded when they are wanted, and closed."""
 
     def __init__(self, given: JsonObject, settings: JsonObject) -> None:
@@ -291,6 +298,12 @@ class _Models:
         if given is None or isinstance(given, str):
             given = self._opened[role] = self._loaded(role, given)
         return given
+
+    def put(self, role: str, model: object) -> None:
+        """Take another model for a role from now on; a model that was steered from the one before is closed."""
+        self._given[role] = model
+        for other in [one for one in self._opened if not isinstance(one, str) and hasattr(one, "attribute")]:
+            getattr(self._opened.pop(other), "close", lambda: None)()
 
     def _loaded(self, role: Role, spec: str | None) -> Identified:
         from pytest_pluralism.evaluation.asking.rounds import ROLES, JudgeModel, SteeredModel

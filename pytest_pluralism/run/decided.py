@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_pluralism.run.measured import Beside, Measured, NoiseFloors
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Estimate, Gate, Verdict, Witness
+    from pytest_pluralism.core.records import Gate, Verdict, Witness
 
 __all__ = ["decided", "drifted"]
 
@@ -28,6 +28,7 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
     floors : NoiseFloors
         How much an unchanged model may seem to move.
     """
+    from pytest_pluralism.core.estimation.relative import advantage_of
     from pytest_pluralism.core.guards import guarded
     from pytest_pluralism.core.records import Outcome, Verdict
     from pytest_pluralism.core.verdict import decide
@@ -45,7 +46,9 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
         gate,
         estimate,
         change=beside.change,
-        advantage=_advantage(measured, gate),
+        advantage=advantage_of(
+            measured.scores, gate, measured.plan.measure, confidence_level=measured.plan.confidence_level
+        ),
         drift=beside.drift,
         looks=beside.looks,
         noise_floor=floors.mean,
@@ -70,24 +73,6 @@ def drifted(gate: Gate, measured: Measured, beside: Beside, floors: NoiseFloors,
         gate.of_drift(), measured.estimate, change=beside.drift, looks=beside.looks, noise_floor=floors.mean
     )
     return "" if verdict.passed else f"against the anchor, which no update moves, {verdict.reason}"
-
-
-def _advantage(measured: Measured, gate: Gate) -> Estimate | None:
-    """Return by how much the model is better than the reference of a promise; nothing where it names none."""
-    from pytest_pluralism.core.estimation import advantage_over
-
-    if gate.better_than is None:
-        return None
-    measure = measured.plan.measure
-    key = measure.reference_key(gate.better_than)
-    if key in measured.scores.advantages:
-        return measured.scores.advantages[key]
-    return advantage_over(
-        measured.scores,
-        key,
-        direction=measure.direction,
-        confidence_level=measured.plan.confidence_level,
-    )
 
 
 def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: Mapping[str, float]) -> Witness | None:

@@ -135,6 +135,12 @@ def test_a_command(bare: pytest.Pytester, arguments: list[str], extra: str) -> N
     assert f'pip install "pytest-pluralism[{extra}]' in text
 
 
+def test_the_callback_of_trainers(bare: pytest.Pytester) -> None:
+    result = bare.run(sys.executable, "-c", "import blocked; import pytest_pluralism.training")
+    assert result.ret == 1
+    assert NEEDS.search(result.stderr.str())[1] == 'pip install "pytest-pluralism[training]"'
+
+
 def test_every_extra_of_the_package_is_blocked_here() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     extras = text.partition("[project.optional-dependencies]")[2].partition("\ndev = [")[0]

@@ -10,9 +10,9 @@ from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.parameters import one_of
-from pytest_pluralism.core.records import Estimate, Scores, UnitScore
+from pytest_pluralism.core.records import Estimate, Gate, Measure, Scores, UnitScore
 
-__all__ = ["advantage_over", "estimate_reference", "skill"]
+__all__ = ["advantage_of", "advantage_over", "estimate_reference", "skill"]
 
 
 def advantage_over(scores: Scores, name: str, /, *, direction: str, confidence_level: float | None = 0.95) -> Estimate:
@@ -68,6 +68,28 @@ def advantage_over(scores: Scores, name: str, /, *, direction: str, confidence_l
     known = {unit.unit_id: _open_unit(unit, name) for unit in scores.units}
     pairs = zip(advantage.unit_ids, advantage.values, strict=True)
     return with_bounds(advantage, [(value - known[one], value + known[one]) for one, value in pairs])
+
+
+def advantage_of(scores: Scores, gate: Gate, measure: Measure, /, *, confidence_level: float | None) -> Estimate | None:
+    """Return by how much a model is better than the reference that a promise names; nothing where it names none.
+
+    Parameters
+    ----------
+    scores : Scores
+        The units, each with its references.
+    gate : Gate
+        The promise.
+    measure : Measure
+        The measure, which knows its references by their names in promises.
+    confidence_level : float in (0, 1) or None
+        Of the interval.
+    """
+    if gate.better_than is None:
+        return None
+    key = measure.reference_key(gate.better_than)
+    if key in scores.advantages:
+        return scores.advantages[key]
+    return advantage_over(scores, key, direction=measure.direction, confidence_level=confidence_level)
 
 
 def _open_unit(unit: UnitScore, name: str) -> float:

@@ -1,0 +1,259 @@
+"""The callback of trainers: measures the live network, logs the numbers, and stops at a broken promise."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import broadcast_object_list
+from tqdm.auto import tqdm
+from transformers import Trainer, TrainerCallback
+
+from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
+from pytest_pluralism.core.untrusted import harmless
+from pytest_pluralism.notebook import OTHER_MODELS, settings_of, spec_of
+from pytest_pluralism.training.live import asked_network, live_model, refuse_sharded, undisturbed
+from pytest_pluralism.training.watching import PREFIX, Look, Watch, Watching, plans_of
+
+__all__ = ["PluralismCallback"]
+
+EPOCH = "epoch"
+
+#: The measurements where none is named: each option stands once at each place, which is enough to see a trend.
+DEFAULT = (Watch("js_distance", "gss", repetitions=1),)
+
+
+class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers is not installed where types are checked
+    """Measure pluralism while a trainer of ``transformers`` or ``trl`` trains.
+
+    The live network is asked, without loading it again, before the first step and then once an epoch or every so many
+    steps. The numbers go into the trainer's own logs, so that TensorBoard, W&B, MLflow and ``trainer_state.json`` hold
+    them. Training goes on as if nothing had been measured: the weights are equal to the last bit.
+
+    Parameters
+    ----------
+    trainer : transformers.Trainer
+        The trainer whose network is measured and whose logs are written; add the callback to it.
+    watches : sequence of Watch
+        The measurements; by default the Jensen-Shannon distance to all adults of ``gss``, with skill and entropy,
+        each question asked once with each option at each place (``repetitions=1``).
+    every : "epoch" or int
+        After each epoch, or each time after so many steps, at least 1. The last step is always measured.
+    stop : bool
+        Whether a broken promise ends the training. One that is broken before the first step ends nothing yet.
+    tokenizer : transformers.PreTrainedTokenizerBase, optional
+        By default that of the trainer.
+    entailment_model, value_model : str, optional
+        The specs of other models that measures need, such as ``"embedded:nli-minilm"``.
+    settings : mapping, optional
+        Settings of a run by name, as for :func:`pytest_pluralism.evaluate`: ``{"seed": 1}``.
+
+    Attributes
+    ----------
+    history : list of Look
+        The looks of the last training, oldest first.
+
+    Raises
+    ------
+    PluralismError
+        A parameter, a measure or its data is wrong; at the start of the training, the network cannot be asked.
+
+    Notes
+    -----
+    A promise is broken when its whole interval lies beyond the bound (FAILED), adjusted by Holm for the number of
+    promises; the p-values of changes are multiplied by
+    :func:`~pytest_pluralism.core.estimation.look_factor` of the number of looks. An undecided promise ends nothing.
+
+    Where several processes train, the main one measures while the others wait, so the time-out of the process group
+    (``ddp_timeout``) must be longer than a look. Weights that are spread over processes are refused.
+
+    A look that fails after the first one (no memory, NaN) does not end the training: it is told, and logged as
+    ``eval_pluralism/failed``.
+
+    Examples
+    --------
+    >>> trainer.add_callback(PluralismCallback(trainer))  # doctest: +SKIP
+    >>> watch = Watch("js_distance", "gss", population="Democrat", max_increase=0.03)  # doctest: +SKIP
+    >>> trainer.add_callback(PluralismCallback(trainer, [watch], every=50))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        trainer: Any = None,
+        watches: Sequence[Watch] = DEFAULT,
+        /,
+        *,
+        every: int | str = EPOCH,
+        stop: bool = True,
+        tokenizer: Any = None,
+        entailment_model: str | None = None,
+        value_model: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(trainer, Trainer):
+            raise InvalidParameterError(
+                f"PluralismCallback needs the trainer whose logs it writes. Got {type(trainer).__name__}. "
+                "Make the trainer first: trainer.add_callback(PluralismCallback(trainer))"
+            )
+        if every != EPOCH and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+            must = "'epoch' or a number of steps from 1"
+            raise invalid_parameter("every", "PluralismCallback", must, repr(every))
+        if isinstance(watches, Watch) or not watches:
+            raise invalid_parameter("watches", "PluralismCallback", "a list of Watch objects", repr(watches)[:80])
+        given = {"entailment_model": entailment_model, "value_model": value_model}
+        chosen = settings_of({} if settings is None else settings, function="PluralismCallback")
+        chosen["entailment_model"] = spec_of(entailment_model)
+        others = {name: given[name] for name in OTHER_MODELS if given.get(name) is not None}
+        self._trainer, self._every, self._stop, self._tokenizer = trainer, every, stop, tokenizer
+        self._plans, self._chosen, self._others = plans_of(watches, chosen), chosen, others
+        self._watching = Watching(self._plans, chosen, others)
+        self._budget: Any = None
+        self._seconds: list[float] = []
+        self.history: list[Look] = []
+
+    # ------------------------------------------------------------------------------------------------ the events
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Check the trainer, say the cost, and measure the start."""
+        if self._trainer.args is not args and self._trainer.state is not state:
+            raise InvalidParameterError(
+                "This PluralismCallback was made for another trainer. Make one for each: PluralismCallback(trainer)."
+            )
+        refuse_sharded(self._trainer)
+        self.history, self._seconds = [], []
+        self._watching = Watching(self._plans, self._chosen, self._others)
+        for line in self._watching.cost_words() if state.is_world_process_zero else ():
+            _tell(line)
+        look = self._look(args, state, control, kwargs["model"], is_start=True)
+        if state.is_world_process_zero:
+            n_left = self._n_looks(args, state)
+            each = "once an epoch" if self._every == EPOCH else f"every {self._every} steps"
+            _tell(
+                f"measured in {self._seconds[-1]:.1f} s, {each}: {n_left} more looks take about "
+                f"{n_left * self._seconds[-1]:.0f} s of this training."
+            )
+            for line in look.broken:
+                _tell(f"before training, {line} Training goes on; the next look may end it.")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Measure after every so many steps, and after the last one."""
+        if self._every != EPOCH and (state.global_step % int(self._every) == 0 or state.global_step >= state.max_steps):
+            self._look(args, state, control, kwargs["model"])
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Measure after an epoch, and where the training ends before the number of steps is reached."""
+        if self._every == EPOCH or control.should_training_stop:
+            self._look(args, state, control, kwargs["model"])
+        return control
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Close other models, and say how often a look failed."""
+        self._watching.close()
+        failed = [look.step for look in self.history if look.problem]
+        if failed and state.is_world_process_zero:
+            _tell(f"{len(failed)} of {len(self.history)} looks failed, at steps {', '.join(map(str, failed[:10]))}.")
+
+    # ------------------------------------------------------------------------------------------------- one look
+
+    def _look(self, args: Any, state: Any, control: Any, model: Any, *, is_start: bool = False) -> Look:
+        """Measure in the main process, tell all processes, log, and end the training where a promise is broken."""
+        if self.history and self.history[-1].step == state.global_step:
+            return self.history[-1]
+        shared: list[Any] = [None, None]
+        if state.is_world_process_zero:
+            # The others wait for whatever comes of it.
+            try:
+                shared[0] = self._measured(args, state, model, is_start=is_start)
+            except PluralismError as error:
+                shared = [Look(state.global_step, problem=str(error)), error if is_start else None]
+            except Exception as error:  # noqa: BLE001 - raised again below, in every process
+                shared[1] = error
+        mine = shared[0]
+        if args.world_size > 1:
+            sent: list[Any] = [
+                None if mine is None else {name: getattr(mine, name) for name in ("values", "problem", "broken")},
+                None if shared[1] is None else f"{type(shared[1]).__name__}: {shared[1]}",
+            ]
+            broadcast_object_list(sent, from_process=0)
+            if not state.is_world_process_zero:
+                mine = None if sent[0] is None else Look(state.global_step, **sent[0])
+                shared[1] = None if sent[1] is None else RuntimeError(f"The main process could not measure: {sent[1]}")
+        if shared[1] is not None:
+            raise shared[1]
+        look: Look = mine
+        self.history.append(look)
+        if look.problem and state.is_world_process_zero:
+            _tell(f"step {look.step} was not measured: {look.problem} Training goes on.")
+        self._log({f"{PREFIX}/failed": 1.0} if look.problem else look.values, control, model)
+        if look.broken and not is_start:
+            if state.is_world_process_zero:
+                for line in look.broken:
+                    _tell(f"step {look.step}: {line}{' Training stops.' if self._stop else ''}")
+            control.should_training_stop = control.should_training_stop or self._stop
+        return look
+
+    def _measured(self, args: Any, state: Any, model: Any, *, is_start: bool) -> Look:
+        """Measure the network as it is now."""
+        started = time.perf_counter()
+        network = asked_network(model)
+        tokenizer = self._tokenizer or self._trainer.processing_class
+        # A processor of several kinds of input has the tokenizer of its text.
+        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+        if tokenizer is None or not hasattr(tokenizer, "apply_chat_template"):
+            raise InvalidParameterError(
+                "PluralismCallback needs the tokenizer of the model, and the trainer has none. "
+                "Write PluralismCallback(trainer, tokenizer=tokenizer), or Trainer(processing_class=tokenizer)."
+            )
+        mixed = str(getattr(self._trainer.accelerator, "mixed_precision", "no"))
+        own = str(next(network.parameters()).dtype).removeprefix("torch.")
+        dtype = {"bf16": "bfloat16", "fp16": "float16", "no": own}.get(mixed, mixed)
+        folder = Path(args.output_dir)
+        # The wish to compute in another format is that of the trainer: the network is asked as it is trained.
+        with undisturbed(model), self._trainer.accelerator.autocast():
+            asked = live_model(network, tokenizer, step=state.global_step, dtype=dtype, budget=self._budget)
+            self._budget = asked.scorer.budget
+            if is_start and state.global_step > 0:
+                _tell(self._watching.recall(folder, asked))
+            look = self._watching.measured(asked, state.global_step)
+            self._watching.keep(folder)
+        self._seconds.append(time.perf_counter() - started)
+        values = {**look.values, f"{PREFIX}/seconds": self._seconds[-1]}
+        return Look(look.step, values, look.verdicts, look.problem, look.broken)
+
+    def _log(self, values: Mapping[str, float], control: Any, model: Any) -> None:
+        """Write numbers into the trainer's logs, and leave what it was about to log and to save as it was."""
+        wishes = dict(vars(control))
+        with _in_evaluation(model):
+            # Trainers of trl add what they gathered in training to the next log of a network in training mode.
+            self._trainer.log(dict(values))
+        for name, wish in wishes.items():
+            if wish:
+                setattr(control, name, wish)
+
+    def _n_looks(self, args: Any, state: Any) -> int:
+        """Return about how many looks are still to come."""
+        left: int = max(0, state.max_steps - state.global_step)
+        if self._every != EPOCH:
+            return -(-left // int(self._every))
+        return math.ceil(state.num_train_epochs * left / state.max_steps) if left else 0
+
+
+@contextlib.contextmanager
+def _in_evaluation(model: Any) -> Iterator[None]:
+    """Let a network say that it is in evaluation mode, without touching its parts."""
+    mode, model.training = model.training, False
+    try:
+        yield
+    finally:
+        model.training = mode
+
+
+def _tell(text: str) -> None:
+    """Write a line for people, beside the progress bar of a trainer."""
+    tqdm.write(harmless(f"pluralism: {text}"), file=sys.stderr)
