@@ -1,4 +1,5 @@
 from .datasets.panels.loading import load_panel as load_panel
+from .datasets.preferences.file import load_preferences as load_preferences
 from .datasets.steering.file import load_steering as load_steering
 from .datasets.surveys.loading import load_survey as load_survey
 from .datasets.surveys.respondents import survey_from_respondents as survey_from_respondents

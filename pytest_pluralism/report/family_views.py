@@ -22,7 +22,7 @@ from pytest_pluralism.report.blocks import (
 from pytest_pluralism.report.cells import Entry, Ours
 from pytest_pluralism.report.charts import DASHES, Chart, Mark
 
-__all__ = ["VIEWS", "protocol_part"]
+__all__ = ["VIEWS", "groups_part", "protocol_part"]
 
 #: Maximum number of groups that a chart draws; the table beside it has all of them.
 MOST_LINES = 12
@@ -341,6 +341,29 @@ def protocol_part(details: Entry, value: float | None, /) -> Part:
         heads = (Ours("quirk of the protocol"), Ours("number"), Ours("published"), Ours("without it"))
         blocks.append(Table("Quirks of the protocol", heads, tuple(rows)))
     return Part("The published protocol", tuple(blocks), section="Published protocols")
+
+
+# ------------------------------------------------------------------------------------------------------------ groups
+
+
+def groups_part(details: Entry, measure: Measure, /) -> Part:
+    """Return the value of each group with its interval; the group that fares worst stands out."""
+    sign = -1.0 if measure.direction == "lower" else 1.0
+    known = [row for row in details["groups"] if row["value"] is not None]
+    worst = details.get("worst") or (min(known, key=lambda row: sign * row["value"])["group"] if known else "")
+    rows = [
+        (
+            Cell(str(row["group"]), why="fares worst" if row["group"] == worst else ""),
+            number(row["value"]),
+            span(row["low"], row["high"]),
+            number(row["n"], ",.0f"),
+        )
+        for row in details["groups"]
+    ]
+    kind = str(details.get("kind") or "group")
+    heads = (kind, measure.title, Ours("interval"), measure.unit.many)
+    caption = Ours("By group; the one that fares worst is in bold")
+    return Part("By group", (Table("Groups", heads, tuple(rows), (caption,)),), section="Groups")
 
 
 #: The functions that show the details of a measure, by the name of its view.

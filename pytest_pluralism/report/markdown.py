@@ -12,7 +12,7 @@ from pytest_pluralism.report.views import RunView, VerdictView, run_view
 __all__ = ["report_markdown"]
 
 #: The sections of parts, in their order.
-_SECTIONS = ("Published protocols", "Juries", "Steering and trade-offs", "Left out")
+_SECTIONS = ("Published protocols", "Groups", "Juries", "Steering and trade-offs", "Left out")
 
 
 def report_markdown(entries: Iterable[Entry], run: Entry, /) -> str:

@@ -23,7 +23,7 @@ from pytest_pluralism.report.blocks import Cell, Para, Part, Table, interval, nu
 from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, outcome_of, promise_cell
 from pytest_pluralism.report.charts import Chart, Mark, Track, domain_of
 from pytest_pluralism.report.decisions import KEPT, OUTCOMES, Decision, Judged, decisions, moved_of, source_words
-from pytest_pluralism.report.family_views import VIEWS, protocol_part
+from pytest_pluralism.report.family_views import VIEWS, groups_part, protocol_part
 from pytest_pluralism.report.json_report import report_content
 from pytest_pluralism.report.leaderboard import leaderboard_of
 from pytest_pluralism.report.mutants import mutant_parts
@@ -303,6 +303,8 @@ def _parts(entry: Entry, title: str, measure: Measure, domain: tuple[float, floa
         yield from guarded("The references", lambda: [_references(entry, title, measure, domain)])
     if details and measure.view in VIEWS:
         yield from guarded(measure.title, lambda: VIEWS[measure.view](details, title, measure))
+    if details.get("groups"):
+        yield from guarded("The groups", lambda: [groups_part(details, measure)])
     if details.get("quirks") or "sound" in details:
         yield from guarded("The protocol", lambda: [protocol_part(details, (estimate or {}).get("value"))])
     if entry.get("history"):

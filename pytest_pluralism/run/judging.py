@@ -17,6 +17,7 @@ from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
+from pytest_pluralism.run.worst import is_worst, verdict_beside
 from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
@@ -441,11 +442,18 @@ class Judge:
         result = []
         # A promise of an improvement names the model that it is an improvement over.
         stored = [named for named in baselines.named if not named.is_reference] or baselines.named
+        if is_worst(measured):
+            stored = baselines.named
         for place, named in enumerate(stored):
             about: Json = {"key": f"{test} {plan.key}", **({"name": named.name} if named.name else {})}
             if place == 0 and baselines.writes(nodeid):
                 about["parts"] = {keys[name]: self._new_entry(part, NoiseFloors()) for name, part in parts.items()}
-            scores, verdict = self._beside_parts(measured, named, parts, keys, about, nodeid)
+            if named.is_reference and is_worst(measured):
+                of_reference = {name: self._of_reference(part, model_of, nodeid) for name, part in parts.items()}
+                about["model"] = next(iter(of_reference.values()))["model"]["name"]
+                scores, verdict = measured.scores, self._worst(measured, parts, of_reference, about)
+            else:
+                scores, verdict = self._beside_parts(measured, named, parts, keys, about, nodeid)
             against = named.name if place else None
             entry = self._entry(replace(measured, scores=scores), verdict, about, nodeid, test, against)
             result.append(Judged(entry, NoiseFloors()))
@@ -500,10 +508,23 @@ class Judge:
             # Measured beside itself so far: a gain of 0 in every objective would be no result.
             bare = replace(measured.scores, units=(), details={}, warnings=(), witness=None, estimate=None)
             return bare, Verdict(Outcome.ERROR, gate, reason=str(error))
+        if is_worst(measured):
+            return measured.scores, self._worst(measured, parts, stored, about)
         evaluation: Any = plan.evaluation
         scores = evaluation.beside({name: part.scores for name, part in parts.items()}, stored)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
         return scores, decide(gate, estimate, witness=scores.witness)
+
+    def _worst(
+        self, measured: Measured, parts: Mapping[str, Measured], stored: Mapping[str, Mapping[str, Any]], about: Json
+    ) -> Verdict:
+        """Decide a promise about the worst group; what cannot be compared is its error."""
+        from pytest_pluralism.core.records import Outcome, Verdict
+
+        try:
+            return verdict_beside(measured, parts, stored, about, looks_plan=self._settings["looks"])
+        except PluralismError as error:
+            return Verdict(Outcome.ERROR, _gate_of(measured.plan), reason=str(error))
 
     def _new_entry(self, measured: Measured, floors: NoiseFloors) -> Json:
         from pytest_pluralism.baselines.comparison import entry_of

@@ -83,9 +83,9 @@ def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[Role]) 
     from pytest_pluralism.core.records import Provenance
 
     settings = dict(plan.settings)
-    model = model_of("language_model")
+    model = model_of(plan.subject)
     for role in ("entailment_model", "reference_language_model", "value_model"):
-        if role in roles:
+        if role in roles and role != plan.subject:
             identity = model_of(role).identity
             settings[role] = {name: getattr(identity, name) for name in ("name", "sha256", "dtype", "device")}
     for name, found in _judging(roles).items():

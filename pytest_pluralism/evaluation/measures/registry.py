@@ -28,6 +28,7 @@ PLANNERS: dict[str, str] = {
     "steering_faithfulness": "pytest_pluralism.evaluation.steering.planner",
     "trade_off_steerability": "pytest_pluralism.evaluation.objectives.trade_offs",
     "pareto_improvement": "pytest_pluralism.evaluation.objectives.pareto_planner",
+    "preference_accuracy": "pytest_pluralism.evaluation.preferences.planner",
     "jury_welfare": "pytest_pluralism.evaluation.jury.planner",
 }
 

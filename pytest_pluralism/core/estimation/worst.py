@@ -1,0 +1,204 @@
+"""The worst of several groups: intervals that allow for having looked for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from scipy import special
+
+from pytest_pluralism.core.errors import invalid_parameter
+from pytest_pluralism.core.estimation.at_level import interval_at
+from pytest_pluralism.core.estimation.selection import level_for
+from pytest_pluralism.core.estimation.trust import is_too_certain, unseen_end
+from pytest_pluralism.core.parameters import one_of
+from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
+
+__all__ = ["estimate_worst", "worst_change"]
+
+#: Returns the paired change of one group at a confidence level.
+Paired = Callable[[float | None], Estimate]
+
+
+def estimate_worst(estimates: Mapping[str, Estimate], /, *, direction: str = "higher") -> tuple[str, Estimate]:
+    r"""Return the group that fares worst, and its value with an interval that allows for having looked for it.
+
+    With the interval :math:`[l_g, h_g]` of each of k groups at the level :math:`\gamma`, and :math:`h'_g` at the level
+    :math:`1 - (1 - \gamma) / k`, the interval of :math:`\min_g \mu_g` is
+
+    .. math:: [\min_g l_g, \min_g h'_g].
+
+    The lower end needs no adjustment: it is below that of the group that is truly worst, whichever that is. So a
+    promise passes when every group keeps it (an intersection-union test), and fails when one breaks it by Bonferroni's
+    inequality.
+
+    Parameters
+    ----------
+    estimates : mapping of str to Estimate
+        One for each group, at least one, all at one confidence level.
+    direction : {"higher", "lower"}
+        The values that are better; with ``"lower"`` the largest value is the worst, and the ends change places.
+
+    Returns
+    -------
+    str
+        The group with the worst value, the first of several.
+    Estimate
+        Its value. The ends are NaN where a group has no interval, or too few units to trust one without a spread.
+
+    Raises
+    ------
+    InvalidParameterError
+        There is no estimate, the levels differ, or ``direction`` is none of the two.
+
+    References
+    ----------
+    R. L. Berger, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24, 1982,
+    doi:10.1080/00401706.1982.10487790 (intersection-union tests).
+
+    Examples
+    --------
+    >>> groups = {"north": Estimate(0.7, 0.6, 0.8, 0.05, 50, 50), "south": Estimate(0.6, 0.5, 0.7, 0.05, 50, 50)}
+    >>> name, worst = estimate_worst(groups)
+    >>> name, round(worst.low, 3), round(worst.high, 3)
+    ('south', 0.5, 0.715)
+    """
+    sign, level = _checked(estimates, direction, "estimate_worst")
+    place = min(estimates, key=lambda name: _first(sign * estimates[name].value))
+    value = estimates[place].value
+    if any(math.isnan(one.value) for one in estimates.values()):
+        value = math.nan
+    low = high = value
+    if level is not None and not math.isnan(value):
+        strict = {name: interval_at(one, level_for(len(estimates), level)) for name, one in estimates.items()}
+        low = _least(_lower(one, sign) for one in estimates.values())
+        high = _least(_ends(one, sign)[1] for one in strict.values())
+        low, high = (low, high) if sign > 0 else (-high, -low)
+    return place, _estimate(value, low, high, list(estimates.values()), level)
+
+
+def worst_change(
+    now: Mapping[str, Estimate],
+    before: Mapping[str, Estimate],
+    paired: Mapping[str, Paired],
+    /,
+    *,
+    direction: str = "higher",
+) -> Estimate:
+    r"""Return the change of the value of the group that fares worst, whichever group that is before and now.
+
+    .. math:: \min_g \mu_g - \min_h \mu^0_h = \min_g \max_h \, (\mu_g - \mu^0_h)
+
+    Each end is the same minimum of maxima of the ends of the k x k differences, each at the level
+    :math:`1 - (1 - \gamma) / k`. The group that is truly worst now has k differences, and so has the one that was, so
+    that Bonferroni's inequality over k, not over all pairs, makes both ends hold. The difference of one group is paired
+    by its units; that of two groups adds the two half-widths, which holds however they depend on each other.
+
+    Parameters
+    ----------
+    now, before : mapping of str to Estimate
+        The groups of the two sides, all at one confidence level.
+    paired : mapping of str to callable
+        For each group a function that returns its paired change, now minus before, at a confidence level.
+    direction : {"higher", "lower"}
+        The values that are better.
+
+    Returns
+    -------
+    Estimate
+        The change in the units of the values. The ends are NaN where those of a group are.
+
+    Raises
+    ------
+    InvalidParameterError
+        The groups of the two sides differ, or the levels, or ``direction`` is none of the two.
+
+    Examples
+    --------
+    >>> before = {"north": Estimate(0.7, 0.6, 0.8, 0.05, 50, 50), "south": Estimate(0.5, 0.4, 0.6, 0.05, 50, 50)}
+    >>> same = Estimate(0.0, -0.01, 0.01, 0.005, 50, 50)
+    >>> change = worst_change(before, before, {name: lambda level: same for name in before})
+    >>> change.value, change.low, round(change.high, 2)
+    (0.0, -0.01, 0.03)
+    """
+    sign, level = _checked(now, direction, "worst_change")
+    if now.keys() != before.keys() or now.keys() != paired.keys():
+        raise invalid_parameter("before", "worst_change", f"of the groups {', '.join(now)}", ", ".join(before))
+    value = estimate_worst(now, direction=direction)[1].value - estimate_worst(before, direction=direction)[1].value
+    low = high = value
+    changes: list[Estimate] = []
+    if level is not None and not math.isnan(value):
+        strict = level_for(len(now), level)
+        ours = {name: _ends(interval_at(one, strict), sign) for name, one in now.items()}
+        theirs = {name: _ends(interval_at(one, strict), sign) for name, one in before.items()}
+        own = {name: make(strict) for name, make in paired.items()}
+        changes = list(own.values())
+        ends: list[tuple[float, float]] = []
+        for name, mine in ours.items():
+            differences = [
+                _ends(own[other], sign) if other == name else (mine[0] - its[1], mine[1] - its[0])
+                for other, its in theirs.items()
+            ]
+            ends.append((_most(one[0] for one in differences), _most(one[1] for one in differences)))
+        low, high = _least(one[0] for one in ends), _least(one[1] for one in ends)
+        low, high = (low, high) if sign > 0 else (-high, -low)
+    found = _estimate(value, min(low, value), max(high, value), list(now.values()), level)
+    n_missing = max(found.n_missing, sum(one.n_missing for one in changes))
+    n_asked = found.n + found.n_missing
+    return replace(found, n=n_asked - n_missing, n_missing=n_missing, how=replace(found.how, difference=True))
+
+
+def _checked(estimates: Mapping[str, Estimate], direction: str, function: str) -> tuple[float, float | None]:
+    """Return the sign that makes higher values better, and the level of all estimates."""
+    one_of(direction, ("higher", "lower"), name="direction", function=function)
+    if not estimates:
+        raise invalid_parameter("estimates", function, "at least one estimate", "none")
+    levels = {one.confidence_level for one in estimates.values()}
+    if len(levels) > 1:
+        raise invalid_parameter("estimates", function, "at one confidence level", f"{sorted(map(str, levels))}")
+    return (1.0 if direction == "higher" else -1.0), next(iter(levels))
+
+
+def _first(value: float) -> float:
+    """Return a value by which a NaN comes first."""
+    return -math.inf if math.isnan(value) else value
+
+
+def _ends(estimate: Estimate, sign: float) -> tuple[float, float]:
+    """Return the ends of an interval where higher is better; NaN where nothing is known of the spread."""
+    if is_too_certain(estimate) or estimate.n_clusters < 2:
+        return math.nan, math.nan
+    return (estimate.low, estimate.high) if sign > 0 else (-estimate.high, -estimate.low)
+
+
+def _lower(estimate: Estimate, sign: float) -> float:
+    """Return the lower end of a group where higher is better, no better than its units can show."""
+    low = _ends(estimate, sign)[0]
+    unseen = unseen_end(estimate, upper=sign < 0)
+    return low if unseen is None else min(low, sign * unseen)
+
+
+def _least(values: Iterable[float]) -> float:
+    """Return the least of some numbers; NaN where one is NaN."""
+    found = list(values)
+    return math.nan if any(map(math.isnan, found)) else min(found)
+
+
+def _most(values: Iterable[float]) -> float:
+    """Return the largest of some numbers; NaN where one is NaN."""
+    found = list(values)
+    return math.nan if any(map(math.isnan, found)) else max(found)
+
+
+def _estimate(value: float, low: float, high: float, of: list[Estimate], level: float | None) -> Estimate:
+    """Return the estimate of a worst group; it counts the units of all groups and the clusters of the smallest."""
+    n, n_clusters = sum(one.n for one in of), min(one.n_clusters for one in of)
+    error = math.nan
+    if level is not None and not math.isnan(low + high):
+        quantile = float(special.stdtrit(max(n_clusters - 1, 1), 0.5 + level / 2.0))
+        error = max(value - low, high - value, 0.0) / quantile
+    elif level is None:
+        error = 0.0
+    how = IntervalMethod(kind=IntervalKind.BAND, told=f"the worst of {len(of)} groups, simultaneous")
+    return Estimate(value, low, high, error, n, n_clusters, level, n_missing=sum(one.n_missing for one in of), how=how)

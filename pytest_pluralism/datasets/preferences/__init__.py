@@ -1,0 +1,1 @@
+"""Preference pairs of people: which of two responses somebody prefers."""

@@ -1,0 +1,177 @@
+"""The promise about the group that fares worst: ``population="worst"`` of any measure that has groups."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.estimation.of_scores import estimate_scores
+from pytest_pluralism.core.estimation.worst import estimate_worst
+from pytest_pluralism.core.records import Estimate, Gate, Scores, Witness
+from pytest_pluralism.core.records.measures import Measure
+from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means, Named, NamedRequests
+from pytest_pluralism.evaluation.asking.rounds import Rounds
+from pytest_pluralism.evaluation.measures.planning import PlannedGate
+
+__all__ = ["WORST", "WorstEvaluation", "worst_of"]
+
+#: The word for the group that fares worst, whichever that is.
+WORST = "worst"
+
+
+@dataclass(frozen=True)
+class WorstEvaluation:
+    """The evaluation of every group, and the value of the one that fares worst.
+
+    Attributes
+    ----------
+    groups : mapping of str to PlannedGate
+        The measurement of each group.
+    measure : Measure
+        The measure.
+    confidence_level : float or None
+        Of the interval.
+    against_baseline : bool
+        Whether the groups are stored one by one, because the promise is about a change.
+    """
+
+    groups: Mapping[str, PlannedGate]
+    measure: Measure
+    confidence_level: float | None = 0.95
+    against_baseline: bool = False
+
+    @cached_property
+    def parts(self) -> Mapping[str, PlannedGate]:
+        """The measurements that a baseline stores one by one; none where nothing is compared with it."""
+        return self.groups if self.against_baseline else {}
+
+    def rounds(self) -> Rounds:
+        """Measure each group, and find the one that fares worst."""
+        found: dict[str, Scores] = {}
+        for name, part in self.groups.items():
+            found[name] = yield from part.evaluation.rounds()
+        return self.scores(found)
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of the requests of all groups stand for, where an evaluation says it."""
+        found: dict[object, Meaning] = {}
+        for part in self.groups.values():
+            if isinstance(part.evaluation, Means):
+                found |= part.evaluation.meanings()
+        return found
+
+    def names(self) -> NamedRequests:
+        """Yield the requests of all groups whose evaluation names them."""
+        for part in self.groups.values():
+            if isinstance(part.evaluation, Named):
+                yield from part.evaluation.names()
+
+    def estimates(self, found: Mapping[str, Scores], /) -> dict[str, Estimate]:
+        """Return the estimate of each group."""
+        is_difference = self.measure.kind == "difference"
+        return {
+            name: estimate_scores(
+                dataclasses.replace(scores, differences=True) if is_difference else scores,
+                confidence_level=self.confidence_level,
+            )
+            for name, scores in found.items()
+        }
+
+    def scores(self, found: Mapping[str, Scores], /) -> Scores:
+        """Return the units of all groups, the interval of the worst group, and a table of all groups."""
+        estimates = self.estimates(found)
+        name, worst = estimate_worst(estimates, direction=self.measure.direction)
+        of_worst = found[name]
+        table = [
+            {
+                "group": group,
+                "value": _known(one.value),
+                "low": _known(one.low),
+                "high": _known(one.high),
+                "n": one.n,
+                "n_clusters": one.n_clusters,
+                "n_missing": one.n_missing,
+            }
+            for group, one in estimates.items()
+        ]
+        doubts = [f"{group}: {scores.doubt}" for group, scores in found.items() if scores.doubt]
+        if doubts and worst.confidence_level is not None:
+            worst = dataclasses.replace(worst, low=math.nan, high=math.nan)
+        units = tuple(
+            dataclasses.replace(unit, unit_id=f"{group}: {unit.unit_id}", population=group)
+            for group, one in found.items()
+            for unit in one.units
+        )
+        return dataclasses.replace(
+            of_worst,
+            units=units,
+            # The references beside the value are those of the worst group.
+            witness=Witness(name, estimates[name].value, "the group that fares worst"),
+            details={**of_worst.details, "worst": name, "groups": table},
+            other_populations={group: one.value for group, one in estimates.items() if group != name},
+            warnings=tuple(dict.fromkeys(text for one in found.values() for text in one.warnings)),
+            guards=tuple(guard for one in found.values() for guard in one.guards),
+            crossed=None,
+            advantages={},
+            estimate=worst,
+            doubt="; ".join(doubts),
+        )
+
+
+def worst_of(plans: Sequence[PlannedGate], gate: Gate | None, /) -> PlannedGate:
+    """Return the one gate about the worst of several groups.
+
+    Parameters
+    ----------
+    plans : sequence of PlannedGate
+        A gate for each group, by its ``population``.
+    gate : Gate or None
+        The promise.
+
+    Raises
+    ------
+    InvalidParameterError
+        There are fewer than two groups, two have one name, or the promise is about single units or a reference.
+    """
+    groups = {plan.population or "everyone": plan for plan in plans}
+    if len(groups) < 2 or len(groups) < len(plans):
+        raise InvalidParameterError(
+            f"population={WORST!r} takes the worst of at least two groups, each measured once. Got "
+            f"{', '.join(plan.population or 'everyone' for plan in plans) or 'none'}."
+        )
+    if WORST in groups:
+        raise InvalidParameterError(
+            f"population={WORST!r} means the group that fares worst, and here a group has that name. Rename the group."
+        )
+    if gate is not None:
+        refused = {
+            "better_than": gate.better_than,
+            "max_unit_increase": gate.max_unit_increase,
+            "max_unit_decrease": gate.max_unit_decrease,
+            "max_change": gate.max_change,
+            "max_drift": gate.max_drift,
+        }
+        word = next((word for word, value in refused.items() if value is not None), None)
+        if word is not None:
+            raise InvalidParameterError(
+                f"{word} has no meaning for population={WORST!r}, whose group may change. Use population='all'."
+            )
+    first = plans[0]
+    evaluation = WorstEvaluation(
+        groups, first.measure, first.confidence_level, gate is not None and gate.needs_baseline
+    )
+    return dataclasses.replace(
+        first,
+        evaluation=evaluation,
+        settings={**first.settings, "worst_of": list(groups)},
+        population=WORST,
+        unreachable=next((plan.unreachable for plan in plans if plan.unreachable), ""),
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,105 @@
+"""The promise about the group that fares worst, beside what a baseline holds of every group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_pluralism.run.items import Json
+from pytest_pluralism.run.measured import Measured
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.estimation.worst import Paired
+    from pytest_pluralism.core.records import Estimate, Verdict
+    from pytest_pluralism.evaluation.measures.worst import WorstEvaluation
+
+__all__ = ["is_worst", "verdict_beside"]
+
+#: The stored entry of each group.
+Stored = Mapping[str, Mapping[str, Any]]
+
+
+def is_worst(measured: Measured) -> bool:
+    """Return whether a promise is about the group that fares worst."""
+    from pytest_pluralism.evaluation.measures.worst import WorstEvaluation
+
+    return isinstance(measured.plan.evaluation, WorstEvaluation)
+
+
+def verdict_beside(
+    measured: Measured, parts: Mapping[str, Measured], stored: Stored, about: Json, *, looks_plan: str | int
+) -> Verdict:
+    """Decide a promise about the worst group beside what is stored of every group, and beside its anchor.
+
+    Parameters
+    ----------
+    measured : Measured
+        The measurement of the worst group.
+    parts : mapping of str to Measured
+        That of each group.
+    stored : mapping of str to mapping
+        The entry of each group, which may be compared with its measurement.
+    about : dict
+        The part of the report about the baseline; the changes of the groups are added.
+    looks_plan : str or int
+        How looks at the baseline are counted.
+    """
+    from pytest_pluralism.baselines.comparison import usual_noise_floor
+    from pytest_pluralism.core.estimation import look_factor
+    from pytest_pluralism.core.verdict import decide
+
+    gate = measured.plan.gate
+    assert gate is not None  # noqa: S101 - the types say less than the callers know
+    change = _change(measured, parts, stored)
+    about["change_by_group"] = {
+        name: part.estimate.value - value
+        for name, part in parts.items()
+        if isinstance(value := stored[name]["estimate"].get("value"), (int, float))
+    }
+    drift, looks = None, 1.0
+    anchors = {name: entry.get("anchor") for name, entry in stored.items()}
+    if gate.needs_anchor and any(anchors.values()):
+        looks = max(look_factor(entry.get("looks", 0) + 1, plan=looks_plan) for entry in stored.values())
+        drift = _change(measured, parts, {name: anchors[name] or entry for name, entry in stored.items()})
+    return decide(
+        gate,
+        measured.estimate,
+        change=change,
+        drift=drift,
+        looks=looks,
+        noise_floor=usual_noise_floor(measured.provenance.model),
+        witness=measured.scores.witness,
+    )
+
+
+def _change(measured: Measured, parts: Mapping[str, Measured], stored: Stored) -> Estimate:
+    """Return the change of the worst group against what is stored of every group."""
+    from pytest_pluralism.baselines.comparison import compare_with_baseline, entry_of, paired_change
+    from pytest_pluralism.core.estimation import worst_change
+    from pytest_pluralism.core.estimation.pareto_gains import stored_scores
+
+    evaluation: WorstEvaluation = measured.plan.evaluation  # type: ignore[assignment]
+    before = {name: stored_scores(part.scores, stored[name]) for name, part in parts.items()}
+
+    def paired(name: str) -> Paired:
+        part = parts[name]
+        compare_with_baseline(
+            part.scores,
+            part.provenance,
+            stored[name],
+            confidence_level=None,
+            where="",
+            update="",
+            prompts_sha256=part.prompts_sha256,
+        )
+        now = entry_of(
+            part.scores, part.estimate, part.provenance, part.plan.population, prompts_sha256=part.prompts_sha256
+        )
+        return lambda level: paired_change(now, stored[name], confidence_level=level)
+
+    return worst_change(
+        evaluation.estimates({name: part.scores for name, part in parts.items()}),
+        evaluation.estimates(before),
+        {name: paired(name) for name in parts},
+        direction=evaluation.measure.direction,
+    )

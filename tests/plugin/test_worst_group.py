@@ -1,0 +1,117 @@
+"""`population="worst"` in runs of pytest: levels, changes against a baseline and against a reference model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+CONFTEST = """
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class Reward:
+    def __init__(self, name):
+        self.identity = ModelIdentity(f"ours:{name}", "ours", name, "float32", "cpu")
+        self.serves = name.split("+")
+
+    def reward(self, requests, /, *, progress=None):
+        return [float(any(word in one.response for word in self.serves)) for one in requests]
+
+    def close(self):
+        pass
+
+
+def pytest_pluralism_load_value_model(spec, settings):
+    return Reward(spec.partition(":")[2])
+"""
+
+TESTS = """
+import pytest
+
+
+@pytest.mark.preference_accuracy("pairs.jsonl", population="worst", at_least=0.6)
+def test_level(): ...
+
+
+@pytest.mark.preference_accuracy("pairs.jsonl", population="worst", max_decrease=0.05)
+def test_change(): ...
+
+
+@pytest.mark.preference_accuracy("pairs.jsonl", at_least=0.6)
+def test_mean(): ...
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PLURALISM_ANSWERS", "off")
+    monkeypatch.setenv("PLURALISM_HEALTH", "warn")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_pairs=TESTS)
+    pytester.makeini("[pytest]\npluralism_seed = 0\n")
+    rows = [
+        {
+            "pair_id": f"{group} {number}",
+            "prompt": f"p{number}",
+            "chosen": f"the {'fields' if number % 10 else 'stars'} of {group}"
+            if group == "north"
+            else f"the sea {number}",
+            "rejected": f"nothing {number}",
+            "groups": group,
+        }
+        for group, n in (("north", 120), ("south", 40))
+        for number in range(n)
+    ]
+    pytester.path.joinpath("pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return pytester
+
+
+def outcomes(project: pytest.Pytester, reward: str, *words: str) -> dict[str, dict[str, object]]:
+    project.runpytest_inprocess(f"--pluralism-value-model=ours:{reward}", "--pluralism-report=run.json", *words)
+    found = json.loads(project.path.joinpath("run.json").read_text(encoding="utf-8"))["verdicts"]
+    return {one["nodeid"].rpartition("::")[2]: one for one in found}
+
+
+def test_a_reward_that_serves_all_keeps_every_promise_and_one_that_loses_a_group_does_not(
+    project: pytest.Pytester,
+) -> None:
+    stored = outcomes(project, "fields+stars+sea", "--pluralism-update-baseline")
+    assert {one["outcome"] for one in stored.values()} == {"passed"}
+    kept = outcomes(project, "fields+stars+sea")
+    assert {one["outcome"] for one in kept.values()} == {"passed"}
+    lost = outcomes(project, "fields+stars")
+    # Three quarters of all pairs are right: the mean hides the group that lost everything.
+    assert {name: one["outcome"] for name, one in lost.items()} == {
+        "test_level": "failed",
+        "test_change": "failed",
+        "test_mean": "passed",
+    }
+    level = lost["test_level"]
+    assert level["witness"]["id"] == "south"
+    assert [row["group"] for row in level["details"]["groups"]] == ["north", "south"]
+    assert lost["test_change"]["baseline"]["change_by_group"]["south"] == pytest.approx(-0.5)
+    report = project.path / "run.md"
+    outcomes(project, "fields+stars", f"--pluralism-report={report.name}")
+    assert "| south |" in report.read_text(encoding="utf-8").replace("**", "")
+
+
+def test_a_loss_of_the_better_group_that_stays_above_the_worst_is_no_loss_of_the_worst(
+    project: pytest.Pytester,
+) -> None:
+    assert outcomes(project, "fields", "--pluralism-update-baseline")["test_change"]["outcome"] == "passed"
+    # The south, which had nothing, gains all; the worst is then the north, at nine tenths.
+    assert outcomes(project, "fields+sea")["test_change"]["outcome"] == "passed"
+
+
+def test_what_has_no_meaning_for_a_changing_group_is_refused(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_pairs="""
+        import pytest
+
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", better_than="longer")
+        def test_it(): ...
+        """
+    )
+    result = project.runpytest_inprocess("--pluralism-value-model=ours:sea")
+    result.stdout.fnmatch_lines(["*better_than has no meaning for population='worst'*"])
