@@ -269,7 +269,8 @@ class Judge:
         provenance = measured.provenance
         if gate.needs_baseline and (writes or any(one.change is not None for one in compared)):
             floors, provenance = self._noise_floors(plan, model_of("language_model"), provenance)
-        if writes:
+        # The worst value is not a mean of units; where it is compared, the groups are stored one by one.
+        if writes and not is_worst(measured):
             compared[0].about["new"] = self._new_entry(measured, floors)
         return self._each(measured, compared, floors, provenance, nodeid, test)
 
