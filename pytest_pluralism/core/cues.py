@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-__all__ = ["CUES", "asks", "comments_on", "denies", "is_negative", "leaves_open"]
+__all__ = ["CUES", "asks", "comments_on", "denies", "is_negative", "leaves_open", "takes_no_side"]
 
 _FALSE = (
     r"(?:false|untrue|incorrect|mistaken|baseless|groundless|unfounded|misleading|nonsense|absurd|debunked|"
@@ -51,6 +51,23 @@ _NEGATION = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|cannot|without|hardly|unable|fails?\s+to|lacks?)\b|n['’]t\b",
     re.IGNORECASE,
 )
+_NO_SIDE = re.compile(
+    r"""
+      \b(?:it|that|this|much|answer|(?:would|could|might|will|really|all))\s+depends?\b
+    | \b(?:do\s+not|don['’]t|cannot|can['’]t)\s+(?:really\s+)?
+      (?:know|say|tell|decide|judge|take\s+(?:a\s+)?(?:sides?|position|stance))\b
+    | \b(?:not\s+|un)(?:sure|certain)\b | \bundecided\b | \bneutral\b
+    | \b(?:no|not\s+have\s+(?:any\s+)?)\s*(?:\w+\s+)?(?:opinions?|position|stance)\b
+    | \b(?:hard|difficult|impossible)\s+to\s+say\b | \byes\s+and\s+no\b
+    | \b(?:both|all|many|several)\s+(?:sides|perspectives|viewpoints|views|opinions)\b
+    | \b(?:complex|complicated|controversial|difficult|personal|debated|sensitive|contested)\s+(?:and\s+\w+\s+)?
+      (?:issue|topic|question|matter|subject|one)\b
+    | \b(?:not\s+able|unable|not\s+in\s+a\s+position)\s+to\b
+    | \b(?:some|those|people|many|supporters|proponents)\b.*\b(?:others?|opponents|critics|(?:and|while|but)\s+some|
+      and\s+people)\b
+    """,
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
 _COMMENT = re.compile(
     rf"""^\W*(?:(?:but|yet|however|still|actually|in\s+(?:fact|reality|truth)|of\s+course|clearly),?\s+)*
     (?:(?:this|that|such|the|these|those)(?:\s+{_CLAIM})?|it|they|he|she|there|none\s+of\s+(?:this|that|it))\b""",
@@ -91,6 +108,17 @@ def leaves_open(text: str, /) -> bool:
     (True, False)
     """
     return _OPEN.search(text) is not None
+
+
+def takes_no_side(text: str, /) -> bool:
+    """Return whether a text says that its writer has no answer, or reports the answers of several sides.
+
+    Examples
+    --------
+    >>> takes_no_side("It depends."), takes_no_side("Some would spend more, others less."), takes_no_side("Spend more.")
+    (True, True, False)
+    """
+    return _NO_SIDE.search(text) is not None
 
 
 def is_negative(text: str, /) -> bool:

@@ -12,6 +12,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "NoNumberError",
+    "NotRecordedError",
     "PluralismError",
     "invalid_parameter",
     "nearest_names",
@@ -41,6 +42,10 @@ class ComputationError(ModelError, RuntimeError):
 
 class NoNumberError(ComputationError):
     """A model gave NaN or infinity."""
+
+
+class NotRecordedError(ModelError):
+    """A file of recorded answers has no row for a request."""
 
 
 class BaselineError(PluralismError):

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import cast
 
-from pytest_pluralism.core.errors import ComputationError, ModelError
+from pytest_pluralism.core.errors import ComputationError, ModelError, NotRecordedError
 from pytest_pluralism.core.records import (
     Scores,
 )
@@ -199,7 +200,11 @@ class Engine:
             if run.asked is not None:
                 model = model_of(run.asked.role)
                 introduce(run.evaluation, model)
-                self._fill(model, run.asked.work, cells_of(run.asked))
+                try:
+                    self._fill(model, run.asked.work, cells_of(run.asked))
+                except NotRecordedError:
+                    if not run.asked.optional:
+                        raise
             self._advance(run, model_of)
         scores = run.scores
         if run.retried:
@@ -264,14 +269,24 @@ class Engine:
             else:
                 model, cells = model_of(run.asked.role), cells_of(run.asked)
                 run.retried += self._failures.told(model.identity, run.asked.work, itertools.chain(*cells))
-                results = self._results(model, run.asked)
-                if not getattr(run.evaluation, "carries_bounds", False):
+                results = self._results_or_none(model, run.asked)
+                if results is not None and not getattr(run.evaluation, "carries_bounds", False):
                     refuse_open(results, model.identity.name)
-                run.asked = run.rounds.send(results)
+                # Only a round that may lack its results is sent none.
+                run.asked = run.rounds.send(cast("Results", results))
         except StopIteration as stop:
             run.asked, run.scores = None, stop.value
         else:
             run.roles.add(run.asked.role)
+
+    def _results_or_none(self, model: Identified, asked: Round) -> Results | None:
+        """Return the results of a round; ``None`` where a recording lacks some, and may."""
+        try:
+            return self._results(model, asked)
+        except KeyError:
+            if not (asked.optional and getattr(type(model), "is_recorded", False)):
+                raise
+            return None
 
     def _results(self, model: Identified, asked: Round) -> Results:
         work, sha256 = WORKS[asked.work], model.identity.sha256

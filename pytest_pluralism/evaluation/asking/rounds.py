@@ -110,6 +110,8 @@ class Round:
         How many responses each prompt gets.
     named : str or SteeredModel or JudgeModel or None
         Another model of the run than the usual one, such as ``second_entailment_model``.
+    optional : bool
+        Whether a recording may lack the results; the evaluation is then sent ``None``.
     """
 
     work: str
@@ -117,6 +119,7 @@ class Round:
     settings: GenerationSettings | None = None
     n_draws: int = 1
     named: Role | None = None
+    optional: bool = False
 
     def requests_as(self, kind: type[_Request], /) -> tuple[_Request, ...]:
         """Return the requests, all of one kind; raise ``TypeError`` where one is of another."""

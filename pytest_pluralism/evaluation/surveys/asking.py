@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.parameters import whole_number
@@ -18,6 +18,10 @@ __all__ = ["AskSettings", "Request", "Requests", "meanings_of", "names_of", "req
 
 #: The labels that options are given; more options than these cannot be asked.
 LABELS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+#: The scoring of answers in a model's own words, and the settings that it alone has.
+FREE_TEXT = "free_text"
+OF_FREE_TEXT = ("n_draws", "max_new_tokens")
 
 #: In-context examples: everyday questions with different numbers of options, whose answers are drawn at random.
 #: They teach the form of an answer and, averaged over draws, favour no letter.
@@ -51,11 +55,14 @@ class AskSettings:
         Seeds the random answers of the examples.
     protocol : {"sound", "sorensen2024", "modular_pluralism"}
         A published protocol decides about examples, repetitions, order and template itself.
-    scoring : {"letters", "sum", "per_byte", "pmi"}
+    scoring : {"letters", "sum", "per_byte", "pmi", "free_text"}
         Whether the options are listed with letters and the letters read, or the text of each option is scored as a
         whole answer, and by which likelihood
-        (:func:`~pytest_pluralism.evaluation.surveys.whole_answers.distributions`).
-        Whole answers are not listed, so that they have no order.
+        (:func:`~pytest_pluralism.evaluation.surveys.whole_answers.distributions`), or the model answers in its own
+        words and its texts are read (:mod:`~pytest_pluralism.evaluation.surveys.free_text`).
+        Only letters are listed, so that the others have no order.
+    n_draws, max_new_tokens : int
+        How many texts each question gets, at least 2, and how long each may be; for ``"free_text"`` alone.
     """
 
     examples: int = 3
@@ -65,6 +72,8 @@ class AskSettings:
     seed: int = 0
     protocol: str = "sound"
     scoring: str = "letters"
+    n_draws: int = 40
+    max_new_tokens: int = 48
 
     def __post_init__(self) -> None:
         if self.protocol not in ("sound", *FIXED):
@@ -72,7 +81,8 @@ class AskSettings:
             raise invalid_parameter("protocol", "AskSettings", must, repr(self.protocol))
         for name, value in FIXED.get(self.protocol, {}).items():
             object.__setattr__(self, name, value)
-        for name, low, high in (("examples", 0, len(EXAMPLES)), ("repetitions", 1, 10_000)):
+        limits = {"examples": (0, len(EXAMPLES)), "repetitions": (1, 10_000)}
+        for name, (low, high) in (limits | {"n_draws": (2, 10_000), "max_new_tokens": (1, 10_000)}).items():
             whole_number(getattr(self, name), name=name, function="AskSettings", least=low, most=high)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise invalid_parameter("seed", "AskSettings", "an int in [0, inf)", repr(self.seed))
@@ -83,7 +93,7 @@ class AskSettings:
         for name, choices in (
             ("option_order", ("cyclic", "none")),
             ("template", ("auto", "chat", "raw")),
-            ("scoring", SCORINGS),
+            ("scoring", (*SCORINGS, FREE_TEXT)),
         ):
             if getattr(self, name) not in choices:
                 must = "one of " + ", ".join(repr(choice) for choice in choices)
@@ -91,7 +101,13 @@ class AskSettings:
 
     def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values; letters are left unsaid, as before there was another scoring."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("scoring", "letters")}
+        unsaid = () if self.scoring == FREE_TEXT else OF_FREE_TEXT
+        told = {name: value for name, value in asdict(self).items() if name not in unsaid}
+        return {name: value for name, value in told.items() if (name, value) != ("scoring", "letters")}
+
+    def by_letter(self) -> AskSettings:
+        """Return the settings with which the same questions are asked for letters."""
+        return replace(self, scoring="letters", option_order="cyclic")
 
 
 @dataclass(frozen=True, slots=True)

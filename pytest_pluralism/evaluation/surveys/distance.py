@@ -25,6 +25,7 @@ from pytest_pluralism.core.records import (
     Survey,
     UnitScore,
 )
+from pytest_pluralism.datasets.surveys.answer_keys import AnswerKey, read_answer_key
 from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.surveys.answered import (
@@ -37,7 +38,25 @@ from pytest_pluralism.evaluation.surveys.answered import (
     over_kept,
     people_of,
 )
-from pytest_pluralism.evaluation.surveys.asking import EXAMPLES, AskSettings, Requests, meanings_of, names_of, requests
+from pytest_pluralism.evaluation.surveys.asking import (
+    EXAMPLES,
+    FREE_TEXT,
+    AskSettings,
+    Requests,
+    meanings_of,
+    names_of,
+    requests,
+)
+from pytest_pluralism.evaluation.surveys.beside_letters import (
+    ValueOf,
+    as_read,
+    beside_letters,
+    distance_to_people,
+    entropy_of_shares,
+    reading_variance,
+    with_reading,
+)
+from pytest_pluralism.evaluation.surveys.free_text import FreeTextAnswers, FreeTextSurvey
 from pytest_pluralism.evaluation.surveys.left_open import distance_bounds, of_kept
 from pytest_pluralism.evaluation.surveys.published import base_of, quirk_rows
 from pytest_pluralism.evaluation.surveys.references import mean_references, other_populations, with_references
@@ -171,11 +190,15 @@ class DistributionalEvaluation:
     survey: Survey
     settings: AskSettings
     population: str | None = None
+    #: The texts by which answers in free text are read.
+    key: AnswerKey | None = None
     #: Answers that leave probabilities open are carried into the values.
     carries_bounds: ClassVar[bool] = True
 
     def rounds(self) -> Rounds:
         """Ask everything at once, and score it; under a published protocol the sound number stands beside."""
+        if self.settings.scoring == FREE_TEXT:
+            return (yield from self._in_words())
         if self.settings.protocol == "sound":
             return (yield from self.alone())
         asked = requests(self.survey, self.settings)
@@ -192,6 +215,8 @@ class DistributionalEvaluation:
 
     def alone(self) -> Rounds:
         """Ask as the settings say and score it, with nothing beside."""
+        if self.settings.scoring == FREE_TEXT:
+            return (yield from self._read_from_words(distance_to_people))
         if self.settings.scoring != "letters":
             return (yield from self._whole_answers())
         asked = requests(self.survey, self.settings)
@@ -204,9 +229,51 @@ class DistributionalEvaluation:
         They have no references and no other populations, which are distances, and nothing of the sample of people, on
         which only a distance depends.
         """
-        found = yield from self.alone()
+        if self.settings.scoring == FREE_TEXT:
+            found = yield from self._read_from_words(entropy_of_shares)
+        else:
+            found = yield from self.alone()
         units = tuple(replace(unit, references={}) for unit in found.units)
         return replace(found, units=units, references={}, other_populations={}, people_variance=0.0)
+
+    @property
+    def free_text(self) -> FreeTextSurvey:
+        """The questions, asked for answers in free text."""
+        how = self.settings
+        key = read_answer_key() if self.key is None else self.key
+        return FreeTextSurvey(self.survey, key, how.n_draws, how.max_new_tokens, how.template, how.seed)
+
+    def _in_words(self) -> Rounds:
+        """Ask for answers in free text, and for letters beside them."""
+        read = yield from self.free_text.answers()
+        found = self._scores_of_words(read, distance_to_people)
+        raw = as_read(found, self._asked, self.survey, read)
+        found = replace(found, references={**found.references, **raw})
+        asked = requests(self.survey, self.settings.by_letter())
+        answers: Sequence[Answer] | None = yield Round("answers", asked.prompts, optional=True)
+        if answers is None:
+            told = "the recording holds no answers by letter, so that nothing stands beside those in free text"
+            return replace(found, warnings=(*found.warnings, told))
+        return beside_letters(found, scores(asked, answers, population=self.population))
+
+    def _read_from_words(self, value_of: ValueOf) -> Rounds:
+        return self._scores_of_words((yield from self.free_text.answers()), value_of)
+
+    def _scores_of_words(self, read: FreeTextAnswers, value_of: ValueOf) -> Scores:
+        """Return the scores of answers in free text, with what is not known of their reading in a value of units."""
+        found = _scores(self.survey, self.settings, read.model, self.population)
+        variance = reading_variance(found.units, self._asked, self.survey, read, value_of)
+        return with_reading(found, self._asked, read, variance)
+
+    @property
+    def _asked(self) -> list[str]:
+        """The question of each unit."""
+        rows = self.survey.distributions
+        return [row.question_id for row in rows if self.population in (None, row.population)]
+
+    def later(self) -> dict[str, int]:
+        """Return how many comparisons of texts may come after answers in free text."""
+        return self.free_text.later() if self.settings.scoring == FREE_TEXT else {}
 
     def _whole_answers(self) -> Rounds:
         how, asked = self.settings, self._whole_requests()
@@ -232,6 +299,8 @@ class DistributionalEvaluation:
     def meanings(self) -> Meanings:
         """Return what the labels of each request stand for, and how the population answers."""
         people = people_of(self.survey, self.population)
+        if self.settings.scoring == FREE_TEXT:
+            return {}
         if self.settings.scoring == "letters":
             asked = requests(self.survey, self.settings)
             return meanings_of(asked, asked.prompts, people)
@@ -249,6 +318,11 @@ class DistributionalEvaluation:
 
     def names(self) -> NamedRequests:
         """Yield what is asked with the names of its questions; beside a published protocol the sound prompts too."""
+        if self.settings.scoring == FREE_TEXT:
+            yield from self.free_text.names()
+            asked = requests(self.survey, self.settings.by_letter())
+            yield from names_of(asked, asked.prompts)
+            return
         if self.settings.scoring == "letters":
             asked = requests(self.survey, self.settings)
             yield from names_of(asked, asked.prompts)

@@ -16,13 +16,14 @@ from pytest_pluralism.core.errors import DatasetError
 from pytest_pluralism.core.records import Survey, UnitScore
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, UNIT_COLUMNS
+from pytest_pluralism.datasets.surveys.answer_keys import AnswerKey
 from pytest_pluralism.evaluation.asking.meanings import Meanings, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings
 from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
 from pytest_pluralism.evaluation.surveys.left_open import entropy_bounds
-from pytest_pluralism.evaluation.surveys.planner import ASKING, ENTROPIES, asked_survey, source_of
+from pytest_pluralism.evaluation.surveys.planner import ASKING, ENTROPIES, OF_WORDS, asked_survey, key_of, source_of
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "AnswerEntropyEvaluation", "plan"]
 
@@ -38,7 +39,7 @@ MEASURE = Measure(
     facts=ANSWER_FACTS,
 )
 
-KEYWORDS = ("population", "refusals", *ASKING)
+KEYWORDS = ("population", "refusals", *ASKING, *OF_WORDS)
 
 DATASET = "the name or file of a survey"
 EXAMPLE = "gss"
@@ -57,12 +58,14 @@ class AnswerEntropyEvaluation:
     survey: Survey
     settings: AskSettings
     population: str
+    #: The texts by which answers in free text are read.
+    key: AnswerKey | None = None
     #: Answers that leave probabilities open are carried into the values.
     carries_bounds: ClassVar[bool] = True
 
     @property
     def _distance(self) -> DistributionalEvaluation:
-        return DistributionalEvaluation(self.survey, self.settings, self.population)
+        return DistributionalEvaluation(self.survey, self.settings, self.population, self.key)
 
     def meanings(self) -> Meanings:
         """Return what the labels of each request stand for."""
@@ -71,6 +74,10 @@ class AnswerEntropyEvaluation:
     def names(self) -> NamedRequests:
         """Yield what is asked with the names of its questions."""
         return self._distance.names()
+
+    def later(self) -> dict[str, int]:
+        """Return how many comparisons of texts may come after answers in free text."""
+        return self._distance.later()
 
     def rounds(self) -> Rounds:
         """Ask as the distance does, and score the entropy."""
@@ -125,9 +132,11 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         )
     if asking is None:
         return []
+    key = key_of(planning, asking)
+    settings |= {} if key is None else {"answer_key_sha256": key.sha256}
     return [
         planning.planned(
-            AnswerEntropyEvaluation(survey, asking, populations[0]),
+            AnswerEntropyEvaluation(survey, asking, populations[0], key),
             source=source_of(survey),
             settings={**settings, "people": populations[0]},
         )

@@ -10,15 +10,28 @@ from pytest_pluralism.core.parameters import whole_number
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.core.records.measures import POPULATION, Measure, Noun, Term
 from pytest_pluralism.core.words import ANSWER_FACTS, POPULATIONS, UNIT_COLUMNS
+from pytest_pluralism.datasets.surveys.answer_keys import AnswerKey, read_answer_key
 from pytest_pluralism.datasets.surveys.refusals import check_refusal_policy
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
-from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
+from pytest_pluralism.evaluation.surveys.asking import FREE_TEXT, OF_FREE_TEXT, AskSettings, requests
 from pytest_pluralism.evaluation.surveys.distance import DistributionalEvaluation
 from pytest_pluralism.evaluation.surveys.one_question import OneQuestionEvaluation
 from pytest_pluralism.evaluation.surveys.published import FIXED
 from pytest_pluralism.evaluation.surveys.whole_answers import whole_answer_requests
 
-__all__ = ["ASKING", "DATASET", "ENTROPIES", "EXAMPLE", "KEYWORDS", "MEASURE", "asked_survey", "plan", "source_of"]
+__all__ = [
+    "ASKING",
+    "DATASET",
+    "ENTROPIES",
+    "EXAMPLE",
+    "KEYWORDS",
+    "MEASURE",
+    "OF_WORDS",
+    "asked_survey",
+    "key_of",
+    "plan",
+    "source_of",
+]
 
 #: How sure the model and the people are, in bits.
 ENTROPIES = (Term("model_entropy", "Entropy, model"), Term("reference_entropy", "Entropy, people"))
@@ -37,6 +50,9 @@ MEASURE = Measure(
         Term("majority", "majority"),
         Term("sampling_floor", "human sampling floor"),
         Term("uncorrected", "uncorrected"),
+        Term("as_read", "as read"),
+        Term("letters", "asked for letters"),
+        Term("apart", "apart from letters"),
     ),
     beside="uniform",
     comparisons=(Term("uniform", "uniform"), Term("shuffle", "shuffled"), Term("majority", "majority")),
@@ -50,7 +66,10 @@ MEASURE = Measure(
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("protocol", "template", "option_order", "repetitions", "examples", "seed", "scoring")
 
-KEYWORDS = ("population", "refusals", "seeds", "wordings", *ASKING)
+#: Keywords of answers in free text alone.
+OF_WORDS = (*OF_FREE_TEXT, "answer_key")
+
+KEYWORDS = ("population", "refusals", "seeds", "wordings", *ASKING, *OF_WORDS)
 
 #: The most seeds that one question is asked under.
 MOST_SEEDS = 1000
@@ -73,6 +92,8 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     survey, populations, asking, settings = asked_survey(planning)
     if asking is None:
         return []
+    key = key_of(planning, asking)
+    settings |= {} if key is None else {"answer_key_sha256": key.sha256}
     if planning.gate is not None and planning.gate.better_than is not None:
         planning.problems += _missing_reference(survey, populations, planning.measure, planning.gate.better_than)
     seeds, wordings = _ways_to_ask(planning, survey, populations, asking)
@@ -88,7 +109,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         ]
     return [
         planning.planned(
-            DistributionalEvaluation(survey, asking, population),
+            DistributionalEvaluation(survey, asking, population, key),
             source=source_of(survey),
             settings=settings,
             population=population,
@@ -117,8 +138,8 @@ def asked_survey(planning: Planning, /) -> tuple[Survey, list[str | None], AskSe
     populations = _populations(survey, planning.keywords.get("population"))
     if asking is None:
         return survey, populations, None, {}
-    if asking.scoring == "letters":
-        requests(survey, asking)
+    if asking.scoring in ("letters", FREE_TEXT):
+        requests(survey, asking.by_letter() if asking.scoring == FREE_TEXT else asking)
     else:
         whole_answer_requests(survey, (), repetitions=1, template=asking.template, seed=asking.seed)
     return (
@@ -185,6 +206,28 @@ def _missing_reference(survey: Survey, populations: list[str | None], measure: M
     return problems
 
 
+def key_of(planning: Planning, asking: AskSettings, /) -> AnswerKey | None:
+    """Return the texts by which answers in free text are read: those of a file, or of the package.
+
+    Raises
+    ------
+    PluralismError
+        The file is wrong, or a keyword of free text stands beside another scoring.
+    """
+    if asking.scoring != FREE_TEXT:
+        given = [name for name in OF_WORDS if name in planning.keywords]
+        if given:
+            raise InvalidParameterError(
+                f"{given[0]}={planning.keywords[given[0]]!r} is for answers in free text. Use scoring='free_text', or "
+                "leave it out."
+            )
+        return None
+    name = planning.keywords.get("answer_key")
+    if name is not None and (not isinstance(name, str) or not name):
+        raise invalid_parameter("answer_key", planning.measure.name, "the name of a file, a str", repr(name))
+    return read_answer_key(None if name is None else planning.find_file(name))
+
+
 def source_of(survey: Survey, /) -> dict[str, object]:
     """Return what a report says of where a survey comes from."""
     return {"name": survey.name, "sha256": survey.sha256, "source": survey.source}
@@ -193,6 +236,7 @@ def source_of(survey: Survey, /) -> dict[str, object]:
 def _asking(planning: Planning) -> AskSettings | None:
     keywords, problems = planning.keywords, planning.problems
     chosen = {name: planning.choose(name) for name in ASKING}
+    chosen |= {name: keywords[name] for name in OF_FREE_TEXT if name in keywords}
     protocols = ("sound", *FIXED)
     if chosen["protocol"] not in protocols:
         must = "one of " + ", ".join(repr(name) for name in protocols)
@@ -207,7 +251,7 @@ def _asking(planning: Planning) -> AskSettings | None:
     ]
     if chosen["scoring"] != "letters" and keywords.get("option_order") == "cyclic":
         problems.append(
-            f"option_order='cyclic' cannot be chosen with scoring={chosen['scoring']!r}: whole answers are not listed, "
+            f"option_order='cyclic' cannot be chosen with scoring={chosen['scoring']!r}: the options are not listed, "
             "so that they have no order. Leave it out, or use scoring='letters'."
         )
         return None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from pytest_pluralism.core.errors import ModelError, nearest_names
+from pytest_pluralism.core.errors import ModelError, NotRecordedError, nearest_names
 from pytest_pluralism.core.records import (
     Answer,
     EntailmentPair,
@@ -255,14 +255,19 @@ class RecordedModel:
         if missing:
             shown = ", ".join(self._called(one) for one in missing[:MOST_NAMED])
             more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
-            raise ModelError(
+            raise NotRecordedError(
                 f"{self.recording.path} has no row for {len(missing)} of {len(asked)} requests: {shown}{more}. Record "
                 "them (pluralism export writes what a suite asks), or leave their questions out."
             )
         return [result for _, result in known]
 
     def _called(self, asked: Any) -> str:
-        names = [name.name + (f" steered to {name.steering}" if name.steering else "") for name in self._of(asked)]
+        names = [
+            name.name
+            + (f" steered to {name.steering}" if name.steering else "")
+            + (f" (context {name.context!r})" if name.context else "")
+            for name in self._of(asked)
+        ]
         return names[0] if names else prompt_id(asked)
 
     # ----------------------------------------------------------------------------------------------- finding rows
