@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,9 @@ for _name in (
 ):
     importlib.import_module(_name)
 
+#: The promises of the demonstration.
+RELEASES = Path(__file__).parents[2] / "examples" / "releases" / "test_releases.py"
+
 CONFTEST = """
 import hashlib
 import json
@@ -41,7 +45,7 @@ import math
 import re
 from pathlib import Path
 
-from pytest_pluralism.core.records import Answer, EntailmentScores, Response
+from pytest_pluralism.core.records import Answer, EntailmentScores, FullAnswerScores, Response
 from pytest_pluralism.datasets import load_windows
 from pytest_pluralism.datasets.panels.loading import load_panel
 from pytest_pluralism.datasets.steering import trade_offs
@@ -77,7 +81,7 @@ class Stub:
         text = prompt.question
         if self.how == "random":
             return [1.0 + byte for byte in hashlib.sha256((text + prompt.cue).encode()).digest()[: len(options)]]
-        if self.how == "perfect" and (question := QUESTIONS.get(known(text, QUESTIONS))):
+        if self.how in ("perfect", "release") and (question := QUESTIONS.get(known(text, QUESTIONS))):
             side = WHO.get(known(text, WHO), TARGET if not known(text, WHO) else "")
             people = PEOPLE.get((side, question.question_id)) or PEOPLE[TARGET, question.question_id]
             return [people[question.options.index(option)] for option in options]
@@ -99,6 +103,14 @@ class Stub:
             result.append(Answer(tuple(math.log(one / total) for one in shares), 1.0, prompt.labels[0], 0.5))
         return result
 
+    def score_answers(self, prompts, *, progress=None, receive=None):
+        result = []
+        for one in prompts:
+            shares = [max(share, 1e-9) for share in self.shares(one.prompt, list(one.answers))]
+            n = len(shares)
+            result.append(FullAnswerScores(tuple(map(math.log, shares)), (-1.0,) * n, (1,) * n, (1,) * n))
+        return result
+
     def generate(self, prompts, settings, *, n_draws=1, threshold=0.5, progress=None):
         result = []
         for prompt in prompts:
@@ -106,9 +118,11 @@ class Stub:
             text = "I cannot answer that."
             if self.how == "perfect" and window is not None:
                 text = " ".join(answer.text for answer in window.reasonable)
+            if self.how == "release" and window is not None:
+                text = " ".join(answer.text for answer in window.reasonable[::2])
             if self.how == "random":
                 text = "Of towns and rivers nobody knows more."
-            result.append(tuple(Response(text, 9, "eos") for _ in range(n_draws)))
+            result.append(tuple(Response(text, 9, "eos", draw) for draw in range(n_draws)))
         return result
 
     def close(self):
@@ -196,6 +210,25 @@ def test_a_useless_model_keeps_none(project: pytest.Pytester, model: str) -> Non
     found = outcomes(project, PROMISES, model)
     assert set(found) == set(PROMISES)
     assert [promise for promise, why in found.items() if why[0] == "passed"] == []
+
+
+def test_useless_models_break_the_promises_of_the_demonstration(project: pytest.Pytester) -> None:
+    """The last release holds a half of each window and answers as Democrats do; one that is the same is accepted."""
+    project.makeconftest("TARGET = 'Democrat'\n" + CONFTEST)
+    project.makepyfile(test_releases=RELEASES.read_text(encoding="utf-8"))
+    options = ("--pluralism-entailment-model=words", "--pluralism-report=out.json", "--pluralism-baseline=base.json")
+    project.runpytest_inprocess("--pluralism-model=stub:release", "--pluralism-update-baseline", *options)
+    found = {}
+    for model in ("release", "even", "random"):
+        project.runpytest_inprocess(
+            f"--pluralism-model=stub:{model}", "--pluralism-baseline-model=stub:release", *options
+        )
+        verdicts = json.loads((project.path / "out.json").read_text(encoding="utf-8"))["verdicts"]
+        found[model] = [verdict["outcome"] for verdict in verdicts]
+    assert found.pop("release") == ["passed", "passed"]
+    # The stub that answers evenly refuses where a text is wanted.
+    assert [len(outcomes) for outcomes in found.values()] == [2, 2]
+    assert [name for name, outcomes in found.items() if "passed" in outcomes] == []
 
 
 @pytest.mark.parametrize("name", SUITES)

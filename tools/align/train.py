@@ -39,9 +39,10 @@ RELEASES = ("v2", "v3")
 class Recipe:
     """Everything that decides a training run.
 
-    Dialogues are taken whose prompt and answers have at most ``prompt_tokens`` and ``answer_tokens`` tokens; of these,
-    ``held_out`` are never trained on. ``long_answers`` long answers of v1 stand in the SFT data of v3 in the place of as
-    many dialogues, and ``long_pairs`` of them, each against a short answer, in its DPO data. ``similarity`` is the
+    Dialogues are taken whose prompt and answers have no more than ``prompt_tokens`` and ``answer_tokens`` tokens. Of
+    these,
+    ``held_out`` are never trained on. ``long_answers`` long answers of v1 stand in the SFT data of v3 in the place of
+    as many dialogues, and ``long_pairs`` of them, each against a short answer, in its DPO data. ``similarity`` is the
     cosine from which a text counts as near to a query of the packaged windows.
     """
 
@@ -85,9 +86,7 @@ def messages(dialogue: str) -> list[dict[str, str]]:
     """Return the turns of a dialogue that is written with 'Human:' and 'Assistant:'."""
     parts = re.split(r"\n\n(Human|Assistant):", dialogue)
     roles = {"Human": "user", "Assistant": "assistant"}
-    return [
-        {"role": roles[role], "content": text.strip()} for role, text in zip(parts[1::2], parts[2::2], strict=True)
-    ]
+    return [{"role": roles[role], "content": text.strip()} for role, text in zip(parts[1::2], parts[2::2], strict=True)]
 
 
 def read_dialogues(tokenizer: Any, recipe: Recipe) -> tuple[list[Dialogue], list[Dialogue]]:
@@ -209,8 +208,10 @@ def run(trainer: Any, folder: Path) -> None:
     """Train, from the last checkpoint where there is one, and keep the adapter."""
     trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
     trainer.model.save_pretrained(folder / "adapter", selected_adapters=["default"])
-    shutil.copyfile(trainer.args.output_dir + f"/checkpoint-{trainer.state.global_step}/trainer_state.json",
-                    folder / "trainer_state.json")
+    shutil.copyfile(
+        trainer.args.output_dir + f"/checkpoint-{trainer.state.global_step}/trainer_state.json",
+        folder / "trainer_state.json",
+    )
 
 
 def sft(release: str, work: Path, recipe: Recipe) -> None:
@@ -298,7 +299,10 @@ def export(release: str, work: Path, recipe: Recipe) -> None:
     from safetensors.torch import load_file, save_file
 
     steps = [step for step in ("sft", "dpo") if (work / f"{release}-{step}" / "adapter").is_dir()]
-    source, to = work / f"{release}-{steps[-1]}" / "adapter", ROOT / "fixtures" / "models" / f"smollm2-harmless-{release}"
+    source, to = (
+        work / f"{release}-{steps[-1]}" / "adapter",
+        ROOT / "fixtures" / "models" / f"smollm2-harmless-{release}",
+    )
     to.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(torch.float16) for name, value in load_file(source / "adapter_model.safetensors").items()}
     save_file(weights, to / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -329,9 +333,10 @@ def versions() -> dict[str, str]:
 
 
 def score(specs: list[str], recipe: Recipe) -> None:
-    """Print how releases do on dialogues that nobody was trained on: the loss, and how often people's choice is likelier.
+    """Print how releases do on the dialogues that were kept aside.
 
-    The likelihood of an answer is by token, so that short answers are not likelier for being short.
+    These are the loss of the chosen answer, and how often it is likelier than the rejected one. The likelihood of an
+    answer is by token, so that short answers are not likelier for being short.
     """
     from pytest_pluralism.core.records import FullAnswerPrompt, Prompt
     from pytest_pluralism.models.local.loading import load_model

@@ -12,8 +12,11 @@ import pytest
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.core.records import GenerationSettings, Prompt
 from pytest_pluralism.models import load_model
+from pytest_pluralism.models.embedded import find_embedded
 from pytest_pluralism.models.lazy import lazy_model
+from pytest_pluralism.models.local.adapters import loading_files
 from pytest_pluralism.models.local.entailment import load_entailment_model
+from pytest_pluralism.models.specification import parse_model_spec
 
 peft = pytest.importorskip("peft")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -173,6 +176,18 @@ def test_an_adapter_on_an_adapter(tiny_folder, tmp_path):
     edit(first, base_model_name_or_path=str(second))
     with pytest.raises(ModelError, match="or on itself"):
         load_model(str(second))
+
+
+@pytest.mark.model
+def test_an_adapter_can_name_a_packaged_model_as_its_base(tiny_folder, tmp_path):
+    folder = write_adapter(tiny_folder("llama", name="base"), tmp_path / "north")
+    edit(folder, base_model_name_or_path="embedded:smollm2-135m-instruct")
+    files = loading_files(parse_model_spec(str(folder)))
+    (weights,) = [path for path in files if path.suffix == ".gguf"]
+    assert weights in find_embedded("smollm2-135m-instruct").parts
+    edit(folder, base_model_name_or_path="embedded:smollm3")
+    with pytest.raises(ModelError, match="unknown embedded model 'smollm3'"):
+        load_model(str(folder))
 
 
 def in_the_cache(hub, repository, folder):
