@@ -239,7 +239,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[SESSION].models.enter(item)
 
 
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: Any) -> None:
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: Any) -> None:
     """Remember how a model of ours is closed, so that a test under other hooks gets its own, and what shadows ours."""
     models = request.config.stash[SESSION].models
     if fixturedef.argname not in SPECS:
@@ -251,7 +251,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: Any) -> No
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """After the body of a marked test, judge its promises."""
     if not hasattr(item, "fixturenames") and PLANS in item.stash:
         pytest.fail("\n".join(item.stash[PLANS][1]), pytrace=False)

@@ -7,10 +7,10 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_pluralism.cli.showing import (
     EXIT_OK,
@@ -27,6 +27,7 @@ from pytest_pluralism.cli.showing import (
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.judges import CombinedJudge
+    from pytest_pluralism.core.records.plain import JsonObject
 
 __all__ = ["add_label"]
 
@@ -102,7 +103,7 @@ def label(arguments: argparse.Namespace) -> int:
     return _write(arguments, verdict["settings"], labelled, weights)
 
 
-def _verdict(report: Mapping[str, Any], nodeid: str | None) -> Mapping[str, Any]:
+def _verdict(report: JsonObject, nodeid: str | None) -> JsonObject:
     """Return the one verdict of the report whose responses are labelled."""
     found = [
         verdict
@@ -116,11 +117,11 @@ def _verdict(report: Mapping[str, Any], nodeid: str | None) -> Mapping[str, Any]
     if len(found) > 1:
         names = ", ".join(shown(verdict["nodeid"]) for verdict in found[:5])
         raise UsageError(f"the report has Overton coverage of several tests; name one with --nodeid: {names}.")
-    verdict: Mapping[str, Any] = found[0]
+    verdict: JsonObject = found[0]
     return verdict
 
 
-def _items(verdict: Mapping[str, Any]) -> Iterator[_Item]:
+def _items(verdict: JsonObject) -> Iterator[_Item]:
     """Yield every response beside every answer of its window."""
     for unit in verdict["units"]:
         for answer in unit.get("answers", []):
@@ -221,7 +222,7 @@ def _typed() -> str:
         say(HELP)
 
 
-def _weights(file: Path | None, settings: Mapping[str, Any]) -> CombinedJudge | None:
+def _weights(file: Path | None, settings: JsonObject) -> CombinedJudge | None:
     """Return the weights of the combined judge that judged a report; ``None`` of another judge."""
     from pytest_pluralism.models.calibration import judges_of, read_judges
 
@@ -238,7 +239,7 @@ def _weights(file: Path | None, settings: Mapping[str, Any]) -> CombinedJudge | 
 
 def _write(
     arguments: argparse.Namespace,
-    settings: Mapping[str, Any],
+    settings: JsonObject,
     labelled: Sequence[tuple[_Item, bool | None]],
     weights: CombinedJudge | None,
 ) -> int:

@@ -7,13 +7,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
 from pytest_pluralism.core.judges import JUDGES, CombinedJudge
 from pytest_pluralism.core.records.calibration import JudgeCalibration
 from pytest_pluralism.models.embedded import CALIBRATION_FILE, find_embedded_entailment
 from pytest_pluralism.models.specification import parse_entailment_spec
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records.plain import JsonObject
 
 __all__ = ["CALIBRATION_FILE", "SCHEMA", "JudgeFile", "judges_of", "judges_text", "read_judges"]
 
@@ -86,7 +89,7 @@ def read_judges(file: Path, /) -> JudgeFile | None:
     return _judges(found, str(file), sha256)
 
 
-def _judges(found: Mapping[str, Any], where: str, sha256: str) -> JudgeFile:
+def _judges(found: JsonObject, where: str, sha256: str) -> JudgeFile:
     odd = sorted(found.keys() - {"schema", "default", "judges", "combined"})
     if odd:
         raise ModelError(f"{where}: has the unknown {odd[0]!r}. It may have 'default', 'judges' and 'combined'.")
@@ -146,7 +149,7 @@ def judges_of(spec: str | None, /) -> JudgeFile | None:
 
 def judges_text(found: JudgeFile, /) -> str:
     """Return the content of the file that says judges."""
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "schema": SCHEMA,
         "default": found.default,
         "judges": {

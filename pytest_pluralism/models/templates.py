@@ -9,15 +9,18 @@ import re
 import string
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Prompt
 
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records.plain import JsonFields
+
 __all__ = ["FIXED_TEMPLATE_ARGUMENTS", "ChatRenderer", "ChatTemplate", "chat_text", "holds"]
 
 #: Contents of messages: a text, or a list of parts.
-Message = dict[str, Any]
+Message: TypeAlias = JsonFields
 
 #: Turns messages (``{"role", "content"}``) into text that ends where the assistant's answer starts.
 ChatRenderer = Callable[[list[Message]], str]

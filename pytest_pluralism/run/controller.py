@@ -154,7 +154,7 @@ class Controller:
 
     # Innermost, so that all workers are down by then and the terminal has yet to write its summary.
     @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
         """Write reports and baselines, whatever other plugins raise; baselines only of a run that came to its end."""
         try:
             return (yield)

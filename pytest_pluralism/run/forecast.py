@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import ModelError, PluralismError
 from pytest_pluralism.core.records import FullAnswerPrompt, Prompt
@@ -23,6 +23,11 @@ from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import parse_model_spec
 from pytest_pluralism.models.versions import package_version
 from pytest_pluralism.run.items import model_id
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records.plain import JsonFields
+    from pytest_pluralism.evaluation.asking.rounds import Identified
+    from pytest_pluralism.models.protocol import LanguageModel
 
 __all__ = ["Forecast", "WorkForecast", "forecast", "forecast_lines", "forecast_of", "remember_speed"]
 
@@ -71,7 +76,7 @@ class Forecast:
 
 
 def forecast_of(
-    spec: str, evaluations: Sequence[Evaluation], load: Callable[[str], Any], store: AnswerStore | None, /
+    spec: str, evaluations: Sequence[Evaluation], load: Callable[[str], LanguageModel], store: AnswerStore | None, /
 ) -> Forecast:
     """Return what the gates of one model would ask of it; the model is named by its files and not loaded.
 
@@ -173,11 +178,11 @@ def _served_words(spec: str, evaluations: Sequence[Evaluation]) -> str:
     return f"{told}, each read once or twice; what is stored is not asked again"
 
 
-def remember_speed(model: Any, measured: Measured, /) -> None:
+def remember_speed(model: Identified, measured: Measured, /) -> None:
     """Keep how fast a model was, for the plans of later runs."""
     if measured.seconds < LEAST_SECONDS:
         return
-    content: dict[str, Any] = {"cells": len(measured.cells), "seconds": measured.seconds, "peak_bytes": _peak_bytes()}
+    content: JsonFields = {"cells": len(measured.cells), "seconds": measured.seconds, "peak_bytes": _peak_bytes()}
     if measured.work == "answers" and hasattr(model, "token_ids"):
         with contextlib.suppress(PluralismError):
             rows = [model.token_ids(prompt) for prompt in measured.cells]

@@ -64,7 +64,7 @@ class RunModels:
         self.prompts: dict[str, str] = {}
         self._hook = config.hook
         self._opened: dict[str, Callable[[], None]] = {}
-        self._own: dict[str, list[pytest.FixtureDef[Any]]] = {}
+        self._own: dict[str, list[pytest.FixtureDef[object]]] = {}
         self._engine: Engine | None = None
         #: The shards whose results stand in the place of models.
         self.merge: Merge | None = None
@@ -88,7 +88,7 @@ class RunModels:
             self.suite = suite
         self._hook = item.ihook
 
-    def shadowed(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+    def shadowed(self, fixturedef: pytest.FixtureDef[object]) -> None:
         """Remember a fixture of the project that stands in the place of one of ours, and does not ask for it."""
         known = self._own.setdefault(fixturedef.argname, [])
         if fixturedef not in known:

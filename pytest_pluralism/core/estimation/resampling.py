@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +34,7 @@ def bootstrap_means(
     values: npt.ArrayLike,
     /,
     *,
-    clusters: Sequence[Any] | npt.NDArray[np.generic] | None = None,
+    clusters: Sequence[Hashable] | npt.NDArray[np.generic] | None = None,
     n_resamples: int = 9999,
     rng: np.random.Generator | int = 0,
 ) -> FloatArray:
@@ -81,7 +80,7 @@ def bootstrap_interval(
     values: npt.ArrayLike,
     /,
     *,
-    clusters: Sequence[Any] | npt.NDArray[np.generic] | None = None,
+    clusters: Sequence[Hashable] | npt.NDArray[np.generic] | None = None,
     confidence_level: float = 0.95,
     method: str = "bca",
     n_resamples: int = 9999,
@@ -199,7 +198,10 @@ def _resample(
 
 
 def _clusters(
-    values: npt.ArrayLike, clusters: Sequence[Any] | npt.NDArray[np.generic] | None, n_resamples: int, function: str
+    values: npt.ArrayLike,
+    clusters: Sequence[Hashable] | npt.NDArray[np.generic] | None,
+    n_resamples: int,
+    function: str,
 ) -> tuple[FloatArray, FloatArray]:
     array = finite_array(values, name="values", function=function, moderate=True)
     if array.ndim != 1:

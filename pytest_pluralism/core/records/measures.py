@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, nearest_names
-from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 
 __all__ = ["POPULATION", "SYSTEM", "Measure", "Noun", "Term"]
 
@@ -208,9 +207,9 @@ class Measure:
         known = ", ".join(map(repr, words)) or "none"
         raise InvalidParameterError(f"better_than={word!r}: {self.name} has no such reference. It has {known}.{hint}")
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonFields:
         """Return the entry as plain JSON values, which a report carries so that its readers need no registry."""
-        result: dict[str, Any] = {}
+        result: JsonFields = {}
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
             if isinstance(value, Noun):
@@ -225,7 +224,7 @@ class Measure:
     @classmethod
     def from_json(cls, content: JsonObject, /) -> Measure:
         """Return the measure that :meth:`as_json` wrote; fields that are missing have their defaults."""
-        given: dict[str, Any] = {}
+        given: JsonFields = {}
         for name, field in cls.__dataclass_fields__.items():
             value = content.get(name)
             if value is None:

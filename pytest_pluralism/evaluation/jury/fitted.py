@@ -13,7 +13,8 @@ import hashlib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import Candidate, JurorUtilities, UtilityRounds, recorded_candidates
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 
 __all__ = ["FactorFit", "FitSettings", "FittedJurors", "cross_validate", "fit_factors", "group_codes"]
 
@@ -208,7 +212,7 @@ def cross_validate(
     n_folds: int = 5,
     seed: int = 0,
     settings: FitSettings | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return how well votes are predicted that the fit was not shown, beside simpler predictions.
 
     Parameters
@@ -463,7 +467,7 @@ class FittedJurors:
             embed = _encoder().embed_texts
         return np.asarray(embed(list(texts)), dtype=np.float64)
 
-    def _validated(self, panel: Panel, vectors: FloatArray) -> dict[str, Any]:
+    def _validated(self, panel: Panel, vectors: FloatArray) -> JsonObject:
         digest = hashlib.sha256(vectors.tobytes()).hexdigest()
         found: dict[str, object] = _report(
             _Key(panel, vectors, f"{panel.sha256} {digest} {self.by}"), self.by, self.seed, self.settings
@@ -471,7 +475,7 @@ class FittedJurors:
         return found
 
 
-def _encoder() -> Any:
+def _encoder() -> ModuleType:
     # By its name, so that nothing but the models imports torch.
     return importlib.import_module("pytest_pluralism.models.local.embeddings")
 
@@ -490,5 +494,5 @@ class _Key:
 
 
 @functools.lru_cache(maxsize=8)
-def _report(key: _Key, by: str | None, seed: int, settings: FitSettings) -> dict[str, Any]:
+def _report(key: _Key, by: str | None, seed: int, settings: FitSettings) -> JsonFields:
     return cross_validate(key.panel, key.vectors, by=by, held_out="responses", seed=seed, settings=settings)

@@ -313,7 +313,7 @@ def _panel(planning: Planning) -> Panel:
     return load_panel(path if Path(path).exists() else name, **keywords)
 
 
-def _groups(planning: Planning, panel: Panel, by: Any) -> list[str | None]:
+def _groups(planning: Planning, panel: Panel, by: str | None) -> list[str | None]:
     wanted = _plain(planning.keywords.get("population"))
     if wanted is None:
         if by is not None:
@@ -336,7 +336,7 @@ def _groups(planning: Planning, panel: Panel, by: Any) -> list[str | None]:
     return list(dict.fromkeys(names))
 
 
-def _check_groups(planning: Planning, panel: Panel, by: Any) -> None:
+def _check_groups(planning: Planning, panel: Panel, by: str | None) -> None:
     """Refuse a measure of groups that are single jurors: nothing is known of others like them.
 
     Raises
@@ -356,7 +356,7 @@ def _check_groups(planning: Planning, panel: Panel, by: Any) -> None:
         )
 
 
-def _composition(planning: Planning, panel: Panel, by: Any) -> Mapping[str, int] | None:
+def _composition(planning: Planning, panel: Panel, by: str | None) -> Mapping[str, int] | None:
     composition = planning.keywords.get("composition")
     if composition is None:
         return None

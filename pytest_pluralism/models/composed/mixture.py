@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.core.finite import is_number
@@ -47,6 +47,9 @@ __all__ = [
     "prompt_text_of",
     "shares_of",
 ]
+
+AskedT = TypeVar("AskedT")
+ResultT = TypeVar("ResultT")
 
 #: Requests that go through all parts before their results are passed on.
 CHUNK = 256
@@ -326,13 +329,13 @@ def prompt_text_of(model: LanguageModel, prompt: Prompt, /) -> str:
 
 
 def chunked(
-    requests: Sequence[Any],
-    ask: Callable[[Sequence[Any]], list[Any]],
+    requests: Sequence[AskedT],
+    ask: Callable[[Sequence[AskedT]], list[ResultT]],
     progress: Progress | None,
-    receive: Callable[[Sequence[tuple[Any, Any]]], None] | None,
-) -> list[Any]:
+    receive: Callable[[Sequence[tuple[AskedT, ResultT]]], None] | None,
+) -> list[ResultT]:
     """Answer requests in chunks, and pass the results of each on, so that a run that is killed loses one chunk."""
-    results: list[Any] = []
+    results: list[ResultT] = []
     for start in range(0, len(requests), CHUNK):
         part = requests[start : start + CHUNK]
         found = ask(part)
