@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from pytest_pluralism.core.errors import MissingExtraError, invalid_parameter
 from pytest_pluralism.core.parameters import real_number
 from pytest_pluralism.core.records import AnswerDistribution, Prompt, Question, Scores, Survey, Turn
 from pytest_pluralism.datasets.surveys.assembly import survey_sha256
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records import UnitScore
 
 try:
     from hypothesis import strategies as st
@@ -522,7 +525,7 @@ def assert_same_scores(before: Scores, after: Scores, /, *, tolerance: float) ->
     raise AssertionError(message + detail)
 
 
-def _detail(when: str, unit: Any) -> str:
+def _detail(when: str, unit: UnitScore) -> str:
     """Show what the model answered, where the score keeps it."""
     if not unit.options or len(unit.options) != len(unit.model_probabilities):
         return ""

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from pytest_pluralism.core.errors import BaselineError
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 from pytest_pluralism.core.untrusted import printable
 
 __all__ = [
@@ -36,10 +37,10 @@ __all__ = [
 ]
 
 #: A JSON object: an entry of a baseline or report, or a part of one. A stranger may have written it.
-Entry: TypeAlias = Mapping[str, Any]
+Entry: TypeAlias = JsonObject
 
 #: A JSON object that is being made.
-Content: TypeAlias = dict[str, Any]
+Content: TypeAlias = JsonFields
 
 SCHEMA_1 = "pytest-pluralism/baseline/1"
 SCHEMA_2 = "pytest-pluralism/baseline/2"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.showing import EXIT_OK, EXIT_PROBLEMS, Commands, add_command, option, say, say_json, shown
@@ -55,7 +55,7 @@ def check(arguments: argparse.Namespace) -> int:
 
     taken = taken_for(arguments.file)
     data = taken.load()
-    told = _described(taken.kind, data)
+    told = _described(taken.kind, cast("Identifiable", data))
     prompt, problem = _prompt(taken.kind, taken.name, data)
     warnings = [*told.pop("warnings", ()), *([problem] if problem else [])]
     marker = _marker(taken.kind, arguments.file, taken.name, data)
@@ -79,6 +79,15 @@ def check(arguments: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if problem else EXIT_OK
 
 
+class Identifiable(Protocol):
+    """Data of any kind: it knows the hash of its content."""
+
+    @property
+    def sha256(self) -> str:
+        """Return the SHA-256 of the content."""
+        ...
+
+
 def _words(value: object) -> str:
     if isinstance(value, list):
         names = ", ".join(printable(str(one), most=60) for one in value[:MOST_NAMES])
@@ -89,14 +98,21 @@ def _words(value: object) -> str:
 # --------------------------------------------------------------------------------------------------- what it holds
 
 
-def _described(kind: str, data: Any) -> Content:
+def _described(kind: str, data: Identifiable) -> Content:
     """Return counts, names, warnings and the source of data."""
-    describe: dict[str, Callable[[Any], Content]]
-    describe = {"survey": _survey, "panel": _panel, "windows": _windows, "steering": _steering}
-    if kind in describe:
-        return describe[kind](data)
-    counts = {"responses": "responses", "ratings": "ratings", "labels": "labels"}[kind]
-    return {counts: len(getattr(data, counts)), "sha256": data.sha256}
+    from pytest_pluralism.core.records import Survey, WindowSet
+    from pytest_pluralism.datasets.panels.records import Panel
+    from pytest_pluralism.datasets.steering.sets import SteeringSet
+
+    if isinstance(data, Survey):
+        return _survey(data)
+    if isinstance(data, Panel):
+        return _panel(data)
+    if isinstance(data, WindowSet):
+        return _windows(data)
+    if isinstance(data, SteeringSet):
+        return _steering(data)
+    return {kind: len(getattr(data, kind)), "sha256": data.sha256}
 
 
 def _survey(survey: Survey) -> Content:
@@ -192,16 +208,17 @@ def _steering(steering: SteeringSet) -> Content:
 # ------------------------------------------------------------------------------------------------- what is asked
 
 
-def _target(kind: str, data: Any) -> Content:
+def _target(data: object) -> Content:
     """Return the keyword of whom a marker is about."""
-    if kind == "survey" and data.default_population is None:
+    from pytest_pluralism.core.records import Survey
+    from pytest_pluralism.datasets.steering.sets import SteeringSet
+
+    if isinstance(data, Survey) and data.default_population is None:
         return {"population": data.populations[0]}
-    if kind == "steering":
-        return {"attribute": data.names[0]}
-    return {}
+    return {"attribute": data.names[0]} if isinstance(data, SteeringSet) else {}
 
 
-def _prompt(kind: str, name: str, data: Any) -> tuple[str, str]:
+def _prompt(kind: str, name: str, data: object) -> tuple[str, str]:
     """Return the first prompt of a marker on the data, and why it cannot be planned."""
     if kind not in MARKERS:
         return "", ""
@@ -213,7 +230,7 @@ def _prompt(kind: str, name: str, data: Any) -> tuple[str, str]:
     from pytest_pluralism.settings.table import SETTINGS
 
     settings = {setting.name: setting.default for setting in SETTINGS}
-    keywords: Entry = _target(kind, data) | ({"alpha": 1.0} if kind == "panel" else {})
+    keywords: Entry = _target(data) | ({"alpha": 1.0} if kind == "panel" else {})
     try:
         plans = plan_of_words(
             MARKERS[kind][0],
@@ -221,12 +238,12 @@ def _prompt(kind: str, name: str, data: Any) -> tuple[str, str]:
             keywords,
             settings,
             planners=Planners(),
-            load_survey=lambda *_: data,
+            load_survey=lambda *_: cast("Survey", data),
             bring=lambda wanted, *_, **__: data if isinstance(data, wanted) else None,
             promise=False,
         )
         first = next(plans[0].evaluation.rounds(), None)
-        asked: Sequence[Any] = () if first is None else first.requests
+        asked: Sequence[object] = () if first is None else first.requests
         read = read_by(asked[0]) if asked else None
         prompt = read.prompt if isinstance(read, FullAnswerPrompt) else read
         return (render_prompt(prompt, chat=None), "") if isinstance(prompt, Prompt) else ("", "")
@@ -239,7 +256,7 @@ def _marker(kind: str, path: Path, name: str, data: object) -> str:
     if kind not in MARKERS:
         return ""
     measure, promise = MARKERS[kind]
-    target = "".join(f"{word}={_quoted(value)}, " for word, value in _target(kind, data).items())
+    target = "".join(f"{word}={_quoted(value)}, " for word, value in _target(data).items())
     # Names with a colon are those of sources and of the hub.
     written = name if ":" in name else path.as_posix()
     return f"@pytest.mark.{measure}({_quoted(written)}, {target}{promise})\ndef test_{measure}(): ..."

@@ -37,7 +37,7 @@ def label_array(labels: tuple[Hashable, ...], /) -> npt.NDArray[np.generic]:
 
 
 def code_labels(
-    labels: Any, shape: tuple[int, ...], /, *, name: str, function: str, unit: str, ordered: bool = False
+    labels: object, shape: tuple[int, ...], /, *, name: str, function: str, unit: str, ordered: bool = False
 ) -> tuple[tuple[Hashable, ...], npt.NDArray[np.intp]]:
     """Return the different labels, and for each unit the place of its label among them.
 

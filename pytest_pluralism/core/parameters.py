@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sized
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -135,12 +135,12 @@ def unit_interval(value: float, /, *, name: str, function: str, open_interval: b
     return number
 
 
-def real_number(value: Any, /, *, name: str, function: str, allow_infinite: bool = False) -> float:
+def real_number(value: object, /, *, name: str, function: str, allow_infinite: bool = False) -> float:
     """Return ``value`` as a float, refusing booleans, strings, NaN and (by default) infinities."""
     if isinstance(value, (bool, np.bool_, str)) or value is None:
         raise invalid_parameter(name, function, "a real number", repr(value))
     try:
-        number = float(value)
+        number = float(cast("float", value))
     except OverflowError as error:
         must = f"a real number of a magnitude up to {MOST_MAGNITUDE:g}"
         raise invalid_parameter(name, function, must, "a larger one") from error

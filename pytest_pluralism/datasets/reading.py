@@ -8,12 +8,13 @@ import importlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError, nearest_names
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 
 __all__ = [
     "FORMATS",
@@ -44,10 +45,10 @@ __all__ = [
 Entries = Iterator[tuple[str, Any]]
 
 #: One entry of a file, as JSON or a table has it: a table of fields says what it must hold.
-Line = Mapping[str, Any]
+Line: TypeAlias = JsonObject
 
 #: An entry that was checked, for readers that make no record of it.
-Record = dict[str, Any]
+Record: TypeAlias = JsonFields
 
 HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 

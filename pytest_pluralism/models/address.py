@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pytest_pluralism.core.errors import ModelError, nearest_names
+from pytest_pluralism.core.records.plain import JsonFields
 
 __all__ = ["API_KEY", "FORM", "OPENAI_KEY", "EndpointAddress", "Replica", "parse_address"]
 
@@ -193,9 +193,9 @@ _OPTIONS: Mapping[str, tuple[Callable[[str], object], str]] = {
 }
 
 
-def _options(text: str, options: str) -> dict[str, Any]:
+def _options(text: str, options: str) -> JsonFields:
     """Read what stands behind the name of the model."""
-    found: dict[str, Any] = {}
+    found: JsonFields = {}
     for part in filter(None, options.split("&")):
         name, _, value = part.partition("=")
         if name not in _OPTIONS:

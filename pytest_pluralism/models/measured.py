@@ -15,8 +15,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.files import write_atomically
 from pytest_pluralism.models.answers.store import default_answers_folder
 
@@ -61,7 +61,7 @@ class MeasuredFile:
         digest = hashlib.sha256(content.encode("ascii", "backslashreplace")).hexdigest()
         return measured_folder() / f"{self.kind}-{digest[:32]}.json"
 
-    def read(self) -> tuple[dict[str, Any] | None, str]:
+    def read(self) -> tuple[JsonFields | None, str]:
         """Return what was kept, or ``None`` and why it cannot be used (nothing: there is no file, or an old one)."""
         path = self.path
         try:

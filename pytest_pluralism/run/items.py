@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from _pytest.skipping import evaluate_skip_marks, evaluate_xfail_marks
 
 from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.core.untrusted import as_parameter_id
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ MODEL_HOOKS = (
 Suite = tuple[str, ...]
 
 #: A JSON object.
-Json = dict[str, Any]
+Json: TypeAlias = JsonFields
 
 #: The promises of a test, and what is wrong with its markers.
 PLANS: pytest.StashKey[tuple[list[PlannedGate], list[str]]] = pytest.StashKey()

@@ -403,14 +403,14 @@ class Settings:
             if self.origins[name] != "default"
         }
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return value and origin of each setting as plain JSON values."""
         return {
             name: {"value": _plain(value), "origin": self.origins[name]} for name, value in sorted(self.values.items())
         }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Path):
         return value.as_posix()
     if isinstance(value, tuple):

@@ -6,13 +6,12 @@ import enum
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.finite import is_finite
 from pytest_pluralism.core.records.estimates import Estimate
 from pytest_pluralism.core.records.measures import Measure
-from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 from pytest_pluralism.core.records.scores import Scores, Witness
 
 __all__ = ["BOUNDS", "CHANGES", "MEAN_CHANGES", "Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
@@ -116,7 +115,7 @@ class Gate:
 
     def of_drift(self) -> Gate:
         """Return the promise about the change from the anchor alone; it must bound the mean change."""
-        bounds: dict[str, Any] = dict.fromkeys(BOUNDS)
+        bounds: JsonFields = dict.fromkeys(BOUNDS)
         for name in MEAN_CHANGES:
             if getattr(self, name) is not None:
                 bounds[name] = getattr(self, name) if self.max_drift is None else self.max_drift

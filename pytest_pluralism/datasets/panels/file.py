@@ -9,7 +9,7 @@ import contextlib
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, text
@@ -219,11 +219,11 @@ class _Entries:
         ] or None
 
 
-def _scale(found: Any, where: str, problems: Problems) -> UtilityScale | None:
+def _scale(found: object, where: str, problems: Problems) -> UtilityScale | None:
     if not SCALE.fit(found, f"{where}, the scale", problems):
         return None
     try:
-        return UtilityScale(**found)
+        return UtilityScale(**cast("Record", found))
     except InvalidParameterError as error:
         problems.add(where, str(error))
         return None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.protocol import Progress
+
+if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.asking.rounds import Identified
 
 __all__ = ["HangingModelError", "Patience"]
 
@@ -41,7 +44,7 @@ class Patience:
 
     def ask(
         self,
-        model: Any,
+        model: Identified,
         ask: Callable[[Progress | None, Keep], object],
         progress: Progress | None,
         keep: Keep,

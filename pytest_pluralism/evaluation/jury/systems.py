@@ -16,6 +16,7 @@ from pytest_pluralism.core.metrics.bridging import BridgingFit, bridging_interce
 from pytest_pluralism.core.metrics.jury import leximin_compare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, group_means, juror_means, query_welfare
 from pytest_pluralism.core.metrics.voting import maximal_lottery, pairwise_preferences
+from pytest_pluralism.core.parameters import IntArray
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import JurorUtilities
@@ -254,7 +255,7 @@ def consensus(
     names = tuple(dict.fromkeys(groups)) if groups is not None else ()
     codes = None if groups is None else np.array([names.index(name) for name in groups], dtype=np.intp)
 
-    def table(juror: Any, response: Any, utility: Any, n: int) -> JuryTable:
+    def table(juror: IntArray, response: IntArray, utility: FloatArray, n: int) -> JuryTable:
         return JuryTable(juror, response, utility, np.arange(n), np.ones(n), panel.weights, codes, names, n)
 
     human = table(panel.vote_jurors, panel.vote_responses, panel.utilities, len(panel.responses))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError, invalid_parameter
 from pytest_pluralism.core.judges import JUDGES
-from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 from pytest_pluralism.evaluation.measures.planning import Planning
 from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
 from pytest_pluralism.evaluation.overton.settings import DIRECTIONS, OvertonSettings
@@ -84,7 +83,7 @@ def _with_doubt(judge: EntailmentJudge, *, by_hand: bool) -> EntailmentJudge:
     return judge
 
 
-def described(judge: EntailmentJudge, file: JudgeFile | None, /) -> dict[str, Any]:
+def described(judge: EntailmentJudge, file: JudgeFile | None, /) -> JsonFields:
     """Return what a baseline must agree in: the file of the judge where it decides, and the model of its own."""
     told: dict[str, object] = {"judge_model": judge.spec} if judge.spec else {}
     if file is not None and (judge.calibration is not None or judge.name == "combined"):

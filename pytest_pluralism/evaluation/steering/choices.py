@@ -11,7 +11,6 @@ import dataclasses
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ from pytest_pluralism.core.records import (
     Survey,
     UnitScore,
 )
-from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS, UNRELATED
@@ -426,7 +425,7 @@ class SteerableEvaluation:
         steered: Sequence[float],
         unsteered: Sequence[float],
         units: Sequence[UnitScore],
-    ) -> dict[str, Any]:
+    ) -> JsonFields:
         details: dict[str, object] = {
             "kind": self.steering.kind,
             "score": self.settings.score,

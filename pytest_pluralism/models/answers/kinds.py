@@ -10,7 +10,7 @@ import numbers
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from pytest_pluralism.core.records import (
     Answer,
@@ -23,8 +23,12 @@ from pytest_pluralism.core.records import (
     Response,
     RewardRequest,
 )
+from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.versions import package_version
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 __all__ = [
     "ANSWERS",
@@ -65,7 +69,7 @@ Read = Prompt | FullAnswerPrompt | RewardRequest
 _READERS = {Prompt: "token_ids", FullAnswerPrompt: "full_answer_ids", RewardRequest: "reward_ids"}
 
 #: A stored JSON object.
-Content = dict[str, Any]
+Content: TypeAlias = JsonFields
 
 AskedT = TypeVar("AskedT", bound=Hashable)
 ResultT = TypeVar("ResultT")
@@ -127,7 +131,7 @@ def reading_of(model: object, read: Read, /) -> str:
     """
     # A served model reads texts or messages where nobody has its tokenizer. Its class is asked, because a model that is
     # not loaded would be loaded for a name that it does not have.
-    method: Any = getattr(model, "reading" if hasattr(type(model), "reading") else _READERS[type(read)], None)
+    method = getattr(model, "reading" if hasattr(type(model), "reading") else _READERS[type(read)], None)
     ids = method(read) if callable(method) else None
     return hashlib.sha256(canonical(ids)).hexdigest() if ids else ""
 
@@ -334,7 +338,7 @@ def canonical(content: object) -> bytes:
     return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
 
 
-def _fields(record: Any) -> dict[str, object]:
+def _fields(record: DataclassInstance) -> dict[str, object]:
     # Several times faster than dataclasses.asdict, which copies every string, and asked for once a prompt.
     return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.untrusted import printable
 
 __all__ = [
@@ -263,7 +264,7 @@ def token_ids_of(reply: Any, /, *, place: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _choice(reply: object, place: str) -> Mapping[str, Any]:
+def _choice(reply: object, place: str) -> JsonObject:
     """Return the one choice of a reply."""
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
+from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.models.measured import MeasuredFile
 
 __all__ = ["TokenBudget"]
@@ -145,7 +145,7 @@ class TokenBudget:
         if note:
             self.notes.append(note)
 
-    def _take_over(self, content: dict[str, Any]) -> None:
+    def _take_over(self, content: JsonFields) -> None:
         rates = [(_count(size), float(rate)) for size, rate in content["rates"]]
         ascending = all(a < b for (a, _), (b, _) in itertools.pairwise(rates))
         if not ascending or not all(math.isfinite(rate) and rate > 0 for _, rate in rates):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from pytest_pluralism.core.records.plain import JsonFields
+
 __all__ = ["AutoClass", "Cache", "Config", "Layer", "Network", "Output", "Tokenizer"]
 
 
@@ -86,7 +88,7 @@ class Tokenizer(Protocol):
     def batch_decode(self, rows: torch.Tensor, *, skip_special_tokens: bool = False) -> list[str]:
         """Return the texts of rows of token ids."""
 
-    def apply_chat_template(self, messages: list[dict[str, Any]], /, **arguments: object) -> object:
+    def apply_chat_template(self, messages: list[JsonFields], /, **arguments: object) -> object:
         """Return messages as one text."""
 
     def save_pretrained(self, folder: Path) -> object:
