@@ -9,13 +9,11 @@ import re
 import string
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import Prompt
-
-if TYPE_CHECKING:
-    from pytest_pluralism.core.records.plain import JsonFields
+from pytest_pluralism.core.records.plain import JsonFields
 
 __all__ = ["FIXED_TEMPLATE_ARGUMENTS", "ChatRenderer", "ChatTemplate", "chat_text", "holds"]
 
