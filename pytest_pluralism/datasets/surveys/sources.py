@@ -276,6 +276,62 @@ def read_moral_choice(rows: Rows) -> ReadSource:
     return questions, ""
 
 
+#: The effects of the Moral Machine: the answer that each is an effect towards, and the other one. Effects on the number
+#: of characters have numbers behind their name, of how many more there are.
+MORAL_MACHINE = {
+    "Intervention": ("those who are spared if the car stays on its way", "those who are spared if it swerves"),
+    "Relation to AV": ("the pedestrians", "the passengers"),
+    "Law": ("those who cross lawfully", "those who cross against the law"),
+    "Gender": ("the women", "the men"),
+    "Fitness": ("the fit", "the overweight"),
+    "Social Status": ("those of higher status", "those of lower status"),
+    "Age": ("the young", "the elderly"),
+    "No. Characters": ("the larger group", "the smaller group"),
+    "Species": ("the humans", "the pets"),
+}
+
+
+def read_moral_machine(rows: Rows) -> ReadSource:
+    r"""Read the effects (AMCEs) of the Moral Machine by country as shares of answers.
+
+    An effect a is how much more often one side is spared than the other. Where only the two sides are there, one of
+    them is spared, so that its share is :math:`(1 + a) / 2`; a standard error s gives as many respondents as a share
+    of that error has, :math:`(1 - a^2) / s^2`.
+    """
+    questions: dict[str, ReadQuestion] = {}
+    for where, row in rows.entries:
+        label, country = str(row["Label"]).strip(), str(row["Country"]).strip()
+        name, _, more = label.partition("_")
+        effect, error = number_in(str(row["Estimates"])), number_in(str(row["se"]))
+        if name not in MORAL_MACHINE or (more and not more.isdigit()):
+            rows.problems.add(where, f"'Label' must be one of {', '.join(MORAL_MACHINE)}, not {shown(label)}")
+            continue
+        if not is_number(effect) or not -1.0 <= effect <= 1.0 or not is_number(error) or error < 0:
+            what = f"must have an effect in [-1, 1] and an error of at least 0, not {shown(effect)} and {shown(error)}"
+            rows.problems.add(where, what)
+            continue
+        first, second = MORAL_MACHINE[name]
+        beside = f" One group has {more} more than the other." if more else ""
+        text = (
+            f"The brakes of a self-driving car fail, and it must hit one of two groups.{beside} Whom should it spare?"
+        )
+        new = ReadQuestion(label, text, [f"{one[0].upper()}{one[1:]}" for one in (first, second)], [], where=where)
+        question = questions.setdefault(label, new)
+        if any(one.population == country for one in question.distributions):
+            rows.problems.add(where, f"the effect {label!r} of {country!r} comes a second time")
+            continue
+        n = int((1.0 - effect**2) / error**2) if error > 0 else None
+        shares = [(1.0 + effect) / 2.0, (1.0 - effect) / 2.0]
+        question.distributions.append(ReadDistribution(country, shares, n or None))  # type: ignore[attr-defined]
+    numbers = [one for one in questions if one.startswith("No. Characters")]
+    read = [
+        # The effects of numbers are about one thing.
+        ReadQuestion(q.question_id, q.text, q.options, q.distributions, "No. Characters" if name in numbers else name)
+        for name, q in questions.items()
+    ]
+    return read, f"; {len(read)} effects as shares of two answers, which assumes that one side is always spared"
+
+
 def _is_crosstab(row: Mapping[str, object]) -> bool:
     if not {"question", "question_id"} & row.keys():
         return False
@@ -311,6 +367,14 @@ SURVEY_SOURCES: tuple[Source[ReadSource], ...] = (
         "CC BY-NC-SA 4.0",
         "https://huggingface.co/datasets/jjssuh/subpop",
         "the last option is the refusal",
+    ),
+    Source(
+        "Moral Machine AMCEs",
+        ("Estimates", "se", "Label", "Country"),
+        read_moral_machine,
+        "MIT",
+        "https://osf.io/3hvt2/",
+        "effects of nine attributes on who is spared, by country (Awad et al. 2018, doi:10.1038/s41586-018-0637-6)",
     ),
     Source(
         "MoralChoice",

@@ -26,6 +26,7 @@ PLANNERS: dict[str, str] = {
     "overton_win_rate": "pytest_pluralism.evaluation.overton.pairwise",
     "false_balance": "pytest_pluralism.evaluation.overton.false_balance_planner",
     "steering_faithfulness": "pytest_pluralism.evaluation.steering.planner",
+    "steered_distance": "pytest_pluralism.evaluation.steering.distances",
     "trade_off_steerability": "pytest_pluralism.evaluation.objectives.trade_offs",
     "pareto_improvement": "pytest_pluralism.evaluation.objectives.pareto_planner",
     "preference_accuracy": "pytest_pluralism.evaluation.preferences.planner",

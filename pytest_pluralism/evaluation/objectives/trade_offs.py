@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from pytest_pluralism.core.equal import compare, difference
-from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.errors import InvalidParameterError, NoNumberError, invalid_parameter
 from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.selection import compare_best
@@ -24,14 +24,14 @@ from pytest_pluralism.core.metrics.multi_objective import (
     trade_off_matrix,
     trade_off_regret,
 )
-from pytest_pluralism.core.records import Estimate, Prompt, Question, Scores, Survey, UnitScore, Witness
+from pytest_pluralism.core.records import Estimate, Prompt, Question, RewardRequest, Scores, Survey, UnitScore, Witness
 from pytest_pluralism.core.records.measures import Measure, Noun, Term
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.core.words import UNIT_COLUMNS
 from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet, load_trade_offs
 from pytest_pluralism.evaluation.asking.meanings import Meanings
-from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, Requests, meanings_of, requests
@@ -75,13 +75,16 @@ MEASURE = Measure(
 #: Keywords that say how the model is asked; each overrides the setting of the same name.
 ASKING = ("template", "option_order", "repetitions", "examples", "seed")
 
-KEYWORDS = ("pair", "weights", "score", "reference_point", *ASKING)
+KEYWORDS = ("pair", "weights", "score", "judge", "reference_point", *ASKING)
 
 DATASET = "a file of scenarios in which two values pull apart, or the packaged 'trade_offs'"
 EXAMPLE = "trade_offs"
 
 #: The numbers that a trade-off gate can judge, by name.
 TRADE_OFF_SCORES = ("advantage", "reward")
+
+#: The models that can be steered: the language model chooses an option, or a reward model prefers one.
+JUDGES = ("choice", "rewards")
 
 #: The weights of the first value of a pair that a model is steered to by default; the second has the rest.
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -107,11 +110,15 @@ class TradeOffSettings:
         itself. Both are means over the functions.
     reference_point : tuple of two floats
         Where hypervolumes begin.
+    judge : {"choice", "rewards"}
+        Whether the language model chooses an option, with its probabilities; or the value model prefers one, the option
+        with the highest reward, and is steered by the same words as its attribute.
     """
 
     weights: tuple[float, ...] = WEIGHTS
     score: str = "advantage"
     reference_point: tuple[float, float] = (0.0, 0.0)
+    judge: str = "choice"
 
     def __post_init__(self) -> None:
         function = "trade_off_steerability"
@@ -126,10 +133,14 @@ class TradeOffSettings:
             raise invalid_parameter("weights", function, "different in per cent, to two places", repr(self.weights))
         if self.score not in TRADE_OFF_SCORES:
             raise invalid_parameter("score", function, "'advantage' or 'reward'", repr(self.score))
+        if self.judge not in JUDGES:
+            raise invalid_parameter("judge", function, " or ".join(map(repr, JUDGES)), repr(self.judge)[:60])
 
     def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        found = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        # Results that were stored before there was a choice are those of it.
+        return {name: value for name, value in found.items() if (name, value) != ("judge", "choice")}
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,9 @@ class TradeOffEvaluation:
     def rounds(self) -> Rounds:
         """Ask under every weighting, and under none."""
         scenarios = self.scenarios()
+        if self.settings.judge == "rewards":
+            preferred = yield from self._preferred(scenarios)
+            return self._scores(scenarios, preferred, None)
         plain, sides = self._asked()
         answers = yield Round("answers", tuple(prompt for side in sides for prompt in side))
         size = len(plain.items)
@@ -193,7 +207,28 @@ class TradeOffEvaluation:
         drawn = drawn_of(one for side in found for one in side.values())
         return replace(self._scores(scenarios, served, masses), drawn=drawn)
 
-    def _scores(self, scenarios: Sequence[Scenario], served: np.ndarray, masses: Sequence[float]) -> Scores:
+    def _preferred(self, scenarios: Sequence[Scenario]) -> Asking[np.ndarray]:
+        """Return what the options with the highest reward serve, shape (scenarios, sides, 2); equal ones are shared."""
+        sides: list[float | None] = [None, *self.settings.weights]
+        requests = tuple(
+            RewardRequest(one.text, option, "" if side is None else _words(one, side))
+            for one in scenarios
+            for side in sides
+            for option in one.options
+        )
+        rewards = iter((yield Round("rewards", requests)))
+        served = np.empty((len(scenarios), len(sides), 2))
+        for row, one in enumerate(scenarios):
+            for place in range(len(sides)):
+                mine = np.array([float(next(rewards)) for _ in one.options])
+                if not np.isfinite(mine).all():
+                    what = f"the reward model gives {mine.tolist()} to the options of {one.scenario_id!r}"
+                    raise NoNumberError(f"{what}, and only finite numbers can be compared. Inspect its outputs.")
+                best = np.asarray(compare(mine, mine.max())) >= 0
+                served[row, place] = np.asarray(one.served)[best].mean(axis=0)
+        return served
+
+    def _scores(self, scenarios: Sequence[Scenario], served: np.ndarray, masses: Sequence[float] | None) -> Scores:
         functions = [LinearCommensuration((weight, 1.0 - weight)) for weight in self.settings.weights]
         # Linear functions of means are means of functions, so that each scenario has a matrix of its own.
         matrices = trade_off_matrix(served[:, 1:], functions)
@@ -204,6 +239,7 @@ class TradeOffEvaluation:
         values = advantage if self.settings.score == "advantage" else reward
         plain = np.moveaxis(commensurate(served[:, 0], functions), 0, -1)
         static = plain.mean(axis=-1)
+        known: Sequence[float | None] = [None] * len(scenarios) if masses is None else masses
         units = tuple(
             UnitScore(
                 unit_id=one.scenario_id,
@@ -216,7 +252,7 @@ class TradeOffEvaluation:
                 references=self._beside(one, functions, float(bare)),
             )
             for one, value, gain, mine, bare, mass in zip(
-                scenarios, values, advantage, reward, static, masses, strict=True
+                scenarios, values, advantage, reward, static, known, strict=True
             )
         )
         references = {"unsteered": float(static.mean())} if self.settings.score == "reward" else {}
@@ -319,10 +355,13 @@ class TradeOffEvaluation:
 def _weighed(prompt: Prompt, scenario: Scenario, weight: float | None) -> Prompt:
     if weight is None:
         return prompt
-    words = WEIGHING.format(
-        first=scenario.pair[0], second=scenario.pair[1], one=_percent(weight), other=_percent(1.0 - weight)
-    )
-    return dataclasses.replace(prompt, question=f"{prompt.question}\n\n{words}")
+    return dataclasses.replace(prompt, question=f"{prompt.question}\n\n{_words(scenario, weight)}")
+
+
+def _words(scenario: Scenario, weight: float) -> str:
+    """Return a weighting in words."""
+    first, second = scenario.pair
+    return WEIGHING.format(first=first, second=second, one=_percent(weight), other=_percent(1.0 - weight))
 
 
 def _followed(scenario: Scenario, weights: Sequence[float]) -> list[np.ndarray]:
@@ -411,7 +450,9 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         raise invalid_parameter(
             "reference_point", name, "no greater than 0, the worst that a value can be served", repr(corner)
         )
-    settings = TradeOffSettings(tuple(weights), keywords.get("score", "advantage"), (corner[0], corner[1]))
+    settings = TradeOffSettings(
+        tuple(weights), keywords.get("score", "advantage"), (corner[0], corner[1]), keywords.get("judge", "choice")
+    )
     wanted = keywords.get("pair")
     if wanted == "all":
         pairs: list[str | None] = ["-".join(pair) for pair in benchmark.pairs]
@@ -436,4 +477,5 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
                 measure=dataclasses.replace(planning.measure, kind=kind),
             )
         )
-    return gates
+    subject = "value_model" if settings.judge == "rewards" else "language_model"
+    return [dataclasses.replace(gate, subject=subject) for gate in gates]

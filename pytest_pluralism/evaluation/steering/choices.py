@@ -33,7 +33,7 @@ from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.datasets.steering.words import PLACEBO_FAMILIES, PLACEBOS, UNRELATED
 from pytest_pluralism.evaluation.asking.meanings import Meanings, NamedRequests
-from pytest_pluralism.evaluation.asking.rounds import Role, Round, Rounds
+from pytest_pluralism.evaluation.asking.rounds import Asking, Role, Round, Rounds
 from pytest_pluralism.evaluation.steering.board import Board
 from pytest_pluralism.evaluation.steering.bounds import SteeringBounds, guards_of
 from pytest_pluralism.evaluation.steering.contexts import GroupExamples, steer_prompt
@@ -146,6 +146,11 @@ class SteerableEvaluation:
 
     def rounds(self) -> Rounds:
         """Ask from all sides at once, and score it."""
+        found = yield from self.answers()
+        return self._scores(found)
+
+    def answers(self) -> Asking[dict[tuple[Side, str], dict[str, ModelDistribution]]]:
+        """Ask from all sides at once; return the answers of each side in each context."""
         found: dict[tuple[Side, str], dict[str, ModelDistribution]] = {}
         by_role: dict[Role | None, list[_Asked]] = {}
         for one in self._sides():
@@ -157,7 +162,7 @@ class SteerableEvaluation:
                 mine = answers[place : place + len(one.prompts)]
                 place += len(one.prompts)
                 found[one.side, one.context] = model_distributions(one.requests, mine)
-        return self._scores(found)
+        return found
 
     def meanings(self) -> Meanings:
         """Return what the labels of each request stand for, and how everybody answers."""
