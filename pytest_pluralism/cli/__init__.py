@@ -45,6 +45,7 @@ from pytest_pluralism.cli.showing import (
     complain,
 )
 from pytest_pluralism.cli.survey import add_survey
+from pytest_pluralism.cli.sweep import add_sweep
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.core.untrusted import harmless
 
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     add_completion(commands, parser)
     add_publish(commands)
     add_report(commands)
+    add_sweep(commands)
     add_try(commands)
     add_survey(commands)
     return parser

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_pluralism import __version__
 from pytest_pluralism.baselines.schema import Content
+from pytest_pluralism.cli.running import JUDGED, suite_command
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -33,8 +34,7 @@ SCHEMA = "pytest-pluralism/card/1"
 #: The choice that runs every suite.
 ALL = "all"
 
-#: The exit codes of pytest that say that all promises were judged: kept, or not.
-_JUDGED = (0, 1)
+#: The exit code of pytest for a run that was interrupted.
 _INTERRUPTED = 2
 
 
@@ -93,16 +93,14 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     check_output(card, [".md"])
     # An old report must not be taken for the one of this run.
     record.unlink(missing_ok=True)
-    folder = Path(__file__).parents[1] / "suites" / suite.name
     words = [
         *(f"--pluralism-model={arguments.model}", f"--pluralism-report={record}"),
         *([f"--pluralism-entailment-model={arguments.entailment_model}"] if suite.judge else []),
         *shlex.split(arguments.pytest),
     ]
-    # The suite has a configuration of its own, so that a card does not depend on the folder in which it is made.
-    command = [sys.executable, "-m", "pytest", "-c", str(folder / "pytest.ini"), "--rootdir", str(folder), *words]
-    done = subprocess.run([*command, str(folder)], check=False, stdout=sys.stderr if arguments.json else None)
-    if done.returncode not in _JUDGED or not record.is_file():
+    command = suite_command(suite, words)
+    done = subprocess.run(command, check=False, stdout=sys.stderr if arguments.json else None)
+    if done.returncode not in JUDGED or not record.is_file():
         return done.returncode or EXIT_PROBLEMS, []
     content = read_report(record)
     page.write_text(rendered(page, content["verdicts"], content["run"]), encoding="utf-8")

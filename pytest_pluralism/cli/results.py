@@ -119,7 +119,7 @@ def _of_report(path: Path, model: str | None) -> Results:
             if verdict.get("direction") not in ("lower", "higher") or not verdict.get("estimate"):
                 continue
             name = str(verdict["model"]["name"])
-            entries.setdefault(name, {})[_key(verdict, name)] = {
+            entries.setdefault(name, {})[_key(verdict)] = {
                 **verdict,
                 "gate": {
                     bound: verdict["gate"][bound] for bound in (*BOUNDS, "confidence_level") if bound in verdict["gate"]
@@ -147,15 +147,15 @@ def _is_adjusted(run: object) -> bool:
         return True
 
 
-def _key(verdict: Entry, model: str) -> str:
+def _key(verdict: Entry) -> str:
     """Return the key that a baseline has for a verdict: its test without the model, and its promise."""
+    from pytest_pluralism.report.reading import test_of
+
     key = (verdict.get("baseline") or {}).get("key")
     against = (verdict.get("baseline") or {}).get("name")
     if key is not None:
         return str(key) if not against else f"{key} against {against}"
-    base, _, inside = str(verdict["nodeid"]).partition("[")
-    rest = "-".join(part for part in inside.removesuffix("]").replace(model, "\0", 1).split("-") if part != "\0")
-    return f"{base}[{rest}] {verdict['key']}" if rest else f"{base} {verdict['key']}"
+    return f"{test_of(verdict)} {verdict['key']}"
 
 
 def _unit(unit: Entry) -> Content:

@@ -19,7 +19,7 @@ from pytest_pluralism.report.charts import chart_svg
 from pytest_pluralism.report.templates import render, resource
 from pytest_pluralism.report.views import Part, guarded, history_part, run_view, title_of, verdict_views
 
-__all__ = ["history_html", "history_picture", "report_html", "verdicts_html"]
+__all__ = ["drawn_html", "drawn_picture", "history_html", "history_picture", "report_html", "verdicts_html"]
 
 #: The size of one chart in a picture, and the room above it for its name.
 _WIDTH, _HEIGHT, _NAME = 720.0, 442.0, 54.0
@@ -67,20 +67,49 @@ def history_html(measures: Sequence[Entry], /, *, model: str, file: str) -> str:
     str
         HTML that loads nothing, and in which no text of a file has an effect.
     """
-    parts = [(measure, _title(measure), guarded(_title(measure), lambda m=measure: [_part(m)])) for measure in measures]  # type: ignore[misc]
-    return render("history_page.html.jinja", measures=parts, model=model, file=file, **_resources(has_script=False))
+    intro = f"{model}: {len(measures)} measures in {file}."
+    return drawn_html("Pluralism history", intro, [(measure, _title(measure), _part(measure)) for measure in measures])
 
 
 def history_picture(measures: Sequence[Entry], /) -> str:
     """Return the charts of a history below one another, as an SVG file that loads nothing."""
+    return drawn_picture([(measure, _title(measure), _part(measure)) for measure in measures])
+
+
+def drawn_html(
+    heading: str, intro: str, measures: Sequence[tuple[Entry, str, Part]], first: Sequence[Part] = ()
+) -> str:
+    """Return a page of measures, each over commits, steps or whatever else its part shows.
+
+    Parameters
+    ----------
+    heading, intro : str
+        The title of the page, and the sentence below it.
+    measures : sequence of (mapping, str, Part)
+        Each measure with its ``key`` and ``direction``, its title, and what is shown of it.
+    first : sequence of Part
+        Parts that stand before all measures.
+
+    Returns
+    -------
+    str
+        HTML that loads nothing, and in which no text of a file has an effect.
+    """
+    shown = [(measure, title, guarded(title, lambda one=part: [one])) for measure, title, part in measures]  # type: ignore[misc]
+    resources = _resources(has_script=False)
+    return render("history_page.html.jinja", heading=heading, intro=intro, first=first, measures=shown, **resources)
+
+
+def drawn_picture(measures: Sequence[tuple[Entry, str, Part]], /) -> str:
+    """Return the charts of measures below one another, as an SVG file that loads nothing."""
     parts = [Markup("")]
-    for place, measure in enumerate(measures):
+    for place, (measure, title, part) in enumerate(measures):
         top = place * (_NAME + _HEIGHT)
-        name, key = printable(_title(measure), most=76), printable(str(measure["key"]), most=100)
+        name, key = printable(title, most=76), printable(str(measure["key"]), most=100)
         parts.append(Markup('<text x="8" y="{}" class="head">{}</text>').format(f"{top + 24:g}", name))
         parts.append(Markup('<text x="8" y="{}" class="key">{}</text>').format(f"{top + 42:g}", key))
         where = f' x="0" y="{top + _NAME:g}" width="{_WIDTH:g}" height="{_HEIGHT:g}"'
-        parts += [chart_svg(chart, place=where) for chart in _part(measure).charts]
+        parts += [chart_svg(chart, place=where) for chart in part.charts]
     height = len(measures) * (_NAME + _HEIGHT)
     style = (
         f"svg{{{_LIGHT};font-family:sans-serif}}.head{{fill:var(--ink);font-size:15px;font-weight:600}}"

@@ -9,13 +9,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NoReturn
 
-from pytest_pluralism.baselines.schema import Content
+from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
 from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.files import read_regular
 from pytest_pluralism.report.json_report import SCHEMA
 
-__all__ = ["load_report", "read_report"]
+__all__ = ["load_report", "read_report", "test_of"]
 
 #: The largest file that is read; a report of 50,000 questions is about this large.
 MOST_BYTES = 100_000_000
@@ -95,6 +95,14 @@ def read_report(path: Path, /) -> Content:
         )
     _check_schema(path, content)
     return content
+
+
+def test_of(entry: Entry, /) -> str:
+    """Return the node id of a verdict without its model: that of the same test of another model is equal."""
+    base, _, inside = str(entry["nodeid"]).partition("[")
+    parts = inside.removesuffix("]").replace(str(entry["model"]["name"]), "\0", 1).split("-")
+    rest = "-".join(part for part in parts if part != "\0")
+    return f"{base}[{rest}]" if rest else base
 
 
 def _check_schema(path: Path, content: Content) -> None:

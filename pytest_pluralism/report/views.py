@@ -25,7 +25,7 @@ from pytest_pluralism.report.charts import Chart, Mark, Track, domain_of
 from pytest_pluralism.report.decisions import KEPT, OUTCOMES, Decision, Judged, decisions, moved_of, source_words
 from pytest_pluralism.report.family_views import VIEWS, groups_part, protocol_part
 from pytest_pluralism.report.json_report import report_content
-from pytest_pluralism.report.leaderboard import leaderboard_of
+from pytest_pluralism.report.leaderboard import Leaderboard, leaderboard_of
 from pytest_pluralism.report.mutants import mutant_parts
 from pytest_pluralism.report.unit_views import UnitsView, UnitView, units_view
 
@@ -35,6 +35,7 @@ __all__ = [
     "Part",
     "RunView",
     "VerdictView",
+    "front_part",
     "guarded",
     "history_part",
     "run_view",
@@ -567,8 +568,12 @@ def _front(verdicts: Sequence[Entry]) -> Iterator[Part]:
     except DatasetError:
         # The models share nothing that can be put side by side.
         return
-    if len(board.objectives) < 2:
-        return
+    if len(board.objectives) >= 2:
+        yield front_part(board)
+
+
+def front_part(board: Leaderboard, /) -> Part:
+    """Return the models of a leaderboard as a table, with a chart of its first two objectives."""
     front = pareto_front(board.points)
     rows = [
         (Cell(model), *map(number, values), Cell(Ours("yes" if is_best else "no")))
@@ -593,4 +598,4 @@ def _front(verdicts: Sequence[Entry]) -> Iterator[Part]:
     first, second = board.objectives[:2]
     chart = Chart(f"Models by {first} and {second}", caption, first, second, tuple(marks))
     words = Ours("A model is on the front when no other is at least as good in every objective and better in one.")
-    yield Part("Models by all objectives", (Para((words,)), table), (chart,))
+    return Part("Models by all objectives", (Para((words,)), table), (chart,))
