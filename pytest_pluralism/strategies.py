@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_pluralism.core.errors import MissingExtraError, invalid_parameter
-from pytest_pluralism.core.parameters import real_number
+from pytest_pluralism.core.parameters import FloatArray, real_number
 from pytest_pluralism.core.records import AnswerDistribution, Prompt, Question, Scores, Survey, Turn
 from pytest_pluralism.datasets.surveys.assembly import survey_sha256
 
@@ -42,7 +41,6 @@ __all__ = [
     "surveys",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: Texts before a question that do not change it. The first is empty, so that failing examples shrink to it.
 LEADS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -91,6 +92,22 @@ def survey_rows(n_questions: int = 12) -> list[dict[str, object]]:
             }
         )
     return rows
+
+
+@pytest.fixture
+def yes_no_suite(pytester: pytest.Pytester) -> Callable[[str, str], pytest.Pytester]:
+    """Write a suite: a conftest, its tests, and ``s.jsonl``, 40 questions that one population answers Yes or No."""
+
+    def written(conftest: str, tests: str) -> pytest.Pytester:
+        shares = {"population": "North", "probabilities": [0.6, 0.4], "n_respondents": 900}
+        about = {"options": ["Yes", "No"], "distributions": [shares]}
+        rows = ({"question_id": f"q{n}", "question": f"Do you like number {n}?", **about} for n in range(40))
+        pytester.makeconftest(conftest)
+        pytester.makepyfile(test_suite=tests)
+        pytester.path.joinpath("s.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        return pytester
+
+    return written
 
 
 @pytest.fixture

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-N_QUESTIONS = 40
-SURVEY = "\n".join(
-    json.dumps(
-        {
-            "question_id": f"q{number}",
-            "question": f"Do you like number {number}?",
-            "options": ["Yes", "No"],
-            "distributions": [{"population": "North", "probabilities": [0.6, 0.4], "n_respondents": 900}],
-        }
-    )
-    for number in range(N_QUESTIONS)
-)
 
 CONFTEST = """
 import hashlib, math, os, threading
@@ -67,11 +55,8 @@ def test_two(): ...
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeconftest(CONFTEST)
-    pytester.makepyfile(test_suite=TESTS)
-    Path(pytester.path / "s.jsonl").write_text(SURVEY, encoding="utf-8")
-    return pytester
+def suite(yes_no_suite: Callable[[str, str], pytest.Pytester]) -> pytest.Pytester:
+    return yes_no_suite(CONFTEST, TESTS)
 
 
 def test_a_model_that_hangs_ends_the_wait_with_what_was_kept(suite: pytest.Pytester) -> None:

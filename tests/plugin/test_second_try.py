@@ -1,23 +1,12 @@
-"""What a model gives at a second try is told, and there is no third."""
+"""A result of a second try is told, and there is no third try."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-SURVEY = "\n".join(
-    json.dumps(
-        {
-            "question_id": f"q{number}",
-            "question": f"Do you like number {number}?",
-            "options": ["Yes", "No"],
-            "distributions": [{"population": "North", "probabilities": [0.6, 0.4], "n_respondents": 900}],
-        }
-    )
-    for number in range(40)
-)
 
 CONFTEST = """
 import dataclasses, hashlib, math
@@ -64,11 +53,8 @@ def test_three(): ...
 
 
 @pytest.fixture
-def suite(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeconftest(CONFTEST)
-    pytester.makepyfile(test_suite=TESTS)
-    Path(pytester.path / "s.jsonl").write_text(SURVEY, encoding="utf-8")
-    return pytester
+def suite(yes_no_suite: Callable[[str, str], pytest.Pytester]) -> pytest.Pytester:
+    return yes_no_suite(CONFTEST, TESTS)
 
 
 @pytest.mark.parametrize("kind", ["once", "nan"])

@@ -9,11 +9,9 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.survey import effective_sample_size
+from pytest_pluralism.core.parameters import FloatArray, IntArray
 
 __all__ = ["SampleDesign", "design_effective_size"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)

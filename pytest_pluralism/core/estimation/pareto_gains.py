@@ -17,12 +17,12 @@ from pytest_pluralism.core.estimation.differences import subtract_estimates
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.estimation.trust import trusted_p_value
+from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Crossed, Estimate, IntervalKind, IntervalMethod, Scores
 from pytest_pluralism.core.records.plain import JsonObject
 
 __all__ = ["PairedObjective", "adjusted_for", "pair_objective", "stored_scores", "worse_p_values"]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: Stored scores that differ by less are equal: batches of another shape round differently.
 ROUNDING = 1e-5

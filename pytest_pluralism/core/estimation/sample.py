@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.parameters import FloatArray, cluster_codes, moderate_array, number_array
+from pytest_pluralism.core.parameters import FloatArray, IntArray, cluster_codes, moderate_array, number_array
 from pytest_pluralism.core.records import Estimate
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "units_of",
 ]
 
-IntArray = npt.NDArray[np.intp]
 
 #: Labels of units, one a unit.
 Labels = Iterable[Hashable] | npt.NDArray[np.generic]

@@ -18,11 +18,11 @@ from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.estimation.scale import off_scale, on_scale
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, QueryWelfare, WelfareRule, query_welfare
 from pytest_pluralism.core.metrics.welfare_carriers import Trust, trust_of
+from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
 __all__ = ["Band", "dominance_band", "welfare_band"]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: How the interval of the least of a curve is made.
 LEAST = IntervalMethod(kind=IntervalKind.BAND, difference=True, told="least of the curve, simultaneous band")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, unknown_name
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.core.parameters import FloatArray, IntArray
 from pytest_pluralism.datasets.reading import Record, shown
 
 __all__ = [
@@ -30,8 +31,6 @@ __all__ = [
     "shown",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 #: The most votes of one panel: they fit into 300 MB.
 MOST_VOTES = 5_000_000

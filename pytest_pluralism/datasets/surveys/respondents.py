@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, nearest_names
 from pytest_pluralism.core.estimation.design import SampleDesign, design_effective_size
 from pytest_pluralism.core.estimation.survey import effective_sample_size
+from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray
 from pytest_pluralism.core.records import Survey
 from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.reading import MOST_PROBLEMS, Line, Problems, listed, shown
@@ -34,9 +34,6 @@ from pytest_pluralism.datasets.weights import looks_like_weight
 
 __all__ = ["BuiltSurvey", "build_survey", "survey_from_respondents", "survey_lines"]
 
-IntArray = npt.NDArray[np.intp]
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 REMEDY = (
     "Give texts and labels in questions=, or on the command line in --codebook=book.json: "

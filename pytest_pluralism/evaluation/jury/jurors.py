@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import EntailmentPair, RewardRequest
 from pytest_pluralism.datasets.panels.records import Juror, Panel, shown
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round
@@ -37,7 +37,6 @@ __all__ = [
     "scorer_of",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: The utility of an entailment of probability 0, so that the welfare of every aversion is defined.
 ENTAILMENT_FLOOR = 0.01

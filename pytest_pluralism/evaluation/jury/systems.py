@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
@@ -16,7 +15,7 @@ from pytest_pluralism.core.metrics.bridging import BridgingFit, bridging_interce
 from pytest_pluralism.core.metrics.jury import leximin_compare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, group_means, juror_means, query_welfare
 from pytest_pluralism.core.metrics.voting import maximal_lottery, pairwise_preferences
-from pytest_pluralism.core.parameters import IntArray
+from pytest_pluralism.core.parameters import FloatArray, IntArray
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import JurorUtilities
@@ -30,7 +29,6 @@ __all__ = [
     "system_lottery",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: Human statements with fewer votes are not compared with: the best of many of them would be one by chance.
 LEAST_VOTES_OF_A_STATEMENT = 20
