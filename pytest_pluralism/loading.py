@@ -35,6 +35,7 @@ def pytest_pluralism_load_model(spec: str, settings: Settings) -> LanguageModel 
         "allow_pickle": spec in settings["allow_pickled_weights"],
         "compiled": settings["compile"],
         "merge_adapters": settings["adapters"] == "merged",
+        "gguf": settings["gguf"],
     }
     load = functools.partial(load_model, spec, batch_size=settings["batch_size"], **arguments)
     # Without stored answers every model is asked, so that nothing is gained by knowing it before.

@@ -342,6 +342,8 @@ class OpenModels:
             trust_remote_code=spec in self._settings["trust_remote_code"],
             allow_pickle=spec in self._settings["allow_pickled_weights"],
             compiled=self._settings["compile"],
+            merge_adapters=self._settings["adapters"] == "merged",
+            gguf=self._settings["gguf"],
             **chosen,
         )
 

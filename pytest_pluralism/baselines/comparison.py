@@ -63,7 +63,10 @@ ASKING = (
 FIRST_DEFINITION = 1
 
 #: The versions that change how numbers are rounded.
-ROUNDING_VERSIONS = ("torch", "transformers", "engine")
+ROUNDING_VERSIONS = ("torch", "transformers", "engine", "xllamacpp")
+
+#: The number format of a GGUF file that runs in llama.cpp.
+_QUANTISED = "gguf"
 
 #: The bias of sampled answers is inverse to the number of draws; by this share the numbers may differ.
 SAME_DRAWS = 0.1
@@ -312,7 +315,12 @@ def differences(now: Entry, then: Entry, /) -> Iterator[str]:
             yield f"{label} was {str(was)[:16]!r}, is {str(is_)[:16]!r}"
     yield from _other_settings(now, then)
     was, is_ = then["model"].get("dtype"), now["model"].get("dtype")
-    if was != is_:
+    if was != is_ and _QUANTISED in (was, is_):
+        # The same file, dequantised or as it is: two models.
+        ways = ["llama.cpp" if one == _QUANTISED else f"transformers ({one})" for one in (was, is_)]
+        other = "transformers" if is_ == _QUANTISED else "llamacpp"
+        yield f"it was computed in {ways[0]}, and is computed in {ways[1]}; ask with --pluralism-gguf={other}"
+    elif was != is_:
         yield f"dtype was {was!r}, is {is_!r}"
     same = True
     for kind, ours, theirs in (

@@ -22,15 +22,31 @@ class LoadingOptions(TypedDict, total=False):
 
 class _LanguageOptions(LoadingOptions, total=False):
     compiled: bool
+    merge_adapters: bool
+    gguf: str
 
 
 def load_model(spec: str, /, **options: Unpack[_LanguageOptions]) -> LanguageModel:
-    """Load a language model of any kind; options as for :func:`pytest_pluralism.models.local.loading.load_model`."""
-    from pytest_pluralism.models.backends import backend_of
-    from pytest_pluralism.models.specification import parse_model_spec
+    """Load a language model of any kind; options as for :func:`pytest_pluralism.models.local.loading.load_model`.
 
+    ``gguf`` says what runs a GGUF file, an embedded model too: ``"transformers"``, ``"llamacpp"``, or ``"auto"``
+    (transformers, but llama.cpp where it alone is installed).
+    """
+    from pytest_pluralism.core.errors import invalid_parameter
+    from pytest_pluralism.models.backends import GGUF_WAYS, backend_of
+    from pytest_pluralism.models.specification import parse_model_spec, placed
+
+    gguf = options.get("gguf", "auto")
+    if gguf not in GGUF_WAYS:
+        raise invalid_parameter("gguf", "load_model", "one of " + ", ".join(map(repr, GGUF_WAYS)), repr(gguf))
     # The name is read first: a typing error should not wait for torch.
-    model: LanguageModel = backend_of(parse_model_spec(spec).kind).loader(spec, "language_model")(spec, **options)
+    named = placed(parse_model_spec(spec), gguf)
+    backend = backend_of(named.kind)
+    load = backend.loader(spec, "language_model")
+    if backend.in_files:
+        # Models that are made of others hand it on.
+        options.pop("gguf", None)
+    model: LanguageModel = load(named if named.kind == "llamacpp" else spec, **options)
     return model
 
 

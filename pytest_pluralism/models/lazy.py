@@ -34,7 +34,7 @@ from pytest_pluralism.models.protocol import (
     Progress,
     Receive,
 )
-from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec, parse_model_spec
+from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec, parse_model_spec, placed
 from pytest_pluralism.models.versions import package_version
 
 __all__ = ["LazyModel", "lazily", "lazy_entailment_model", "lazy_model", "resolved_device"]
@@ -54,6 +54,7 @@ def lazy_model(
     allow_pickle: bool = False,
     compiled: bool = False,
     merge_adapters: bool = True,
+    gguf: str = "auto",
 ) -> LanguageModel:
     """Return a model that is loaded when it is first asked, if its identity can be known before that.
 
@@ -63,7 +64,7 @@ def lazy_model(
         Which model; see :func:`pytest_pluralism.models.specification.parse_model_spec`.
     load : callable
         Loads it.
-    device, dtype, trust_remote_code, allow_pickle, compiled, merge_adapters
+    device, dtype, trust_remote_code, allow_pickle, compiled, merge_adapters, gguf
         As for :func:`pytest_pluralism.models.load_model`.
 
     Returns
@@ -79,7 +80,11 @@ def lazy_model(
     MissingExtraError
         If a package is missing.
     """
-    named = parse_model_spec(spec)
+    named = placed(parse_model_spec(spec), gguf)
+    # A package that is missing is told before anything asks for it.
+    backend_of(named.kind).check(spec, "language_model")
+    if named.kind == "llamacpp":
+        return _lazy_llamacpp(named, load)
 
     def identify(place: str) -> ModelIdentity | None:
         from pytest_pluralism.models.local.identification import identify
@@ -102,6 +107,17 @@ def lazy_model(
     return model
 
 
+def _lazy_llamacpp(named: ModelSpec, load: Callable[[], LanguageModel], /) -> LanguageModel:
+    """Return a model in llama.cpp, which is opened when it is first asked."""
+    from pytest_pluralism.models.llamacpp.loading import identify_llamacpp, source_of
+
+    files = source_of(named).parts
+    model: LanguageModel = lazily(
+        named, load, device="cpu", dtype="auto", files=files, identify=lambda _: identify_llamacpp(named)
+    )
+    return model
+
+
 def lazy_entailment_model(spec: str, /, load: Callable[[], Any], *, device: str = "auto", dtype: str = "auto") -> Any:
     """Return an entailment model that is loaded when it is first asked, once its identity is known.
 
@@ -117,6 +133,7 @@ def lazy_entailment_model(spec: str, /, load: Callable[[], Any], *, device: str 
         As for :func:`pytest_pluralism.models.local.entailment.load_entailment_model`.
     """
     named, labels = parse_entailment_spec(spec)
+    backend_of(named.kind).check(spec, "entailment_model")
     if not backend_of(named.kind).in_files:
         return load()
     files = None
@@ -170,7 +187,7 @@ def lazily(
             "device": place,
             "dtype": dtype,
             "package": __version__,
-            **{name: package_version(name) for name in ("transformers", "tokenizers", "torch")},
+            **{name: package_version(name) for name in ("transformers", "tokenizers", "torch", "xllamacpp")},
         },
     )
     before = _signature(files)
@@ -351,7 +368,8 @@ def _loading_files(named: ModelSpec, allow_pickle: bool, /) -> list[Path]:
 def _target(named: ModelSpec) -> str:
     if named.kind == "adapter":
         return f"{named.target} on {named.base or ''} by {named.scale:g}"
-    return str(Path(named.target).resolve()) if named.kind in {"gguf", "folder"} else named.target
+    in_files = named.kind in {"gguf", "folder"} or named.target.lower().endswith(".gguf")
+    return str(Path(named.target).resolve()) if in_files else named.target
 
 
 def _signature(files: Sequence[Path]) -> list[list[str | int]]:

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
 from pytest_pluralism.models.address import parse_address
-from pytest_pluralism.models.backends import BACKENDS, backend_of, forms
+from pytest_pluralism.models.backends import BACKENDS, backend_of, forms, gguf_way
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -23,6 +23,7 @@ __all__ = [
     "moved_spec",
     "parse_entailment_spec",
     "parse_model_spec",
+    "placed",
 ]
 
 #: The models that come as Python packages.
@@ -55,7 +56,8 @@ class ModelSpec:
     Attributes
     ----------
     kind : str
-        ``"embedded"``, ``"hf"``, ``"folder"``, ``"adapter"`` or ``"gguf"``.
+        ``"embedded"``, ``"hf"``, ``"folder"``, ``"adapter"``, ``"gguf"``, ``"llamacpp"`` and the like: a row of the
+        table of backends.
     text : str
         The spec as it was written.
     name : str
@@ -130,6 +132,22 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
             f"The model {text!r} is of an unknown kind {kind + ':'!r}.{meant} Known: {known} a folder, or a .gguf file."
         )
     return _READERS[kind](text, rest)
+
+
+def placed(named: ModelSpec, gguf: str, /) -> ModelSpec:
+    """Return the spec of a language model as it runs: a GGUF file, an embedded model too, may run in llama.cpp.
+
+    Its name stays, so that a baseline that the other way made is found, and not compared.
+
+    Parameters
+    ----------
+    named : ModelSpec
+        The model.
+    gguf : str
+        One of :data:`~pytest_pluralism.models.backends.GGUF_WAYS`.
+    """
+    is_gguf = named.kind in {"embedded", "gguf"}
+    return replace(named, kind="llamacpp") if is_gguf and gguf_way(gguf) == "llamacpp" else named
 
 
 def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | None]:

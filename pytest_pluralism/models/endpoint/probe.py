@@ -23,7 +23,7 @@ from pytest_pluralism.models.endpoint.replies import (
     token_ids_of,
 )
 
-__all__ = ["CHATML", "NAMED", "Probe", "has_chat_form", "tokenize_body"]
+__all__ = ["CHATML", "NAMED", "UNTOUCHED", "Probe", "has_chat_form", "tokenize_body"]
 
 #: How long a server may take to come up, in seconds: a mistyped URL is told soon.
 FIRST_PATIENCE = 20.0
@@ -43,7 +43,7 @@ CHATML = "<|im_start|>"
 _REFUSALS = frozenset({400, 404, 405, 415, 422, 501})
 
 #: The fields that switch off what servers do to probabilities by default, by the kind of server.
-_UNTOUCHED: Mapping[str, Mapping[str, object]] = {
+UNTOUCHED: Mapping[str, Mapping[str, object]] = {
     "vllm": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
     "sglang": {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0},
     "llamacpp": {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0, "typical_p": 1.0, "xtc_probability": 0.0},
@@ -137,7 +137,7 @@ class Probe:
                 f"endpoint:{self.server.replica.api}#MODEL."
             )
         kind = ours.owner.replace(".", "").casefold()
-        kind = kind if kind in _UNTOUCHED else ""
+        kind = kind if kind in UNTOUCHED else ""
         said = {"model": ours.name, "owner": printable(ours.owner), **ours.facts}
         said = {name: value for name, value in said.items() if value}
         version = self._try("//version") if kind in {"vllm", ""} else None
@@ -148,7 +148,7 @@ class Probe:
         if kind == "llamacpp" and isinstance(props := self._try("//props"), dict):
             template = props.get("chat_template")
             self.template = template if isinstance(template, str) else None
-        return Abilities(kind=kind, said=said, untouched=_UNTOUCHED.get(kind, {}))
+        return Abilities(kind=kind, said=said, untouched=UNTOUCHED.get(kind, {}))
 
     # ------------------------------------------------------------------------------------------------------ the routes
 

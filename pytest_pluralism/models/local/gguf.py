@@ -33,7 +33,17 @@ if TYPE_CHECKING:
 
     from pytest_pluralism.models.local.interfaces import Network, Tokenizer
 
-__all__ = ["CONVERTER_VERSION", "ConvertedModel", "GgufHeader", "cache_folder", "converted", "read_header"]
+__all__ = [
+    "CONVERTER_VERSION",
+    "ConvertedModel",
+    "GgufHeader",
+    "Vocabulary",
+    "cache_folder",
+    "converted",
+    "known_file",
+    "read_header",
+    "read_vocabulary",
+]
 
 #: Raised whenever a conversion would come out differently than before.
 CONVERTER_VERSION = 1
@@ -92,6 +102,26 @@ class GgufHeader:
         """The token for a beginning."""
         value = self.metadata.get("tokenizer.ggml.bos_token_id")
         return int(value) if isinstance(value, int) else None
+
+    @property
+    def eos_id(self) -> int | None:
+        """The token for an end."""
+        value = self.metadata.get("tokenizer.ggml.eos_token_id")
+        return int(value) if isinstance(value, int) else None
+
+    @property
+    def context_length(self) -> int | None:
+        """The most tokens that the network was made for."""
+        value = self.metadata.get(f"{self.architecture}.context_length")
+        return value if isinstance(value, int) and value > 0 else None
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of a GGUF file, as it writes them, and the numbers of those that stand for no text."""
+
+    pieces: tuple[str, ...]
+    control: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -164,6 +194,15 @@ class _Cursor:
     def string(self) -> str:
         """Return the next string."""
         return self.take(self.count()).decode("utf-8")
+
+    def array(self) -> list[Value]:
+        """Return the next array, of texts or numbers."""
+        inner, count = self.count("I"), self.count()
+        if inner == _STRING:
+            return [self.string() for _ in range(count)]
+        if inner not in _SCALARS:
+            raise EOFError
+        return list(struct.unpack(f"<{count}{_SCALARS[inner]}", self.take(count * struct.calcsize(_SCALARS[inner]))))
 
     def value(self, kind: int) -> Value:
         """Return the next value; of an array only its length."""
@@ -244,6 +283,39 @@ def read_header(source: GgufSource, /) -> GgufHeader:
     return GgufHeader(version, metadata, n_tensors, expected)
 
 
+#: The type of a token that stands for no text.
+_CONTROL = 3
+
+
+def read_vocabulary(source: GgufSource, /) -> Vocabulary:
+    """Read the tokens of a GGUF file whose header is known to be whole.
+
+    Raises
+    ------
+    ModelError
+        The file holds no tokens.
+    """
+    wanted = {"tokenizer.ggml.tokens", "tokenizer.ggml.token_type"}
+    found: dict[str, list[Value]] = {}
+    with io.BufferedReader(_Parts(source.parts), 1 << 20) as stream:
+        cursor = _Cursor(stream)
+        cursor.take(16)
+        for _ in range(cursor.count()):
+            key, kind = cursor.string(), cursor.count("I")
+            if key in wanted and kind == _ARRAY:
+                found[key] = cursor.array()
+            else:
+                cursor.value(kind)
+            if len(found) == len(wanted):
+                break
+    pieces = found.get("tokenizer.ggml.tokens")
+    if not pieces:
+        raise ModelError(f"{source.name} holds no tokens: it cannot read a text. Fetch the file again.")
+    kinds = found.get("tokenizer.ggml.token_type", [])
+    control = tuple(number for number, kind in enumerate(kinds) if kind == _CONTROL)
+    return Vocabulary(tuple(map(str, pieces)), control)
+
+
 def converted(source: GgufSource, /) -> ConvertedModel:
     """Return the converted copy of a GGUF file, converting it first where there is none.
 
@@ -259,7 +331,7 @@ def converted(source: GgufSource, /) -> ConvertedModel:
     """
     import filelock
 
-    sha256, add_bos, header = _known(source)
+    sha256, add_bos, header = known_file(source)
     key = f"{sha256[:24]}-c{CONVERTER_VERSION}-t{_transformers_major()}"
     root = cache_folder() / "converted"
     target = root / key
@@ -284,7 +356,7 @@ def converted(source: GgufSource, /) -> ConvertedModel:
     return ConvertedModel(target, sha256, add_bos)
 
 
-def _known(source: GgufSource) -> tuple[str, bool | None, GgufHeader | None]:
+def known_file(source: GgufSource, /) -> tuple[str, bool | None, GgufHeader | None]:
     """Return the hash of a GGUF file, whether prompts get a beginning, and its header where it had to be read.
 
     Hash and header are remembered for as long as size, times and inode of the file stay the same.

@@ -26,7 +26,9 @@ def test_every_part_gives_its_figures(tmp_path, monkeypatch):
     assert lines["speed"]["shared"]["share_of_peak"] > 0
     assert lines["speed"]["shared"]["prompts_a_second"] > 0
     assert lines["memory"]["answers"] == lines["memory"]["asked"] == 256
+    assert lines["memory"]["difference"] < 1e-4
     assert lines["largest"]["rows"] == 64
+    assert lines["largest"]["stopped_by"] == "the script"
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["part"] for line in written] == list(lines)
 
@@ -34,6 +36,23 @@ def test_every_part_gives_its_figures(tmp_path, monkeypatch):
 def test_no_part_begins_after_the_time(tmp_path):
     lines = gpu.main(["--tiny", "--seconds=-1"])
     assert [line.get("left_out") for line in lines[1:]] == ["no time"] * len(gpu.PARTS)
+
+
+def test_a_part_that_fails_or_hangs_leaves_the_figures_of_the_others(tmp_path, monkeypatch):
+    import time
+
+    monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(gpu, "part_correctness", lambda bench: 1 / 0)
+    monkeypatch.setattr(gpu, "part_memory", lambda bench: time.sleep(600))
+    parts = [f"--part={name}" for name in ("correctness", "graphs", "memory", "largest")]
+    out = tmp_path / "out.jsonl"
+    # Time for the first two on a busy machine.
+    lines = gpu.main(["--tiny", "--seconds=4", f"--json={out}", *parts])
+    assert "ZeroDivisionError" in lines[1]["error"]
+    assert lines[2]["eager_seconds"] > 0
+    assert "Ended" in lines[3]["error"]
+    assert lines[4]["left_out"] == "no time"
+    assert [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] == lines
 
 
 def test_without_a_gpu_the_script_says_so():
