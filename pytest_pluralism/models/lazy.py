@@ -261,6 +261,11 @@ class LazyModel:
         ids: tuple[int, ...] = self.opened().token_ids(prompt)
         return ids
 
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether the text of a prompt is known without any loading: the tokenizer is there."""
+        return self._reader is not None
+
     def prompt_text(self, prompt: Prompt, /) -> str:
         """Return the text that the model reads for a prompt; the tokenizer is enough for that."""
         if self._model is None and self._read is not None:

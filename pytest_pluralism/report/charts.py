@@ -23,6 +23,9 @@ _WIDTH, _LETTER, _LINE = 440.0, 6.0, 13.0
 #: Maximum number of names below a chart; the table beside it has all of them.
 MOST_NAMES = 14
 
+#: Maximum number of dots that are elements of their own.
+MOST_DOTS = 12
+
 #: The size of a track in its own units.
 _TRACK, _EDGE = 160.0, 5.0
 
@@ -165,6 +168,9 @@ class _Frame:
             yield _path(path, f"{mark.kind} {mark.shape}", mark.dashes)
             if mark.label:
                 self.labels.append((spots[-1][1], mark.label, mark.kind))
+        elif len(spots) > MOST_DOTS and mark.shape == "dot":
+            # One element for all of them: a line of no length with round ends is a dot.
+            yield _path("".join(f"M{x:.1f} {y:.1f}h0" for x, y in spots), f"{mark.kind} dots")
         else:
             for x, y in spots:
                 if mark.shape == "square":

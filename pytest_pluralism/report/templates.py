@@ -59,6 +59,7 @@ def _environments() -> tuple[Environment, Environment]:
         "percent": lambda value: f"{100 * value:.0f} %" if is_number(value) else "–",
         "raw": lambda value: f"{value:.6g}" if is_number(value) else "",
         "track": track_svg,
+        "two": lambda value: f"{value:.2f}" if is_number(value) else "–",
         "whole": partial(_cut, most=None),
     }
     in_markdown: dict[str, Callable[..., object]] = {

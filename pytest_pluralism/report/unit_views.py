@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from pytest_pluralism.core.records.measures import Measure, Noun, Term
 from pytest_pluralism.core.words import POPULATIONS
@@ -19,6 +20,9 @@ MOST_CHARACTERS = 2_000
 
 #: Maximum number of units in a list that stands open where the promise failed.
 MOST_OPEN = 100
+
+#: A beginning of fewer characters is not worth leaving out.
+LEAST_STEM = 30
 
 #: The forms of the numbers of a unit that are not written in three places.
 _FORMS = {"change": "+.3f", "n_respondents": ",.0f"}
@@ -70,7 +74,11 @@ class ResponseView:
 
 @dataclass(frozen=True)
 class UnitView:
-    """Hold everything that is shown of one unit; ``numbers`` has a cell for each column of :class:`UnitsView`."""
+    """Hold everything that is shown of one unit; ``numbers`` has a cell for each column of :class:`UnitsView`.
+
+    ``brief`` is the text without a beginning that other units share, empty where it is whole; ``prompt`` names the text
+    that the model read, where the report holds it.
+    """
 
     id: str
     text: str
@@ -83,6 +91,8 @@ class UnitView:
     answers: tuple[AnswerView, ...]
     responses: tuple[ResponseView, ...]
     facts: tuple[str, ...]
+    brief: str = ""
+    prompt: str = ""
 
     @property
     def has_welfare(self) -> bool:
@@ -114,8 +124,8 @@ class UnitsView:
         return any(unit.reference_probabilities for unit in self.units)
 
 
-def units_view(entry: Entry, measure: Measure, /) -> UnitsView:
-    """Return the units of a verdict."""
+def units_view(entry: Entry, measure: Measure, prompts: Mapping[str, str] = MappingProxyType({}), /) -> UnitsView:
+    """Return the units of a verdict; ``prompts`` has the name of the prompt of each."""
     is_descending = entry.get("direction", "lower") == "lower"
     sign = -1.0 if is_descending else 1.0
     people = str(entry.get("population") or "people")
@@ -126,8 +136,14 @@ def units_view(entry: Entry, measure: Measure, /) -> UnitsView:
     ]
     units = sorted(entry["units"], key=lambda unit: sign * unit["value"] if unit["value"] is not None else math.inf)
     is_people = entry.get("population") is None and bool(entry["units"][0].get("population"))
+    briefs = without_stems([str(unit.get("text", "")) for unit in units])
     return UnitsView(
-        tuple(_unit(unit, people, columns, measure.facts) for unit in units),
+        tuple(
+            replace(
+                _unit(unit, people, columns, measure.facts), brief=brief, prompt=str(prompts.get(str(unit["id"]), ""))
+            )
+            for unit, brief in zip(units, briefs, strict=True)
+        ),
         # Version 0.1.0 did not say that, without a population, each one that the data name is a unit.
         POPULATIONS if is_people else measure.unit,
         people,
@@ -135,6 +151,34 @@ def units_view(entry: Entry, measure: Measure, /) -> UnitsView:
         is_descending,
         entry["outcome"] == "failed" and len(units) <= MOST_OPEN,
     )
+
+
+def without_stems(texts: Sequence[str], /) -> list[str]:
+    """Return each text without the beginning that it shares with two others, after an ellipsis, else nothing.
+
+    Examples
+    --------
+    >>> stem = "This country faces many problems. Are we spending too much on"
+    >>> without_stems([f"{stem} {what}?" for what in ("space", "health", "the big cities")] + ["Is it so?"])
+    ['… space?', '… health?', '… the big cities?', '']
+    """
+    inside = sorted(range(len(texts)), key=lambda place: texts[place])
+    # In the order of the alphabet, two others share a beginning with a text where they are its neighbours.
+    result = [""] * len(texts)
+    for at, place in enumerate(inside):
+        windows = (inside[start : start + 3] for start in range(max(at - 2, 0), min(at, len(inside) - 3) + 1))
+        # The first and the last of three sorted texts share what all three share.
+        shared = max((_shared(texts[three[0]], texts[three[-1]]) for three in windows), default=0)
+        stem = texts[place][:shared].rpartition(" ")[0]
+        rest = texts[place][len(stem) :].strip()
+        if len(stem) >= LEAST_STEM and rest:
+            result[place] = f"… {rest}"
+    return result
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many characters two texts have in common at their beginnings."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _unit(unit: Entry, people: str, columns: Sequence[Term], facts: Sequence[Term]) -> UnitView:

@@ -12,6 +12,7 @@ import pytest
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import inside
 from pytest_pluralism.run.items import Json, Suite, suite_of
+from pytest_pluralism.run.unit_prompts import UnitPrompts
 from pytest_pluralism.settings.table import Settings
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class RunModels:
         self.suite: Suite = ()
         #: The first prompt of promises as the model reads it, by what is measured.
         self.prompts: dict[str, str] = {}
+        #: The prompts of all units, for the reports of the run.
+        self.unit_prompts = UnitPrompts()
         self._hook = config.hook
         self._opened: dict[str, Callable[[], None]] = {}
         self._own: dict[str, list[pytest.FixtureDef[object]]] = {}
@@ -222,6 +225,8 @@ class RunModels:
 
         result = measure(plan, self.engine, model_of, key=key)
         self._show_prompt(plan, model_of)
+        if self.settings["report"] and isinstance(key, tuple):
+            self.unit_prompts.add(str(key[0]), plan, model_of("language_model"))
         return result
 
     def estimated(
@@ -269,7 +274,13 @@ class RunModels:
 
     def as_json(self) -> Json:
         """Return the counts and remarks of a worker as plain JSON values, for the controller."""
-        return {"asked": self.asked, "recalled": self.recalled, "notes": self.notes, "prompts": self.prompts}
+        return {
+            "asked": self.asked,
+            "recalled": self.recalled,
+            "notes": self.notes,
+            "prompts": self.prompts,
+            "unit_prompts": self.unit_prompts.as_json(),
+        }
 
     def take_over(self, output: Entry) -> None:
         """Add the counts and remarks of a worker."""
@@ -277,6 +288,7 @@ class RunModels:
             self._elsewhere[name] += output[name]
         self.notes += output["notes"]
         self.prompts |= output["prompts"]
+        self.unit_prompts.take_over(output["unit_prompts"])
 
     # -------------------------------------------------------------------------------------------------- the store
 

@@ -277,6 +277,7 @@ class PluralismSession:
             "settings": self.settings.as_json(),
             "versions": versions(),
             **({"source": self._source} if self._source else {}),
+            **({"prompts": found} if (found := self.models.unit_prompts.as_json()) else {}),
             **({"prompt": {"of": first[0], "text": first[1]}} if first is not None else {}),
         }
 

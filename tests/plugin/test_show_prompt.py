@@ -69,3 +69,27 @@ def test_the_report_holds_what_the_model_reads(suite: pytest.Pytester) -> None:
     prompt = json.loads((suite.path / "out.json").read_text(encoding="utf-8"))["run"]["prompt"]
     assert prompt["of"] == "well: js_distance s.jsonl North"
     assert prompt["text"].startswith("<s>Do you like it?")
+
+
+def test_a_report_has_the_prompt_of_each_unit_once(suite: pytest.Pytester) -> None:
+    second = TEST.replace("test_one", "test_two").replace("import pytest", "")
+    suite.makepyfile(test_suite=TEST + second)
+    report = suite.path / "out.json"
+    for options in ((), ("-n", "1")):
+        suite.runpytest(
+            "--pluralism-model=reads:well", "--pluralism-answers=off", f"--pluralism-report={report}", *options
+        ).assert_outcomes(passed=2)
+        prompts = json.loads(report.read_text(encoding="utf-8"))["run"]["prompts"]
+        assert len(prompts["of"]) == 2
+        for key, units in prompts["of"].items():
+            assert key.endswith(" js_distance s.jsonl North")
+            assert set(units) == {"q0", "q1", "q2"}
+            assert all(prompts["texts"][name].startswith("<s>Do you like it?") for name in units.values())
+
+
+def test_the_prompts_of_recorded_answers_are_called_plain(suite: pytest.Pytester) -> None:
+    report = suite.path / "out.json"
+    suite.runpytest("--pluralism-model=ours:well", "--pluralism-answers=off", f"--pluralism-report={report}")
+    (text, *_) = json.loads(report.read_text(encoding="utf-8"))["run"]["prompts"]["texts"].values()
+    assert text.startswith("[as a model without a chat template reads it]\n")
+    assert "Do you like it?" in text

@@ -5,7 +5,11 @@ The fixture ``show`` of ``tests/conftest.py`` says which browser that is.
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +21,11 @@ if TYPE_CHECKING:
     Opened = Any
 
 pytestmark = pytest.mark.browser
+
+#: Maximum number of elements of a page, before and after somebody opens a part of it.
+MOST_NODES = 15_000
+
+HOSTILE_NAME = "<img src=x onerror=\"document.title='owned'\">"
 
 
 def rendered(content: dict[str, Any]) -> str:
@@ -184,29 +193,139 @@ def test_hostile_text_is_shown_as_text(show: Callable[..., Opened], hostile: dic
 def test_400_questions_of_12_groups_are_sorted_and_filtered(show: Callable[..., Opened], large: dict[str, Any]) -> None:
     opened = show(rendered(large))
     assert opened.page.locator("details.gate").count() == 12
+    assert opened.page.evaluate("document.querySelectorAll('*').length") < MOST_NODES
     gate = opened.page.locator("details.gate").last
     gate.locator("summary").first.click()
     gate.locator("details.units > summary").click()
     table = gate.locator("table.units")
-    assert len(column(table, 1)) == 400
+    # A page of the rows at a time; sorting and filtering see all of them.
+    table.locator("> tbody > tr").nth(49).wait_for()
+    assert len(column(table, 1)) == 50
+    first = column(table, 1)[0]
+    gate.get_by_role("button", name="Next").click()
+    assert gate.get_by_text("51 to 100 of 400").is_visible()
+    assert column(table, 1)[0] != first
     table.get_by_role("columnheader", name="Question").get_by_role("button").click()
     table.get_by_role("columnheader", name="Question").get_by_role("button").click()
     assert column(table, 1)[0].startswith("question-399")
     gate.get_by_label("Filter questions").fill("question-12")
     opened.page.get_by_text("10 of 400 questions shown").wait_for()
+    assert opened.page.evaluate("document.querySelectorAll('*').length") < MOST_NODES
     opened.check()
 
 
-def test_it_prints_every_promise(show: Callable[..., Opened], page_text: str) -> None:
-    opened = show(page_text)
-    printed = opened.page.pdf()
-    assert printed.startswith(b"%PDF")
-    assert opened.page.locator("details.gate[open]").count() == 3
+def n_pages(printed: bytes) -> int:
+    return len(re.findall(rb"/Type\s*/Page\b", printed))
+
+
+def test_ten_promises_are_printed_on_one_page(show: Callable[..., Opened], recorded: dict[str, Any]) -> None:
+    distances = [entry for entry in recorded["verdicts"] if entry["metric"] == "js_distance"]
+    ten = (distances * 10)[:10]
+    opened = show(rendered({**recorded, "verdicts": [{**one, "key": f"{n}"} for n, one in enumerate(ten)]}))
+    assert n_pages(opened.page.pdf(format="A4")) == 1
+    assert opened.page.locator("details.gate").count() == 10
     opened.page.emulate_media(media="print")
     assert not opened.page.get_by_role("button", name="Open all").is_visible()
-    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert opened.page.locator("details.gate[open]").count() == 14
+    # Where somebody asks for them, all promises follow.
+    opened.page.evaluate("window.print = () => {}")
+    opened.page.emulate_media(media="screen")
+    opened.page.get_by_role("button", name="Print with all promises").click()
+    assert n_pages(opened.page.pdf(format="A4")) > 5
     opened.check()
+
+
+def test_the_sections_are_marked_as_they_are_read(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text, reduced_motion="reduce")
+    named = opened.page.get_by_role("navigation", name="Sections of the report")
+    current = named.locator("[aria-current]")
+    assert current.inner_text() == "Overview"
+    for name in ("Promises", "Questions", "Responses", "Provenance"):
+        named.get_by_role("link", name=name).click()
+        opened.page.wait_for_function(
+            "name => document.querySelector('nav [aria-current]').textContent === name", arg=name
+        )
+        # The links stay on the screen.
+        assert named.bounding_box()["y"] < 5
+    opened.check()
+
+
+def test_questions_stand_beside_those_of_other_people(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text, fragment="#questions")
+    board = opened.page.locator("details.board").first
+    heads = board.locator("thead th").all_inner_texts()
+    assert [head.split()[0] for head in heads] == ["Questions", "Democrat", "Republican"]
+    assert len(column(board.locator("table"), 1)) == 25
+    # What the questions have in common is left out, and stands in the question itself.
+    assert any("… foreign aid?" in text for text in column(board.locator("table"), 1))
+    opened.check()
+
+
+def test_a_command_is_copied(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text, permissions=["clipboard-read", "clipboard-write"])
+    command = opened.page.locator("details.gate[open] p.command").first
+    command.get_by_role("button", name="Copy").click()
+    command.get_by_role("button", name="Copied").wait_for()
+    assert opened.page.evaluate("navigator.clipboard.readText()") == command.locator("code").inner_text()
+    opened.check()
+
+
+def test_another_run_stands_beside_this_one(
+    show: Callable[..., Opened], page_text: str, recorded: dict[str, Any], tmp_path: Path
+) -> None:
+    opened = show(page_text, fragment="#compare")
+    recorded["verdicts"][0]["estimate"]["value"] -= 0.125
+    del recorded["verdicts"][1]
+    recorded["verdicts"][2]["model"]["name"] = HOSTILE_NAME
+    (tmp_path / "other.json").write_text(json.dumps(recorded), encoding="utf-8")
+    opened.page.get_by_label("The JSON report of another run").set_input_files(tmp_path / "other.json")
+    opened.page.get_by_text("13 of 14 promises are in both runs.").wait_for()
+    table = opened.page.locator("#compare table")
+    assert "+0.125" in column(table, 6)
+    assert opened.page.locator("img").count() == 0
+    (tmp_path / "no.json").write_text("[]", encoding="utf-8")
+    opened.page.get_by_label("The JSON report of another run").set_input_files(tmp_path / "no.json")
+    opened.page.get_by_text("The file cannot be read").wait_for()
+    opened.check()
+
+
+def test_the_prompt_of_a_unit_is_one_click_away(show: Callable[..., Opened], recorded: dict[str, Any]) -> None:
+    entry = recorded["verdicts"][0]
+    text = "<script>document.title='owned'</script>\nIs it so?\nA. Yes\nAnswer:"
+    of = {f"{entry['nodeid']} {entry['key']}": {unit["id"]: "p1" for unit in entry["units"]}}
+    recorded["run"]["prompts"] = {"texts": {"p1": text}, "of": of}
+    opened = show(rendered(recorded))
+    units = opened.page.locator("details.gate[open] details.units").first
+    units.locator("tbody details > summary").first.click()
+    shown = units.locator("pre.prompt").first
+    assert shown.inner_text() == text
+    assert opened.page.title().startswith("Pluralism report")
+    opened.check()
+
+
+def test_a_phone_shows_verdicts_as_cards(show: Callable[..., Opened], page_text: str) -> None:
+    opened = show(page_text, width=360)
+    boxes = opened.page.locator("#verdicts tbody > tr").evaluate_all("rows => rows.map(r => r.getBoundingClientRect())")
+    assert all(box["width"] <= 360 and box["height"] > 80 for box in boxes)
+    cell = opened.page.locator("#verdicts tbody td[data-name=Promise]").first
+    assert cell.evaluate("one => getComputedStyle(one, '::before').content") != "none"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(show: Callable[..., Opened], page_text: str, scheme: str) -> None:
+    """axe-core stands where ``PLURALISM_AXE`` says: the file ``axe.min.js`` of its package."""
+    where = os.environ.get("PLURALISM_AXE")
+    if not where:
+        pytest.skip("no axe-core: PLURALISM_AXE names no file")
+    opened = show(page_text, scheme=scheme, bypass_csp=True)
+    opened.page.get_by_role("button", name="Open all").click()
+    for part in ("details.units", "details.board", "details.responses", "details.origin"):
+        opened.page.locator(part).evaluate_all("all => all.slice(0, 4).forEach(one => { one.open = true; })")
+    opened.page.locator("table.units tbody details").evaluate_all(
+        "all => all.slice(0, 9).forEach(o => { o.open = true; })"
+    )
+    opened.page.evaluate(Path(where).read_text(encoding="utf-8"))
+    found = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
 
 
 def test_without_scripts_everything_can_be_read(show: Callable[..., Opened], page_text: str) -> None:
