@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from pytest_pluralism.report.blocks import Cell, number
-from pytest_pluralism.report.unit_views import UnitView
+from pytest_pluralism.report.unit_views import UnitsView, UnitView
 
-if TYPE_CHECKING:
-    from pytest_pluralism.report.views import VerdictView
-
-__all__ = ["Board", "boards", "script_json"]
+__all__ = ["Asked", "Board", "boards", "script_json"]
 
 #: The strengths of a shade, from 0.
 SHADES = 8
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Hold the units of one promise, with its number, the title of the board on which they stand, and their people."""
+
+    number: int
+    title: str
+    people: str
+    units: UnitsView
 
 
 @dataclass(frozen=True)
@@ -35,36 +41,32 @@ class Board:
     rows: tuple[tuple[UnitView, tuple[Cell, ...]], ...]
 
 
-def boards(verdicts: Sequence[tuple[int, VerdictView]], /) -> tuple[Board, ...]:
+def boards(asked: Iterable[Asked], /) -> tuple[Board, ...]:
     """Return the boards of a report, for promises whose units are not responses."""
-    found: dict[tuple[str, str, str], list[tuple[int, VerdictView]]] = {}
-    for place, verdict in verdicts:
-        if verdict.units is not None and not any(unit.responses for unit in verdict.units.units):
-            found.setdefault((verdict.metric, verdict.dataset, verdict.model), []).append((place, verdict))
-    return tuple(_board(_different(sorted(some, key=lambda pair: pair[0]))) for some in found.values())
+    found: dict[str, list[Asked]] = {}
+    for one in asked:
+        if not any(unit.responses for unit in one.units.units):
+            found.setdefault(one.title, []).append(one)
+    return tuple(_board(_different(sorted(some, key=lambda one: one.number))) for some in found.values())
 
 
-def _different(verdicts: Sequence[tuple[int, VerdictView]]) -> list[tuple[int, VerdictView]]:
-    """Return the first of all verdicts that show the same numbers: two promises about one measurement."""
-    seen: dict[object, tuple[int, VerdictView]] = {}
-    for pair in verdicts:
-        units = pair[1].units.units if pair[1].units else ()
-        seen.setdefault((pair[1].population, frozenset((unit.id, unit.numbers[0].text) for unit in units)), pair)
+def _different(asked: Sequence[Asked]) -> list[Asked]:
+    """Return the first of all promises that show the same numbers: two promises about one measurement."""
+    seen: dict[object, Asked] = {}
+    for one in asked:
+        numbers = frozenset((unit.id, unit.numbers[0].text) for unit in one.units.units)
+        seen.setdefault((one.people, numbers), one)
     return list(seen.values())
 
 
-def _board(verdicts: Sequence[tuple[int, VerdictView]]) -> Board:
+def _board(asked: Sequence[Asked]) -> Board:
     units: dict[str, UnitView] = {}
     values: dict[str, dict[int, float | None]] = {}
-    is_descending = True
-    noun = "questions"
-    for place, verdict in verdicts:
-        if verdict.units is None:
-            continue
-        is_descending, noun = verdict.units.is_descending, verdict.units.noun.many
-        for unit in verdict.units.units:
+    for one in asked:
+        for unit in one.units.units:
             units.setdefault(unit.id, unit)
-            values.setdefault(unit.id, {})[place] = unit.value
+            values.setdefault(unit.id, {})[one.number] = unit.value
+    is_descending, noun = asked[0].units.is_descending, asked[0].units.noun.many
     known = [value for row in values.values() for value in row.values() if value is not None]
     low, high = min(known, default=0.0), max(known, default=1.0)
     sign = -1.0 if is_descending else 1.0
@@ -82,13 +84,11 @@ def _board(verdicts: Sequence[tuple[int, VerdictView]]) -> Board:
     rows = tuple(
         (
             units[name],
-            tuple(number(value, shade=shade(value)) for value in (values[name].get(at) for at, _ in verdicts)),
+            tuple(number(value, shade=shade(value)) for value in (values[name].get(one.number) for one in asked)),
         )
         for name in sorted(units, key=worst)
     )
-    first = verdicts[0][1]
-    heads = tuple((place, verdict.population or verdict.title) for place, verdict in verdicts)
-    return Board(f"{first.measure} ({first.dataset}), {first.model}", noun, heads, rows)
+    return Board(asked[0].title, noun, tuple((one.number, one.people) for one in asked), rows)
 
 
 def script_json(content: object, /) -> Markup:

@@ -19,7 +19,7 @@ from pytest_pluralism.core.words import CLUSTERS, in_order, words_for
 from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.alike import alike_lines
 from pytest_pluralism.report.blocks import Para, Part, Table, texts
-from pytest_pluralism.report.boards import Board, boards, script_json
+from pytest_pluralism.report.boards import Asked, Board, boards, script_json
 from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, outcome_of, promise_cell
 from pytest_pluralism.report.charts import Track
 from pytest_pluralism.report.decisions import KEPT, OUTCOMES, Decision, Judged, decisions, moved_of, source_words
@@ -202,7 +202,11 @@ class RunView:
     @property
     def boards(self) -> tuple[Board, ...]:
         """The questions by the promises that ask them, a board for each measure, data set and model."""
-        return boards(self.ordered)
+        return boards(
+            Asked(place, f"{one.measure} ({one.dataset}), {one.model}", one.population or one.title, one.units)
+            for place, one in self.ordered
+            if one.units is not None
+        )
 
     @property
     def prompts(self) -> str:
