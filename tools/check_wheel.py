@@ -25,7 +25,16 @@ def main(checkout: str) -> int:
         print("the source tree is being tested, not the wheel", file=sys.stderr)
         return 1
     wanted = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
-    for pattern in ("*.pyi", "*.schema.json", "datasets/*.jsonl", "report/page/*", "packaged/*.gz", "parties/*.jsonl"):
+    data = (
+        "*.pyi",
+        "*.schema.json",
+        "datasets/*.jsonl",
+        "report/page/*",
+        "packaged/*.gz",
+        "parties/*.jsonl",
+        "suites/*/*.ini",
+    )
+    for pattern in data:
         wanted |= {path.relative_to(source).as_posix() for path in source.rglob(pattern)}
     wanted.add("py.typed")
     there = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_pluralism import __version__
 from pytest_pluralism.baselines.schema import Content
+from pytest_pluralism.cli.case_study import answer_settings, asked_of, write_tables
 from pytest_pluralism.cli.running import JUDGED, suite_command
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
@@ -20,6 +21,7 @@ from pytest_pluralism.cli.showing import (
     UsageError,
     add_command,
     check_output,
+    complain,
     option,
     say,
     say_json,
@@ -49,6 +51,10 @@ def add_try(commands: Commands) -> None:
         option("model", metavar="SPEC", help="the model, as --pluralism-model names it"),
         option("--suite", default="quick", metavar="NAME", help=f"{suites}; or {ALL} (default: quick)"),
         option("--entailment-model", metavar="SPEC", help="the entailment model of the suite overton"),
+        option("--before", metavar="SPEC", help="the model before alignment, for the suite case_study"),
+        option("--nations", type=Path, metavar="FILE", help="GlobalOpinionQA, for the tables of case_study"),
+        option("--nation", action="append", default=[], metavar="NAME", help="a nation of that file; repeatable"),
+        option("--mpi", type=Path, metavar="FILE", help="answers of people to a personality test, for the tables"),
         option("--pytest", default="", metavar="OPTIONS", help="options for pytest, in one text: '-n 2 -v'"),
         option(
             "-o", "--output", type=Path, default=Path("pluralism-card"), metavar="FOLDER", help="folder of the card"
@@ -61,17 +67,18 @@ def add_try(commands: Commands) -> None:
 
 def try_model(arguments: argparse.Namespace) -> int:
     """Run the suites and write their cards."""
-    if arguments.suite != ALL and arguments.suite not in SUITES:
-        raise UsageError(f"--suite must be one of {', '.join(SUITES)} or {ALL}. Got {shown(arguments.suite)!r}.")
-    suites = list(SUITES.values()) if arguments.suite == ALL else [SUITES[arguments.suite]]
-    if any(suite.judge for suite in suites) and not arguments.entailment_model:
-        raise UsageError("--entailment-model=SPEC is missing: the suite overton needs a model that judges entailment.")
+    suites = _chosen(arguments)
+    asked = asked_of(arguments.nations, arguments.nation, arguments.mpi) if arguments.before else []
     codes: list[int] = []
     cards: list[Content] = []
     for suite in suites:
         code, paths = _card(suite, arguments)
         if code == _INTERRUPTED:
             return EXIT_INTERRUPTED
+        if suite.pair and paths:
+            settings = answer_settings(arguments.pytest)
+            pair = arguments.before, arguments.model
+            paths += write_tables(*pair, asked, arguments.output, settings=settings, quiet=arguments.json)
         codes.append(code)
         cards.append({"suite": suite.name, "version": suite.version, "exit_code": code, "written": paths})
         for path in paths if not arguments.json else ():
@@ -79,6 +86,31 @@ def try_model(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json({"schema": SCHEMA, "cards": cards})
     return EXIT_PROBLEMS if any(codes) else EXIT_OK
+
+
+def _chosen(arguments: argparse.Namespace) -> list[Suite]:
+    """Return the suites that are run.
+
+    Raises
+    ------
+    UsageError
+        There is no such suite, or an option that it needs is missing, or one that it does not know is there.
+    """
+    if arguments.suite != ALL and arguments.suite not in SUITES:
+        raise UsageError(f"--suite must be one of {', '.join(SUITES)} or {ALL}. Got {shown(arguments.suite)!r}.")
+    suites = list(SUITES.values()) if arguments.suite == ALL else [SUITES[arguments.suite]]
+    if any(suite.judge for suite in suites) and not arguments.entailment_model:
+        raise UsageError("--entailment-model=SPEC is missing: the suite overton needs a model that judges entailment.")
+    if arguments.suite == ALL and not arguments.before:
+        # Two models are another question than one.
+        suites = [suite for suite in suites if not suite.pair]
+        complain("the suite case_study is left out: it compares two models. Add --before=SPEC for it.")
+    if any(suite.pair for suite in suites) and not arguments.before:
+        raise UsageError("--before=SPEC is missing: the suite case_study compares a model with one before alignment.")
+    for word in () if any(suite.pair for suite in suites) else ("before", "nations", "nation", "mpi"):
+        if getattr(arguments, word):
+            raise UsageError(f"--{word} is for the suite case_study. Add --suite=case_study, or leave it out.")
+    return suites
 
 
 def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
@@ -96,6 +128,7 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     words = [
         *(f"--pluralism-model={arguments.model}", f"--pluralism-report={record}"),
         *([f"--pluralism-entailment-model={arguments.entailment_model}"] if suite.judge else []),
+        *([f"--pluralism-reference-model={arguments.before}", "--pluralism-baseline=reference"] if suite.pair else []),
         *shlex.split(arguments.pytest),
     ]
     command = suite_command(suite, words)
@@ -105,6 +138,7 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     content = read_report(record)
     page.write_text(rendered(page, content["verdicts"], content["run"]), encoding="utf-8")
     options = [f"--entailment-model={arguments.entailment_model}"] if suite.judge else []
+    options += [f"--before={arguments.before}"] if suite.pair else []
     repeat = shlex.join(["pluralism", "try", arguments.model, f"--suite={suite.name}", *options])
     text = render(
         "card.md.jinja",

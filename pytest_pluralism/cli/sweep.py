@@ -76,6 +76,7 @@ def add_sweep(commands: Commands) -> None:
         option("--suite", default="quick", metavar="NAME", help=f"a ready suite: {suites} (default: quick)"),
         option("--tests", type=Path, metavar="PATH", help="a file or folder of tests, in place of a ready suite"),
         option("--entailment-model", metavar="SPEC", help="the entailment model of the suite, where it needs one"),
+        option("--before", metavar="SPEC", help="the model that promises about a change are compared with"),
         option("--pytest", default="", metavar="OPTIONS", help="options for pytest, in one text: '-n 2 -v'"),
         option("--front", nargs=2, metavar=("PROMISE", "OTHER"), help=front),
         option("-o", "--output", type=Path, metavar="PATH", help="write a .html page, a .json file or a .svg picture"),
@@ -138,6 +139,8 @@ def _suite(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     judge = arguments.entailment_model
     if judge:
         words.append(f"--pluralism-entailment-model={judge}")
+    if arguments.before:
+        words += [f"--pluralism-reference-model={arguments.before}", "--pluralism-baseline=reference"]
     if arguments.tests is not None:
         if not arguments.tests.exists():
             raise UsageError(f"--tests must be a file or folder of tests. There is no {shown(arguments.tests)}.")
@@ -147,6 +150,8 @@ def _suite(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     suite = SUITES[arguments.suite]
     if suite.judge and not judge:
         raise UsageError(f"--entailment-model=SPEC is missing: the suite {suite.name} needs a model that judges.")
+    if suite.pair and not arguments.before:
+        raise UsageError(f"--before=SPEC is missing: the suite {suite.name} compares each model with one.")
     return f"{suite.name}, version {suite.version}", suite_command(suite, words)
 
 

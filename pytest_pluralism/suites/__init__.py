@@ -26,12 +26,15 @@ class Suite:
         A noun phrase for its content.
     judge : bool, default False
         Whether it needs an entailment model.
+    pair : bool, default False
+        Whether it compares the model with one from before, as the reference model of the run.
     """
 
     name: str
     version: int
     words: str
     judge: bool = False
+    pair: bool = False
 
 
 #: The suites, by name.
@@ -42,5 +45,6 @@ SUITES = {
         Suite("parties", 1, "the same questions for the country and its parties, with the survey in the package"),
         Suite("surveys", 2, "closed questions of two surveys, for groups by party, sex and education"),
         Suite("overton", 1, "responses to contested queries, and to settled ones", judge=True),
+        Suite("case_study", 1, "distance from people and entropy, before and after alignment", pair=True),
     )
 }

@@ -103,6 +103,7 @@ def test_the_front_of_two_promises(run: pytest.Pytester, capsys: pytest.CaptureF
         (["run/checkpoint-1", "run/checkpoint-01"], "have the same step, 1"),
         (["run/checkpoint-1", "--suite=quik"], "--suite must be one of quick"),
         (["run/checkpoint-1", "--suite=overton"], "--entailment-model=SPEC is missing"),
+        (["run/checkpoint-1", "--suite=case_study"], "--before=SPEC is missing: the suite case_study compares each"),
         (["run/checkpoint-1", "--tests=none.py"], "There is no none.py"),
         (["run/checkpoint-1", "-o", "page.pdf"], "--output must end with .html or .json or .svg"),
         (["run/checkpoint-1", "--front", "a", "b", "-o", "x.svg"], "--front needs a .html page or a .json file"),

@@ -112,10 +112,14 @@ def test_each_suite_can_be_collected_by_its_package(name: str, pytester: pytest.
     [
         (
             ["embedded:smollm2-135m-instruct", "--suite=everything"],
-            "--suite must be one of quick, parties, surveys, overton or all",
+            "--suite must be one of quick, parties, surveys, overton, case_study or all",
         ),
         (["embedded:smollm2-135m-instruct", "--suite=overton"], "--entailment-model=SPEC is missing"),
         (["embedded:smollm2-135m-instruct", "--suite=all"], "--entailment-model=SPEC is missing"),
+        (["embedded:smollm2-135m-instruct", "--suite=case_study"], "--before=SPEC is missing"),
+        (["embedded:smollm2-135m-instruct", "--before=embedded:gemma-3-270m"], "--before is for the suite case_study"),
+        (["a", "--suite=case_study", "--before=b", "--nation=Japan"], "Add --nations=FILE"),
+        (["a", "--suite=case_study", "--before=b", "--nations=none.jsonl"], "--nations: "),
     ],
 )
 def test_a_wrong_choice_is_refused_before_anything_runs(

@@ -11,7 +11,7 @@ from typing import Any
 #: Words of the survey and of the texts that are trained on.
 WORDS = (
     "What do you think about taxes dogs war bread and butter Please tell : ? . , I like it not Yes No opinion the of "
-    "Answer with the letter of one option only A B C"
+    "Answer with the letter of one option only A B C D E F"
 )
 TEXTS = ("What do you think about taxes ? Yes", "No opinion of the dogs war", "I like bread and butter", "Please tell")
 
@@ -30,15 +30,15 @@ def make_tokenizer() -> Any:
     )
 
 
-def make_network(vocabulary: int) -> Any:
+def make_network(vocabulary: int, **arguments: Any) -> Any:
     import torch
     import transformers
 
     torch.manual_seed(7)
     config = transformers.LlamaConfig(
         vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128, bos_token_id=1, eos_token_id=2, pad_token_id=0,
-        initializer_range=0.2,
+        num_key_value_heads=2, bos_token_id=1, eos_token_id=2, pad_token_id=0, initializer_range=0.2,
+        **{"max_position_embeddings": 128, **arguments},
     )  # fmt: skip
     return transformers.LlamaForCausalLM(config)
 

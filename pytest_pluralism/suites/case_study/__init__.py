@@ -1,0 +1,1 @@
+"""The suite ``case_study``; see :mod:`pytest_pluralism.suites`."""
