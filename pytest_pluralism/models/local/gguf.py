@@ -40,6 +40,8 @@ __all__ = [
     "Vocabulary",
     "cache_folder",
     "converted",
+    "is_complete",
+    "is_converted",
     "known_file",
     "read_header",
     "read_vocabulary",
@@ -335,13 +337,13 @@ def converted(source: GgufSource, /) -> ConvertedModel:
     key = f"{sha256[:24]}-c{CONVERTER_VERSION}-t{_transformers_major()}"
     root = cache_folder() / "converted"
     target = root / key
-    if _is_complete(target):
+    if is_complete(target):
         return ConvertedModel(target, sha256, add_bos)
     try:
         root.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(root / f"{key}.lock", timeout=LOCK_TIMEOUT_S):
             # The process that held the lock before may have done the work.
-            if not _is_complete(target):
+            if not is_complete(target):
                 _convert_into(target, source, header or read_header(source), sha256)
     except filelock.Timeout as error:
         raise ModelError(
@@ -408,7 +410,8 @@ def _convert_into(target: Path, source: GgufSource, header: GgufHeader, sha256: 
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
                 os.fsync(stream.fileno())
             status = path.stat()
-            files[path.name] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": digest}
+            times = {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
+            files[path.name] = {"size": status.st_size, **times, "sha256": digest}
         manifest = {"gguf_sha256": sha256, "converter": CONVERTER_VERSION, "source": source.name, "files": files}
         with (partial / MANIFEST).open("w", encoding="utf-8") as stream:
             json.dump(manifest, stream, indent=1)
@@ -431,7 +434,12 @@ def _fsync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _is_complete(folder: Path) -> bool:
+def is_converted(folder: Path, /) -> bool:
+    """Return whether a folder is the converted copy of a GGUF file."""
+    return (folder / MANIFEST).is_file()
+
+
+def is_complete(folder: Path) -> bool:
     """Return whether a conversion holds every file as it was written."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -440,8 +448,9 @@ def _is_complete(folder: Path) -> bool:
             status = path.stat()
             if status.st_size != expected["size"]:
                 return False
-            # Same size and same time: unchanged. Another time (a copied cache): the bytes decide.
-            if status.st_mtime_ns != expected["mtime_ns"]:
+            # Same size and same times: unchanged. Another time (a copied cache): the bytes decide.
+            times = status.st_mtime_ns, status.st_ctime_ns
+            if times != (expected["mtime_ns"], expected.get("ctime_ns", status.st_ctime_ns)):
                 with path.open("rb") as stream:
                     if hashlib.file_digest(stream, "sha256").hexdigest() != expected["sha256"]:
                         return False

@@ -18,8 +18,10 @@ from pytest_pluralism.models.local.bounds import check_sizes, try_tokenizer
 from pytest_pluralism.models.local.compiling import compile_layers
 from pytest_pluralism.models.local.devices import chosen_device, is_out_of_memory, too_large_for_one
 from pytest_pluralism.models.local.files import code_hash, remote_code_error, sha256_of_text
+from pytest_pluralism.models.local.gguf import is_converted
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.packages import quiet_transformers
+from pytest_pluralism.models.local.quick_tokenizer import QuickTokenizer
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.specification import ModelSpec, parse_model_spec
 from pytest_pluralism.models.versions import package_version
@@ -254,10 +256,16 @@ def load_tokenizer(
     if (folder / "tokenizer.json").is_file():
         try_tokenizer(folder / "tokenizer.json", named)
     try:
+        quick = QuickTokenizer(folder) if is_converted(folder) else None
+        if quick is not None and (known := quick.known()) is not None:
+            return known
         arguments = loading_arguments(named, trust_remote_code=trust_remote_code)
         if config is not None and not (folder / "config.json").is_file():
             arguments["config"] = config
-        return cast("Tokenizer", AutoTokenizer.from_pretrained(folder, **arguments))
+        tokenizer = cast("Tokenizer", AutoTokenizer.from_pretrained(folder, **arguments))
+        if quick is not None:
+            quick.compare(tokenizer)
+        return tokenizer
     except Exception as error:
         raise translated(error, named, "cpu", out_of_memory=isinstance(error, MemoryError)) from error
 

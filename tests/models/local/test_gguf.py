@@ -143,6 +143,37 @@ def test_the_chat_template_of_the_file_is_used(tiny_file):
     assert model.reader.tokenizer.decode(ids) == "<s><user>the>"
 
 
+@pytest.mark.parametrize("chat", [tiny_gguf.CHAT, None])
+def test_the_tokenizer_is_read_the_quick_way_once_that_is_known_to_be_the_same(tmp_path, monkeypatch, chat):
+    from transformers import AutoTokenizer
+
+    from pytest_pluralism.models.local.quick_tokenizer import QuickTokenizer
+
+    file = tiny_gguf.write(tmp_path / "tiny.gguf", chat=chat)
+    folder = gguf.converted(source(file)).folder
+    quick = QuickTokenizer(folder)
+    assert quick.known() is None
+    usual = load_model(str(file))
+    assert quick.known() is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: pytest.fail("read the usual way"))
+        again = load_model(str(file))
+    for prompt in (Prompt("the A\nB", ("A", "B"), template="raw"), Prompt("Is the A?", ("A", "B"), system="Be the B.")):
+        assert again.token_ids(prompt) == usual.token_ids(prompt)
+        assert again.prompt_text(prompt) == usual.prompt_text(prompt)
+        assert again.reader.label_tokens(prompt.labels) == usual.reader.label_tokens(prompt.labels)
+    assert again.identity == usual.identity
+    # A tokenizer that differs in one token is not replaced, and not compared again.
+    other = AutoTokenizer.from_pretrained(folder)
+    other.add_tokens(["zebra"])
+    with (folder / "tokenizer_config.json").open("a", encoding="utf-8") as stream:
+        stream.write("\n")
+    changed = QuickTokenizer(folder)
+    assert changed.known() is None
+    changed.compare(other)
+    assert changed.known() is None
+
+
 def test_the_second_time_nothing_is_converted(tiny_file, monkeypatch):
     first = gguf.converted(source(tiny_file))
     monkeypatch.setattr(gguf, "convert", lambda *_: pytest.fail("converted again"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import shutil
 import sqlite3
 import warnings
 from contextlib import closing
+from urllib.parse import quote
 
 import pytest
 
@@ -21,6 +23,7 @@ from pytest_pluralism.models.answers import layout
 from pytest_pluralism.models.answers.kinds import ANSWERS, RESPONSES, key_of, reading_of
 from pytest_pluralism.models.answers.store import FILE_NAME, AnswerStore
 from pytest_pluralism.models.lazy import LazyModel, lazy_model
+from pytest_pluralism.models.local.adapters import described_model
 from pytest_pluralism.models.local.files import files_of, hashes
 from pytest_pluralism.models.specification import parse_model_spec
 
@@ -228,20 +231,78 @@ def test_pages_and_hidden_files_are_no_part_of_it(tiny_folder):
     assert parts(folder) == before
 
 
-@pytest.mark.parametrize("kind", ["plain", "chat", "t5", "adapter", "sharded", "code"])
-def test_any_byte_of_any_file_gives_another_identity_or_equal_answers(tiny_folder, kind):
-    folder = tiny_folder("t5" if kind == "t5" else "llama", chat=kind == "chat")
+def linked(folder, blobs):
+    """Put links in the place of files, as the cache of the hub has them."""
+    blobs.mkdir(parents=True)
+    for number, path in enumerate(sorted(path for path in folder.iterdir() if path.is_file())):
+        shutil.move(path, blobs / str(number))
+        path.symlink_to(os.path.relpath(blobs / str(number), folder))
+
+
+def lone_adapter(base, folder):
+    """Save an adapter on a base in a folder of its own."""
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
+    (folder / "README.md").unlink()
+
+
+def built(kind, tiny_folder, tmp_path, monkeypatch):
+    """Return the spec of a model of a kind, and every file that loading it could read."""
+    names = {"question": "ru?n=1&b=2", "percent": "ru%3Fn b"}
+    family = "t5" if kind == "t5" else "llama"
+    folder = tiny_folder(family, name=names.get(kind, "tiny"), chat=kind in {"chat", "hub"})
+    spec, places = str(folder), [folder]
     if kind == "adapter":
         with_adapter(folder)
     if kind == "sharded":
         sharded(folder, ["a.safetensors", "sub/b.safetensors"])
     if kind == "code":
         with_code(folder)
+    if kind == "linked":
+        linked(folder, tmp_path / "elsewhere" / "files")
+    if kind in {"lone", "encoded"}:
+        base = folder.rename(folder.with_name("ba?se & more")) if kind == "encoded" else folder
+        lone_adapter(base, tmp_path / "north")
+        spec = f"{tmp_path / 'north'}?base={quote(str(base), safe='')}&scale=0.5"
+        places = [base, tmp_path / "north"]
+    if kind in {"hub", "hub_adapter"}:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+        place = tmp_path / "hub" / "models--org--base"
+        (place / "refs").mkdir(parents=True)
+        (place / "refs" / "main").write_text("a" * 40)
+        snapshot = place / "snapshots" / ("a" * 40)
+        shutil.copytree(folder, snapshot)
+        linked(snapshot, place / "blobs")
+        spec, places = "hf:org/base", [snapshot]
+        if kind == "hub_adapter":
+            lone_adapter(folder, tmp_path / "north")
+            edit(tmp_path / "north" / "adapter_config.json", lambda one: one.update(base_model_name_or_path="org/base"))
+            spec, places = str(tmp_path / "north"), [snapshot, tmp_path / "north"]
+    files = [path for place in places for path in place.rglob("*") if path.is_file() and path.suffix != ".md"]
+    return spec, files
+
+
+EVERY_KIND = ("plain", "chat", "t5", "adapter", "sharded", "code", "linked", "question", "percent", "lone", "encoded",
+              "hub", "hub_adapter")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_any_byte_of_any_file_gives_another_identity_or_equal_answers(tiny_folder, tmp_path, monkeypatch, kind):
+    spec, files = built(kind, tiny_folder, tmp_path, monkeypatch)
     trusted = kind == "code"
-    before = parts(folder, trust_remote_code=trusted)
+
+    def identity():
+        return dict(described_model(parse_model_spec(spec), trust_remote_code=trusted).parts)
+
+    before = identity()
     expected = None
     chance = random.Random(5)
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"]
     assert len(files) >= 4
     n_equal = 0
     for path in files:
@@ -251,23 +312,42 @@ def test_any_byte_of_any_file_gives_another_identity_or_equal_answers(tiny_folde
             changed[place] ^= 1 << chance.randrange(7)
             path.write_bytes(changed)
             try:
-                same = parts(folder, trust_remote_code=trusted) == before
+                same = identity() == before
             except (ModelError, UnicodeDecodeError):
                 continue
             finally:
-                if path.suffix != ".json":
+                if path.suffix != ".json" and not path.resolve().name.isdecimal():
                     path.write_bytes(content)
             if same:
                 # Space between values, and who saved it.
                 n_equal += 1
                 if expected is None:
                     path.write_bytes(content)
-                    expected = answers(folder, trust_remote_code=trusted)
-                    path.write_bytes(changed)
-                assert answers(folder, trust_remote_code=trusted) == expected, (path.name, place)
+                    expected = answers(spec, trust_remote_code=trusted)
+                path.write_bytes(changed)
+                assert answers(spec, trust_remote_code=trusted) == expected, (path.name, place)
         path.write_bytes(content)
-    assert parts(folder, trust_remote_code=trusted) == before
+    assert identity() == before
     assert n_equal < len(files)
+
+
+def test_a_converted_copy_that_was_edited_is_not_taken_for_the_file(tmp_path, monkeypatch):
+    from pytest_pluralism.models.local import gguf
+
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    status = (folder / "model.safetensors").stat()
+    digest = hashlib.sha256(b"weights").hexdigest()
+    known = {"size": 7, "mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns, "sha256": digest}
+    (folder / gguf.MANIFEST).write_text(json.dumps({"files": {"model.safetensors": known}}), encoding="utf-8")
+    assert gguf.is_complete(folder)
+    (folder / "model.safetensors").write_bytes(b"weighty")
+    os.utime(folder / "model.safetensors", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not gguf.is_complete(folder)
+    # One that was copied to another place has other times and the same content.
+    (folder / "model.safetensors").write_bytes(b"weights")
+    assert gguf.is_complete(folder)
 
 
 # ----------------------------------------------------------------------------------------------------- what was read
