@@ -206,8 +206,9 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         # A processor of several kinds of input has the tokenizer of its text.
         tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
         if tokenizer is None or not hasattr(tokenizer, "apply_chat_template"):
+            got = "the trainer has none" if tokenizer is None else f"got a {type(tokenizer).__name__}"
             raise InvalidParameterError(
-                "PluralismCallback needs the tokenizer of the model, and the trainer has none. "
+                f"PluralismCallback needs the tokenizer of the model, and {got}. "
                 "Write PluralismCallback(trainer, tokenizer=tokenizer), or Trainer(processing_class=tokenizer)."
             )
         mixed = str(getattr(self._trainer.accelerator, "mixed_precision", "no"))

@@ -57,7 +57,8 @@ def test_checkpoints_stand_in_the_order_of_their_steps(
     run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run.path / "run/checkpoint-3").mkdir()
-    code = main(["sweep", "run/checkpoint-*", "--tests=test_town.py", "-o", "page.html", "--json"])
+    front = ["--front", "js_distance*", "answer_entropy*"]
+    code = main(["sweep", "run/checkpoint-*", "--tests=test_town.py", *front, "-o", "page.html", "--json"])
     out, err = capsys.readouterr()
     content = json.loads(out)
     assert code == 1
@@ -71,26 +72,20 @@ def test_checkpoints_stand_in_the_order_of_their_steps(
     assert "run/checkpoint-3 was not measured" in err
     assert "1 of 3: run/checkpoint-2" in err
     page = (run.path / "page.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
     assert "run/checkpoint-3" in page
-
-
-def test_the_front_of_two_promises(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["sweep", "run/checkpoint-*", "--tests=test_town.py"]
-    assert main([*words, "--front", "js_distance*", "answer_entropy*", "-o", "out.json"]) == 1
-    said = capsys.readouterr().out
-    assert "on the front" in said
-    assert "passed" in said
-    content = json.loads((run.path / "out.json").read_text(encoding="utf-8"))
+    # Of the two that have both values the first is better in both.
+    assert [one["on_front"] for one in content["front"]["models"]] == [True, False]
     assert [one["direction"] for one in content["front"]["objectives"]] == ["lower", "higher"]
+    assert "not on the front, because a value is missing: run/checkpoint-3" in err
     # A reward of the team's own stands in the place of a promise.
-    distance, reward = content["promises"][0], {"run/checkpoint-2": 0.1, "run/checkpoint-10": 0.9}
+    reward = {"run/checkpoint-2": 0.1, "run/checkpoint-10": 0.9}
     board, left_out = front_of(content, distance, reward)
     assert board.directions == ("lower", "higher")
     assert [values[1] for values in board.values] == [0.1, 0.9]
-    assert not left_out
+    assert left_out == ["run/checkpoint-3"]
     assert "helpfulness" in sweep_html(content, board)
-    with pytest.raises(DatasetError, match="1 of the 2 models"):
+    with pytest.raises(DatasetError, match="1 of the 3 models"):
         front_of(content, {**distance, "points": distance["points"][:1]}, reward)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import hashlib
 import importlib.util
@@ -20,6 +21,8 @@ from pytest_pluralism.models.specification import ADAPTER_CONFIG, ModelSpec, hol
 #: The files that are fetched of a repository: never code, never pickles, never copies in other formats.
 HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+#: The files of a trainer beside the weights of a checkpoint.
+TRAINER_STATE = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "training_args.bin", "rng_state*.pth")
 
 INSTALL_ADAPTERS = backend_of("adapter").command
 
@@ -323,7 +326,8 @@ def refuse_pickles(folder: Path, named: ModelSpec, *, allow_pickle: bool) -> Non
     index = folder / f"model.safetensors{INDEX}"
     if list(folder.glob("*.safetensors")) or index.is_file():
         return
-    pickles = sorted(path.name for pattern in PICKLE_PATTERNS for path in folder.glob(pattern))
+    there = sorted(path.name for pattern in PICKLE_PATTERNS for path in folder.glob(pattern))
+    pickles = [name for name in there if not any(fnmatch.fnmatchcase(name, state) for state in TRAINER_STATE)]
     if allow_pickle and pickles:
         return
     if not pickles and named.kind == "folder":

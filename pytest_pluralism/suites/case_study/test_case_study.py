@@ -11,11 +11,6 @@ def test_no_further_from_the_country() -> None:
     """The marker is the promise."""
 
 
-@pytest.mark.js_distance("wvs_immigration", max_increase=0.04)
-def test_no_further_from_nations() -> None:
-    """The marker is the promise."""
-
-
 @pytest.mark.js_distance("big_five", max_increase=0.04)
 def test_no_further_from_personalities() -> None:
     """The marker is the promise."""

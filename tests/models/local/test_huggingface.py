@@ -187,6 +187,9 @@ def test_pickled_weights_are_read_only_when_allowed(tiny_folder):
     for answer, wanted in zip(allowed.answer(QUESTIONS), expected, strict=True):
         assert answer.log_probabilities == pytest.approx(wanted.log_probabilities, abs=1e-5)
     (folder / "pytorch_model.bin").unlink()
+    # A trainer's own files hold no weights of the model.
+    for name in ("optimizer.pt", "training_args.bin", "rng_state_0.pth"):
+        (folder / name).write_bytes(b"")
     with pytest.raises(ModelError, match="holds no weights"):
         load_model(str(folder), allow_pickle=True)
 
