@@ -83,10 +83,10 @@ def test_no_mutation_of_a_report_gives_a_traceback(
         damaged = mutated(content, every, random.Random(seed))
         Path("bad.json").write_text(json.dumps(damaged), encoding="utf-8")
         for command in commands:
-            begun = time.monotonic()
+            begun = time.process_time()
             # An exception would be a traceback.
             code = main(command)
-            assert time.monotonic() - begun < 10, (seed, command)
+            assert time.process_time() - begun < 10, (seed, command)
             complaint = capsys.readouterr().err
             assert code == 0 or complaint.count("\n") >= 1 or command[0] == "compare", (seed, command)
             refused += code != 0

@@ -11,7 +11,7 @@ from pytest_pluralism.datasets.names import NAME, clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote
 from pytest_pluralism.datasets.panels.columns import check_votes, check_weights, looks_like_weight, split_header
 from pytest_pluralism.datasets.panels.records import KINDS, Juror, PanelQuery, PanelResponse, UtilityScale
-from pytest_pluralism.datasets.reading import Problems, Record, Table, number_in
+from pytest_pluralism.datasets.reading import MOST_COUNTED, Problems, Record, Table, number_in
 
 __all__ = ["JUROR", "ONLY", "VOTE", "ReadPanel", "WideTable", "read_panel_table", "vote_in"]
 
@@ -97,6 +97,8 @@ def _from_long(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str
     responses: dict[str, dict[str, PanelResponse]] = {}
     votes: list[ReadVote] = []
     jurors: dict[str, tuple[str, dict[str, str]]] = {}
+    # Their hashes, which take a fraction of the memory of the names.
+    cast: set[int] = set()
     for where, cells in rows:
         cells |= {name: clean_name(cells[name]) for name in ("juror", "query", "response") if name in cells}
         described = {name: cells[name] for name in extra}
@@ -107,6 +109,10 @@ def _from_long(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str
             continue
         query, response = cells["query"], cells.get("response") or ONLY
         votes.append(ReadVote(cells["juror"], query, response, vote_in(cells["utility"]), where))
+        cast.add(hash((cells["juror"], query, response)))
+        if len(votes) - len(cast) >= MOST_COUNTED:
+            # They are errors, and so many of them that the rest of the file tells no more.
+            break
         text = cells.get("query_text") or query
         if texts.setdefault(query, text) != text:
             problems.add(where, f"'query_text' of query {query!r} differs from an earlier row; it must be the same")

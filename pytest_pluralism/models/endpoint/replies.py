@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -284,12 +285,13 @@ def _entry(one: object, place: str) -> tuple[str, int | None, float]:
 
 
 def _value(value: object, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > ROUNDED_UP:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value <= ROUNDED_UP:
         raise ModelError(
             f"{place} gives the log-probability {printable(str(value))}. It must be the natural logarithm of a "
             "probability: a number of at most 0."
         )
-    return min(float(value), 0.0)
+    # A whole number may be too large for a float.
+    return min(float(value), 0.0) if value > -sys.float_info.max else -math.inf
 
 
 def _usage(reply: object, name: str) -> int | None:

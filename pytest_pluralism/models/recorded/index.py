@@ -151,7 +151,7 @@ class Recording:
                 own = list(reader.rows(found.content))
             except RowError as error:
                 raise ModelError(f"{self.path}, {found.where}: the row {error}.\n{REMEDY}") from None
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
                 shape = f"is not in the shape of {'its log' if reader is None else reader.name}"
                 raise ModelError(f"{self.path}, {found.where}: the row {shape} ({error!r:.80}).\n{REMEDY}") from None
             self.left_out += not own

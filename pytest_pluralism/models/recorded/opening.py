@@ -38,6 +38,9 @@ MOST_DOCUMENT = 500_000_000
 
 _GZIP, _ZSTD, _PARQUET, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1", b"PK\x03\x04"
 
+#: The number of zstd among the methods of a zip archive, and the size of the part of its headers that is fixed.
+_ZIPPED_BY_ZSTD, _LOCAL_HEADER = 93, 30
+
 #: The key of the model in the metadata of a Parquet file.
 PARQUET_KEY = b"pytest_pluralism"
 
@@ -234,10 +237,29 @@ def _archive(path: Path) -> Iterator[Found]:
             if member.file_size > MOST_LINE:
                 raise ModelError(f"{path}, {member.filename}: more than {MOST_LINE:,} bytes.")
             try:
-                content = row_of_line(archive.read(member))
+                content = row_of_line(_member(path, archive, member))
             except RowError as error:
                 raise ModelError(f"{path}, {member.filename}: the entry {error}.") from None
             yield Found(content, member.filename)
+
+
+def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """Return a member of an archive; inspect_ai packs with zstd, which the archives of older Pythons cannot."""
+    if member.compress_type != _ZIPPED_BY_ZSTD:
+        try:
+            return archive.read(member)
+        except (NotImplementedError, RuntimeError) as error:
+            raise ModelError(f"{path}, {member.filename}: cannot be unpacked ({str(error)[:120]}).") from None
+    with path.open("rb") as stream:
+        stream.seek(member.header_offset + _LOCAL_HEADER - 4)
+        name, extra = (int.from_bytes(stream.read(2), "little") for _ in range(2))
+        stream.seek(name + extra, os.SEEK_CUR)
+        packed = stream.read(member.compress_size)
+    with _zstd().open(io.BytesIO(packed), "rb") as unpacked:
+        content: bytes = unpacked.read(MOST_LINE + 1)
+    if len(content) > MOST_LINE:
+        raise ModelError(f"{path}, {member.filename}: more than {MOST_LINE:,} bytes.")
+    return content
 
 
 def _parquet(path: Path) -> Iterator[Found]:

@@ -140,7 +140,7 @@ def _first_number(value: Any) -> float:
         value = value[0]
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise RowError(f"has the likelihood {str(value)[:40]!r}, which is not a number") from None
 
 

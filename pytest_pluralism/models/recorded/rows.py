@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pytest_pluralism.core.errors import ModelError, nearest_names
+from pytest_pluralism.core.finite import is_finite, is_number
 from pytest_pluralism.core.records.plain import JsonFields as Content
 from pytest_pluralism.models.recorded.ids import text_key
 
@@ -197,7 +198,8 @@ def _numbers(name: str, value: object) -> list[float]:
     if not isinstance(numbers, list) or not numbers:
         raise RowError(f"has {name!r} that is neither an object of numbers by option nor a list of numbers")
     for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
+        is_odd = isinstance(number, bool) or not isinstance(number, int | float) or number != number
+        if is_odd or (isinstance(number, int) and not is_finite(number)):
             raise RowError(f"has {str(number)[:40]!r} among its {name}. Each must be a number")
     return cast("list[float]", numbers)
 
@@ -233,10 +235,10 @@ def _check_drawn(content: Content) -> None:
     drawn = content.get("n_drawn")
     if drawn is None:
         return
-    if "samples" not in content or isinstance(drawn, bool) or not isinstance(drawn, int | float):
+    if "samples" not in content or not is_number(drawn):
         raise RowError(f"has n_drawn {str(drawn)[:40]!r}. It must be the number of draws beside samples")
     total = math.fsum(_numbers("samples", content["samples"]))
-    if not total <= drawn < math.inf:
+    if not total <= drawn:
         raise RowError(f"has n_drawn {drawn:g}, and samples that sum to {total:g}")
 
 
@@ -262,7 +264,7 @@ def _check_share(name: str, value: object) -> None:
 
 
 def _check_number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise RowError(f"has {name} {str(value)[:40]!r}. It must be a finite number")
 
 

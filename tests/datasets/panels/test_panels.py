@@ -571,3 +571,16 @@ def test_a_file_of_votes_that_are_repeated_is_not_read_to_its_end(tmp_path: Path
     with pytest.raises(DatasetError, match=r"at least 100 problems(.|\n)*line 2: juror 'a' votes a second time"):
         load_panel(str(path))
     assert time.process_time() - begun < 1.0
+
+
+@pytest.mark.parametrize("others", [1, 500])
+def test_a_table_of_repeated_votes_is_not_read_to_its_end(tmp_path: Path, others: int) -> None:
+    path = tmp_path / "votes.csv"
+    rows = "".join(f"j{n % others},q,1\n" for n in range(400_000))
+    path.write_text(f"juror,query,utility\n{rows}", encoding="utf-8")
+    begun = time.process_time()
+    with pytest.raises(
+        DatasetError, match=rf"at least 100 problems(.|\n)*line {others + 2}: juror 'j0' votes a second"
+    ):
+        load_panel(str(path))
+    assert time.process_time() - begun < 1.0

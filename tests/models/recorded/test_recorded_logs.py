@@ -200,6 +200,55 @@ def test_logs_of_inspect_as_one_document_and_as_an_archive(tmp_path):
         assert model.answer([PROMPT])[0].counts == (1.0, 2.0), name
 
 
+def packed_by_zstd(path):
+    """Pack the members of an archive anew as inspect_ai does: with zstd, which ``zipfile`` does not write."""
+    zstd = pytest.importorskip("backports.zstd")
+    with zipfile.ZipFile(path) as archive:
+        members = {one.filename: archive.read(one) for one in archive.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, zstd.compress(content))
+        places = [(one.header_offset, len(members[one.filename])) for one in archive.infolist()]
+    content = bytearray(path.read_bytes())
+    central = content.find(b"PK\x01\x02")
+    for place, size in places:
+        for start, method, whole in ((place, 8, 22), (central, 10, 24)):
+            content[start + method : start + method + 2] = (93).to_bytes(2, "little")
+            content[start + whole : start + whole + 4] = size.to_bytes(4, "little")
+        central = content.find(b"PK\x01\x02", central + 4)
+    path.write_bytes(content)
+
+
+def test_an_archive_of_inspect_that_is_packed_with_zstd(tmp_path, monkeypatch):
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.json", json.dumps(HEADER))
+        for epoch, text in ((1, "ANSWER: A"), (2, "ANSWER: B")):
+            archive.writestr(f"samples/q1_epoch_{epoch}.json", json.dumps(sample("q1", epoch, text)))
+    packed_by_zstd(path)
+    with zipfile.ZipFile(path) as archive:
+        assert {one.compress_type for one in archive.infolist()} == {93}
+    model = load_model(f"responses:{path}#logged")
+    model.take_names([(PROMPT, NAME)])
+    assert model.answer([PROMPT])[0].counts == (1.0, 1.0)
+    # A small file may unpack to more than any sample has.
+    monkeypatch.setattr("pytest_pluralism.models.recorded.opening.MOST_LINE", 60)
+    with pytest.raises(ModelError, match="more than 60 bytes"):
+        load_model(f"responses:{path}#again")
+
+
+def test_an_archive_that_is_packed_in_another_way_is_refused(tmp_path):
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.json", json.dumps(HEADER))
+    path.write_bytes(path.read_bytes().replace(b"\x00\x00\x00\x00", b"\x00\x00\x61\x00", 1))
+    content = bytearray(path.read_bytes())
+    content[content.find(b"PK\x01\x02") + 10] = 97
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"cannot be unpacked|damaged"):
+        load_model(f"responses:{path}#logged")
+
+
 def test_likeliest_tokens_of_inspect(tmp_path):
     samples = [sample("q1", epoch, "A", TOP) for epoch in (1, 2)]
     (tmp_path / "log.json").write_text(json.dumps({**HEADER, "samples": samples}, indent=2))
