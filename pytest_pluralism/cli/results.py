@@ -119,13 +119,16 @@ def _of_report(path: Path, model: str | None) -> Results:
             if verdict.get("direction") not in ("lower", "higher") or not verdict.get("estimate"):
                 continue
             name = str(verdict["model"]["name"])
+            beside = dict(verdict.get("comparison") or {})
+            drawn = beside.pop("drawn", None)
             entries.setdefault(name, {})[_key(verdict)] = {
                 **verdict,
+                **beside,
                 "gate": {
                     bound: verdict["gate"][bound] for bound in (*BOUNDS, "confidence_level") if bound in verdict["gate"]
                 },
                 "versions": content.get("run", {}).get("versions", {}),
-                "units": [_unit(unit) for unit in verdict["units"]],
+                "units": [_unit(unit, drawn) for unit in verdict["units"]],
             }
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
@@ -158,7 +161,7 @@ def _key(verdict: Entry) -> str:
     return f"{test_of(verdict)} {verdict['key']}"
 
 
-def _unit(unit: Entry) -> Content:
+def _unit(unit: Entry, drawn: Entry | None) -> Content:
     from pytest_pluralism.baselines.comparison import unit_hash
     from pytest_pluralism.core.finite import is_number
     from pytest_pluralism.core.records import UnitScore
@@ -173,4 +176,9 @@ def _unit(unit: Entry) -> Content:
         reference_probabilities=tuple(unit.get("reference_probabilities", ())),
     )
     found = {"id": known.unit_id, "cluster": known.cluster, "value": known.value, "sha256": unit_hash(known)}
-    return {**found, "change": unit["change"]} if is_number(unit.get("change")) else found
+    found |= {"change": unit["change"]} if is_number(unit.get("change")) else {}
+    found |= {"bounds": unit["bounds"]} if unit.get("bounds") else {}
+    if drawn is not None:
+        found |= {"drawn": unit["n_draws"]} if is_number(unit.get("n_draws")) else {}
+        found |= {} if drawn["corrected"] else {"biased_draws": round(drawn["mean"], 6)}
+    return found

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from pytest_pluralism.baselines.schema import Content
-from pytest_pluralism.core.records import Estimate, ReportEntry, UnitScore, Verdict
+from pytest_pluralism.core.records import Estimate, ReportEntry, Scores, UnitScore, Verdict
 from pytest_pluralism.report.cells import Entry
 
 __all__ = ["SCHEMA", "entry_json", "error_json", "estimate_json", "report_content", "report_json", "required_json"]
@@ -41,12 +41,24 @@ def entry_json(entry: ReportEntry, /) -> Content:
         changes = dict(zip(change.unit_ids, change.values, strict=True)) if change else {}
         result["units"] = [_unit(unit, changes.get(unit.unit_id)) for unit in entry.scores.units]
         result["warnings"] = list(entry.scores.warnings)
+        result["comparison"] = _comparison(entry.scores)
         known = _skill(entry)
         if known is not None:
             result["skill"] = known
         if entry.scores.details:
             result["details"] = dict(entry.scores.details)
     return {name: _plain(value) for name, value in result.items()}
+
+
+def _comparison(scores: Scores) -> Content:
+    """Return what a change against another run takes into account besides the values of the units."""
+    names = ("extra_variance", "relative_variance")
+    result: Content = {name: value for name in names if (value := getattr(scores, name))}
+    if scores.crossed is not None:
+        result["crossed"] = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
+    if scores.drawn is not None:
+        result["drawn"] = {"mean": scores.drawn.mean, "corrected": scores.drawn.corrected}
+    return result
 
 
 def _skill(entry: ReportEntry) -> float | None:
@@ -160,6 +172,7 @@ def _unit(unit: UnitScore, change: float | None) -> Content:
         "reference_probabilities": list(unit.reference_probabilities) or None,
         "option_mass": unit.option_mass,
         "n_respondents": unit.n_respondents,
+        "bounds": list(unit.bounds) or None,
     }
     result |= {name: part for name, part in parts.items() if part is not None}
     return {**result, **unit.details}

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from pytest_pluralism.cli import main
+
 SUITE = """
 import pytest
 
@@ -149,7 +151,7 @@ def test_steered_answers_are_found_by_attribute(town):
     found.stdout.fnmatch_lines(["*no row for * requests: q0 steered to North*"])
 
 
-def test_one_draw_decides_nothing_about_a_change(town):
+def test_one_draw_decides_nothing_about_a_change(town, capsys):
     town.makepyfile(
         test_town="""
 import pytest
@@ -178,11 +180,16 @@ def test_no_less_varied(): ...
     town.runpytest(once, "--pluralism-update-baseline", "--pluralism-suppress-health-check=sampled_answers")
     # Many draws that are all alike are nearer to the people than single draws that vary as they do.
     collapsed = sampled("collapsed", lambda _: [20, 0, 0])
-    for model in (once, collapsed):
-        town.runpytest(model, "--pluralism-report=out.json").assert_outcomes(failed=4)
-        verdicts = json.loads((town.path / "out.json").read_text())["verdicts"]
+    for place, model in (("once.json", once), ("collapsed.json", collapsed)):
+        town.runpytest(model, f"--pluralism-report={place}").assert_outcomes(failed=4)
+        verdicts = json.loads((town.path / place).read_text())["verdicts"]
         assert {one["outcome"] for one in verdicts} == {"inconclusive"}
         assert all("one draw says nothing" in one["reason"] for one in verdicts)
+    # Nor do two reports beside each other.
+    capsys.readouterr()
+    main(["compare", str(town.path / "once.json"), str(town.path / "collapsed.json"), "--json"])
+    compared = json.loads(capsys.readouterr().out)["results"]
+    assert [one["outcome"] for one in compared] == ["inconclusive"] * 4
 
 
 def test_one_draw_decides_nothing_without_an_interval(town):
@@ -209,7 +216,7 @@ def test_a_row_answers_no_two_questions_of_one_id(town):
     result.stdout.fnmatch_lines(["*row about 'q0' may answer 2 questions of this run, which have one id: *"])
 
 
-def test_a_score_that_drawing_biases_is_compared_with_as_many_draws_alone(town):
+def test_a_score_that_drawing_biases_is_compared_with_as_many_draws_alone(town, capsys):
     marker = 'steering_faithfulness("town.jsonl", attribute="North", context="system", max_decrease=0.05, checks=[])'
     town.makepyfile(test_town=f"import pytest\n\n@pytest.mark.{marker}\ndef test_can_speak(): ...\n")
 
@@ -221,11 +228,14 @@ def test_a_score_that_drawing_biases_is_compared_with_as_many_draws_alone(town):
     # Each is a draw from the people's answers, and scores less than even answers do.
     few = steered("few", "samples", lambda i: [[1, 1, 0], [2, 0, 0], [0, 1, 1]][i % 3])
     town.runpytest(few, "--pluralism-update-baseline").assert_outcomes(passed=1)
-    town.runpytest(few).assert_outcomes(passed=1)
+    town.runpytest(few, "--pluralism-report=few.json").assert_outcomes(passed=1)
     even = steered("even", "probabilities", lambda _: [0.3334, 0.3333, 0.3333])
-    result = town.runpytest(even)
+    result = town.runpytest(even, "--pluralism-report=even.json")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*the answers were 2 draws a unit, are probabilities, and what drawing adds*"])
+    capsys.readouterr()
+    assert main(["compare", str(town.path / "few.json"), str(town.path / "even.json")]) == 1
+    assert "the answers were 2 draws a unit, are probabilities" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("repetitions", [3, 30])
