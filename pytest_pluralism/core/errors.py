@@ -10,6 +10,7 @@ __all__ = [
     "DatasetError",
     "InvalidParameterError",
     "MissingExtraError",
+    "ModelChangedError",
     "ModelError",
     "NoNumberError",
     "NotRecordedError",
@@ -50,6 +51,10 @@ class NotRecordedError(ModelError):
 
 class BaselineError(PluralismError):
     """A baseline is missing, corrupt or not comparable."""
+
+
+class ModelChangedError(ModelError):
+    """A server serves another model than before, so that what it has just answered may not be the model's."""
 
 
 class MissingExtraError(PluralismError, ImportError):

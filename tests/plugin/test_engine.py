@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.errors import ModelChangedError, ModelError
 from pytest_pluralism.core.records import (
     Answer,
     EntailmentPair,
@@ -167,6 +167,27 @@ def test_what_a_store_has_is_not_asked_again(tmp_path: Path) -> None:
     assert second.engine.asked == 4
     assert Run(tmp_path, name="another").engine.measure(FIRST, Run(name="another").model_of)[0].units
     assert second.notes == []
+
+
+def test_what_a_model_gave_before_its_server_was_seen_to_have_changed_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path)
+    write = Writer.score_answers
+
+    def changes(self: Writer, prompts: Sequence[FullAnswerPrompt], /, *, progress: Any = None, receive: Any) -> Any:
+        write(self, prompts[:1], progress=progress, receive=receive)
+        raise ModelChangedError("it serves another model than before")
+
+    monkeypatch.setattr(Writer, "score_answers", changes)
+    with pytest.raises(ModelChangedError):
+        run.values(FIRST)
+    monkeypatch.undo()
+    # The texts came before, from a model that was seen to be the same; what came with the change is asked again.
+    for again in (run, Run(tmp_path)):
+        again.writer.calls.clear()
+        again.values(FIRST)
+        assert again.writer.calls == ([("score_answers", 2)] if again is run else [])
 
 
 def test_a_model_that_cannot_do_a_work_is_named() -> None:

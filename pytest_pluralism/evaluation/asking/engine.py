@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import cast
 
-from pytest_pluralism.core.errors import ComputationError, ModelError, NotRecordedError
+from pytest_pluralism.core.errors import ComputationError, ModelChangedError, ModelError, NotRecordedError
 from pytest_pluralism.core.records import (
     Scores,
 )
@@ -306,11 +306,13 @@ class Engine:
             self._learn(work, identity, found.items())
             missing = [cell for cell in missing if cell not in found]
         if missing and asks:
+            given: list[Cell] = []
 
             def keep(pairs: Pairs[Cell, object]) -> None:
                 # Known at once: what came before an error need not be asked again.
                 self._learn(work, identity, pairs)
                 self.asked += len(pairs)
+                given.extend(cell for cell, _ in pairs)
                 if not is_recorded:
                     self._keep(work, identity, pairs, readings)
 
@@ -332,6 +334,8 @@ class Engine:
                         is_stored=work.kind is not None and self._store() is not None,
                     )
                 except Exception as error:
+                    if isinstance(error, ModelChangedError):
+                        self._forget(work, identity, given, readings)
                     left = [cell for cell in missing if (identity.sha256, name, cell) not in self._known]
                     self._failures.remember(identity, name, left, error)
                     raise
@@ -374,3 +378,16 @@ class Engine:
                 work.keep(store, identity, pairs, readings=readings)
         except AnswerStoreError as error:
             self._note(f"answers are not kept: {error}")
+
+    def _forget(
+        self, work: AnyWork, identity: ModelIdentity, cells: Sequence[Cell], readings: Mapping[Cell, str]
+    ) -> None:
+        """Forget results of which nobody knows whether this model gave them."""
+        for cell in cells:
+            self._known.pop((identity.sha256, work.name, cell), None)
+        try:
+            store = self._store()
+            if store is not None:
+                work.forget(store, identity, cells, readings=readings)
+        except AnswerStoreError as error:
+            self._note(f"answers that another model may have given are still stored: {error}")

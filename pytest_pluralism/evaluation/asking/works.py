@@ -93,6 +93,19 @@ class Work(Generic[AskedT, ResultT]):
         if self.kind is not None:
             store.keep(self.kind, identity, pairs, readings=readings)
 
+    def forget(
+        self,
+        store: AnswerStore,
+        identity: ModelIdentity,
+        cells: Sequence[AskedT],
+        /,
+        *,
+        readings: Mapping[AskedT, str] = NOTHING_READ,
+    ) -> None:
+        """Remove results from the store; ``readings`` are those of :class:`Readings`."""
+        if self.kind is not None:
+            store.forget(self.kind, identity, cells, readings=readings)
+
     def ask(
         self,
         model: Identified,

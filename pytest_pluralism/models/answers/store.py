@@ -270,6 +270,28 @@ class AnswerStore:
                 # The answers are safe; a store that is a little too large is put right at the next call.
                 upkeep.evict(self._file, self.most_bytes)
 
+    def forget(
+        self,
+        kind: Kind[AskedT, ResultT],
+        identity: ModelIdentity,
+        asked: Iterable[AskedT],
+        /,
+        *,
+        readings: Mapping[AskedT, str] = NOTHING_READ,
+    ) -> None:
+        """Remove results of one kind; the parameters are those of :meth:`lookup`.
+
+        Raises
+        ------
+        AnswerStoreError
+            These results are still there: the store is locked, or closed.
+        """
+        keys = [(key_of(kind, identity, one, reading=readings.get(one, "")),) for one in asked]
+        with self._guard:
+            if keys and self._file.writable:
+                sql = f"DELETE FROM {kind.table} WHERE key = ?"  # noqa: S608 - constant names
+                self._file.write(lambda connection: connection.executemany(sql, keys))
+
     def _rows(self, table: str, keys: Sequence[bytes]) -> list[Row]:
         """Return the rows of a table that have one of the keys; a file of an older version may lack the table."""
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Se
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pytest_pluralism.core.errors import ModelError, invalid_parameter
+from pytest_pluralism.core.errors import ModelChangedError, ModelError, invalid_parameter
 from pytest_pluralism.core.records import (
     Answer,
     FullAnswerPrompt,
@@ -555,9 +555,23 @@ class EndpointModel:
             if progress is not None:
                 progress(len(asked) if len(found) == len(distinct) else len(found), len(asked))
 
-        self.client.each([functools.partial(ask, one) for one in distinct], pass_on)
+        try:
+            self.client.each([functools.partial(ask, one) for one in distinct], pass_on)
+        except ModelError:
+            # What went wrong may be that the model changed, and then its last answers are wrong too.
+            if found:
+                self._find_change()
+            raise
         self.client.verify_all()
         return [found[one] for one in asked]
+
+    def _find_change(self) -> None:
+        try:
+            self.client.verify_all()
+        except ModelChangedError:
+            raise
+        except ModelError:
+            return
 
 
 def draw_key(prompt: Prompt, seed: int, /) -> int:

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.core.errors import ModelChangedError, ModelError
 from pytest_pluralism.core.records import Prompt
 from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.models.address import EndpointAddress, parse_address
@@ -143,9 +143,9 @@ def _opened(spec: str, client: Client, reader: PromptReader | None) -> EndpointM
     async def verify(server: Server) -> None:
         behaviour = await _asked(model, model.sender(server), CANARIES[:1])
         if _apart(reference[:1], behaviour) > max(LEAST_APART, TIMES_NOISE * noise):
-            raise ModelError(
-                f"The endpoint {server.replica.api} came back and serves another model than before. What was answered "
-                "until then is kept; run again."
+            raise ModelChangedError(
+                f"The endpoint {server.replica.api} serves another model than before. Its last answers are discarded, "
+                "as nobody knows which model gave them; run again."
             )
 
     for server in client.servers:
