@@ -4,6 +4,6 @@ set -euo pipefail
 tests=$1 model=$2 parallel=${3:-1}
 pluralism export "$tests" -o batch.jsonl --format=vllm --model="$model"
 vllm run-batch -i batch.jsonl -o batch_output.jsonl --model "$model" --tensor-parallel-size "$parallel" --max-logprobs 20
-# A judge of entailment reads texts on this machine; without texts in the suite the option does nothing.
+# A suite with texts needs a judge here too: --pluralism-entailment-model=embedded:nli-minilm.
 pytest "$tests" "--pluralism-model=responses:batch_output.jsonl#$(basename "$model")" \
     --pluralism-report=run.json

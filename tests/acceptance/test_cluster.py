@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,30 @@ def test_a_ray_job_on_two_workers_gives_the_verdict_of_a_run(town):
     assert recorded == pytest.approx(live, abs=1e-6)
     assert outcome == same
     assert "0 prompts to answer" in job("ray_answers.py", "--model=./tiny", "--dtype=float32")
+
+
+@pytest.mark.slow
+def test_a_slurm_array_of_three_tasks_gives_the_verdict_of_a_run(town, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    script = str(EXAMPLES / "slurm_answers.sh")
+    for task in range(3):
+        place = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": "3"}
+        command = ["bash", script, "prompts.jsonl", "./tiny", "tiny"]
+        subprocess.run(command, env=os.environ | place, cwd=town.path, check=True, capture_output=True)
+    # As the head of the script says.
+    join = "(head -1 answers-0.jsonl; tail -qn +2 answers-*.jsonl) > answers.jsonl"
+    assert join in Path(script).read_text(encoding="utf-8")
+    subprocess.run(["bash", "-c", join], cwd=town.path, check=True)  # noqa: S607
+    recorded, outcome = units(town, "responses:answers.jsonl")
+    live, same = units(town, "./tiny")
+    assert recorded == pytest.approx(live, abs=1e-6)
+    assert outcome == same
+
+
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.sh")), ids=lambda path: path.name)
+def test_scripts_are_ones_that_a_shell_reads(script):
+    subprocess.run(["bash", "-n", str(script)], check=True)  # noqa: S607
+    assert script.read_text(encoding="utf-8").splitlines()[0] == "#!/usr/bin/env bash"
 
 
 def test_a_prompt_with_half_of_its_draws_is_asked_again(tmp_path):

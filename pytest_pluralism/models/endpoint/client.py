@@ -144,6 +144,7 @@ class Client:
     async def _connect(self) -> tuple[Server, ...]:
         """Make the connection pools, in the loop that uses them."""
         limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
+        certificates = httpx.create_ssl_context()
         return tuple(
             Server(
                 replica,
@@ -151,6 +152,8 @@ class Client:
                     headers=headers_of(replica),
                     timeout=httpx.Timeout(self.address.timeout, connect=min(10.0, self.address.timeout)),
                     limits=limits,
+                    # SSL_CERT_FILE holds for every server.
+                    verify=certificates,
                     # A proxy is for other machines than this one.
                     trust_env=not replica.is_loopback,
                     follow_redirects=False,

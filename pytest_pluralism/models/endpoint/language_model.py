@@ -558,7 +558,7 @@ class EndpointModel:
         try:
             self.client.each([functools.partial(ask, one) for one in distinct], pass_on)
         except ModelError:
-            # What went wrong may be that the model changed, and then its last answers are wrong too.
+            # A model that changed may be the reason, and then its last answers are wrong too.
             if found:
                 self._find_change()
             raise

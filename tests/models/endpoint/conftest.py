@@ -7,10 +7,12 @@ import http.server
 import json
 import math
 import socket
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +88,8 @@ class Served:
         Whether its tokenizer sets the token for a beginning.
     numbers, chosen, echo, several : bool
         Whether it takes token ids, chosen tokens, ``echo`` and ``n``.
+    certificate : Path or None
+        The file with its key and its certificate, with which it speaks TLS.
     """
 
     def __init__(
@@ -101,7 +105,9 @@ class Served:
         chosen: bool = True,
         echo: bool = True,
         several: bool = True,
+        certificate: Path | None = None,
     ) -> None:
+        self.certificate = certificate
         self.model, self.weights, self.owner, self.routes, self.cap, self.bos = model, weights, owner, routes, cap, bos
         self.numbers, self.chosen, self.echo, self.several = numbers, chosen, echo, several
         self.fault: Fault | None = None
@@ -121,7 +127,7 @@ class Served:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.certificate else ''}://127.0.0.1:{self.port}"
 
     @property
     def spec(self) -> str:
@@ -141,6 +147,13 @@ class Served:
         http.server.ThreadingHTTPServer.allow_reuse_address = True
         self.server = _Server(("127.0.0.1", self.port), Handler)
         self.port = self.server.server_address[1]
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            # The handshake is made in the thread of a connection, as it is in a real server.
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def kill(self) -> None:

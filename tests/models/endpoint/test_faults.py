@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 import time
 
@@ -271,6 +273,34 @@ def test_an_endpoint_that_speaks_no_tls_says_so(serve, opened):
     served = serve()
     with pytest.raises(ModelError, match=r"over TLS|write http://"):
         opened(f"endpoint:https://127.0.0.1:{served.port}#tiny{FAST}")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A key and a certificate for 127.0.0.1 that nobody has signed but itself."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("needs openssl, which makes the certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = [program, *kind, *names, "-keyout", "key.pem", "-out", "certificate.pem"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    both = folder / "both.pem"
+    both.write_text((folder / "key.pem").read_text() + (folder / "certificate.pem").read_text())
+    return both
+
+
+def test_a_certificate_that_nobody_signed_is_refused_until_it_is_trusted(serve, opened, certificate, monkeypatch):
+    served = serve(certificate=certificate)
+    with pytest.raises(ModelError, match=r"over TLS: .*Trust its certificate \(SSL_CERT_FILE\)"):
+        opened(served.spec + FAST)
+    assert not served.log
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_name("certificate.pem")))
+    assert len(opened(served.spec + FAST).answer(PROMPTS[:2])) == 2
+    # Another name than the one that it is for.
+    with pytest.raises(ModelError, match="over TLS"):
+        opened(f"endpoint:https://localhost:{served.port}#tiny{FAST}")
 
 
 # -------------------------------------------------------------------------------------------------- a lying server
