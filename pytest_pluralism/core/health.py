@@ -28,7 +28,6 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
     "anchor_differs": "the anchor of the baseline cannot be compared with this run, so that drift is not seen",
     "sampled_answers": "the answers were sampled, and a promise without an interval would be decided by chance",
-    "drifted": "a result that is stored breaks its promise about a change against the anchor, which stays",
     "seed_unset": "a result is stored that was measured under the seed of the defaults",
 }
 
@@ -76,7 +75,6 @@ def health_problems(
     noise_floors: tuple[float, float] = (0.0, 0.0),
     is_old: bool = False,
     anchor_problem: str = "",
-    drifted: str = "",
     seed_origin: str = "",
     suppressed: Collection[str] = (),
 ) -> list[tuple[str, str]]:
@@ -96,8 +94,6 @@ def health_problems(
         Whether the baseline is of version 1, which kept less.
     anchor_problem : str
         Why the anchor of the baseline cannot be compared; empty where it can.
-    drifted : str
-        Why a result that is stored does not keep its promise against the anchor; empty where it does.
     seed_origin : str
         Where the seed comes from; ``"default"`` where nobody chose it.
     suppressed : collection of str
@@ -109,7 +105,6 @@ def health_problems(
         *_kept_blindly(gate, scores, measure),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
         *((("anchor_differs", anchor_problem),) if anchor_problem else ()),
-        *((("drifted", drifted),) if drifted else ()),
     ]
     return [(name, text) for name, text in found if name not in suppressed]
 

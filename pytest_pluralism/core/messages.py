@@ -90,6 +90,9 @@ def headline(entry: ReportEntry, /) -> str:
     if estimate is None:
         return f"nothing measured, {gate_words(gate)}: {what}"
     if gate.needs_baseline and not gate.bounds_value:
+        if change is None and verdict.drift is not None:
+            away = interval_words(verdict.drift, signed=True)
+            return f"{away} from the anchor, {gate_words(gate)}: {what}; {change_origin(estimate, verdict.drift)}"
         if change is None:
             return f"not compared, {gate_words(gate)}: {what}; now {interval_words(estimate)}"
         then = change_origin(estimate, change)
@@ -101,8 +104,8 @@ def headline(entry: ReportEntry, /) -> str:
     if verdict.advantage is not None:
         line += f"; better than {gate.better_than} by {interval_words(verdict.advantage, signed=True)}"
     if change is not None:
-        line += f"; change {interval_words(change, signed=True)}{_from_anchor(verdict)}"
-    return line
+        line += f"; change {interval_words(change, signed=True)}"
+    return line + _from_anchor(verdict)
 
 
 def _from_anchor(verdict: Verdict) -> str:
@@ -298,7 +301,7 @@ def _commands(entry: ReportEntry) -> str:
     nodeid = "'" + printable(entry.path or entry.nodeid, most=1000).replace("'", "'\\''") + "'"
     options = f"{entry.options} " if entry.options else ""
     words = f"to inspect: pytest {options}--pluralism-report=report.json {nodeid}"
-    if entry.verdict.gate.needs_baseline:
+    if entry.verdict.gate.needs_baseline and (entry.verdict.change is not None or entry.verdict.drift is None):
         words += f"    to accept: pytest {options}--pluralism-update-baseline {nodeid}"
     if entry.verdict.drift is not None:
         words += f"    to accept the drift: pytest {options}--pluralism-move-anchor={nodeid}"

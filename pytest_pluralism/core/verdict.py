@@ -99,7 +99,8 @@ def decide(
     advantage : Estimate or None
         By how much the value is better than the reference of ``better_than``, paired by unit; above 0 is better.
     drift : Estimate or None
-        The paired difference candidate - anchor, where the anchor is another result than the baseline.
+        The paired difference candidate - anchor, where the anchor is another result than the baseline. Without a
+        ``change`` the promise is judged against the anchor alone, as in a run that stores its result.
     looks : float
         The number, in [1, inf), by which p-values of changes are multiplied
         (:func:`~pytest_pluralism.core.estimation.look_factor`).
@@ -137,8 +138,8 @@ def decide(
       ``CLUSTERS_NEEDED_WITHOUT_VARIANCE`` clusters when the gate has a confidence level: equal values from few clusters
       do not prove that other clusters agree. For a share of 0 or 1, whose interval is exact and never of zero width,
       from fewer than ``CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE``;
-    - ``max_increase`` or ``max_decrease`` without a ``change``, or with a change of other units than the estimate's:
-      other names where both keep them, else another number of them (INCONCLUSIVE).
+    - ``max_increase`` or ``max_decrease`` without a ``change`` or ``drift``, or with one of other units than the
+      estimate's: other names where both keep them, else another number of them (INCONCLUSIVE).
 
     A bound that such a value breaks is INCONCLUSIVE, too: what is not believed is not believed either way, and an
     inconclusive promise fails its test unless the run says otherwise.
@@ -193,8 +194,7 @@ def decide(
         parts.append(value_part(gate, estimate, gate.at_least, floor, upper=False))
     if gate.better_than is not None:
         parts.append(relative_part(gate, estimate, advantage))
-    sides = [("the change", change)] + ([("the change from the anchor", drift)] if drift is not None else [])
-    for what, side in sides:
+    for what, side in (sides := _sides(change, drift)):
         for margin, upper in mean_bounds(gate, floor, of_drift=side is drift is not None):
             part = change_part(gate, estimate, side, margin, floor, upper=upper, what=what)
             parts.append(over_looks(part, gate, side, margin, upper=upper, looks=looks * len(sides)))
@@ -262,9 +262,6 @@ def failure_p_value(
     _records(gate, estimate, change, "failure_p_value")
     if gate.confidence_level is None or guard_is_broken(gate, change, unit_floor):
         return math.nan
-    known = change
-    if contradiction_of(estimate, "the value") or (change is not None and other_units(estimate, change)):
-        known = None
     p_values: list[float] = []
     if gate.at_most is not None:
         p_values.append(bound_p_value_of(gate, estimate, gate.at_most, "greater"))
@@ -272,17 +269,24 @@ def failure_p_value(
         p_values.append(bound_p_value_of(gate, estimate, gate.at_least, "less"))
     if gate.better_than is not None:
         p_values.append(math.nan if advantage is None else bound_p_value_of(gate, advantage, 0.0, "less"))
-    since = None if known is None or drift is None or other_units(estimate, drift) else drift
-    for side in (known, since) if drift is not None else (known,):
-        for margin, upper in mean_bounds(gate, floor, of_drift=side is since is not None):
+    is_odd = bool(contradiction_of(estimate, "the value"))
+    for _, side in _sides(change, drift):
+        known = None if side is None or is_odd or other_units(estimate, side) else side
+        for margin, upper in mean_bounds(gate, floor, of_drift=side is drift is not None):
             alternative = "greater" if upper else "less"
             p_values.append(
                 _looks(looks, "failure_p_value")
-                * _p_value_of_change(gate, side, margin if upper else -margin, alternative, floor)
+                * _p_value_of_change(gate, known, margin if upper else -margin, alternative, floor)
             )
     if all(math.isnan(p_value) for p_value in p_values):
         return math.nan
     return min(1.0, min(1.0 if math.isnan(p_value) else p_value for p_value in p_values) * len(p_values))
+
+
+def _sides(change: Estimate | None, drift: Estimate | None) -> list[tuple[str, Estimate | None]]:
+    """Return the changes that a promise is judged by, each in words; without a change, the drift alone."""
+    against_anchor = [("the change from the anchor", drift)] if drift is not None else []
+    return against_anchor if change is None and against_anchor else [("the change", change), *against_anchor]
 
 
 def _p_value_of_change(gate: Gate, change: Estimate | None, bound: float, alternative: str, floor: float) -> float:

@@ -11,7 +11,10 @@ from pytest_pluralism.run.measured import Beside, Measured, NoiseFloors
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Gate, Verdict, Witness
 
-__all__ = ["decided", "drifted"]
+__all__ = ["STORED", "decided"]
+
+#: Why a promise about a change is kept in the run that stores its result.
+STORED = "stored as the baseline"
 
 
 def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors, /) -> Verdict:
@@ -37,11 +40,13 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
     if beside.problem:
         return Verdict(Outcome.ERROR, gate, estimate, reason=beside.problem)
     if beside.is_stored:
-        # A result that is being stored is not compared with itself: only the absolute part of the promise is judged,
-        # and the drift by a health check.
-        if not gate.bounds_value:
-            return Verdict(Outcome.PASSED, gate, estimate, reason="stored as the baseline", drift=beside.drift)
-        gate = gate.of_value()
+        # A result that is being stored is not compared with itself, but with the anchor, which stays.
+        if beside.drift is not None:
+            gate = replace(gate, max_unit_increase=None, max_unit_decrease=None)
+        elif gate.bounds_value:
+            gate = gate.of_value()
+        else:
+            return Verdict(Outcome.PASSED, gate, estimate, reason=STORED)
     verdict = decide(
         gate,
         estimate,
@@ -59,20 +64,10 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
         verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=measured.scores.doubt)
     if verdict.outcome is Outcome.INCONCLUSIVE and estimate.n_clusters == 1 and measured.scores.shared:
         verdict = replace(verdict, reason=measured.scores.shared)
+    if verdict.passed and beside.is_stored and not gate.bounds_value:
+        verdict = replace(verdict, reason=STORED)
     witness = _witness(measured, verdict, floors, beside.groups)
     return guarded(replace(verdict, witness=witness), measured.scores.guards)
-
-
-def drifted(gate: Gate, measured: Measured, beside: Beside, floors: NoiseFloors, /) -> str:
-    """Return why a result that is being stored does not keep its promise against the anchor; empty where it does."""
-    from pytest_pluralism.core.verdict import decide
-
-    if beside.drift is None:
-        return ""
-    verdict = decide(
-        gate.of_drift(), measured.estimate, change=beside.drift, looks=beside.looks, noise_floor=floors.mean
-    )
-    return "" if verdict.passed else f"against the anchor, which no update moves, {verdict.reason}"
 
 
 def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: Mapping[str, float]) -> Witness | None:

@@ -12,7 +12,7 @@ from pytest_pluralism.core.health import health_problems, is_decisive
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
 from pytest_pluralism.run.by_length import drift_at_equal_length, told_by_length
-from pytest_pluralism.run.decided import decided, drifted
+from pytest_pluralism.run.decided import STORED, decided
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
@@ -193,7 +193,6 @@ class Judge:
             noise_floors=(max(one.floors.mean for one in judged), max(one.floors.unit for one in judged)),
             is_old=any("from_version" in (one.entry.baseline or {}) for one in judged),
             anchor_problem=next((one.anchor_problem for one in judged if one.anchor_problem), ""),
-            drifted=next((one.drifted for one in judged if one.drifted), ""),
             seed_origin=settings.origins["seed"] if keeps and not chosen else "",
             suppressed=settings["suppress_health_check"],
         )
@@ -292,8 +291,7 @@ class Judge:
             part = gate if place == 0 else replace(gate, at_least=None, at_most=None, better_than=None)
             verdict, against = decided(measured, part, beside, own), beside.named.name if place else None
             entry = self._entry(replace(measured, provenance=provenance), verdict, beside.about, nodeid, test, against)
-            away = drifted(gate, measured, beside, own) if beside.is_stored else ""
-            result.append(Judged(entry, own, beside.anchor_problem, away))
+            result.append(Judged(entry, own, beside.anchor_problem))
         return result
 
     def _entry(
@@ -481,8 +479,8 @@ class Judge:
         stored: dict[str, JsonObject] = {}
         try:
             if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
-                about["stored"], reason = True, "stored as the baseline"
-                return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=reason)
+                about["stored"] = True
+                return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=STORED)
             if named.is_reference:
                 raise BaselineError(
                     "against='baseline' compares with stored results, and --pluralism-baseline=reference is a model. "

@@ -48,8 +48,6 @@ class Judged:
     floors: NoiseFloors
     #: Why the anchor of the baseline cannot be compared; empty where it can.
     anchor_problem: str = ""
-    #: Why a result that is being stored does not keep its promise against the anchor; empty where it does.
-    drifted: str = ""
 
 
 @dataclass

@@ -125,12 +125,22 @@ def test_bounds_that_say_nothing_or_say_it_twice(bounds: dict[str, Any], words: 
         Gate(**bounds)
 
 
-def test_the_promise_about_the_drift_alone() -> None:
-    gate = Gate(at_most=0.5, max_increase=0.02, max_unit_increase=0.1)
-    assert gate.of_drift() == Gate(max_increase=0.02)
-    assert Gate(max_change=0.02, max_drift=0.3, confidence_level=None).of_drift() == Gate(
-        max_change=0.3, confidence_level=None
-    )
+def test_a_result_that_is_stored_is_judged_against_the_anchor_alone() -> None:
+    gate = Gate(max_increase=0.02)
+    for drift, outcome in ((0.0, Outcome.PASSED), (0.018, Outcome.INCONCLUSIVE), (0.1, Outcome.FAILED)):
+        verdict = decide(gate, NOW, drift=change_of(drift))
+        assert verdict.outcome is outcome
+        assert (verdict.change, verdict.passed or verdict.reason.startswith("the change from the anchor is")) == (
+            None,
+            True,
+        )
+    # One comparison spends the whole error, and the worst of several bounds decides.
+    alone = failure_p_value(gate, NOW, drift=change_of(0.031))
+    assert alone == pytest.approx(failure_p_value(gate, NOW, change=change_of(0.031)))
+    assert adjust_verdicts([decide(gate, NOW, drift=change_of(0.1))] * 3)[0].outcome is Outcome.FAILED
+    assert decide(Gate(at_most=0.5, max_increase=0.02), NOW, drift=change_of(0.1)).outcome is Outcome.FAILED
+    assert decide(Gate(at_most=0.3, max_increase=0.02), NOW, drift=change_of(0.0)).outcome is Outcome.FAILED
+    assert decide(Gate(max_increase=0.02, max_drift=0.2), NOW, drift=change_of(0.1)).passed
 
 
 def test_looks_below_one_are_refused() -> None:

@@ -68,8 +68,9 @@ def test_a_drift_in_small_steps_fails_against_the_anchor(project: pytest.Pyteste
     result = run(model=model)
     result.stdout.fnmatch_lines(["*change of JS distance to North*; from the anchor +0.0*"])
     result.stdout.fnmatch_lines(["*the change from the anchor is *, must be at most 0.02*"])
-    # An update accepts the release, and not the drift.
-    run("--pluralism-update-baseline", model=model)
+    # An update stores the release and does not accept the drift, although health checks are warnings here.
+    run("--pluralism-update-baseline", model=model).assert_outcomes(failed=1)
+    assert (verdict(project)["outcome"], "change" in verdict(project)) == ("failed", False)
     run(model=model).assert_outcomes(failed=1)
     # Whoever wants the drift says so, and why.
     reason = "the survey was asked anew"
@@ -82,25 +83,40 @@ def test_a_drift_in_small_steps_fails_against_the_anchor(project: pytest.Pyteste
     run(model=model).assert_outcomes(passed=1)
 
 
-def test_an_update_that_drifts_from_the_anchor_does_not_pass(project: pytest.Pytester, run: Run) -> None:
-    """A pipeline that stores every release without comparing sees the drift, too."""
-    default = ("--pluralism-health=fail", "--pluralism-suppress-health-check=low_option_mass")
-    run("--pluralism-update-baseline", *default).assert_outcomes(passed=1)
-    run("--pluralism-update-baseline", *default).assert_outcomes(passed=1)
-    result = run("--pluralism-update-baseline", *default, model="table:plain*3")
+@pytest.mark.parametrize("health", ["fail", "warn"])
+def test_an_update_that_drifts_from_the_anchor_fails(project: pytest.Pytester, run: Run, health: str) -> None:
+    """A pipeline that stores every release without comparing sees the drift, whatever it makes of health checks."""
+    options = (f"--pluralism-health={health}", "--pluralism-suppress-health-check=low_option_mass")
+    run("--pluralism-update-baseline", *options).assert_outcomes(passed=1)
+    run("--pluralism-update-baseline", *options).assert_outcomes(passed=1)
+    assert verdict(project)["reason"] == "stored as the baseline"
+    result = run("--pluralism-update-baseline", *options, model="table:plain*3")
     result.assert_outcomes(failed=1)
     found = verdict(project)
-    assert found["outcome"] == "inconclusive"
-    assert "health drifted: against the anchor, which no update moves, the change is 0." in found["reason"]
-    result.stdout.fnmatch_lines(["*to accept the drift: pytest *--pluralism-move-anchor='test_town.py::test_north*"])
+    assert found["outcome"] == "failed"
+    assert found["reason"].startswith("the change from the anchor is 0.")
+    result.stdout.fnmatch_lines(
+        [
+            "+0.* from the anchor, may rise by at most 0.020*",
+            "*to accept the drift: pytest *--pluralism-move-anchor='test_town.py::test_north*",
+        ]
+    )
     # It is stored all the same, and moving the anchor accepts it.
     assert stored(project)["estimate"]["value"] == found["estimate"]["value"]
-    run("--pluralism-move-anchor=all", *default, model="table:plain*3").assert_outcomes(passed=1)
-    run("--pluralism-update-baseline", *default, model="table:plain*3").assert_outcomes(passed=1)
-    # Without the checks it is a warning.
-    warned = run("--pluralism-update-baseline", model="table:plain*9")
-    warned.assert_outcomes(passed=1)
-    assert any("health drifted" in text for text in verdict(project)["warnings"])
+    run("--pluralism-move-anchor=all", *options, model="table:plain*3").assert_outcomes(passed=1)
+    run("--pluralism-update-baseline", *options, model="table:plain*3").assert_outcomes(passed=1)
+
+
+def test_an_uncertain_drift_of_an_update_is_inconclusive(project: pytest.Pytester, run: Run) -> None:
+    project.makepyfile(test_town=BODY.format(promise="max_increase=0.02, max_unit_increase=0.5, at_most=0.9"))
+    run("--pluralism-update-baseline").assert_outcomes(passed=1)
+    run("--pluralism-update-baseline", model="table:plain*1.1").assert_outcomes(failed=1)
+    assert verdict(project)["outcome"] == "inconclusive"
+    assert verdict(project)["reason"].startswith("the change from the anchor is")
+    lenient = ("--pluralism-update-baseline", "--pluralism-inconclusive=skip")
+    run(*lenient, model="table:plain*1.1").assert_outcomes(skipped=1)
+    run(*lenient, model="table:plain*40").assert_outcomes(failed=1)
+    assert verdict(project)["outcome"] == "failed"
 
 
 def test_a_first_look_spends_a_part_of_the_error(project: pytest.Pytester, run: Run) -> None:

@@ -11,7 +11,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, invalid_paramete
 from pytest_pluralism.core.finite import is_finite
 from pytest_pluralism.core.records.estimates import Estimate
 from pytest_pluralism.core.records.measures import Measure
-from pytest_pluralism.core.records.plain import JsonFields, JsonObject
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.records.scores import Scores, Witness
 
 __all__ = ["BOUNDS", "CHANGES", "MEAN_CHANGES", "Gate", "Outcome", "Provenance", "ReportEntry", "Verdict"]
@@ -112,14 +112,6 @@ class Gate:
     def of_value(self) -> Gate:
         """Return the promise without its bounds on a change; it must have others."""
         return replace(self, **dict.fromkeys(CHANGES))
-
-    def of_drift(self) -> Gate:
-        """Return the promise about the change from the anchor alone; it must bound the mean change."""
-        bounds: JsonFields = dict.fromkeys(BOUNDS)
-        for name in MEAN_CHANGES:
-            if getattr(self, name) is not None:
-                bounds[name] = getattr(self, name) if self.max_drift is None else self.max_drift
-        return replace(self, **bounds)
 
     def as_json(self) -> dict[str, object]:
         """Return the promise as plain JSON values: the bounds that were given, and the confidence level."""
