@@ -12,7 +12,14 @@ from pytest_pluralism.core.records.verdicts import CHANGES
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Measure, Scores
 
-__all__ = ["FEWEST_CLUSTERS", "HEALTH_CHECKS", "LEAST_OPTION_MASS", "health_problems", "is_decisive"]
+__all__ = [
+    "FEWEST_CLUSTERS",
+    "HEALTH_CHECKS",
+    "LARGEST_UNREAD_SHARE",
+    "LEAST_OPTION_MASS",
+    "health_problems",
+    "is_decisive",
+]
 
 #: The checks by name, and what each looks at.
 HEALTH_CHECKS: Mapping[str, str] = {
@@ -54,6 +61,8 @@ FEWEST_CLUSTERS = 10
 #: A mean option mass below this says more about the prompt than about opinions.
 LEAST_OPTION_MASS = 0.5
 
+#: A value in which more of its units than this have less option mass each is not one of answers to all questions.
+LARGEST_UNREAD_SHARE = 0.1
 
 #: By so many standard errors of drawing a value must be away from its bound where no interval is asked for.
 ERRORS_AWAY = 2.0
@@ -117,10 +126,15 @@ def _problems(
         yield "promise_below_floor", f"at_most={gate.at_most:g} is below the human sampling floor {floor:.3f}"
     if gate.at_least is not None and ceiling is not None and gate.at_least > ceiling:
         yield "promise_below_floor", f"at_least={gate.at_least:g} is above the human sampling ceiling {ceiling:.3f}"
-    masses = [unit.option_mass for unit in scores.units if unit.option_mass is not None]
-    mean = sum(masses) / len(masses) if masses else 1.0
+    masses = [(unit.option_mass, unit.unit_id) for unit in scores.units if unit.option_mass is not None]
+    mean = sum(mass for mass, _ in masses) / len(masses) if masses else 1.0
+    unread = [one for one in masses if one[0] < LEAST_OPTION_MASS]
     if mean < LEAST_OPTION_MASS:
         yield "low_option_mass", f"the mean option mass is {mean:.2f}, under {LEAST_OPTION_MASS}"
+    elif len(unread) > LARGEST_UNREAD_SHARE * len(masses):
+        mass, where = min(unread)
+        said = f"the option mass is under {LEAST_OPTION_MASS} on {len(unread)} of {len(masses)} units"
+        yield "low_option_mass", f"{said}, more than one in ten (lowest {mass:.2f} on {where})"
     if gate.confidence_level is not None and estimate.n_clusters < FEWEST_CLUSTERS:
         yield "too_few_units", f"{estimate.n_clusters} clusters, fewer than {FEWEST_CLUSTERS}"
     if entry is not None and len(entry["units"]) != len(scores.units):

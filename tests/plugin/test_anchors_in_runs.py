@@ -124,7 +124,7 @@ def test_a_first_look_spends_a_part_of_the_error(project: pytest.Pytester, run: 
     project.makepyfile(test_town=BODY.format(promise="max_increase=0.0"))
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
     run(model="table:plain*40").assert_outcomes(failed=1)
-    assert verdict(project)["looks"] == 2.5
+    assert verdict(project)["looks"] == 5.0
 
 
 def test_a_margin_of_its_own_for_the_drift(project: pytest.Pytester, run: Run) -> None:

@@ -96,7 +96,8 @@ def test_a_level_flips_exactly_where_an_independent_computation_says(
     assert found["value"] == pytest.approx(value, abs=1e-9)
     assert promise["value"] == pytest.approx(whole, abs=1e-9)
     assert promise["kept"] == (whole <= bound)
-    assert found["caught"] == (whole <= bound < value)
+    # A refused question keeps its shares, and four of twelve without option mass leave the level undecided.
+    assert found["caught"] == (whole <= bound and (bound < value or name.startswith("refusals")))
 
 
 def test_confused_options_are_the_same_shares_in_other_places(project: pytest.Pytester, run: Run) -> None:
@@ -120,7 +121,8 @@ def test_a_level_alone_catches_little_and_a_change_much(project: pytest.Pytester
     assert change.ret == pytest.ExitCode.OK
     many = content(project)
     noticed = [{(one["name"], one["at"]) for one in found["damages"] if one["caught"]} for found in (few, many)]
-    assert noticed[0] < noticed[1]
+    # Refusals show in the option mass alone, which is a warning for a change here and decides about a level.
+    assert noticed[0] - {("refusals", "30%")} < noticed[1]
     assert {("sharpened", "T=0.5"), ("majority", ""), ("dropped_option", "")} <= noticed[1]
     assert "a model that refuses to answer" in many["unnoticed"]
     (promise,) = many["promises"]
@@ -138,7 +140,7 @@ def test_a_stored_baseline_counts_as_in_a_run(project: pytest.Pytester, run: Run
         stored.assert_outcomes(passed=1)
     found = {}
     for file in ("own.json", "sharp.json", "even.json"):
-        text = run("", f"--pluralism-baseline={file}").stdout.str()
+        text = run("", f"--pluralism-baseline={file}", "--pluralism-looks=each").stdout.str()
         (promise,) = content(project)["promises"]
         assert "not_compared" not in promise
         assert promise["kept"]
@@ -193,8 +195,11 @@ def test_undecided_counts_as_the_run_has_it(project: pytest.Pytester, run: Run) 
 
 def test_a_strict_run_fails_where_a_promise_catches_nothing(project: pytest.Pytester, run: Run) -> None:
     lax = "js_distance('town.jsonl', population='North', at_most=1.0)"
-    assert run(lax, "--pluralism-health=warn").ret == pytest.ExitCode.OK
-    assert run(lax, "--pluralism-health=warn", strength="=strict").ret == pytest.ExitCode.TESTS_FAILED
+    accepted = ("--pluralism-health=warn", "--pluralism-suppress-health-check=low_option_mass")
+    assert run(lax, *accepted).ret == pytest.ExitCode.OK
+    assert run(lax, *accepted, strength="=strict").ret == pytest.ExitCode.TESTS_FAILED
+    # Refusals leave no option mass to read a level from.
+    assert run(lax, "--pluralism-health=warn", strength="=strict").ret == pytest.ExitCode.OK
     real = "js_distance('town.jsonl', population='North', max_increase=0.01)"
     assert run(real, strength="=strict").ret == pytest.ExitCode.OK
 

@@ -9,17 +9,22 @@ import pytest
 MODELS = '''
 
 class PeopleModel(TableModel):
-    """Answers as a population of the survey does, with SHARE of its mass on the options, and the rest elsewhere."""
+    """Answers as a population does, with a part of its mass on the options of all questions, or of the first few.
+
+    ``people:North*0.3`` or ``people:North*1e-12@6``.
+    """
 
     def __init__(self, spec):
         import json
         import pathlib
 
-        super().__init__("table:" + spec.partition(":")[2])
+        super().__init__("table:" + spec.partition(":")[2].partition("@")[0])
         name, _, mass = spec.removeprefix("people:").partition("*")
+        mass, _, first = mass.partition("@")
         self.mass = float(mass or 1.0)
         rows = [json.loads(line) for line in pathlib.Path("town.jsonl").read_text().splitlines()]
         self.shares = {}
+        self.low = {row["question"] for row in rows[: int(first) if first else None]}
         for row in rows:
             known = {one["population"]: one["probabilities"] for one in row["distributions"]}
             shares = known.get(name, [1 / len(row["options"])] * len(row["options"]))
@@ -32,8 +37,9 @@ class PeopleModel(TableModel):
         result = []
         for prompt in prompts:
             text, *options = prompt.question.splitlines()
-            shares = [self.shares[text][line[3:]] * self.mass for line in options]
-            result.append(Answer(tuple(math.log(one) for one in shares), self.mass, "A", 0.5))
+            mass = self.mass if text in self.low else 1.0
+            shares = [self.shares[text][line[3:]] * mass for line in options]
+            result.append(Answer(tuple(math.log(one) for one in shares), mass, "A", 0.5))
         return result
 
 
@@ -124,6 +130,20 @@ def test_a_network_that_answers_something_else_never_passes_a_level(town: pytest
         assert "health low_option_mass: the mean option mass is 0.30" in str(verdict["reason"])
     accepted = ["--pluralism-suppress-health-check=low_option_mass"]
     assert outcome(town, "at_most=0.4, better_than='uniform'", "people:North*0.3", *accepted)["outcome"] == "passed"
+
+
+def test_a_few_questions_that_the_model_does_not_answer_are_named(town: pytest.Pytester) -> None:
+    """Half of the questions read from nothing leave a mean option mass of .5; the level is undecided all the same."""
+    promise = "at_most=0.4, better_than='uniform'"
+    for first in (6, 2):
+        verdict = outcome(town, promise, f"people:North*1e-12@{first}", "--pluralism-health=warn")
+        assert verdict["outcome"] == "inconclusive"
+        told = f"health low_option_mass: the option mass is under 0.5 on {first} of 12 units, more than one in ten"
+        assert told in str(verdict["reason"])
+    # One question of twelve is told, and does not decide.
+    verdict = outcome(town, promise, "people:North*1e-12@1")
+    assert verdict["outcome"] == "passed"
+    assert any("option mass under 0.5 on 1 of 12 units" in warning for warning in verdict["warnings"])  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -155,21 +155,21 @@ _METHODS: dict[str, Callable[[npt.ArrayLike], FloatArray]] = {
 
 
 #: Looks that nothing counts each spend this part of the error of one look: a run that only compares stores nothing, and
-#: is the first look of its baseline every time.
-UNCOUNTED = 2.5
+#: is the first look of its baseline every time. With a fifth, any twenty of them spend the error of four.
+UNCOUNTED = 5.0
 
 
 def look_factor(look: int, /, *, plan: int | str = "counted") -> float:
     r"""Return the number by which p-values are multiplied at one of several looks at the same baseline.
 
-    .. math:: \sum_{k \ge 1} \frac{\alpha}{\max(2.5, k^2)} < 1.05\,\alpha
+    .. math:: \sum_{k \ge 1} \frac{\alpha}{\max(5, k^2)} < 0.8\,\alpha
 
-    With ``"counted"``, look k spends :math:`\alpha / \max(2.5, k^2)`, so that the chance of any false failure over any
-    number of counted looks is at most 1.05 times that of a single one, however the looks depend on one another. A run
-    that stores nothing is not counted, and is the same look again: any twenty such runs fail falsely with a chance of
-    at most :math:`20 \alpha / 2.5`, and those that share one baseline do in 3 to 8 % (measured:
-    docs/explanation/statistics.md). With a planned number N each of the first N looks spends :math:`\alpha / N`, and
-    later ones :math:`\alpha / k^2`.
+    With ``"counted"``, look k spends :math:`\alpha / \max(5, k^2)`, so that the chance of any false failure over any
+    number of counted looks is below that of a single one, however the looks depend on one another (the sum of their
+    chances bounds it). A run that stores nothing is not counted, and is the same look again: any twenty such runs fail
+    falsely with a chance of at most :math:`20 \alpha / 5`, which is 10 % at 95 % confidence. With a planned number N
+    each of the first N looks spends :math:`\alpha / N`, and later ones :math:`\alpha / k^2`. Both hold as far as the
+    p-value of each look is right.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def look_factor(look: int, /, *, plan: int | str = "counted") -> float:
     Examples
     --------
     >>> look_factor(1), look_factor(5), look_factor(5, plan=20)
-    (2.5, 25.0, 20.0)
+    (5.0, 25.0, 20.0)
     """
     number = whole_number(look, name="look", function="look_factor")
     if plan == "each":

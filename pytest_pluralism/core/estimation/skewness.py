@@ -44,7 +44,7 @@ ALLOWANCE_OF_CHANGES = 1.25
 TAILS_OF_CHANGES = 0.3
 
 #: The largest root of the excess kurtosis that is counted.
-HEAVIEST_TAILS = 2.0
+HEAVIEST_TAILS = 4.0
 
 #: A correction to first order in the skewness is too short for few clusters; its slope grows by this over sqrt(G).
 _MORE_SLOPE = 2.5
