@@ -2,6 +2,7 @@
 
     python tools/simulate_samples.py --docs docs/explanation            # minutes on one core
     python tools/simulate_samples.py --runs 20                          # a rough round, to the terminal
+    python tools/simulate_samples.py --only seed-pairs --docs docs/explanation    # asks the packaged models
 
 With ``--docs`` it writes ``samples.json`` and the tables of ``statistics.md`` between ``<!-- sampled: NAME -->`` and
 ``<!-- end -->``. Everything is drawn from one seed.
@@ -10,6 +11,7 @@ With ``--docs`` it writes ``samples.json`` and the tables of ``statistics.md`` b
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import re
@@ -246,6 +248,56 @@ def false_failures(n_runs: int) -> Iterator[Row]:
             yield {"asked": asked, "truth": truth, **{name: count / n_runs for name, count in counts.items()}}
 
 
+# ------------------------------------------------------------------------------------------------------------ seeds
+
+#: The models that are asked, and the runs of each: 21 runs are 210 pairs.
+MODELS, RUNS_OF_A_MODEL, SEEDS_OF_A_RUN = ("embedded:smollm2-135m-instruct", "embedded:gemma-3-270m"), 21, 10
+
+
+def seed_pairs(_: int) -> Iterator[Row]:
+    """Count the pairs of runs of one model, on a survey of one question, whose change excludes 0.
+
+    The runs differ in nothing but their seeds, of which no two share one.
+    """
+    import pytest_pluralism
+
+    for spec in MODELS:
+        model = pytest_pluralism.load_model(spec)
+        runs = [
+            pytest_pluralism.measure(
+                *(model, "js_distance", "wvs_immigration"),
+                seeds=SEEDS_OF_A_RUN,
+                repetitions=4,
+                settings={"seed": SEEDS_OF_A_RUN * number, "answers": "off"},
+            ).scores
+            for number in range(RUNS_OF_A_MODEL)
+        ]
+        model.close()
+        n_populations = len(runs[0].units) // SEEDS_OF_A_RUN
+        alarms = {"seeds": 0, "seeds_5": 0, "populations": 0}
+        pairs = list(itertools.combinations(runs, 2))
+        for one, other in pairs:
+            now, then = ([unit.value for unit in side.units] for side in (one, other))
+            clusters = [unit.cluster for unit in one.units]
+            half = len(now) // 2
+            changes = {
+                "seeds": compare_paired(now, then, clusters=clusters),
+                "seeds_5": compare_paired(now[:half], then[:half], clusters=clusters[:half]),
+                # One seed, and each population a cluster of its own: what a survey of many questions has.
+                "populations": compare_paired(now[:n_populations], then[:n_populations]),
+            }
+            for name, change in changes.items():
+                alarms[name] += not change.low <= 0.0 <= change.high
+        yield {
+            "model": spec.removeprefix("embedded:"),
+            "populations": n_populations,
+            "pairs": len(pairs),
+            "value": float(np.mean([unit.value for side in runs for unit in side.units])),
+            "spread": float(np.std([np.mean([unit.value for unit in side.units]) for side in runs], ddof=1)),
+            "excludes_0": {name: count / len(pairs) for name, count in alarms.items()},
+        }
+
+
 # ----------------------------------------------------------------------------------------------------------- judges
 
 
@@ -292,7 +344,11 @@ PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
     "shared-people": shared_people,
     "false-failures": false_failures,
     "judges": judges,
+    "seed-pairs": seed_pairs,
 }
+
+#: Parts that need the packaged models run only where they are named.
+BY_NAME = ("seed-pairs",)
 
 
 def _percent(share: float) -> str:
@@ -341,6 +397,14 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
                 for row in results["false-failures"]
             ),
         ),
+        "seed-pairs": _table(
+            ("model", "populations", "pairs of runs", "ten seeds", "five seeds", "one seed, by population"),
+            (
+                (row["model"], row["populations"], row["pairs"],
+                 *(_percent(row["excludes_0"][name]) for name in ("seeds", "seeds_5", "populations")))
+                for row in results["seed-pairs"]
+            ),
+        ),
         "judges": _table(
             ("sensitivity", "specificity", "pairs of each kind", "coverage .600 read", "corrected", "held",
              "change -.120 read", "corrected", "held"),
@@ -380,10 +444,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=400, help="runs behind each row")
     parser.add_argument("--only", choices=sorted(PARTS), action="append", help="this part alone")
     options = parser.parse_args(arguments)
-    results = {name: list(part(options.runs)) for name, part in PARTS.items() if name in (options.only or PARTS)}
+    wanted = options.only or [name for name in PARTS if name not in BY_NAME]
+    results = {name: list(part(options.runs)) for name, part in PARTS.items() if name in wanted}
     if options.docs is not None:
         stored, page = options.docs / "samples.json", options.docs / "statistics.md"
-        if options.only and stored.exists():
+        if stored.exists():
             results = {**json.loads(stored.read_text(encoding="utf-8"))["results"], **results}
         content = json.loads(json.dumps({"runs": options.runs, "results": results}).replace("NaN", "null"))
         stored.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

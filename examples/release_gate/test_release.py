@@ -24,6 +24,7 @@ def test_across_nations(): ...
 def test_across_nations_on_bribery(): ...
 
 
+# Answers that know neither party keep this one too; it is worth something beside promises about each of them.
 def test_speaks_for_both_parties_alike(pluralism):
     left = pluralism.evaluate("js_distance", "gss", population="Democrat")
     right = pluralism.evaluate("js_distance", "gss", population="Republican")

@@ -165,6 +165,17 @@ def test_a_wrong_reference_is_the_error_of_its_test(town: pytest.Pytester, promi
     result.stdout.fnmatch_lines([words])
 
 
+def test_a_population_that_is_called_like_a_reference_is_spelled_out(town: pytest.Pytester) -> None:
+    file = town.path / "town.jsonl"
+    file.write_text(file.read_text(encoding="utf-8").replace('"South"', '"uniform"'), encoding="utf-8")
+    people = outcome(town, "better_than='population:uniform'", "people:North", "--pluralism-health=warn")
+    even = outcome(town, "better_than='uniform'", "people:North", "--pluralism-health=warn")
+    assert (people["outcome"], even["outcome"]) == ("passed", "passed")
+    assert people["advantage"] != even["advantage"]
+    # A model that answers as the people who are called uniform is no better than they are.
+    assert outcome(town, "better_than='population:uniform'", "people:uniform")["outcome"] != "passed"
+
+
 def test_the_message_says_by_how_much(town: pytest.Pytester) -> None:
     town.makepyfile(
         test_town="import pytest\n\n@pytest.mark.js_distance('town.jsonl', population='North', better_than='uniform')\n"

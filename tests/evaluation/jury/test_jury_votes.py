@@ -124,6 +124,19 @@ def test_a_group_that_may_be_missing_is_told_where_it_would_count() -> None:
     assert told[0].startswith("a group below 14 % of the people may be missing from this panel of 20")
     for scores in (scored(utilities, 0.0), scored(utilities, 1.0, whole_jury=True)):
         assert not any("may be missing" in words for words in scores.warnings)
+    assert any("may be missing" in words for words in scored(utilities, 0.5).warnings)
+    # Jurors and queries differ as much here.
+    assert not any("jurors differ far more" in words for words in scored(utilities, 1.0).warnings)
+
+
+def test_jurors_who_differ_far_more_than_queries_are_told() -> None:
+    rng = np.random.default_rng(8)
+    own = rng.normal(0.0, 0.25, (30, 1))
+    utilities = np.clip(0.6 + own + rng.normal(0.0, 0.05, (30, 40)), 0.1, 1.0)
+    told = [words for words in scored(utilities, 1.0).warnings if "jurors differ far more than queries" in words]
+    assert len(told) == 1
+    assert "of the variance is theirs" in told[0]
+    assert not any("jurors differ" in words for words in scored(utilities, 0.0).warnings)
 
 
 def test_few_who_decide_give_no_interval_at_a_large_aversion() -> None:
