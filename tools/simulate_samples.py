@@ -402,7 +402,7 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
             (
                 (row["model"], row["populations"], row["pairs"],
                  *(_percent(row["excludes_0"][name]) for name in ("seeds", "seeds_5", "populations")))
-                for row in results["seed-pairs"]
+                for row in results.get("seed-pairs", ())
             ),
         ),
         "judges": _table(

@@ -91,8 +91,9 @@ def correct_for_respondents(
     .. math:: d - (n - 1) \sum_k \hat p_k\,(d_{-k} - d)
 
     where d is large beside the sampling scale :math:`s = (8 n \ln b)^{-1/2}`. Where it is not, d / s is noncentral chi
-    distributed with as many degrees of freedom as the jackknife of :math:`d^2` says, and the corrected distance is the
-    rising function of d / s, never below 0, whose expectation comes nearest to the true one by least squares.
+    distributed with as many degrees of freedom as the jackknife of :math:`d^2` says, or the expected counts of the
+    options where these say more, and the corrected distance is the rising function of d / s, never below 0, whose
+    expectation comes nearest to the true one by least squares.
 
     Parameters
     ----------
@@ -147,7 +148,9 @@ def correct_for_respondents(
         inverse = inverse + 1.0 / others
     bias, squared_bias, variance = found
     scale = np.sqrt(inverse / (8.0 * math.log(base)))
-    freedom = np.clip(squared_bias / scale**2, 0.0, people.shape[1] - 1.0)
+    # The jackknife does not see options that nobody in the sample chose.
+    jackknife = np.maximum(squared_bias / scale**2, _freedom_of_rare(model, people, 1.0 / inverse))
+    freedom = np.clip(jackknife, 0.0, people.shape[1] - 1.0)
     # Over one scale each way, because the correction is flat where nothing can be told apart.
     below, values, above = (_corrected(distance + one, bias, scale, freedom, base) for one in (-scale, 0.0, scale))
     slope = (above - below) / (2.0 * scale)
@@ -173,6 +176,29 @@ def _left_out(
     mean = (people * changes).sum(axis=1)
     spread = (people * (changes - mean[:, None]) ** 2).sum(axis=1)
     return np.stack([rest * mean, rest * (people * squares).sum(axis=1), rest * spread])
+
+
+def _freedom_of_rare(model: FloatArray, people: FloatArray, asked: FloatArray) -> FloatArray:
+    """Return the degrees of freedom by how often each option is expected between the model and the sample."""
+    middle = (model + people) / 2.0
+    counts, worth = _worth_of_counts()
+    freedom: FloatArray = (np.interp(asked[:, None] * middle, counts, worth) * (1.0 - middle)).sum(axis=1)
+    return freedom
+
+
+@functools.cache
+def _worth_of_counts() -> tuple[FloatArray, FloatArray]:
+    """Return expected counts, and what such an option adds to d^2 in squared sampling scales where nothing differs.
+
+    The expectation over Poisson counts: 1 for common options, next to nothing for those that are hardly ever chosen.
+    """
+    expected = np.geomspace(0.01, 100.0, 81)
+    seen = np.arange(250.0)[:, None]
+    probability = np.exp(seen * np.log(expected) - expected - special.gammaln(seen + 1.0))
+    middle = (seen + expected) / 2.0
+    divergence = (special.rel_entr(seen, middle) + special.rel_entr(expected, middle)) / 2.0
+    worth = 8.0 * (probability * divergence).sum(axis=0)
+    return np.concatenate([[0.0], expected]), np.concatenate([[0.0], worth])
 
 
 def _corrected(
