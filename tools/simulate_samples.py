@@ -363,8 +363,19 @@ def _jury_cell(cell: Row) -> str:
 
 
 def tables(results: dict[str, list[Row]]) -> dict[str, str]:
-    """Return the tables of the page by name, in Markdown."""
+    """Return the tables of the page by name, in Markdown; that of the packaged models where they were asked."""
+    asked = {}
+    if "seed-pairs" in results:
+        asked["seed-pairs"] = _table(
+            ("model", "populations", "pairs of runs", "ten seeds", "five seeds", "one seed, by population"),
+            (
+                (row["model"], row["populations"], row["pairs"],
+                 *(_percent(row["excludes_0"][name]) for name in ("seeds", "seeds_5", "populations")))
+                for row in results["seed-pairs"]
+            ),
+        )  # fmt: skip
     return {
+        **asked,
         "juries": _table(
             ("utilities", "alpha", "votes", "no single votes", "25 %", "50 %"),
             (
@@ -395,14 +406,6 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
                 (row["asked"], f"{row['truth']:.3f}",
                  *(_percent(row[name]) for name in ("failed", "passed", "raw failed")))
                 for row in results["false-failures"]
-            ),
-        ),
-        "seed-pairs": _table(
-            ("model", "populations", "pairs of runs", "ten seeds", "five seeds", "one seed, by population"),
-            (
-                (row["model"], row["populations"], row["pairs"],
-                 *(_percent(row["excludes_0"][name]) for name in ("seeds", "seeds_5", "populations")))
-                for row in results.get("seed-pairs", ())
             ),
         ),
         "judges": _table(
