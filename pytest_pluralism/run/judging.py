@@ -17,7 +17,7 @@ from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
-from pytest_pluralism.run.worst import is_worst, verdict_beside
+from pytest_pluralism.run.worst import is_worst, verdict_beside, verdict_of_stored
 from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
@@ -480,6 +480,9 @@ class Judge:
         try:
             if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
                 about["stored"] = True
+                if is_worst(measured):
+                    replaced = {name: baselines.replaced(nodeid, key, model_name) for name, key in keys.items()}
+                    return measured.scores, verdict_of_stored(measured, parts, replaced, self._settings["looks"])
                 return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=STORED)
             if named.is_reference:
                 raise BaselineError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_pluralism.run.decided import STORED
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Measured
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Verdict
     from pytest_pluralism.evaluation.measures.worst import WorstEvaluation
 
-__all__ = ["is_worst", "verdict_beside"]
+__all__ = ["is_worst", "verdict_beside", "verdict_of_stored"]
 
 #: The stored entry of each group.
 Stored = Mapping[str, Mapping[str, Any]]
@@ -70,6 +72,51 @@ def verdict_beside(
         noise_floor=usual_noise_floor(measured.provenance.model),
         witness=measured.scores.witness,
     )
+
+
+def verdict_of_stored(
+    measured: Measured, parts: Mapping[str, Measured], replaced: Stored, looks_plan: str | int
+) -> Verdict:
+    """Decide a promise about the worst group whose results are being stored: the value, and the drift from the anchor.
+
+    Parameters
+    ----------
+    measured, parts, looks_plan
+        As for :func:`verdict_beside`.
+    replaced : mapping of str to mapping
+        The entry of each group that is replaced; empty where there is none.
+    """
+    from pytest_pluralism.baselines.comparison import usual_noise_floor
+    from pytest_pluralism.core.errors import BaselineError
+    from pytest_pluralism.core.estimation import look_factor
+    from pytest_pluralism.core.records import Outcome, Verdict
+    from pytest_pluralism.core.verdict import decide
+
+    gate, estimate = measured.plan.gate, measured.estimate
+    assert gate is not None  # noqa: S101 - the types say less than the callers know
+    anchors = {name: entry["anchor"] for name, entry in replaced.items() if entry.get("anchor")}
+    drift, looks = None, 1.0
+    if gate.needs_anchor and len(anchors) == len(parts):
+        looks = max(look_factor(entry.get("looks", 0) + 1, plan=looks_plan) for entry in replaced.values())
+        try:
+            drift = _change(measured, parts, anchors)
+        except BaselineError as error:
+            reason = f"the drift from the anchor is not known: {error}"
+            return Verdict(Outcome.INCONCLUSIVE, gate, estimate, reason=reason)
+        gate = replace(gate, max_unit_increase=None, max_unit_decrease=None)
+    elif gate.bounds_value:
+        gate = gate.of_value()
+    else:
+        return Verdict(Outcome.PASSED, gate, estimate, reason=STORED)
+    verdict = decide(
+        gate,
+        estimate,
+        drift=drift,
+        looks=looks,
+        noise_floor=usual_noise_floor(measured.provenance.model),
+        witness=measured.scores.witness,
+    )
+    return replace(verdict, reason=STORED) if verdict.passed and not gate.bounds_value else verdict
 
 
 def _change(measured: Measured, parts: Mapping[str, Measured], stored: Stored) -> Estimate:

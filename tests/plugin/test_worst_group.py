@@ -115,3 +115,26 @@ def test_what_has_no_meaning_for_a_changing_group_is_refused(project: pytest.Pyt
     )
     result = project.runpytest_inprocess("--pluralism-value-model=ours:sea")
     result.stdout.fnmatch_lines(["*better_than has no meaning for population='worst'*"])
+
+
+def test_a_run_that_stores_is_judged_by_its_level_and_against_the_anchor(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_pairs="""
+        import pytest
+
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", max_decrease=0.05)
+        def test_change(): ...
+
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", max_decrease=0.05, at_least=0.6)
+        def test_both(): ...
+        """
+    )
+    first = outcomes(project, "fields+stars+sea", "--pluralism-update-baseline")
+    assert {one["outcome"] for one in first.values()} == {"passed"}
+    assert first["test_change"]["reason"] == "stored as the baseline"
+    lost = outcomes(project, "fields+stars", "--pluralism-update-baseline")
+    assert {one["outcome"] for one in lost.values()} == {"failed"}
+    assert str(lost["test_change"]["reason"]).startswith("the change from the anchor is")
+    # Without an anchor there is nothing to drift from, and the level is judged all the same.
+    moved = outcomes(project, "fields+stars", "--pluralism-move-anchor=all")
+    assert {name: one["outcome"] for name, one in moved.items()} == {"test_change": "passed", "test_both": "failed"}
