@@ -285,8 +285,10 @@ def failure_p_value(
 
 def _sides(change: Estimate | None, drift: Estimate | None) -> list[tuple[str, Estimate | None]]:
     """Return the changes that a promise is judged by, each in words; without a change, the drift alone."""
-    against_anchor = [("the change from the anchor", drift)] if drift is not None else []
-    return against_anchor if change is None and against_anchor else [("the change", change), *against_anchor]
+    sides = [("the change", change), ("the change from the anchor", drift)]
+    if drift is None:
+        return sides[:1]
+    return sides if change is not None else sides[1:]
 
 
 def _p_value_of_change(gate: Gate, change: Estimate | None, bound: float, alternative: str, floor: float) -> float:
