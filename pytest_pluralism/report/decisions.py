@@ -37,6 +37,7 @@ class Judged:
     decided: str
     promise: str
     witness: str = ""
+    said: str = ""
     has_warnings: bool = False
     moved: int | None = None
 

@@ -78,11 +78,12 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True)
 class WitnessView:
-    """Hold the unit that shows an outcome, and its value or its change in words."""
+    """Hold the unit that shows an outcome, its value or its change in words, and the answers that differ most."""
 
     id: str
     text: str
     words: str
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ class RunView:
                 one.decided,
                 one.promise,
                 (one.witness.text or one.witness.id) if one.witness else "",
+                said=one.witness.said if one.witness else "",
                 has_warnings=bool(one.warnings),
                 moved=one.moved,
             )
@@ -417,7 +419,19 @@ def _witness(entry: Entry) -> WitnessView | None:
     if value is not None:
         is_change = any(unit["id"] == witness["id"] and unit.get("change") == value for unit in entry["units"])
         words = f"changed by {value:+.3f}" if is_change else f"{value:.3f}"
-    return WitnessView(str(witness["id"]), str(witness.get("text") or ""), words)
+    unit = next((unit for unit in entry["units"] if unit["id"] == witness["id"]), {})
+    return WitnessView(str(witness["id"]), str(witness.get("text") or ""), words, _said(unit, entry))
+
+
+def _said(unit: Entry, entry: Entry) -> str:
+    """Return the option on which the model and people differ most, with both shares; empty where they are not known."""
+    ours, theirs = unit.get("model_probabilities") or (), unit.get("reference_probabilities") or ()
+    options = unit.get("options") or ()
+    if not len(ours) == len(theirs) == len(options) > 0:
+        return ""
+    most = max(range(len(options)), key=lambda place: abs(ours[place] - theirs[place]))
+    people = unit.get("population") or entry.get("population") or "people"
+    return f"model {100 * ours[most]:.0f} % “{options[most]}”, {people} {100 * theirs[most]:.0f} %"
 
 
 def _origins(entry: Entry) -> Table:

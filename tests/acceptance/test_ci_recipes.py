@@ -53,7 +53,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_step(script: str, folder: Path, variables: Mapping[str, str], shell: tuple[str, ...]) -> tuple[int, str]:
     """Run one step in the shell of its host, as in a fresh checkout where everything is installed."""
-    mine = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PIP_NO_INDEX": "1"}
+    first = [variables["PATH_FIRST"]] if "PATH_FIRST" in variables else []
+    path = os.pathsep.join([*first, str(Path(sys.executable).parent), os.environ["PATH"]])
+    mine = {"PATH": path, "PIP_NO_INDEX": "1"}
     # The bound that is kept here is kept by even answers too.
     mine["PLURALISM_HEALTH"] = "warn"
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "OMP_NUM_THREADS") if name in os.environ}
@@ -73,6 +75,15 @@ def project(folder: Path) -> Path:
     (folder / "gates").mkdir()
     (folder / "gates" / "test_gate.py").write_text(GATE, encoding="utf-8")
     return folder
+
+
+def stub(folder: Path, name: str) -> Path:
+    """Return a program that keeps its arguments, and what it is given, beside it: it stands for one of a host."""
+    place = folder / "programs" / name
+    place.parent.mkdir()
+    place.write_text('#!/bin/sh\necho "$@" > "$0.log"\n[ -t 0 ] || cat >> "$0.log"\n', encoding="utf-8")
+    place.chmod(0o755)
+    return place
 
 
 def check_reports(folder: Path) -> None:
@@ -107,14 +118,21 @@ def test_the_workflow_of_github(tmp_path: Path, answers: Path) -> None:
     }  # fmt: skip
     # The shell that GitHub runs a step with.
     shell = ("bash", "-e", "-c")
-    codes = {}
+    told = stub(folder, "gh")
+    variables |= {"PULL_REQUEST": "7", "PATH_FIRST": str(told.parent)}
+    codes, outputs = {}, {}
     for step in job["steps"]:
         if "run" not in step:
             continue
         codes[step["name"]], said = run_step(step["run"], folder, variables, shell)
+        outputs[step["name"]] = said
         if step["name"] == "Install":
             assert codes["Install"] == 0, said
-    assert codes == {"Install": 0, "Gate": 1}, said
+    assert codes == {"Install": 0, "Gate": 1, "Comment": 0}, said
+    arguments = told.with_suffix(".log").read_text(encoding="utf-8").partition("\n")[0]
+    assert arguments == "pr comment 7 --edit-last --create-if-none --body-file pluralism.md"
+    assert (folder / "pluralism.md").read_text(encoding="utf-8").startswith("# Pluralism report\n\n**✗ Do not release")
+    said = outputs["Gate"]
     assert "::error file=gates/test_gate.py,line=9,title=Pluralism%3A failed%2C js_distance gss US adults::0." in said
     assert summary.read_text(encoding="utf-8").startswith("# Pluralism report\n")
     check_reports(folder)
@@ -143,7 +161,47 @@ def test_the_job_of_gitlab(tmp_path: Path, answers: Path) -> None:
     assert issue["location"] == {"path": "gates/test_gate.py", "lines": {"begin": 9}}
 
 
+@pytest.mark.slow
+@pytest.mark.model
+def test_the_pipeline_of_jenkins(tmp_path: Path, answers: Path) -> None:
+    text = (RECIPES / "Jenkinsfile").read_text(encoding="utf-8")
+    folder = project(tmp_path)
+    variables = dict(re.findall(r"^    (\w+) = '([^']*)'$", text, flags=re.MULTILINE))
+    assert set(variables) == {"PLURALISM_MODEL", "PLURALISM_CACHE"}
+    variables |= {"BUILD_URL": "http://jenkins/job/1/", "PLURALISM_CACHE": str(answers)}
+    # Jenkins runs a script with -xe, in which the backslash of Groovy's three quotes is one of the shell.
+    scripts = [part.replace("\\\\", "\\") for part in re.findall(r"sh \'\'\'(.*?)\'\'\'", text, flags=re.DOTALL)]
+    codes = [run_step(script, folder, variables, ("sh", "-xe", "-c")) for script in scripts]
+    assert [code for code, _ in codes] == [0, 1], codes
+    check_reports(folder)
+    kept = re.findall(r"(?:junit|artifacts:) '([^']*)'", text)
+    assert [name for names in kept for name in names.split(",") if not (folder / name).is_file()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_the_step_of_buildkite(tmp_path: Path, answers: Path) -> None:
+    pipeline = recipe("buildkite.yml")
+    (step,) = pipeline["steps"]
+    folder = project(tmp_path)
+    told = stub(folder, "buildkite-agent")
+    variables = pipeline["env"] | {
+        "BUILDKITE_BUILD_URL": "http://buildkite/1", "PLURALISM_CACHE": str(answers), "PATH_FIRST": str(told.parent)
+    }  # fmt: skip
+    # Buildkite puts all commands of a step into one script; its own interpolation makes $$ a $.
+    script = "\n".join(step["commands"]).replace("$$", "$")
+    code, said = run_step(script, folder, variables, ("bash", "-e", "-c"))
+    assert code == 1, said
+    check_reports(folder)
+    arguments, _, annotation = told.with_suffix(".log").read_text(encoding="utf-8").partition("\n")
+    assert arguments == "annotate --context pluralism"
+    assert annotation.startswith("# Pluralism report")
+    assert [name for name in step["artifact_paths"] if not (folder / name).is_file()] == []
+
+
 def test_the_page_shows_the_files_that_are_run() -> None:
     page = (Path(__file__).parents[2] / "docs/how-to/ci.md").read_text(encoding="utf-8")
     shown = re.findall(r"```\{literalinclude\} \S+/recipes/(\S+)", page)
-    assert sorted(shown) == sorted(path.name for path in RECIPES.iterdir()) == ["github.yml", "gitlab.yml"]
+    assert sorted(shown) == sorted(path.name for path in RECIPES.iterdir()) == [
+        "Jenkinsfile", "buildkite.yml", "github.yml", "gitlab.yml"
+    ]  # fmt: skip
