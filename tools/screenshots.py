@@ -11,6 +11,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -19,26 +21,26 @@ from pytest_pluralism.report.html import report_html
 
 ROOT = Path(__file__).parents[1]
 
+#: The model whose promises the first screens show: one decision, and a table below it.
+MODEL = "smollm2-135m-instruct"
+
 #: Opens one promise alone, by words that stand in it, and brings it to the top.
 ONE_GATE = """(words) => {
     document.querySelectorAll('details').forEach((one) => { one.open = false; });
     const gate = [...document.querySelectorAll('details.gate')].find((one) => one.textContent.includes(words));
     gate.open = true;
     gate.scrollIntoView();
-    return gate.id;
-}"""
-
-#: Opens the list of units of the open promise, and the first unit in it.
-FIRST_UNIT = """() => {
-    const units = document.querySelector('details.gate[open] details.units');
-    units.open = true;
-    units.querySelector('tbody details').open = true;
-    units.scrollIntoView();
+    scrollBy(0, -8);
 }"""
 
 
-def verdicts(page: Page) -> None:
+def top(page: Page) -> None:
     """Leave the page as it opens."""
+
+
+def cards(page: Page) -> None:
+    """Show the verdicts."""
+    page.locator("#verdicts").evaluate("one => one.scrollIntoView()")
 
 
 def gate(page: Page) -> None:
@@ -46,42 +48,70 @@ def gate(page: Page) -> None:
     page.evaluate(ONE_GATE, "promised: ≤ 0.1")
 
 
+def unfold(page: Page, unit: str) -> None:
+    """Open the list of units of the open promise, and one unit in it, and bring it below the links."""
+    page.locator("details.gate[open] details.units").first.evaluate("one => { one.open = true; }")
+    row = page.locator("details.gate[open] table.units tbody details", has_text=unit).first
+    row.evaluate("one => { one.open = true; one.closest('.wide').previousElementSibling.scrollIntoView(); }")
+
+
 def questions(page: Page) -> None:
     """Show the questions of that promise, and one of them in whole."""
     gate(page)
-    page.evaluate(FIRST_UNIT)
+    unfold(page, "abhlth")
+    page.evaluate("scrollBy(0, -110)")
+
+
+def board(page: Page) -> None:
+    """Show the questions by the people that they are compared with."""
+    page.locator("#questions").evaluate("one => one.scrollIntoView()")
 
 
 def jury(page: Page) -> None:
     """Show a jury."""
     page.evaluate(ONE_GATE, "Jury welfare (example_town)")
     page.get_by_text("The jury", exact=True).locator("visible=true").first.evaluate("one => one.scrollIntoView()")
+    page.evaluate("scrollBy(0, -60)")
 
 
 def steering(page: Page) -> None:
     """Show whether a steering is real."""
     page.evaluate(ONE_GATE, "Is the steering real?")
     page.get_by_text("Is the steering real?").evaluate("one => one.scrollIntoView()")
+    page.evaluate("scrollBy(0, -60)")
 
 
 def windows(page: Page) -> None:
     """Show one response with the answers of its window that it holds and misses."""
     page.evaluate(ONE_GATE, "Overton coverage (contested)")
-    page.evaluate(FIRST_UNIT)
-    page.get_by_text("care_of_parents").locator("visible=true").evaluate(
-        "one => { const row = one.closest('details'); row.open = true; row.scrollIntoView(); }"
-    )
+    unfold(page, "care_of_parents")
+    row = page.locator("details.gate[open] table.units tbody details", has_text="care_of_parents").first
+    row.evaluate("one => one.scrollIntoView()")
+    page.evaluate("scrollBy(0, -100)")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture: its name, what it shows, the size of the screen, and whether it is of one model alone."""
+
+    name: str
+    prepare: Callable[[Page], None]
+    width: int
+    height: int
+    scheme: str = "light"
+    one_model: bool = False
 
 
 SHOTS = (
-    # Wide enough for all columns of the table, which scrolls where it is not.
-    ("report-verdicts", verdicts, 1320, 640, "light"),
-    ("report-gate", gate, 1000, 812, "light"),
-    ("report-questions", questions, 1000, 600, "light"),
-    ("report-windows", windows, 1000, 800, "light"),
-    ("report-jury", jury, 1320, 480, "light"),
-    ("report-steering", steering, 1000, 760, "dark"),
-    ("report-narrow", verdicts, 360, 640, "dark"),
+    Shot("report-verdicts", top, 1200, 860, one_model=True),
+    Shot("report-gate", gate, 1060, 900),
+    Shot("report-questions", questions, 1000, 620),
+    Shot("report-board", board, 1060, 640),
+    Shot("report-windows", windows, 1000, 800),
+    Shot("report-jury", jury, 1320, 520),
+    Shot("report-steering", steering, 1000, 780, "dark"),
+    Shot("report-narrow", top, 360, 640, "dark", one_model=True),
+    Shot("report-cards", cards, 360, 640, one_model=True),
 )
 
 
@@ -90,17 +120,20 @@ def main(folder: Path) -> int:
     content = json.loads((ROOT / "tests" / "golden" / "report.json").read_text(encoding="utf-8"))
     browser_path = os.environ.get("PLURALISM_CHROMIUM") or shutil.which("chromium")
     with tempfile.TemporaryDirectory() as work, sync_playwright() as playwright:
-        path = Path(work, "report.html")
-        path.write_text(report_html(content["verdicts"], content["run"]), encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        for name, prepare, width, height, scheme in SHOTS:
+        for shot in SHOTS:
+            verdicts = [one for one in content["verdicts"] if not shot.one_model or one["model"]["name"] == MODEL]
+            path = Path(work, "report.html")
+            path.write_text(report_html(verdicts, content["run"]), encoding="utf-8")
             # Without motion what is scrolled to is there at once.
             page = browser.new_page(
-                viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+                viewport={"width": shot.width, "height": shot.height}, color_scheme=shot.scheme, reduced_motion="reduce"
             )
-            page.goto(path.as_uri(), timeout=120_000)
-            prepare(page)
-            target = folder / f"{name}.png"
+            page.set_default_timeout(120_000)
+            page.goto(path.as_uri())
+            shot.prepare(page)
+            page.wait_for_timeout(200)
+            target = folder / f"{shot.name}.png"
             page.screenshot(path=target)
             page.close()
             print(f"{target}: {target.stat().st_size:,} bytes")

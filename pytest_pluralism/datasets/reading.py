@@ -62,6 +62,13 @@ MOST_COUNTED = 100
 LONGEST_PROBLEM = 1_000
 
 
+#: The parts of a problem by which two of one kind differ: names and numbers.
+ALIKE = re.compile(r"'[^']*'|\"[^\"]*\"|[-+]?\d[\d.,]*")
+
+#: Maximum number of problems of one kind that have a line each, and of places that one line for more of them names.
+MOST_ALIKE, MOST_PLACES = 30, 9
+
+
 @dataclass
 class Problems:
     """The problems of one source, collected so that they are reported at once."""
@@ -70,6 +77,8 @@ class Problems:
     remedy: str = ""
     found: list[str] = field(default_factory=list)
     count: int = 0
+    #: The numbers and the places of the problems of one kind, by what they have in common.
+    alike: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
     def add(self, where: str, what: str) -> None:
         """Note one problem and its place.
@@ -80,10 +89,10 @@ class Problems:
             If there are so many problems that reading on is of no use.
         """
         self.count += 1
-        if len(self.found) < MOST_PROBLEMS:
-            text = f"{where}: {what}" if where else what
-            self.found.append(text if len(text) <= LONGEST_PROBLEM else f"{text[: LONGEST_PROBLEM - 3]}...")
-        elif self.count >= MOST_COUNTED:
+        text = f"{where}: {what}" if where else what
+        self.found.append(text if len(text) <= LONGEST_PROBLEM else f"{text[: LONGEST_PROBLEM - 3]}...")
+        self.alike.setdefault(ALIKE.sub("#", what), []).append((self.count - 1, where))
+        if self.count >= MOST_COUNTED:
             self.raise_if_any()
 
     @property
@@ -92,7 +101,7 @@ class Problems:
         return self.count >= MOST_PROBLEMS
 
     def raise_if_any(self) -> None:
-        """Raise one error that names up to ten problems and counts the others.
+        """Raise one error that names up to ten problems and counts the others; one that comes often is one line.
 
         Raises
         ------
@@ -105,13 +114,26 @@ class Problems:
             message = f"{self.source}, {self.found[0]}"
         else:
             many = "at least " if self.count >= MOST_COUNTED else ""
-            lines = [f"{self.source} has {many}{self.count} problems:", *(f"  {problem}" for problem in self.found)]
-            if self.count > len(self.found):
-                lines.append(f"  and {self.count - len(self.found)} more")
-            message = "\n".join(lines)
+            lines = list(self._lines())[:MOST_PROBLEMS]
+            left = self.count - sum(number for _, number in lines)
+            told = [f"  {line}" for line, _ in lines] + ([f"  and {left} more"] if left else [])
+            message = "\n".join([f"{self.source} has {many}{self.count} problems:", *told])
         if self.remedy:
             message += f"\n{self.remedy}"
         raise DatasetError(message)
+
+    def _lines(self) -> Iterator[tuple[str, int]]:
+        """Yield the lines of an error in the order of the file, each with how many problems it tells of."""
+        often = {some[0][0]: some for some in self.alike.values() if len(some) > MOST_ALIKE}
+        told = {number for some in often.values() for number, _ in some[1:]}
+        for number, text in enumerate(self.found):
+            if number in often:
+                places = [where for _, where in often[number][1:]]
+                where = ", ".join(dict.fromkeys(places[:MOST_PLACES]))
+                these = f", such as {where}" if len(places) > MOST_PLACES else f", in {where}"
+                yield f"{text} (and {len(places)} more like it{these if where else ''})", len(places) + 1
+            elif number not in told:
+                yield text, 1
 
 
 def shown(value: object, /) -> str:
