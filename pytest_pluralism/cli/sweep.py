@@ -129,8 +129,19 @@ def sweep_models(arguments: argparse.Namespace) -> int:
     lost = [place for place in measured if place.problem]
     for place in lost:
         complain(f"{place.spec} was not measured: {place.problem}")
-    kept = all(point["outcome"] == "passed" for promise in content["promises"] for point in promise["points"])
-    return EXIT_OK if kept and not lost else EXIT_PROBLEMS
+    gaps = list(_gaps(content))
+    for gap in gaps:
+        complain(gap)
+    return EXIT_PROBLEMS if lost or gaps or any(place.exit_code for place in measured) else EXIT_OK
+
+
+def _gaps(content: Content) -> Iterator[str]:
+    """Yield a sentence for each promise that was not judged on a model that was measured: its test was skipped."""
+    for promise in content["promises"]:
+        judged = {point["spec"] for point in promise["points"]}
+        missing = [one["spec"] for one in content["models"] if not one["problem"] and one["spec"] not in judged]
+        if missing:
+            yield f"{promise['key']} was not judged on {', '.join(missing[:6])}"
 
 
 def _suite(arguments: argparse.Namespace) -> tuple[str, list[str]]:
@@ -278,19 +289,21 @@ def _measured(place: Place, command: Sequence[str], number: int, total: int) -> 
         words = [f"--pluralism-model={place.spec}", f"--pluralism-report={report}"]
         done = subprocess.run([*head, *words, *tests], check=False, capture_output=True, text=True, errors="replace")
         said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        told = [line.removeprefix("E").strip() for line in said if line.startswith("E ") or "rror:" in line]
-        last = [*told, *said[-1:], "nothing was said"][0]
+        errors = [line.removeprefix("E").strip() for line in said if line.startswith("E ") or "rror:" in line]
+        last = [*errors, *said[-1:], "nothing was said"][0]
         if done.returncode in _WRONG and not _is_of_model(said, place.spec):
             raise UsageError(f"pytest could not run the suite (exit code {done.returncode}): {shown(last)}")
         if done.returncode not in JUDGED or not report.is_file():
-            return replace(place, problem=f"exit code {done.returncode}: {printable(last, most=400)}")
+            told = f"exit code {done.returncode}: {printable(last, most=400)}"
+            return replace(place, problem=told, exit_code=done.returncode)
         verdicts = load_report(report)["verdicts"]
     if not verdicts:
-        return replace(place, problem="the suite makes no promise")
+        return replace(place, problem="the suite makes no promise", exit_code=done.returncode)
     reasons = {str(one.get("reason") or "") for one in verdicts}
     if all(one["outcome"] == "error" for one in verdicts):
-        return replace(place, verdicts=verdicts, problem=printable(min(reasons), most=400))
-    return replace(place, verdicts=verdicts)
+        told = printable(min(reasons), most=400)
+        return replace(place, verdicts=verdicts, problem=told, exit_code=done.returncode)
+    return replace(place, verdicts=verdicts, exit_code=done.returncode)
 
 
 def _split(command: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -44,6 +44,8 @@ class Place:
         The verdicts of the suite on it, as a report has them.
     problem : str
         Why there are none; empty where there are.
+    exit_code : int
+        The exit code of the run, 0 where every promise and every other test of the suite passed.
     """
 
     spec: str
@@ -52,6 +54,7 @@ class Place:
     label: str
     verdicts: Sequence[Entry] = field(default=(), compare=False)
     problem: str = ""
+    exit_code: int = 0
 
 
 def sweep_json(places: Sequence[Place], axis: str, suite: str, /) -> Content:
@@ -89,7 +92,7 @@ def sweep_json(places: Sequence[Place], axis: str, suite: str, /) -> Content:
                 }
             )
     models = [
-        {"spec": one.spec, "x": one.x, "label": one.label, "series": one.series, "problem": one.problem}
+        {name: getattr(one, name) for name in ("spec", "x", "label", "series", "problem", "exit_code")}
         for one in places
     ]
     return {

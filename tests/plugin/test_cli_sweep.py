@@ -119,6 +119,18 @@ def test_what_is_wrong_is_said_before_anything_runs(
     assert "1 of" not in said
 
 
+def test_a_promise_that_is_skipped_for_a_model_is_not_kept_in_silence(
+    run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skips = BODY.replace("def test_town(): ...", "def test_town(language_model):\n    MAYBE")
+    maybe = "if language_model.identity.name == 'checkpoint-10':\n        pytest.skip('too sharp')"
+    run.makepyfile(test_town=skips.replace("MAYBE", maybe) + "\n\ndef test_other(): ...\n")
+    assert main(["sweep", "run/checkpoint-*", "--tests=test_town.py"]) == 1
+    said = capsys.readouterr()
+    assert "the suite makes no promise" in said.err or "was not judged on run/checkpoint-10" in said.err
+    assert "passed" in said.out
+
+
 def test_a_suite_that_cannot_be_collected_ends_the_sweep_at_its_first_model(
     run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
