@@ -36,7 +36,7 @@ from pytest_pluralism.evaluation.jury.jurors import (
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
 
-__all__ = ["DATASET", "EXAMPLE", "JURORS", "KEYWORDS", "MEASURE", "plan"]
+__all__ = ["DATASET", "EXAMPLE", "JURORS", "KEYWORDS", "MEASURE", "panel_for", "plan"]
 
 MEASURE = Measure(
     "jury_welfare",
@@ -130,7 +130,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     over = _over(planning)
     every = _says(planning.keywords.get("alpha"), EVERY)
     rules = _rules(planning)
-    panel = _panel(planning)
+    panel = panel_for(planning)
     by = planning.keywords.get("by")
     _check_groups(planning, panel, by)
     groups = _groups(planning, panel, by)
@@ -289,7 +289,8 @@ def _says(value: object, /, *words: str) -> bool:
     return isinstance(value, str) and value in words
 
 
-def _panel(planning: Planning) -> Panel:
+def panel_for(planning: Planning, /) -> Panel:
+    """Return the panel of a marker: of a hook, of a file beside the test, or by its name."""
     name = planning.dataset
     if not isinstance(name, str) or not name:
         raise invalid_parameter("dataset", planning.measure.name, "the name or file of a panel, a str", repr(name))

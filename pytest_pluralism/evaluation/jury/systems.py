@@ -34,13 +34,17 @@ __all__ = [
 LEAST_VOTES_OF_A_STATEMENT = 20
 
 
-def bridging_of_responses(panel: Panel, /, **settings: Any) -> BridgingFit:
+def bridging_of_responses(
+    panel: Panel, /, *, jurors: Sequence[int] | IntArray | None = None, **settings: Any
+) -> BridgingFit:
     """Return the bridging scores of the recorded responses: approval beyond what shared viewpoints explain.
 
     Parameters
     ----------
     panel : Panel
         With votes; their place on the scale, from 0 for the worst to 1 for the best, is the rating.
+    jurors : sequence of int, optional
+        The places of the jurors who count, some of them perhaps more than once; by default each once.
     **settings
         Of :func:`~pytest_pluralism.core.metrics.bridging_intercepts`.
 
@@ -54,7 +58,7 @@ def bridging_of_responses(panel: Panel, /, **settings: Any) -> BridgingFit:
     if not panel.scale.higher_is_better:
         share = 1.0 - share
     matrix[panel.vote_jurors, panel.vote_responses] = np.clip(share, 0.0, 1.0)
-    return bridging_intercepts(matrix, **settings)
+    return bridging_intercepts(matrix if jurors is None else matrix[np.asarray(jurors, dtype=np.intp)], **settings)
 
 
 def _means_of(systems: Mapping[str, JuryTable], function: str) -> tuple[FloatArray, FloatArray]:

@@ -31,6 +31,7 @@ PLANNERS: dict[str, str] = {
     "pareto_improvement": "pytest_pluralism.evaluation.objectives.pareto_planner",
     "preference_accuracy": "pytest_pluralism.evaluation.preferences.planner",
     "jury_welfare": "pytest_pluralism.evaluation.jury.planner",
+    "jury_choice": "pytest_pluralism.evaluation.jury.elected",
 }
 
 

@@ -1,0 +1,336 @@
+"""The marker ``jury_choice``: whether a model gives the responses that a jury would choose together.
+
+Three rules need no utilities that can be compared between people: bridging (approval across viewpoints, as Community
+Notes score it), Schulze's method (as the Habermas Machine ranks candidate statements), and the minimax winner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.metrics.voting import (
+    maximal_lottery,
+    pairwise_counts,
+    pairwise_preferences,
+    schulze,
+)
+from pytest_pluralism.core.parameters import FloatArray, IntArray
+from pytest_pluralism.core.records import Scores, UnitScore, Witness
+from pytest_pluralism.core.records.measures import Measure, Noun, Term
+from pytest_pluralism.core.words import QUERIES
+from pytest_pluralism.datasets.panels.records import Panel
+from pytest_pluralism.evaluation.asking.meanings import Meanings, NamedRequests
+from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
+from pytest_pluralism.evaluation.jury.evaluations import choice_survey
+from pytest_pluralism.evaluation.jury.planner import panel_for
+from pytest_pluralism.evaluation.jury.systems import bridging_of_responses
+from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
+from pytest_pluralism.evaluation.surveys.asking import AskSettings, meanings_of, names_of, requests
+
+__all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "RULES", "ChosenEvaluation", "ChosenSettings", "plan"]
+
+MEASURE = Measure(
+    "jury_choice",
+    "higher",
+    "jury choice",
+    "how far a model gives the responses that a jury chooses together, by a rule that compares no utilities",
+    unit=QUERIES,
+    data="panel",
+    people=Noun("juror", "jurors"),
+    towards="for",
+    references=(
+        Term("uniform", "uniform"),
+        Term("majority", "highest mean"),
+        Term("best", "best possible"),
+        Term("worst", "worst possible"),
+    ),
+    beside="uniform",
+    comparisons=(Term("uniform", "uniform"), Term("majority", "majority")),
+    has_nearest=False,
+    columns=(Term("change", "Change"), Term("option_mass", "Option mass")),
+    facts=(Term("chosen_by_jury", "chosen by the jury"), Term("given", "given most often")),
+    figures=(Term("ties", "queries with several winners"),),
+)
+
+#: Keywords that say how the model is asked to choose; each overrides the setting of the same name.
+ASKING = ("template", "option_order", "repetitions", "examples", "seed")
+
+KEYWORDS = ("rule", "ties", "jury", "scale", "columns", "values", "leave_out_empty", *ASKING)
+
+DATASET = "the name or file of a panel"
+EXAMPLE = "example_town"
+
+#: The rules, each with the range of its value and its words.
+RULES: Mapping[str, tuple[float, float, str]] = {
+    "bridging": (-np.inf, np.inf, "bridging score"),
+    "schulze": (0.0, 1.0, "share of Schulze winners"),
+    "minimax": (0.0, 0.5, "least share against any rival"),
+}
+
+#: The ways of counting several winners of Schulze's method.
+TIES = ("any", "random")
+
+#: How often the jurors are drawn again, for what another jury would say, by rule: each draw of bridging is a fit.
+N_JURIES = {"bridging": 24, "schulze": 100, "minimax": 100}
+
+#: A jury of fewer says little of another one.
+FEWEST_JURORS = 2
+
+
+@dataclass(frozen=True)
+class ChosenSettings:
+    """Settings of a jury that chooses.
+
+    Attributes
+    ----------
+    rule : {"bridging", "schulze", "minimax"}
+        The bridging score of the responses that are given; how often a Schulze winner is given; or the share of the
+        jury that prefers what is given to its strongest rival, ties counting half, at most 1/2.
+    ties : {"any", "random"}
+        Whether each of several Schulze winners counts as one, or as the chance to be drawn among them.
+    whole_jury : bool
+        Whether the jurors are all there are; else the interval also holds what another jury would say.
+    asking : AskSettings
+        How the model is asked.
+    """
+
+    rule: str = "bridging"
+    ties: str = "any"
+    whole_jury: bool = False
+    asking: AskSettings = field(default_factory=AskSettings)
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("rule", self.rule, tuple(RULES)), ("ties", self.ties, TIES)):
+            if not isinstance(value, str) or value not in known:
+                raise invalid_parameter(name, "jury_choice", " or ".join(map(repr, known)), repr(value)[:60])
+
+    def as_json(self) -> dict[str, object]:
+        """Return the settings as plain JSON values."""
+        asking = self.asking.as_json()
+        own = {name: value for name, value in asdict(self).items() if name != "asking"}
+        return {**asking, **own}
+
+
+@dataclass(frozen=True)
+class ChosenEvaluation:
+    """The recorded responses that a model gives, by what the jury chooses: one round of answers."""
+
+    panel: Panel
+    settings: ChosenSettings
+
+    def rounds(self) -> Rounds:
+        """Ask which response the model would give, and score it."""
+        survey = choice_survey(self.panel)
+        asked = requests(survey, self.settings.asking)
+        answers = yield Round("answers", asked.prompts)
+        model = model_distributions(asked, answers)
+        offered = self.offered()
+        shares = {name: np.asarray(model[name].probabilities) for name in offered}
+        found = self._scores(offered, shares, {name: model[name].option_mass for name in offered})
+        return dataclasses.replace(found, drawn=drawn_of(model.values()))
+
+    def meanings(self) -> Meanings:
+        """Return what the labels of each request stand for."""
+        asked = requests(choice_survey(self.panel), self.settings.asking)
+        return meanings_of(asked, asked.prompts)
+
+    def names(self) -> NamedRequests:
+        """Yield the choices with the ids of their queries."""
+        asked = requests(choice_survey(self.panel), self.settings.asking)
+        return names_of(asked, asked.prompts)
+
+    def offered(self) -> dict[str, list[int]]:
+        """Return for each query that is asked the places of the responses that jurors judged."""
+        judged = np.bincount(self.panel.vote_responses, minlength=len(self.panel.responses)) > 0
+        found, place = {}, 0
+        for query in self.panel.queries:
+            here = [place + offset for offset in range(len(query.responses)) if judged[place + offset]]
+            place += len(query.responses)
+            if len(here) >= 2:
+                found[query.query_id] = here
+        return found
+
+    def _scores(
+        self,
+        offered: Mapping[str, list[int]],
+        shares: Mapping[str, FloatArray],
+        masses: Mapping[str, float | None],
+    ) -> Scores:
+        worth = _WORTH[self.settings.rule]
+        everybody = np.arange(len(self.panel.jurors))
+        by_query = worth(self.panel, offered, everybody, self.settings)
+        matrix = self.panel.matrix()
+        texts = self.panel.responses
+        units, chosen_by_many = [], 0
+        for name, here in offered.items():
+            value_of, winners = by_query[name]
+            means = np.nanmean(matrix[:, here], axis=0)
+            pure = [value_of(np.eye(len(here))[place]) for place in range(len(here))]
+            chosen_by_many += len(winners) > 1
+            units.append(
+                UnitScore(
+                    unit_id=name,
+                    cluster=name,
+                    value=value_of(shares[name]),
+                    text=next(query.text for query in self.panel.queries if query.query_id == name),
+                    options=tuple(texts[place].text for place in here),
+                    model_probabilities=tuple(float(one) for one in shares[name]),
+                    option_mass=masses[name],
+                    details={
+                        "chosen_by_jury": ", ".join(texts[here[place]].response_id for place in winners),
+                        "given": texts[here[int(shares[name].argmax())]].response_id,
+                    },
+                    references={
+                        "uniform": value_of(np.full(len(here), 1.0 / len(here))),
+                        "majority": pure[int(np.argmax(means))],
+                        "first": pure[0],
+                        "last": pure[-1],
+                        "best": max(*pure, value_of(_lottery_of(winners, len(here)))),
+                        "worst": min(pure),
+                    },
+                )
+            )
+        names = ("uniform", "majority", "best", "worst")
+        worst = min(units, key=lambda unit: unit.value)
+        return Scores(
+            "jury_choice",
+            tuple(units),
+            references={one: float(np.mean([unit.references[one] for unit in units])) for one in names},
+            witness=Witness(worst.unit_id, worst.value, "the query on which least of the jury's choice is given"),
+            details={"rule": self.settings.rule, "ties": chosen_by_many, "n_jurors": len(self.panel.jurors)},
+            extra_variance=0.0 if self.settings.whole_jury else self._of_jurors(offered, shares),
+            warnings=self._said(len(offered)),
+        )
+
+    def _said(self, n_asked: int) -> tuple[str, ...]:
+        left_out = len(self.panel.queries) - n_asked
+        if not left_out:
+            return ()
+        return (f"{left_out} of {len(self.panel.queries)} queries have no two judged responses and were not asked",)
+
+    def _of_jurors(self, offered: Mapping[str, list[int]], shares: Mapping[str, FloatArray]) -> float:
+        """Return the variance of the mean value over juries that are drawn from this one, with replacement."""
+        rng = np.random.default_rng(self.settings.asking.seed)
+        n, worth = len(self.panel.jurors), _WORTH[self.settings.rule]
+        means = []
+        for _ in range(N_JURIES[self.settings.rule]):
+            drawn = worth(self.panel, offered, rng.integers(n, size=n), self.settings)
+            values = [drawn[name][0](shares[name]) for name in offered]
+            known = [one for one in values if np.isfinite(one)]
+            if known:
+                means.append(float(np.mean(known)))
+        return float(np.var(means, ddof=1)) if len(means) > 1 else 0.0
+
+
+#: The worth of a lottery over the responses to one query, and the places of the responses that the jury chooses.
+Worth = tuple[Callable[[FloatArray], float], list[int]]
+
+
+def _lottery_of(winners: list[int], n: int) -> FloatArray:
+    found = np.zeros(n)
+    found[winners] = 1.0 / len(winners)
+    return found
+
+
+def _bridging(
+    panel: Panel, offered: Mapping[str, list[int]], jurors: IntArray, settings: ChosenSettings
+) -> dict[str, Worth]:
+    """Return by query the mean bridging score of what is given; one fit over all responses."""
+    fit = bridging_of_responses(panel, jurors=jurors)
+    found: dict[str, Worth] = {}
+    for name, here in offered.items():
+        scores = np.asarray(fit.response_intercepts)[here]
+        known = np.where(np.isfinite(scores), scores, 0.0)
+        found[name] = (lambda share, known=known: float(share @ known)), [int(known.argmax())]  # type: ignore[misc]
+    return found
+
+
+def _ranks(panel: Panel, here: list[int], jurors: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return the ranks that drawn jurors give to the responses to one query, and their weights; 1 is the best."""
+    matrix = panel.matrix()[jurors][:, here]
+    return -matrix, panel.weights[jurors]
+
+
+def _schulze(
+    panel: Panel, offered: Mapping[str, list[int]], jurors: IntArray, settings: ChosenSettings
+) -> dict[str, Worth]:
+    """Return by query how often a Schulze winner is given."""
+    found: dict[str, Worth] = {}
+    for name, here in offered.items():
+        ranks, weights = _ranks(panel, here, jurors)
+        winners = schulze(pairwise_counts(ranks, counts=weights, missing="omit")).winners
+        each = winners / (1.0 if settings.ties == "any" else float(winners.sum()))
+        found[name] = (lambda share, each=each: float(share @ each)), np.flatnonzero(winners).tolist()  # type: ignore[misc]
+    return found
+
+
+def _minimax(
+    panel: Panel, offered: Mapping[str, list[int]], jurors: IntArray, settings: ChosenSettings
+) -> dict[str, Worth]:
+    """Return by query the share of the jury that prefers what is given to its strongest rival."""
+    found: dict[str, Worth] = {}
+    for name, here in offered.items():
+        ranks, weights = _ranks(panel, here, jurors)
+        known = ~np.isnan(ranks)
+        both = np.einsum("va,vb,v->ab", known, known, weights)
+        if (both <= 0.0).any():
+            found[name] = (lambda share: float("nan")), []
+            continue
+        preferences = pairwise_preferences(ranks, counts=weights, missing="omit")
+        lottery = maximal_lottery(preferences)
+        found[name] = (
+            (lambda share, table=preferences: float((share @ table).min())),  # type: ignore[misc]
+            np.flatnonzero(lottery > 1e-6).tolist(),
+        )
+    return found
+
+
+_WORTH: Mapping[str, Any] = {"bridging": _bridging, "schulze": _schulze, "minimax": _minimax}
+
+
+# ---------------------------------------------------------------------------------------------------------- planning
+
+
+def plan(planning: Planning, /) -> list[PlannedGate]:
+    """Return the gate of a panel.
+
+    Raises
+    ------
+    PluralismError
+        The panel, the rule or another keyword is wrong.
+    """
+    if planning.settings["protocol"] != "sound":
+        raise InvalidParameterError("jury_choice has no published protocol. Use --pluralism-protocol=sound.")
+    keywords = planning.keywords
+    jury = keywords.get("jury", "sample")
+    if jury not in ("sample", "whole"):
+        raise invalid_parameter("jury", planning.measure.name, "'sample' or 'whole'", repr(jury)[:60])
+    if "rule" not in keywords:
+        raise InvalidParameterError(f"jury_choice needs a rule. Name one with rule=: {', '.join(map(repr, RULES))}.")
+    if "ties" in keywords and keywords["rule"] != "schulze":
+        raise InvalidParameterError("'ties' is about several Schulze winners. Leave it out, or use rule='schulze'.")
+    panel = panel_for(planning)
+    asking = AskSettings(**{name: planning.choose(name) for name in ASKING})
+    settings = ChosenSettings(keywords["rule"], keywords.get("ties", "any"), jury == "whole", asking)
+    if len(panel.jurors) < FEWEST_JURORS:
+        raise InvalidParameterError(f"Panel {panel.name} has one juror, which is not a jury. Add others.")
+    requests(choice_survey(panel), asking)
+    evaluation = ChosenEvaluation(panel, settings)
+    lowest, highest, title = RULES[settings.rule]
+    measure = dataclasses.replace(planning.measure, lowest=lowest, highest=highest, title=title)
+    return [
+        planning.planned(
+            evaluation,
+            source={"name": panel.name, "sha256": panel.sha256, "source": panel.source},
+            settings=settings.as_json(),
+            population=f"everyone, {settings.rule}",
+            measure=measure,
+        )
+    ]

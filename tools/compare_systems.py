@@ -1,0 +1,142 @@
+"""Compare composed models with their plain main model and with the mixture of their parts, on held-out questions.
+
+    python tools/compare_systems.py        # some minutes on one core; prints the tables of docs/explanation/roadmap.md
+
+The parts are the community models of three parties in fixtures/models and SmolLM2, from which they were trained. The
+questions are the seven of the General Social Survey that none of them learnt.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest_pluralism as pp
+from pytest_pluralism.core.records import Estimate, FullAnswerPrompt, GenerationSettings, Prompt, Survey
+
+MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
+BASE = "embedded:smollm2-135m-instruct"
+PARTIES = ("Democrat", "Independent", "Republican")
+#: Answers are kept for the run, because all parties are scored on the same.
+KEPT = tempfile.TemporaryDirectory()
+ASKED: dict[str, Any] = {"examples": 0, "repetitions": 3, "settings": {"answers": KEPT.name}}
+
+
+class Counted:
+    """A model that counts what it is asked."""
+
+    def __init__(self, model: Any, count: Counter[str]) -> None:
+        self.model, self.count, self.identity = model, count, model.identity
+
+    def answer(self, prompts: Sequence[Prompt], /, **keywords: Any) -> Any:
+        """Answer closed questions."""
+        self.count["answers"] += len(prompts)
+        return self.model.answer(prompts)
+
+    def score_answers(self, prompts: Sequence[FullAnswerPrompt], /, **keywords: Any) -> Any:
+        """Score whole answers."""
+        self.count["answers"] += len(prompts)
+        return self.model.score_answers(prompts)
+
+    def generate(self, prompts: Sequence[Prompt], /, settings: GenerationSettings, **keywords: Any) -> Any:
+        """Write texts."""
+        self.count["texts"] += len(prompts) * keywords.get("n_draws", 1)
+        return self.model.generate(prompts, settings, n_draws=keywords.get("n_draws", 1))
+
+    def close(self) -> None:
+        """Do nothing: other systems ask the same model."""
+
+
+def held_out() -> Survey:
+    """Return the questions that the community models did not learn."""
+    names = json.loads((MODELS / "community-democrat" / "training.json").read_text(encoding="utf-8"))["held_out"]
+    survey = pp.load_survey("gss")
+    rows = [one for one in survey.distributions if one.question_id in names and one.population in PARTIES]
+    return Survey(
+        "gss, held out", tuple(q for q in survey.questions if q.question_id in names), tuple(rows), "held out"
+    )
+
+
+def distances(model: Any, survey: Survey, scoring: str) -> dict[str, Estimate]:
+    """Return the distance of a model from each party."""
+    asked = {**ASKED, "scoring": scoring}
+    return {party: pp.evaluate(model, "js_distance", survey, population=party, **asked) for party in PARTIES}
+
+
+def table(systems: dict[str, Any], survey: Survey, scoring: str, count: Counter[str]) -> dict[str, dict[str, Estimate]]:
+    """Print the distances of systems from each party, and return them."""
+    found: dict[str, dict[str, Estimate]] = {}
+    print("| system | " + " | ".join(PARTIES) + " | prompts answered | comments written |")
+    print("|---|---|---|---|---|---|")
+    for name, system in systems.items():
+        count.clear()
+        found[name] = distances(system, survey, scoring)
+        cells = " | ".join(str(found[name][party]) for party in PARTIES)
+        print(f"| {name} | {cells} | {count['answers']} | {count['texts']} |", flush=True)
+    return found
+
+
+def changes(found: dict[str, dict[str, Estimate]], pairs: dict[str, tuple[str, str]]) -> None:
+    """Print paired differences of systems."""
+    print("\n| change, paired by question | " + " | ".join(PARTIES) + " |\n|---|---|---|---|")
+    for label, (now, then) in pairs.items():
+        gains = [found[now][party] - found[then][party] for party in PARTIES]
+        cells = " | ".join(f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]" for one in gains)
+        print(f"| {label} | {cells} |")
+
+
+def main() -> None:
+    """Print the tables."""
+    survey, count = held_out(), Counter[str]()
+    plain = Counted(pp.load_model(BASE), count)
+    parts = {one: Counted(pp.load_model(f"{MODELS}/community-{one.lower()}?base={BASE}"), count) for one in PARTIES}
+    two = {name: parts[name] for name in PARTIES[:2]}
+    systems = {
+        "SmolLM2 alone": plain,
+        "mixture of the three parts": pp.mixture(list(parts.values()), name="mixture"),
+        "modular, distributional, two communities": pp.modular(plain, two, mode="distributional", name="two"),
+        "modular, distributional, three (patched)": pp.modular(plain, parts, mode="distributional", name="three"),
+        "modular, overton, three": pp.modular(plain, parts, mode="overton", name="overton"),
+    }
+    names = list(systems)
+    print("By letters:\n")
+    found = table(systems, survey, "letters", count)
+    changes(
+        found,
+        {
+            "three communities less SmolLM2 alone": (names[3], names[0]),
+            "three communities less the mixture of the parts": (names[3], names[1]),
+            "patch: the Republican community added": (names[3], names[2]),
+        },
+    )
+    print("\nAs whole answers:\n")
+    blends = {
+        "SmolLM2 alone": plain,
+        **{f"the {party} community alone": parts[party] for party in PARTIES},
+        "mixture of two communities": pp.mixture(list(two.values()), name="two parts"),
+        "mixture of three (patched)": pp.mixture(list(parts.values()), name="three parts"),
+    }
+    found = table(blends, survey, "sum", count)
+    changes(
+        found,
+        {
+            "three communities less SmolLM2 alone": ("mixture of three (patched)", "SmolLM2 alone"),
+            "patch: the Republican community added": ("mixture of three (patched)", "mixture of two communities"),
+        },
+    )
+    print("\ncomments on the first question:")
+    stem = survey.questions[0].text
+    for party, model in parts.items():
+        from pytest_pluralism.models.composed.modular import COMMENT
+
+        asked = Prompt(COMMENT.format(question=stem), (), cue="")
+        ((text, *_),) = model.model.generate([asked], GenerationSettings(max_new_tokens=60, temperature=0.0))
+        print(f"  {party}: {text.text.strip()!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Write the output blocks of docs/explanation/roadmap.md: what each promise of examples/roadmap says of two models.
+
+    python tools/roadmap_page.py          # half a minute on one core; nothing is loaded or fetched
+
+A block stands behind a line ``<!-- output: FILE TEST -->``; both made models are asked, with their reward models.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "explanation" / "roadmap.md"
+EXAMPLES = ROOT / "examples" / "roadmap"
+
+#: The examples that run on made models; the others need packaged ones.
+FILES = ("values", "steering", "moral_choice", "overton", "personas", "rewards", "juries")
+
+BLOCK = re.compile(r"(<!-- output: (\w+) (\w+) -->\n\n```text\n).*?(```\n)", re.DOTALL)
+
+#: The models that are asked: the second ignores what is promised.
+MODELS = ("good", "poor")
+
+
+def outputs() -> dict[tuple[str, str], str]:
+    """Return the lines of each promise by file and test."""
+    found: dict[tuple[str, str], str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        # The good reward model is the last release, with which the others are compared.
+        run("good", Path(folder), "--pluralism-update-baseline", "test_personas.py")
+        for model in MODELS:
+            for verdict in run(model, Path(folder), *(f"test_{name}.py" for name in FILES)):
+                file, _, test = str(verdict["nodeid"]).rpartition("/")[2].partition("::")
+                key = file.removeprefix("test_").removesuffix(".py"), test.partition("[")[0].removeprefix("test_")
+                found[key] = found.get(key, "") + line(model, verdict)
+        for verdict in run("after", Path(folder), "--pluralism-baseline=reference", "test_lake.py", reference="before"):
+            test = str(verdict["nodeid"]).partition("::test_")[2].partition("[")[0]
+            found["lake", test] = line("after", verdict)
+    return found
+
+
+def run(model: str, folder: Path, *words: str, reference: str = "poor") -> list[dict[str, Any]]:
+    """Return the verdicts of a run."""
+    report = folder / "run.json"
+    stored = (f"--pluralism-baseline={folder / 'past'}", "--pluralism-baseline-model=good-reward")
+    options = [
+        f"--pluralism-model=made:{model}",
+        f"--pluralism-reference-model=made:{reference}",
+        f"--pluralism-value-model=made:{model}",
+        "--pluralism-entailment-model=words",
+        *(stored if reference == "poor" else ()),
+        f"--pluralism-report={report}",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PLURALISM_HEALTH": "fail"}
+    command = [sys.executable, "-m", "pytest", "-q", *options, *words]
+    subprocess.run(command, cwd=EXAMPLES, env=environment, capture_output=True, check=False, timeout=900)
+    verdicts: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["verdicts"]
+    return verdicts
+
+
+def line(model: str, verdict: dict[str, Any]) -> str:
+    """Return one verdict as a line."""
+    shown = verdict.get("change") or verdict["estimate"]
+    value = "nothing measured" if shown is None else f"{shown['value']:.3f}"
+    if shown is not None and shown["low"] is not None:
+        value += f" [{shown['low']:.3f}, {shown['high']:.3f}]"
+    of = verdict.get("population") or ""
+    witness = verdict.get("witness") or {}
+    worst = f"  ({witness['id']}: {witness['text']})" if witness and "worst" in str(witness.get("text")) else ""
+    return f"{model:5} {verdict['outcome'].upper():12} {value:22} {of}{worst}".rstrip() + "\n"
+
+
+def page(text: str, found: dict[tuple[str, str], str], /) -> str:
+    """Return a page with its blocks written anew."""
+    return BLOCK.sub(lambda block: f"{block[1]}{found[block[2], block[3]]}{block[4]}", text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), outputs()), encoding="utf-8")
