@@ -297,7 +297,9 @@ def _lines(content: Entry) -> Iterator[str]:
             continue
         yield f"  {one['key']}"
         if one["outcome"] != "passed":
-            yield f"    {one['outcome']} without any damage, beside the stored baseline: {one.get('reason', '')}"
+            # One that is undecided may be so by itself, and count as kept all the same.
+            where = ", and counts as kept" if one["outcome"] == "inconclusive" else ", beside the stored baseline"
+            yield f"    {one['outcome']} without any damage{where}: {one.get('reason', '')}"
         yield f"    catches {_caught_words(one)}"
         missed = [_label(damage) for damage in one["damages"] if not damage["caught"]]
         if missed:

@@ -186,6 +186,10 @@ def test_undecided_counts_as_the_run_has_it(project: pytest.Pytester, run: Run) 
         run(marker, "--pluralism-health=warn", f"--pluralism-inconclusive={how}")
         (promise,) = content(project)["promises"]
         outcomes[how] = {(one["name"], one["at"]): one for one in promise["damages"]}
+    # Undecided by itself and not beside a baseline.
+    text = run(f"js_distance('town.jsonl', population='North', at_most={whole!r})", "--pluralism-health=warn",
+               "--pluralism-inconclusive=warn").stdout.str()  # fmt: skip
+    assert "inconclusive without any damage, and counts as kept: the value is" in text
     undecided = [key for key, one in outcomes["fail"].items() if one["outcome"] == "inconclusive"]
     assert undecided
     for key in undecided:
