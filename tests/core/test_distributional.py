@@ -464,8 +464,8 @@ class TestBrier:
 def log_likelihood(parameters: np.ndarray, table: np.ndarray) -> float:
     """The likelihood of a table under the latent normal model, through SciPy's own bivariate normal."""
     h, k, rho = parameters
-    latent = scipy.stats.multivariate_normal(cov=[[1, rho], [rho, 1]], maxpts=2_000_000, abseps=1e-12, releps=1e-12)
-    both = latent.cdf([h, k])
+    cov, exact = [[1, rho], [rho, 1]], {"maxpts": 2_000_000, "abseps": 1e-12, "releps": 1e-12}
+    both = scipy.stats.multivariate_normal.cdf([h, k], cov=cov, **exact)
     row, column = scipy.stats.norm.cdf([h, k])
     cells = np.array([[both, row - both], [column - both, 1 - row - column + both]])
     return float((table * np.log(cells)).sum())
