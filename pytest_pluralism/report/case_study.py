@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_pluralism.core.estimation import compare_paired
 from pytest_pluralism.core.records import Estimate, Scores
 from pytest_pluralism.report.blocks import Cell, Para, Part, Table, number
 from pytest_pluralism.report.cells import Ours, bound_words
@@ -124,7 +125,7 @@ def _heads(*more: str, n: bool = True) -> tuple[str, ...]:
 def _distances(rows: Sequence[CaseRow]) -> Table:
     cells = []
     for row in rows:
-        change = row.after.sound - row.before.sound
+        change = _change(row)
         low, high = (end if math.isfinite(end) else None for end in (change.low, change.high))
         cells.append(
             (
@@ -137,6 +138,18 @@ def _distances(rows: Sequence[CaseRow]) -> Table:
         )
     heads = _heads(*_COLUMNS, "change, sound [interval]")
     return Table("Jensen-Shannon distance between people and model", heads, tuple(cells))
+
+
+def _change(row: CaseRow) -> Estimate:
+    """Return the change of the sound distance, paired by question: both models stand beside the same people."""
+    before = {unit.unit_id: unit.value for unit in row.before.sound_scores.units}
+    units = row.after.sound_scores.units
+    return compare_paired(
+        [unit.value for unit in units],
+        [before[unit.unit_id] for unit in units],
+        clusters=[unit.cluster for unit in units],
+        unit_ids=[unit.unit_id for unit in units],
+    )
 
 
 def _entropies(rows: Sequence[CaseRow]) -> Table:

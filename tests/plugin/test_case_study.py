@@ -15,6 +15,7 @@ import pytest_pluralism as pp
 from pytest_pluralism.cli import main
 from pytest_pluralism.cli.case_study import Asked, answer_settings, asked_of, sides_of
 from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.estimation import compare_paired
 from pytest_pluralism.report.case_study import (
     CaseRow,
     case_study_html,
@@ -50,6 +51,10 @@ def test_the_tables_hold_what_each_protocol_measures(pair: list[Any]) -> None:
     cells = line.split()
     assert cells[3:7] == [f"{value:.3f}" for value in (*published, *sound)]
     assert f"{sound[1] - sound[0]:+.3f}" in line
+    # The interval is that of a gate: paired by question, beside the same people.
+    units = [{unit.unit_id: unit.value for unit in side[0].sound_scores.units} for side in (before, after)]
+    paired = compare_paired([units[1][name] for name in units[0]], list(units[0].values()))
+    assert f"[{paired.low:+.3f}, {paired.high:+.3f}]" in line
     # The sharper model is surer, in nats.
     assert 0.0 < after[0].entropy < before[0].entropy <= math.log(3.0)
     assert after[0].quirk("model_entropy") < before[0].quirk("model_entropy")
