@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.showing import EXIT_OK, EXIT_PROBLEMS, Commands, add_command, option, say, say_json, shown
-from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.errors import InvalidParameterError, PluralismError
 from pytest_pluralism.core.untrusted import printable
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Survey, WindowSet
+    from pytest_pluralism.datasets.kinds import Taken
     from pytest_pluralism.datasets.panels.records import Panel
     from pytest_pluralism.datasets.steering.sets import SteeringSet
 
@@ -44,6 +45,7 @@ def add_check(commands: Commands) -> None:
         check,
         "what a file of data was taken for, and what a model would see of it",
         option("file", type=Path, metavar="FILE", help="a file or folder that a marker is to name"),
+        option("--scale", metavar="LOW,HIGH[,LEVELS]", help="the scale of the votes of a panel, such as 1,5,5"),
         description="Read a file of data and say what it was taken for, how much was read and left out, and what is "
         "doubtful; show the first question as a model would see it, and a marker to paste. No model is loaded.",
     )
@@ -54,11 +56,12 @@ def check(arguments: argparse.Namespace) -> int:
     from pytest_pluralism.datasets.kinds import taken_for
 
     taken = taken_for(arguments.file)
-    data = taken.load()
+    scale = _scale(arguments.scale)
+    data = taken.load() if scale is None else _panel_on(taken, scale)
     told = _described(taken.kind, cast("Identifiable", data))
     prompt, problem = _prompt(taken.kind, taken.name, data)
     warnings = [*told.pop("warnings", ()), *([problem] if problem else [])]
-    marker = _marker(taken.kind, arguments.file, taken.name, data)
+    marker = _marker(taken.kind, arguments.file, taken.name, data, scale)
     if arguments.json:
         content = {"taken_for": taken.words, "kind": taken.kind, **told, "warnings": warnings}
         say_json({"schema": SCHEMA, "file": str(arguments.file), **content, "prompt": prompt, "marker": marker})
@@ -251,12 +254,39 @@ def _prompt(kind: str, name: str, data: object) -> tuple[str, str]:
         return "", f"as {MARKERS[kind][0]} it cannot be asked: {error}"
 
 
-def _marker(kind: str, path: Path, name: str, data: object) -> str:
+def _scale(text: str | None) -> dict[str, float] | None:
+    """Return the scale of an option ``LOW,HIGH[,LEVELS]``; nothing without one."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    try:
+        low, high = float(parts[0]), float(parts[1])
+        levels = {"levels": int(parts[2])} if len(parts) == 3 else {}
+        if len(parts) > 3:
+            raise ValueError
+    except (ValueError, IndexError):
+        must = "LOW,HIGH or LOW,HIGH,LEVELS, such as 1,5,5"
+        raise InvalidParameterError(f"--scale must be {must}. Got {text!r}.") from None
+    return {"lowest": low, "highest": high, **levels}
+
+
+def _panel_on(taken: Taken, scale: dict[str, float]) -> Panel:
+    """Return a panel whose votes are on a scale."""
+    from pytest_pluralism.datasets.panels.loading import load_panel
+
+    if taken.kind != "panel":
+        raise InvalidParameterError(f"--scale is for the votes of a panel, and the file was taken for {taken.words}.")
+    return load_panel(taken.name, scale=scale)
+
+
+def _marker(kind: str, path: Path, name: str, data: object, scale: dict[str, float] | None = None) -> str:
     """Return a marker with an empty test."""
     if kind not in MARKERS:
         return ""
     measure, promise = MARKERS[kind]
-    target = "".join(f"{word}={_quoted(value)}, " for word, value in _target(data).items())
+    told = "".join(f'"{word}": {value:g}, ' for word, value in (scale or {}).items()).removesuffix(", ")
+    target = f"scale={{{told}}}, " if scale else ""
+    target += "".join(f"{word}={_quoted(value)}, " for word, value in _target(data).items())
     # Names with a colon are those of sources and of the hub.
     written = name if ":" in name else path.as_posix()
     return f"@pytest.mark.{measure}({_quoted(written)}, {target}{promise})\ndef test_{measure}(): ..."

@@ -149,6 +149,8 @@ def _unknown(path: Path, fields: Sequence[str]) -> str:
         column = fields[0] if fields else "COLUMN"
         told += (
             f"Where each row is a respondent: pluralism survey build {path} -o survey.jsonl --questions={column},... "
+            "Where each row is a voter and each other column holds votes: call the first column juror, and a column "
+            "QUERY/RESPONSE, such as budget/park, where it is a vote on one of several options. "
             "Where each row is a rating: load_panel(..., columns={'juror': ..., 'query': ..., 'utility': ...})."
         )
     else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,15 +46,18 @@ class Commands:
         The root of the project, from which node ids count.
     start : Path
         The folder where the run was started, and where commands are typed.
+    packages : sequence of str
+        The packages of tests that ``--pyargs`` names.
     """
 
-    def __init__(self, settings: Settings, *, root: Path, start: Path) -> None:
+    def __init__(self, settings: Settings, *, root: Path, start: Path, packages: Sequence[str] = ()) -> None:
         self._settings = settings
         self._root, self._start = root, start
+        self._packages = packages
 
     def options(self) -> str:
         """Return our options of the command line that repeat this run."""
-        words = []
+        words = ["--pyargs"] if self._packages else []
         for setting in SETTINGS:
             value = self._settings[setting.name]
             if setting.name in NOT_REPEATED or self._settings.origins[setting.name] != "command line":
@@ -63,6 +68,12 @@ class Commands:
     def typed(self, nodeid: str) -> str:
         """Return a node id as it is typed in the folder where the run was started."""
         file, separator, rest = nodeid.partition("::")
+        if not (self._root / file).exists():
+            for package in self._packages:
+                found = importlib.util.find_spec(package)
+                places = (found.submodule_search_locations or ()) if found is not None else ()
+                if any(Path(place, file).is_file() for place in places):
+                    return f"{package}.{Path(file).with_suffix('').as_posix().replace('/', '.')}{separator}{rest}"
         return os.path.relpath(self._root / file, self._start) + separator + rest
 
     def update(self, nodeid: str) -> str:

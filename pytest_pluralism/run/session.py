@@ -61,7 +61,8 @@ class PluralismSession:
         self.notes = self.models.notes
         root, start = config.rootpath, config.invocation_params.dir
         self.baselines = RunBaselines(settings, root=root, start=start)
-        self.commands = Commands(settings, root=root, start=start)
+        packages = [arg for arg in config.args if "::" not in arg] if config.getoption("pyargs", False) else []
+        self.commands = Commands(settings, root=root, start=start, packages=packages)
         self.judge = Judge(self.models, self.baselines, self.commands)
         self._asked_for_all: set[tuple[Suite, str]] = set()
 

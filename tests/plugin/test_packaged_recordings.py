@@ -50,6 +50,9 @@ def test_a_real_verdict_without_torch_or_any_package_of_data(tmp_path, name):
     assert done.returncode in (0, 1), done.stdout + done.stderr
     verdicts = json.loads(report.read_text(encoding="utf-8"))["verdicts"]
     assert len(verdicts) == 4
+    # The command of a message can be typed where the run was started.
+    if done.returncode:
+        assert "'pytest_pluralism.suites.parties.test_parties::test_" in done.stdout
     # An error would be a prompt that changed: record both models again (tools/record_packaged.py).
     assert {verdict["outcome"] for verdict in verdicts} <= {"passed", "failed", "inconclusive"}, done.stdout
     assert all(verdict["estimate"]["n"] == 25 for verdict in verdicts)

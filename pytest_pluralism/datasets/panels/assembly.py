@@ -182,7 +182,8 @@ class _Cast:
         elif not self.scale.contains(float(value)):
             on = f"[{self.scale.lowest:g}, {self.scale.highest:g}]"
             on += f" in {self.scale.levels} levels" if self.scale.levels else ""
-            how = 'declare the scale: scale={"lowest": ..., "highest": ...} in the marker, or such a row of a JSON file'
+            how = 'declare the scale: scale={"lowest": ..., "highest": ...} in the marker, '
+            how += "--scale=1,5 for pluralism check, or such a row of a JSON file"
             remedy = "correct it or the scale" if self.scale_is_declared else how
             what = f"the vote {value:g} of juror {vote.juror!r} is not on the scale {on}; {remedy}"
             self.problems.add(vote.where, what)
