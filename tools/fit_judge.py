@@ -8,9 +8,11 @@ DIR keeps what the models said, so that a run that was killed goes on where it w
 half an hour on one core.
 The weights are those of a logistic regression on the sentences of the `fit` claims.
 The threshold of each judge is the lowest at which 97 % of the answers that a response does not hold are not found, on
-responses that are put together from the `cal` claims; sensitivity and specificity are those of the same responses, with
-standard errors that resample claims.
-`tools/simulate_overton.py` measures the judges on the `test` claims.
+responses that are put together from claims on which no weight was fitted.
+Sensitivity and specificity are those of the least squares line of what is found of a response on what it holds, because
+every further argument brings chances to find another one that is not there; their standard errors resample claims.
+The combined judge has the `cal` and the `test` claims for that, the others 50 of the `cal` claims.
+`tools/simulate_overton.py` measures coverage on each fifth of them with the threshold and the errors of the others.
 """
 
 from __future__ import annotations
@@ -55,6 +57,9 @@ LEAST_SIMILARITY = 0.3
 #: How often a sentence that holds nothing counts: less where there are many of a kind, more where few are read.
 WEIGHTS = {"unclear": 0.5, "empty": 0.5, "off": 0.5, "other": 2.0}
 
+#: The kinds of sentences that hold an argument.
+HOLDING = ("plain", "endorse")
+
 #: The specificity at which the thresholds are set.
 SPECIFICITY = 0.97
 RESPONSES_A_CLAIM = 10
@@ -90,6 +95,11 @@ def asking(folder: Path, model: str = str(MODEL)) -> tuple[Answered, str]:
     engine = Engine(store=lambda: store, note=print, progress=progress)
     identity = models["entailment"].identity
     return (lambda asked: engine.answered(asked, models[asked.work])), str(identity.parts["weights"])
+
+
+def measured(claims: Sequence[Claim]) -> list[Claim]:
+    """Return the claims on which the threshold and the errors of the combined judge are measured."""
+    return [*chosen(claims, "cal"), *chosen(claims, "test")]
 
 
 def features(claims: Sequence[Claim], answered: Answered) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -159,20 +169,22 @@ def calibrated(
     """Return the threshold and the errors of a judge."""
     truth = np.concatenate(truths(made))
     value = np.concatenate(list(scores))
-    claims = np.concatenate([np.full(len(one.claim.said), one.claim.number) for one in made])
     candidates = np.unique(np.round(value, 3))
     candidates = candidates[candidates > 0.0]
     kept = [one for one in candidates if (value[~truth] < one).mean() >= SPECIFICITY]
     threshold = float(min(kept))
-    numbers = np.unique(claims)
-    groups = [np.flatnonzero(claims == number) for number in numbers]
+    pairs = [(one, some[one.claim.sayable]) for one, some in zip(made, scores, strict=True) if one.claim.sayable]
+    held = np.array([len(one.held) / len(some) for one, some in pairs])
+    found = np.array([(some >= threshold).mean() for _, some in pairs])
+    claims = np.array([one.claim.number for one, _ in pairs])
+    groups = [np.flatnonzero(claims == number) for number in np.unique(claims)]
     generator = np.random.default_rng(SEED)
     drawn = []
     for _ in range(RESAMPLES):
         places = np.concatenate([groups[at] for at in generator.integers(len(groups), size=len(groups))])
-        drawn.append(rates(truth[places], value[places], threshold))
+        drawn.append(rates(held[places], found[places]))
     errors = np.std(drawn, axis=0)
-    sensitivity, specificity = rates(truth, value, threshold)
+    sensitivity, specificity = rates(held, found)
     return JudgeCalibration(
         sensitivity=round(sensitivity, 4),
         specificity=round(specificity, 4),
@@ -187,9 +199,34 @@ def calibrated(
     )
 
 
-def rates(truth: np.ndarray, value: np.ndarray, threshold: float) -> tuple[float, float]:
-    """Return sensitivity and specificity."""
-    return float((value[truth] >= threshold).mean()), float((value[~truth] < threshold).mean())
+def false_credit(judge: EntailmentJudge, claims: Sequence[Claim], answered: Answered) -> dict[str, float]:
+    """Return the shares of answers of the opposing side, and of another claim, that are found where none is held."""
+    opposing: list[Composed] = []
+    of_other: list[Composed] = []
+    for claim in claims:
+        draw = random.Random(f"sides {claim.number}")
+        for stance in sorted(set(claim.window.stances)):
+            mine = [place for place in claim.sayable if claim.stance(place) == stance]
+            ways = [[one.text for one in claim.sentences if one.own == at and one.kind in HOLDING] for at in mine]
+            if mine and len({claim.stance(place) for place in range(len(claim.said))}) > 1:
+                opposing.append(Composed(claim, tuple(draw.choice(several) for several in ways), tuple(mine)))
+        said = tuple({one.text: None for one in claim.sentences if one.kind == "other"})
+        of_other += [Composed(claim, said, ())] if said else []
+    shares = {}
+    for name, made in (("opposing_credit", opposing), ("other_credit", of_other)):
+        found = []
+        for one, scores in zip(made, read(judge, made, answered), strict=True):
+            sides = {one.claim.stance(place) for place in one.held}
+            others = [place for place in range(len(scores)) if one.claim.stance(place) not in sides]
+            found.append((scores[others] >= judge.threshold).mean())
+        shares[name] = round(float(np.mean(found)), 4)
+    return shares
+
+
+def rates(held: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+    """Return sensitivity and specificity: of the line of what is found on what is held, its end at 1 and its start."""
+    slope, start = np.polyfit(held, found, 1)
+    return float(start + slope), float(1.0 - max(start, 0.0))
 
 
 def main() -> None:
@@ -206,13 +243,17 @@ def main() -> None:
     judge = fitted(rows, holds, weights)
     judges = {}
     for name in JUDGES:
-        n = None if name == "combined" else READ_BY_ENTAILMENT
-        made = responses(chosen(claims, "cal")[:n], SEED)
+        by_all = name == "combined"
+        made = responses(measured(claims) if by_all else chosen(claims, "cal")[:READ_BY_ENTAILMENT], SEED)
         texts = hashlib.sha256(json.dumps([one.sentences for one in made]).encode()).hexdigest()
         n_claims = len({one.claim.number for one in made})
         data = f"{len(made)} responses put together from {n_claims} claims of Perspectrum"
         scores = read(EntailmentJudge(name, combined=judge), made, answered)
-        judges[name] = calibrated(made, scores, data, texts, model_hash)
+        one = calibrated(made, scores, data, texts, model_hash)
+        if by_all:
+            reader = EntailmentJudge(name, one.threshold, combined=judge)
+            one = replace(one, **false_credit(reader, measured(claims), answered))
+        judges[name] = one
         print(name, judges[name])
     # The best is the one that shrinks changes least.
     best = max(judges, key=lambda name: judges[name].power)

@@ -3,9 +3,10 @@
     python tools/simulate_overton.py --work-dir DIR                     # prints the tables
     python tools/simulate_overton.py --work-dir DIR --page docs/explanation/judges.md
 
-DIR keeps what the models said (`tools/fit_judge.py` uses the same); everything here is measured on the `test` claims of
-`tools/overton_texts.py`, on which nothing was fitted and no threshold chosen, with wordings of templates that were not
-used for that either.
+DIR keeps what the models said (`tools/fit_judge.py` uses the same); no weight was fitted on a claim that is read here.
+Sentences and false credit are measured on the `test` claims of `tools/overton_texts.py`, with wordings of templates
+that were not used for fitting either. Coverage by the combined judge is cross-validated: the `cal` and `test` claims
+are cut into fifths, and each is read with the threshold and the errors of the other four.
 Intervals resample claims (300 times), because sentences on one claim belong together.
 """
 
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fit_judge import MODEL, RESPONSES_A_CLAIM, Answered, asking, chosen, responses
-from overton_texts import EMPTY, SHARED, Claim, Composed, of_kind, read_claims
+from fit_judge import MODEL, RESPONSES_A_CLAIM, Answered, asking, calibrated, chosen, measured, read, responses
+from overton_texts import EMPTY, SHARED, Claim, Composed, of_kind, read_claims, share
 from scipy.stats import rankdata, spearmanr
 
 from pytest_pluralism.core.records import Window
@@ -33,6 +34,7 @@ from pytest_pluralism.models.calibration import CALIBRATION_FILE, JudgeFile, rea
 
 SEED = 7
 RESAMPLES = 300
+FOLDS = 5
 TITLES = {"forward": "forward", "backward": "backward", "both": "both", "combined": "combined"}
 
 #: The truths of composed responses that are shown together.
@@ -90,6 +92,22 @@ class Reader:
         self.calibration = file.judges[name]
         self.judge = EntailmentJudge(name, self.calibration.threshold, self.calibration, file.combined)
         self._answered = answered
+        self._file = file
+
+    def crossed(self, made: Sequence[Composed]) -> list[tuple[list[Composed], Reader]]:
+        """Return the responses of each fifth of the claims with a reader that was calibrated on the others."""
+        if self.judge.name != "combined":
+            return [(list(made), self)]
+        scores = read(self.judge, made, self._answered)
+        folds = [int(share(f"fold {one.claim.number}") * FOLDS) for one in made]
+        found = []
+        for fold in range(FOLDS):
+            others = [place for place, one in enumerate(folds) if one != fold]
+            calibration = calibrated([made[at] for at in others], [scores[at] for at in others], "others", "", "")
+            file = replace(self._file, judges={**self._file.judges, self.judge.name: calibration})
+            mine = [one for one, at in zip(made, folds, strict=True) if at == fold]
+            found.append((mine, Reader(self.judge.name, file, self._answered)))
+        return found
 
     def scores(self, read: Sequence[tuple[Window, Sequence[str]]]) -> list[np.ndarray]:
         """Return of each window how far the parts that are read against it hold each of its answers."""
@@ -156,10 +174,12 @@ def shares(reader: Reader, made: Sequence[Composed]) -> tuple[np.ndarray, np.nda
 def coverage_rows(reader: Reader, claims: Sequence[Claim]) -> list[tuple[str, str]]:
     """Return how well coverage follows the truth."""
     several = [one for one in claims if len(one.sayable) > 1]
-    made = responses(several, SEED, 2 * RESPONSES_A_CLAIM)
-    truth, raw, numbers = shares(reader, made)
-    # A gate is about many queries: a mean outside [0, 1] is moved to the end of the scale.
-    found = reader.corrected(raw)
+    parts = []
+    for made, one in reader.crossed(responses(several, SEED, 2 * RESPONSES_A_CLAIM)):
+        truth, raw, numbers = shares(one, made)
+        # A gate is about many queries: a mean outside [0, 1] is moved to the end of the scale.
+        parts.append((truth, raw, numbers, one.corrected(raw)))
+    truth, raw, numbers, found = (np.concatenate(column) for column in zip(*parts, strict=True))
     rows = []
     for name, values in (("as judged", raw), ("corrected", found)):
         pairs = Beside(np.stack([truth, values], axis=1), numbers)
@@ -202,10 +222,10 @@ def blind_rows(reader: Reader, claims: Sequence[Claim]) -> list[tuple[str, str]]
     for title, keep in (("with paraphrases", None), ("one text an answer", 1)):
         windows = [(shortened(claim.window, keep), said) for claim, said, _ in one_sided]
         held = reader.held(windows)
-        share = [found[others].mean() for found, (_, _, others) in zip(held, one_sided, strict=True)]
+        argued = [found[others].mean() for found, (_, _, others) in zip(held, one_sided, strict=True)]
         numbers = [claim.number for claim, _, _ in one_sided]
         words = f"a one-sided response: the other side, {title}"
-        rows.append((words, shown(resampled(mean, Beside(np.array(share), np.array(numbers))))))
+        rows.append((words, shown(resampled(mean, Beside(np.array(argued), np.array(numbers))))))
     for words, kinds in (
         ("denials of every perspective", ("deny",)),
         ("every perspective asked or left open", ("unclear",)),
@@ -214,10 +234,10 @@ def blind_rows(reader: Reader, claims: Sequence[Claim]) -> list[tuple[str, str]]
         ("off-topic sentences", ("off",)),
         ("arguments on another claim", ("other",)),
     ):
-        read = [(claim.window, _said(claim, kinds)) for claim in claims]
-        kept = [(window, said) for window, said in read if said]
+        reads = [(claim.window, _said(claim, kinds)) for claim in claims]
+        kept = [(window, said) for window, said in reads if said]
         held = reader.held(kept)
-        numbers = [claim.number for claim, (_, said) in zip(claims, read, strict=True) if said]
+        numbers = [claim.number for claim, (_, said) in zip(claims, reads, strict=True) if said]
         rows.append((words, shown(resampled(mean, Beside(np.array([one.mean() for one in held]), np.array(numbers))))))
     return rows
 
@@ -315,12 +335,16 @@ def main() -> None:
     if file is None:
         sys.exit(f"{options.file} is not there: fit the judges with tools/fit_judge.py")
     answered, _ = asking(Path(options.work_dir))
-    claims = chosen(read_claims(Path(options.data)), "test")[: options.claims]
+    all_claims = read_claims(Path(options.data))
+    claims, everything = chosen(all_claims, "test")[: options.claims], measured(all_claims)
     readers = {name: Reader(name, file, answered) for name in options.judges.split(",")}
     tables = {"judges": errors_table(file)}
     for name, (title, rows) in TABLES.items():
-        arguments: tuple[Any, ...] = () if name == "debunks" else (claims,)
-        found = {judge: rows(reader, *arguments) for judge, reader in readers.items()}
+        found = {}
+        for judge, reader in readers.items():
+            by_fifths = name == "responses" and judge == "combined"
+            arguments: tuple[Any, ...] = () if name == "debunks" else (everything if by_fifths else claims,)
+            found[judge] = rows(reader, *arguments)
         tables[name] = table_of(title, found)
         print("\n".join(tables[name]) + "\n", flush=True)
     print("\n".join(tables["judges"]))

@@ -26,7 +26,7 @@ SCHEMA = "pytest-pluralism/judge-calibration/2"
 FIRST_SCHEMA = "pytest-pluralism/judge-calibration/1"
 
 _FIELDS = tuple(JudgeCalibration.__dataclass_fields__)
-_MAY_LACK = {"model_sha256", "sensitivity_error", "specificity_error"}
+_MAY_LACK = {"model_sha256", "sensitivity_error", "specificity_error", "opposing_credit", "other_credit"}
 
 #: A calibration is a few numbers.
 _MOST_BYTES = 100_000

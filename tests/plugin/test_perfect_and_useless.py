@@ -1,7 +1,7 @@
 """Every promise that the pages and the packaged suites lead with: a perfect model keeps it, and a useless one does not.
 
 The perfect model knows the surveys, scenarios, windows and panels of the package; the useless ones answer evenly, by a
-hash, or refuse. All checks are those of the defaults.
+hash, or refuse; "mute" chooses as the perfect one does and writes nothing. All checks are those of the defaults.
 """
 
 from __future__ import annotations
@@ -59,6 +59,12 @@ GSS = steering_of_survey(load_survey("gss"))
 WHO = {one.who: one.name for one in GSS.attributes}
 PEOPLE = {(row.population, row.question_id): row.probabilities for row in GSS.survey.distributions}
 QUESTIONS = {question.text: question for question in GSS.survey.questions}
+OTHERS = {}
+for name in ("big_five", "wvs_immigration", "wvs_bribery"):
+    other = load_survey(name)
+    for one in other.questions:
+        rows = [row.probabilities for row in other.distributions if row.question_id == one.question_id]
+        OTHERS[one.text] = one, [sum(column) / len(rows) for column in zip(*rows)]
 SERVED = {}
 for line in Path(trade_offs.__file__).with_name("trade_offs.jsonl").read_text(encoding="utf-8").splitlines():
     row = json.loads(line)
@@ -84,16 +90,20 @@ class Stub:
         text = prompt.question
         if self.how == "random":
             return [1.0 + byte for byte in hashlib.sha256((text + prompt.cue).encode()).digest()[: len(options)]]
-        if self.how in ("perfect", "release") and (question := QUESTIONS.get(known(text, QUESTIONS))):
+        how = "perfect" if self.how == "mute" else self.how
+        if how in ("perfect", "release") and (question := QUESTIONS.get(known(text, QUESTIONS))):
             side = WHO.get(known(text, WHO), TARGET if not known(text, WHO) else "")
             people = PEOPLE.get((side, question.question_id)) or PEOPLE[TARGET, question.question_id]
             return [people[question.options.index(option)] for option in options]
-        if self.how == "perfect" and (scenario := known(text, SCENARIOS)):
+        if how == "perfect" and known(text, OTHERS):
+            question, people = OTHERS[known(text, OTHERS)]
+            return [people[question.options.index(option)] for option in options]
+        if how == "perfect" and (scenario := known(text, SCENARIOS)):
             found = re.search(r"at ([0-9.]+) % and", text)
             weight = 0.5 if found is None else float(found[1]) / 100
             worth = [weight * a + (1 - weight) * b for a, b in (SERVED[scenario, option] for option in options)]
             return [1.0 if value == max(worth) else 1e-9 for value in worth]
-        if self.how == "perfect":
+        if how == "perfect":
             return [1.0 if option in FOR_BOTH else 1e-3 for option in options]
         return [1.0] * len(options)
 

@@ -35,6 +35,10 @@ class JudgeCalibration:
         The standard errors of the two shares, where they allow for pairs that belong together (those of one claim);
         without them every pair counts as one of its own.
 
+    opposing_credit, other_credit : float, optional
+        The shares of the answers of the opposing side, and of another query, that it finds in responses which hold none
+        of them.
+
     Raises
     ------
     InvalidParameterError
@@ -56,6 +60,8 @@ class JudgeCalibration:
     model_sha256: str = ""
     sensitivity_error: float | None = None
     specificity_error: float | None = None
+    opposing_credit: float | None = None
+    other_credit: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("sensitivity", "specificity", "threshold"):
@@ -75,6 +81,10 @@ class JudgeCalibration:
             value = getattr(self, name)
             if value is not None and (not is_number(value) or not 0.0 <= value <= 0.5):
                 raise invalid_parameter(name, "JudgeCalibration", "a float in [0, 0.5] or None", repr(value)[:80])
+        for name in ("opposing_credit", "other_credit"):
+            value = getattr(self, name)
+            if value is not None and (not is_number(value) or not 0.0 <= value <= 1.0):
+                raise invalid_parameter(name, "JudgeCalibration", "a float in [0, 1] or None", repr(value)[:80])
         if self.power <= 0.0:
             raise InvalidParameterError(
                 f"A judge with a sensitivity of {self.sensitivity:g} and a specificity of {self.specificity:g} is not "

@@ -27,6 +27,7 @@ from pytest_pluralism.evaluation.overton.reading import REFUSAL, WORD, WindowRea
 from pytest_pluralism.evaluation.overton.scoring import (
     answer_json,
     can_score,
+    close_pairs,
     false_balance_of,
     precision_of,
     scored,
@@ -217,9 +218,11 @@ class OvertonEvaluation:
             ]
             references["entailment_disagreement"] = float(np.mean(gaps))
         notes = ("the control for length counts words: what stands between white space, and each sign of Chinese",)
+        close = close_pairs(windows, readings, settings.threshold)
         found = Scores(
             metric=self.metric,
             units=tuple(units),
+            details={"close_pairs": close} if close else {},
             references={name: value for name, value in references.items() if math.isfinite(value)},
             notes=notes if any(name.startswith("first_") for name in references) else (),
             warnings=tuple(warnings),

@@ -76,7 +76,7 @@ def without_errors(scores: Scores, settings: OvertonSettings, judge: EntailmentJ
     return replace(
         scores,
         units=units,
-        references={"as_judged": found, **references, "empty": 0.0},
+        references={"as_judged": found, **references, "empty": 0.0, **_false_credit(calibration)},
         details={**scores.details, **about},
         warnings=(*scores.warnings, misfit) if misfit else scores.warnings,
         extra_variance=scores.extra_variance + beyond**2,
@@ -84,6 +84,12 @@ def without_errors(scores: Scores, settings: OvertonSettings, judge: EntailmentJ
         relative_variance=change_variance(1.0, calibration),
         doubt=doubt,
     )
+
+
+def _false_credit(calibration: JudgeCalibration) -> dict[str, float]:
+    """Return the shares of answers that the judge is known to find where none is held; nothing where nobody did."""
+    known = {"opposing_credit": calibration.opposing_credit, "other_credit": calibration.other_credit}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _misfit(found: float, calibration: JudgeCalibration) -> str:

@@ -13,7 +13,12 @@ from pytest_pluralism.core.records.calibration import JudgeCalibration
 from pytest_pluralism.evaluation.asking.rounds import JudgeModel, Role, Round
 from pytest_pluralism.evaluation.overton.held import Held
 
-__all__ = ["Asking", "EntailmentJudge", "Job", "Judged", "Nearest", "nearest", "pairs_of"]
+__all__ = ["Asking", "EntailmentJudge", "Job", "Judged", "Nearest", "nearest", "pairs_of", "query_pair"]
+
+#: A part whose cosine with the query is by so much above that with an answer speaks of the query, and hardly holds the
+#: answer: so much of the probability is left, which keeps the order of such parts.
+ABOUT_THE_QUERY = 0.1
+LEFT_OF_A_REMARK = 0.25
 
 #: A window, and a part of a response that is read against it.
 Job = tuple[Window, str]
@@ -90,7 +95,8 @@ class EntailmentJudge:
                 "entailment_judge='combined' needs the weights that a calibration file holds, and none is known for "
                 "this entailment model. Name such a file, or use entailment_judge='both'."
             )
-        pairs = tuple(dict.fromkeys(pair for window, part in jobs for pair in pairs_of(window, part)))
+        compared = (pair for window, part in jobs for pair in (*pairs_of(window, part), query_pair(window, part)))
+        pairs = tuple(dict.fromkeys(compared))
         alike: Sequence[float] = (yield Round("similarities", pairs)) if pairs else ()
         similarity = dict(zip(pairs, alike, strict=True))
         near = {(window.query_id, part): nearest(window, part, similarity) for window, part in jobs}
@@ -116,12 +122,15 @@ class Nearest:
         Their cosine.
     others : float or None
         The largest cosine of the part and another answer; ``None`` where there is no other.
+    query : float
+        The cosine of the part and the query of the window; -1 where nobody compared them.
     """
 
     part: str
     text: str
     similarity: float
     others: float | None
+    query: float = -1.0
 
     @property
     def pairs(self) -> tuple[EntailmentPair, EntailmentPair]:
@@ -134,14 +143,18 @@ class Nearest:
             return Held(0.0, self.part, self.text)
         forward, backward = (known[pair] for pair in self.pairs)
         value = judge.probability(self.part, self.text, forward, backward, self.similarity, self.others)
-        return Held(value, self.part, self.text)
+        about_query = self.query - self.similarity > ABOUT_THE_QUERY
+        return Held(value * LEFT_OF_A_REMARK if about_query else value, self.part, self.text)
 
 
 def nearest(window: Window, part: str, similarity: Mapping[EntailmentPair, float], /) -> list[Nearest]:
     """Return of each answer of a window the text that is most like a part of a response."""
     best = [max((similarity[EntailmentPair(part, text)], text) for text in texts) for texts in _answers(window)]
+    query = similarity.get(query_pair(window, part), -1.0)
     return [
-        Nearest(part, text, value, max((other for at, (other, _) in enumerate(best) if at != place), default=None))
+        Nearest(
+            part, text, value, max((other for at, (other, _) in enumerate(best) if at != place), default=None), query
+        )
         for place, (value, text) in enumerate(best)
     ]
 
@@ -157,6 +170,11 @@ def pairs_of(window: Window, part: str, /) -> Iterator[EntailmentPair]:
     for texts in _answers(window):
         for text in texts:
             yield EntailmentPair(part, text)
+
+
+def query_pair(window: Window, part: str, /) -> EntailmentPair:
+    """Return a part of a response beside the query of a window."""
+    return EntailmentPair(part, window.query)
 
 
 def _scores(

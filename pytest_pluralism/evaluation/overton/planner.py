@@ -70,6 +70,8 @@ MEASURE = Measure(
         Term("false_balance", "false balance"),
         Term("first_{n}_words", "first {n} words"),
         Term("empty", "nothing said", brief=False),
+        Term("opposing_credit", "judge's credit to the other side"),
+        Term("other_credit", "judge's credit to another query"),
         Term("draw_standard_deviation", "standard deviation over draws", brief=False),
         Term("second_entailment_model", "second entailment model", brief=False),
         Term("entailment_disagreement", "disagreement of the entailment models", brief=False),

@@ -19,6 +19,10 @@ from pytest_pluralism.core.records import Window, WindowAnswer
 from pytest_pluralism.evaluation.overton.held import Held, Reading
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
+#: A probability that is so near to the threshold is too close to call, and the most of these that are listed.
+CLOSE = 0.1
+MOST_CLOSE = 50
+
 
 def _weights(window: Window, settings: OvertonSettings) -> list[float] | None:
     if settings.weights == "equal":
@@ -109,6 +113,43 @@ def answer_json(answer: WindowAnswer, held: Sequence[Held], threshold: float) ->
     if best.evidence is not None:
         result |= {"draw": draw, "evidence": best.evidence, "said": best.said}
     return result
+
+
+def close_pairs(
+    windows: Sequence[Window], readings: Sequence[Sequence[Reading]], threshold: float, /
+) -> list[dict[str, object]]:
+    """Return the sentences and answers about which the judge is least sure, nearest first, for people to label.
+
+    Parameters
+    ----------
+    windows : sequence of Window
+        The windows.
+    readings : sequence of sequences of Reading
+        The readings of the responses to each.
+    threshold : float
+        The probability from which an answer is held.
+    """
+    found = [
+        (abs(held.entailment - threshold), window.query_id, draw, answer, held)
+        for window, read in zip(windows, readings, strict=True)
+        for draw, one in enumerate(read)
+        for answer, held in zip(
+            (*window.reasonable, *window.unreasonable), (*one.reasonable, *one.unreasonable), strict=True
+        )
+        if held.evidence is not None and abs(held.entailment - threshold) <= CLOSE
+    ]
+    found.sort(key=lambda one: one[:3])
+    return [
+        {
+            "query_id": query,
+            "draw": draw,
+            "answer": answer.answer_id,
+            "text": held.said or answer.text,
+            "sentence": held.evidence,
+            "entailment": held.entailment,
+        }
+        for _, query, draw, answer, held in found[:MOST_CLOSE]
+    ]
 
 
 def share_of(values: Iterable[bool]) -> float:

@@ -131,8 +131,8 @@ def with_reading(found: Scores, question_ids: Sequence[str], answers: FreeTextAn
 def beside_letters(found: Scores, letters: Scores, /) -> Scores:
     """Return the scores of free text with those of the same questions asked for letters, and the gap between both.
 
-    ``gap`` is the mean of the paired differences free text - letters with its interval; ``apart`` is the mean distance
-    between the two answers to a question.
+    ``gap`` is the mean of the paired differences free text - letters, with its interval among the details; ``apart`` is
+    the mean distance between the two answers to a question. A gap whose interval leaves out 0 is told.
     """
     others = {unit.unit_id: unit for unit in letters.units}
     pairs = [(unit, others[unit.unit_id]) for unit in found.units]
@@ -155,8 +155,6 @@ def beside_letters(found: Scores, letters: Scores, /) -> Scores:
         of_model=[unit.details.get("n_draws", math.inf) for unit, _ in pairs],
     )
     told = f"in free text {gap.value:+.3f} [{low:+.3f}, {high:+.3f}] against the same questions asked for letters"
-    if math.isnan(low):
-        told = f"in free text {gap.value:+.3f} (interval unknown) against the same questions asked for letters"
     units = tuple(replace(unit, references={**unit.references, "letters": other.value}) for unit, other in pairs)
     return replace(
         found,
@@ -165,8 +163,9 @@ def beside_letters(found: Scores, letters: Scores, /) -> Scores:
             **found.references,
             "letters": float(np.mean(theirs)),
             "apart": float(np.mean(apart.values)),
+            "gap": gap.value,
         },
-        notes=(*found.notes, told),
+        warnings=(*found.warnings, *([told] if low > 0.0 or high < 0.0 else [])),
         details={
             **found.details,
             "gap": {

@@ -53,6 +53,7 @@ MEASURE = Measure(
         Term("as_read", "as read"),
         Term("letters", "asked for letters"),
         Term("apart", "apart from letters"),
+        Term("gap", "free text less letters"),
     ),
     beside="uniform",
     comparisons=(Term("uniform", "uniform"), Term("shuffle", "shuffled"), Term("majority", "majority")),

@@ -31,8 +31,10 @@ from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.evaluation.asking.rounds import JudgeModel, Round, drive
 from pytest_pluralism.evaluation.measures.planning import Planning
 from pytest_pluralism.evaluation.overton.chosen import chosen_judge
+from pytest_pluralism.evaluation.overton.held import Held, Reading
 from pytest_pluralism.evaluation.overton.judged import without_errors
 from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
+from pytest_pluralism.evaluation.overton.scoring import close_pairs
 from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 from pytest_pluralism.models.calibration import CALIBRATION_FILE, JudgeFile, judges_of, judges_text
 
@@ -64,6 +66,25 @@ def test_the_value_is_the_corrected_one_and_the_raw_one_stands_beside_it() -> No
     assert found.references["first_25_words"] == pytest.approx(0.25 / 0.85)
     assert found.references["f1"] == 0.4
     assert found.units[0].references == pytest.approx({"refusal": 0.0, "shuffled": 0.2 / 0.85})
+
+
+def test_what_the_judge_credits_by_mistake_stands_beside_the_value() -> None:
+    known = replace(JUDGE, calibration=replace(CALIBRATION, opposing_credit=0.04, other_credit=0.02))
+    found = without_errors(SCORES, SETTINGS, known).references
+    assert (found["opposing_credit"], found["other_credit"]) == (0.04, 0.02)
+    assert "other_credit" not in without_errors(SCORES, SETTINGS, JUDGE).references
+    with pytest.raises(InvalidParameterError, match="opposing_credit"):
+        replace(CALIBRATION, opposing_credit=1.5)
+
+
+def test_pairs_that_are_too_close_to_call_are_listed_nearest_first() -> None:
+    held = (Held(0.52, "It may be so.", "Taxes are of use."), Held(0.9, "Work must pay.", "Work must pay."))
+    unreasonable = (Held(0.44, "Nobody knows taxes.", "Taxes are unknown."),)
+    listed = close_pairs([WINDOW], [[Reading(held, unreasonable), Reading((Held(0.0), Held(0.5)), unreasonable)]], 0.5)
+    assert [(one["answer"], one["draw"]) for one in listed] == [("a", 0), ("c", 0), ("c", 1)]
+    assert listed[0]["sentence"] == "It may be so."
+    many = [Reading(held, unreasonable)] * 200
+    assert len(close_pairs([WINDOW], [many], 0.5)) == 50
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0, 0.0), (1.0, 1.0)])
@@ -167,7 +188,13 @@ WINDOW = Window(
 )
 PARTS = ("Taxes help.", "It rains.")
 JOBS = [(WINDOW, part) for part in PARTS]
-ALIKE = {"Taxes are of use.": 0.8, "Tax is good.": 0.7, "Work must pay.": 0.4, "Taxes are unknown.": 0.6}
+ALIKE = {
+    "Should taxes rise?": 0.5,
+    "Taxes are of use.": 0.8,
+    "Tax is good.": 0.7,
+    "Work must pay.": 0.4,
+    "Taxes are unknown.": 0.6,
+}
 
 
 def answered(asked: Round) -> list[Any]:
@@ -210,6 +237,23 @@ def test_a_window_of_one_answer_has_no_lead() -> None:
     alone = Window("one", "Should taxes rise?", (WindowAnswer("a", "Taxes are of use."),))
     found = drive(EntailmentJudge("combined", combined=WEIGHTS).asked([(alone, "Taxes help.")]), answered)
     assert found["one", "Taxes help."][0].entailment == pytest.approx(1 / (1 + math.exp(-(-2.0 + 3.2 + 0.2))))
+
+
+def test_a_part_about_the_query_alone_holds_no_argument() -> None:
+    """Some people think that the claim is true: the claim is no argument for itself."""
+    judge = EntailmentJudge("combined", combined=replace(WEIGHTS, intercept=4.0))
+
+    def named(asked: Round) -> list[Any]:
+        found = answered(asked)
+        if asked.work != "similarities":
+            return found
+        pairs = zip(asked.requests, found, strict=True)
+        return [0.75 if pair.hypothesis == "Should taxes rise?" else value for pair, value in pairs]
+
+    found = drive(judge.asked(JOBS), named)
+    # 0.75 is by more than a tenth above 0.4 and 0.6, and below 0.8.
+    assert [one.entailment > 0.5 for one in found["taxes", "Taxes help."]] == [True, False, False]
+    assert all(one.entailment > 0.5 for one in drive(judge.asked(JOBS), answered)["taxes", "Taxes help."])
 
 
 def test_the_combined_judge_says_what_it_lacks() -> None:

@@ -166,7 +166,7 @@ def test_a_perfect_model_passes_beside_its_letters(perfect: Scores) -> None:
     gap = perfect.details["gap"]
     assert gap["low"] <= gap["value"] <= gap["high"]
     assert abs(gap["value"]) < 0.05
-    assert any("asked for letters" in note for note in perfect.notes)
+    assert perfect.references["gap"] == gap["value"]
     assert perfect.units[0].references["letters"] == pytest.approx(0.0, abs=0.01)
     assert {one["read_rightly"] for one in perfect.details["reading"]} == {1.0}
     json.dumps([dict(perfect.details), [dict(unit.details) for unit in perfect.units]], allow_nan=False)
@@ -220,6 +220,8 @@ def test_a_model_that_repeats_the_question_says_nothing(world: World, key: Answe
 def test_one_text_for_every_question_does_not_keep_what_a_perfect_model_keeps(world: World, key: AnswerKey) -> None:
     found = scored(world, key, lambda name, n: ["Too little." if name.startswith("nat") else "Yes."] * n)
     assert all(unit.option_mass == 1.0 for unit in found.units)
+    assert any("against the same questions asked for letters" in warning for warning in found.warnings)
+    assert found.details["gap"]["low"] > 0.1
     assert not passes(found, Gate(at_most=0.15))
 
 
