@@ -66,7 +66,7 @@ def is_unchanged(change: Estimate, gate: Gate, floor: float) -> bool:
 #: The remedy where the answers of a model leave a value open.
 NARROWER = (
     "Serve the model with more likeliest tokens (vLLM: --max-logprobs), or with a server that gives the "
-    "log-probabilities of chosen tokens"
+    "log-probabilities of chosen tokens; of answers in free text draw more, or ask so that more of them say an option"
 )
 
 

@@ -125,7 +125,8 @@ def _scores(
         for unit, count in zip(units, counts, strict=True)
     ]
     low = [unit for unit in units if unit.option_mass is not None and unit.option_mass < LOW_OPTION_MASS]
-    warnings = open_words(units)
+    # Answers in free text say themselves why they are open.
+    warnings = [] if settings.scoring == FREE_TEXT else open_words(units)
     if low:
         worst = min(low, key=lambda unit: unit.option_mass or 0.0)
         warnings.append(

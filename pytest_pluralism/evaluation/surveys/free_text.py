@@ -388,4 +388,5 @@ def _warnings(read: Mapping[str, Sequence[tuple[str, str | None]]]) -> Iterator[
         yield f"{refused} of {total} texts refuse to answer"
     mute = [name for name, several in read.items() if sum(option is not None for _, option in several) < 2]
     if mute:
-        yield f"{len(mute)} of {len(read)} questions have fewer than two texts that say an option (first: {mute[0]})"
+        told = f"{len(mute)} of {len(read)} questions have fewer than two texts that say an option (first: {mute[0]})"
+        yield f"{told}; the interval holds every value that they may have"
