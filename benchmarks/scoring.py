@@ -10,6 +10,8 @@ D  batches of prompts of about equal length
 E  shared beginnings computed once (what `answer` does)
 
 The ways take turns, so that a busy machine slows all of them alike; the median of the rounds counts.
+Beside them stands a plain matrix product of the size of a layer: B and E reach a share of its operations a second of
+processor time, which other work on the machine does not change.
 The slow ways get some of the prompts, evenly spread.
 
 Part `memory`: the peak of a process that does A, C or E, and nothing else.
@@ -220,12 +222,17 @@ def ways(options: argparse.Namespace, dtype: str, name: str, prompts: list[Any])
     seconds: dict[str, list[float]] = {}
     answers: dict[str, dict[int, list[float]]] = {}
     spelled = {place: bench.spelled(place) for place in some}
+    peaks: list[float] = []
     number = 0
 
+    busy: dict[str, list[float]] = {}
+
     def timed(way: str, places: Sequence[int], run: Callable[[Sequence[int]], list[list[float]]]) -> None:
-        started = time.perf_counter()
+        started, of_process = time.perf_counter(), time.process_time()
         found = run(places)
-        took = time.perf_counter() - started
+        took, worked = time.perf_counter() - started, time.process_time() - of_process
+        if number:
+            busy.setdefault(way, []).append(worked / len(places))
         answers[way] = dict(zip(places, found, strict=True))
         keep(way, took / len(places))
 
@@ -249,6 +256,7 @@ def ways(options: argparse.Namespace, dtype: str, name: str, prompts: list[Any])
                 keep("C lm-eval, batch 8", reply["seconds"] / len(some))
             timed("D sorted batches", some, lambda places: bench.engine(places, share=False))
             timed("E shared beginnings", every, lambda places: bench.engine(places, share=True))
+            peaks.append(peak_of(bench.network))
         # Every prompt by itself, untimed: what the others are held against.
         exact = dict(zip(few, bench.single(few), strict=True))
         one_spelling = {place: _of_tokens(bench, place, spelled[place]) for place in some[:8]}
@@ -267,8 +275,18 @@ def ways(options: argparse.Namespace, dtype: str, name: str, prompts: list[Any])
             ),
         }
     fastest = table["E shared beginnings"]["ms_per_prompt"]
-    for row in table.values():
+    for way, row in table.items():
         row["times_slower_than_E"] = row["ms_per_prompt"] / fastest
+        if way in busy:
+            row["cpu_ms_per_prompt"] = 1000 * statistics.median(busy[way])
+    tokens_of = {
+        "B one forward, batch 1": table["B one forward, batch 1"]["mean_tokens"],
+        "E shared beginnings": bench.computed / len(prompts),
+    }
+    for way, tokens in tokens_of.items():
+        # The first round warms up here too.
+        seconds_a_prompt = table[way]["cpu_ms_per_prompt"] / 1000
+        table[way]["share_of_peak"] = operations(bench.network, tokens) / seconds_a_prompt / max(peaks[1:])
     result = {
         "part": "ways",
         "model": model.identity.name,
@@ -278,6 +296,7 @@ def ways(options: argparse.Namespace, dtype: str, name: str, prompts: list[Any])
         "n_prompts": len(prompts),
         "tokens": sum(map(len, bench.rows)),
         "tokens_computed_by_E": bench.computed,
+        "gflops_of_a_matrix_product": max(peaks[1:]) / 1e9,
         "ways": table,
         "lm_eval": None if peer is None else peer.ready["versions"],
     }
@@ -287,9 +306,37 @@ def ways(options: argparse.Namespace, dtype: str, name: str, prompts: list[Any])
     print(f"{result['model']} {dtype} {result['device']}, {len(prompts)} prompts ({name}), {result['tokens']} tokens, "
           f"of which E computes {bench.computed}")  # fmt: skip
     for way, row in table.items():
-        print(f"  {way:24} {row['ms_per_prompt']:8.1f} ms a prompt   {row['times_slower_than_E']:5.1f} x E   "
-              f"difference {row['largest_difference_from_B']:.1e} on {row['compared']} prompts")  # fmt: skip
+        share = f"   {100 * row['share_of_peak']:.0f} % of the peak" if "share_of_peak" in row else ""
+        cpu = f" ({row['cpu_ms_per_prompt']:.0f} of the processor)" if "cpu_ms_per_prompt" in row else ""
+        print(f"  {way:24} {row['ms_per_prompt']:8.1f} ms a prompt{cpu}   {row['times_slower_than_E']:5.1f} x E{share}")
+        print(f"  {'':24} difference {row['largest_difference_from_B']:.1e} on {row['compared']} prompts")
     return result
+
+
+def operations(network: Any, tokens: float) -> float:
+    """Return the operations of the matrix products of one prompt, of which so many tokens are computed."""
+    import torch
+
+    head = network.get_output_embeddings()
+    layers = [one for one in network.modules() if isinstance(one, torch.nn.Linear) and one is not head]
+    return 2.0 * (tokens * sum(one.weight.numel() for one in layers) + head.weight.numel())
+
+
+def peak_of(network: Any) -> float:
+    """Return the most operations a second of processor time of a plain matrix product of the size of a layer."""
+    import torch
+
+    head = network.get_output_embeddings()
+    weight = max((one.weight for one in network.modules() if isinstance(one, torch.nn.Linear) and one is not head),
+                 key=lambda one: one.numel())  # fmt: skip
+    rows = torch.randn(512, weight.shape[1], dtype=weight.dtype, device=weight.device)
+    times = []
+    for _ in range(8):
+        started = time.process_time()
+        for _ in range(4):
+            torch.nn.functional.linear(rows, weight)
+        times.append((time.process_time() - started) / 4)
+    return 2.0 * len(rows) * weight.numel() / min(times)
 
 
 def _of_tokens(bench: Bench, place: int, tokens: Sequence[int]) -> list[float]:

@@ -24,19 +24,21 @@ PROMPTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def smollm2():
+@pytest.fixture(scope="module", params=["smollm2-135m-instruct", "gemma-3-270m"])
+def packaged(request):
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) is not installed")
-    model = load_model("llamacpp:smollm2-135m-instruct")
+    model = load_model(f"llamacpp:{request.param}")
     yield model
     model.close()
 
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_answers_repeat_and_agree_with_float32_within_the_floor(smollm2) -> None:
-    first, again = smollm2.answer(PROMPTS), smollm2.answer(PROMPTS[::-1])[::-1]
-    local = load_model("embedded:smollm2-135m-instruct", device="cpu", dtype="float32")
+def test_answers_repeat_and_agree_with_float32_within_the_floor(packaged) -> None:
+    first, again = packaged.answer(PROMPTS), packaged.answer(PROMPTS[::-1])[::-1]
+    name = packaged.identity.name.partition("@")[0]
+    local = load_model(f"embedded:{name}", device="cpu", dtype="float32", gguf="transformers")
+    assert [packaged.token_ids(prompt) for prompt in PROMPTS] == [local.token_ids(prompt) for prompt in PROMPTS]
     for one, two, ours in zip(first, again, local.answer(PROMPTS), strict=True):
         assert one.log_probabilities == two.log_probabilities
         left, right = (
@@ -49,11 +51,12 @@ def test_answers_repeat_and_agree_with_float32_within_the_floor(smollm2) -> None
 
 @pytest.mark.model
 @pytest.mark.slow
-def test_the_identity_is_that_of_the_file_and_of_llama_cpp(smollm2) -> None:
-    identity = smollm2.identity
-    assert identity.name == "smollm2-135m-instruct@llama.cpp"
-    assert set(identity.parts) == {"file", "xllamacpp"}
-    local = load_model("embedded:smollm2-135m-instruct", device="cpu", dtype="float32")
+def test_the_identity_is_that_of_the_file_and_of_llama_cpp(packaged) -> None:
+    identity = packaged.identity
+    name, _, way = identity.name.partition("@")
+    assert way == "llama.cpp"
+    assert set(identity.parts) == {"file", "xllamacpp", "context", "way"}
+    local = load_model(f"embedded:{name}", device="cpu", dtype="float32", gguf="transformers")
     assert identity.sha256 != local.identity.sha256
     local.close()
 
