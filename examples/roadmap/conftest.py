@@ -124,8 +124,8 @@ class MadeReward:
             found = re.match(r"Weigh (.+) at ([\d.]+) % and (.+) at ([\d.]+) %", who)
             weights = {found[1]: float(found[2]), found[3]: float(found[4])} if found else dict.fromkeys(served, 50.0)
             return sum(weights[name] * value for name, value in served.items())
-        # One pair in eight or so is judged the wrong way round.
-        return float(likes(who, request.response)) * (1.0 if len(request.prompt) % 8 else -1.0)
+        # Some pairs are judged the wrong way round.
+        return float(likes(who, request.response)) * (1.0 if len(request.prompt) % 5 else -1.0)
 
     def close(self):
         pass
