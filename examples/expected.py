@@ -1,4 +1,4 @@
-"""Check a report of the demo: every promise is kept but those that are known not to be; then say what to look at.
+"""Check a report of the examples: every promise is kept but those that are known not to be; then say what to look at.
 
 Usage: ``python expected.py REPORT.json MODELS BROKEN...``, with how many models were asked and the names of the tests
 whose promises are not kept; exit code 0 when it is as expected.

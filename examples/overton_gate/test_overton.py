@@ -1,8 +1,8 @@
 """An Overton gate: how many of the reasonable answers to contested queries a small model's responses hold.
 
-Run it with ``tox -e demo``. The responses are short and two a query, so that the demo is; the bounds are what the model
-keeps today. Read the coverage between its references: what the same responses hold of *another* query's window, and
-what a refusal holds. The report shows each response with the answers that it holds and those that it misses.
+Run it with ``tox -e gates``. The responses are short and two a query, so that the run is; the bounds are what the
+model keeps today. Read the coverage between its references: what the same responses hold of *another* query's window,
+and what a refusal holds. The report shows each response with the answers that it holds and those that it misses.
 """
 
 import pytest

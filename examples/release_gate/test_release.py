@@ -1,6 +1,6 @@
 """A release gate: what two small models are promised to keep against their last release, and what they do not reach.
 
-Run it with ``tox -e demo``, which stores a baseline first. A level alone would say little here: even answers keep
+Run it with ``tox -e gates``, which stores a baseline first. A level alone would say little here: even answers keep
 ``at_most=0.40`` too. So the promises are about changes, and about being better than even answers.
 """
 

