@@ -198,7 +198,6 @@ def training_arguments(work: Path, name: str, recipe: Recipe) -> dict[str, Any]:
         "save_total_limit": 1,
         "report_to": [],
         "max_length": 256,
-        "train_sampling_strategy": "group_by_length",
         "dataloader_num_workers": 0,
         "disable_tqdm": True,
     }
@@ -234,6 +233,7 @@ def sft(release: str, work: Path, recipe: Recipe) -> None:
     name = f"{release}-sft"
     arguments = SFTConfig(
         **training_arguments(work, name, recipe),
+        train_sampling_strategy="group_by_length",
         learning_rate=recipe.sft_rate,
         num_train_epochs=recipe.sft_epochs,
         completion_only_loss=True,
