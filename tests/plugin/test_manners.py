@@ -45,7 +45,7 @@ def test_loading_the_plugin_imports_neither_torch_nor_numpy(tmp_path: Path) -> N
 def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLURALISM_HEALTH")
     pytester.makepyfile("def test_it(): ...")
-    result = pytester.runpytest_inprocess("-v", "-W", "error", "--strict-markers")
+    result = pytester.runpytest_inprocess("-v", "-W", "error", "-p", "no:asyncio", "--strict-markers")
     result.assert_outcomes(passed=1)
     assert "pluralism:" not in result.stdout.str()
     result.stdout.fnmatch_lines(["*::test_it PASSED*"])
@@ -59,7 +59,8 @@ def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester, mon
         ("-p", "no:cacheprovider"),
         ("--strict-markers",),
         ("--reruns", "1"),
-        ("-W", "error"),
+        # pytest-asyncio warns of an option that is not set.
+        ("-W", "error", "-p", "no:asyncio"),
         ("-n", "2", "--dist", "loadgroup"),
         ("-p", "no:terminal"),
     ],
