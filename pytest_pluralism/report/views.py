@@ -84,6 +84,14 @@ class WitnessView:
     text: str
     words: str
     said: str = ""
+    is_unit: bool = True
+
+    @property
+    def name(self) -> str:
+        """The words for it in a sentence: the text of a question, or what a group is called."""
+        if self.is_unit or not self.text:
+            return self.text or self.id
+        return f"{self.id}, {self.text}"
 
 
 @dataclass(frozen=True)
@@ -186,7 +194,7 @@ class RunView:
                 one.title,
                 one.decided,
                 one.promise,
-                (one.witness.text or one.witness.id) if one.witness else "",
+                one.witness.name if one.witness else "",
                 said=one.witness.said if one.witness else "",
                 has_warnings=bool(one.warnings),
                 moved=one.moved,
@@ -420,7 +428,9 @@ def _witness(entry: Entry) -> WitnessView | None:
         is_change = any(unit["id"] == witness["id"] and unit.get("change") == value for unit in entry["units"])
         words = f"changed by {value:+.3f}" if is_change else f"{value:.3f}"
     found = next((unit for unit in entry["units"] if unit["id"] == witness["id"]), None)
-    return WitnessView(str(witness["id"]), str(witness.get("text") or ""), words, _said(found or {}, entry))
+    return WitnessView(
+        str(witness["id"]), str(witness.get("text") or ""), words, _said(found or {}, entry), found is not None
+    )
 
 
 def _said(unit: Entry, entry: Entry) -> str:
