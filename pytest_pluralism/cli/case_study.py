@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_pluralism.cli.showing import UsageError, say, shown
 from pytest_pluralism.core.errors import PluralismError
 
 if TYPE_CHECKING:
+    from pytest_pluralism.core.records.plain import JsonFields
     from pytest_pluralism.models.protocol import ModelIdentity
     from pytest_pluralism.report.case_study import Side
 
@@ -116,7 +117,7 @@ def _measured(spec: str, asked: Sequence[Asked], settings: Mapping[str, object])
     """Load one model, and measure it on all surveys."""
     from pytest_pluralism.models import load_model
 
-    chosen: dict[str, Any] = {name: settings[name] for name in ("device", "dtype", "batch_size") if name in settings}
+    chosen: JsonFields = {name: settings[name] for name in ("device", "dtype", "batch_size") if name in settings}
     model = load_model(spec, **chosen)
     try:
         return sides_of(model, asked, settings), model.identity

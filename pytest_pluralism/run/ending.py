@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -65,7 +64,7 @@ class EarlyExit:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._owner: int | None = None
-        self._end: Callable[[int], Any] = os._exit
+        self._end: Callable[[int], object] = os._exit
 
     def watch(self) -> None:
         """Watch this process from now on."""
@@ -89,7 +88,7 @@ class EarlyExit:
 
     def _say(self, line: str) -> None:
         sys.stdout.flush()
-        manager: Any = self._config.pluginmanager.getplugin("capturemanager")
+        manager = self._config.pluginmanager.getplugin("capturemanager")
         if manager is not None:
             manager.suspend_global_capture(in_=True)
         print(f"\n{line}", file=sys.__stderr__, flush=True)

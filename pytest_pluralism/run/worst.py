@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.run.decided import STORED
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Measured
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["is_worst", "verdict_beside", "verdict_of_stored"]
 
 #: The stored entry of each group.
-Stored = Mapping[str, Mapping[str, Any]]
+Stored = Mapping[str, JsonObject]
 
 
 def is_worst(measured: Measured) -> bool:

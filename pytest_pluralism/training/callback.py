@@ -10,12 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import broadcast_object_list
 from tqdm.auto import tqdm
-from transformers import Trainer, TrainerCallback
+from transformers import (
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, invalid_parameter
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.untrusted import harmless
+from pytest_pluralism.models.local.budget import TokenBudget
 from pytest_pluralism.notebook import OTHER_MODELS, settings_of, spec_of
 from pytest_pluralism.training.live import asked_network, live_model, refuse_sharded, undisturbed
 from pytest_pluralism.training.watching import PREFIX, Look, Watch, Watching, plans_of
@@ -84,16 +94,16 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
 
     def __init__(
         self,
-        trainer: Any = None,
+        trainer: Trainer | None = None,
         watches: Sequence[Watch] = DEFAULT,
         /,
         *,
         every: int | str = EPOCH,
         stop: bool = True,
-        tokenizer: Any = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         entailment_model: str | None = None,
         value_model: str | None = None,
-        settings: Mapping[str, Any] | None = None,
+        settings: JsonObject | None = None,
     ) -> None:
         if not isinstance(trainer, Trainer):
             raise InvalidParameterError(
@@ -112,13 +122,15 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         self._trainer, self._every, self._stop, self._tokenizer = trainer, every, stop, tokenizer
         self._plans, self._chosen, self._others = plans_of(watches, chosen), chosen, others
         self._watching = Watching(self._plans, chosen, others)
-        self._budget: Any = None
+        self._budget: TokenBudget | None = None
         self._seconds: list[float] = []
         self.history: list[Look] = []
 
     # ------------------------------------------------------------------------------------------------ the events
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Check the trainer, say the cost, and measure the start."""
         if self._trainer.args is not args and self._trainer.state is not state:
             raise InvalidParameterError(
@@ -140,19 +152,25 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
             for line in look.broken:
                 _tell(f"before training, {line} Training goes on; the next look may end it.")
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
         """Measure after every so many steps, and after the last one."""
         if self._every != EPOCH and (state.global_step % int(self._every) == 0 or state.global_step >= state.max_steps):
             self._look(args, state, control, kwargs["model"])
         return control
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
         """Measure after an epoch, and where the training ends before the number of steps is reached."""
         if self._every == EPOCH or control.should_training_stop:
             self._look(args, state, control, kwargs["model"])
         return control
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Close other models, and say how often a look failed."""
         self._watching.close()
         failed = [look.step for look in self.history if look.problem]
@@ -161,7 +179,15 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
 
     # ------------------------------------------------------------------------------------------------- one look
 
-    def _look(self, args: Any, state: Any, control: Any, model: Any, *, is_start: bool = False) -> Look:
+    def _look(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: torch.nn.Module,
+        *,
+        is_start: bool = False,
+    ) -> Look:
         """Measure in the main process, tell all processes, log, and end the training where a promise is broken."""
         if self.history and self.history[-1].step == state.global_step:
             return self.history[-1]
@@ -198,7 +224,9 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
             control.should_training_stop = control.should_training_stop or self._stop
         return look
 
-    def _measured(self, args: Any, state: Any, model: Any, *, is_start: bool) -> Look:
+    def _measured(
+        self, args: TrainingArguments, state: TrainerState, model: torch.nn.Module, *, is_start: bool
+    ) -> Look:
         """Measure the network as it is now."""
         started = time.perf_counter()
         network = asked_network(model)
@@ -227,7 +255,7 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         values = {**look.values, f"{PREFIX}/seconds": self._seconds[-1]}
         return Look(look.step, values, look.verdicts, look.problem, look.broken)
 
-    def _log(self, values: Mapping[str, float], control: Any, model: Any) -> None:
+    def _log(self, values: Mapping[str, float], control: TrainerControl, model: torch.nn.Module) -> None:
         """Write numbers into the trainer's logs, and leave what it was about to log and to save as it was."""
         wishes = dict(vars(control))
         with _in_evaluation(model):
@@ -237,7 +265,7 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
             if wish:
                 setattr(control, name, wish)
 
-    def _n_looks(self, args: Any, state: Any) -> int:
+    def _n_looks(self, args: TrainingArguments, state: TrainerState) -> int:
         """Return about how many looks are still to come."""
         left: int = max(0, state.max_steps - state.global_step)
         if self._every != EPOCH:
@@ -246,7 +274,7 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
 
 
 @contextlib.contextmanager
-def _in_evaluation(model: Any) -> Iterator[None]:
+def _in_evaluation(model: torch.nn.Module) -> Iterator[None]:
     """Let a network say that it is in evaluation mode, without touching its parts."""
     mode, model.training = model.training, False
     try:

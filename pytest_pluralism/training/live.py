@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedTokenizerBase, Trainer
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.models.local.budget import TokenBudget
@@ -19,7 +20,7 @@ from pytest_pluralism.models.protocol import ModelIdentity
 __all__ = ["asked_network", "live_model", "undisturbed"]
 
 
-def asked_network(model: Any, /) -> Any:
+def asked_network(model: torch.nn.Module, /) -> torch.nn.Module:
     """Return the network that is asked: of an adapter of peft the network that it changes, with its changes.
 
     Raises
@@ -48,7 +49,9 @@ def asked_network(model: Any, /) -> Any:
     return network
 
 
-def live_model(network: Any, tokenizer: Any, /, *, step: int, dtype: str, budget: TokenBudget | None) -> Any:
+def live_model(
+    network: Any, tokenizer: PreTrainedTokenizerBase, /, *, step: int, dtype: str, budget: TokenBudget | None
+) -> HuggingFaceModel:
     """Return a network that is being trained as a model of the engine.
 
     Parameters
@@ -113,7 +116,7 @@ def undisturbed(model: torch.nn.Module, /) -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-def refuse_sharded(trainer: Any, /) -> None:
+def refuse_sharded(trainer: Trainer, /) -> None:
     """Refuse a trainer whose processes hold parts of the network: one of them alone cannot compute.
 
     Raises

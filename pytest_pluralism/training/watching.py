@@ -13,7 +13,9 @@ from typing import Any
 
 from pytest_pluralism.core.errors import BaselineError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.records import Estimate, GenerationSettings, Outcome, Scores, Verdict
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 from pytest_pluralism.core.untrusted import printable
+from pytest_pluralism.evaluation.asking.rounds import Identified
 from pytest_pluralism.evaluation.measures.gates import BOUNDS, plan_of_words
 from pytest_pluralism.evaluation.measures.planning import PlannedGate
 from pytest_pluralism.evaluation.measures.registry import Planners
@@ -88,7 +90,7 @@ class Look:
     broken: tuple[str, ...] = ()
 
 
-def plans_of(watches: Sequence[Watch], settings: Mapping[str, Any], /) -> dict[str, PlannedGate]:
+def plans_of(watches: Sequence[Watch], settings: JsonObject, /) -> dict[str, PlannedGate]:
     """Return what is measured, by the names of the numbers in the logs.
 
     Raises
@@ -156,13 +158,11 @@ class Watching:
         The specs of other models that the measures need, by role.
     """
 
-    def __init__(
-        self, plans: Mapping[str, PlannedGate], settings: Mapping[str, Any], others: Mapping[str, Any], /
-    ) -> None:
+    def __init__(self, plans: Mapping[str, PlannedGate], settings: JsonObject, others: JsonObject, /) -> None:
         self.plans = plans
         self.notes: list[str] = []
         self._models = OpenModels(others, settings)
-        self._start: dict[str, Any] = {}
+        self._start: JsonFields = {}
         self._start_step = 0
         self._n_looks = 0
 
@@ -181,7 +181,7 @@ class Watching:
                 found.append(f"{name} writes {n_texts} texts of up to {most} tokens at every look.")
         return found
 
-    def measured(self, model: Any, step: int, /) -> Look:
+    def measured(self, model: Identified, step: int, /) -> Look:
         """Measure a model, and judge it against the start.
 
         The first call measures the start, unless :meth:`recall` did.
@@ -218,7 +218,7 @@ class Watching:
         return Look(step, values, judged, broken=broken)
 
     def _judged(
-        self, name: str, scores: Scores, estimate: Estimate, entry: Mapping[str, Any], *, at_start: bool
+        self, name: str, scores: Scores, estimate: Estimate, entry: JsonObject, *, at_start: bool
     ) -> Verdict | None:
         """Return the verdict on a promise; before the first step only on what it says of the value."""
         from pytest_pluralism.baselines.comparison import paired_change, usual_noise_floor
@@ -264,7 +264,7 @@ class Watching:
         content = {"schema": START_SCHEMA, "step": self._start_step, "looks": self._n_looks, "entries": self._start}
         write_atomically(folder / START_FILE, json.dumps(content))
 
-    def recall(self, folder: Path, model: Any, /) -> str:
+    def recall(self, folder: Path, model: Identified, /) -> str:
         """Read the start of a training that is resumed, and return what is said about it.
 
         Raises
@@ -296,7 +296,7 @@ class Watching:
         self._models.close()
 
 
-def _odd_entries(plans: Mapping[str, PlannedGate], entries: Mapping[str, Any], model: Any) -> list[str]:
+def _odd_entries(plans: Mapping[str, PlannedGate], entries: JsonObject, model: Identified) -> list[str]:
     """Return what differs between the measurements of a start and those that are planned."""
     found = [f"{name} is not in it" for name in plans if name not in entries]
     for name, plan in plans.items():
@@ -316,7 +316,7 @@ def _plain_settings(plan: PlannedGate) -> Any:
     return json.loads(json.dumps(dict(plan.settings), default=str))
 
 
-def _entry(plan: PlannedGate, scores: Scores, estimate: Estimate, model: Any) -> dict[str, Any]:
+def _entry(plan: PlannedGate, scores: Scores, estimate: Estimate, model: Identified) -> JsonFields:
     """Return a measurement in the form in which two can be compared."""
     from pytest_pluralism.baselines.comparison import entry_of
     from pytest_pluralism.core.records import Provenance
@@ -346,7 +346,7 @@ def _numbers(name: str, scores: Scores, estimate: Estimate, verdict: Verdict | N
     yield from ((key, value) for key, value in pairs if math.isfinite(value))
 
 
-def _mean(values: Iterable[Any]) -> float:
+def _mean(values: Iterable[float | None]) -> float:
     known = [float(value) for value in values if value is not None]
     return math.fsum(known) / len(known) if known else math.nan
 

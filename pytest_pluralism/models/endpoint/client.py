@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiolimiter
 import anyio
@@ -186,7 +186,7 @@ class Client:
         *,
         server: Server | None = None,
         patience: float | None = None,
-    ) -> Any:
+    ) -> object:
         """Send one request, and wait for its reply; arguments as for :meth:`post`."""
         return self._call(lambda: self.post(path, body, server=server, patience=patience))
 
@@ -251,7 +251,7 @@ class Client:
         server: Server | None = None,
         tokens: int = 0,
         patience: float | None = None,
-    ) -> Any:
+    ) -> object:
         """Send one request, again where that may help, and return the JSON of its reply.
 
         Parameters
@@ -346,7 +346,7 @@ class Client:
         now = time.monotonic()
         return min(self.servers, key=lambda one: (max(one.rests_until - now, 0.0), one.in_flight, one.requests))
 
-    async def once(self, server: Server, path: str, body: Mapping[str, object] | None) -> Any:
+    async def once(self, server: Server, path: str, body: Mapping[str, object] | None) -> object:
         """Send one request once, and return the JSON of its reply."""
         replica = server.replica
         url = replica.root + path[1:] if path.startswith("//") else replica.api + path
@@ -392,7 +392,7 @@ class Client:
             return ModelError(f"{_place(url)} cannot be reached: {words}. See HTTPS_PROXY, HTTP_PROXY and NO_PROXY.")
         return self._failed(server, f"{_place(url)} cannot be reached or broke off: {words}")
 
-    def _decoded(self, url: str, headers: httpx.Headers, content: bytes) -> Any:
+    def _decoded(self, url: str, headers: httpx.Headers, content: bytes) -> object:
         """Return the JSON of a reply, and count its tokens."""
         try:
             reply = json.loads(content)

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pytest_pluralism.core.errors import ModelChangedError, ModelError, invalid_parameter
 from pytest_pluralism.core.records import (
@@ -70,7 +70,7 @@ PLACES = ("", " ", "\n", "\n\n", ":", ": ", "a\n", "(")
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 #: Sends one request and returns the JSON of its reply.
-Send = Callable[[str, Mapping[str, object]], Awaitable[Any]]
+Send = Callable[[str, Mapping[str, object]], Awaitable[object]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -385,8 +385,8 @@ class EndpointModel:
             some = seeds[place : place + size]
             route, body = self.way.abilities.body(self.name, sent, new=new, seed=some[0])
             reply = await send(route, {**body, **more, **({"n": len(some)} if len(some) > 1 else {})})
-            choices = reply.get("choices")
-            if not isinstance(choices, list) or len(choices) != len(some):
+            choices = reply.get("choices") if isinstance(reply, dict) else None
+            if not isinstance(reply, dict) or not isinstance(choices, list) or len(choices) != len(some):
                 raise ModelError(f"{self.place} did not give the {len(some)} texts that were asked for.")
             found += [written({**reply, "choices": [choice]}, place=self.place) for choice in choices]
         return found
@@ -517,21 +517,21 @@ class EndpointModel:
         """The servers, as the subject of a sentence."""
         return f"The endpoint {', '.join(replica.api for replica in self.client.address.replicas)}"
 
-    async def send(self, path: str, body: Mapping[str, object]) -> Any:
+    async def send(self, path: str, body: Mapping[str, object]) -> object:
         """Send a request to whichever server is up, and check that the model is the one that was asked."""
         return self._checked(path, await self.client.post(path, body, tokens=_n_tokens(body)))
 
     def sender(self, server: Server, /, *, patient: bool = False) -> Send:
         """Return what sends a request to one server, once, or (``patient``) again where that may help."""
 
-        async def send(path: str, body: Mapping[str, object]) -> Any:
+        async def send(path: str, body: Mapping[str, object]) -> object:
             if patient:
                 return self._checked(path, await self.client.post(path, body, server=server, tokens=_n_tokens(body)))
             return self._checked(path, await self.client.once(server, path, body))
 
         return send
 
-    def _checked(self, path: str, reply: object) -> Any:
+    def _checked(self, path: str, reply: object) -> object:
         if path in {COMPLETIONS, CHAT}:
             check_model(reply, self.name, place=self.place)
         return reply

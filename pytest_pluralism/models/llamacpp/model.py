@@ -225,7 +225,7 @@ class LlamaCppModel(EndpointModel):
             )
         return row
 
-    async def send(self, path: str, body: Mapping[str, object]) -> Any:
+    async def send(self, path: str, body: Mapping[str, object]) -> object:
         """Send a request, with the state of the longest kept beginning in place."""
         prompt = body.get("prompt")
         if path != COMPLETIONS or not isinstance(prompt, list):
@@ -243,7 +243,7 @@ class LlamaCppModel(EndpointModel):
         if shared and not self._checked_sharing:
             self._checked_sharing = True
             whole = await super().send(path, {**body, "cache_prompt": False})
-            if whole.get("choices") != reply.get("choices"):
+            if _choices(whole) != _choices(reply):
                 self._give_up("sharing them changed the first answer")
                 return whole
         return reply
@@ -283,3 +283,8 @@ def _shared(one: Row, other: Row) -> int:
     """Return how many first tokens two rows share, without the last of the shorter."""
     most = max(0, min(len(one), len(other)) - 1)
     return next((place for place in range(most) if one[place] != other[place]), most)
+
+
+def _choices(reply: object) -> object:
+    """Return the answers of a reply, without its times."""
+    return reply.get("choices") if isinstance(reply, dict) else reply

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httpx
 import jinja2
@@ -16,6 +16,9 @@ import jinja2.sandbox
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.local.gguf import GgufHeader, Vocabulary
 from pytest_pluralism.models.templates import DAY, Message
+
+if TYPE_CHECKING:
+    from pytest_pluralism.core.records.plain import JsonObject
 
 __all__ = ["LlamaCppTokenizer"]
 
@@ -71,11 +74,12 @@ class LlamaCppTokenizer:
         """Close the connection."""
         self._http.close()
 
-    def _post(self, route: str, body: dict[str, object]) -> Any:
+    def _post(self, route: str, body: dict[str, object]) -> JsonObject:
         reply = self._http.post(route, json=body)
         if reply.status_code != httpx.codes.OK:
             raise ModelError(f"llama.cpp cannot read a text: status {reply.status_code}, {reply.text[:200]!r}.")
-        return reply.json()
+        found: JsonObject = reply.json()
+        return found
 
     def _piece(self, number: int | None) -> str | None:
         pieces = self._vocabulary.pieces
