@@ -257,12 +257,10 @@ class TradeOffEvaluation:
         )
         references = {"unsteered": float(static.mean())} if self.settings.score == "reward" else {}
         ideal = np.array([[max(f(row) for row in one.served) for f in functions] for one in scenarios]).mean()
-        tables = [
-            self._table(
-                pair, [index for index, one in enumerate(scenarios) if one.pair == pair], scenarios, served, matrices
-            )
-            for pair in dict.fromkeys(one.pair for one in scenarios)
-        ]
+        places: dict[tuple[str, str], list[int]] = {}
+        for place, one in enumerate(scenarios):
+            places.setdefault(one.pair, []).append(place)
+        tables = [self._table(pair, mine, scenarios, served, matrices) for pair, mine in places.items()]
         clusters = [unit.cluster for unit in units]
         # A model that ignores its steering gains exactly nothing, however few the scenarios are.
         kept = as_difference(compare_paired(reward, static, clusters=clusters))
