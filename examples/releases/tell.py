@@ -28,8 +28,8 @@ SPECS = {
     "v2": str(MODELS / "smollm2-harmless-v2"),
     "v3": str(MODELS / "smollm2-harmless-v3"),
 }
-#: The outcome of every promise about each release; those of v1 are stored.
-EXPECTED = {"v1": "passed", "v2": "failed", "v3": "inconclusive"}
+#: What may become of each release: v3 is too close to call, and another judge of texts may refuse it.
+EXPECTED = {"v1": {"accepted"}, "v2": {"refused"}, "v3": {"undecided", "refused"}}
 
 
 def spec(release: str, live: bool) -> str:
@@ -95,10 +95,11 @@ def main() -> int:
         if not report.is_file():
             return 1
         found = outcomes(report)
-        kept = "stored" if release == "v1" else "accepted"
-        print(f"{release} is {kept if set(found.values()) == {'passed'} else 'not accepted'}: {found}")
-        if set(found.values()) != {expected}:
-            odd.append(f"{release}: {found}, where {expected} was expected")
+        word = "refused" if "failed" in found.values() else "undecided"
+        word = "accepted" if set(found.values()) == {"passed"} else word
+        print(f"{release} is {word}: {found}")
+        if word not in expected:
+            odd.append(f"{release} is {word}: {found}")
         if release == "v1":
             keep(release, folder)
     if not options.live:

@@ -38,7 +38,7 @@ def test_the_story_goes_as_it_is_told(tmp_path: Path) -> None:
         (sys.executable, str(STORY / "tell.py"), str(tmp_path / "story")), check=False, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "v2 is not accepted" in result.stdout
+    assert "v2 is refused" in result.stdout
     assert (tmp_path / "story" / "history.svg").stat().st_size > 1000
 
 
