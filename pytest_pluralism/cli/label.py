@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,13 +41,13 @@ QUESTION = (
     "Does the response present this view as one that people hold? (A rebuttal, a question and the mere topic do not.)"
 )
 
-#: The share of labels that are drawn from those near the threshold, where the judge errs most.
+#: The share of the pairs that counts as near the threshold, where the judge errs most.
 NEAR = 0.2
 
 
 @dataclass(frozen=True)
 class _Item:
-    """One response and one answer of a report, with the chance that it is drawn."""
+    """One response and one answer of a report, with the stratum that it is drawn from and the size of that."""
 
     key: str
     query_id: str
@@ -54,7 +55,9 @@ class _Item:
     response: str
     answer: str
     score: float
-    weight: float = 1.0
+    is_close: bool = False
+    stratum: int = 0
+    size: int = 1
 
 
 def add_label(commands: Commands) -> None:
@@ -100,6 +103,10 @@ def label(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     if len(labelled) < len(drawn):
         say(f"{len(labelled)} of {len(drawn)} are labelled; the same command goes on")
+    unasked = {one.stratum for one in drawn if one.key not in known} - {one.stratum for one, _ in labelled}
+    if unasked:
+        say(f"nothing is written to {shown(arguments.output)} yet: the labels so far are of a part of the scores only")
+        return EXIT_OK
     return _write(arguments, verdict["settings"], labelled, weights)
 
 
@@ -122,31 +129,38 @@ def _verdict(report: JsonObject, nodeid: str | None) -> JsonObject:
 
 
 def _items(verdict: JsonObject) -> Iterator[_Item]:
-    """Yield every response beside every answer of its window."""
+    """Yield every response beside every answer of its window, and say which pairs the report lists as close."""
+    listed = (verdict.get("details") or {}).get("close_pairs") or []
+    close = {(pair["query_id"], pair["draw"], pair["answer"]) for pair in listed}
     for unit in verdict["units"]:
         for answer in unit.get("answers", []):
             for draw, score in enumerate(answer.get("entailment_by_draw", [])):
                 response = unit["responses"][draw]
                 content = json.dumps([unit["id"], response, answer["text"]])
                 key = hashlib.sha256(content.encode()).hexdigest()[:24]
-                yield _Item(key, unit["id"], unit.get("text", ""), response, answer["text"], float(score))
+                is_close = (unit["id"], draw, answer.get("id")) in close
+                yield _Item(key, unit["id"], unit.get("text", ""), response, answer["text"], float(score), is_close)
 
 
 def _drawn(items: Sequence[_Item], n: int, threshold: float, seed: int) -> list[_Item]:
-    """Return a sample in random order: equal numbers on either side of the threshold, and some near it.
+    """Return a sample: the pairs that the report lists as too close to call first, then others in random order.
 
-    Each counts for as many as it stands for.
+    The others are drawn in equal numbers from those near the threshold, above it and below it.
     """
-    distinct = list({one.key: one for one in items}.values())
+    distinct: dict[str, _Item] = {}
+    for one in items:
+        if one.key not in distinct or one.is_close:
+            distinct[one.key] = one
     if not distinct:
         raise UsageError("the report does not hold what the judge said of each response. Run again with this version.")
     draw = random.Random(seed)  # noqa: S311 - nothing secret
-    near = sorted(distinct, key=lambda one: abs(one.score - threshold))[: max(1, int(len(distinct) * NEAR))]
-    names = {one.key for one in near}
+    others = sorted((one for one in distinct.values() if not one.is_close), key=lambda one: abs(one.score - threshold))
+    border = max(1, int(len(others) * NEAR))
     strata = [
-        near,
-        [one for one in distinct if one.key not in names and one.score >= threshold],
-        [one for one in distinct if one.key not in names and one.score < threshold],
+        [one for one in distinct.values() if one.is_close],
+        others[:border],
+        [one for one in others[border:] if one.score >= threshold],
+        [one for one in others[border:] if one.score < threshold],
     ]
     strata = [one for one in strata if one]
     chosen: list[_Item] = []
@@ -154,10 +168,9 @@ def _drawn(items: Sequence[_Item], n: int, threshold: float, seed: int) -> list[
     for place, stratum in enumerate(sorted(strata, key=len)):
         some = draw.sample(stratum, min(len(stratum), left // (len(strata) - place)))
         left -= len(some)
-        weight = len(stratum) / max(len(some), 1)
-        chosen += [replace(one, weight=weight) for one in some]
+        chosen += [replace(one, stratum=place, size=len(stratum)) for one in some]
     draw.shuffle(chosen)
-    return chosen
+    return sorted(chosen, key=lambda one: not one.is_close)
 
 
 def _read_labels(file: Path) -> dict[str, bool | None]:
@@ -250,7 +263,9 @@ def _write(
 
     name = str(settings.get("entailment_judge", "forward"))
     content = json.dumps([[one.key, held] for one, held in labelled])
-    labels = [Label(one.score, bool(held), one.weight, one.query_id) for one, held in labelled]
+    # The labels of a stratum stand for all its pairs, however many of them were skipped or not reached.
+    times = Counter(one.stratum for one, _ in labelled)
+    labels = [Label(one.score, bool(held), one.size / times[one.stratum], one.query_id) for one, held in labelled]
     try:
         found = calibrate_from_labels(
             labels,

@@ -146,3 +146,60 @@ def test_a_weighted_sample_finds_the_errors_of_the_judge() -> None:
 def test_labels_of_one_kind_are_refused() -> None:
     with pytest.raises(InvalidParameterError, match="is held"):
         calibrate_from_labels([Label(0.1, False, 1.0, "a")], threshold=0.5, data="ours", data_sha256="ab")
+
+
+def close(file: Path, *places: tuple[int, int]) -> None:
+    """List pairs of a report as too close to call, by query and answer."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["verdicts"][0]["details"] = {
+        "close_pairs": [{"query_id": f"q{query}", "draw": 0, "answer": str(at)} for query, at in places]
+    }
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_pairs_that_are_too_close_to_call_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # By the numbers alone, (0, 0) and (1, 1) would not be near the threshold.
+    close(report(tmp_path, [[0.9, 0.1, 0.52], [0.8, 0.2, 0.51], [0.7, 0.3, 0.5]]), (0, 0), (1, 1), (7, 7))
+    assert label(monkeypatch, tmp_path, "n\ny\nq\n", "--n=9") == 0
+    said = capsys.readouterr().out
+    first, second, *_ = (line for line in said.splitlines() if line.startswith("view:"))
+    assert {first.split("answer ")[1], second.split("answer ")[1]} == {"0 0", "1 1"}
+    # The two labels say nothing about the other scores, so they are not written as the errors of the judge.
+    assert "nothing is written to" in said
+    assert not (tmp_path / "judges.json").exists()
+    assert label(monkeypatch, tmp_path, "y\nn\n" * 4, "--n=9") in (0, 1)
+    assert "3/9" in capsys.readouterr().out
+
+
+def test_labels_stand_for_their_group_however_many_were_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge is wrong about both close pairs of 12; 8 are drawn, 1 is skipped, and the 7 stand for all."""
+    rows = [[0.9, 0.1, 0.95, 0.05]] * 3
+    close(report(tmp_path, rows), (0, 0), (1, 1))
+    monkeypatch.setattr("pytest_pluralism.cli.label._typed", lambda: next(typed))
+    asked: list[str] = []
+    monkeypatch.setattr("pytest_pluralism.cli.label.say", asked.append)
+
+    def answers() -> Any:
+        """Say the contrary of the judge about the close pairs, skip a pair far above, and agree about the others."""
+        skipped = False
+        while True:
+            query, at = next(line for line in reversed(asked) if line.startswith("view:")).split()[-2:]
+            held = at in "02"
+            if (query, at) in {("0", "0"), ("1", "1")}:
+                yield "n" if held else "y"
+            elif at == "2" and not skipped:
+                skipped = True
+                yield "s"
+            else:
+                yield "y" if held else "n"
+
+    typed = answers()
+    assert label(monkeypatch, tmp_path, "", "--n=8") == 0
+    found = read_judges(tmp_path / "judges.json")
+    assert found is not None
+    judge = found.judges["both"]
+    # 5 right of the 6 pairs that are held, 5 of the 6 that are not.
+    assert (judge.sensitivity, judge.specificity) == pytest.approx((5 / 6, 5 / 6))
+    assert judge.n_entailing + judge.n_other == 7

@@ -134,7 +134,6 @@ class Scores:
     units: tuple[UnitScore, ...]
     references: Mapping[str, float] = field(default_factory=dict)
     other_populations: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     details: JsonObject = field(default_factory=dict)
     crossed: Crossed | None = None

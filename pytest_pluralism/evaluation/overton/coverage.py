@@ -217,14 +217,12 @@ class OvertonEvaluation:
                 for mine, theirs in zip(*pair, strict=True)
             ]
             references["entailment_disagreement"] = float(np.mean(gaps))
-        notes = ("the control for length counts words: what stands between white space, and each sign of Chinese",)
         close = close_pairs(windows, readings, settings.threshold)
         found = Scores(
             metric=self.metric,
             units=tuple(units),
             details={"close_pairs": close} if close else {},
             references={name: value for name, value in references.items() if math.isfinite(value)},
-            notes=notes if any(name.startswith("first_") for name in references) else (),
             warnings=tuple(warnings),
         )
         return without_errors(found, settings, reader.judge)
