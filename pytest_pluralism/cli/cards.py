@@ -136,13 +136,17 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     if done.returncode not in JUDGED or not record.is_file():
         return done.returncode or EXIT_PROBLEMS, []
     content = read_report(record)
-    page.write_text(rendered(page, content["verdicts"], content["run"]), encoding="utf-8")
     options = [f"--entailment-model={arguments.entailment_model}"] if suite.judge else []
     options += [f"--before={arguments.before}"] if suite.pair else []
+    options += [f"--pytest={arguments.pytest}"] if arguments.pytest else []
     repeat = shlex.join(["pluralism", "try", arguments.model, f"--suite={suite.name}", *options])
+    # The command of pytest holds for the folder of the suite alone, where nobody types it.
+    run = {**content["run"], "command": repeat}
+    for file in (page, record):
+        file.write_text(rendered(file, content["verdicts"], run), encoding="utf-8")
     text = render(
         "card.md.jinja",
-        view=run_view(content["verdicts"], content["run"]),
+        view=run_view(content["verdicts"], run),
         suite=suite.name,
         version=suite.version,
         package=__version__,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 if TYPE_CHECKING:
@@ -26,16 +28,17 @@ class _LanguageOptions(LoadingOptions, total=False):
     gguf: str
 
 
-def load_model(spec: str, /, **options: Unpack[_LanguageOptions]) -> LanguageModel:
+def load_model(spec: str | os.PathLike[str], /, **options: Unpack[_LanguageOptions]) -> LanguageModel:
     """Load a language model of any kind; options as for :func:`pytest_pluralism.models.local.loading.load_model`.
 
     ``gguf`` says what runs a GGUF file, an embedded model too: ``"transformers"``, ``"llamacpp"``, or ``"auto"``
-    (transformers, but llama.cpp where it alone is installed).
+    (transformers, but llama.cpp where it alone is installed). A ``Path`` is always a file or folder.
     """
     from pytest_pluralism.core.errors import invalid_parameter
     from pytest_pluralism.models.backends import GGUF_WAYS, backend_of
     from pytest_pluralism.models.specification import parse_model_spec, placed
 
+    spec = _spec_of(spec)
     gguf = options.get("gguf", "auto")
     if gguf not in GGUF_WAYS:
         raise invalid_parameter("gguf", "load_model", "one of " + ", ".join(map(repr, GGUF_WAYS)), repr(gguf))
@@ -50,11 +53,20 @@ def load_model(spec: str, /, **options: Unpack[_LanguageOptions]) -> LanguageMod
     return model
 
 
-def load_entailment_model(spec: str, /, **options: Unpack[LoadingOptions]) -> EntailmentModel:
+def load_entailment_model(spec: str | os.PathLike[str], /, **options: Unpack[LoadingOptions]) -> EntailmentModel:
     """Load an entailment model; see :func:`pytest_pluralism.models.local.entailment.load_entailment_model`."""
     from pytest_pluralism.models.backends import backend_of
     from pytest_pluralism.models.specification import parse_entailment_spec
 
+    spec = _spec_of(spec)
     backend = backend_of(parse_entailment_spec(spec)[0].kind)
     model: EntailmentModel = backend.loader(spec, "entailment_model")(spec, **options)
     return model
+
+
+def _spec_of(given: str | os.PathLike[str]) -> str:
+    """Return the spec of a model; of a path, one that is not read as a name."""
+    if isinstance(given, str) or not isinstance(given, os.PathLike):
+        return given
+    path = Path(given)
+    return str(path) if path.is_absolute() else f"{os.curdir}{os.sep}{path}"

@@ -31,7 +31,7 @@ def test_an_identity_is_that_of_the_loaded_model(tiny_folder, family):
     assert isinstance(model, LazyModel)
     assert not model.is_loaded
     # The notes say what was learned while it was asked.
-    assert model.identity == replace(load_model(str(folder)).identity, notes=())
+    assert model.identity == replace(load_model(folder).identity, notes=())
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])

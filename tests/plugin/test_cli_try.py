@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -77,7 +79,14 @@ def test_a_model_of_the_people_gets_a_card_with_kept_promises(
     assert "pluralism try 'people:US adults' --suite=quick" in card
     report = json.loads((tmp_path / "card/quick.json").read_text(encoding="utf-8"))
     assert {verdict["nodeid"].partition("::")[0] for verdict in report["verdicts"]} == {"test_quick.py"}
-    assert "May be released" in (tmp_path / "card/quick.html").read_text(encoding="utf-8")
+    page = (tmp_path / "card/quick.html").read_text(encoding="utf-8")
+    assert "May be released" in page
+    # Tests of a ready suite are named by nobody, so the page repeats what was typed.
+    typed = "pluralism try 'people:US adults' --suite=quick '--pytest=-p people_plugin --pluralism-answers=off'"
+    assert report["run"]["command"] == typed
+    repeated = re.findall(r"Repeat it: <code>(.*?)</code>", page)
+    assert len(repeated) == 4
+    assert {html.unescape(one) for one in repeated} == {typed}
     assert not (tmp_path / "pluralism-baselines").exists()
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_pluralism.core.errors import DatasetError, unknown_name
+from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, number, text
 from pytest_pluralism.datasets.reading import Line, Problems, Record, read_entries, shown
 
@@ -163,12 +164,12 @@ _PAIR = Fields(
 )
 
 
-def load_preferences(path: Path | str, /) -> PreferenceSet:
+def load_preferences(path: str | os.PathLike[str], /) -> PreferenceSet:
     """Read a file of preference pairs.
 
     Parameters
     ----------
-    path : Path or str
+    path : str or path
         A ``.jsonl``, ``.json`` or ``.csv`` file, or one of these followed by ``.gz``. In a table the columns
         ``group:KIND`` are groups.
 
@@ -183,7 +184,11 @@ def load_preferences(path: Path | str, /) -> PreferenceSet:
         If the file cannot be read, or a line is wrong: a field is missing, both responses are equal, an id or a
         persona comes twice, or a pair names a persona that others declare and nobody declared. Up to ten problems are
         named at once.
+    InvalidParameterError
+        If ``path`` is not a path.
     """
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise invalid_parameter("path", "load_preferences", "the path of a file of preference pairs", repr(path)[:60])
     file = Path(path)
     entries, problems = read_entries(
         file, what="file of preference pairs", holds="pair", remedy=REMEDY, numbers=("weight",)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,7 @@ OPEN_QUESTION = Fields(
 
 
 def load_steering(
-    name_or_path: str,
+    name_or_path: str | os.PathLike[str],
     /,
     *,
     refusals: Refusals = "keep",
@@ -113,9 +114,9 @@ def load_steering(
 
     Parameters
     ----------
-    name_or_path : str
+    name_or_path : str or path
         The name of a survey with several populations (``gss``), a steering file, a survey file, or a file of
-        Modular Pluralism (OpinionQA, Value Kaleidoscope) or of the Pew survey by group.
+        Modular Pluralism (OpinionQA, Value Kaleidoscope) or of the Pew survey by group. A ``Path`` is always a file.
     refusals : {"keep", "drop", "separate"} or sequence of str
         The policy for options such as "Don't know", or the options that are refusals, which are dropped, as in
         :func:`~pytest_pluralism.datasets.surveys.loading.load_survey`.
@@ -130,7 +131,7 @@ def load_steering(
         If ``name_or_path`` is not a name, ``refusals`` is not a policy, or it names options where each question has
         one right answer or no options.
     """
-    if not isinstance(name_or_path, str) or not name_or_path:
+    if not isinstance(name_or_path, (str, os.PathLike)) or not os.fspath(name_or_path):
         raise invalid_parameter(
             "name_or_path", "load_steering", "the name or file of a steering set", repr(name_or_path)
         )
@@ -142,11 +143,12 @@ def load_steering(
     return steering
 
 
-def _loaded(name_or_path: str, refusals: Refusals, load: Callable[..., Survey]) -> SteeringSet:
+def _loaded(name_or_path: str | os.PathLike[str], refusals: Refusals, load: Callable[..., Survey]) -> SteeringSet:
     """Return the steering set of a name or file."""
-    if not is_survey_path(name_or_path) or name_or_path.startswith("hf:"):
+    name = os.fspath(name_or_path)
+    if not is_survey_path(name) or (isinstance(name_or_path, str) and name.startswith("hf:")):
         return steering_of_survey(load(name_or_path, refusals=refusals))
-    path = Path(name_or_path)
+    path = Path(name)
     stem = path.name.removesuffix(".gz")
     if not stem.endswith((".jsonl", ".json")) or is_keyed_survey(path):
         try:

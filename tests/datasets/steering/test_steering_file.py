@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,16 @@ def test_answers_become_distributions_with_all_mass_on_one_option(write):
     assert row.probabilities == (0.0, 1.0)
     assert steering.attribute("Democrat").you == "you are a Democrat"
     assert [one.name for one in steering.family(steering.attribute("Democrat"))] == ["Democrat", "Republican"]
+
+
+def test_a_path_is_a_file_whatever_it_is_called(write, monkeypatch, tmp_path):
+    file = write(DEMOCRAT, REPUBLICAN, GUNS)
+    assert load_steering(Path(file)) == load_steering(file)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match="gss"):
+        load_steering(Path("gss"))
+    with pytest.raises(DatasetError, match="there is no such file"):
+        load_steering(Path("hf:party.jsonl"))
 
 
 def test_attributes_need_no_lines_of_their_own(write):
