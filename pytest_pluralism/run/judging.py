@@ -450,7 +450,7 @@ class Judge:
             if named.is_reference and is_worst(measured):
                 of_reference = {name: self._of_reference(part, model_of, nodeid) for name, part in parts.items()}
                 about["model"] = next(iter(of_reference.values()))["model"]["name"]
-                scores, verdict = measured.scores, self._worst(measured, parts, of_reference, about)
+                scores, verdict = measured.scores, self._worst(measured, parts, of_reference, about, nodeid)
             else:
                 scores, verdict = self._beside_parts(measured, named, parts, keys, about, nodeid)
             against = named.name if place else None
@@ -478,11 +478,14 @@ class Judge:
         model_name, update = str(measured.provenance.model["name"]), self._commands.update(nodeid)
         stored: dict[str, JsonObject] = {}
         try:
-            if named == baselines.first and any(baselines.stores(nodeid, key, model_name) for key in keys.values()):
+            # Where only some are stored, the promise is about all of them, and is not comparable.
+            if named == baselines.first and all(baselines.stores(nodeid, key, model_name) for key in keys.values()):
                 about["stored"] = True
                 if is_worst(measured):
                     replaced = {name: baselines.replaced(nodeid, key, model_name) for name, key in keys.items()}
-                    return measured.scores, verdict_of_stored(measured, parts, replaced, self._settings["looks"])
+                    move = self._commands.move(nodeid)
+                    looks = self._settings["looks"]
+                    return measured.scores, verdict_of_stored(measured, parts, replaced, looks, move=move)
                 return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=STORED)
             if named.is_reference:
                 raise BaselineError(
@@ -511,20 +514,26 @@ class Judge:
             bare = replace(measured.scores, units=(), details={}, warnings=(), witness=None, estimate=None)
             return bare, Verdict(Outcome.ERROR, gate, reason=str(error))
         if is_worst(measured):
-            return measured.scores, self._worst(measured, parts, stored, about)
+            return measured.scores, self._worst(measured, parts, stored, about, nodeid)
         evaluation: Any = plan.evaluation
         scores = evaluation.beside({name: part.scores for name, part in parts.items()}, stored)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
         return scores, decide(gate, estimate, witness=scores.witness)
 
     def _worst(
-        self, measured: Measured, parts: Mapping[str, Measured], stored: Mapping[str, Mapping[str, Any]], about: Json
+        self,
+        measured: Measured,
+        parts: Mapping[str, Measured],
+        stored: Mapping[str, Mapping[str, Any]],
+        about: Json,
+        nodeid: str,
     ) -> Verdict:
         """Decide a promise about the worst group; what cannot be compared is its error."""
         from pytest_pluralism.core.records import Outcome, Verdict
 
+        looks, move = self._settings["looks"], self._commands.move(nodeid)
         try:
-            return verdict_beside(measured, parts, stored, about, looks_plan=self._settings["looks"])
+            return verdict_beside(measured, parts, stored, about, looks_plan=looks, move=move)
         except PluralismError as error:
             return Verdict(Outcome.ERROR, _gate_of(measured.plan), reason=str(error))
 

@@ -30,7 +30,7 @@ def is_worst(measured: Measured) -> bool:
 
 
 def verdict_beside(
-    measured: Measured, parts: Mapping[str, Measured], stored: Stored, about: Json, *, looks_plan: str | int
+    measured: Measured, parts: Mapping[str, Measured], stored: Stored, about: Json, *, looks_plan: str | int, move: str
 ) -> Verdict:
     """Decide a promise about the worst group beside what is stored of every group, and beside its anchor.
 
@@ -46,9 +46,12 @@ def verdict_beside(
         The part of the report about the baseline; the changes of the groups are added.
     looks_plan : str or int
         How looks at the baseline are counted.
+    move : str
+        The command that moves the anchors.
     """
     from pytest_pluralism.baselines.comparison import usual_noise_floor
     from pytest_pluralism.core.estimation import look_factor
+    from pytest_pluralism.core.guards import guarded
     from pytest_pluralism.core.verdict import decide
 
     gate = measured.plan.gate
@@ -63,8 +66,8 @@ def verdict_beside(
     anchors = {name: entry.get("anchor") for name, entry in stored.items()}
     if gate.needs_anchor and any(anchors.values()):
         looks = max(look_factor(entry.get("looks", 0) + 1, plan=looks_plan) for entry in stored.values())
-        drift = _change(measured, parts, {name: anchors[name] or entry for name, entry in stored.items()})
-    return decide(
+        drift = _change(measured, parts, {name: anchors[name] or entry for name, entry in stored.items()}, move)
+    verdict = decide(
         gate,
         measured.estimate,
         change=change,
@@ -73,16 +76,17 @@ def verdict_beside(
         noise_floor=usual_noise_floor(measured.provenance.model),
         witness=measured.scores.witness,
     )
+    return guarded(verdict, measured.scores.guards)
 
 
 def verdict_of_stored(
-    measured: Measured, parts: Mapping[str, Measured], replaced: Stored, looks_plan: str | int
+    measured: Measured, parts: Mapping[str, Measured], replaced: Stored, looks_plan: str | int, *, move: str
 ) -> Verdict:
     """Decide a promise about the worst group whose results are being stored: the value, and the drift from the anchor.
 
     Parameters
     ----------
-    measured, parts, looks_plan
+    measured, parts, looks_plan, move
         As for :func:`verdict_beside`.
     replaced : mapping of str to mapping
         The entry of each group that is replaced; empty where there is none.
@@ -90,17 +94,18 @@ def verdict_of_stored(
     from pytest_pluralism.baselines.comparison import usual_noise_floor
     from pytest_pluralism.core.errors import BaselineError
     from pytest_pluralism.core.estimation import look_factor
+    from pytest_pluralism.core.guards import guarded
     from pytest_pluralism.core.records import Outcome, Verdict
     from pytest_pluralism.core.verdict import decide
 
     gate, estimate = measured.plan.gate, measured.estimate
     assert gate is not None  # noqa: S101 - the types say less than the callers know
-    anchors = {name: entry["anchor"] for name, entry in replaced.items() if entry.get("anchor")}
+    anchors = {name: entry.get("anchor") or entry for name, entry in replaced.items() if entry}
     drift, looks = None, 1.0
-    if gate.needs_anchor and len(anchors) == len(parts):
+    if gate.needs_anchor and len(anchors) == len(parts) and any(entry.get("anchor") for entry in replaced.values()):
         looks = max(look_factor(entry.get("looks", 0) + 1, plan=looks_plan) for entry in replaced.values())
         try:
-            drift = _change(measured, parts, anchors)
+            drift = _change(measured, parts, anchors, move)
         except BaselineError as error:
             reason = f"the drift from the anchor is not known: {error}"
             return Verdict(Outcome.INCONCLUSIVE, gate, estimate, reason=reason)
@@ -117,11 +122,12 @@ def verdict_of_stored(
         noise_floor=usual_noise_floor(measured.provenance.model),
         witness=measured.scores.witness,
     )
-    return replace(verdict, reason=STORED) if verdict.passed and not gate.bounds_value else verdict
+    verdict = replace(verdict, reason=STORED) if verdict.passed and not gate.bounds_value else verdict
+    return guarded(verdict, measured.scores.guards)
 
 
-def _change(measured: Measured, parts: Mapping[str, Measured], stored: Stored) -> Estimate:
-    """Return the change of the worst group against what is stored of every group."""
+def _change(measured: Measured, parts: Mapping[str, Measured], stored: Stored, remedy: str = "") -> Estimate:
+    """Return the change of the worst group against what is stored of every group; ``remedy`` stores them anew."""
     from pytest_pluralism.baselines.comparison import compare_with_baseline, entry_of, paired_change
     from pytest_pluralism.core.estimation import worst_change
     from pytest_pluralism.core.estimation.pareto_gains import stored_scores
@@ -137,7 +143,7 @@ def _change(measured: Measured, parts: Mapping[str, Measured], stored: Stored) -
             stored[name],
             confidence_level=None,
             where="",
-            update="",
+            update=remedy,
             prompts_sha256=part.prompts_sha256,
         )
         now = entry_of(

@@ -138,3 +138,28 @@ def test_a_run_that_stores_is_judged_by_its_level_and_against_the_anchor(project
     # Without an anchor there is nothing to drift from, and the level is judged all the same.
     moved = outcomes(project, "fields+stars", "--pluralism-move-anchor=all")
     assert {name: one["outcome"] for name, one in moved.items()} == {"test_change": "passed", "test_both": "failed"}
+
+
+def test_a_group_that_is_new_to_a_baseline_stores_no_promise_about_the_others(project: pytest.Pytester) -> None:
+    only = """
+        import pytest
+
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", max_decrease=0.05)
+        def test_change(): ...
+        """
+    project.makepyfile(test_pairs=only)
+    assert outcomes(project, "fields+stars+sea", "--pluralism-update-baseline")["test_change"]["outcome"] == "passed"
+    west = [
+        {"pair_id": f"west {n}", "prompt": f"p{n}", "chosen": "the stars", "rejected": "nothing", "groups": "west"}
+        for n in range(40)
+    ]
+    with project.path.joinpath("pairs.jsonl").open("a", encoding="utf-8") as file:
+        file.write("\n" + "\n".join(map(json.dumps, west)))
+    # The south lost everything, and the baseline lacks the west alone.
+    found = outcomes(project, "fields+stars", "--pluralism-update-baseline=new")["test_change"]
+    assert found["outcome"] == "error"
+    assert "baseline not comparable" in str(found["reason"])
+    # The anchor holds other groups: the remedy is to move it.
+    stored = outcomes(project, "fields+stars", "--pluralism-update-baseline")["test_change"]
+    assert stored["outcome"] == "inconclusive"
+    assert "--pluralism-move-anchor" in str(stored["reason"])

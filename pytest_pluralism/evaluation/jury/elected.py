@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.trust import CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
 from pytest_pluralism.core.metrics.voting import (
     maximal_lottery,
     pairwise_counts,
@@ -80,8 +82,11 @@ TIES = ("any", "random")
 #: How often the jurors are drawn again, for what another jury would say, by rule: each draw of bridging is a fit.
 N_JURIES = {"bridging": 24, "schulze": 100, "minimax": 100}
 
-#: A jury of fewer says little of another one.
+#: One juror is not a jury.
 FEWEST_JURORS = 2
+
+#: Fewer jurors say too little of another jury: those who all agree would leave nothing open.
+JURORS_OF_A_SAMPLE = CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,10 @@ class ChosenEvaluation:
                         "chosen_by_jury": ", ".join(texts[here[place]].response_id for place in winners),
                         "given": texts[here[int(shares[name].argmax())]].response_id,
                     },
-                    references={
+                    # Nothing is known of a query whose responses are not compared, whatever is given.
+                    references={}
+                    if not winners
+                    else {
                         "uniform": value_of(np.full(len(here), 1.0 / len(here))),
                         "majority": pure[int(np.argmax(means))],
                         "first": pure[0],
@@ -198,25 +206,36 @@ class ChosenEvaluation:
                 )
             )
         names = ("uniform", "majority", "best", "worst")
-        worst = min(units, key=lambda unit: unit.value)
+        known = [unit for unit in units if unit.references]
+        worst = min(known, key=lambda unit: unit.value, default=None)
+        variance, doubt = (0.0, "") if self.settings.whole_jury else self._of_jurors(offered, shares)
         return Scores(
             "jury_choice",
             tuple(units),
-            references={one: float(np.mean([unit.references[one] for unit in units])) for one in names},
-            witness=Witness(worst.unit_id, worst.value, "the query on which least of the jury's choice is given"),
+            references={one: float(np.mean([unit.references[one] for unit in known])) for one in names if known},
+            witness=Witness(worst.unit_id, worst.value, "the query on which least of the jury's choice is given")
+            if worst
+            else None,
             details={"rule": self.settings.rule, "ties": chosen_by_many, "n_jurors": len(self.panel.jurors)},
-            extra_variance=0.0 if self.settings.whole_jury else self._of_jurors(offered, shares),
-            warnings=self._said(len(offered)),
+            extra_variance=variance,
+            doubt=doubt,
+            warnings=self._said(len(offered), len(units) - len(known)),
         )
 
-    def _said(self, n_asked: int) -> tuple[str, ...]:
-        left_out = len(self.panel.queries) - n_asked
-        if not left_out:
-            return ()
-        return (f"{left_out} of {len(self.panel.queries)} queries have no two judged responses and were not asked",)
+    def _said(self, n_asked: int, n_unknown: int) -> tuple[str, ...]:
+        left_out, n = len(self.panel.queries) - n_asked, len(self.panel.queries)
+        said = []
+        if left_out:
+            said.append(f"{left_out} of {n} queries have no two judged responses and were not asked")
+        if n_unknown:
+            said.append(f"{n_unknown} of {n} queries have responses that no juror compared: the choice is not known")
+        return tuple(said)
 
-    def _of_jurors(self, offered: Mapping[str, list[int]], shares: Mapping[str, FloatArray]) -> float:
-        """Return the variance of the mean value over juries that are drawn from this one, with replacement."""
+    def _of_jurors(self, offered: Mapping[str, list[int]], shares: Mapping[str, FloatArray]) -> tuple[float, str]:
+        """Return the variance of the mean value over juries that are drawn from this one, with replacement.
+
+        The second value says why that variance is not known; it is empty where it is.
+        """
         rng = np.random.default_rng(self.settings.asking.seed)
         n, worth = len(self.panel.jurors), _WORTH[self.settings.rule]
         means = []
@@ -226,7 +245,14 @@ class ChosenEvaluation:
             known = [one for one in values if np.isfinite(one)]
             if known:
                 means.append(float(np.mean(known)))
-        return float(np.var(means, ddof=1)) if len(means) > 1 else 0.0
+        # Juries that are drawn from n jurors vary by n - 1 of n parts of what juries of the people do.
+        variance = float(np.var(means, ddof=1)) * n / (n - 1) if len(means) > 1 else 0.0
+        doubt = ""
+        if n < JURORS_OF_A_SAMPLE:
+            doubt = f"{n} jurors say too little of another jury: add jurors, or use jury='whole' if these are all"
+        elif 2 * len(means) < N_JURIES[self.settings.rule]:
+            doubt = "most juries that are drawn from this one compare no two responses: add votes"
+        return variance, doubt
 
 
 #: The worth of a lottery over the responses to one query, and the places of the responses that the jury chooses.
@@ -235,8 +261,15 @@ Worth = tuple[Callable[[FloatArray], float], list[int]]
 
 def _lottery_of(winners: list[int], n: int) -> FloatArray:
     found = np.zeros(n)
-    found[winners] = 1.0 / len(winners)
+    found[winners] = 1.0 / max(1, len(winners))
     return found
+
+
+def _are_compared(ranks: FloatArray, weights: FloatArray) -> bool:
+    """Return whether jurors who ranked two responses join all of them; a response that stands alone wins by silence."""
+    known = ~np.isnan(ranks)
+    both = np.einsum("va,vb,v->ab", known, known, weights) > 0.0
+    return int(connected_components(both, directed=False)[0]) == 1
 
 
 def _bridging(
@@ -265,6 +298,9 @@ def _schulze(
     found: dict[str, Worth] = {}
     for name, here in offered.items():
         ranks, weights = _ranks(panel, here, jurors)
+        if not _are_compared(ranks, weights):
+            found[name] = (lambda share: float("nan")), []
+            continue
         winners = schulze(pairwise_counts(ranks, counts=weights, missing="omit")).winners
         each = winners / (1.0 if settings.ties == "any" else float(winners.sum()))
         found[name] = (lambda share, each=each: float(share @ each)), np.flatnonzero(winners).tolist()  # type: ignore[misc]

@@ -134,7 +134,7 @@ class PreferenceEvaluation:
             )
             rewards = yield Round("rewards", requests)
             return [
-                _Judged(float(chosen) - float(rejected))
+                _Judged(_gap(float(chosen), float(rejected)))
                 for chosen, rejected in zip(rewards[::2], rewards[1::2], strict=True)
             ]
         prompts = tuple(
@@ -248,6 +248,11 @@ def clusters_of(pairs: Sequence[PreferencePair], /) -> list[str]:
         return pair.persona if by_persona else hashlib.sha256(pair.prompt.encode("utf-8", "replace")).hexdigest()[:12]
 
     return [cluster(pair) for pair in pairs]
+
+
+def _gap(chosen: float, rejected: float) -> float:
+    """Return how much more reward the chosen response gets; NaN where a reward is not finite, which prefers nothing."""
+    return chosen - rejected if math.isfinite(chosen) and math.isfinite(rejected) else math.nan
 
 
 def _chosen(one: Answer, swapped: Answer) -> _Judged:

@@ -288,6 +288,8 @@ class FreeTextSurvey:
             errors = self._errors(entry, questions, reader)
             if errors is None:
                 unmeasured += ids
+                # A change may be of any size where nobody knows what the reading leaves of it.
+                relative.append(1.0)
                 totals = named[:, :-1].sum(axis=1, keepdims=True)
                 shares = np.where(totals > 0, named[:, :-1] / np.maximum(totals, 1.0), 1.0 / n_options)
                 power, likely = 1.0, shares[:, None, :]
@@ -296,7 +298,7 @@ class FreeTextSurvey:
                 rates = errors.drawn(_DRAWN, seed=self.seed)
                 likely = np.swapaxes(errors.shares(named, rates=rates), 0, 1)
                 error = errors.power_error(rates)
-                relative.append((error / power) ** 2 if power > 0 else 0.0)
+                relative.append((error / power) ** 2 if power > 0 else 1.0)
                 if power < _LEAST_SURE * error:
                     poor.append(f"{errors.counts.sum():.0f} texts that say {', '.join(map(repr, entry.options[:3]))}")
                 details.append(_errors_json(entry, questions, errors, error))

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -23,7 +23,7 @@ from pytest_pluralism.core.records import (
     Response,
 )
 from pytest_pluralism.models.composed.functions import Answering, as_model
-from pytest_pluralism.models.composed.reading import Part, read_composition
+from pytest_pluralism.models.composed.reading import MOST_WEIGHT, Part, read_composition
 from pytest_pluralism.models.protocol import (
     GenerativeModel,
     LanguageModel,
@@ -75,7 +75,7 @@ def mixture(
         The parts, at least one: models, their specs, or functions as
         :class:`~pytest_pluralism.models.composed.functions.FunctionModel` takes them.
     weights : sequence of float, shape (n_models,), optional
-        The weights, in [0, inf), not all 0; they are scaled to sum to 1. By default all are equal.
+        The weights, in [0, 1e9], not all 0; they are scaled to sum to 1. By default all are equal.
     name : str, default "mixture"
         The name in reports.
 
@@ -103,13 +103,18 @@ def shares_of(weights: Sequence[float] | None, models: Sequence[object], functio
         There is no model, or the weights are not one number of at least 0 for each model.
     """
     several = not isinstance(models, (str, bytes)) and isinstance(models, Sequence)
-    given: list[object] = [1.0] * len(models) if weights is None else list(weights)
+    n_models = len(models) if several else 0
+    given: list[object] = [1.0] * n_models
+    if weights is not None:
+        given = list(weights) if isinstance(weights, Iterable) else []
     numbers = [float(one) for one in given if is_number(one) and one >= 0]
-    if not several or not models or not len(numbers) == len(given) == len(models) or not math.fsum(numbers) > 0:
+    # The sum of larger ones may be infinite.
+    fit = n_models and len(numbers) == len(given) == n_models and max(numbers) <= MOST_WEIGHT
+    if not fit or not math.fsum(numbers) > 0:
         n = f"{len(models)} models" if several else repr(models)[:60]
         raise InvalidParameterError(
-            f"weights of {function} must be one number of at least 0 for each of at least one model, not all 0. "
-            f"Got {n} and {weights!r}."
+            f"weights of {function} must be one number of at least 0 for each of at least one model, not all 0 "
+            f"and none above {MOST_WEIGHT:,}. Got {n} and {weights!r}."
         )
     total = math.fsum(numbers)
     return [one / total for one in numbers]

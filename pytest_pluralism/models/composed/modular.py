@@ -92,7 +92,7 @@ def modular(
     mode : {"overton", "steerable", "distributional"}
         The way in which the comments help.
     weights : sequence of float, shape (n_communities,), optional
-        The weights of the communities in the mode ``"distributional"``, in [0, inf), not all 0; by default all are
+        The weights of the communities in the mode ``"distributional"``, in [0, 1e9], not all 0; by default all are
         equal. The other modes have no weights.
     comment_tokens : int, default 200
         Maximum number of tokens of a comment, in [1, 4096].

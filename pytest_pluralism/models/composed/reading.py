@@ -12,7 +12,16 @@ from pytest_pluralism.core.errors import ModelError, unknown_name
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.models.specification import moved_spec
 
-__all__ = ["COMMENT_TOKENS", "MODES", "MOST_PARTS", "UNWEIGHTED", "Composition", "Part", "read_composition"]
+__all__ = [
+    "COMMENT_TOKENS",
+    "MODES",
+    "MOST_PARTS",
+    "MOST_WEIGHT",
+    "UNWEIGHTED",
+    "Composition",
+    "Part",
+    "read_composition",
+]
 
 #: The ways in which community models help the main one.
 MODES = ("overton", "steerable", "distributional")

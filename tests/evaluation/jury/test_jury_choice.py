@@ -159,3 +159,31 @@ def test_wrong_keywords_are_refused(divided: str, keywords: dict[str, Any], mess
 def test_one_juror_is_not_a_jury(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="one juror"):
         measured(0, write(tmp_path / "one.jsonl", {"q": [[4, 0]], "p": [[4, 0]]}), "schulze")
+
+
+def test_a_jury_that_compares_nothing_chooses_nothing(tmp_path: Path) -> None:
+    """Half of the jurors judge each response alone, so that nobody prefers one of the two."""
+    rows: list[object] = [{"scale": {"lowest": 0, "highest": 4, "levels": 5}}]
+    for query in ("p", "q", "r"):
+        rows += [
+            {"juror": f"j{juror}", "query": query, "response": f"r{juror % 2}", "utility": juror % 5}
+            for juror in range(24)
+        ]
+        rows += [{"query": query, "response": f"r{place}", "text": f"Say {place} of {query}."} for place in range(2)]
+        rows.append({"query": query, "text": f"What about {query}?"})
+    panel = tmp_path / "apart.jsonl"
+    panel.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for rule in ("schulze", "minimax"):
+        found = measured(0, str(panel), rule, jury="whole")
+        assert found.estimate.n_missing == 3
+        assert decide(Gate(at_least=0.1), found.estimate).outcome is not Outcome.PASSED
+        assert any("no juror compared" in text for text in found.scores.warnings)
+        assert found.scores.witness is None
+
+
+def test_few_jurors_who_agree_say_nothing_of_another_jury(tmp_path: Path) -> None:
+    few = write(tmp_path / "few.jsonl", {f"q{n}": [[4, 0], [4, 1], [3, 0]] for n in range(40)})
+    assert decide(Gate(at_least=0.5), measured(0, few, "schulze", jury="whole").estimate).outcome is Outcome.PASSED
+    sample = measured(0, few, "schulze")
+    assert decide(Gate(at_least=0.5), sample.estimate).outcome is Outcome.INCONCLUSIVE
+    assert "3 jurors say too little" in sample.scores.doubt

@@ -99,6 +99,12 @@ def test_a_reward_that_is_not_a_number_never_passes(town: str, broken: str, outc
     assert decide(Gate(at_least=0.1), worst.estimate).outcome is outcome
 
 
+def test_an_infinite_reward_prefers_nothing(town: str) -> None:
+    found = measured(lambda one: math.inf if "fields" in one.response else 0.0, town)
+    assert found.estimate.n_missing == 40
+    assert decide(Gate(at_least=0.1), found.estimate).outcome is not Outcome.PASSED
+
+
 def test_a_language_model_judges_in_both_orders(town: str) -> None:
     asked: list[str] = []
 

@@ -101,6 +101,9 @@ def test_a_function_that_gives_no_text_is_refused() -> None:
     [
         (lambda: pp.mixture("one"), "weights of mixture"),
         (lambda: pp.mixture([even], weights=[-1]), "weights of mixture"),
+        (lambda: pp.mixture([even, even], weights=[1e308, 1e308]), "none above 1,000,000,000"),
+        (lambda: pp.mixture([even], weights=3), "weights of mixture"),  # type: ignore[arg-type]
+        (lambda: pp.mixture(3), "weights of mixture"),  # type: ignore[arg-type]
         (lambda: pp.mixture([even, 3]), "Got 3"),  # type: ignore[list-item]
         (lambda: pp.modular(even, [], mode="overton"), "weights of modular"),
         (lambda: pp.modular(even, [even], mode="best"), "one of overton, steerable, distributional"),
