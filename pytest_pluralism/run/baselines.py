@@ -63,6 +63,15 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
+def _mark_unstored(entries: Iterable[Json], why: str) -> None:
+    """Let verdicts that say that their result was stored say that it could not be."""
+    for entry in entries:
+        baseline = entry.get("baseline") or {}
+        if baseline.get("stored") is True and entry["outcome"] == "passed":
+            entry["baseline"] = {**baseline, "stored": False}
+            entry |= {"outcome": "error", "reason": f"its result could not be stored: {why}"}
+
+
 def _at_start(
     method: Callable[Concatenate[RunBaselines, _Arguments], _Result],
 ) -> Callable[Concatenate[RunBaselines, _Arguments], _Result]:
@@ -265,7 +274,7 @@ class RunBaselines:
         return next((problem for problem in problems if problem), None)
 
     @_at_start
-    def store(self, entries: Collection[Entry], *, date: str) -> tuple[list[str], bool]:
+    def store(self, entries: Collection[Json], *, date: str) -> tuple[list[str], bool]:
         """Store the results that the verdicts of a run carry; return what to say, and whether all went well.
 
         ``date`` is that of the run, for the anchors that it moves.
@@ -285,6 +294,7 @@ class RunBaselines:
                 place = (entry["model"]["name"], key)
                 if seen.setdefault(place, entry["nodeid"]) != entry["nodeid"]:
                     why = f"{seen[place]} and {entry['nodeid']} would be stored in one place"
+                    _mark_unstored(entries, why)
                     return [f"ERROR no baseline written: {why}. Give the models different names."], False
                 by_model.setdefault(place[0], {})[key] = content
                 if self.moves(entry["nodeid"]):
@@ -292,6 +302,7 @@ class RunBaselines:
         # Workers collect by themselves, so that this is known at the end.
         unmatched = self.unmatched(list(dict.fromkeys(entry["nodeid"] for entry in entries)))
         if unmatched:
+            _mark_unstored(entries, unmatched)
             return [f"ERROR {unmatched}"], False
         notes, well = [], True
         for name, new in by_model.items():
@@ -304,6 +315,7 @@ class RunBaselines:
             except (BaselineError, MissingExtraError) as error:
                 well = False
                 notes.append(f"ERROR {error}")
+                _mark_unstored([entry for entry in entries if entry["model"]["name"] == name], str(error))
                 continue
             self._found.pop(file, None)
             left = f", {len(new) - len(stored)} left as they were" if len(stored) < len(new) else ""

@@ -162,10 +162,15 @@ def test_a_promise_against_a_baseline_without_a_place_for_it(project: pytest.Pyt
 def test_updating_never_overwrites_what_it_cannot_read(project: pytest.Pytester, run: Run) -> None:
     base = project.path / "base.json"
     base.write_text("not json")
-    result = run("--pluralism-update-baseline")
+    result = run("--pluralism-update-baseline", "--pluralism-report=run.json", "--pluralism-report=run.md")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["ERROR corrupt baseline: *"])
+    result.stdout.no_fnmatch_line("*STORED*")
     assert base.read_text() == "not json"
+    verdicts = json.loads((project.path / "run.json").read_text(encoding="utf-8"))["verdicts"]
+    assert {verdict["outcome"] for verdict in verdicts} == {"error"}
+    assert "could not be stored: corrupt baseline" in verdicts[0]["reason"]
+    assert "Do not release" in (project.path / "run.md").read_text(encoding="utf-8")
 
 
 def test_a_folder_holds_one_file_a_model(project: pytest.Pytester) -> None:
