@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_pluralism.core.errors import MissingExtraError
 from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.evaluation.measures.registry import measure_of
-from pytest_pluralism.report.cells import Entry
+from pytest_pluralism.report.cells import Entry, outcome_of
 from pytest_pluralism.report.views import title_of
 
 __all__ = ["TARGETS", "Result", "Target", "publish", "results_of"]
@@ -27,7 +27,7 @@ _ODD = re.compile(r"[^A-Za-z0-9_./ -]+")
 
 @dataclass(frozen=True)
 class Result:
-    """One measured promise: its names, value, interval and outcome."""
+    """One promise: its names, value, interval and outcome; without a value where nothing was measured."""
 
     model: str
     sha256: str
@@ -35,7 +35,7 @@ class Result:
     dataset: str
     population: str
     title: str
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     outcome: str
@@ -63,17 +63,16 @@ class Target:
 
 
 def results_of(entries: Iterable[Entry], /) -> list[Result]:
-    """Return the results of a report that have a number, in its order."""
+    """Return the results of a report in its order, those without a number too."""
     found = []
     for entry in entries:
         estimate, model = entry.get("estimate") or {}, entry["model"]
-        value = estimate.get("value")
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            continue
+        said = estimate.get("value")
+        value = float(said) if isinstance(said, int | float) and math.isfinite(said) else None
         measure = measure_of(entry)
         dataset, population = str((entry.get("dataset") or {}).get("name", "")), entry.get("population")
         title = title_of(measure, population, dataset) if dataset else str(entry.get("key", ""))
-        has_interval = estimate.get("confidence_level") is not None
+        has_interval = value is not None and estimate.get("confidence_level") is not None
         found.append(
             Result(
                 printable(str(model.get("name", "")), most=80),
@@ -82,10 +81,10 @@ def results_of(entries: Iterable[Entry], /) -> list[Result]:
                 printable(dataset, most=80),
                 printable(str(population or ""), most=80),
                 printable(title, most=160),
-                float(value),
+                value,
                 float(estimate["low"]) if has_interval and estimate.get("low") is not None else None,
                 float(estimate["high"]) if has_interval and estimate.get("high") is not None else None,
-                str(entry["outcome"]),
+                outcome_of(entry),
             )
         )
     return found
@@ -140,12 +139,24 @@ def _tags(results: list[Result], run: Entry) -> dict[str, str]:
         "pluralism.started": run.get("started", ""),
         "pluralism.seed": seed,
         "pluralism.commit": source.get("commit", ""),
+        "pluralism.complete": "" if is_complete(run) else "false",
         "pluralism.outcomes": ", ".join(
             f"{sum(one.outcome == outcome for one in results)} {outcome}"
             for outcome in dict.fromkeys(one.outcome for one in results)
         ),
     }
     return {name: printable(str(value), most=200) for name, value in known.items() if value not in ("", None)}
+
+
+def is_complete(run: Entry, /) -> bool:
+    """Return whether a run came to its end; a report that does not say so is taken for one that did."""
+    return run.get("complete", True) is not False
+
+
+def _counted(results: list[Result]) -> str:
+    """Return the number of results in words, and of promises that have none."""
+    lost = sum(one.value is None for one in results)
+    return f"{len(results) - lost} results" + (f", {lost} promises without a value" if lost else "")
 
 
 def _numbers(results: list[Result]) -> dict[str, float]:
@@ -167,7 +178,7 @@ def _mlflow(results: list[Result], run: Entry, output: Path, experiment: str) ->
         for name, value in _numbers(mine).items():
             client.log_metric(made.info.run_id, name, value)
         client.set_terminated(made.info.run_id)
-        lines.append(f"{model}: {len(mine)} results in the run {made.info.run_id} of {address}")
+        lines.append(f"{model}: {_counted(mine)} in the run {made.info.run_id} of {address}")
     return lines
 
 
@@ -188,7 +199,7 @@ def _wandb(results: list[Result], run: Entry, output: Path, experiment: str) -> 
             reinit="finish_previous",
         ) as made:
             made.log(_numbers(mine))
-            lines.append(f"{model}: {len(mine)} results in {made.dir}")
+            lines.append(f"{model}: {_counted(mine)} in {made.dir}")
     return lines
 
 
@@ -202,7 +213,7 @@ def _tensorboard(results: list[Result], run: Entry, output: Path, experiment: st
         for name, value in _numbers(mine).items():
             writer.add_scalar(name, value, 0)
         writer.close()
-        lines.append(f"{model}: {len(mine)} results in {folder}")
+        lines.append(f"{model}: {_counted(mine)} in {folder}")
     return lines
 
 
@@ -222,6 +233,7 @@ def _model_card(results: list[Result], run: Entry, output: Path, experiment: str
             metric_value=one.value,
         )
         for one in mine
+        if one.value is not None
     ]
     card = ModelCard.load(output) if output.exists() else ModelCard(f"---\n---\n\n# {model}\n")
     kept = [row for row in card.data.eval_results or [] if row.task_type != "pluralism"]
@@ -230,22 +242,25 @@ def _model_card(results: list[Result], run: Entry, output: Path, experiment: str
     data = ModelCardData(eval_results=[*kept, *rows], **about)
     before, _, rest = card.text.partition(START)
     after = rest.partition(END)[2] if rest else ""
-    section = f"{START}\n## Pluralism\n\n{_card_table(mine)}\n{END}"
+    section = f"{START}\n## Pluralism\n\n{_card_table(mine, run)}\n{END}"
     text = f"{before.rstrip()}\n\n{section}\n{after.lstrip()}".rstrip()
     content = f"---\n{data.to_yaml()}\n---\n{text}\n"
     # The library reads what it is about to be given: a card that it refuses is not written.
     ModelCard(content)
     output.write_text(content, encoding="utf-8")
-    return [f"{model}: {len(mine)} results in {output}"]
+    return [f"{model}: {_counted(mine)} in {output}"]
 
 
-def _card_table(results: list[Result]) -> str:
+def _card_table(results: list[Result], run: Entry) -> str:
     from pytest_pluralism.report.templates import markdown_text
 
     lines = ["| measure | value [interval] | verdict |", "|---|---|---|"]
     for one in results:
         ends = f" [{one.low:.3f}, {one.high:.3f}]" if one.low is not None and one.high is not None else ""
-        lines.append(f"| {markdown_text(one.title)} | {one.value:.3f}{ends} | {markdown_text(one.outcome)} |")
+        value = "-" if one.value is None else f"{one.value:.3f}{ends}"
+        lines.append(f"| {markdown_text(one.title)} | {value} | {markdown_text(one.outcome)} |")
+    if not is_complete(run):
+        lines += ["", "The run did not come to its end, and verdicts are missing."]
     return "\n".join(lines)
 
 

@@ -118,3 +118,21 @@ def test_names_from_a_report_become_harmless_names(folder: Path) -> None:
     card = hub.ModelCard.load(folder / "README.md")
     assert card.data.license is None
     assert "<script>" not in card.text
+
+
+def test_a_card_says_what_was_not_measured_or_only_stored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("huggingface_hub")
+    content = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    kept = [entry for entry in content["verdicts"] if entry["model"]["name"] == SMOLLM2][:1]
+    kept[0] |= {"outcome": "passed", "gate": {"max_increase": 0.1, "confidence_level": 0.95}}
+    kept[0]["baseline"] = {"key": "a", "stored": True}
+    lost = {**kept[0], "key": "js_distance gss Lost", "population": "Lost", "outcome": "error", "estimate": None}
+    lost = {**lost, "gate": {"confidence_level": None}, "reason": "the model gave NaN", "units": [], "baseline": {}}
+    run = {**content["run"], "complete": False}
+    (folder / "run.json").write_text(json.dumps({**content, "run": run, "verdicts": [*kept, lost]}), encoding="utf-8")
+    assert main(["publish", "run.json", "--to=model-card", "-o", "card.md"]) == 0
+    assert "1 results, 1 promises without a value" in capsys.readouterr().out
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    rows = [line for line in card.splitlines() if line.endswith(("| stored |", "| error |", "| passed |"))]
+    assert [row.rsplit("|", 2)[1].strip() for row in rows] == ["stored", "error"]
+    assert "The run did not come to its end" in card
