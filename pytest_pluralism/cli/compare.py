@@ -16,6 +16,7 @@ from pytest_pluralism.cli.showing import (
     Commands,
     UsageError,
     add_command,
+    complain,
     option,
     reading,
     say,
@@ -58,7 +59,8 @@ def add_compare(commands: Commands) -> None:
         option("--model-before", metavar="NAME", help="the model of A, where it is another one"),
         description="Show the change from A to B of everything that both measured, paired by unit, and what promises "
         "about a change say to it.",
-        epilog=f"{EXIT_CODES}; problems are broken promises about a change, and results that cannot be compared",
+        epilog=f"{EXIT_CODES}; problems are broken promises about a change, results that cannot be compared, and "
+        "promises of B that were not measured",
     )
 
 
@@ -75,11 +77,14 @@ def show_comparison(arguments: argparse.Namespace) -> int:
         "before": [key for key in then.entries if key not in now.entries],
         "after": [key for key in now.entries if key not in then.entries],
     }
-    broken = any(row["outcome"] in ("failed", "not comparable") for row in rows)
+    for results in (then, now):
+        for problem in results.problems:
+            complain(f"{results.place}: {problem}")
+    broken = any(row["outcome"] in ("failed", "not comparable") for row in rows) or bool(now.problems)
     if arguments.json:
         sides = {
-            "before": {"place": then.place, "model": then.model},
-            "after": {"place": now.place, "model": now.model},
+            "before": {"place": then.place, "model": then.model, "problems": list(then.problems)},
+            "after": {"place": now.place, "model": now.model, "problems": list(now.problems)},
         }
         say_json({"schema": SCHEMA, **sides, "results": rows, "only": only})
         return EXIT_PROBLEMS if broken else EXIT_OK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,16 @@ _REPORT = '"pytest-pluralism/report/'
 
 @dataclass(frozen=True)
 class Results:
-    """The results of one model by key, where they come from, and whether failures are adjusted for their number."""
+    """The results of one model by key, where they come from, and whether failures are adjusted for their number.
+
+    ``problems`` are sentences about what a report lacks: promises that ended with an error, or the end of the run.
+    """
 
     place: str
     model: str
     entries: Mapping[str, Entry]
     adjusted: bool = True
+    problems: tuple[str, ...] = ()
 
 
 def read_results(place: str, model: str | None, /) -> Results:
@@ -139,7 +143,18 @@ def _of_report(path: Path, model: str | None) -> Results:
     name = model if model is not None else next(iter(entries))
     if name not in entries:
         raise UsageError(unknown_name("model", name, sorted(entries)))
-    return Results(path.as_posix(), name, entries[name], adjusted=_is_adjusted(content.get("run")))
+    problems = tuple(_problems(content, name))
+    return Results(path.as_posix(), name, entries[name], adjusted=_is_adjusted(content.get("run")), problems=problems)
+
+
+def _problems(content: Entry, model: str) -> Iterator[str]:
+    """Yield what a report lacks of a model: a result that is not there cannot be worse than another one."""
+    for verdict in content["verdicts"]:
+        if verdict.get("outcome") == "error" and verdict["model"].get("name") == model and not verdict.get("estimate"):
+            yield f"{verdict['key']} was not measured: {verdict.get('reason') or 'an error'}"
+    run = content.get("run")
+    if isinstance(run, Mapping) and run.get("complete", True) is False:
+        yield "the run did not come to its end, and verdicts are missing"
 
 
 def _is_adjusted(run: object) -> bool:

@@ -105,3 +105,26 @@ def test_plan_knows_equivalence_and_drift(tmp_path: Path, capsys: pytest.Capture
     alone, drift = planned(tmp_path, capsys, {"max_increase": 0.02, "max_drift": 0.05})
     assert (alone["bound"], drift["bound"]) == ("max_increase", "max_drift")
     assert alone["fails_from"] < 0.03 < drift["fails_from"] < 0.06
+
+
+def test_a_report_that_lacks_results_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = json.loads((Path(__file__).parents[1] / "golden/report.json").read_text(encoding="utf-8"))
+    first, second = [one for one in whole["verdicts"] if one["metric"] == "js_distance"][:3:2]
+    assert first["model"]["name"] == second["model"]["name"]
+    lost = {**second, "outcome": "error", "estimate": None, "units": [], "reason": "the model gave NaN"}
+    lost = {name: value for name, value in lost.items() if name not in ("direction", "change", "skill")}
+    for name, verdicts, complete in (
+        ("a", [first, second], True),
+        ("error", [first, lost], True),
+        ("cut", [first, second], False),
+    ):
+        content = {**whole, "run": {**whole["run"], "complete": complete}, "verdicts": verdicts}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    for after, code, said in (("a", 0, ""), ("error", 1, "the model gave NaN"), ("cut", 1, "did not come to its end")):
+        assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / f"{after}.json"), "--json"]) == code
+        out, err = capsys.readouterr()
+        assert said in err
+        assert [said in one for one in json.loads(out)["after"]["problems"]] == [True] * bool(said)
+    # The earlier side is only told: what is measured now is whole.
+    assert main(["compare", str(tmp_path / "error.json"), str(tmp_path / "a.json")]) == 0
+    assert "the model gave NaN" in capsys.readouterr().err
