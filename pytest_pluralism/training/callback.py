@@ -28,7 +28,7 @@ from pytest_pluralism.core.untrusted import harmless
 from pytest_pluralism.models.local.budget import TokenBudget
 from pytest_pluralism.notebook import OTHER_MODELS, settings_of, spec_of
 from pytest_pluralism.training.live import asked_network, live_model, refuse_sharded, undisturbed
-from pytest_pluralism.training.watching import PREFIX, Look, Watch, Watching, plans_of
+from pytest_pluralism.training.watching import PREFIX, Look, Watch, Watching, plans_of, start_file
 
 __all__ = ["PluralismCallback"]
 
@@ -242,18 +242,23 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         mixed = str(getattr(self._trainer.accelerator, "mixed_precision", "no"))
         own = str(next(network.parameters()).dtype).removeprefix("torch.")
         dtype = {"bf16": "bfloat16", "fp16": "float16", "no": own}.get(mixed, mixed)
-        folder = Path(args.output_dir)
+        folder, file = Path(args.output_dir), start_file(self._place())
         # The wish to compute in another format is that of the trainer: the network is asked as it is trained.
         with undisturbed(model), self._trainer.accelerator.autocast():
             asked = live_model(network, tokenizer, step=state.global_step, dtype=dtype, budget=self._budget)
             self._budget = asked.scorer.budget
             if is_start and state.global_step > 0:
-                _tell(self._watching.recall(folder, asked))
+                _tell(self._watching.recall(folder / file, asked))
             look = self._watching.measured(asked, state.global_step)
-            self._watching.keep(folder)
+            self._watching.keep(folder / file)
         self._seconds.append(time.perf_counter() - started)
         values = {**look.values, f"{PREFIX}/seconds": self._seconds[-1]}
         return Look(look.step, values, look.verdicts, look.problem, look.broken)
+
+    def _place(self) -> int:
+        """Return the place of this callback among those of its kind, from 1: each keeps a start of its own."""
+        all_of_kind = [one for one in self._trainer.callback_handler.callbacks if isinstance(one, PluralismCallback)]
+        return next((place for place, one in enumerate(all_of_kind, start=1) if one is self), 1)
 
     def _log(self, values: Mapping[str, float], control: TrainerControl, model: torch.nn.Module) -> None:
         """Write numbers into the trainer's logs, and leave what it was about to log and to save as it was."""

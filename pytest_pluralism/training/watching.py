@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pytest_pluralism.core.errors import BaselineError, InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.records import Estimate, GenerationSettings, Outcome, Scores, Verdict
@@ -21,7 +21,7 @@ from pytest_pluralism.evaluation.measures.planning import PlannedGate
 from pytest_pluralism.evaluation.measures.registry import Planners
 from pytest_pluralism.notebook import OpenModels
 
-__all__ = ["PREFIX", "Look", "Watch", "Watching", "plans_of"]
+__all__ = ["PREFIX", "Look", "Watch", "Watching", "plans_of", "start_file"]
 
 #: Stands before the names of all numbers in the logs of a trainer; its reporters make a group of ``eval_``.
 PREFIX = "eval_pluralism"
@@ -221,7 +221,7 @@ class Watching:
         self, name: str, scores: Scores, estimate: Estimate, entry: JsonObject, *, at_start: bool
     ) -> Verdict | None:
         """Return the verdict on a promise; before the first step only on what it says of the value."""
-        from pytest_pluralism.baselines.comparison import paired_change, usual_noise_floor
+        from pytest_pluralism.baselines.comparison import differences, paired_change, usual_noise_floor
         from pytest_pluralism.core.estimation import look_factor
         from pytest_pluralism.core.estimation.relative import advantage_of
         from pytest_pluralism.core.guards import guarded
@@ -237,6 +237,9 @@ class Watching:
             gate = gate.of_value()
         change = witness = None
         if gate.needs_baseline:
+            odd = list(differences(entry, self._start[name]))
+            if odd:
+                raise BaselineError(f"{name} cannot be compared with the start of the training: {'; '.join(odd[:3])}.")
             change = paired_change(entry, self._start[name], confidence_level=plan.confidence_level)
             pick = max if plan.measure.direction == "lower" else min
             unit, worst = pick(zip(change.unit_ids, change.values, strict=True), key=lambda pair: pair[1])
@@ -256,15 +259,15 @@ class Watching:
             verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(text for _, text in problems))
         return verdict
 
-    def keep(self, folder: Path, /) -> None:
-        """Write the start into the output folder, for a training that is resumed."""
+    def keep(self, file: Path, /) -> None:
+        """Write the start into a file of the output folder, for a training that is resumed."""
         from pytest_pluralism.files import write_atomically
 
-        folder.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         content = {"schema": START_SCHEMA, "step": self._start_step, "looks": self._n_looks, "entries": self._start}
-        write_atomically(folder / START_FILE, json.dumps(content))
+        write_atomically(file, json.dumps(content))
 
-    def recall(self, folder: Path, model: Identified, /) -> str:
+    def recall(self, file: Path, model: Identified, /) -> str:
         """Read the start of a training that is resumed, and return what is said about it.
 
         Raises
@@ -272,7 +275,6 @@ class Watching:
         BaselineError
             The file is damaged, or something else was measured.
         """
-        file = folder / START_FILE
         if not file.is_file():
             return (
                 f"{file.as_posix()} is not there, so changes are measured from the step at which this training is "
@@ -280,7 +282,7 @@ class Watching:
             )
         remedy = f"Watch what was watched before, or remove {file.as_posix()}: changes are then measured from here."
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
             step, looks, entries = int(content["step"]), int(content["looks"]), content["entries"]
             right = content["schema"] == START_SCHEMA and isinstance(entries, dict)
             odd = _odd_entries(self.plans, entries, model) if right else ["it has another form"]
@@ -296,6 +298,15 @@ class Watching:
         self._models.close()
 
 
+def start_file(place: int, /) -> str:
+    """Return the name of the file with the start of a callback, by its place among those of one trainer, from 1."""
+    return START_FILE if place == 1 else f"{Path(START_FILE).stem}-{place}.json"
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number of JSON")
+
+
 def _odd_entries(plans: Mapping[str, PlannedGate], entries: JsonObject, model: Identified) -> list[str]:
     """Return what differs between the measurements of a start and those that are planned."""
     found = [f"{name} is not in it" for name in plans if name not in entries]
@@ -307,8 +318,13 @@ def _odd_entries(plans: Mapping[str, PlannedGate], entries: JsonObject, model: I
             found.append(f"the data of {name} have changed")
         if then["settings"] != _plain_settings(plan):
             found.append(f"the settings of {name} have changed")
-        if then["model"]["dtype"] != model.identity.dtype:
-            found.append(f"dtype was {then['model']['dtype']!r}, is {model.identity.dtype!r}")
+        # The name of a network is another one where it is read from a checkpoint.
+        is_ = model.identity.as_json()
+        found += [
+            f"{part} was {then['model'].get(part)!r}, is {is_.get(part)!r}"
+            for part in ("dtype", "architecture", "parameters")
+            if then["model"].get(part) != is_.get(part)
+        ]
     return list(dict.fromkeys(found))
 
 

@@ -303,19 +303,46 @@ def test_without_its_first_step_the_change_begins_anew_and_that_is_told(
     assert "changes are measured from the step at which this training is resumed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("damage", ["other data", "other settings", "no JSON", "another form"])
+@pytest.mark.parametrize(
+    "damage", ["other data", "other settings", "other network", "other units", "no JSON", "no numbers", "another form"]
+)
 def test_another_first_step_is_refused(damage: str, stopped: Path, tmp_path: Path, town: str) -> None:
     shutil.copytree(stopped, tmp_path / "odd")
     file = tmp_path / "odd/pluralism-start.json"
     content = json.loads(file.read_text(encoding="utf-8"))
     if damage == "other data":
         content["entries"][NORTH]["dataset"]["sha256"] = "0" * 64
+    elif damage == "other network":
+        content["entries"][NORTH]["model"]["parameters"] += 1
+    elif damage == "other units":
+        content["entries"][NORTH]["units"][0]["id"] = "another"
+    elif damage == "no numbers":
+        content["entries"][NORTH]["units"][0]["value"] = math.nan
     elif damage == "another form":
         content = {"schema": "something else", "step": 0, "looks": 0, "entries": {}}
     file.write_text("{" if damage == "no JSON" else json.dumps(content), encoding="utf-8")
     seed = {"seed": 5} if damage == "other settings" else {}
-    with pytest.raises(BaselineError, match=r"pluralism-start.json .* remove "):
+    said = "cannot be compared with the start" if damage == "other units" else r"pluralism-start.json .* remove "
+    with pytest.raises(BaselineError, match=said):
         resumed(tmp_path / "odd", tmp_path, town, **seed)
+
+
+def test_two_callbacks_keep_a_start_each(tmp_path: Path, town: str) -> None:
+    def both(**arguments: Any) -> tuple[Any, list[PluralismCallback]]:
+        trainer = make_trainer(tmp_path, **arguments)
+        other = PluralismCallback(
+            trainer, [Watch("answer_entropy", town, population="North", max_decrease=2.0)], every=3
+        )
+        found = [watched(trainer, town, max_increase=0.5), other]
+        trainer.add_callback(other)
+        return trainer, found
+
+    trainer, _ = both(save_strategy="steps", save_steps=3, max_steps=3)
+    trainer.train()
+    trainer, found = both(max_steps=6)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
+    assert [[look.step for look in one.history] for one in found] == [[3, 6], [3, 6]]
+    assert (tmp_path / "pluralism-start-2.json").is_file()
 
 
 # ------------------------------------------------------------------------------------------------------- bad input
