@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pytest_pluralism.report.blocks import Part
 from pytest_pluralism.report.cells import Entry
+from pytest_pluralism.report.decisions import OUTCOMES
 from pytest_pluralism.report.templates import render
 from pytest_pluralism.report.views import RunView, VerdictView, run_view
 
@@ -26,9 +27,16 @@ def report_markdown(entries: Iterable[Entry], run: Entry, /) -> str:
     pull request: where it would be longer, it has the promises that are not kept, and says what is left out.
     """
     view = run_view(entries, run)
-    text = render("report.md.jinja", view=view, sections=list(_sections(view)), brief=False, most=MOST_CHARACTERS)
+    sections = list(_sections(view))
+    text = render(
+        "report.md.jinja", view=view, decisions=view.decisions, sections=sections, brief=False, most=MOST_CHARACTERS
+    )
     if len(text) > MOST_CHARACTERS:
-        text = render("report.md.jinja", view=view, sections=[], brief=True, most=MOST_CHARACTERS)
+        # A model that may not be released must not stand in the lines that are cut off below.
+        worst_first = sorted(view.decisions, key=lambda one: OUTCOMES.index(one.outcome))
+        text = render(
+            "report.md.jinja", view=view, decisions=worst_first, sections=[], brief=True, most=MOST_CHARACTERS
+        )
     lines = text.rstrip("\n").split("\n")
     kept = list(
         itertools.takewhile(

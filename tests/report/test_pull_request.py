@@ -42,3 +42,17 @@ def test_a_report_that_would_be_too_long_keeps_what_is_not_kept(survey: Callable
     text = report_markdown(verdicts, content["run"])
     assert len(text) < MOST
     assert re.search(r"\d+ lines more are left out here\.$", text.strip())
+
+
+def test_a_model_that_may_not_be_released_is_not_cut_off(survey: Callable[..., dict[str, Any]]) -> None:
+    content = survey(n_questions=2, n_groups=700)
+    for number, one in enumerate(content["verdicts"]):
+        one["model"] = {**one["model"], "name": f"model {number} {'y' * 60}"}
+        one["outcome"] = "passed"
+    content["verdicts"][-1]["outcome"] = "failed"
+    text = report_markdown(content["verdicts"], content["run"])
+    assert len(text) < MOST
+    assert "lines more are left out here" in text
+    decided = [line for line in text.splitlines() if line.startswith("**")]
+    assert "Do not release" in decided[0]
+    assert "model 699" in decided[0]

@@ -192,6 +192,13 @@
     outcome: row.cells[0].dataset.outcome,
     value: row.querySelector("td.number").dataset.v,
   }));
+  // Marks of direction and what is not seen would let one name stand for another.
+  const plain = (text) => String(text).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
+  const outcome = (entry) => {
+    const gate = entry.gate || {};
+    const stored = entry.baseline && entry.baseline.stored === true && !["at_most", "at_least", "better_than"].some((bound) => bound in gate);
+    return stored && entry.outcome === "passed" ? "stored" : plain(entry.outcome);
+  };
   const shown = (value) => value === "" || value === null || value === undefined ? "–" : Number(value).toFixed(3);
   const beside = document.getElementById("compare");
   if (beside && mine.length) {
@@ -209,8 +216,8 @@
           const entry = same.find((found) => found.model && found.model.name === one.model) || same[0];
           const value = entry && entry.estimate ? entry.estimate.value : null;
           const change = one.value !== "" && typeof value === "number" ? Number(one.value) - value : null;
-          return [one.title, one.outcome, shown(one.value), entry ? entry.outcome : "not there", shown(value),
-            change === null ? "–" : (change >= 0 ? "+" : "") + change.toFixed(3), entry && entry.model ? String(entry.model.name) : "–"];
+          return [one.title, one.outcome, shown(one.value), entry ? outcome(entry) : "not there", shown(value),
+            change === null ? "–" : (change >= 0 ? "+" : "") + change.toFixed(3), entry && entry.model ? plain(entry.model.name) : "–"];
         });
         const cell = (words, column) => column ? make("td", { className: column === 1 || column === 3 || column === 6 ? "" : "number" }, words) : make("th", { scope: "row" }, words);
         const heads = ["Promise", "This run", "Value", "Other run", "Value there", "Difference", "Model there"];
@@ -222,7 +229,8 @@
         frame.setAttribute("role", "group");
         frame.setAttribute("aria-label", "Two runs side by side");
         place.append(frame);
-        told.textContent = `${rows.filter((row) => row[3] !== "not there").length} of ${rows.length} promises are in both runs.`;
+        const ended = other.run && other.run.complete === false ? " The other run did not come to its end, and verdicts are missing there." : "";
+        told.textContent = `${rows.filter((row) => row[3] !== "not there").length} of ${rows.length} promises are in both runs.${ended}`;
       } catch (error) {
         told.textContent = `The file cannot be read: ${error.message}.`;
       }
