@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_pluralism import __version__
 from pytest_pluralism.baselines.schema import Content
-from pytest_pluralism.cli.case_study import answer_settings, asked_of, write_tables
+from pytest_pluralism.cli.case_study import TABLES, answer_settings, asked_of, write_tables
 from pytest_pluralism.cli.running import JUDGED, suite_command
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
@@ -107,10 +107,19 @@ def _chosen(arguments: argparse.Namespace) -> list[Suite]:
         complain("the suite case_study is left out: it compares two models. Add --before=SPEC for it.")
     if any(suite.pair for suite in suites) and not arguments.before:
         raise UsageError("--before=SPEC is missing: the suite case_study compares a model with one before alignment.")
+    if arguments.before and _same_place(arguments.before, arguments.model):
+        raise UsageError(
+            f"--before must be another model: one beside itself never changed. Got {shown(arguments.before)}."
+        )
     for word in () if any(suite.pair for suite in suites) else ("before", "nations", "nation", "mpi"):
         if getattr(arguments, word):
             raise UsageError(f"--{word} is for the suite case_study. Add --suite=case_study, or leave it out.")
     return suites
+
+
+def _same_place(one: str, other: str) -> bool:
+    """Return whether two specs are one model: equal words, or one place on this machine."""
+    return one == other or (Path(one).exists() and Path(other).exists() and Path(one).samefile(other))
 
 
 def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
@@ -123,8 +132,10 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     page, record, card = (arguments.output / f"{suite.name}{ending}" for ending in (".html", ".json", ".md"))
     arguments.output.mkdir(parents=True, exist_ok=True)
     check_output(card, [".md"])
-    # An old report must not be taken for the one of this run.
-    record.unlink(missing_ok=True)
+    # Files of an earlier run must not be taken for those of this one, which may end without any.
+    tables = [arguments.output / f"{TABLES}{ending}" for ending in (".html", ".md")] if suite.pair else []
+    for old in (page, record, card, *tables):
+        old.unlink(missing_ok=True)
     words = [
         *(f"--pluralism-model={arguments.model}", f"--pluralism-report={record}"),
         *([f"--pluralism-entailment-model={arguments.entailment_model}"] if suite.judge else []),

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from pytest_pluralism.models.protocol import ModelIdentity
     from pytest_pluralism.report.case_study import Side
 
-__all__ = ["Asked", "answer_settings", "asked_of", "sides_of", "write_tables"]
+__all__ = ["TABLES", "Asked", "answer_settings", "asked_of", "sides_of", "write_tables"]
 
 #: The settings of the run that the tables share with it: the rest are those of the protocols.
-_SHARED = ("answers", "device", "dtype", "seed", "batch_size")
+_SHARED = ("answers", "device", "dtype", "seed", "batch_size", "gguf")
+
+#: The name of the files with the tables, without its ending.
+TABLES = "case_study-tables"
 
 #: The surveys that come with the package, and the populations that stand for the paper's.
 _SHIPPED = (
@@ -77,8 +80,10 @@ def asked_of(nations: Path | None, populations: Sequence[str], personality: Path
 def answer_settings(options: str, /) -> dict[str, object]:
     """Return the settings of a run that say where and how a model is loaded, of options for pytest in one text."""
     found: dict[str, object] = {}
-    for word in shlex.split(options):
-        name, _, value = word.removeprefix("--pluralism-").partition("=")
+    words = shlex.split(options)
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        name, sign, value = word.removeprefix("--pluralism-").partition("=")
+        value = value if sign else after
         name = name.replace("-", "_")
         if word.startswith("--pluralism-") and name in _SHARED and value:
             found[name] = int(value) if value.isdigit() else value
@@ -107,7 +112,7 @@ def write_tables(
         say(shown(line) if line else "")
     written = []
     for name, text in (("html", case_study_html(parts)), ("md", case_study_markdown(parts))):
-        path = folder / f"case_study-tables.{name}"
+        path = folder / f"{TABLES}.{name}"
         path.write_text(text, encoding="utf-8")
         written.append(path.as_posix())
     return written
@@ -117,7 +122,9 @@ def _measured(spec: str, asked: Sequence[Asked], settings: Mapping[str, object])
     """Load one model, and measure it on all surveys."""
     from pytest_pluralism.models import load_model
 
-    chosen: JsonFields = {name: settings[name] for name in ("device", "dtype", "batch_size") if name in settings}
+    chosen: JsonFields = {
+        name: settings[name] for name in ("device", "dtype", "batch_size", "gguf") if name in settings
+    }
     model = load_model(spec, **chosen)
     try:
         return sides_of(model, asked, settings), model.identity

@@ -11,7 +11,7 @@ from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.blocks import Cell, Para, Part, Table, interval, texts
-from pytest_pluralism.report.cells import Entry, Ours
+from pytest_pluralism.report.cells import Entry, Ours, outcome_of
 from pytest_pluralism.report.charts import DASHES, Chart, Mark
 from pytest_pluralism.report.html import drawn_html, drawn_picture
 from pytest_pluralism.report.leaderboard import Leaderboard
@@ -86,7 +86,7 @@ def sweep_json(places: Sequence[Place], axis: str, suite: str, /) -> Content:
                     "series": place.series,
                     "x": place.x,
                     "label": place.label,
-                    "outcome": entry["outcome"],
+                    "outcome": outcome_of(entry),
                     "reason": entry.get("reason") or "",
                     **{name: estimate.get(name) for name in ("value", "low", "high", "n")},
                 }

@@ -84,9 +84,10 @@ def test_a_file_of_nations_and_one_of_personality(project: pytest.Pytester, monk
 
 def test_the_tables_are_asked_where_the_suite_was() -> None:
     found = answer_settings(
-        "-q --pluralism-device=cuda --pluralism-answers=off --pluralism-seed=3 --pluralism-health=warn"
+        "-q --pluralism-device=cuda --pluralism-answers off --pluralism-seed=3 --pluralism-health=warn "
+        "--pluralism-gguf=llamacpp"
     )
-    assert found == {"device": "cuda", "answers": "off", "seed": 3}
+    assert found == {"device": "cuda", "answers": "off", "seed": 3, "gguf": "llamacpp"}
     with pytest.raises(InvalidParameterError):
         pp.evaluate("embedded:none", "js_distance", "gss", settings={**found, "health": "warn"})
 

@@ -184,3 +184,12 @@ def test_pages_of_one_model_and_of_none_that_has_a_value() -> None:
     content = sweep_json([Place("a-1", 1.0, "", "1", [lost], "why")], "step", "quick")
     assert "No model has a value." in sweep_html(content)
     assert sweep_picture(content).startswith("<svg")
+
+
+def test_a_promise_that_is_expected_to_be_broken_is_a_problem(
+    run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = BODY.replace("at_most=0.45", "at_most=0.001").replace("def test", "@pytest.mark.xfail\ndef test")
+    (run.path / "test_town.py").write_text(body, encoding="utf-8")
+    assert main(["sweep", "run/checkpoint-2", "--tests=test_town.py"]) == 1
+    assert "failed" in capsys.readouterr().out

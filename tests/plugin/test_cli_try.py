@@ -138,3 +138,25 @@ def test_a_wrong_choice_is_refused_before_anything_runs(
     assert main(["try", *words]) == 2
     assert part in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_is_not_compared_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model").mkdir()
+    for before in ("model", "./model", str(tmp_path / "model")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            assert main(["try", "model", "--suite=case_study", f"--before={before}"]) == 2
+        assert "--before must be another model" in capsys.readouterr().err
+
+
+def test_a_card_of_an_earlier_model_is_gone_where_the_next_one_cannot_be_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "card").mkdir()
+    old = [tmp_path / "card" / f"quick{ending}" for ending in (".html", ".json", ".md")]
+    for path in old:
+        path.write_text("May be released", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(pytest_pluralism.__file__).parents[1]))
+    assert main(["try", "model", "-o", "card", "--pytest=--no-such-option"]) == 1
+    assert not any(path.exists() for path in old)
