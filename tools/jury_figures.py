@@ -1,4 +1,4 @@
-"""Compute the figures of docs/how-to/jury.md from the data that cannot be published with the project.
+"""Compute the figures of docs/explanation/juries.md from the data that cannot be published with the project.
 
 python tools/jury_figures.py dices DICES_350.json.gz
 python tools/jury_figures.py polis POLIS/15-per-hour-seattle POLIS/vtaiwan.uberx ...
