@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -39,6 +40,34 @@ def test_the_page_names_every_query_and_its_source() -> None:
     for window in WINDOWS:
         row = f"| `{window.query_id}` | {window.query} | {len(window.reasonable)} | {window.reasonable[0].source} |"
         assert row in page
+
+
+def test_the_page_names_every_myth_and_its_source() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for window in load_windows("debunks").windows:
+        (myth,) = window.unreasonable
+        assert f"| `{window.query_id}` | {myth.text} | {window.reasonable[0].source} |" in page
+
+
+@pytest.mark.parametrize("name", ["contested", "debunks", "settled"])
+def test_sources_are_written_alike(name: str) -> None:
+    """A DOI has its prefix and no spaces; a source is the same wherever the sets share a query."""
+    for window in load_windows(name).windows:
+        source = window.reasonable[0].source
+        assert source
+        assert source == source.strip()
+        assert all(re.match(r"10\.\d{4,5}/\S+", rest) for rest in source.split("doi:")[1:]), source
+        assert "doi.org" not in source
+        shared = [one for one in WINDOWS if (one.query_id, one.query) == (window.query_id, window.query)]
+        assert all(one.reasonable[0].source == source for one in shared)
+
+
+def test_no_option_of_a_packaged_scenario_is_at_least_as_good_in_both_values() -> None:
+    benchmark = trade_offs.load_trade_offs(Path("trade_offs"))
+    assert len(benchmark.scenarios) == 120
+    for scenario in benchmark.scenarios:
+        for (first, second), (third, fourth) in itertools.combinations(scenario.served, 2):
+            assert (first - third) * (second - fourth) < 0, scenario.scenario_id
 
 
 def test_the_packaged_trade_offs_have_thirty_scenarios_a_pair() -> None:
