@@ -126,21 +126,42 @@ def _problems(
         yield "promise_below_floor", f"at_most={gate.at_most:g} is below the human sampling floor {floor:.3f}"
     if gate.at_least is not None and ceiling is not None and gate.at_least > ceiling:
         yield "promise_below_floor", f"at_least={gate.at_least:g} is above the human sampling ceiling {ceiling:.3f}"
-    masses = [(unit.option_mass, unit.unit_id) for unit in scores.units if unit.option_mass is not None]
-    mean = sum(mass for mass, _ in masses) / len(masses) if masses else 1.0
-    unread = [one for one in masses if one[0] < LEAST_OPTION_MASS]
-    if mean < LEAST_OPTION_MASS:
-        yield "low_option_mass", f"the mean option mass is {mean:.2f}, under {LEAST_OPTION_MASS}"
-    elif len(unread) > LARGEST_UNREAD_SHARE * len(masses):
-        mass, where = min(unread)
-        said = f"the option mass is under {LEAST_OPTION_MASS} on {len(unread)} of {len(masses)} units"
-        yield "low_option_mass", f"{said}, more than one in ten (lowest {mass:.2f} on {where})"
+    parts = _promised_of(scores)
+    for part in parts:
+        if said := _unread(part, f" for {part.units[0].population}" if len(parts) > 1 else ""):
+            yield "low_option_mass", said
+            break
     if gate.confidence_level is not None and estimate.n_clusters < FEWEST_CLUSTERS:
         yield "too_few_units", f"{estimate.n_clusters} clusters, fewer than {FEWEST_CLUSTERS}"
     if entry is not None and len(entry["units"]) != len(scores.units):
         yield "baseline_size", f"the baseline has {len(entry['units'])} units, this run {len(scores.units)}"
     if seed_origin == "default":
         yield "seed_unset", "the seed is the default; write it down (pluralism_seed = 0 in the ini file)"
+
+
+def _promised_of(scores: Scores) -> list[Scores]:
+    """Return the scores that a promise is about: of each group by itself where it is about the worst of them."""
+    names = dict.fromkeys(unit.population for unit in scores.units)
+    if scores.estimate is None or len(names) < 2:
+        return [scores]
+    return [
+        replace(scores, units=tuple(unit for unit in scores.units if unit.population == name), estimate=None)
+        for name in names
+    ]
+
+
+def _unread(scores: Scores, of_whom: str) -> str:
+    """Return a sentence where the options of a question get little probability; empty where they get enough."""
+    masses = [(unit.option_mass, unit.unit_id) for unit in scores.units if unit.option_mass is not None]
+    mean = sum(mass for mass, _ in masses) / len(masses) if masses else 1.0
+    unread = [one for one in masses if one[0] < LEAST_OPTION_MASS]
+    if mean < LEAST_OPTION_MASS:
+        return f"the mean option mass is {mean:.2f}{of_whom}, under {LEAST_OPTION_MASS}"
+    if len(unread) > LARGEST_UNREAD_SHARE * len(masses):
+        mass, where = min(unread)
+        said = f"the option mass is under {LEAST_OPTION_MASS} on {len(unread)} of {len(masses)} units"
+        return f"{said}, more than one in ten (lowest {mass:.2f} on {where})"
+    return ""
 
 
 def _drawn_problems(
@@ -173,9 +194,6 @@ def _drawn_problems(
 
 def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterator[tuple[str, str]]:
     """Yield the answers that know nothing of the questions and would keep the promise about the value."""
-    from pytest_pluralism.core.records import Outcome
-    from pytest_pluralism.core.verdict import decide
-
     if measure is None or not gate.bounds_value:
         return
     remedy = ", or a change against a baseline"
@@ -183,15 +201,26 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterat
         remedy = f", for example better_than={measure.comparisons[0].words!r}"
     for check, answers in _BLIND.items():
         for name, words in answers.items():
-            known = [unit for unit in scores.units if name in unit.references]
-            # Units without it are those that the model has no value for either, or that nothing blind is known of.
-            if not known or 2 * len(known) < len(scores.units):
-                continue
-            blindly = _decided_on(gate.of_value(), [unit.references[name] for unit in known])
-            blind, advantage = _as_answered(name, blindly, replace(scores, units=tuple(known)), measure)
-            if decide(blindly, blind, advantage=advantage).outcome is Outcome.PASSED:
-                yield check, f"{words} would score {blind.value:.3f} and keep this promise; promise more{remedy}"
+            values = [_blind_value(name, gate, part, measure) for part in _promised_of(scores)]
+            kept = [value for value in values if value is not None]
+            if len(kept) == len(values):
+                value = min(kept) if measure.direction == "higher" else max(kept)
+                yield check, f"{words} would score {value:.3f} and keep this promise; promise more{remedy}"
                 break
+
+
+def _blind_value(name: str, gate: Gate, scores: Scores, measure: Measure) -> float | None:
+    """Return the value of answers that know nothing; ``None`` where they do not keep the promise, or are not known."""
+    from pytest_pluralism.core.records import Outcome
+    from pytest_pluralism.core.verdict import decide
+
+    known = [unit for unit in scores.units if name in unit.references]
+    # Units without it are those that the model has no value for either, or that nothing blind is known of.
+    if not known or 2 * len(known) < len(scores.units):
+        return None
+    blindly = _decided_on(gate.of_value(), [unit.references[name] for unit in known])
+    blind, advantage = _as_answered(name, blindly, replace(scores, units=tuple(known)), measure)
+    return blind.value if decide(blindly, blind, advantage=advantage).outcome is Outcome.PASSED else None
 
 
 def _decided_on(gate: Gate, values: Sequence[float]) -> Gate:

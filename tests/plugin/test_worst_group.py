@@ -163,3 +163,45 @@ def test_a_group_that_is_new_to_a_baseline_stores_no_promise_about_the_others(pr
     stored = outcomes(project, "fields+stars", "--pluralism-update-baseline")["test_change"]
     assert stored["outcome"] == "inconclusive"
     assert "--pluralism-move-anchor" in str(stored["reason"])
+
+
+def test_a_group_whose_questions_are_not_read_is_not_hidden_by_the_others(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLURALISM_HEALTH", "warn")
+    pytester.makeconftest(
+        """
+        import pytest_pluralism as pp
+
+        def answers(prompt):
+            share = 0.01 if "odd" in prompt.question else 1.0
+            return [share / len(prompt.labels)] * len(prompt.labels)
+
+        def pytest_pluralism_load_model(spec, settings):
+            return pp.FunctionModel(answers, name="even")
+        """
+    )
+    pytester.makeini("[pytest]\npluralism_seed = 0\npluralism_answers = off\n")
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.js_distance("town.jsonl", population="worst", at_most=0.45)
+        def test_worst(): ...
+        """
+    )
+    shares = {"probabilities": [0.4, 0.6], "n_respondents": 900}
+    rows = [
+        {
+            "question_id": f"{kind} {number}",
+            "question": f"Is this {kind} thing {number} good?",
+            "options": ["Yes", "No"],
+            "distributions": [{"population": one, **shares} for one in populations],
+        }
+        for kind, n, populations in (("usual", 40, ("North", "South", "West")), ("odd", 10, ("East",)))
+        for number in range(n)
+    ]
+    pytester.path.joinpath("town.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    result = pytester.runpytest_inprocess("--pluralism-model=any")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*the mean option mass is 0.01 for East*"])
