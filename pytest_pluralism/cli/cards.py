@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_pluralism import __version__
-from pytest_pluralism.baselines.schema import Content
+from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.case_study import TABLES, answer_settings, asked_of, write_tables
-from pytest_pluralism.cli.running import JUDGED, suite_command
+from pytest_pluralism.cli.running import JUDGED, suite_command, suite_folder
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -35,6 +37,9 @@ SCHEMA = "pytest-pluralism/card/1"
 
 #: The choice that runs every suite.
 ALL = "all"
+
+#: The name of a test in a file of a suite.
+_TEST = re.compile(r"^def (test_\w+)", re.MULTILINE)
 
 #: The exit code of pytest for a run that was interrupted.
 _INTERRUPTED = 2
@@ -155,8 +160,12 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     run = {**content["run"], "command": repeat}
     for file in (page, record):
         file.write_text(rendered(file, content["verdicts"], run), encoding="utf-8")
+    unjudged = _unjudged(suite, content["verdicts"])
+    if unjudged:
+        complain(f"the suite {suite.name} was not judged whole: {', '.join(unjudged)} made no verdict")
     text = render(
         "card.md.jinja",
+        unjudged=unjudged,
         view=run_view(content["verdicts"], run),
         suite=suite.name,
         version=suite.version,
@@ -164,4 +173,13 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
         command=repeat,
     )
     card.write_text(text, encoding="utf-8")
-    return done.returncode, [path.as_posix() for path in (page, record, card)]
+    code = done.returncode or (EXIT_PROBLEMS if unjudged else EXIT_OK)
+    return code, [path.as_posix() for path in (page, record, card)]
+
+
+def _unjudged(suite: Suite, verdicts: Sequence[Entry]) -> list[str]:
+    """Return the tests of a suite that have no verdict: they were deselected or skipped."""
+    files = suite_folder(suite).glob("test_*.py")
+    tests = [name for file in sorted(files) for name in _TEST.findall(file.read_text(encoding="utf-8"))]
+    judged = {str(entry["nodeid"]).rpartition("::")[2].partition("[")[0] for entry in verdicts}
+    return [name for name in tests if name not in judged]

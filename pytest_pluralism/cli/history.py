@@ -62,6 +62,7 @@ def show_history(arguments: argparse.Namespace) -> int:
     from pytest_pluralism.baselines.history import history_gaps, history_of
     from pytest_pluralism.baselines.places import LocalFile, place_of
     from pytest_pluralism.cli.results import models_in, refuse_missing
+    from pytest_pluralism.report.alike import alike_names
 
     place, model, output = arguments.place, arguments.model, arguments.output
     if output is not None:
@@ -92,6 +93,8 @@ def show_history(arguments: argparse.Namespace) -> int:
         for key in keys:
             for line in _drawn(key, revisions):
                 say(line)
+    for line in alike_names("measure", keys):
+        complain(f"names that look the same: {line}")
     if isinstance(file, LocalFile):
         for gap in history_gaps(file):
             complain(gap)

@@ -14,6 +14,7 @@ from pytest_pluralism.cli.showing import (
     Commands,
     UsageError,
     add_command,
+    complain,
     option,
     reading,
     say,
@@ -22,6 +23,7 @@ from pytest_pluralism.cli.showing import (
     table,
 )
 from pytest_pluralism.core.untrusted import printable
+from pytest_pluralism.report.alike import alike_names
 
 __all__ = ["add_plan"]
 
@@ -69,6 +71,8 @@ def show_plan(arguments: argparse.Namespace) -> int:
     ]
     if not rows:
         raise UsageError(f"{results.place} holds no promise with an interval. Plan with a report of a run.")
+    for line in alike_names("promise", results.entries):
+        complain(f"names that look the same: {line}")
     if arguments.json:
         content = {"place": results.place, "model": results.model, "power": arguments.power, "gates": gates}
         say_json({"schema": SCHEMA, **content, "promises": rows})

@@ -10,6 +10,7 @@ from pytest_pluralism.cli.showing import (
     Commands,
     UsageError,
     add_command,
+    complain,
     option,
     say,
     say_json,
@@ -48,6 +49,7 @@ def add_publish(commands: Commands) -> None:
 
 def publish_report(arguments: argparse.Namespace) -> int:
     """Write the results of a report to a target."""
+    from pytest_pluralism.report.alike import alike_lines
     from pytest_pluralism.report.publishing import publish
     from pytest_pluralism.report.reading import read_report
 
@@ -61,6 +63,8 @@ def publish_report(arguments: argparse.Namespace) -> int:
         raise UsageError(f"a model card is about one model, and the report has {len(models)}. Choose one with --model.")
     entries = [entry for entry in content["verdicts"] if arguments.model in (None, entry["model"].get("name"))]
     output = arguments.output or Path(PLACES[arguments.to])
+    for line in alike_lines(content["verdicts"]):
+        complain(f"names that look the same: {line}")
     lines = publish(arguments.to, entries, content["run"], output, arguments.experiment)
     if arguments.json:
         say_json({"schema": SCHEMA, "target": arguments.to, "written": lines})

@@ -90,6 +90,7 @@ def add_sweep(commands: Commands) -> None:
 def sweep_models(arguments: argparse.Namespace) -> int:
     """Run the suite on every model, and show its promises."""
     from pytest_pluralism.files import write_atomically
+    from pytest_pluralism.report.alike import alike_names
     from pytest_pluralism.report.sweep import front_json, sweep_html, sweep_json, sweep_picture
 
     output: Path | None = arguments.output
@@ -126,6 +127,8 @@ def sweep_models(arguments: argparse.Namespace) -> int:
             say(line)
         if output is not None:
             say(f"written: {shown(output)}")
+    for line in [*alike_names("model", specs), *alike_names("promise", [one["key"] for one in content["promises"]])]:
+        complain(f"names that look the same: {line}")
     lost = [place for place in measured if place.problem]
     for place in lost:
         complain(f"{place.spec} was not measured: {place.problem}")

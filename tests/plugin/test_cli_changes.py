@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,18 @@ def test_a_report_that_lacks_results_is_a_problem(tmp_path: Path, capsys: pytest
     # The earlier side is only told: what is measured now is whole.
     assert main(["compare", str(tmp_path / "error.json"), str(tmp_path / "a.json")]) == 0
     assert "the model gave NaN" in capsys.readouterr().err
+
+
+def test_promises_whose_names_look_the_same_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = KEY.replace("North", "N\u043erth")
+    gate = {"max_increase": 0.02}
+    merge_entries(tmp_path / "a.json", "m", {KEY: entry(DRAWN, gate), other: entry(DRAWN, gate)})
+    program = shutil.which("git") or pytest.skip("no git here")
+    person = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], ["add", "."], [*person, "commit", "-q", "-m", "results"]):
+        subprocess.run([program, *words], cwd=tmp_path, check=True)
+    for words in (["plan"], ["history"], ["compare", str(tmp_path / "a.json")]):
+        assert main([*words, str(tmp_path / "a.json")]) == 0
+        out, err = capsys.readouterr()
+        assert "names that look the same" in out + err
+        assert "U+043E" in out + err

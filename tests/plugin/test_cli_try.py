@@ -58,14 +58,19 @@ def pytest_pluralism_load_model(spec, settings):
 """
 
 
-def tried(folder: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> int:
+def tried(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    words: str = "-p people_plugin --pluralism-answers=off",
+) -> int:
     (folder / "people_plugin.py").write_text(MODEL, encoding="utf-8")
     monkeypatch.chdir(folder)
     # The run has the package of this process, installed or not.
     source = Path(pytest_pluralism.__file__).parents[1]
     monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{source}")
     monkeypatch.delenv("PLURALISM_HEALTH", raising=False)
-    return main(["try", model, "-o", "card", "--pytest=-p people_plugin --pluralism-answers=off"])
+    return main(["try", model, "-o", "card", f"--pytest={words}"])
 
 
 def test_a_model_of_the_people_gets_a_card_with_kept_promises(
@@ -138,6 +143,16 @@ def test_a_wrong_choice_is_refused_before_anything_runs(
     assert main(["try", *words]) == 2
     assert part in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_part_of_a_suite_is_no_card_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "-p people_plugin --pluralism-answers=off -k country"
+    assert tried(tmp_path, monkeypatch, "people:US adults", words) == 1
+    assert "test_closer_to_each_party_than_even_answers made no verdict" in capsys.readouterr().err
+    card = (tmp_path / "card/quick.md").read_text(encoding="utf-8")
+    assert "**Not judged**: `test_closer_to_each_party_than_even_answers`" in card
 
 
 def test_a_model_is_not_compared_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
