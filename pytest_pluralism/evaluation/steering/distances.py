@@ -75,6 +75,9 @@ KEYWORDS = ("population", "category", "context", "least_margin", "most_gap", "re
 DATASET = "the name of a survey, or a steering file"
 EXAMPLE = "gss"
 
+#: The answers that are the same option for every question, by the place of the option.
+_CONSTANT = {"first": 0, "last": -1}
+
 #: Steering that changes nothing fits no group better than the others do; a difference of rounding is not a change.
 NOTHING = 2e-5
 
@@ -214,7 +217,11 @@ class SteeredDistances:
         names = [one.name for one in measured.family]
         shown = names[0 if place is None else place]
         unit = board.unit(shown, asked[shown][number], value, beside)
-        even = float(np.mean([_even(board, asked[name][number]) for name in (names if place is None else [shown])]))
+        rows = [asked[name][number] for name in (names if place is None else [shown])]
+        blind = {name: float(np.mean([_constant(board, row, at) for row in rows])) for name, at in _CONSTANT.items()}
+        blind["uniform"] = float(np.mean([_even(board, row) for row in rows]))
+        # A steering under which the model does not answer is far from everybody, and would make the others look near.
+        read = [board.unit(name, asked[name][number], value, {}).option_mass for name in names]
         if place is None:
             # The answers of one group alone would be taken for those of all.
             unit = dataclasses.replace(unit, model_probabilities=(), reference_probabilities=(), n_respondents=None)
@@ -222,7 +229,8 @@ class SteeredDistances:
             unit,
             unit_id=question_id,
             population=None if place is None else shown,
-            references={**beside, "uniform": even},
+            option_mass=min((one for one in read if one is not None), default=None),
+            references={**beside, **blind},
         )
 
     def _said(self, board: Board, measured: _Measured, table: Any) -> Iterator[str]:
@@ -306,6 +314,11 @@ def _rows(
 
 def _even(board: Board, row: AnswerDistribution) -> float:
     return 1.0 - board.score(row, board.even(row))
+
+
+def _constant(board: Board, row: AnswerDistribution, at: int) -> float:
+    """Return the distance of the people from one option, by its place."""
+    return 1.0 - board.score(row, np.eye(len(board.even(row)))[at])
 
 
 def _json(found: Estimate) -> dict[str, object]:

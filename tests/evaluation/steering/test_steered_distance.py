@@ -14,7 +14,9 @@ import pytest_pluralism as pp
 from pytest_pluralism.core import decide
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.guards import guarded
+from pytest_pluralism.core.health import health_problems
 from pytest_pluralism.core.records import Gate, Outcome, Prompt
+from pytest_pluralism.evaluation.steering.distances import MEASURE
 
 GROUPS = ("North", "South", "East")
 N = 24
@@ -47,7 +49,7 @@ def measured(town: str, answers: Answers, **keywords: Any) -> Any:
         number = int(prompt.question.split("Question ")[1].split("?")[0])
         group = next((g for g in GROUPS if f"one from the {g}" in prompt.question), None)
         shares = np.asarray(answers(group, number), dtype=float)
-        return [float(one) for one in shares / shares.sum() * (1 - 1e-9)]
+        return [float(one) for one in shares / max(1.0, shares.sum()) * (1 - 1e-9)]
 
     asking = {"repetitions": 1, "examples": 0, "option_order": "none", "settings": {"answers": "off"}}
     return pp.measure(model, "steered_distance", town, **asking, **keywords)
@@ -94,6 +96,25 @@ def test_a_model_that_ignores_or_turns_its_steering_does_not(town: str, answers:
         assert found.scores.details["best_alone"] == 0.0
     else:
         assert any("fits" in text or "fit the groups better" in text for text in found.scores.warnings)
+
+
+def test_a_steering_under_which_the_model_does_not_answer_is_seen(town: str) -> None:
+    def refuses(group: str | None, number: int) -> Any:
+        return np.asarray(follows(group, number)) * (0.01 if group == "South" else 1.0)
+
+    for keywords in ({}, {"population": "North"}, {"population": "worst"}):
+        found = measured(town, refuses, **keywords)
+        problems = health_problems(Gate(at_most=0.5), found.scores, found.estimate, measure=MEASURE)
+        assert "low_option_mass" in dict(problems)
+    answered = measured(town, follows)
+    assert "low_option_mass" not in dict(health_problems(Gate(at_most=0.5), answered.scores, answered.estimate))
+
+
+def test_one_option_for_every_question_is_told(town: str) -> None:
+    found = measured(town, lambda group, number: [1, 1e-9, 1e-9], least_margin=None)
+    problems = dict(health_problems(Gate(at_most=0.99), found.scores, found.estimate, measure=MEASURE))
+    assert "constant_would_pass" in problems
+    assert found.scores.units[0].references["first"] == pytest.approx(found.scores.units[0].value, abs=1e-3)
 
 
 def test_the_group_that_is_served_worst_is_named_and_the_gap_is_bounded(town: str) -> None:
