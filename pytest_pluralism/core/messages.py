@@ -11,6 +11,7 @@ from pytest_pluralism.core.untrusted import harmless, printable
 from pytest_pluralism.core.words import CLUSTERS, in_order
 
 __all__ = [
+    "farthest_of",
     "gained_over",
     "gate_words",
     "harmless",
@@ -217,15 +218,28 @@ def _counts(entry: ReportEntry, estimate: Estimate) -> str:
     return "   ".join(words)
 
 
+def farthest_of(others: Mapping[str, float], measure: Measure, direction: str | None, /) -> list[tuple[str, float]]:
+    """Return the population that differs most from the measured one: its answers are what a model must not give.
+
+    It is the first item of a list, which is empty where there is nothing to choose from.
+    """
+    if len(others) < 2 or not measure.has_nearest:
+        return []
+    pick = min if direction == "higher" else max
+    return [pick(others.items(), key=lambda pair: pair[1])]
+
+
 def _references(entry: ReportEntry) -> Iterator[str]:
     if entry.scores is None:
         return
+    others = entry.scores.other_populations
+    first = farthest_of(others, entry.measure, entry.measure.direction)
+    shown = list(dict([*first, *others.items()]).items())[:MOST_POPULATIONS]
+    told = [f"{printable(name, most=30)} {value:.2f}" for name, value in shown]
+    yield from told[: len(first)]
     for words, value in in_order(entry.scores.references, entry.measure.references, brief=True):
         yield f"{words} {value:.2f}"
-    others = entry.scores.other_populations
-    shown = list(others.items())[:MOST_POPULATIONS]
-    for name, value in shown:
-        yield f"{printable(name, most=30)} {value:.2f}"
+    yield from told[len(first) :]
     if len(others) > len(shown):
         left = len(others) - len(shown)
         yield f"and {left} more {entry.measure.others.of(left)}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.core.messages import gained_over, needed_words, subject
+from pytest_pluralism.core.messages import farthest_of, gained_over, needed_words, subject
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.untrusted import harmless
 from pytest_pluralism.core.words import CLUSTERS, in_order, words_for
@@ -338,7 +338,7 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         references=(*in_order(references, measure.references), *skill),
         option_mass=sum(masses) / len(masses) if masses else None,
         beside=(*in_order(references, measure.references, brief=True), *skill),
-        against=(*farthest_of(others, entry, measure), *numbers(beside_words)),
+        against=(*farthest_of(others, measure, entry.get("direction")), *numbers(beside_words)),
         history=guarded("The history", lambda: [verdict_history(entry, title)]) if entry.get("history") else (),
         plain=PLAIN.get(measure.name, ""),
         test=str(entry.get("test") or entry["nodeid"]),
@@ -379,13 +379,6 @@ def _parts(entry: Entry, title: str, measure: Measure, domain: tuple[float, floa
         yield from guarded("The groups", lambda: [groups_part(details, measure)])
     if details.get("quirks") or "sound" in details:
         yield from guarded("The protocol", lambda: [protocol_part(details, (estimate or {}).get("value"))])
-
-
-def farthest_of(others: Mapping[str, float], entry: Entry, measure: Measure, /) -> Iterator[tuple[str, float]]:
-    """Yield the population that differs most from the measured one: its answers are what a model must not give."""
-    if len(others) > 1 and measure.has_nearest:
-        pick = min if entry.get("direction") == "higher" else max
-        yield pick(others.items(), key=lambda pair: pair[1])
 
 
 def title_of(measure: Measure, population: str | None, dataset: str, over: str | None = None, /) -> str:
