@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_pluralism import __version__
 from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.case_study import TABLES, answer_settings, asked_of, write_tables
-from pytest_pluralism.cli.running import JUDGED, suite_command, suite_folder
+from pytest_pluralism.cli.running import JUDGED, options_of, suite_command, suite_folder
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -145,7 +145,7 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
         *(f"--pluralism-model={arguments.model}", f"--pluralism-report={record}"),
         *([f"--pluralism-entailment-model={arguments.entailment_model}"] if suite.judge else []),
         *([f"--pluralism-reference-model={arguments.before}", "--pluralism-baseline=reference"] if suite.pair else []),
-        *shlex.split(arguments.pytest),
+        *options_of(arguments.pytest),
     ]
     command = suite_command(suite, words)
     done = subprocess.run(command, check=False, stdout=sys.stderr if arguments.json else None)

@@ -7,7 +7,6 @@ import fnmatch
 import glob
 import json
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pluralism.baselines.schema import Content
-from pytest_pluralism.cli.running import JUDGED, suite_command
+from pytest_pluralism.cli.running import JUDGED, options_of, suite_command
 from pytest_pluralism.cli.showing import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -151,7 +150,7 @@ def _gaps(content: Content) -> Iterator[str]:
 
 def _suite(arguments: argparse.Namespace) -> tuple[str, list[str]]:
     """Return the name of what is run, and the command without the model and the report."""
-    words = shlex.split(arguments.pytest)
+    words = options_of(arguments.pytest)
     judge = arguments.entailment_model
     if judge:
         words.append(f"--pluralism-entailment-model={judge}")

@@ -193,3 +193,17 @@ def test_a_promise_that_is_expected_to_be_broken_is_a_problem(
     (run.path / "test_town.py").write_text(body, encoding="utf-8")
     assert main(["sweep", "run/checkpoint-2", "--tests=test_town.py"]) == 1
     assert "failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["sweep", "a", "b", "--suite=quick"], ["try", "a"]])
+@pytest.mark.parametrize("name", ["model", "reference-model"])
+def test_no_other_model_is_measured_in_the_place_of_one(
+    words: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    option = f"--pluralism-{name}=another"
+    assert main([*words, f"--pytest=-q {option}"]) == 2
+    assert f"--pytest names a model besides the one of the command. Leave {option} out" in capsys.readouterr().err
+    monkeypatch.setenv("PYTEST_ADDOPTS", option)
+    assert main(words) == 2
+    assert "PYTEST_ADDOPTS names a model" in capsys.readouterr().err
