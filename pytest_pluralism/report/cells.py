@@ -46,13 +46,13 @@ def bound_words(value: float | None, low: float | None, high: float | None, sign
 
 def interval_cell(entry: Entry, /) -> str:
     """Return what a verdict decided on: the value with its interval, or the change where only that was promised."""
-    is_change = "change" in entry and not {"at_most", "at_least", "better_than"} & set(entry["gate"])
+    is_change = "change" in entry and not {"at_most", "at_least", "better_than"} & set(entry.get("gate") or {})
     return estimate_words(entry["change"] if is_change else entry["estimate"], "+" if is_change else "")
 
 
 def outcome_of(entry: Entry, /) -> str:
     """Return the outcome of a verdict; ``"stored"`` where a result was only stored, with nothing to compare it with."""
-    is_bounded = {"at_most", "at_least", "better_than"} & set(entry["gate"])
+    is_bounded = {"at_most", "at_least", "better_than"} & set(entry.get("gate") or {})
     is_stored = (entry.get("baseline") or {}).get("stored") is True and not is_bounded
     return "stored" if is_stored and entry["outcome"] == "passed" else str(entry["outcome"])
 
