@@ -25,6 +25,8 @@ CAMPS = [[1, 1, 0, 0]] * 5 + [[1, 0, 1, 0]] * 5
 
 #: measure -> positional arguments, keywords, what is read from the result, what it must be, where that is from
 EXAMPLES = {
+    # ---- agreement
+    "cohen_kappa": ([[0, 1, 0, 1], [0, 1, 1, 1]], {}, None, 0.5, HAND),
     # ---- distributional
     "jensen_shannon_distance": ([[1.0, 0.0], [0.5, 0.5]], {}, None, math.sqrt(1 - 0.75 * math.log2(3) + 0.5), HAND),
     "jensen_shannon_divergence": ([[1.0, 0.0], [0.5, 0.5]], {}, None, 1.5 - 0.75 * math.log2(3), HAND),

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_pluralism.core import Gate, Outcome, decide
 from pytest_pluralism.core.errors import InvalidParameterError
-from pytest_pluralism.core.estimation import estimate_mean, estimate_scores
+from pytest_pluralism.core.estimation import compare_paired, estimate_mean, estimate_scores, interval_at
 from pytest_pluralism.core.estimation.people import correct_for_respondents
 from pytest_pluralism.core.metrics import jensen_shannon_distance
 from pytest_pluralism.core.records import Estimate, Scores, UnitScore
@@ -170,3 +170,28 @@ def test_the_part_of_the_people_stays_when_the_level_changes() -> None:
     assert again.how.people_variance == pytest.approx(scores.people_variance)
     assert type(again.how).from_json(again.how.as_json()) == again.how
     assert isinstance(again, Estimate)
+
+
+def of_people(values: np.ndarray, people: str, shares: tuple[float, float]) -> Estimate:
+    """Return the level of a model beside people whose sample leaves it open."""
+    units = tuple(
+        UnitScore(f"q{place}", f"q{place}", float(value), population=people, reference_probabilities=shares)
+        for place, value in enumerate(values)
+    )
+    return estimate_scores(Scores("js_distance", units, people_variance=0.01**2))
+
+
+def test_people_who_stand_beside_both_models_are_no_part_of_their_difference() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.uniform(0.2, 0.4, 60)
+    other = one + rng.normal(0.0, 0.004, 60)
+    same = of_people(other, "North", (0.6, 0.4)) - of_people(one, "North", (0.6, 0.4))
+    bare = compare_paired(other, one)
+    assert (same.low, same.high) == pytest.approx((bare.low, bare.high))
+    apart = of_people(other, "North", (0.6, 0.4)) - of_people(one, "South", (0.5, 0.5))
+    assert apart.high - apart.low > 10 * (same.high - same.low)
+    assert apart.extra_variance == pytest.approx(2 * 0.01**2)
+    # The level keeps it, also at another confidence level.
+    at_90 = [interval_at(of_people(values, "North", (0.6, 0.4)), 0.9) for values in (other, one)]
+    assert at_90[0].extra_variance == pytest.approx(0.01**2)
+    assert (at_90[0] - at_90[1]).extra_variance == 0.0

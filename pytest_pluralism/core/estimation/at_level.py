@@ -94,7 +94,8 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
         again = with_extra_variance(again, estimate.extra_variance, of_people=how.people_variance)
         if how.difference:
             again = as_difference(again)
-        return replace(again, n_missing=estimate.n_missing, how=replace(again.how, remade="units"))
+        how = replace(again.how, remade="units")
+        return replace(again, n_missing=estimate.n_missing, people=estimate.people, how=how)
     error = estimate.standard_error
     if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
         unknown = IntervalMethod(told="unknown")

@@ -18,7 +18,8 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     """Return the paired difference ``left - right`` of two estimates over the same units.
 
     Units are matched by their names, whatever their order. A unit without a score on either side is missing from the
-    difference and counted in its ``n_missing``.
+    difference and counted in its ``n_missing``. The uncertainty of a sample of people is added for both sides, unless
+    both were measured beside the same people: it is then the same for both, and not part of the difference.
 
     Parameters
     ----------
@@ -93,8 +94,10 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
         clusters=clusters,
         other_clusters=other_clusters,
     )
-    # Variance that the units do not show may differ between the two sides.
-    change = with_extra_variance(change, left.extra_variance + right.extra_variance)
+    # Variance that the units do not show may differ between the two sides; the same people stand beside both.
+    shared = left.people != "" and left.people == right.people
+    unseen = [max(0.0, one.extra_variance - shared * one.how.people_variance) for one in (left, right)]
+    change = with_extra_variance(change, sum(unseen))
     change = with_bounds(
         change,
         difference_bounds(

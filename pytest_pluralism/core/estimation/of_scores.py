@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import replace
 
@@ -75,6 +76,14 @@ def _bounds_of(scores: Scores) -> list[tuple[float, float]]:
     return [(unit.bounds[0], unit.bounds[1]) if unit.bounds else (unit.value, unit.value) for unit in known]
 
 
+def _people_of(scores: Scores) -> str:
+    """Return a hash of the people whose sample leaves the level open; empty where none is known to."""
+    if not scores.people_variance:
+        return ""
+    rows = sorted((unit.unit_id, unit.reference_probabilities, unit.n_respondents) for unit in scores.units)
+    return hashlib.sha256(repr(rows).encode("utf-8", "backslashreplace")).hexdigest()
+
+
 def _estimate(scores: Scores, confidence_level: float | None) -> Estimate:
     values = [unit.value for unit in scores.units]
     crossed = scores.crossed
@@ -88,7 +97,7 @@ def _estimate(scores: Scores, confidence_level: float | None) -> Estimate:
             whole = compare_paired(values, nothing, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
             return as_difference(with_extra_variance(whole, beside, of_people=of_people))
         whole = estimate_mean(values, clusters=clusters, unit_ids=ids, confidence_level=confidence_level)
-        return with_extra_variance(whole, beside, of_people=of_people)
+        return replace(with_extra_variance(whole, beside, of_people=of_people), people=_people_of(scores))
     kept = [unit for unit in scores.units if not math.isnan(unit.value)]
     if not kept:
         raise InvalidParameterError("No unit of the scores has a value, so that nothing can be estimated.")

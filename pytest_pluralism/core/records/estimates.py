@@ -45,6 +45,9 @@ class Estimate:
     bounds : tuple
         For each of ``values`` the least and the most that it may be, where a model leaves it open; the interval holds
         what they leave open of the mean. Empty where the values are known.
+    people : str
+        A hash of the people whose sample is a part of ``extra_variance``; empty where there are none. Two estimates
+        beside the same people share the uncertainty of that sample, so that it is not part of their difference.
     """
 
     value: float
@@ -66,6 +69,7 @@ class Estimate:
     how: IntervalMethod = field(default=IntervalMethod(), repr=False, compare=False)
     other_clusters: tuple[str, ...] = field(default=(), repr=False, compare=False)
     bounds: tuple[tuple[float, float], ...] = field(default=(), repr=False, compare=False)
+    people: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.how == IntervalMethod():
