@@ -1,14 +1,18 @@
 """Compare composed models with their plain main model and with the mixture of their parts, on held-out questions.
 
-    python tools/compare_systems.py        # some minutes on one core; prints the tables of docs/explanation/roadmap.md
+    python tools/compare_systems.py          # some minutes on one core; prints the tables of the page on the roadmap
+    python tools/compare_systems.py modes    # only the modes overton and steerable, on texts and on labelled rows
 
 The parts are the community models of three parties in fixtures/models and SmolLM2, from which they were trained. The
-questions are the seven of the General Social Survey that none of them learnt.
+questions are the seven of the General Social Survey that none of them learnt; texts are written on the first windows
+of the packaged file.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -17,10 +21,18 @@ from typing import Any
 
 import pytest_pluralism as pp
 from pytest_pluralism.core.records import Estimate, FullAnswerPrompt, GenerationSettings, Prompt, Survey
+from pytest_pluralism.datasets import load_windows
+from pytest_pluralism.datasets.steering.file import steering_of_survey
 
 MODELS = Path(__file__).resolve().parents[1] / "fixtures" / "models"
 BASE = "embedded:smollm2-135m-instruct"
+JUDGE = "embedded:nli-minilm"
 PARTIES = ("Democrat", "Independent", "Republican")
+#: How many windows texts are written on, and how.
+N_WINDOWS = 6
+WRITTEN: dict[str, Any] = {"n_draws": 1, "max_new_tokens": 128, "temperature": 0.6}
+#: Maximum number of tokens of a comment on a text.
+COMMENT_TOKENS = 60
 #: Answers are kept for the run, because all parties are scored on the same.
 KEPT = tempfile.TemporaryDirectory()
 ASKED: dict[str, Any] = {"examples": 0, "repetitions": 3, "settings": {"answers": KEPT.name}}
@@ -89,11 +101,41 @@ def changes(found: dict[str, dict[str, Estimate]], pairs: dict[str, tuple[str, s
         print(f"| {label} | {cells} |")
 
 
+def modes(plain: Any, parts: dict[str, Any], survey: Survey, count: Counter[str]) -> None:
+    """Print how the modes overton and steerable do beside the plain model and the mixture of the parts."""
+    windows = load_windows("contested")
+    few = dataclasses.replace(windows, name="contested, the first", windows=windows.windows[:N_WINDOWS])
+    rows, steered = steering_of_survey(survey), {"seed": 0, "settings": ASKED["settings"]}
+    asked: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
+        "coverage": ("overton", "overton_coverage", few, {**WRITTEN, "entailment_model": JUDGE}),
+        "likeliest answer of the party": ("steerable", "steering_faithfulness", rows, {"score": "mode"}),
+        "one minus the distance": ("steerable", "steering_faithfulness", rows, {"score": "js"}),
+    }
+    print("| measure | system | value | change from SmolLM2 alone | prompts answered | texts written |")
+    print("|---|---|---|---|---|---|")
+    for label, (mode, measure, data, keywords) in asked.items():
+        systems = {
+            "SmolLM2 alone": plain,
+            "mixture of the three parts": pp.mixture(list(parts.values()), name="mixture"),
+            f"modular, {mode}, three": pp.modular(plain, parts, mode=mode, comment_tokens=COMMENT_TOKENS, name=mode),
+        }
+        alone: Estimate | None = None
+        for name, system in systems.items():
+            count.clear()
+            found = pp.evaluate(system, measure, data, **{**steered, **keywords})
+            change = "" if alone is None else "{0.value:+.3f} [{0.low:+.3f}, {0.high:+.3f}]".format(found - alone)
+            alone = alone or found
+            print(f"| {label} | {name} | {found} | {change} | {count['answers']} | {count['texts']} |", flush=True)
+
+
 def main() -> None:
     """Print the tables."""
     survey, count = held_out(), Counter[str]()
     plain = Counted(pp.load_model(BASE), count)
     parts = {one: Counted(pp.load_model(f"{MODELS}/community-{one.lower()}?base={BASE}"), count) for one in PARTIES}
+    if sys.argv[1:] == ["modes"]:
+        modes(plain, parts, survey, count)
+        return
     two = {name: parts[name] for name in PARTIES[:2]}
     systems = {
         "SmolLM2 alone": plain,
@@ -128,12 +170,14 @@ def main() -> None:
             "patch: the Republican community added": ("mixture of three (patched)", "mixture of two communities"),
         },
     )
+    print("\nTexts and steering:\n")
+    modes(plain, parts, survey, count)
     print("\ncomments on the first question:")
     stem = survey.questions[0].text
     for party, model in parts.items():
-        from pytest_pluralism.models.composed.modular import COMMENT
+        from pytest_pluralism.models.composed.wording import Wording
 
-        asked = Prompt(COMMENT.format(question=stem), (), cue="")
+        asked = Prompt(Wording().comment.format(question=stem), (), cue="")
         ((text, *_),) = model.model.generate([asked], GenerationSettings(max_new_tokens=60, temperature=0.0))
         print(f"  {party}: {text.text.strip()!r}")
 

@@ -1,8 +1,7 @@
 """Modular Pluralism: community models comment, and a main model answers with their help.
 
-Feng et al. 2024, *Modular Pluralism: Pluralistic Alignment via Multi-LLM Collaboration*, arXiv:2406.15951. The prompt
-with a passage is the published one; the prompts for comments, summaries and choices are ours, because their published
-texts were not at hand.
+Feng et al. 2024, *Modular Pluralism: Pluralistic Alignment via Multi-LLM Collaboration*, arXiv:2406.15951. The
+prompts stand in :mod:`~pytest_pluralism.models.composed.wording`, and a system can have others.
 """
 
 from __future__ import annotations
@@ -32,24 +31,10 @@ from pytest_pluralism.models.composed.reading import (
     Part,
     read_composition,
 )
+from pytest_pluralism.models.composed.wording import Wording, WordingError, read_wording
 from pytest_pluralism.models.protocol import LanguageModel, Progress, Receive, ReceiveResponses
 
 __all__ = ["Modular", "load_modular", "modular"]
-
-#: Asks a community model for its comment.
-COMMENT = "Please comment on the following from your own point of view, in a few sentences.\n\n{question}\n\nComment:"
-
-#: Puts the comment of one community before a question, as published.
-PASSAGE = "Please respond to the following instruction with the help of a passage.\n\nPassage: {comment}\n\n{question}"
-
-#: Asks the main model to cover the comments of all communities.
-SUMMARY = (
-    "Please respond to the following with the help of these passages. Cover the points of view of all of them.\n\n"
-    "{comments}\n\n{question}"
-)
-
-#: Asks the main model which comment fits.
-CHOICE = "{system}\n\nWhich passage fits this best?\n\n{options}\n\nQuestion: {question}"
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -67,7 +52,16 @@ def load_modular(spec: str, /, **options: object) -> Modular:
     main = load_part(Part(found.main, 1.0, "main"), path, options)
     communities = [load_part(part, path, options) for part in found.parts]
     weights = [part.weight for part in found.parts]
-    return Modular(main, communities, weights, mode=found.mode, spec=spec, name=path.stem, tokens=found.comment_tokens)
+    return Modular(
+        main,
+        communities,
+        weights,
+        mode=found.mode,
+        spec=spec,
+        name=path.stem,
+        tokens=found.comment_tokens,
+        wording=found.wording,
+    )
 
 
 def modular(
@@ -78,6 +72,7 @@ def modular(
     mode: str,
     weights: Sequence[float] | None = None,
     comment_tokens: int = COMMENT_TOKENS,
+    prompts: Mapping[str, str] | None = None,
     name: str = "modular",
 ) -> Modular:
     """Return a modular system: a main model that answers with the help of the comments of community models.
@@ -96,6 +91,10 @@ def modular(
         equal. The other modes have no weights.
     comment_tokens : int, default 200
         Maximum number of tokens of a comment, in [1, 4096].
+    prompts : mapping of str to str, optional
+        Prompts in place of the defaults: ``"comment"`` with ``{question}``, ``"passage"`` with ``{comment}`` and
+        ``{question}``, ``"summary"`` with ``{comments}`` and ``{question}``, and ``"choice"`` with ``{options}`` (and
+        ``{system}`` and ``{question}``, which can be left out).
     name : str, default "modular"
         The name in reports.
 
@@ -107,7 +106,7 @@ def modular(
     Raises
     ------
     InvalidParameterError
-        The mode, the communities, the weights or the number of tokens is wrong.
+        The mode, the communities, the weights, the number of tokens or a prompt is wrong.
 
     References
     ----------
@@ -123,6 +122,10 @@ def modular(
         raise invalid_parameter("communities", "modular", f"at most {MOST_PARTS} models", f"{len(parts)} models")
     if isinstance(comment_tokens, bool) or not isinstance(comment_tokens, int) or not 1 <= comment_tokens <= 4096:
         raise invalid_parameter("comment_tokens", "modular", "a whole number in [1, 4096]", repr(comment_tokens))
+    try:
+        wording = read_wording(prompts)
+    except WordingError as error:
+        raise invalid_parameter("prompts", "modular", error.must, repr(error.got)) from None
     return Modular(
         as_model(main),
         [as_model(one) for one in parts],
@@ -131,6 +134,7 @@ def modular(
         spec=f"modular:{name}",
         name=name,
         tokens=comment_tokens,
+        wording=wording,
     )
 
 
@@ -153,12 +157,13 @@ class Modular:
         spec: str,
         name: str,
         tokens: int,
+        wording: Wording | None = None,
     ) -> None:
-        self.main, self.mode = main, mode
+        self.main, self.mode, self.wording = main, mode, wording or Wording()
         self.communities, self.weights = tuple(communities), tuple(weights)
         self._settings = GenerationSettings(max_new_tokens=tokens, temperature=0.0)
         self._comments: dict[tuple[int, str], str] = {}
-        about = [mode, tokens, COMMENT, PASSAGE, SUMMARY, CHOICE, main.identity.sha256]
+        about = [mode, tokens, *self.wording.texts, main.identity.sha256]
         about += [[model.identity.sha256, weight] for model, weight in zip(communities, weights, strict=True)]
         self.identity = composed_identity(spec, name, [main, *communities], ["modular", about])
 
@@ -186,7 +191,7 @@ class Modular:
                 helped = self._chosen(part, comments)
             else:
                 helped = [
-                    _with_question(prompt, SUMMARY, comments=_listed(said))
+                    _with_question(prompt, self.wording.summary, comments=_listed(said))
                     for prompt, said in zip(part, comments, strict=True)
                 ]
             return generative(self.main).generate(helped, settings, n_draws=n_draws)
@@ -208,14 +213,14 @@ class Modular:
             return self.main.answer(self._chosen(prompts, comments))
         if self.mode == "overton":
             helped = [
-                _with_question(prompt, SUMMARY, comments=_listed(said))
+                _with_question(prompt, self.wording.summary, comments=_listed(said))
                 for prompt, said in zip(prompts, comments, strict=True)
             ]
             return self.main.answer(helped)
         each = [
             self.main.answer(
                 [
-                    _with_question(prompt, PASSAGE, comment=said[number])
+                    _with_question(prompt, self.wording.passage, comment=said[number])
                     for prompt, said in zip(prompts, comments, strict=True)
                 ]
             )
@@ -228,7 +233,7 @@ class Modular:
         stems = [_stem(prompt) for prompt in prompts]
         for number, model in enumerate(self.communities):
             missing = [stem for stem in dict.fromkeys(stems) if (number, stem) not in self._comments]
-            asked = [Prompt(COMMENT.format(question=stem), (), cue="") for stem in missing]
+            asked = [Prompt(self.wording.comment.format(question=stem), (), cue="") for stem in missing]
             for stem, (comment, *_) in zip(
                 missing, generative(model).generate(asked, self._settings) if asked else [], strict=True
             ):
@@ -240,7 +245,7 @@ class Modular:
         labels = tuple(LETTERS[: len(self.communities)])
         asked = [
             Prompt(
-                CHOICE.format(system=prompt.system, options=_lettered(said), question=_stem(prompt)),
+                self.wording.choice.format(system=prompt.system, options=_lettered(said), question=_stem(prompt)),
                 labels,
                 template=prompt.template,
             )
@@ -251,7 +256,7 @@ class Modular:
             prompts
         )
         return [
-            _with_question(prompt, PASSAGE, comment=said[place])
+            _with_question(prompt, self.wording.passage, comment=said[place])
             for prompt, said, place in zip(prompts, comments, picked, strict=True)
         ]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_pluralism.core.errors import ModelError, unknown_name
 from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.models.composed.wording import Wording, WordingError, read_wording
 from pytest_pluralism.models.specification import moved_spec
 
 __all__ = [
@@ -38,7 +39,7 @@ MOST_PARTS = 26
 #: The keys of each table of a file; those without a default must be there.
 _KEYS = {
     "mixture": {"part"},
-    "modular": {"mode", "main", "community", "comment_tokens"},
+    "modular": {"mode", "main", "community", "comment_tokens", "prompts"},
     "part": {"model", "weight"},
     "community": {"model", "name", "weight"},
 }
@@ -61,12 +62,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Composition:
-    """The content of a file: the parts with weights that sum to 1, and of a modular system its mode and main model."""
+    """The parts of a file with weights that sum to 1, and of a modular system its mode, main model and prompts."""
 
     parts: tuple[Part, ...]
     mode: str = ""
     main: str = ""
     comment_tokens: int = COMMENT_TOKENS
+    wording: Wording = field(default_factory=Wording)
 
 
 def read_composition(path: Path, kind: str, /) -> Composition:
@@ -106,7 +108,11 @@ def read_composition(path: Path, kind: str, /) -> Composition:
         if mode != "distributional" and "weight" in row:
             why = UNWEIGHTED.format(mode=mode)
             raise ModelError(f"{path}: the weight of [[{table}]] {number} must be {why}. Got {row['weight']!r}.")
-    return Composition(tuple(parts), mode, main, tokens)
+    try:
+        wording = read_wording(content.get("prompts"))
+    except WordingError as error:
+        raise ModelError(f"{path}: prompts {error}") from None
+    return Composition(tuple(parts), mode, main, tokens, wording)
 
 
 def _modular(content: Mapping[str, object], path: Path) -> tuple[str, str, int]:

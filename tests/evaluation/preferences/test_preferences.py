@@ -133,6 +133,9 @@ def test_the_published_form_of_persona_is_read(tmp_path: Path) -> None:
             "instruction": f"What is {number}?",
             "data": f"For you, {number}.",
             "original": "It depends.",
+            "critique": "It should know the person.",
+            "question type": "test",
+            "scorer_level": 3,
         }
         for age in (31, 62)
         for number in range(3)

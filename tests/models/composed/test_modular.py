@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_pluralism.core.errors import ModelError
+import pytest_pluralism as pp
+from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.core.records import Answer, GenerationSettings, Prompt, Response
 from pytest_pluralism.models import load_model
 from pytest_pluralism.models.composed.modular import Modular
@@ -130,3 +131,56 @@ def test_a_wrong_file_is_refused_with_its_key(tmp_path: Path, text: str, message
     (tmp_path / "x.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ModelError, match=message):
         load_model(f"modular:{tmp_path / 'x.toml'}")
+
+
+PROMPTS = """
+[prompts]
+summary = "Cover all of these.\\n\\n{comments}\\n\\nSituation: {question}"
+"""
+
+
+def test_a_file_can_have_prompts_of_its_own(tiny_folder: object, tmp_path: Path) -> None:
+    tiny_folder("llama", name="main")  # type: ignore[operator]
+    text = 'mode = "overton"\nmain = "main"\n{0}\n[[community]]\nmodel = "main"\n'
+    for name, prompts in (("ours", ""), ("others", PROMPTS)):
+        (tmp_path / f"{name}.toml").write_text(text.format(prompts), encoding="utf-8")
+    ours, others = (load_model(f"modular:{tmp_path / name}.toml") for name in ("ours", "others"))
+    assert ours.identity.sha256 != others.identity.sha256
+
+
+def test_prompts_reach_the_models() -> None:
+    main, green, drivers = Speaker("main", "A summary."), Speaker("green", "Clean air."), Speaker("drivers", "Roads.")
+    prompts = {"comment": "Say: {question}", "summary": "{comments}\n{{all}}\n{question}"}
+    made = pp.modular(main, [green, drivers], mode="overton", prompts=prompts)
+    made.generate([Prompt("Ban {cars}?", ())], GenerationSettings(max_new_tokens=9))
+    assert green.written[0].question == "Say: Ban {cars}?"
+    assert main.written[0].question == "Passage 1: Clean air.\n\nPassage 2: Roads.\n{all}\nBan {cars}?"
+    same = pp.modular(main, [green, drivers], mode="overton")
+    assert made.identity.sha256 != same.identity.sha256
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ({"summary": "{question}"}, r"under 'summary' a text with {comments} and {question}"),
+        ({"passage": "{comment} {question} {who}"}, "no other braces"),
+        ({"comment": "{question!r}"}, "no other braces"),
+        ({"comment": "{question"}, "no other braces"),
+        ({"choice": 3}, r"{options}, which may also have {question} and {system}"),
+        ({"answer": "{question}"}, "some of the names comment, passage, summary, choice"),
+        ({}, "a table of prompts by name"),
+    ],
+)
+def test_a_wrong_prompt_is_refused_with_what_it_must_hold(prompts: object, message: str) -> None:
+    speaker = Speaker("main", "")
+    with pytest.raises(InvalidParameterError, match=message):
+        pp.modular(speaker, [speaker], mode="overton", prompts=prompts)  # type: ignore[arg-type]
+
+
+def test_a_wrong_prompt_of_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text(
+        'mode = "overton"\nmain = "a"\n[[community]]\nmodel = "b"\n[prompts]\nsummary = "{question}"\n', "utf-8"
+    )
+    with pytest.raises(ModelError, match=r"x.toml: prompts must be under 'summary' a text with {comments}"):
+        load_model(f"modular:{file}")
