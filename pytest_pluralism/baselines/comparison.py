@@ -51,7 +51,7 @@ __all__ = [
 #: The largest move of the numbers of an unchanged model between runs, by dtype: batches of another shape round
 #: differently. For models of which it cannot be measured, for measures of texts, and for baselines from another device
 #: or other versions; see docs/explanation/engine.md.
-NUMERIC_NOISE_FLOOR = {"float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
+NUMERIC_NOISE_FLOOR = {"float64": 1e-5, "float32": 1e-5, "bfloat16": 0.02, "float16": 0.02}
 
 #: The settings that a file of version 1 holds: those that change what is asked.
 ASKING = (
@@ -362,8 +362,9 @@ def moved_surroundings(now: Entry, then: Entry, /) -> list[str]:
 
 
 def usual_noise_floor(model: Entry, /) -> float:
-    """Return the noise floor of a model's number format, for want of a measured one."""
-    return NUMERIC_NOISE_FLOOR.get(str(model.get("dtype")), max(NUMERIC_NOISE_FLOOR.values()))
+    """Return the noise floor of a model's number format, for want of a measured one; of several, the largest."""
+    largest = max(NUMERIC_NOISE_FLOOR.values())
+    return max(NUMERIC_NOISE_FLOOR.get(one, largest) for one in str(model.get("dtype")).split("+"))
 
 
 def known_floors(entry: Entry, /) -> tuple[float, float]:

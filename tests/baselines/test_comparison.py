@@ -20,6 +20,7 @@ from pytest_pluralism.baselines.comparison import (
     entry_of,
     moved_surroundings,
     prompts_hash,
+    usual_noise_floor,
 )
 from pytest_pluralism.baselines.schema import baseline_texts, parse_baseline
 from pytest_pluralism.baselines.store import merge_entries, read_baseline
@@ -256,3 +257,8 @@ def test_a_result_without_an_interval_is_stored() -> None:
     found = parse_baseline(text, companion, name="b.json", companion_name="b", update="UPDATE")
     assert found["t js_distance"]["estimate"]["value"] == pytest.approx(0.295)
     assert compare(SCORES, PROVENANCE, entry=found["t js_distance"]).n == 20
+
+
+def test_the_noise_floor_of_a_composed_model_is_that_of_its_coarsest_part() -> None:
+    floors = {one: usual_noise_floor({"dtype": one}) for one in ("float64", "float32+float64", "float32+bfloat16", "?")}
+    assert floors == {"float64": 1e-5, "float32+float64": 1e-5, "float32+bfloat16": 0.02, "?": 0.02}

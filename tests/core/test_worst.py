@@ -73,6 +73,23 @@ def test_an_unchanged_model_keeps_its_worst_group_and_a_worse_one_does_not() -> 
     assert decide(promise, estimate, change=change(spared)).outcome is Outcome.PASSED
 
 
+def test_an_unchanged_model_keeps_its_worst_of_small_groups() -> None:
+    rng = np.random.default_rng(2)
+    values = {name: rng.normal(mean, 0.05, 12) for name, mean in (("a", 0.6), ("b", 0.62))}
+    found = {name: estimate_mean(mine) for name, mine in values.items()}
+
+    def change(moved: float) -> Estimate:
+        def paired(name: str, level: float | None) -> Estimate:
+            return compare_paired(values[name] + moved, values[name], confidence_level=level)
+
+        return worst_change(found, found, {name: lambda level, name=name: paired(name, level) for name in found})
+
+    promise, estimate = Gate(max_decrease=0.02), estimate_worst(found)[1]
+    assert decide(promise, estimate, change=change(0.0)).outcome is Outcome.PASSED
+    # The same loss in each of few units is not believed to be that of all.
+    assert decide(promise, estimate, change=change(-0.01)).outcome is Outcome.INCONCLUSIVE
+
+
 def test_groups_and_levels_must_fit() -> None:
     with pytest.raises(InvalidParameterError, match="at least one estimate"):
         estimate_worst({})

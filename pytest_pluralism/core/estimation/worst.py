@@ -9,7 +9,7 @@ from dataclasses import replace
 from scipy import special
 
 from pytest_pluralism.core.errors import invalid_parameter
-from pytest_pluralism.core.estimation.at_level import interval_at
+from pytest_pluralism.core.estimation.at_level import as_difference, interval_at
 from pytest_pluralism.core.estimation.selection import level_for
 from pytest_pluralism.core.estimation.trust import is_too_certain, unseen_end
 from pytest_pluralism.core.parameters import one_of
@@ -132,7 +132,8 @@ def worst_change(
         strict = level_for(len(now), level)
         ours = {name: _ends(interval_at(one, strict), sign) for name, one in now.items()}
         theirs = {name: _ends(interval_at(one, strict), sign) for name, one in before.items()}
-        own = {name: make(strict) for name, make in paired.items()}
+        # A group in which no unit changed has no change, however few its units are.
+        own = {name: as_difference(make(strict)) for name, make in paired.items()}
         changes = list(own.values())
         ends: list[tuple[float, float]] = []
         for name, mine in ours.items():
