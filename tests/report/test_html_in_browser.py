@@ -276,11 +276,15 @@ def test_another_run_stands_beside_this_one(
     recorded["verdicts"][0]["estimate"]["value"] -= 0.125
     del recorded["verdicts"][1]
     recorded["verdicts"][2]["model"]["name"] = HOSTILE_NAME
+    recorded["verdicts"][3]["model"]["name"] = "gnp\u202e.safe"
+    recorded["run"]["complete"] = False
     (tmp_path / "other.json").write_text(json.dumps(recorded), encoding="utf-8")
     opened.page.get_by_label("The JSON report of another run").set_input_files(tmp_path / "other.json")
     opened.page.get_by_text("13 of 14 promises are in both runs.").wait_for()
+    opened.page.get_by_text("The other run did not come to its end").wait_for()
     table = opened.page.locator("#compare table")
     assert "+0.125" in column(table, 6)
+    assert "gnp\\u{202e}.safe" in column(table, 7)
     assert opened.page.locator("img").count() == 0
     (tmp_path / "no.json").write_text("[]", encoding="utf-8")
     opened.page.get_by_label("The JSON report of another run").set_input_files(tmp_path / "no.json")
