@@ -32,7 +32,7 @@ from pytest_pluralism.core.estimation.people import correct_for_respondents
 from pytest_pluralism.core.metrics import jensen_shannon_distance
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
 from pytest_pluralism.core.metrics.welfare_carriers import trust_of
-from pytest_pluralism.core.records import Scores, UnitScore
+from pytest_pluralism.core.records import Estimate, Scores, UnitScore
 from pytest_pluralism.core.records.calibration import JudgeCalibration
 
 FloatArray = npt.NDArray[np.float64]
@@ -111,6 +111,72 @@ def juries(n_runs: int) -> Iterator[Row]:
                 yield row
 
 
+def _welfare(utilities: FloatArray, votes: npt.NDArray[np.bool_], rule: WelfareRule) -> tuple[Estimate, str]:
+    """Return the welfare of one response a query with its interval, and why that would not hold."""
+    response, juror = np.nonzero(votes.T)
+    n = votes.shape[1]
+    ones = np.ones(len(votes))
+    table = JuryTable(juror, response, utilities.T[response, juror], np.arange(n), np.ones(n), ones, None, (), n)
+    found = query_welfare(table, rule)
+    trust = trust_of(table, rule, found)
+    estimate = estimate_crossed(
+        found.values,
+        found.pseudo_values[np.isfinite(found.pseudo_values)],
+        cell_variance=found.cell_variance,
+        cell_third=found.cell_third,
+        bias=found.biases,
+        carriers=trust.carriers,
+        below=trust.below,
+        scale=(0.0, 1.0),
+    )
+    return estimate, trust.doubt
+
+
+def small_panels(n_runs: int) -> Iterator[Row]:
+    """Count intervals of a mean welfare that are wrong where one juror in twenty finds every response bad."""
+    truth = 0.95 * 0.7 + 0.05 * 0.05
+    for jurors in (10, 20, 30, 45, 60):
+        rng = np.random.default_rng([SEED, jurors])
+        low = high = 0
+        for _ in range(n_runs):
+            angry = rng.random((jurors, 1)) < 0.05
+            utilities = np.where(angry, 0.05, np.clip(0.7 + 0.1 * _latent(rng, jurors, 20)[0], 0.4, 1.0))
+            estimate, _doubt = _welfare(utilities, np.ones(utilities.shape, dtype=np.bool_), WelfareRule(alpha=0.0))
+            low += estimate.low > truth
+            high += estimate.high < truth
+        yield {"jurors": jurors, "passed": low / n_runs, "failed": high / n_runs, "none": 0.95**jurors}
+
+
+#: Scores of which 5 % are 0: name -> (the mean of the others, their standard deviation).
+RARE_SCORES = {".6, little spread": (0.6, 0.05), ".6": (0.6, 0.15), ".9": (0.9, 0.05), ".999": (0.999, 0.0005)}
+
+
+def rare_scores(n_runs: int) -> Iterator[Row]:
+    """Count passes of ``at_least`` at exactly the truth where 5 % of the units, or of the clusters, score 0."""
+    for name, (mean, spread) in RARE_SCORES.items():
+        bound = Gate(at_least=0.95 * mean)
+        for clusters, size in ((25, 1), (50, 1), (80, 1), (10, 8), (25, 4)):
+            rng = np.random.default_rng([SEED, clusters, round(1000 * mean)])
+            ids = np.repeat(np.arange(clusters), size).tolist()
+            passed = failed = said = 0
+            for _ in range(5 * n_runs):
+                good = np.clip(mean + spread * rng.standard_normal(clusters * size), 0.0, 1.0)
+                scores = np.where(np.repeat(rng.random(clusters) < 0.05, size), 0.0, good)
+                verdict = decide(bound, estimate_mean(scores, clusters=ids if size > 1 else None))
+                passed += verdict.passed
+                failed += verdict.outcome is Outcome.FAILED
+                said += verdict.passed and "may not show" in verdict.unseen
+            yield {
+                "scores": name,
+                "units": clusters * size,
+                "clusters": clusters,
+                "passed": passed / (5 * n_runs),
+                "said": said / passed if passed else math.nan,
+                "failed": failed / (5 * n_runs),
+                "none": 0.95**clusters,
+            }
+
+
 def _held(name: str, kind: str, alone: float, rule: WelfareRule, truth: float, n_runs: int) -> Row:
     rng = np.random.default_rng([SEED, round(100 * alone), len(kind), round(10 * rule.alpha)])
     low = high = unknown = 0
@@ -119,23 +185,8 @@ def _held(name: str, kind: str, alone: float, rule: WelfareRule, truth: float, n
         utilities = POPULATIONS[name](rng, *votes.shape)
         votes = votes[:, kept] if (kept := votes.sum(axis=0) >= (2 if rule.alpha else 1)).any() else votes
         utilities = utilities[:, kept]
-        response, juror = np.nonzero(votes.T)
-        n = votes.shape[1]
-        ones = np.ones(len(votes))
-        table = JuryTable(juror, response, utilities.T[response, juror], np.arange(n), np.ones(n), ones, None, (), n)
-        found = query_welfare(table, rule)
-        trust = trust_of(table, rule, found)
-        estimate = estimate_crossed(
-            found.values,
-            found.pseudo_values[np.isfinite(found.pseudo_values)],
-            cell_variance=found.cell_variance,
-            cell_third=found.cell_third,
-            bias=found.biases,
-            carriers=trust.carriers,
-            below=trust.below,
-            scale=(0.0, 1.0),
-        )
-        if trust.doubt or math.isnan(estimate.low):
+        estimate, doubt = _welfare(utilities, votes, rule)
+        if doubt or math.isnan(estimate.low):
             unknown += 1
             continue
         low += estimate.low > truth
@@ -340,6 +391,8 @@ def judges(n_runs: int) -> Iterator[Row]:
 
 PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
     "juries": juries,
+    "small-panels": small_panels,
+    "rare-scores": rare_scores,
     "people": people,
     "shared-people": shared_people,
     "false-failures": false_failures,
@@ -383,6 +436,18 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
                  *(_jury_cell(row[f"alone {alone}"]) for alone in ("0", "0.25", "0.5")))
                 for row in results["juries"]
             ),
+        ),
+        "small-panels": _table(
+            ("jurors", "too high: passed falsely", "too low: failed falsely", "panels that hold none of them"),
+            ((row["jurors"], *(_percent(row[name]) for name in ("passed", "failed", "none")))
+             for row in results["small-panels"]),
+        ),
+        "rare-scores": _table(
+            ("scores, and 5 % of 0", "units", "clusters", "passed falsely", "of these the verdict says so",
+             "failed falsely", "samples that hold no 0"),
+            ((row["scores"], row["units"], row["clusters"],
+              *(_percent(row[name]) for name in ("passed", "said", "failed", "none")))
+             for row in results["rare-scores"]),
         ),
         "people": _table(
             ("options", "number", "people", "nearest distance", "bias", "uncorrected", "least step", "uncorrected"),

@@ -16,6 +16,7 @@ from pytest_pluralism.core.estimation.trust import (
     clusters_needed,
     is_alike_but_one,
     is_too_certain,
+    missed_scores,
     trusted_p_value,
     units_to_see,
     unseen_end,
@@ -117,10 +118,34 @@ def change_part(
     return _bound(interval_at(known, gate.confidence_level), bound, upper=upper, what=what, floor=floor)
 
 
-def unseen_words(gate: Gate, change: Estimate, floor: float) -> str:
-    """Return in words what a promise about a change could not see although it is kept."""
-    if gate.confidence_level is None or change.n_clusters < 1:
+def unseen_words(gate: Gate, estimate: Estimate, change: Estimate | None, floor: float) -> str:
+    """Return in words what a promise could not see although it is kept."""
+    if gate.confidence_level is None:
         return ""
+    return "; ".join([*_unseen_scores(gate, estimate), *_unseen_changes(gate, change, floor)])
+
+
+def _unseen_scores(gate: Gate, estimate: Estimate) -> Iterator[str]:
+    """Yield which scores would break a bound of the value, and are so few that a sample often holds none of them."""
+    for bound, worst, upper in ((gate.at_most, 1, True), (gate.at_least, 0, False)):
+        missed = None if bound is None else missed_scores(estimate, upper=upper)
+        if (
+            bound is None
+            or missed is None
+            or (compare(missed[1], bound) <= 0 if upper else compare(missed[1], bound) >= 0)
+        ):
+            continue
+        units = "units" if estimate.n_clusters == estimate.n else "clusters"
+        yield (
+            f"scores of {worst} confined to fewer than {100 * missed[0]:.2g} % of the {units} may not show; with so "
+            f"many of them the value would be {missed[1]:.3f}"
+        )
+
+
+def _unseen_changes(gate: Gate, change: Estimate | None, floor: float) -> list[str]:
+    """Return which changes a kept promise about a change could not see."""
+    if change is None or change.n_clusters < 1:
+        return []
     # More often than in 5 % of samples none of so few is among the units.
     share = 1.0 - math.pow(0.05, 1.0 / change.n_clusters)
     found = []
@@ -136,7 +161,7 @@ def unseen_words(gate: Gate, change: Estimate, floor: float) -> str:
             where = f" ({change.unit_ids[name]})" if change.unit_ids else ""
             words += f"; the largest single {verb} was {most:.3f}{where}" if most > floor else f"; no unit {past}"
         found.append(words)
-    return "; ".join(found)
+    return found
 
 
 def over_looks(part: Part, gate: Gate, change: Estimate | None, margin: float, *, upper: bool, looks: float) -> Part:
@@ -222,10 +247,16 @@ def value_part(gate: Gate, estimate: Estimate, bound: float, floor: float, *, up
     more = None if needed is None or needed <= estimate.n else needed - estimate.n
     return Part(
         Outcome.INCONCLUSIVE,
-        f"the value is {at_gate}, must be at {'most' if upper else 'least'} {bound:.3g}: with scores that {estimate.n} "
-        f"units may miss it may be {end:.3f}" + (f"; {more} more units would show them" if more else ""),
+        f"the value is {at_gate}, must be at {'most' if upper else 'least'} {bound:.3g}: with scores that "
+        f"{_counted(estimate)} may miss it may be {end:.3f}" + (f"; {more} more units would show them" if more else ""),
         more,
     )
+
+
+def _counted(estimate: Estimate) -> str:
+    """Return in words how many units there are, and in how many clusters where these are fewer."""
+    clusters = f" in {estimate.n_clusters} clusters" if estimate.n_clusters < estimate.n else ""
+    return f"{estimate.n} units{clusters}"
 
 
 def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str, floor: float) -> Part:

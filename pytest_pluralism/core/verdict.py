@@ -115,7 +115,7 @@ def decide(
     -------
     Verdict
         The outcome, with a reason of one sentence unless it passed, and for INCONCLUSIVE how many more units of the
-        same kind would probably decide. A promise about a change that is kept says in ``unseen`` what could not show.
+        same kind would probably decide. A promise that is kept says in ``unseen`` what could not show.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def decide(
         outcome=worst.outcome,
         reason="; ".join(dict.fromkeys(reasons)),
         units_needed=max(known) if worst.outcome is Outcome.INCONCLUSIVE and len(known) == len(more) else None,
-        unseen=unseen_words(gate, change, floor) if passed and change is not None else "",
+        unseen=unseen_words(gate, estimate, change, floor) if passed else "",
     )
 
 

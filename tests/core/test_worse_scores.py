@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -130,3 +132,38 @@ def test_near_constant_scores_with_outliers(n):
         passed += decide(Gate(at_most=0.302), estimate_mean(scores)).outcome is PASSED
     # Of 300 runs at 5 % more than 26 are seen in one of a thousand.
     assert passed <= (0 if n < 75 else 26)
+
+
+@pytest.mark.parametrize(("clusters", "size"), [(10, 8), (12, 20), (25, 4)])
+def test_perfect_clusters_show_no_more_than_so_many_of_them(clusters: int, size: int) -> None:
+    """A worse model must not pass: exact ones in clusters are undecided, and so are scores near 1."""
+    ids = np.repeat(np.arange(clusters), size).tolist()
+    for score in (1.0, 0.999):
+        scores = score - 0.0001 * np.repeat(np.arange(clusters), size) * (score < 1.0)
+        verdict = decide(Gate(at_least=0.9), estimate_mean(scores, clusters=ids))
+        assert verdict.outcome is INCONCLUSIVE
+    assert f"scores that {clusters * size} units in {clusters} clusters may miss" in verdict.reason
+    # Ninety-five per cent need 72 perfect clusters, and outliers of 4 % need 75.
+    assert verdict.units_needed is not None
+    assert verdict.units_needed >= (math.ceil(math.log(0.025) / math.log(0.9)) - clusters) * size
+
+
+def test_a_kept_level_says_which_scores_may_not_show() -> None:
+    scores = 0.6 + 0.02 * np.sin(np.arange(25))
+    kept = decide(Gate(at_least=0.57), estimate_mean(scores))
+    assert kept.outcome is PASSED
+    # One sample of 25 in twenty holds none of 11.3 % of the units.
+    lowest = (1.0 - 0.113) * scores.mean()
+    assert kept.unseen.startswith("scores of 0 confined to fewer than 11 % of the units may not show")
+    assert float(kept.unseen.rsplit(" ", 1)[1]) == pytest.approx(lowest, abs=0.002)
+    mirrored = decide(Gate(at_most=0.43), estimate_mean(1.0 - scores))
+    assert mirrored.unseen.startswith("scores of 1 confined to fewer than 11 % of the units")
+    clustered = decide(
+        Gate(at_least=0.57), estimate_mean(np.repeat(scores, 4), clusters=np.repeat(range(25), 4).tolist())
+    )
+    assert "fewer than 11 % of the clusters may not show" in clustered.unseen
+    # Nothing is said where so many of them would keep the bound, of exact shares, and of the value alone.
+    assert decide(Gate(at_least=0.5), estimate_mean(scores)).unseen == ""
+    assert decide(Gate(at_least=0.5), estimate_mean([1.0] * 25)).unseen == ""
+    alone = estimate_mean(scores, confidence_level=None)
+    assert decide(Gate(at_least=0.57, confidence_level=None), alone).unseen == ""

@@ -22,6 +22,7 @@ __all__ = [
     "contradiction_of",
     "is_alike_but_one",
     "is_too_certain",
+    "missed_scores",
     "trusted_p_value",
     "units_to_see",
     "unseen_end",
@@ -128,7 +129,7 @@ def unseen_share(n: int, level: float, /) -> float:
 def unseen_end(estimate: Estimate, /, *, upper: bool) -> float | None:
     """Return the best end that scores in [0, 1] can show, whatever their spread; ``None`` for other scores.
 
-    It follows every score: no score that gets worse makes it better. Two things limit it. Perfect scores of n units
+    It follows every score: no score that gets worse makes it better. Two things limit it. Perfect scores of n clusters
     leave room for a share of :func:`unseen_share` that is the worst. And below ``CLUSTERS_NEEDED_TO_SEE_OUTLIERS``
     clusters the mean is taken as if ``UNSEEN_SHARE`` of the units, which the sample does not hold, were the worst.
 
@@ -145,12 +146,30 @@ def unseen_end(estimate: Estimate, /, *, upper: bool) -> float | None:
     value = estimate.value if upper else 1.0 - estimate.value
     if estimate.n_clusters < CLUSTERS_NEEDED_TO_SEE_OUTLIERS:
         value += UNSEEN_SHARE * (1.0 - value)
-    end = max(value, unseen_share(estimate.n, level))
+    end = max(value, unseen_share(estimate.n_clusters, level))
     if sample_of(estimate).is_of_single_shares:
         # The exact interval needs no such room: it is that of units which are 0 or 1.
         exact = clopper_pearson_interval(estimate.value * estimate.n, estimate.n, confidence_level=level)
         end = min(end, exact[1] if upper else 1.0 - exact[0])
     return end if upper else 1.0 - end
+
+
+def missed_scores(estimate: Estimate, /, *, upper: bool) -> tuple[float, float] | None:
+    """Return the share of clusters that one sample in twenty holds none of, and the value if these all scored worst.
+
+    ``None`` for scores that are not in [0, 1], and for shares, whose exact interval holds such units already.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        An estimate that keeps its units.
+    upper : bool
+        Whether high scores are the worse ones, as for ``at_most``.
+    """
+    if estimate.n_clusters < 1 or not _is_in_unit_interval(estimate) or estimate.how.is_share:
+        return None
+    share = 1.0 - math.pow(0.05, 1.0 / estimate.n_clusters)
+    return share, estimate.value + share * ((1.0 if upper else 0.0) - estimate.value)
 
 
 def units_to_see(estimate: Estimate, bound: float, /, *, upper: bool) -> int | None:
@@ -160,6 +179,7 @@ def units_to_see(estimate: Estimate, bound: float, /, *, upper: bool) -> int | N
     if level is None or room <= 0.0:
         return None
     perfect = 2 if room >= 1.0 else math.ceil(math.log(0.5 - level / 2) / math.log1p(-room) - 1e-9)
+    perfect = math.ceil(perfect * estimate.n / estimate.n_clusters)
     outliers = math.ceil(CLUSTERS_NEEDED_TO_SEE_OUTLIERS * estimate.n / estimate.n_clusters)
     value = estimate.value if upper else 1.0 - estimate.value
     return max(perfect, estimate.n if value + UNSEEN_SHARE * (1.0 - value) <= room else outliers)

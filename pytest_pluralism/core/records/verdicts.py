@@ -153,7 +153,8 @@ class Verdict:
     reason : str
         Why, in one sentence, for outcomes other than PASSED.
     unseen : str
-        For PASSED promises about a change: what could not show in so many units, in one sentence.
+        For PASSED: the changes, and the scores that would break a bound of the value, that are too rare to show in so
+        many units.
     units_needed : int or None
         For INCONCLUSIVE: how many more units of the same kind would probably decide (``None``: no number would, or it
         is not known).

@@ -23,6 +23,11 @@ TOLD_SHARE = 0.05
 #: A group is said to be missing from a panel by chance when that happens in more than this share of panels.
 CHANCE_OF_MISSING = 0.05
 
+#: With fewer jurors than these more than one panel in twenty holds nobody of a group of 5 %, and where that group is
+#: served badly 6 to 12 % of the intervals of a mean are too high instead of 2.5 % (measured:
+#: docs/explanation/statistics.md).
+SMALL_PANEL = 59
+
 #: Where jurors have more than this share of the variance, few of a kind decide an averse welfare, and panels that hold
 #: none of them are too sure of it (measured: docs/explanation/statistics.md).
 MOSTLY_JURORS = 0.7
@@ -96,16 +101,17 @@ def missing_group(n_jurors: int, /) -> str:
 
 
 def missing_group_warnings(settings: JurySettings, found: QueryWelfare, /) -> Iterator[str]:
-    """Yield which groups may be missing, where one that is served badly would count for more than its share."""
+    """Yield which groups may be missing: in a small panel, or where one that is served badly counts for more."""
     n_jurors = int(np.isfinite(found.pseudo_values).sum())
     rule = settings.rule
     # Above an aversion of 0 a group that is served badly counts for more than its share.
     averse = max(rule.alpha, rule.between_alpha or 0.0) > 0.0 or rule.worst_share is not None
-    if not averse or rule.satisfied_above is not None or settings.whole_jury or not n_jurors:
+    averse = averse and rule.satisfied_above is None
+    if settings.whole_jury or not n_jurors or not (averse or n_jurors < SMALL_PANEL):
         return
     yield missing_group(n_jurors)
     share = juror_share(found)
-    if share > MOSTLY_JURORS:
+    if averse and share > MOSTLY_JURORS:
         yield (
             f"jurors differ far more than queries ({100.0 * share:.0f} % of the variance is theirs): in simulations of "
             "such juries 95 % intervals of an averse welfare held that of all jurors in 88 to 95 % of panels"

@@ -122,8 +122,12 @@ def test_a_group_that_may_be_missing_is_told_where_it_would_count() -> None:
     told = [words for words in scored(utilities, 1.0).warnings if "may be missing from this panel" in words]
     assert len(told) == 1
     assert told[0].startswith("a group below 14 % of the people may be missing from this panel of 20")
-    for scores in (scored(utilities, 0.0), scored(utilities, 1.0, whole_jury=True)):
+    many = with_single_votes(np.random.default_rng(1), 59, 40, 0.0, own=False)
+    for scores in (scored(many, 0.0), *(scored(utilities, alpha, whole_jury=True) for alpha in (0.0, 1.0))):
         assert not any("may be missing" in words for words in scores.warnings)
+    # So few jurors often hold nobody of a group of 5 %, which moves a plain mean too.
+    assert any("a group below 14 % of the people may be missing" in words for words in scored(utilities, 0.0).warnings)
+    assert any("a group below 5.0 % of the people may be" in words for words in scored(many[:58], 0.0).warnings)
     assert any("may be missing" in words for words in scored(utilities, 0.5).warnings)
     # Jurors and queries differ as much here.
     assert not any("jurors differ far more" in words for words in scored(utilities, 1.0).warnings)
