@@ -61,7 +61,7 @@ def show_history(arguments: argparse.Namespace) -> int:
     """Show what became of each measure."""
     from pytest_pluralism.baselines.history import history_gaps, history_of
     from pytest_pluralism.baselines.places import LocalFile, place_of
-    from pytest_pluralism.cli.results import models_in, refuse_missing
+    from pytest_pluralism.cli.results import only_model, refuse_missing
     from pytest_pluralism.report.alike import alike_names
 
     place, model, output = arguments.place, arguments.model, arguments.output
@@ -69,10 +69,7 @@ def show_history(arguments: argparse.Namespace) -> int:
         check_output(output, _ENDINGS)
     if not place.endswith(".json") and model is None:
         refuse_missing(place)
-        names = models_in(place)
-        if len(names) != 1:
-            raise UsageError(f"{place} holds {len(names)} baselines ({', '.join(names[:5])}). Choose: --model NAME")
-        model = names[0]
+        model = only_model(place)
     file = place_of(place, model or "")
     revisions = history_of(file, most=max(1, arguments.most))
     keys = list(dict.fromkeys(key for one in revisions for key in one.entries))

@@ -10,7 +10,7 @@ from pytest_pluralism.baselines.schema import Content, Entry
 from pytest_pluralism.cli.showing import UsageError, complain
 from pytest_pluralism.core.errors import DatasetError, unknown_name
 
-__all__ = ["Results", "models_in", "read_results", "refuse_missing"]
+__all__ = ["Results", "models_in", "only_model", "read_results", "refuse_missing"]
 
 _REPORT = '"pytest-pluralism/report/'
 
@@ -57,10 +57,7 @@ def read_results(place: str, model: str | None, /) -> Results:
         file = place_of(place, "")
         name = model_of(file)
     else:
-        names = models_in(place)
-        if model is None and len(names) != 1:
-            raise UsageError(f"{place} holds {len(names)} baselines ({', '.join(names[:5])}). Choose: --model NAME")
-        name = model if model is not None else names[0]
+        name = model if model is not None else only_model(place)
         file = place_of(place, name)
     if model is not None and model != name:
         raise UsageError(unknown_name("model", model, [name]))
@@ -79,6 +76,22 @@ def refuse_missing(place: str, /) -> None:
 
     if not is_remote(place) and not Path(place).exists():
         raise UsageError(f"there is no file or folder {place}.")
+
+
+def only_model(place: str, /) -> str:
+    """Return the model of the one baseline that a folder, here or elsewhere, holds.
+
+    Raises
+    ------
+    UsageError
+        There is none, or there are several.
+    """
+    names = models_in(place)
+    if not names:
+        raise UsageError(f"{place} holds no baselines. Store results there: pytest --pluralism-update-baseline")
+    if len(names) > 1:
+        raise UsageError(f"{place} holds {len(names)} baselines ({', '.join(names[:5])}). Choose: --model NAME")
+    return names[0]
 
 
 def models_in(place: str, /) -> list[str]:

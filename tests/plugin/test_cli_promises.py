@@ -173,12 +173,14 @@ def test_a_suite_that_cannot_be_collected_is_a_problem(
         (("--since=no-such-tag",), 1, "git says of"),
         (("--since=--output=x",), 1, "git says of"),
         (("--results=nowhere",), 2, "there is no file or folder nowhere"),
+        (("--results=empty",), 2, "empty holds no baselines. Store results there: pytest --pluralism-update-baseline"),
         (("no_such_file.py",), 1, "file or directory not found: no_such_file.py"),
     ],
 )
 def test_a_wrong_command(
     stored: pytest.Pytester, words: tuple[str, ...], code: int, why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (stored.path / "empty").mkdir()
     capsys.readouterr()
     assert main(["promises", *words]) == code
     assert why in capsys.readouterr().err
