@@ -1,7 +1,9 @@
 """Compare composed models with their plain main model and with the mixture of their parts, on held-out questions.
 
-    python tools/compare_systems.py          # some minutes on one core; prints the tables of the page on the roadmap
-    python tools/compare_systems.py modes    # only the modes overton and steerable, on texts and on labelled rows
+    python tools/compare_systems.py                       # prints the tables of docs/explanation/roadmap.md
+    python tools/compare_systems.py overton steerable     # only these modes, on texts and on labelled rows
+
+It takes some minutes of one core.
 
 The parts are the community models of three parties in fixtures/models and SmolLM2, from which they were trained. The
 questions are the seven of the General Social Survey that none of them learnt; texts are written on the first windows
@@ -31,7 +33,9 @@ PARTIES = ("Democrat", "Independent", "Republican")
 #: How many windows texts are written on, and how.
 N_WINDOWS = 6
 WRITTEN: dict[str, Any] = {"n_draws": 1, "max_new_tokens": 128, "temperature": 0.6}
-#: Maximum number of tokens of a comment on a text.
+#: How parties are steered to: by the system text, so that each question is commented on once.
+STEERED: dict[str, Any] = {"context": "system", "checks": ["unsteered"], "option_order": "none"}
+#: Maximum number of tokens of a comment in the modes overton and steerable.
 COMMENT_TOKENS = 60
 #: Answers are kept for the run, because all parties are scored on the same.
 KEPT = tempfile.TemporaryDirectory()
@@ -101,19 +105,21 @@ def changes(found: dict[str, dict[str, Estimate]], pairs: dict[str, tuple[str, s
         print(f"| {label} | {cells} |")
 
 
-def modes(plain: Any, parts: dict[str, Any], survey: Survey, count: Counter[str]) -> None:
-    """Print how the modes overton and steerable do beside the plain model and the mixture of the parts."""
+def modes(plain: Any, parts: dict[str, Any], survey: Survey, count: Counter[str], *, chosen: Sequence[str]) -> None:
+    """Print how the chosen modes do beside the plain model and the mixture of the parts."""
     windows = load_windows("contested")
     few = dataclasses.replace(windows, name="contested, the first", windows=windows.windows[:N_WINDOWS])
     rows, steered = steering_of_survey(survey), {"seed": 0, "settings": ASKED["settings"]}
     asked: dict[str, tuple[str, str, Any, dict[str, Any]]] = {
         "coverage": ("overton", "overton_coverage", few, {**WRITTEN, "entailment_model": JUDGE}),
-        "likeliest answer of the party": ("steerable", "steering_faithfulness", rows, {"score": "mode"}),
-        "one minus the distance": ("steerable", "steering_faithfulness", rows, {"score": "js"}),
+        "likeliest answer of the party": ("steerable", "steering_faithfulness", rows, {**STEERED, "score": "mode"}),
+        "one minus the distance": ("steerable", "steering_faithfulness", rows, {**STEERED, "score": "js"}),
     }
     print("| measure | system | value | change from SmolLM2 alone | prompts answered | texts written |")
     print("|---|---|---|---|---|---|")
     for label, (mode, measure, data, keywords) in asked.items():
+        if mode not in chosen:
+            continue
         systems = {
             "SmolLM2 alone": plain,
             "mixture of the three parts": pp.mixture(list(parts.values()), name="mixture"),
@@ -133,8 +139,8 @@ def main() -> None:
     survey, count = held_out(), Counter[str]()
     plain = Counted(pp.load_model(BASE), count)
     parts = {one: Counted(pp.load_model(f"{MODELS}/community-{one.lower()}?base={BASE}"), count) for one in PARTIES}
-    if sys.argv[1:] == ["modes"]:
-        modes(plain, parts, survey, count)
+    if sys.argv[1:]:
+        modes(plain, parts, survey, count, chosen=sys.argv[1:])
         return
     two = {name: parts[name] for name in PARTIES[:2]}
     systems = {
@@ -171,7 +177,7 @@ def main() -> None:
         },
     )
     print("\nTexts and steering:\n")
-    modes(plain, parts, survey, count)
+    modes(plain, parts, survey, count, chosen=("overton", "steerable"))
     print("\ncomments on the first question:")
     stem = survey.questions[0].text
     for party, model in parts.items():
