@@ -213,6 +213,7 @@ def verdicts_of(file: Path) -> list[str]:
     return [f"{one.outcome} {one.change!r} {one.reason}" for one in adjust_verdicts(verdicts)]
 
 
+@pytest.mark.slow
 def test_the_same_inputs_give_the_same_verdicts_50_times_in_50(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
     merge_entries(file, "m", {f"k{number}": stored() for number in range(5)})

@@ -55,6 +55,7 @@ def test_a_sound_gate_keeps_its_level(noise: float) -> None:
     assert found.low <= 0.025
 
 
+@pytest.mark.slow
 def test_many_gates_are_adjusted_together() -> None:
     generator = np.random.default_rng(5)
     base = generator.uniform(0.2, 0.6, 25)

@@ -123,6 +123,7 @@ def test_damaged_labels_and_reports_without_scores_are_told(
     assert "does not hold what the judge said" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_weighted_sample_finds_the_errors_of_the_judge() -> None:
     """Half of the labels are drawn from what is held, which is a fifth of all: weights undo that."""
     rng = np.random.default_rng(3)

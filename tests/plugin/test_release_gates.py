@@ -134,6 +134,7 @@ def test_a_path_that_is_too_long_stops_the_run(project: pytest.Pytester, run: Ru
     result.stderr.fnmatch_lines([f"*{option} cannot be *: File name too long*"])
 
 
+@pytest.mark.slow
 def test_an_update_of_what_is_not_there_is_an_error_of_workers_too(project: pytest.Pytester, run: Run) -> None:
     result = run("--pluralism-update-baseline=test_town.py::test_nroth", "-n", "2")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -187,6 +188,7 @@ def test_what_no_test_uses_is_told_and_pruned_when_asked(project: pytest.Pyteste
     assert set(stored(project)) == {"north"}
 
 
+@pytest.mark.slow
 def test_pruning_under_xdist(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline", "-n", "2").assert_outcomes(passed=2)
     project.makepyfile(test_town=BODY.replace("test_south", "test_other"))

@@ -54,6 +54,8 @@ def test_a_terminal_shows_progress_and_a_pipe_does_not(slow_project: pytest.Pyte
         timeout=60,
         dimensions=(40, 120),
         encoding="utf-8",
+        # A worker with more than 1,024 open files cannot use select.
+        use_poll=True,
     )
     child.expect("asking plain")
     child.expect(r"1/72")

@@ -540,6 +540,7 @@ def test_dominance_against_a_normal_approximation():
     assert scores.details["probability_of_dominance"] == pytest.approx(expected, abs=0.04)
 
 
+@pytest.mark.slow
 def test_no_objective_is_called_worse_by_chance_more_often_with_ten_than_with_one():
     """With all true gains 0, unadjusted intervals fail one promise in five (measured); adjusted ones 2.5 % at most."""
     rng, n, zeros = np.random.default_rng(3), 60, np.zeros(60)

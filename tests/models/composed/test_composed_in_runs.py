@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 
 def gate(folder: Path, *words: str) -> str:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
@@ -15,6 +17,7 @@ def gate(folder: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_mixture_is_gated_and_its_answers_are_stored(tiny_folder: Callable[..., Path], tmp_path: Path) -> None:
     folder = tmp_path / "project"
     models = folder / "models"

@@ -144,6 +144,7 @@ def test_a_secret_in_a_url_stops_the_run_and_stands_nowhere(town, option):
     assert holders(town.path) == []
 
 
+@pytest.mark.slow
 def test_workers_share_one_server(town, serve):
     served = serve()
     assert run(town, served, "-n", "2", "--pluralism-update-baseline").ret == 0
@@ -177,6 +178,7 @@ def test_entropy(): ...
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [None, 0.95])
 def test_bounds_from_few_likeliest_tokens_can_leave_a_promise_open(town, serve, level):
     exact = serve()
@@ -200,6 +202,7 @@ def test_bounds_from_few_likeliest_tokens_can_leave_a_promise_open(town, serve, 
     assert report(town)["verdicts"][0]["outcome"] == "inconclusive"
 
 
+@pytest.mark.slow
 def test_a_release_is_compared_with_a_baseline_that_was_left_open(town, serve):
     town.makepyfile(test_town=BODY)
     few = serve(cap=4, chosen=False, routes=("/completions", "/chat/completions"))
@@ -214,6 +217,7 @@ def test_a_release_is_compared_with_a_baseline_that_was_left_open(town, serve):
     assert report(town)["verdicts"][0]["outcome"] == "inconclusive"
 
 
+@pytest.mark.slow
 def test_a_chat_without_log_probabilities_is_gated_by_sampled_letters(town, serve):
     served = serve(routes=("/chat/completions",), cap=0)
     model = f"{served.spec}{FAST}&samples=8"

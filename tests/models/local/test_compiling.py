@@ -51,6 +51,7 @@ def test_a_network_without_such_layers_is_refused():
         compile_layers(torch.nn.Sequential(torch.nn.Linear(2, 2)), "odd")
 
 
+@pytest.mark.slow
 def test_without_a_compiler_it_says_what_is_missing(tiny, monkeypatch):
     import torch
     from torch._inductor import config
