@@ -106,5 +106,5 @@ def served() -> Iterator[str]:
     module = importlib.util.module_from_spec(spec)
     sys.modules["small_server"] = module
     spec.loader.exec_module(module)
-    with module.Served(model="town") as server:
+    with module.Served(model="town", letters=6.0) as server:
         yield server.url

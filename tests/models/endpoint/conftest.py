@@ -90,6 +90,8 @@ class Served:
         Whether it takes token ids, chosen tokens, ``echo`` and ``n``.
     certificate : Path or None
         The file with its key and its certificate, with which it speaks TLS.
+    letters : float
+        How much larger the logits of A, B and C are than those of other tokens.
     """
 
     def __init__(
@@ -106,8 +108,10 @@ class Served:
         echo: bool = True,
         several: bool = True,
         certificate: Path | None = None,
+        letters: float = 4.0,
     ) -> None:
         self.certificate = certificate
+        self.letters = letters
         self.model, self.weights, self.owner, self.routes, self.cap, self.bos = model, weights, owner, routes, cap, bos
         self.numbers, self.chosen, self.echo, self.several = numbers, chosen, echo, several
         self.fault: Fault | None = None
@@ -177,7 +181,7 @@ class Served:
         logits = {}
         for token in VOCABULARY:
             digest = hashlib.sha256(f"{self.weights}|{text}|{token}".encode()).digest()
-            logits[token] = int.from_bytes(digest[:4], "big") / 2**32 * 3 + 4 * (token.strip() in set("ABC"))
+            logits[token] = int.from_bytes(digest[:4], "big") / 2**32 * 3 + self.letters * (token.strip() in set("ABC"))
         top = max(logits.values())
         total = top + math.log(sum(math.exp(value - top) for value in logits.values()))
         return {token: value - total for token, value in logits.items()}
