@@ -200,13 +200,13 @@ def test_a_missing_package_in_a_process_of_its_own():
         "import sys\n"
         "class Block:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] in {'torch', 'transformers'}:\n"
+        "        if name.partition('.')[0] in {'torch', 'transformers', 'xllamacpp'}:\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Block())\n"
         "from pytest_pluralism.models import load_model\n"
         "load_model('embedded:smollm2-135m-instruct')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1
     assert done.stderr.strip().endswith(
         "MissingExtraError: The local model backend needs packages that are not installed. "

@@ -6,6 +6,7 @@ that asks, since the answer store belongs to it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import math
@@ -13,6 +14,7 @@ import os
 import queue
 import ssl
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -32,6 +34,9 @@ from pytest_pluralism.models.endpoint.keys import headers_of, how_to_give_a_key,
 __all__ = ["CONCURRENCY", "Client", "Counts", "RefusedError", "Server"]
 
 ResultT = TypeVar("ResultT")
+
+#: The clients whose loop runs. One that is still open when Python ends would wait for a loop that no longer runs.
+_OPEN: weakref.WeakSet[Client] = weakref.WeakSet()
 
 #: Number of requests at once where the run does not say (``--pluralism-batch-size``).
 CONCURRENCY = 16
@@ -128,6 +133,7 @@ class Client:
         self.concurrency = max(1, concurrency // workers)
         self.counts = Counts()
         self.verify: Callable[[Server], Awaitable[None]] | None = None
+        self._process = os.getpid()
         self._running = start_blocking_portal()
         self._portal: BlockingPortal | None = self._running.__enter__()
         self._rates = [
@@ -135,6 +141,7 @@ class Client:
             for rate, counts_tokens in ((address.requests_per_minute, False), (address.tokens_per_minute, True))
             if math.isfinite(rate)
         ]
+        _OPEN.add(self)
         try:
             self.servers: tuple[Server, ...] = self._call(self._connect)
         except BaseException:
@@ -488,3 +495,12 @@ def _retry_after(headers: httpx.Headers) -> float | None:
         except (ValueError, OverflowError):
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close the clients that nobody closed, while their loops still run; those of a parent process are not ours."""
+    for client in list(_OPEN):
+        if client._process == os.getpid():
+            with contextlib.suppress(Exception):
+                client.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
@@ -423,3 +424,15 @@ def test_a_cache_that_gives_every_draw_the_same_text_is_not_counted(serve, opene
     served.fault = cached
     with pytest.raises(ModelError, match="may answer from a cache, or ignore the temperature"):
         opened(served.spec + FAST)
+
+
+def test_a_process_that_closes_no_client_ends(serve):
+    """Python stops the thread of the loop at its end; a client that is still open then would wait for it for ever."""
+    served = serve()
+    program = (
+        "from pytest_pluralism.models.endpoint.loading import load_endpoint_model\n"
+        f"model = load_endpoint_model({served.spec!r})\n"
+        "print(model.identity.name)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, "tiny"), done.stderr
