@@ -24,7 +24,7 @@ MENDED = (
     ('<div role="list" class="citation-list">', '<div class="citation-list">'),
     # The page of the search has no heading of its own.
     ('<div id="search-results"></div>', '<h1>Search</h1><div class="search-results" id="search-results"></div>'),
-    # What scrolls by itself can be reached by the keyboard.
+    # The keyboard must reach each part that scrolls by itself.
     ("<pre>", '<pre tabindex="0">'),
     ('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'),
     ('<div class="math', '<div tabindex="0" class="math'),

@@ -75,7 +75,7 @@ class _Model:
             away = np.sign(self._logits - np.log(self._people + 1e-3))
             return np.asarray(away * (self._generator.exponential(1.0, (len(own), 1)) - 1.0), dtype=np.float64)
         if self._shape == "runs alike":
-            # What a run adds stays for the most part in the next one.
+            # Most of the noise that a run adds stays in the next one.
             self._before = 0.9 * self._before + (1.0 - 0.81) ** 0.5 * own
             return self._before
         if self._shape == "questions alike":
@@ -108,7 +108,7 @@ def _is_better(now: FloatArray, last: FloatArray, looks: float) -> bool:
 
 def false_failures(n_runs: int, shape: str = "normal") -> Iterator[dict[str, Any]]:
     """Count in how many series of twenty runs an unchanged model fails at least once, by the way to update."""
-    # What was chosen after a look at normal noise is put to the other shapes.
+    # The factor was chosen after a look at normal noise; this puts it to the other shapes.
     ways = WAYS if shape == "normal" else [one for one in WAYS if one[0] == "none stored" and one[1] != "each"]
     for n, noise, (way, plan) in itertools.product(SIZES, NOISES, ways):
         generator = np.random.default_rng([SEED, n, round(1000 * noise), SHAPES.index(shape)])

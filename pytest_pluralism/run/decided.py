@@ -11,10 +11,20 @@ from pytest_pluralism.run.measured import Beside, Measured, NoiseFloors
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Gate, Verdict, Witness
 
-__all__ = ["STORED", "decided"]
+__all__ = ["STORED", "decided", "gate_while_stored"]
 
 #: Why a promise about a change is kept in the run that stores its result.
 STORED = "stored as the baseline"
+
+
+def gate_while_stored(gate: Gate, /, *, has_drift: bool) -> Gate | None:
+    """Return the promise about a result that is being stored; ``None`` where nothing of it can be judged.
+
+    Such a result is not compared with itself, but with the anchor, which stays.
+    """
+    if has_drift:
+        return replace(gate, max_unit_increase=None, max_unit_decrease=None)
+    return gate.of_value() if gate.bounds_value else None
 
 
 def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors, /) -> Verdict:
@@ -40,13 +50,10 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
     if beside.problem:
         return Verdict(Outcome.ERROR, gate, estimate, reason=beside.problem)
     if beside.is_stored:
-        # A result that is being stored is not compared with itself, but with the anchor, which stays.
-        if beside.drift is not None:
-            gate = replace(gate, max_unit_increase=None, max_unit_decrease=None)
-        elif gate.bounds_value:
-            gate = gate.of_value()
-        else:
+        left = gate_while_stored(gate, has_drift=beside.drift is not None)
+        if left is None:
             return Verdict(Outcome.PASSED, gate, estimate, reason=STORED)
+        gate = left
     verdict = decide(
         gate,
         estimate,

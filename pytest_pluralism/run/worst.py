@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_pluralism.core.records.plain import JsonObject
-from pytest_pluralism.run.decided import STORED
+from pytest_pluralism.run.decided import STORED, gate_while_stored
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Measured
 
@@ -109,13 +109,11 @@ def verdict_of_stored(
         except BaselineError as error:
             reason = f"the drift from the anchor is not known: {error}"
             return Verdict(Outcome.INCONCLUSIVE, gate, estimate, reason=reason)
-        gate = replace(gate, max_unit_increase=None, max_unit_decrease=None)
-    elif gate.bounds_value:
-        gate = gate.of_value()
-    else:
+    left = gate_while_stored(gate, has_drift=drift is not None)
+    if left is None:
         return Verdict(Outcome.PASSED, gate, estimate, reason=STORED)
     verdict = decide(
-        gate,
+        left,
         estimate,
         drift=drift,
         looks=looks,

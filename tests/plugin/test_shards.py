@@ -174,7 +174,7 @@ def test_what_a_shard_computed_is_judged_or_the_merge_is_no_success(project, mon
         assert "other tests are skipped" in said
         run()
         assert merged()[0] == 0
-        # What could not be computed is no success, although what is left is kept.
+        # A shard that could not compute everything does not succeed, although it keeps the rest.
         content = json.loads((project.path / "shard.json").read_text())
         lacking = {**content, "complete": False, "errors": ["test_kept: the model is gone"]}
         (project.path / "shard.json").write_text(json.dumps(lacking))

@@ -36,7 +36,7 @@ def test_in_markdown(carried: dict[str, Any]) -> None:
     assert "Left out" not in text
     # What is escaped, and what stands between the marks of code, is text.
     bare = re.sub(r"`[^`]*`", "", re.sub(r"\\.", "", text))
-    # What folds the details is ours, and stands there once.
+    # The report itself folds the details, once.
     for ours in ("<details><summary>Details</summary>\n", "\n</details>\n"):
         assert bare.count(ours) == 1
         bare = bare.replace(ours, "")

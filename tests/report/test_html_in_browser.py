@@ -255,7 +255,7 @@ def test_questions_stand_beside_those_of_other_people(show: Callable[..., Opened
     heads = board.locator("thead th").all_inner_texts()
     assert [head.split()[0] for head in heads] == ["Questions", "Democrat", "Republican"]
     assert len(column(board.locator("table"), 1)) == 25
-    # What the questions have in common is left out, and stands in the question itself.
+    # Rows leave out the words that the questions share; the question itself has them.
     assert any("… foreign aid?" in text for text in column(board.locator("table"), 1))
     opened.check()
 

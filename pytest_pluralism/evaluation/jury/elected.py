@@ -342,8 +342,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     PluralismError
         The panel, the rule or another keyword is wrong.
     """
-    if planning.settings["protocol"] != "sound":
-        raise InvalidParameterError("jury_choice has no published protocol. Use --pluralism-protocol=sound.")
+    planning.refuse_protocols()
     keywords = planning.keywords
     jury = keywords.get("jury", "sample")
     if jury not in ("sample", "whole"):

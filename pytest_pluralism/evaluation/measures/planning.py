@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.records import Gate, Survey
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.records.plain import JsonObject
@@ -168,6 +169,19 @@ class Planning:
     planners: Mapping[str, Planner] = field(default_factory=dict)
     bring: Callable[..., Any] = lambda *_, **__: None
     problems: list[str] = field(default_factory=list)
+
+    def refuse_protocols(self) -> None:
+        """Refuse the published protocols, for a measure that has none.
+
+        Raises
+        ------
+        InvalidParameterError
+            The run asks for one.
+        """
+        if self.settings["protocol"] != "sound":
+            raise InvalidParameterError(
+                f"{self.measure.name} has no published protocol. Use --pluralism-protocol=sound."
+            )
 
     def choose(self, name: str, /) -> Any:
         """Return the keyword of the marker, or else the setting of that name."""

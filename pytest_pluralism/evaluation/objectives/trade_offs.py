@@ -432,8 +432,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         The file, the pair or the weights are wrong.
     """
     keywords, name = planning.keywords, planning.measure.name
-    if planning.settings["protocol"] != "sound":
-        raise InvalidParameterError("trade_off_steerability has no published protocol. Use --pluralism-protocol=sound.")
+    planning.refuse_protocols()
     benchmark = load_trade_offs(planning.find_file(planning.dataset))
     refuse_nothing_to_steer_to(benchmark)
     asking = AskSettings(**{word: planning.choose(word) for word in ASKING})

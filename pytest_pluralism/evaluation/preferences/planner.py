@@ -51,8 +51,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     PluralismError
         The file, a group or a setting is wrong.
     """
-    if planning.settings["protocol"] != "sound":
-        raise InvalidParameterError("preference_accuracy has no published protocol. Use --pluralism-protocol=sound.")
+    planning.refuse_protocols()
     preferences = load_preferences(planning.find_file(planning.dataset))
     settings = PreferenceSettings(
         planning.keywords.get("judge", "rewards"),

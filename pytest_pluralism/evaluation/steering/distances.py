@@ -337,8 +337,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     PluralismError
         The steering set, the family, a group or a bound is wrong, or a question cannot be asked.
     """
-    if planning.settings["protocol"] != "sound":
-        raise InvalidParameterError("steered_distance has no published protocol. Use --pluralism-protocol=sound.")
+    planning.refuse_protocols()
     policy = check_refusal_policy(planning.choose("refusals"), function=planning.measure.name)
     refusals: str | list[str] = policy if isinstance(policy, str) else list(policy)
     asking = AskSettings(**{name: planning.choose(name) for name in ASKING})

@@ -385,10 +385,11 @@ class EndpointModel:
             some = seeds[place : place + size]
             route, body = self.way.abilities.body(self.name, sent, new=new, seed=some[0])
             reply = await send(route, {**body, **more, **({"n": len(some)} if len(some) > 1 else {})})
-            choices = reply.get("choices") if isinstance(reply, dict) else None
-            if not isinstance(reply, dict) or not isinstance(choices, list) or len(choices) != len(some):
+            given = reply if isinstance(reply, dict) else {}
+            choices = given.get("choices")
+            if not isinstance(choices, list) or len(choices) != len(some):
                 raise ModelError(f"{self.place} did not give the {len(some)} texts that were asked for.")
-            found += [written({**reply, "choices": [choice]}, place=self.place) for choice in choices]
+            found += [written({**given, "choices": [choice]}, place=self.place) for choice in choices]
         return found
 
     # -------------------------------------------------------------------------------------------- whole answers, texts

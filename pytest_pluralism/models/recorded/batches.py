@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_pluralism.core.errors import ModelError
-from pytest_pluralism.core.records.plain import JsonFields as Content
-from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 
 __all__ = ["FORMATS", "BatchForm", "batch_line"]
 
@@ -46,7 +45,7 @@ class BatchForm:
     samples: int = 0
 
 
-def batch_line(row: JsonObject, form: BatchForm, /) -> Content | None:
+def batch_line(row: JsonObject, form: BatchForm, /) -> JsonFields | None:
     """Return one exported row as a request of a batch; ``None`` where a batch cannot ask it.
 
     Whole answers, entailment and rewards are not in these formats.
@@ -62,7 +61,7 @@ def batch_line(row: JsonObject, form: BatchForm, /) -> Content | None:
     as_chat = "messages" in row and (form.chat or "prompt" not in row)
     if not as_chat and "prompt" not in row:
         raise ModelError(f"Row {str(row.get('prompt_id'))[:60]!r} has neither a prompt nor messages. Export it again.")
-    body: Content = {"model": form.model}
+    body: JsonFields = {"model": form.model}
     body |= {"messages": row["messages"]} if as_chat else {"prompt": row["prompt"]}
     if work == "responses":
         how = row["settings"]

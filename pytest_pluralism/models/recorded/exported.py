@@ -20,8 +20,7 @@ from pytest_pluralism.core.records import (
     RewardRequest,
     Turn,
 )
-from pytest_pluralism.core.records.plain import JsonFields as Content
-from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 from pytest_pluralism.models.prompts import render_prompt
 from pytest_pluralism.models.recorded.ids import Asked, messages_of, prompt_id
 
@@ -49,7 +48,7 @@ def exported_row(
     settings: GenerationSettings | None = None,
     n_draws: int = 1,
     name: RequestName | None = None,
-) -> Content:
+) -> JsonFields:
     """Return one request as plain JSON values.
 
     Parameters
@@ -67,7 +66,7 @@ def exported_row(
     name : RequestName, optional
         The name that people use for it.
     """
-    row: Content = {"prompt_id": prompt_id(asked, settings), "round": number, "role": role, "work": work}
+    row: JsonFields = {"prompt_id": prompt_id(asked, settings), "round": number, "role": role, "work": work}
     if name is not None:
         row["question_id"] = name.name
         row |= {part: value for part in ("steering", "context") if (value := getattr(name, part))}
@@ -107,7 +106,7 @@ def request_of(row: JsonObject, /) -> tuple[Asked, GenerationSettings | None, in
     return asked, settings, int(row.get("n_draws", 1))
 
 
-def answered_rows(model: Any, rows: Sequence[JsonObject], /) -> Iterator[Content]:
+def answered_rows(model: Any, rows: Sequence[JsonObject], /) -> Iterator[JsonFields]:
     """Yield the recorded answers of a model to exported rows, as ``responses:FILE`` reads them.
 
     Parameters
@@ -145,7 +144,7 @@ def answered_rows(model: Any, rows: Sequence[JsonObject], /) -> Iterator[Content
             yield {"prompt_id": prompt_id(asked), **_written(work, result)}
 
 
-def _written(work: str, result: Any) -> Content:
+def _written(work: str, result: Any) -> JsonFields:
     if work == "rewards":
         return {"reward": float(result)}
     if work == "entailment":

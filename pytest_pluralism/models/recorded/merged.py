@@ -8,8 +8,7 @@ from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import GenerationSettings, Prompt, Response
-from pytest_pluralism.core.records.plain import JsonFields as Content
-from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 from pytest_pluralism.models.answers.kinds import (
     ANSWERS,
     ENTAILMENTS,
@@ -47,7 +46,7 @@ def _place(work: str, cell: Any) -> Place:
     return work, prompt_id(cell), 0
 
 
-def result_row(work: str, cell: Hashable, result: object, /) -> Content | None:
+def result_row(work: str, cell: Hashable, result: object, /) -> JsonFields | None:
     """Return one result as plain JSON values from which it comes back exactly; ``None`` where it cannot.
 
     Parameters

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import IO, Any
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
-from pytest_pluralism.core.records.plain import JsonFields as Content
+from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.models.recorded.rows import RowError, row_of_line
 
 __all__ = ["MOST_BYTES", "MOST_LINE", "Found", "file_digest", "found_in", "header_of", "is_plain_lines"]
@@ -49,7 +49,7 @@ PARQUET_KEY = b"pytest_pluralism"
 class Found:
     """One JSON object of a file, where it stands in words, and where its line begins in a file of plain lines."""
 
-    content: Content
+    content: JsonFields
     where: str
     offset: int = -1
 
@@ -106,7 +106,7 @@ def _told(path: Path) -> Generator[None, None, None]:
         raise
 
 
-def header_of(path: Path, /) -> Content:
+def header_of(path: Path, /) -> JsonFields:
     """Return the model that the first line of a recording names, ``{"model": {"name", ...}}``; else nothing.
 
     Raises
@@ -115,7 +115,7 @@ def header_of(path: Path, /) -> Content:
         The header is wrong, or the file cannot be read.
     """
     magic = _magic(path)
-    first: Content = {}
+    first: JsonFields = {}
     with _told(path):
         if magic.startswith(_PARQUET):
             raw = (_pyarrow().ParquetFile(path).schema_arrow.metadata or {}).get(PARQUET_KEY, b"")
@@ -126,7 +126,7 @@ def header_of(path: Path, /) -> Content:
         return first["model"] if is_header(first) else {}
 
 
-def is_header(content: Content, /) -> bool:
+def is_header(content: JsonFields, /) -> bool:
     """Return whether a row says which model was recorded.
 
     Raises

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_pluralism.core.records.plain import JsonFields as Content
+from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.models.recorded.rows import RowError
 
 __all__ = ["READERS", "Reader", "reader_of"]
@@ -32,28 +32,28 @@ class Reader:
     """
 
     name: str
-    matches: Callable[[Content], bool]
-    rows: Callable[[Content], Iterator[Content]]
+    matches: Callable[[JsonFields], bool]
+    rows: Callable[[JsonFields], Iterator[JsonFields]]
     note: str = ""
 
 
-def reader_of(first: Content, /) -> Reader | None:
+def reader_of(first: JsonFields, /) -> Reader | None:
     """Return the reader of a file by its first object; ``None`` where its rows are in our own form."""
     return next((reader for reader in READERS if reader.matches(first)), None)
 
 
-def _has(content: Content, *names: str) -> bool:
+def _has(content: JsonFields, *names: str) -> bool:
     return all(name in content for name in names)
 
 
 # ------------------------------------------------------------------------------------- batches of OpenAI and vLLM
 
 
-def _is_batch(content: Content) -> bool:
+def _is_batch(content: JsonFields) -> bool:
     return _has(content, "custom_id", "response") and not isinstance(content["response"], str)
 
 
-def _batch(content: Content) -> Iterator[Content]:
+def _batch(content: JsonFields) -> Iterator[JsonFields]:
     """Yield the choices of one result of a batch."""
     response = content["response"] if isinstance(content["response"], dict) else {}
     status, body = response.get("status_code", 200), response.get("body", response)
@@ -63,7 +63,7 @@ def _batch(content: Content) -> Iterator[Content]:
     yield from _choices(body["choices"], {"custom_id": content["custom_id"]})
 
 
-def _choices(choices: Any, key: Content) -> Iterator[Content]:
+def _choices(choices: Any, key: JsonFields) -> Iterator[JsonFields]:
     """Yield a row for each choice of a completion: its likeliest first tokens where they are there, else its text."""
     for choice in choices:
         text = choice.get("text")
@@ -102,11 +102,11 @@ def _text(content: object) -> str:
 # ---------------------------------------------------------------------------------------- lm-evaluation-harness
 
 
-def _is_harness(content: Content) -> bool:
+def _is_harness(content: JsonFields) -> bool:
     return _has(content, "doc_id", "doc", "arguments") and ("resps" in content or "filtered_resps" in content)
 
 
-def _harness(content: Content) -> Iterator[Content]:
+def _harness(content: JsonFields) -> Iterator[JsonFields]:
     """Yield the likelihoods of the choices of one document, or the texts that were generated for it."""
     doc = content["doc"] if isinstance(content["doc"], dict) else {}
     name = next((str(doc[key]) for key in ("question_id", "query_id", "id") if key in doc), str(content["doc_id"]))
@@ -147,12 +147,12 @@ def _first_number(value: Any) -> float:
 # --------------------------------------------------------------------------------------------------- inspect_ai
 
 
-def _is_inspect(content: Content) -> bool:
+def _is_inspect(content: JsonFields) -> bool:
     whole = _has(content, "eval", "samples") or (_has(content, "eval", "status") and "version" in content)
     return whole or _has(content, "id", "epoch", "input", "output")
 
 
-def _inspect(content: Content) -> Iterator[Content]:
+def _inspect(content: JsonFields) -> Iterator[JsonFields]:
     """Yield the answers of one sample, or of all samples of a log that is one document."""
     if "epoch" not in content:
         for sample in content.get("samples") or ():
@@ -175,11 +175,11 @@ def _inspect(content: Content) -> Iterator[Content]:
 # --------------------------------------------------------------------------------------------------------- HELM
 
 
-def _is_helm(content: Content) -> bool:
+def _is_helm(content: JsonFields) -> bool:
     return _has(content, "instance_id", "stats", "train_trial_index")
 
 
-def _helm(content: Content) -> Iterator[Content]:
+def _helm(content: JsonFields) -> Iterator[JsonFields]:
     """Yield the option that a model chose in one trial; nothing for perturbed instances and other statistics."""
     if content.get("perturbation"):
         return

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pytest_pluralism.core.errors import ModelError, nearest_names
 from pytest_pluralism.core.finite import is_finite, is_number
-from pytest_pluralism.core.records.plain import JsonFields as Content
+from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.models.recorded.ids import text_key
 
 __all__ = ["KINDS", "MOST_CHARACTERS", "Row", "RowError", "name_key", "read_row", "row_of_line"]
@@ -77,7 +77,7 @@ class Row:
     shown: str
     kind: str
     field: str
-    content: Content
+    content: JsonFields
     by_name: bool
     draw: int | None
 
@@ -92,7 +92,7 @@ def name_key(name: str, steering: str = "", context: str = "", /) -> str:
     return "name:" + json.dumps([name, steering, context], ensure_ascii=True)
 
 
-def row_of_line(line: bytes, /) -> Content:
+def row_of_line(line: bytes, /) -> JsonFields:
     """Return the JSON object of a line.
 
     Raises
@@ -112,7 +112,7 @@ def row_of_line(line: bytes, /) -> Content:
     return content
 
 
-def _once_each(pairs: list[tuple[str, object]]) -> Content:
+def _once_each(pairs: list[tuple[str, object]]) -> JsonFields:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -121,7 +121,7 @@ def _once_each(pairs: list[tuple[str, object]]) -> Content:
     return found
 
 
-def read_row(content: Content, /) -> Row:
+def read_row(content: JsonFields, /) -> Row:
     """Return a row, checked as far as that goes without the question.
 
     Raises
@@ -155,7 +155,7 @@ def read_row(content: Content, /) -> Row:
 _DECODER = json.JSONDecoder(object_pairs_hook=_once_each)
 
 
-def _one_of(content: Content, names: Collection[str], what: str) -> str:
+def _one_of(content: JsonFields, names: Collection[str], what: str) -> str:
     found = [name for name in content if name in names and content[name] is not None]
     if len(found) != 1:
         got = "none" if not found else " and ".join(map(repr, found))
@@ -163,7 +163,7 @@ def _one_of(content: Content, names: Collection[str], what: str) -> str:
     return found[0]
 
 
-def _key(content: Content) -> tuple[str, str, bool]:
+def _key(content: JsonFields) -> tuple[str, str, bool]:
     field = _one_of(content, KEYS, "the name of what it answers")
     value = content[field]
     if field == "messages":
@@ -183,7 +183,7 @@ def _key(content: Content) -> tuple[str, str, bool]:
     return name_key(value, steering, context), f"{value}{f' steered to {steering}' if steering else ''}", True
 
 
-def _steering(content: Content) -> tuple[str, str]:
+def _steering(content: JsonFields) -> tuple[str, str]:
     given = [content.get(name) or "" for name in ("population", "steering", "context")]
     if not all(isinstance(one, str) for one in given):
         raise RowError("has a population, steering or context that is not a text")
@@ -230,7 +230,7 @@ def _check_total(name: str, total: float) -> None:
         raise RowError(f"has {name} that are all 0, so that nothing can be compared")
 
 
-def _check_drawn(content: Content) -> None:
+def _check_drawn(content: JsonFields) -> None:
     """Refuse a number of draws that is smaller than the counts."""
     drawn = content.get("n_drawn")
     if drawn is None:

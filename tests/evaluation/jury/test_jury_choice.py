@@ -1,4 +1,4 @@
-"""What a jury chooses together: by bridging, by Schulze's method, by the minimax winner."""
+"""The choice of a jury together: by bridging, by Schulze's method, by the minimax winner."""
 
 from __future__ import annotations
 
