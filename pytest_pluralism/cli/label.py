@@ -25,6 +25,7 @@ from pytest_pluralism.cli.showing import (
     say_json,
     shown,
 )
+from pytest_pluralism.core.finite import is_number
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.judges import CombinedJudge
@@ -92,8 +93,13 @@ def label(arguments: argparse.Namespace) -> int:
     if arguments.n < 2:
         raise UsageError(f"--n must be at least 2. Got {arguments.n}.")
     verdict = _verdict(load_report(arguments.report), arguments.nodeid)
-    threshold = float(verdict["settings"]["threshold"])
-    drawn = _drawn(list(_items(verdict)), arguments.n, threshold, arguments.seed)
+    try:
+        threshold, items = _threshold(verdict["settings"]), list(_items(verdict))
+    except _DamagedError as error:
+        raise UsageError(
+            f"{arguments.report}: {error}. Write the report again with --pluralism-report=run.json."
+        ) from None
+    drawn = _drawn(items, arguments.n, threshold, arguments.seed)
     known = _read_labels(arguments.labels)
     weights = _weights(arguments.judges, verdict["settings"])
     _ask(drawn, known, arguments.labels)
@@ -110,36 +116,86 @@ def label(arguments: argparse.Namespace) -> int:
     return _write(arguments, verdict["settings"], labelled, weights)
 
 
+class _DamagedError(Exception):
+    """A part of a report is not as a report has it."""
+
+
 def _verdict(report: JsonObject, nodeid: str | None) -> JsonObject:
     """Return the one verdict of the report whose responses are labelled."""
     found = [
         verdict
         for verdict in report["verdicts"]
-        if verdict.get("metric") == "overton_coverage"
-        and verdict.get("settings", {}).get("protocol") == "sound"
-        and (nodeid is None or verdict["nodeid"] == nodeid)
+        if isinstance(verdict, dict)
+        and verdict.get("metric") == "overton_coverage"
+        and isinstance(verdict.get("settings"), dict)
+        and verdict["settings"].get("protocol") == "sound"
+        and (nodeid is None or verdict.get("nodeid") == nodeid)
     ]
     if not found:
         raise UsageError("the report has no Overton coverage to label" + (f" of {nodeid}" if nodeid else "") + ".")
     if len(found) > 1:
-        names = ", ".join(shown(verdict["nodeid"]) for verdict in found[:5])
+        names = ", ".join(shown(str(verdict.get("nodeid"))) for verdict in found[:5])
         raise UsageError(f"the report has Overton coverage of several tests; name one with --nodeid: {names}.")
     verdict: JsonObject = found[0]
     return verdict
 
 
+def _threshold(settings: JsonObject) -> float:
+    """Return the threshold at which the judge of a report judged."""
+    found = settings.get("threshold")
+    if not is_number(found) or not 0.0 < found <= 1.0:
+        raise _DamagedError(f"the threshold of its judge must be a number in (0, 1]. Got {_told(found)}")
+    return float(found)
+
+
 def _items(verdict: JsonObject) -> Iterator[_Item]:
     """Yield every response beside every answer of its window, and say which pairs the report lists as close."""
-    listed = (verdict.get("details") or {}).get("close_pairs") or []
-    close = {(pair["query_id"], pair["draw"], pair["answer"]) for pair in listed}
-    for unit in verdict["units"]:
-        for answer in unit.get("answers", []):
-            for draw, score in enumerate(answer.get("entailment_by_draw", [])):
-                response = unit["responses"][draw]
-                content = json.dumps([unit["id"], response, answer["text"]])
+    details = verdict.get("details")
+    listed = details.get("close_pairs") if isinstance(details, dict) else None
+    close = {
+        tuple(str(pair.get(name)) for name in ("query_id", "draw", "answer"))
+        for pair in (listed if isinstance(listed, list) else [])
+        if isinstance(pair, dict)
+    }
+    for place, unit in enumerate(_list(verdict.get("units"), "its units")):
+        where = f"unit {place}"
+        query_id, query = _text(unit, "id", where), _text(unit, "text", where, default="")
+        # A report without what the judge said of each draw names its answers alone.
+        for answer in _list(unit.get("answers", []), f"the answers of {where}"):
+            scores = answer.get("entailment_by_draw", [])
+            if not isinstance(scores, list):
+                raise _DamagedError(f"'entailment_by_draw' of {where} must be a list. Got {_told(scores)}")
+            text, own = _text(answer, "text", where), answer.get("id")
+            responses = unit.get("responses")
+            for draw, score in enumerate(scores):
+                if not is_number(score) or not 0.0 <= score <= 1.0:
+                    raise _DamagedError(f"what the judge said in {where} must be in [0, 1]. Got {_told(score)}")
+                if not isinstance(responses, list) or draw >= len(responses) or not isinstance(responses[draw], str):
+                    raise _DamagedError(f"the text of response {draw} of {where} is missing")
+                content = json.dumps([query_id, responses[draw], text])
                 key = hashlib.sha256(content.encode()).hexdigest()[:24]
-                is_close = (unit["id"], draw, answer.get("id")) in close
-                yield _Item(key, unit["id"], unit.get("text", ""), response, answer["text"], float(score), is_close)
+                is_close = (query_id, str(draw), str(own)) in close
+                yield _Item(key, query_id, query, responses[draw], text, float(score), is_close)
+
+
+def _list(found: object, name: str) -> list[JsonObject]:
+    """Return a list of objects of a report."""
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise _DamagedError(f"{name} must be a list of objects. Got {_told(found)}")
+    return found
+
+
+def _text(found: JsonObject, name: str, where: str, *, default: str | None = None) -> str:
+    """Return a text of a report."""
+    value = found.get(name, default)
+    if not isinstance(value, str):
+        raise _DamagedError(f"the {name!r} in {where} must be a text. Got {_told(value)}")
+    return value
+
+
+def _told(value: object) -> str:
+    """Return a value as a message shows it."""
+    return shown(json.dumps(value)[:60])
 
 
 def _drawn(items: Sequence[_Item], n: int, threshold: float, seed: int) -> list[_Item]:
@@ -250,6 +306,13 @@ def _weights(file: Path | None, settings: JsonObject) -> CombinedJudge | None:
     return source.combined
 
 
+def _model_hash(settings: JsonObject) -> str:
+    """Return the hash of the entailment model of a report; empty where it does not say it."""
+    model = settings.get("entailment_model")
+    found = model.get("sha256", "") if isinstance(model, dict) else ""
+    return found if isinstance(found, str) else ""
+
+
 def _write(
     arguments: argparse.Namespace,
     settings: JsonObject,
@@ -259,9 +322,12 @@ def _write(
     """Write the file of judges, and say what it says."""
     from pytest_pluralism.core.errors import InvalidParameterError
     from pytest_pluralism.core.estimation.labelled import Label, calibrate_from_labels
+    from pytest_pluralism.core.judges import JUDGES
     from pytest_pluralism.models.calibration import JudgeFile, judges_text
 
-    name = str(settings.get("entailment_judge", "forward"))
+    name = settings.get("entailment_judge", "forward")
+    if name not in JUDGES:
+        raise UsageError(f"the report was judged by {_told(name)}, which this version does not know.")
     content = json.dumps([[one.key, held] for one, held in labelled])
     # The labels of a stratum stand for all its pairs, however many of them were skipped or not reached.
     times = Counter(one.stratum for one, _ in labelled)
@@ -272,7 +338,7 @@ def _write(
             threshold=float(settings["threshold"]),
             data=f"{len(labels)} labels of {arguments.labels.name}",
             data_sha256=hashlib.sha256(content.encode()).hexdigest(),
-            model_sha256=str((settings.get("entailment_model") or {}).get("sha256", "")),
+            model_sha256=_model_hash(settings),
             seed=arguments.seed,
         )
     except InvalidParameterError as error:

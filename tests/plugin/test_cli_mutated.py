@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import random
 import time
@@ -104,3 +105,67 @@ def test_a_report_that_breaks_its_schema_is_refused_with_the_place(
     for command in (["compare", str(file), str(file)], ["plan", str(file)]):
         assert main(command) == 1
         assert "$.verdicts[0].estimate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [range(60), pytest.param(range(60, 1000), marks=pytest.mark.slow)],
+    ids=lambda seeds: f"{seeds.start}-{seeds.stop}",
+)
+def test_no_mutation_of_what_is_labelled_gives_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seeds: range
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = json.loads(RECORDED.read_text(encoding="utf-8"))
+    kept = next(one for one in content["verdicts"] if one["metric"] == "overton_coverage")
+    answers = [{"id": str(at), "text": f"answer {at}", "entailment_by_draw": [0.2 + 0.3 * at]} for at in range(3)]
+    unit = {"id": "q", "cluster": "q", "value": 0.5, "text": "Q?", "responses": ["r"], "answers": answers}
+    settings = {"protocol": "sound", "threshold": 0.5, "entailment_judge": "both", "entailment_model": {"sha256": "a"}}
+    listed = {"close_pairs": [{"query_id": "q", "draw": 0, "answer": "1"}]}
+    labelled = {name: kept[name] for name in kept.keys() - {"details"}}
+    content["verdicts"] = [{**labelled, "settings": settings, "units": [unit, {**unit, "id": "p"}], "details": listed}]
+    every = [way for way in ways(content) if len(way) > 2 and way[2] in {"settings", "units", "details", "nodeid"}]
+    refused = 0
+    for seed in seeds:
+        for old in ("labels.jsonl", "judges.json"):
+            Path(old).unlink(missing_ok=True)
+        Path("bad.json").write_text(json.dumps(mutated(content, every, random.Random(seed))), encoding="utf-8")
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\nn\n" * 4))
+        # An exception would be a traceback.
+        code = main(["label", "bad.json", "--n=6"])
+        said = capsys.readouterr()
+        if code != 0:
+            complaint = said.err if code == 2 or not said.out else said.out.splitlines()[-1]
+            assert complaint.strip(), seed
+        refused += code == 2 or not Path("labels.jsonl").exists()
+    assert refused > len(seeds) / 4
+
+
+@pytest.mark.parametrize(
+    ("way", "value", "words"),
+    [
+        (("settings", "threshold"), "high", "the threshold of its judge must be a number in (0, 1]. Got"),
+        (("settings", "threshold"), 2, "the threshold of its judge must be a number in (0, 1]. Got 2"),
+        (("units", 0, "responses"), [], "the text of response 0 of unit 0 is missing"),
+        (("units", 0, "answers", 0, "entailment_by_draw"), [7], "what the judge said in unit 0 must be in [0, 1]"),
+        (("units", 0, "id"), None, "the 'id' in unit 0 must be a text"),
+    ],
+)
+def test_what_is_labelled_is_checked_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], way: Way, value: Any, words: str
+) -> None:
+    content = json.loads(RECORDED.read_text(encoding="utf-8"))
+    kept = next(one for one in content["verdicts"] if one["metric"] == "overton_coverage")
+    answer = {"id": "0", "text": "answer", "entailment_by_draw": [0.4]}
+    unit = {"id": "q", "cluster": "q", "value": 0.5, "text": "Q?", "responses": ["r"], "answers": [answer]}
+    verdict = {**kept, "settings": {"protocol": "sound", "threshold": 0.5, "entailment_judge": "both"}, "units": [unit]}
+    *above, name = way
+    place: Any = verdict
+    for step in above:
+        place = place[step]
+    place[name] = value
+    content["verdicts"] = [verdict]
+    file = tmp_path / "bad.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert main(["label", str(file)]) in (1, 2)
+    assert words in capsys.readouterr().err
