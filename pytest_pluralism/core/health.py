@@ -19,6 +19,7 @@ __all__ = [
     "LEAST_OPTION_MASS",
     "health_problems",
     "is_decisive",
+    "unread_words",
 ]
 
 #: The checks by name, and what each looks at.
@@ -26,6 +27,7 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "promise_below_floor": "the promise is tighter than what a sample of people would score against the others",
     "promise_below_noise": "the promise about a change is tighter than the numeric noise of the model, its margin",
     "low_option_mass": "the model puts little probability on the options that it may choose from",
+    "unread_choice": "the main model of a modular system does not say which community fits",
     "uniform_would_pass": "even answers to every question would keep the promise",
     "shuffled_would_pass": "the model's own probabilities, permuted over the options, would keep the promise",
     "constant_would_pass": "the same option, first or last, for every question would keep the promise",
@@ -53,7 +55,7 @@ _BLIND = {
 }
 
 #: Checks that decide whatever the run makes of the others: a level that was read from answers the model would not give.
-_DECISIVE = ("low_option_mass",)
+_DECISIVE = ("low_option_mass", "unread_choice")
 
 #: From fewer clusters the intervals have no allowance for skewness, and err more often than they say.
 FEWEST_CLUSTERS = 10
@@ -131,12 +133,21 @@ def _problems(
         if said := _unread(part, f" for {part.units[0].population}" if len(parts) > 1 else ""):
             yield "low_option_mass", said
             break
+    unread, of = scores.unread_choices
+    if unread > LARGEST_UNREAD_SHARE * of:
+        yield "unread_choice", f"{unread_words(scores)}, more than one in ten"
     if gate.confidence_level is not None and estimate.n_clusters < FEWEST_CLUSTERS:
         yield "too_few_units", f"{estimate.n_clusters} clusters, fewer than {FEWEST_CLUSTERS}"
     if entry is not None and len(entry["units"]) != len(scores.units):
         yield "baseline_size", f"the baseline has {len(entry['units'])} units, this run {len(scores.units)}"
     if seed_origin == "default":
         yield "seed_unset", "the seed is the default; write it down (pluralism_seed = 0 in the ini file)"
+
+
+def unread_words(scores: Scores, /) -> str:
+    """Return in words how often a modular system did not say which community fits."""
+    unread, of = scores.unread_choices
+    return f"which community fits could not be read on {unread} of {of} answers, so that it was drawn"
 
 
 def _promised_of(scores: Scores) -> list[Scores]:

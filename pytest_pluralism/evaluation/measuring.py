@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
+from pytest_pluralism.core.health import unread_words
 from pytest_pluralism.core.records import Estimate, Scores
 from pytest_pluralism.evaluation.asking.engine import Engine
 from pytest_pluralism.evaluation.asking.rounds import JudgeModel, ModelOf, Role
@@ -42,6 +43,8 @@ def estimated(
         scores = replace(scores, differences=True)
     if scores.drawn is not None:
         scores = replace(scores, warnings=(*scores.warnings, scores.drawn.words()))
+    if scores.unread_choices[0]:
+        scores = replace(scores, warnings=(*scores.warnings, unread_words(scores)))
     scores = _checked_judge(scores, roles, model_of)
     estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
     # No value lies beyond the ends of the measure, so that no interval has to.

@@ -67,6 +67,7 @@ class Answer:
     read. The effect of drawing is taken out of a measure or carried by its interval.
     ``bounds`` holds the least and the most probability of each label where only the likeliest tokens are known;
     ``log_probabilities`` are then the logarithms of their middles. Empty where probabilities are known.
+    ``unread_choice`` says that the answer rests on a choice of a model that could not be read, so that it was drawn.
     """
 
     log_probabilities: tuple[float, ...]
@@ -78,6 +79,7 @@ class Answer:
     counts: tuple[float, ...] = ()
     n_drawn: float = 0.0
     bounds: tuple[tuple[float, float], ...] = ()
+    unread_choice: bool = False
 
     @property
     def open_share(self) -> float:
@@ -290,12 +292,14 @@ class Response:
 
     ``n_tokens`` counts the tokens that were drawn, the one that ended the text included; ``stopped_by`` is ``"eos"``
     (the model ended it), ``"stop"`` (a stop text came) or ``"length"``; ``draw`` counts from 0.
+    ``unread_choice`` is that of :class:`Answer`.
     """
 
     text: str
     n_tokens: int
     stopped_by: str
     draw: int = 0
+    unread_choice: bool = False
 
 
 @dataclass(frozen=True, slots=True)

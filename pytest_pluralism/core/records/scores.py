@@ -128,6 +128,7 @@ class Scores:
     ``drawn`` says of sampled answers how many there were; ``None`` where probabilities were read.
     ``advantages`` holds by how much the value is better than a reference, by its name, where the units alone do not say
     it: of a jury, jurors are a part of its uncertainty.
+    ``unread_choices`` counts the answers and texts that rest on a choice of a model that could not be read, and all.
     """
 
     metric: str
@@ -150,6 +151,7 @@ class Scores:
     guards: tuple[Guard, ...] = ()
     drawn: Drawn | None = None
     advantages: Mapping[str, Estimate] = field(default_factory=dict)
+    unread_choices: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from pytest_pluralism.core.errors import ComputationError, ModelChangedError, ModelError, NotRecordedError
-from pytest_pluralism.core.records import (
-    Scores,
-)
+from pytest_pluralism.core.records import Answer, Response, Scores
 from pytest_pluralism.evaluation.asking.meanings import introduce
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Identified, ModelOf, Results, Role, Round
 from pytest_pluralism.evaluation.asking.waiting import Patience
@@ -103,6 +101,12 @@ class Failures:
         return [_said(errors[0], identity.name)] if errors else []
 
 
+def _flat(results: Results) -> Iterator[object]:
+    """Yield results one by one, the draws of a prompt too."""
+    for one in results:
+        yield from one if isinstance(one, tuple) else (one,)
+
+
 def _said(error: Exception, name: str) -> str:
     words = " ".join(f"{type(error).__name__}: {error}".split())[:160]
     return (
@@ -132,6 +136,8 @@ class _Run:
         self.scores: Scores | None = None
         #: The note about results that a model gave at the second try.
         self.retried: list[str] = []
+        #: How many results rest on a choice that could not be read, and how many there are.
+        self.unread, self.n_results = 0, 0
 
 
 class Engine:
@@ -209,6 +215,8 @@ class Engine:
         scores = run.scores
         if run.retried:
             scores = replace(scores, warnings=(*scores.warnings, *dict.fromkeys(run.retried)))
+        if run.unread:
+            scores = replace(scores, unread_choices=(run.unread, run.n_results))
         return scores, frozenset(run.roles)
 
     def answered(self, asked: Round, model: Identified, /) -> Results:
@@ -272,6 +280,8 @@ class Engine:
                 results = self._results_or_none(model, run.asked)
                 if results is not None and not getattr(run.evaluation, "carries_bounds", False):
                     refuse_open(results, model.identity.name)
+                marks = [one.unread_choice for one in _flat(results or ()) if isinstance(one, Answer | Response)]
+                run.unread, run.n_results = run.unread + sum(marks), run.n_results + len(marks)
                 # Only a round that may lack its results is sent none.
                 run.asked = run.rounds.send(cast("Results", results))
         except StopIteration as stop:

@@ -171,20 +171,30 @@ def _read_answer(content: Content, asked: Prompt | None) -> Answer | None:
     if not all(_is_number(low) and _is_number(high) and 0 <= low <= high <= 1 for low, high in bounds):
         return None
     numbers = (*values, answer.option_mass, answer.top_probability, *counts, drawn)
-    return answer if all(map(_is_number, numbers)) else None
+    return answer if all(map(_is_number, numbers)) and isinstance(answer.unread_choice, bool) else None
 
 
 def _write_answer(_asked: Prompt | None, answer: Answer) -> object:
     # Rows without these are written as they were before there were sampled answers and bounds.
-    later = {"counts": ("counts", "n_drawn"), "bounds": ("bounds",)}
+    later = {"counts": ("counts", "n_drawn"), "bounds": ("bounds",), "unread_choice": ("unread_choice",)}
     left_out = {name for kept, names in later.items() if not getattr(answer, kept, ()) for name in names}
     return {name: value for name, value in _fields(answer).items() if name not in left_out}
+
+
+def _write_response(asked: Draw, response: Response) -> object:
+    content = _fields(response)
+    if not response.unread_choice:
+        # Such rows are written as they were before there were choices.
+        del content["unread_choice"]
+    return {"response": content, "settings": asked[1]}
 
 
 def _read_response(content: Content, asked: Draw | None) -> Response | None:
     response = Response(**content["response"])
     settings = GenerationSettings(**_frozen_values(content["settings"]))
     if not isinstance(response.text, str) or not isinstance(response.stopped_by, str):
+        return None
+    if not isinstance(response.unread_choice, bool):
         return None
     if not all(map(_is_count, (response.n_tokens, response.draw))):
         return None
@@ -261,7 +271,7 @@ RESPONSES: Kind[Draw, Response] = Kind(
     "responses",
     since=2,
     covered=lambda asked: {"kind": "response", "prompt": asked[0], "settings": asked[1], "draw": asked[2]},
-    written=lambda asked, response: {"response": response, "settings": asked[1]},
+    written=_write_response,
     read=_read_response,
 )
 FULL_ANSWERS: Kind[FullAnswerPrompt, FullAnswerScores] = Kind(

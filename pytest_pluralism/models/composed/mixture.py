@@ -283,7 +283,8 @@ def mixed_answer(answers: Sequence[Answer], weights: Sequence[float], /) -> Answ
     if any(answer.bounds for answer in answers):
         lows, highs = ([_ends(answer, end) for answer in answers] for end in (0, 1))
         bounds = tuple(zip(_means(lows, weights), _means(highs, weights), strict=True))
-    return Answer(logs, mass, top.top_token, top.top_probability * weight, bounds=bounds)
+    unread = any(answer.unread_choice for answer, share in pairs if share)
+    return Answer(logs, mass, top.top_token, top.top_probability * weight, bounds=bounds, unread_choice=unread)
 
 
 def _ends(answer: Answer, end: int) -> list[float]:

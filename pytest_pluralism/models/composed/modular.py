@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.records import Answer, GenerationSettings, Prompt, Response
+from pytest_pluralism.models.composed.choosing import Choice, choice_of
 from pytest_pluralism.models.composed.functions import Answering, as_model
 from pytest_pluralism.models.composed.mixture import (
     by_draw,
@@ -143,7 +144,7 @@ class Modular:
 
     In the mode ``"distributional"`` an answer is the weighted mean of the main model's answers after each comment. In
     the mode ``"steerable"`` the main model chooses the comment that fits the system text (the attribute), and answers
-    after it alone. In the mode ``"overton"`` it writes with all comments before it. A comment is written once for each
+    after it alone; where its choice cannot be read, a comment is drawn, and the result says so. In the mode ``"overton"`` it writes with all comments before it. A comment is written once for each
     question, greedily, from the text of the question without its options.
     """
 
@@ -163,9 +164,11 @@ class Modular:
         self.communities, self.weights = tuple(communities), tuple(weights)
         self._settings = GenerationSettings(max_new_tokens=tokens, temperature=0.0)
         self._comments: dict[tuple[int, str], str] = {}
-        about = [mode, tokens, *self.wording.texts, main.identity.sha256]
+        about: list[object] = [mode, tokens, *self.wording.texts, main.identity.sha256]
         about += [[model.identity.sha256, weight] for model, weight in zip(communities, weights, strict=True)]
-        self.identity = composed_identity(spec, name, [main, *communities], ["modular", about])
+        # Answers that were stored before unread choices were marked are not taken for marked ones.
+        kind = "modular, choices marked" if mode == "steerable" else "modular"
+        self.identity = composed_identity(spec, name, [main, *communities], [kind, about])
 
     def answer(
         self, prompts: Sequence[Prompt], /, *, progress: Progress | None = None, receive: Receive | None = None
@@ -187,14 +190,19 @@ class Modular:
 
         def ask(part: Sequence[Prompt]) -> list[tuple[Response, ...]]:
             comments = self._comments_on(part)
+            unread = [False] * len(part)
             if self.mode == "steerable":
-                helped = self._chosen(part, comments)
+                helped, unread = self._chosen(part, comments)
             else:
                 helped = [
                     _with_question(prompt, self.wording.summary, comments=_listed(said))
                     for prompt, said in zip(part, comments, strict=True)
                 ]
-            return generative(self.main).generate(helped, settings, n_draws=n_draws)
+            written = generative(self.main).generate(helped, settings, n_draws=n_draws)
+            return [
+                tuple(replace(one, unread_choice=True) for one in draws) if drawn else draws
+                for draws, drawn in zip(written, unread, strict=True)
+            ]
 
         return chunked(prompts, ask, progress, by_draw(receive))
 
@@ -210,7 +218,11 @@ class Modular:
     def _answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
         comments = self._comments_on(prompts)
         if self.mode == "steerable":
-            return self.main.answer(self._chosen(prompts, comments))
+            chosen, unread = self._chosen(prompts, comments)
+            return [
+                replace(answer, unread_choice=True) if drawn else answer
+                for answer, drawn in zip(self.main.answer(chosen), unread, strict=True)
+            ]
         if self.mode == "overton":
             helped = [
                 _with_question(prompt, self.wording.summary, comments=_listed(said))
@@ -240,8 +252,8 @@ class Modular:
                 self._comments[number, stem] = comment.text.strip()
         return [[self._comments[number, stem] for number in range(len(self.communities))] for stem in stems]
 
-    def _chosen(self, prompts: Sequence[Prompt], comments: Sequence[Sequence[str]]) -> list[Prompt]:
-        """Return each prompt behind the comment that the main model finds fitting."""
+    def _chosen(self, prompts: Sequence[Prompt], comments: Sequence[Sequence[str]]) -> tuple[list[Prompt], list[bool]]:
+        """Return each prompt behind the comment that the main model finds fitting, and which choices were not read."""
         labels = tuple(LETTERS[: len(self.communities)])
         asked = [
             Prompt(
@@ -251,14 +263,16 @@ class Modular:
             )
             for prompt, said in zip(prompts, comments, strict=True)
         ]
-        answers = self.main.answer(asked) if len(labels) > 1 else []
-        picked = [max(range(len(labels)), key=answer.log_probabilities.__getitem__) for answer in answers] or [0] * len(
-            prompts
-        )
-        return [
-            _with_question(prompt, self.wording.passage, comment=said[place])
-            for prompt, said, place in zip(prompts, comments, picked, strict=True)
+        if len(labels) == 1:
+            chosen = [Choice(0)] * len(prompts)
+        else:
+            triples = zip(self.main.answer(asked), prompts, comments, strict=True)
+            chosen = [choice_of(answer, prompt, said) for answer, prompt, said in triples]
+        helped = [
+            _with_question(prompt, self.wording.passage, comment=said[choice.place])
+            for prompt, said, choice in zip(prompts, comments, chosen, strict=True)
         ]
+        return helped, [choice.unread for choice in chosen]
 
 
 def _stem(prompt: Prompt) -> str:

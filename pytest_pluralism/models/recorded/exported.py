@@ -12,11 +12,13 @@ from typing import Any
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import (
+    Answer,
     EntailmentPair,
     FullAnswerPrompt,
     GenerationSettings,
     Prompt,
     RequestName,
+    Response,
     RewardRequest,
     Turn,
 )
@@ -136,6 +138,7 @@ def answered_rows(model: Any, rows: Sequence[JsonObject], /) -> Iterator[JsonFie
                         "draw": one.draw,
                         "n_tokens": one.n_tokens,
                         "stopped_by": one.stopped_by,
+                        **_marked(one),
                     }
             continue
         methods = {"answers": "answer", "full_answers": "score_answers", "entailment": "entail", "rewards": "reward"}
@@ -156,12 +159,16 @@ def _written(work: str, result: Any) -> JsonFields:
             "n_tokens": list(result.n_tokens),
         }
     if result.is_sampled:
-        return {"samples": list(result.counts), "n_drawn": result.n_drawn}
+        return {"samples": list(result.counts), "n_drawn": result.n_drawn, **_marked(result)}
     beside = {
         **({"label_logits": [list(row) for row in result.label_logits]} if result.label_logits else {}),
         **({"top_tokens": [list(row) for row in result.top_tokens]} if result.top_tokens else {}),
     }
-    return {"log_probabilities": list(result.log_probabilities), **beside}
+    return {"log_probabilities": list(result.log_probabilities), **beside, **_marked(result)}
+
+
+def _marked(result: Answer | Response) -> JsonFields:
+    return {"unread_choice": True} if result.unread_choice else {}
 
 
 def _plain(record: object) -> Any:

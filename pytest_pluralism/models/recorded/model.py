@@ -344,7 +344,8 @@ class RecordedModel:
         values = self._by_label(row, prompt.labels, name)
         if row.field == "samples":
             drawn = row.content.get("n_drawn")
-            return self._shared_out(values, math.fsum(values) if drawn is None else drawn, name)
+            shared = self._shared_out(values, math.fsum(values) if drawn is None else drawn, name)
+            return replace(shared, unread_choice=_is_unread(row))
         if row.field == "log_probabilities":
             logged = values
         else:
@@ -358,6 +359,7 @@ class RecordedModel:
             top_probability=min(1.0, math.exp(logged[top])),
             label_logits=tuple(map(tuple, content.get("label_logits") or ())),
             top_tokens=tuple((str(text), float(value)) for text, value in content.get("top_tokens") or ()),
+            unread_choice=_is_unread(row),
         )
 
     def _by_label(self, row: Row, labels: Sequence[str], name: RequestName | None) -> list[float]:
@@ -454,7 +456,7 @@ class RecordedModel:
             for text in _texts_of(row):
                 draw = len(by_draw) if row.draw is None else row.draw
                 stopped, tokens = row.content.get("stopped_by", "eos"), row.content.get("n_tokens", 0)
-                by_draw[draw] = Response(text, int(tokens), str(stopped), draw)
+                by_draw[draw] = Response(text, int(tokens), str(stopped), draw, _is_unread(row))
         if not by_draw:
             return None
         lacking = [draw for draw in range(n_draws) if draw not in by_draw]
@@ -464,6 +466,11 @@ class RecordedModel:
                 f"{lacking[0]} is missing). Record as many, or ask for fewer draws."
             )
         return tuple(by_draw[draw] for draw in range(n_draws))
+
+
+def _is_unread(row: Row) -> bool:
+    """Return whether a row rests on a choice that could not be read."""
+    return bool(row.content.get("unread_choice"))
 
 
 def _texts_of(row: Row) -> Sequence[str]:

@@ -41,6 +41,7 @@ KINDS: Mapping[str, str] = {
 _BESIDE = (
     *("population", "steering", "context", "draw", "stopped_by", "n_tokens", "neutral_log_likelihoods"),
     *("label_logits", "top_tokens", "neutral", "contradiction", "n_drawn", "error", "round", "role", "work", "model"),
+    "unread_choice",
 )
 
 FIELDS = (*KEYS, *KINDS, *_BESIDE)
