@@ -71,6 +71,7 @@ def verdict_beside(
         gate,
         measured.estimate,
         change=change,
+        advantage=_advantage(measured),
         drift=drift,
         looks=looks,
         noise_floor=usual_noise_floor(measured.provenance.model),
@@ -115,6 +116,7 @@ def verdict_of_stored(
     verdict = decide(
         left,
         estimate,
+        advantage=_advantage(measured),
         drift=drift,
         looks=looks,
         noise_floor=usual_noise_floor(measured.provenance.model),
@@ -122,6 +124,15 @@ def verdict_of_stored(
     )
     verdict = replace(verdict, reason=STORED) if verdict.passed and not gate.bounds_value else verdict
     return guarded(verdict, measured.scores.guards)
+
+
+def _advantage(measured: Measured) -> Estimate | None:
+    """Return the advantage over the reference that a promise names beside a change; nothing where it names none."""
+    from pytest_pluralism.core.estimation.relative import advantage_of
+
+    plan = measured.plan
+    assert plan.gate is not None  # noqa: S101 - the types say less than the callers know
+    return advantage_of(measured.scores, plan.gate, plan.measure, confidence_level=plan.confidence_level)
 
 
 def _change(measured: Measured, parts: Mapping[str, Measured], stored: Stored, remedy: str = "") -> Estimate:

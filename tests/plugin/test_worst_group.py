@@ -104,17 +104,50 @@ def test_a_loss_of_the_better_group_that_stays_above_the_worst_is_no_loss_of_the
     assert outcomes(project, "fields+sea")["test_change"]["outcome"] == "passed"
 
 
-def test_what_has_no_meaning_for_a_changing_group_is_refused(project: pytest.Pytester) -> None:
+def test_single_units_of_a_changing_group_cannot_be_guarded(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_pairs="""
+        import pytest
+
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", max_unit_decrease=0.5)
+        def test_it(): ...
+        """
+    )
+    result = project.runpytest_inprocess("--pluralism-value-model=ours:sea")
+    result.stdout.fnmatch_lines(["*max_unit_decrease=0.5 guards single units*Use population='all'*"])
+
+
+def test_the_worst_group_is_compared_with_that_of_a_reference_and_may_move_neither_way(
+    project: pytest.Pytester,
+) -> None:
     project.makepyfile(
         test_pairs="""
         import pytest
 
         @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", better_than="longer")
-        def test_it(): ...
+        def test_better(): ...
+
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", max_change=0.1)
+        def test_still(): ...
+
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", better_than="longer", max_decrease=0.1)
+        def test_both(): ...
         """
     )
-    result = project.runpytest_inprocess("--pluralism-value-model=ours:sea")
-    result.stdout.fnmatch_lines(["*better_than has no meaning for population='worst'*"])
+    # Preferring the longer response serves the north, and has nothing to say of the south, whose pairs are as long.
+    outcomes(project, "fields+sea", "--pluralism-update-baseline")
+    found = {
+        reward: {name: one["outcome"] for name, one in outcomes(project, reward).items()}
+        for reward in ("fields+sea", "fields", "sea", "fields+stars+sea")
+    }
+    assert found["fields+sea"] == {"test_better": "passed", "test_still": "passed", "test_both": "passed"}
+    assert found["fields"] == {"test_better": "inconclusive", "test_still": "failed", "test_both": "failed"}
+    assert found["sea"] == {"test_better": "inconclusive", "test_still": "failed", "test_both": "failed"}
+    # From .9 to 1: the change is at the margin, and may be beyond it.
+    assert found["fields+stars+sea"]["test_still"] == "inconclusive"
+    better = outcomes(project, "fields+sea")["test_better"]
+    assert better["advantage"]["value"] == pytest.approx(0.4)
+    assert better["advantage"]["low"] > 0.0
 
 
 def test_a_run_that_stores_is_judged_by_its_level_and_against_the_anchor(project: pytest.Pytester) -> None:

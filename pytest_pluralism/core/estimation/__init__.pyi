@@ -42,4 +42,5 @@ from .survey import resample_human_distributions as resample_human_distributions
 from .survey import sampling_error_of_distance as sampling_error_of_distance
 from .survey import widen_for_respondents as widen_for_respondents
 from .worst import estimate_worst as estimate_worst
+from .worst import worst_advantage as worst_advantage
 from .worst import worst_change as worst_change

@@ -11,14 +11,17 @@ from scipy import special
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.at_level import as_difference, interval_at
 from pytest_pluralism.core.estimation.selection import level_for
-from pytest_pluralism.core.estimation.trust import is_too_certain, unseen_end
+from pytest_pluralism.core.estimation.trust import is_alike_but_one, is_too_certain, unseen_end
 from pytest_pluralism.core.parameters import one_of
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
-__all__ = ["estimate_worst", "worst_change"]
+__all__ = ["estimate_worst", "worst_advantage", "worst_change"]
 
-#: Returns the paired change of one group at a confidence level.
+#: Returns the paired change of one group, or its advantage over a reference, at a confidence level.
 Paired = Callable[[float | None], Estimate]
+
+#: The lower and the upper end of an interval of which higher is better.
+Ends = tuple[float, float]
 
 
 def estimate_worst(estimates: Mapping[str, Estimate], /, *, direction: str = "higher") -> tuple[str, Estimate]:
@@ -135,17 +138,89 @@ def worst_change(
         # A group in which no unit changed has no change, however few its units are.
         own = {name: as_difference(make(strict)) for name, make in paired.items()}
         changes = list(own.values())
-        ends: list[tuple[float, float]] = []
-        for name, mine in ours.items():
-            differences = [
-                _ends(own[other], sign) if other == name else (mine[0] - its[1], mine[1] - its[0])
-                for other, its in theirs.items()
-            ]
-            ends.append((_most(one[0] for one in differences), _most(one[1] for one in differences)))
-        low, high = _least(one[0] for one in ends), _least(one[1] for one in ends)
+        low, high = _of_pairs(ours, theirs, {name: _ends_of_change(one, sign) for name, one in own.items()})
         low, high = (low, high) if sign > 0 else (-high, -low)
+    return _difference(now, value, low, high, level, changes)
+
+
+def worst_advantage(
+    now: Mapping[str, Estimate], paired: Mapping[str, Paired], /, *, direction: str = "higher"
+) -> Estimate:
+    r"""Return by how much the group that fares worst is better off than the one that fares worst under a reference.
+
+    .. math:: \min_g s \mu_g - \min_h s \rho_h = \min_g \max_h \, s (\mu_g - \rho_h)
+
+    with the value :math:`\mu_g` of a group, :math:`\rho_h` that of the reference for a group, and s = -1 where lower
+    values are better, else 1. The interval is that of :func:`worst_change`: each end is the same minimum of maxima, of
+    k x k differences at the level :math:`1 - (1 - \gamma) / k`. The advantage of one group is paired by its units.
+    Between two groups it is the difference of their values plus the advantage of the second, and the three half-widths
+    are added, which holds however they depend on each other.
+
+    Parameters
+    ----------
+    now : mapping of str to Estimate
+        The groups, all at one confidence level.
+    paired : mapping of str to callable
+        For each group a function that returns its paired advantage over the reference, above 0 where the group is
+        better off, at a confidence level.
+    direction : {"higher", "lower"}
+        The values that are better.
+
+    Returns
+    -------
+    Estimate
+        The advantage: above 0 when the worst group is better off than that of the reference. The ends are NaN where
+        those of a group are.
+
+    Raises
+    ------
+    InvalidParameterError
+        The groups differ, or the levels, or ``direction`` is none of the two.
+
+    Examples
+    --------
+    >>> groups = {"north": Estimate(0.7, 0.6, 0.8, 0.05, 50, 50), "south": Estimate(0.5, 0.4, 0.6, 0.05, 50, 50)}
+    >>> gain = Estimate(0.2, 0.15, 0.25, 0.025, 50, 50)
+    >>> advantage = worst_advantage(groups, {name: lambda level: gain for name in groups})
+    >>> round(advantage.value, 3), round(advantage.low, 3)
+    (0.2, 0.15)
+    """
+    sign, level = _checked(now, direction, "worst_advantage")
+    if now.keys() != paired.keys():
+        raise invalid_parameter("paired", "worst_advantage", f"of the groups {', '.join(now)}", ", ".join(paired))
+    strict = None if level is None else level_for(len(now), level)
+    gains = {name: as_difference(make(strict)) for name, make in paired.items()}
+    values = {name: sign * one.value for name, one in now.items()}
+    value = _least(values.values()) - _least(values[name] - gain.value for name, gain in gains.items())
+    low = high = value
+    if strict is not None and not math.isnan(value):
+        ours = {name: _ends(interval_at(one, strict), sign) for name, one in now.items()}
+        own = {name: _ends_of_change(gain, 1.0) for name, gain in gains.items()}
+        theirs = {name: (ends[0] - own[name][1], ends[1] - own[name][0]) for name, ends in ours.items()}
+        low, high = _of_pairs(ours, theirs, own)
+    return _difference(now, value, low, high, level, list(gains.values()))
+
+
+def _of_pairs(ours: Mapping[str, Ends], theirs: Mapping[str, Ends], own: Mapping[str, Ends]) -> Ends:
+    """Return the minimum over our groups of the maximum over theirs, of the ends of their differences.
+
+    ``own`` has the ends of the difference of a group with itself, which is paired.
+    """
+    ends: list[Ends] = []
+    for name, mine in ours.items():
+        differences = [
+            own[name] if other == name else (mine[0] - its[1], mine[1] - its[0]) for other, its in theirs.items()
+        ]
+        ends.append((_most(one[0] for one in differences), _most(one[1] for one in differences)))
+    return _least(one[0] for one in ends), _least(one[1] for one in ends)
+
+
+def _difference(
+    now: Mapping[str, Estimate], value: float, low: float, high: float, level: float | None, of: list[Estimate]
+) -> Estimate:
+    """Return the estimate of a difference of worst groups; a unit that lacks one of both sides is missing."""
     found = _estimate(value, min(low, value), max(high, value), list(now.values()), level)
-    n_missing = max(found.n_missing, sum(one.n_missing for one in changes))
+    n_missing = max(found.n_missing, sum(one.n_missing for one in of))
     n_asked = found.n + found.n_missing
     return replace(found, n=n_asked - n_missing, n_missing=n_missing, how=replace(found.how, difference=True))
 
@@ -166,15 +241,23 @@ def _first(value: float) -> float:
     return -math.inf if math.isnan(value) else value
 
 
-def _ends(estimate: Estimate, sign: float) -> tuple[float, float]:
+def _ends(estimate: Estimate, sign: float) -> Ends:
     """Return the ends of an interval where higher is better; NaN where nothing is known of the spread."""
     if is_too_certain(estimate) or estimate.n_clusters < 2:
         return math.nan, math.nan
     return (estimate.low, estimate.high) if sign > 0 else (-estimate.high, -estimate.low)
 
 
+def _ends_of_change(estimate: Estimate, sign: float) -> Ends:
+    """Return the ends of a change; NaN where all units but one changed alike and few carry that."""
+    alike = any(is_alike_but_one(estimate, 0.0, upper=upper) for upper in (False, True))
+    return (math.nan, math.nan) if alike else _ends(estimate, sign)
+
+
 def _lower(estimate: Estimate, sign: float) -> float:
     """Return the lower end of a group where higher is better, no better than its units can show."""
+    if is_alike_but_one(estimate, math.nan, upper=sign < 0):
+        return math.nan
     low = _ends(estimate, sign)[0]
     unseen = unseen_end(estimate, upper=sign < 0)
     return low if unseen is None else min(low, sign * unseen)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_pluralism.core.errors import InvalidParameterError
+from pytest_pluralism.core.estimation.at_level import interval_at
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
-from pytest_pluralism.core.estimation.worst import estimate_worst
+from pytest_pluralism.core.estimation.relative import advantage_over
+from pytest_pluralism.core.estimation.worst import estimate_worst, worst_advantage
 from pytest_pluralism.core.records import Estimate, Gate, Scores, Witness
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means, Named, NamedRequests
@@ -37,12 +40,15 @@ class WorstEvaluation:
         Of the interval.
     against_baseline : bool
         Whether the groups are stored one by one, because the promise is about a change.
+    better_than : str or None
+        The reference that the promise names.
     """
 
     groups: Mapping[str, PlannedGate]
     measure: Measure
     confidence_level: float | None = 0.95
     against_baseline: bool = False
+    better_than: str | None = None
 
     @cached_property
     def parts(self) -> Mapping[str, PlannedGate]:
@@ -116,10 +122,31 @@ class WorstEvaluation:
             warnings=tuple(dict.fromkeys(text for one in found.values() for text in one.warnings)),
             guards=tuple(guard for one in found.values() for guard in one.guards),
             crossed=None,
-            advantages={},
+            advantages=self._advantages(found, estimates, doubted=bool(doubts)),
             estimate=worst,
             doubt="; ".join(doubts),
         )
+
+
+    def _advantages(
+        self, found: Mapping[str, Scores], estimates: Mapping[str, Estimate], *, doubted: bool
+    ) -> dict[str, Estimate]:
+        """Return the advantage of the worst group over that of the reference, where the promise names one."""
+        if self.better_than is None:
+            return {}
+        key = self.measure.reference_key(self.better_than)
+        gains = {name: functools.partial(self._gain, scores, key) for name, scores in found.items()}
+        advantage = worst_advantage(estimates, gains, direction=self.measure.direction)
+        if doubted and advantage.confidence_level is not None:
+            advantage = dataclasses.replace(advantage, low=math.nan, high=math.nan)
+        return {key: advantage}
+
+    def _gain(self, scores: Scores, key: str, level: float | None) -> Estimate:
+        """Return the advantage of one group over a reference."""
+        known = scores.advantages.get(key)
+        if known is not None:
+            return interval_at(known, level)
+        return advantage_over(scores, key, direction=self.measure.direction, confidence_level=level)
 
 
 def worst_of(plans: Sequence[PlannedGate], gate: Gate | None, /) -> PlannedGate:
@@ -135,7 +162,7 @@ def worst_of(plans: Sequence[PlannedGate], gate: Gate | None, /) -> PlannedGate:
     Raises
     ------
     InvalidParameterError
-        There are fewer than two groups, two have one name, or the promise is about single units or a reference.
+        There are fewer than two groups, two have one name, or the promise is about single units.
     """
     groups = {plan.population or "everyone": plan for plan in plans}
     if len(groups) < 2 or len(groups) < len(plans):
@@ -147,22 +174,19 @@ def worst_of(plans: Sequence[PlannedGate], gate: Gate | None, /) -> PlannedGate:
         raise InvalidParameterError(
             f"population={WORST!r} means the group that fares worst, and here a group has that name. Rename the group."
         )
-    if gate is not None:
-        refused = {
-            "better_than": gate.better_than,
-            "max_unit_increase": gate.max_unit_increase,
-            "max_unit_decrease": gate.max_unit_decrease,
-            "max_change": gate.max_change,
-            "max_drift": gate.max_drift,
-        }
-        word = next((word for word, value in refused.items() if value is not None), None)
-        if word is not None:
+    for word in ("max_unit_increase", "max_unit_decrease"):
+        if getattr(gate, word, None) is not None:
             raise InvalidParameterError(
-                f"{word} has no meaning for population={WORST!r}, whose group may change. Use population='all'."
+                f"{word}={getattr(gate, word)!r} guards single units, and population={WORST!r} is about a group, which "
+                "may be another one in each run. Use population='all', which guards the units of every group."
             )
     first = plans[0]
     evaluation = WorstEvaluation(
-        groups, first.measure, first.confidence_level, gate is not None and gate.needs_baseline
+        groups,
+        first.measure,
+        first.confidence_level,
+        against_baseline=gate is not None and gate.needs_baseline,
+        better_than=None if gate is None else gate.better_than,
     )
     return dataclasses.replace(
         first,
