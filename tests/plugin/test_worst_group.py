@@ -127,7 +127,7 @@ def test_the_worst_group_is_compared_with_that_of_a_reference_and_may_move_neith
         @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", better_than="longer")
         def test_better(): ...
 
-        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", max_change=0.1)
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", max_change=0.04)
         def test_still(): ...
 
         @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", better_than="longer", max_decrease=0.1)
@@ -143,10 +143,10 @@ def test_the_worst_group_is_compared_with_that_of_a_reference_and_may_move_neith
     assert found["fields+sea"] == {"test_better": "passed", "test_still": "passed", "test_both": "passed"}
     assert found["fields"] == {"test_better": "inconclusive", "test_still": "failed", "test_both": "failed"}
     assert found["sea"] == {"test_better": "inconclusive", "test_still": "failed", "test_both": "failed"}
-    # From .9 to 1: the change is at the margin, and may be beyond it.
+    # From .95 to 1: the change is beyond the margin, and may be within it.
     assert found["fields+stars+sea"]["test_still"] == "inconclusive"
     better = outcomes(project, "fields+sea")["test_better"]
-    assert better["advantage"]["value"] == pytest.approx(0.4)
+    assert better["advantage"]["value"] == pytest.approx(0.45)
     assert better["advantage"]["low"] > 0.0
 
 

@@ -92,10 +92,11 @@ def worst_change(
     r"""Return the change of the value of the group that fares worst, whichever group that is before and now.
 
     .. math:: \min_g \mu_g - \min_h \mu^0_h = \min_g \max_h \, (\mu_g - \mu^0_h)
+        = \max_h \min_g \, (\mu_g - \mu^0_h)
 
-    Each end is the same minimum of maxima of the ends of the k x k differences, each at the level
-    :math:`1 - (1 - \gamma) / k`. The group that is truly worst now has k differences, and so has the one that was, so
-    that Bonferroni's inequality over k, not over all pairs, makes both ends hold. The difference of one group is paired
+    The lower end is the first of these of the lower ends of the k x k differences, the upper end the second of their
+    upper ends, each at the level :math:`1 - (1 - \gamma) / k`. The group that is truly worst now has k differences,
+    and so has the one that was, so that Bonferroni's inequality over k, not over all pairs, makes both ends hold. The difference of one group is paired
     by its units; that of two groups adds the two half-widths, which holds however they depend on each other.
 
     Parameters
@@ -123,7 +124,7 @@ def worst_change(
     >>> same = Estimate(0.0, -0.01, 0.01, 0.005, 50, 50)
     >>> change = worst_change(before, before, {name: lambda level: same for name in before})
     >>> change.value, change.low, round(change.high, 2)
-    (0.0, -0.01, 0.03)
+    (0.0, -0.01, 0.01)
     """
     sign, level = _checked(now, direction, "worst_change")
     if now.keys() != before.keys() or now.keys() != paired.keys():
@@ -151,10 +152,10 @@ def worst_advantage(
     .. math:: \min_g s \mu_g - \min_h s \rho_h = \min_g \max_h \, s (\mu_g - \rho_h)
 
     with the value :math:`\mu_g` of a group, :math:`\rho_h` that of the reference for a group, and s = -1 where lower
-    values are better, else 1. The interval is that of :func:`worst_change`: each end is the same minimum of maxima, of
-    k x k differences at the level :math:`1 - (1 - \gamma) / k`. The advantage of one group is paired by its units.
-    Between two groups it is the difference of their values plus the advantage of the second, and the three half-widths
-    are added, which holds however they depend on each other.
+    values are better, else 1. The interval is made as that of :func:`worst_change`, of k x k differences at the level
+    :math:`1 - (1 - \gamma) / k`. The advantage of one group is paired by its units. Between two groups it is the
+    difference of their values plus the advantage of the second, and the three half-widths are added, which holds
+    however they depend on each other.
 
     Parameters
     ----------
@@ -202,17 +203,19 @@ def worst_advantage(
 
 
 def _of_pairs(ours: Mapping[str, Ends], theirs: Mapping[str, Ends], own: Mapping[str, Ends]) -> Ends:
-    """Return the minimum over our groups of the maximum over theirs, of the ends of their differences.
+    """Return the ends of the difference of the least of ours and the least of theirs, where higher is better.
 
-    ``own`` has the ends of the difference of a group with itself, which is paired.
+    ``own`` has the ends of the difference of a group with itself, which is paired. The difference is a minimum over
+    ours of maxima over theirs, and a maximum over theirs of minima over ours: each end takes the narrower of the two.
     """
-    ends: list[Ends] = []
-    for name, mine in ours.items():
-        differences = [
-            own[name] if other == name else (mine[0] - its[1], mine[1] - its[0]) for other, its in theirs.items()
-        ]
-        ends.append((_most(one[0] for one in differences), _most(one[1] for one in differences)))
-    return _least(one[0] for one in ends), _least(one[1] for one in ends)
+    pairs = {
+        (name, other): own[name] if name == other else (mine[0] - its[1], mine[1] - its[0])
+        for name, mine in ours.items()
+        for other, its in theirs.items()
+    }
+    low = _least(_most(pairs[name, other][0] for other in theirs) for name in ours)
+    high = _most(_least(pairs[name, other][1] for name in ours) for other in theirs)
+    return low, high
 
 
 def _difference(
