@@ -96,8 +96,9 @@ def worst_change(
 
     The lower end is the first of these of the lower ends of the k x k differences, the upper end the second of their
     upper ends, each at the level :math:`1 - (1 - \gamma) / k`. The group that is truly worst now has k differences,
-    and so has the one that was, so that Bonferroni's inequality over k, not over all pairs, makes both ends hold. The difference of one group is paired
-    by its units; that of two groups adds the two half-widths, which holds however they depend on each other.
+    and so has the one that was, so that Bonferroni's inequality over k, not over all pairs, makes both ends hold. The
+    difference of one group is paired by its units; that of two groups adds the two half-widths, which holds however
+    they depend on each other.
 
     Parameters
     ----------

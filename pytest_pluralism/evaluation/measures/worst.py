@@ -127,7 +127,6 @@ class WorstEvaluation:
             doubt="; ".join(doubts),
         )
 
-
     def _advantages(
         self, found: Mapping[str, Scores], estimates: Mapping[str, Estimate], *, doubted: bool
     ) -> dict[str, Estimate]:

@@ -144,8 +144,9 @@ class Modular:
 
     In the mode ``"distributional"`` an answer is the weighted mean of the main model's answers after each comment. In
     the mode ``"steerable"`` the main model chooses the comment that fits the system text (the attribute), and answers
-    after it alone; where its choice cannot be read, a comment is drawn, and the result says so. In the mode ``"overton"`` it writes with all comments before it. A comment is written once for each
-    question, greedily, from the text of the question without its options.
+    after it alone; where its choice cannot be read, a comment is drawn, and the result says so. In the mode
+    ``"overton"`` it writes with all comments before it. A comment is written once for each question, greedily, from the
+    text of the question without its options.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A main model that does not say which community fits: the comment is drawn, the draw is counted, and nothing passes."""
+"""A main model that does not say which community fits: a comment is drawn, the draw is counted, nothing passes."""
 
 from __future__ import annotations
 
