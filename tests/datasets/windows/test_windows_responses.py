@@ -12,7 +12,7 @@ import pytest
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.metrics import overton_score
-from pytest_pluralism.datasets.windows.representation import RepresentationRatings, read_ratings
+from pytest_pluralism.datasets.windows.representation import RepresentationRatings, read_overtonbench, read_ratings
 from pytest_pluralism.datasets.windows.responses import read_responses
 from pytest_pluralism.evaluation.overton.representation import rating_agreement, representation_scores
 
@@ -155,6 +155,52 @@ def test_files_that_hold_no_ratings(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("question_id,cluster,rating\nq,a\n", encoding="utf-8")
     with pytest.raises(DatasetError, match="line 2: must have 3 columns like the header, not 2"):
         read_ratings(tmp_path / "r.csv")
+
+
+BENCH = [
+    {"user": f"u{person}", "question_id": 3, "question": "Should it?", "freeresponse": "Yes.", "model": model,
+     "llm_response": "It depends.", "representation_rating": rating, "cluster_kmeans": person % 2}
+    for model, ratings in {"m1": (5, 1, 4, 2), "m2": (4, 4, 5, 4)}.items()
+    for person, rating in enumerate(ratings)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["b.jsonl", "b.json", "b.csv", "b.parquet"])
+def test_the_table_of_overtonbench_is_read_as_it_is(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "b.csv":
+        lines = [",".join(map(str, row.values())) for row in BENCH]
+        path.write_text("\n".join([",".join(BENCH[0]), *lines]) + "\n", encoding="utf-8")
+    elif name == "b.parquet":
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pytest.importorskip("pyarrow").Table.from_pylist(BENCH), path)
+    else:
+        path = written(tmp_path, BENCH, name)
+    found = read_overtonbench(path)
+    assert list(found) == ["m1", "m2"]
+    scores = {model: representation_scores(ratings).units[0] for model, ratings in found.items()}
+    assert scores["m1"].details["viewpoints"] == {"0": 4.5, "1": 1.5}
+    assert (scores["m1"].value, scores["m2"].value) == (0.5, 1.0)
+    by_question = read_overtonbench(path, cluster="question")
+    assert representation_scores(by_question["m1"]).units[0].details["viewpoints"] == {"Should it?": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"representation_rating": 7}, "'representation_rating' must be a number from 1 to 5, not 7"),
+        ({"representation_rating": "good"}, "'representation_rating' must be a number from 1 to 5, not 'good'"),
+        ({"cluster_kmeans": None}, "lacks 'cluster_kmeans'"),
+        ({"user": "u1"}, "user 'u1' rates 'm1' on question '3' again, after"),
+    ],
+)
+def test_what_is_wrong_with_a_row_of_overtonbench_is_said(tmp_path: Path, change: Any, said: str) -> None:
+    rows = [BENCH[1], {**BENCH[0], **change}]
+    with pytest.raises(DatasetError) as raised:
+        read_overtonbench(written(tmp_path, rows, "b.jsonl"))
+    assert said in str(raised.value)
+    with pytest.raises(DatasetError, match="holds no ratings"):
+        read_overtonbench(written(tmp_path, [], "c.json"))
 
 
 def test_the_agreement_of_predicted_ratings_with_those_of_people() -> None:
