@@ -9,9 +9,10 @@ half an hour on one core.
 The weights are those of a logistic regression on the sentences of the `fit` claims.
 The threshold of each judge is the lowest at which 97 % of the answers that a response does not hold are not found, on
 responses that are put together from claims on which no weight was fitted.
-Sensitivity and specificity are those of the least squares line of what is found of a response on what it holds, because
-every further argument brings chances to find another one that is not there; their standard errors resample claims.
-The combined judge has the `cal` and the `test` claims for that, the others 50 of the `cal` claims.
+Sensitivity and specificity are the ends of the least squares curve of what is found of a response on what it holds,
+because every further argument brings chances to find another one that is not there; their standard errors resample
+claims. The curve is a parabola (`bend`) for the combined judge, which has the `cal` and the `test` claims, and a line
+for the others, which have 50 of the `cal` claims.
 `tools/simulate_overton.py` measures coverage on each fifth of them with the threshold and the errors of the others.
 """
 
@@ -164,9 +165,9 @@ def truths(made: Sequence[Composed]) -> list[np.ndarray]:
 
 
 def calibrated(
-    made: Sequence[Composed], scores: Sequence[np.ndarray], data: str, sha256: str, weights: str
+    made: Sequence[Composed], scores: Sequence[np.ndarray], data: str, sha256: str, weights: str, *, bent: bool
 ) -> JudgeCalibration:
-    """Return the threshold and the errors of a judge."""
+    """Return the threshold and the errors of a judge, along a parabola where it is ``bent``."""
     truth = np.concatenate(truths(made))
     value = np.concatenate(list(scores))
     candidates = np.unique(np.round(value, 3))
@@ -182,9 +183,9 @@ def calibrated(
     drawn = []
     for _ in range(RESAMPLES):
         places = np.concatenate([groups[at] for at in generator.integers(len(groups), size=len(groups))])
-        drawn.append(rates(held[places], found[places]))
+        drawn.append(rates(held[places], found[places], bent=bent))
     errors = np.std(drawn, axis=0)
-    sensitivity, specificity = rates(held, found)
+    sensitivity, specificity, bend = rates(held, found, bent=bent)
     return JudgeCalibration(
         sensitivity=round(sensitivity, 4),
         specificity=round(specificity, 4),
@@ -196,6 +197,8 @@ def calibrated(
         model_sha256=weights,
         sensitivity_error=round(float(errors[0]), 4),
         specificity_error=round(float(errors[1]), 4),
+        bend=round(bend, 4) if bent else None,
+        bend_error=round(float(errors[2]), 4) if bent else None,
     )
 
 
@@ -223,10 +226,16 @@ def false_credit(judge: EntailmentJudge, claims: Sequence[Claim], answered: Answ
     return shares
 
 
-def rates(held: np.ndarray, found: np.ndarray) -> tuple[float, float]:
-    """Return sensitivity and specificity: of the line of what is found on what is held, its end at 1 and its start."""
-    slope, start = np.polyfit(held, found, 1)
-    return float(start + slope), float(1.0 - max(start, 0.0))
+def rates(held: np.ndarray, found: np.ndarray, *, bent: bool) -> tuple[float, float, float]:
+    """Return sensitivity, specificity and bend: those of the curve of what is found on what is held.
+
+    The end of the curve at 1, its start, which is not below 0, and how far its middle is above the line between them.
+    """
+    columns = [held, 1.0 - held, *([4.0 * held * (1.0 - held)] if bent else [])]
+    end, start, *bend = np.linalg.lstsq(np.stack(columns, axis=1), found, rcond=None)[0]
+    if start < 0.0:
+        end, *bend = np.linalg.lstsq(np.stack([columns[0], *columns[2:]], axis=1), found, rcond=None)[0]
+    return float(end), float(1.0 - max(start, 0.0)), float(bend[0]) if bent else 0.0
 
 
 def main() -> None:
@@ -249,7 +258,7 @@ def main() -> None:
         n_claims = len({one.claim.number for one in made})
         data = f"{len(made)} responses put together from {n_claims} claims of Perspectrum"
         scores = read(EntailmentJudge(name, combined=judge), made, answered)
-        one = calibrated(made, scores, data, texts, model_hash)
+        one = calibrated(made, scores, data, texts, model_hash, bent=by_all)
         if by_all:
             reader = EntailmentJudge(name, one.threshold, combined=judge)
             one = replace(one, **false_credit(reader, measured(claims), answered))

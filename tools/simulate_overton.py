@@ -25,6 +25,7 @@ from fit_judge import MODEL, RESPONSES_A_CLAIM, Answered, asking, calibrated, ch
 from overton_texts import EMPTY, SHARED, Claim, Composed, of_kind, read_claims, share
 from scipy.stats import rankdata, spearmanr
 
+from pytest_pluralism.core.estimation.judged import corrected_shares
 from pytest_pluralism.core.records import Window
 from pytest_pluralism.datasets.windows.debunks import load_debunks
 from pytest_pluralism.evaluation.asking.rounds import drive
@@ -103,7 +104,8 @@ class Reader:
         found = []
         for fold in range(FOLDS):
             others = [place for place, one in enumerate(folds) if one != fold]
-            calibration = calibrated([made[at] for at in others], [scores[at] for at in others], "others", "", "")
+            known, theirs = [made[at] for at in others], [scores[at] for at in others]
+            calibration = calibrated(known, theirs, "others", "", "", bent=True)
             file = replace(self._file, judges={**self._file.judges, self.judge.name: calibration})
             mine = [one for one, at in zip(made, folds, strict=True) if at == fold]
             found.append((mine, Reader(self.judge.name, file, self._answered)))
@@ -121,9 +123,9 @@ class Reader:
         """Return of each window which of its answers are held."""
         return [scores >= self.judge.threshold for scores in self.scores(read)]
 
-    def corrected(self, share: np.ndarray) -> np.ndarray:
-        """Return shares without the errors of the judge."""
-        return (share - (1.0 - self.calibration.specificity)) / self.calibration.power
+    def corrected(self, shares: np.ndarray, n_answers: Sequence[int]) -> np.ndarray:
+        """Return shares without the errors of the judge, as the package does it unit by unit."""
+        return corrected_shares(shares.tolist(), n_answers, self.calibration)
 
 
 # ---------------------------------------------------------------------------------------------------------- sentences
@@ -178,7 +180,7 @@ def coverage_rows(reader: Reader, claims: Sequence[Claim]) -> list[tuple[str, st
     for made, one in reader.crossed(responses(several, SEED, 2 * RESPONSES_A_CLAIM)):
         truth, raw, numbers = shares(one, made)
         # A gate is about many queries: a mean outside [0, 1] is moved to the end of the scale.
-        parts.append((truth, raw, numbers, one.corrected(raw)))
+        parts.append((truth, raw, numbers, one.corrected(raw, [len(some.claim.sayable) for some in made])))
     truth, raw, numbers, found = (np.concatenate(column) for column in zip(*parts, strict=True))
     rows = []
     for name, values in (("as judged", raw), ("corrected", found)):

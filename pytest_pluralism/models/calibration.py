@@ -26,7 +26,10 @@ SCHEMA = "pytest-pluralism/judge-calibration/2"
 FIRST_SCHEMA = "pytest-pluralism/judge-calibration/1"
 
 _FIELDS = tuple(JudgeCalibration.__dataclass_fields__)
-_MAY_LACK = {"model_sha256", "sensitivity_error", "specificity_error", "opposing_credit", "other_credit"}
+_MAY_LACK = {
+    *("model_sha256", "sensitivity_error", "specificity_error"),
+    *("opposing_credit", "other_credit", "bend", "bend_error"),
+}
 
 #: A calibration is a few numbers.
 _MOST_BYTES = 100_000

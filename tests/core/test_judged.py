@@ -13,7 +13,13 @@ import pytest
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.core.estimation import compare_paired, estimate_mean, interval_at
-from pytest_pluralism.core.estimation.judged import correct_change_for_judge, correct_for_judge
+from pytest_pluralism.core.estimation.judged import (
+    change_variance,
+    correct_change_for_judge,
+    correct_for_judge,
+    corrected_shares,
+    level_variance,
+)
 from pytest_pluralism.core.judges import CombinedJudge
 from pytest_pluralism.core.records import Estimate
 from pytest_pluralism.core.records.calibration import JudgeCalibration
@@ -71,6 +77,58 @@ def test_a_corrected_change_is_not_shrunk() -> None:
     assert np.mean(raw) == pytest.approx(-0.12 * 0.65, abs=0.005)
     assert np.mean(values) == pytest.approx(-0.12, abs=0.006)
     assert 0.92 <= held / 300 <= 0.99
+
+
+#: A judge that takes each answer that is said for one that is not, now and then.
+BENT = JudgeCalibration(0.8, 0.99, 0.5, 2000, 4000, "pairs", "ab", bend=0.04, bend_error=0.01)
+
+
+def bent(rng: np.random.Generator, truth: np.ndarray) -> np.ndarray:
+    """Return the shares that such a judge finds: what is not held is found more often where more is said."""
+    share = truth.mean(axis=1, keepdims=True)
+    made_up = 1.0 - BENT.specificity + 4.0 * BENT.bend * share
+    found = rng.random(truth.shape) < np.where(truth, BENT.sensitivity, made_up)
+    return found.mean(axis=1)
+
+
+@pytest.mark.parametrize("n_answers", [2, 5])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 1.0, None])
+def test_the_bend_of_a_judge_is_taken_off_at_every_share_and_in_mixtures(n_answers: int, share: float | None) -> None:
+    rng = np.random.default_rng(5)
+    chances = rng.random(40000) if share is None else np.full(40000, share)
+    truth = rng.random((40000, n_answers)) < chances[:, None]
+    corrected = corrected_shares(bent(rng, truth).tolist(), [n_answers] * len(truth), BENT)
+    # Without the bend, a half would be read as .55.
+    assert corrected.mean() == pytest.approx(truth.mean(), abs=0.012)
+
+
+def test_a_mean_is_read_along_the_bend() -> None:
+    straight = replace(BENT, bend=None, bend_error=None)
+    for share in (0.0, 0.1, 0.5, 0.9, 1.0):
+        found = 0.01 * (1.0 - share) + 0.8 * share + 0.16 * share * (1.0 - share)
+        estimate = correct_for_judge(Estimate(found, found - 0.05, found + 0.05, 0.02, 60, 60), BENT)
+        assert estimate.value == pytest.approx(share)
+        assert estimate.low < share < estimate.high
+        assert correct_for_judge(Estimate(found, 0.0, 1.0, 0.02, 60, 60), straight).value >= share - 1e-9
+    # Beyond both ends it goes on as a line.
+    beyond = [correct_for_judge(Estimate(one, 0.0, 1.0, 0.02, 60, 60), BENT).value for one in (0.0, 0.9)]
+    assert beyond == pytest.approx([-0.01 / 0.95, 1.0 + 0.1 / 0.63])
+    change = correct_change_for_judge(Estimate(0.1, 0.05, 0.15, 0.02, 60, 60), BENT)
+    plain = correct_change_for_judge(Estimate(0.1, 0.05, 0.15, 0.02, 60, 60), straight)
+    # A change may be at either end of the scale.
+    assert change.high - change.low > plain.high - plain.low
+    assert level_variance(0.5, BENT) > level_variance(0.5, straight)
+    assert change_variance(0.1, BENT) > change_variance(0.1, straight)
+
+
+def test_a_bend_is_checked() -> None:
+    for wrong in (0.2, -0.2, math.nan, "x"):
+        with pytest.raises(InvalidParameterError, match="'bend' parameter"):
+            replace(BENT, bend=wrong)
+    with pytest.raises(InvalidParameterError, match="'bend_error' parameter"):
+        replace(BENT, bend_error=-1.0)
+    found = JudgeFile("both", {"both": BENT})
+    assert '"bend": 0.04' in judges_text(found)
 
 
 def test_a_perfect_judge_of_many_pairs_changes_nothing() -> None:

@@ -38,11 +38,15 @@ class JudgeCalibration:
     opposing_credit, other_credit : float, optional
         The shares of the answers of the opposing side, and of another query, that it finds in responses which hold none
         of them.
+    bend, bend_error : float, optional
+        By how much more the judge finds than the line between its ends of responses that hold a half of their answers,
+        and the standard error of that: each answer that is said may be taken for one that is not. Without it the line
+        is taken.
 
     Raises
     ------
     InvalidParameterError
-        If a number is out of its range, or the judge is not better than chance.
+        If a number is out of its range, the judge is not better than chance, or it finds less where more is held.
 
     Examples
     --------
@@ -62,6 +66,8 @@ class JudgeCalibration:
     specificity_error: float | None = None
     opposing_credit: float | None = None
     other_credit: float | None = None
+    bend: float | None = None
+    bend_error: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("sensitivity", "specificity", "threshold"):
@@ -77,7 +83,7 @@ class JudgeCalibration:
         for name in ("data", "data_sha256", "model_sha256"):
             if not isinstance(getattr(self, name), str):
                 raise invalid_parameter(name, "JudgeCalibration", "a str", repr(getattr(self, name))[:80])
-        for name in ("sensitivity_error", "specificity_error"):
+        for name in ("sensitivity_error", "specificity_error", "bend_error"):
             value = getattr(self, name)
             if value is not None and (not is_number(value) or not 0.0 <= value <= 0.5):
                 raise invalid_parameter(name, "JudgeCalibration", "a float in [0, 0.5] or None", repr(value)[:80])
@@ -85,10 +91,20 @@ class JudgeCalibration:
             value = getattr(self, name)
             if value is not None and (not is_number(value) or not 0.0 <= value <= 1.0):
                 raise invalid_parameter(name, "JudgeCalibration", "a float in [0, 1] or None", repr(value)[:80])
+        if self.bend is not None and not is_number(self.bend):
+            raise invalid_parameter("bend", "JudgeCalibration", "a finite float or None", repr(self.bend)[:80])
         if self.power <= 0.0:
             raise InvalidParameterError(
                 f"A judge with a sensitivity of {self.sensitivity:g} and a specificity of {self.specificity:g} is not "
                 "better than chance, so that nothing can be corrected by it. Use another judge, or another threshold."
+            )
+
+        if self.power <= 4.0 * abs(self.bend or 0.0):
+            raise invalid_parameter(
+                "bend",
+                "JudgeCalibration",
+                f"within a quarter of sensitivity + specificity - 1, {self.power / 4.0:g}",
+                f"{self.bend:g}, so that it finds less where more is held",
             )
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from pytest_pluralism.core.estimation.judged import change_variance, is_hardly_better, level_variance
+from pytest_pluralism.core.estimation.judged import change_variance, corrected_shares, is_hardly_better, level_variance
 from pytest_pluralism.core.records import Scores, UnitScore
 from pytest_pluralism.core.records.calibration import JudgeCalibration
 from pytest_pluralism.core.records.plain import JsonObject
@@ -55,20 +55,20 @@ def without_errors(scores: Scores, settings: OvertonSettings, judge: EntailmentJ
     if not corrects(settings, judge):
         why = "the errors of the judge are not corrected: they are known for the mean share of answers alone"
         return replace(scores, details={**scores.details, **about}, warnings=(*scores.warnings, why))
-    raw = [unit.value for unit in scores.units]
-    values = _corrected(raw, calibration)
+    raw, sizes = [unit.value for unit in scores.units], [_size(unit) for unit in scores.units]
+    values = _corrected(raw, sizes, calibration)
     blind = _references(scores.units, calibration)
     units = tuple(
         replace(unit, value=value, references=references, details=_details(unit, calibration))
         for unit, value, references in zip(scores.units, values, blind, strict=True)
     )
     references = {
-        name: _corrected([value], calibration)[0] if name in SHARES or name.startswith("first_") else value
+        name: _corrected([value], [0], calibration)[0] if name in SHARES or name.startswith("first_") else value
         for name, value in scores.references.items()
     }
     level, found = float(np.mean(values)), float(np.mean(raw))
     # The calibration does not explain values beyond the scale.
-    beyond = (found - (1.0 - calibration.specificity)) / calibration.power - level
+    beyond = float(np.mean(corrected_shares(raw, sizes, calibration))) - level
     doubt, misfit = scores.doubt, _misfit(found, calibration)
     if is_hardly_better(calibration):
         pairs = calibration.n_entailing + calibration.n_other
@@ -102,21 +102,33 @@ def _misfit(found: float, calibration: JudgeCalibration) -> str:
     )
 
 
-def _corrected(values: Sequence[float], calibration: JudgeCalibration) -> list[float]:
+def _corrected(values: Sequence[float], sizes: Sequence[int], calibration: JudgeCalibration) -> list[float]:
     """Return shares without the errors of the judge; their mean is in [0, 1], which a single one need not be."""
-    found = (np.asarray(values, dtype=np.float64) - (1.0 - calibration.specificity)) / calibration.power
+    found = corrected_shares(values, sizes, calibration)
     mean = float(found.mean())
     corrected: list[float] = (found + min(max(mean, 0.0), 1.0) - mean).tolist()
     return corrected
+
+
+def _size(unit: UnitScore) -> int:
+    """Return how many judgements the value of a unit is a mean of: one for each answer and draw."""
+    answers, draws = unit.details.get("answers"), unit.details.get("n_draws")
+    return len(answers) * draws if isinstance(answers, list) and isinstance(draws, int) else 0
 
 
 def _details(unit: UnitScore, calibration: JudgeCalibration) -> JsonObject:
     """Return the details of a unit with its raw value, and the corrected value of the beginnings of its responses."""
     found = {**unit.details, "raw": unit.value}
     if "by_length" in found:
-        made_up, power = 1.0 - calibration.specificity, calibration.power
-        found["by_length"] = [[[n, (value - made_up) / power] for n, value in one] for one in found["by_length"]]
+        n = len(found.get("answers", []))
+        found["by_length"] = [_curve(one, n, calibration) for one in found["by_length"]]
     return found
+
+
+def _curve(curve: Sequence[Sequence[float]], n: int, calibration: JudgeCalibration) -> list[list[float]]:
+    """Return the corrected values of the beginnings of one response, beside their numbers of words."""
+    values = corrected_shares([value for _, value in curve], [n] * len(curve), calibration)
+    return [[words, float(value)] for (words, _), value in zip(curve, values, strict=True)]
 
 
 def _references(units: Sequence[UnitScore], calibration: JudgeCalibration) -> list[JsonObject]:
@@ -124,7 +136,8 @@ def _references(units: Sequence[UnitScore], calibration: JudgeCalibration) -> li
     found: list[dict[str, object]] = [{} for _ in units]
     for name in dict.fromkeys(name for unit in units for name in unit.references):
         places = [at for at, unit in enumerate(units) if not math.isnan(unit.references.get(name, math.nan))]
-        values = _corrected([units[at].references[name] for at in places], calibration) if places else []
+        sizes = [_size(units[at]) for at in places]
+        values = _corrected([units[at].references[name] for at in places], sizes, calibration) if places else []
         for at, value in zip(places, values, strict=True):
             found[at][name] = value
     return list(found)
