@@ -28,6 +28,7 @@ from scipy.stats import rankdata, spearmanr
 from pytest_pluralism.core.estimation.judged import corrected_shares
 from pytest_pluralism.core.records import Window
 from pytest_pluralism.datasets.windows.debunks import load_debunks
+from pytest_pluralism.datasets.windows.loading import load_windows
 from pytest_pluralism.evaluation.asking.rounds import drive
 from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
 from pytest_pluralism.evaluation.overton.premises import premises
@@ -280,6 +281,24 @@ def debunk_rows(reader: Reader) -> list[tuple[str, str]]:
     return rows
 
 
+def packaged_rows(reader: Reader) -> list[tuple[str, str]]:
+    """Return the share of answers found of texts that say each answer of the package's windows in its other wording."""
+    said, rest, numbers = [], [], []
+    windows = [one for one in load_windows("contested").windows if all(len(a.texts) > 1 for a in one.reasonable)]
+    for number, window in enumerate(windows):
+        texts = [answer.texts[1] for answer in window.reasonable]
+        held = reader.held([(shortened(window, 1), [text]) for text in texts])
+        for place, found in enumerate(held):
+            said.append(float(found[place]))
+            rest.append(float(np.delete(found, place).mean()))
+            numbers.append(number)
+    claims = np.array(numbers)
+    return [
+        ("the answer that is said in its other wording", shown(resampled(mean, Beside(np.array(said), claims)))),
+        ("the other answers of the window", shown(resampled(mean, Beside(np.array(rest), claims)))),
+    ]
+
+
 # --------------------------------------------------------------------------------------------------------------- page
 
 TABLES: dict[str, tuple[str, Callable[..., list[tuple[str, str]]]]] = {
@@ -287,7 +306,11 @@ TABLES: dict[str, tuple[str, Callable[..., list[tuple[str, str]]]]] = {
     "responses": ("responses that hold k of K perspectives", coverage_rows),
     "nothing": ("share of answers that are found where none is held", blind_rows),
     "debunks": ("100 debunks and 100 endorsements of 50 myths", debunk_rows),
+    "packaged": ("share of answers that are found of one sentence, windows of the package", packaged_rows),
 }
+
+#: The tables that read texts of the package, and no claims.
+OF_THE_PACKAGE = ("debunks", "packaged")
 
 
 def table_of(title: str, by_judge: dict[str, list[tuple[str, str]]]) -> list[str]:
@@ -301,12 +324,16 @@ def table_of(title: str, by_judge: dict[str, list[tuple[str, str]]]) -> list[str
 
 def errors_table(file: JudgeFile) -> list[str]:
     """Return the calibrations as a table."""
-    lines = ["| judge | threshold | sensitivity | specificity | what a change keeps |", "|---|---|---|---|---|"]
+    lines = [
+        "| judge | threshold | sensitivity | specificity | bend | what a change keeps |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, one in file.judges.items():
         found = (one.sensitivity, one.sensitivity_error), (one.specificity, one.specificity_error)
         words = " | ".join(f"{value:.3f} ± {error or 0.0:.3f}" for value, error in found)
         mark = " (default)" if name == file.default else ""
-        lines.append(f"| {name}{mark} | {one.threshold:.3f} | {words} | {one.power:.3f} |")
+        bend = "-" if one.bend is None else f"{one.bend:.3f} ± {one.bend_error or 0.0:.3f}"
+        lines.append(f"| {name}{mark} | {one.threshold:.3f} | {words} | {bend} | {one.power:.3f} |")
     return lines
 
 
@@ -330,6 +357,7 @@ def main() -> None:
     parser.add_argument("--data", default=str(SHARED), help="the folder that holds overton/")
     parser.add_argument("--file", default=str(MODEL / CALIBRATION_FILE), help="the judges")
     parser.add_argument("--judges", default="forward,both,combined", help="those that are tried")
+    parser.add_argument("--tables", help="only these tables: " + ", ".join(TABLES))
     parser.add_argument("--claims", type=int, help="only so many claims, for a quick look")
     parser.add_argument("--page", help="write the tables here")
     options = parser.parse_args()
@@ -342,10 +370,12 @@ def main() -> None:
     readers = {name: Reader(name, file, answered) for name in options.judges.split(",")}
     tables = {"judges": errors_table(file)}
     for name, (title, rows) in TABLES.items():
+        if options.tables and name not in options.tables.split(","):
+            continue
         found = {}
         for judge, reader in readers.items():
             by_fifths = name == "responses" and judge == "combined"
-            arguments: tuple[Any, ...] = () if name == "debunks" else (everything if by_fifths else claims,)
+            arguments: tuple[Any, ...] = () if name in OF_THE_PACKAGE else (everything if by_fifths else claims,)
             found[judge] = rows(reader, *arguments)
         tables[name] = table_of(title, found)
         print("\n".join(tables[name]) + "\n", flush=True)
