@@ -10,8 +10,8 @@
 Both releases learn from the same dialogues (``preferences`` of the shared data, MIT): first the chosen answers (SFT),
 then the chosen against the rejected ones (DPO). The training of v3 also holds long answers of v1 itself, to contested
 questions that are not those of the packaged windows; ``near_windows`` finds a question or a dialogue that is near
-one of them. ``v3b`` is another recipe for v3: the dialogues of v2, every one, and a penalty on how far the network goes
-from v1 on v1's own answers to these questions (keep.py). Everything is decided by ``Recipe``, seed included. Set
+one of them. ``v3b`` is another recipe for v3: dialogues of v2, and a penalty on how far the network goes from v1 on
+v1's own answers to these questions (keep.py). Everything is decided by ``Recipe``, seed included. Set
 ``OMP_NUM_THREADS=1``: threads of torch wait for one another on small batches.
 """
 
@@ -47,7 +47,7 @@ class Recipe:
     these,
     ``held_out`` are never trained on. ``long_answers`` long answers of v1 stand in the SFT data of v3 in the place of
     as many dialogues, and ``long_pairs`` of them, each against a short answer, in its DPO data. The training of v3b has
-    the divergence from v1 on ``keep_batch`` of all long answers added to the loss of each step, ``keep_weight`` times;
+    ``keep_dialogues`` of the dialogues, and the divergence from v1 on ``keep_batch`` of all long answers added to the loss of each step, ``keep_weight`` times;
     the first ``keep_start`` tokens of an answer count as much as all tokens. ``similarity`` is the cosine from which a
     text counts as near to a query of the packaged windows.
     """
@@ -73,7 +73,8 @@ class Recipe:
     long_tokens: int = 160
     long_words: int = 40
     keep_weight: float = 5.0
-    keep_batch: int = 2
+    keep_batch: int = 1
+    keep_dialogues: int = 320
     keep_start: int = 8
     similarity: float = 0.6
 
@@ -254,6 +255,8 @@ def sft(release: str, work: Path, recipe: Recipe) -> None:
             for one in long_answers(work, recipe)
         ]
         rows = rows[: len(rows) - len(long)] + long
+    if release == "v3b":
+        rows = rows[: recipe.keep_dialogues]
     random.Random(recipe.seed).shuffle(rows)
     name = f"{release}-sft"
     arguments = SFTConfig(
