@@ -152,10 +152,7 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     if done.returncode not in JUDGED or not record.is_file():
         return done.returncode or EXIT_PROBLEMS, []
     content = read_report(record)
-    options = [f"--entailment-model={arguments.entailment_model}"] if suite.judge else []
-    options += [f"--before={arguments.before}"] if suite.pair else []
-    options += [f"--pytest={arguments.pytest}"] if arguments.pytest else []
-    repeat = shlex.join(["pluralism", "try", arguments.model, f"--suite={suite.name}", *options])
+    repeat = _typed(suite, arguments)
     # The command of pytest holds for the folder of the suite alone, where nobody types it.
     run = {**content["run"], "command": repeat}
     for file in (page, record):
@@ -175,6 +172,18 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     card.write_text(text, encoding="utf-8")
     code = done.returncode or (EXIT_PROBLEMS if unjudged else EXIT_OK)
     return code, [path.as_posix() for path in (page, record, card)]
+
+
+def _typed(suite: Suite, arguments: argparse.Namespace) -> str:
+    """Return the command that runs one suite, with the options that were given for it."""
+    options = [f"--entailment-model={arguments.entailment_model}"] if suite.judge else []
+    if suite.pair:
+        options.append(f"--before={arguments.before}")
+        options += [f"--nations={arguments.nations}"] if arguments.nations else []
+        options += [f"--nation={name}" for name in arguments.nation]
+        options += [f"--mpi={arguments.mpi}"] if arguments.mpi else []
+    options += [f"--pytest={arguments.pytest}"] if arguments.pytest else []
+    return shlex.join(["pluralism", "try", arguments.model, f"--suite={suite.name}", *options])
 
 
 def _unjudged(suite: Suite, verdicts: Sequence[Entry]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,11 @@ def test_the_whole_command_on_two_tiny_networks(
     for name in ("pre", "post"):
         subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(trainers), str(tmp_path / name)], check=True)
     monkeypatch.chdir(tmp_path)
-    words = ["try", "./post", "--suite=case_study", "--before=./pre", "--pytest=--pluralism-answers=off"]
+    shares = [{"population": name, "probabilities": [0.6, 0.4], "n_respondents": 900} for name in ("North", "The West")]
+    row = {"question_id": "q", "question": "Do you like it?", "options": ["Yes", "No"], "distributions": shares}
+    (tmp_path / "town.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    data = ["--nations=town.jsonl", "--nation=North", "--nation=The West", "--mpi=town.jsonl"]
+    words = ["try", "./post", "--suite=case_study", "--before=./pre", *data, "--pytest=--pluralism-answers=off"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest_pluralism.cli", *words],
         capture_output=True, text=True, check=False, env={**os.environ},
@@ -122,5 +127,7 @@ def test_the_whole_command_on_two_tiny_networks(
     assert (tmp_path / "pluralism-card/case_study-tables.md").is_file()
     report = json.loads((tmp_path / "pluralism-card/case_study.json").read_text(encoding="utf-8"))
     assert {verdict["baseline"]["name"] for verdict in report["verdicts"]} == {"reference"}
+    # Repeated, the command makes the same tables.
+    assert shlex.split(report["run"]["command"]) == ["pluralism", *words]
     assert main(["report", "pluralism-card/case_study.json", "-o", "again.md"]) == 0
     assert capsys.readouterr().out

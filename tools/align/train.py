@@ -44,12 +44,11 @@ class Recipe:
     """Everything that decides a training run.
 
     Dialogues are taken whose prompt and answers have no more than ``prompt_tokens`` and ``answer_tokens`` tokens. Of
-    these,
-    ``held_out`` are never trained on. ``long_answers`` long answers of v1 stand in the SFT data of v3 in the place of
-    as many dialogues, and ``long_pairs`` of them, each against a short answer, in its DPO data. The training of v3b has
-    ``keep_dialogues`` of the dialogues, and the divergence from v1 on ``keep_batch`` of all long answers added to the loss of each step, ``keep_weight`` times;
-    the first ``keep_start`` tokens of an answer count as much as all tokens. ``similarity`` is the cosine from which a
-    text counts as near to a query of the packaged windows.
+    these, ``held_out`` are never trained on. ``long_answers`` long answers of v1 stand in the SFT data of v3 in the
+    place of as many dialogues, and ``long_pairs`` of them, each against a short answer, in its DPO data. The training
+    of v3b has ``keep_dialogues`` of the dialogues, and the divergence from v1 on ``keep_batch`` of all long answers
+    added to the loss of each step, ``keep_weight`` times; the first ``keep_start`` tokens of an answer count as much
+    as all tokens. ``similarity`` is the cosine from which a text counts as near to a query of the packaged windows.
     """
 
     seed: int = 20261129
