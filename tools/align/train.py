@@ -3,7 +3,7 @@
     python tools/align/train.py write --work-dir DIR       # v1 answers the questions of questions.txt, for v3
     python tools/align/train.py sft v2 --work-dir DIR      # starts, or goes on where it was stopped
     python tools/align/train.py dpo v2 --work-dir DIR
-    python tools/align/train.py export v2 --work-dir DIR   # fixtures/models/smollm2-harmless-v2
+    python tools/align/train.py export v2 --work-dir DIR   # fixtures/models/smollm2-harmless-v2, or --to=FOLDER
     python tools/align/train.py score SPEC ... --work-dir DIR    # losses on dialogues that were kept aside
     python tools/align/train.py respond SPEC ... --work-dir DIR  # answers to the requests of these dialogues
 
@@ -11,7 +11,8 @@ Both releases learn from the same dialogues (``preferences`` of the shared data,
 then the chosen against the rejected ones (DPO). The training of v3 also holds long answers of v1 itself, to contested
 questions that are not those of the packaged windows; ``near_windows`` finds a question or a dialogue that is near
 one of them. ``v3b`` is another recipe for v3: dialogues of v2, and a penalty on how far the network goes from v1 on
-v1's own answers to these questions (keep.py). Everything is decided by ``Recipe``, seed included. Set
+v1's own answers to these questions (keep.py). Everything is decided by ``Recipe``, seed included; ``--base`` fine-tunes
+another model, and ``--dialogues`` trains for a shorter time. Set
 ``OMP_NUM_THREADS=1``: threads of torch wait for one another on small batches.
 """
 
@@ -34,6 +35,7 @@ from keep import Kept, penalized
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFERENCES = ROOT.parent / "shared" / "data" / "preferences" / "hh_rlhf_harmless_test.jsonl.gz"
+MODELS = ROOT / "fixtures" / "models"
 QUESTIONS = Path(__file__).with_name("questions.txt")
 BASE = "embedded:smollm2-135m-instruct"
 RELEASES = ("v2", "v3", "v3b")
@@ -54,7 +56,8 @@ class Recipe:
     seed: int = 20261129
     rank: int = 16
     alpha: int = 32
-    first_layer: int = 18
+    base: str = BASE
+    last_layers: int = 12
     prompt_tokens: int = 80
     answer_tokens: int = 100
     dialogues: int = 600
@@ -107,8 +110,10 @@ def read_dialogues(tokenizer: Any, recipe: Recipe) -> tuple[list[Dialogue], list
         chosen, rejected = messages(row["chosen"]), messages(row["rejected"])
         if chosen[:-1] != rejected[:-1] or chosen[-1]["role"] != "assistant" or rejected[-1]["role"] != "assistant":
             continue
-        answers = chosen[-1]["content"], rejected[-1]["content"]
-        if not all(answers) or answers[0] == answers[1]:
+        # After "Answer:" a space follows, as in the prompts of a base model.
+        lead = "" if tokenizer.chat_template else " "
+        answers = lead + chosen[-1]["content"], lead + rejected[-1]["content"]
+        if not all(map(str.strip, answers)) or answers[0] == answers[1]:
             continue
         prompt = rendered(tokenizer, chosen[:-1])
         lengths = [len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (prompt, *answers)]
@@ -122,7 +127,15 @@ def read_dialogues(tokenizer: Any, recipe: Recipe) -> tuple[list[Dialogue], list
 
 
 def rendered(tokenizer: Any, turns: list[dict[str, str]]) -> str:
-    """Return the text that the model reads for the turns of a dialogue, up to its own turn."""
+    """Return the text that the model reads for the turns of a dialogue, up to its own turn.
+
+    A base model without a chat template reads what the package shows it: questions with their answers.
+    """
+    if not tokenizer.chat_template:
+        parts = [
+            f"{turn['content']}\nAnswer:" if turn["role"] == "user" else f" {turn['content']}\n\n" for turn in turns
+        ]
+        return "".join(parts)
     return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 
@@ -157,18 +170,18 @@ def read_questions(recipe: Recipe) -> list[str]:
 # ------------------------------------------------------------------------------------------------------- the network
 
 
-def load_base() -> Any:
-    """Return the packaged model, as the project loads it."""
+def load_base(recipe: Recipe) -> Any:
+    """Return the model that is fine-tuned, as the project loads it."""
     from pytest_pluralism.models.local.loading import load_model
 
-    return load_model(BASE, device="cpu", dtype="float32")
+    return load_model(recipe.base, device="cpu", dtype="float32")
 
 
 def write_answers(work: Path, recipe: Recipe) -> None:
     """Let v1 answer the contested questions at length, once each, and keep the answers that are long and end."""
     from pytest_pluralism.core.records import GenerationSettings, Prompt
 
-    model = load_base()
+    model = load_base(recipe)
     questions = read_questions(recipe)
     settings = GenerationSettings(
         max_new_tokens=recipe.long_tokens, temperature=recipe.long_temperature, seed=recipe.seed
@@ -244,7 +257,7 @@ def sft(release: str, work: Path, recipe: Recipe) -> None:
     from peft import LoraConfig
     from trl import SFTConfig, SFTTrainer
 
-    model = load_base()
+    model = load_base(recipe)
     network, tokenizer = model.scorer.model, model.reader.tokenizer
     dialogues, _ = read_dialogues(tokenizer, recipe)
     rows = [{"prompt": one.prompt, "completion": one.chosen} for one in dialogues]
@@ -265,7 +278,8 @@ def sft(release: str, work: Path, recipe: Recipe) -> None:
         num_train_epochs=recipe.sft_epochs,
         completion_only_loss=True,
     )
-    layers = list(range(recipe.first_layer, network.config.num_hidden_layers))
+    n_layers = network.config.num_hidden_layers
+    layers = list(range(n_layers - recipe.last_layers, n_layers))
     lora = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -287,7 +301,7 @@ def dpo(release: str, work: Path, recipe: Recipe) -> None:
     from peft import PeftModel
     from trl import DPOConfig, DPOTrainer
 
-    model = load_base()
+    model = load_base(recipe)
     network, tokenizer = model.scorer.model, model.reader.tokenizer
     dialogues, _ = read_dialogues(tokenizer, recipe)
     pairs = [
@@ -321,23 +335,20 @@ def dpo(release: str, work: Path, recipe: Recipe) -> None:
     run(trainer, work / name)
 
 
-def export(release: str, work: Path, recipe: Recipe) -> None:
-    """Write the adapter of the last step that is done, in float16, with what decides it and its held-out scores."""
+def export(release: str, work: Path, recipe: Recipe, to: Path) -> None:
+    """Write the adapter of the last step that is done, in float16, with what decides it."""
     import torch
     from safetensors.torch import load_file, save_file
 
     steps = [step for step in ("sft", "dpo") if (work / f"{release}-{step}" / "adapter").is_dir()]
-    source, to = (
-        work / f"{release}-{steps[-1]}" / "adapter",
-        ROOT / "fixtures" / "models" / f"smollm2-harmless-{release}",
-    )
+    source = work / f"{release}-{steps[-1]}" / "adapter"
     to.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(torch.float16) for name, value in load_file(source / "adapter_model.safetensors").items()}
     save_file(weights, to / "adapter_model.safetensors", metadata={"format": "pt"})
     config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
-    config = {**config, "base_model_name_or_path": BASE, "inference_mode": True}
+    config = {**config, "base_model_name_or_path": recipe.base, "inference_mode": True}
     write_json(to / "adapter_config.json", config)
-    recipe_of = {**dataclasses.asdict(recipe), "base": BASE, "release": release, "steps": steps}
+    recipe_of = {**dataclasses.asdict(recipe), "release": release, "steps": steps}
     losses = {
         step: [
             {"step": entry["step"], "loss": entry["loss"]}
@@ -432,22 +443,29 @@ def main() -> None:
     """Run one step of the training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("write", "sft", "dpo", "export", "score", "respond"))
-    parser.add_argument("releases", nargs="*", help="one of v2, v3, v3b; score and respond take SPECs of models")
+    parser.add_argument("releases", nargs="*", help="one of v2, v3, v3b; score and respond take SPECs")
     parser.add_argument("--work-dir", type=Path, required=True)
+    parser.add_argument("--base", default=BASE, metavar="SPEC", help=f"the model to fine-tune (default: {BASE})")
+    parser.add_argument("--dialogues", type=int, default=Recipe.dialogues, metavar="N", help="train on so many at most")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where export writes (default: in fixtures/models)")
     options = parser.parse_args()
-    work, recipe = options.work_dir.resolve(), Recipe()
+    work, recipe = options.work_dir.resolve(), Recipe(base=options.base, dialogues=options.dialogues)
     work.mkdir(parents=True, exist_ok=True)
     names: list[str] = options.releases
     if options.step in {"sft", "dpo", "export"} and (len(names) != 1 or names[0] not in RELEASES):
         parser.error(f"name one release: {', '.join(RELEASES)}")
+    if options.step == "export" and options.to is None and recipe.base != BASE:
+        parser.error("--to=FOLDER is missing: only adapters of the packaged model lie in fixtures/models")
     if options.step == "write":
         write_answers(work, recipe)
     elif options.step == "score":
-        score(names or [BASE], recipe)
+        score(names or [recipe.base], recipe)
     elif options.step == "respond":
-        respond(names or [BASE], work, recipe)
+        respond(names or [recipe.base], work, recipe)
+    elif options.step == "export":
+        export(names[0], work, recipe, options.to or MODELS / f"smollm2-harmless-{names[0]}")
     else:
-        {"sft": sft, "dpo": dpo, "export": export}[options.step](names[0], work, recipe)
+        {"sft": sft, "dpo": dpo}[options.step](names[0], work, recipe)
 
 
 if __name__ == "__main__":
