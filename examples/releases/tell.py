@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,11 @@ SPECS = {
 EXPECTED = {"v1": {"accepted"}, "v2": {"refused"}, "v3": {"undecided", "refused"}}
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a run: an installed package does not hold the weights of the judge of texts."""
+    return {"PLURALISM_NLI_MINILM": str(MODELS / "nli-minilm"), **os.environ}
+
+
 def spec(release: str, live: bool) -> str:
     """Return what --pluralism-model names for a release."""
     return SPECS[release] if live else f"responses:{HERE / 'answers' / f'{release}.jsonl.gz'}#{NAME}"
@@ -51,7 +57,7 @@ def gate(release: str, folder: Path, *options: str, live: bool, quiet: bool = Fa
         f"--pluralism-baseline={folder / 'pluralism-baselines'}",
         *options,
     )
-    subprocess.run(command, check=False, cwd=folder, stdout=subprocess.DEVNULL if quiet else None)
+    subprocess.run(command, check=False, cwd=folder, env=environment(), stdout=subprocess.DEVNULL if quiet else None)
 
 
 def git(folder: Path, *words: str) -> None:

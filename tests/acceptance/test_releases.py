@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import pytest_pluralism
 
 ROOT = Path(__file__).parents[2]
 STORY = ROOT / "examples" / "releases"
@@ -29,6 +33,20 @@ def test_an_adapter_is_small_and_holds_neither_pickles_nor_paths(folder: Path) -
     assert config["base_model_name_or_path"] == "embedded:smollm2-135m-instruct"
     texts = [path.read_text(encoding="utf-8") for path in files if path.suffix in {".json", ".md"}]
     assert not [text for text in texts if '"/' in text or "/home" in text or "/tmp" in text]
+
+
+def test_the_story_finds_its_judge_of_texts_beside_an_installed_package(tmp_path: Path) -> None:
+    """The package is copied elsewhere, as pip does, and the story is told in another folder than the repository."""
+    ignored = shutil.ignore_patterns("datasets", "report", "__pycache__")
+    shutil.copytree(Path(pytest_pluralism.__file__).parent, tmp_path / "pytest_pluralism", ignore=ignored)
+    code = "import tell, os; os.environ.update(tell.environment()); "
+    code += "from pytest_pluralism.models.embedded import find_embedded_entailment as find; print(find('nli-minilm'))"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{STORY}"}
+    environment.pop("PLURALISM_NLI_MINILM", None)
+    found = subprocess.run(
+        (sys.executable, "-c", code), check=True, capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert Path(found.stdout.strip()) == ROOT / "fixtures" / "models" / "nli-minilm"
 
 
 @pytest.mark.slow
