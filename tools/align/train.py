@@ -12,8 +12,8 @@ then the chosen against the rejected ones (DPO). The training of v3 also holds l
 questions that are not those of the packaged windows; ``near_windows`` finds a question or a dialogue that is near
 one of them. ``v3b`` is another recipe for v3: dialogues of v2, and a penalty on how far the network goes from v1 on
 v1's own answers to these questions (keep.py). Everything is decided by ``Recipe``, seed included; ``--base`` fine-tunes
-another model, and ``--dialogues`` trains for a shorter time. Set
-``OMP_NUM_THREADS=1``: threads of torch wait for one another on small batches.
+another model, ``--dialogues`` and ``--questions`` train for a shorter time. Set ``OMP_NUM_THREADS=1``: threads of torch
+wait for one another on small batches.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Recipe:
     long_temperature: float = 0.6
     long_tokens: int = 160
     long_words: int = 40
+    questions: int = 120
     keep_weight: float = 5.0
     keep_batch: int = 1
     keep_dialogues: int = 320
@@ -160,7 +161,8 @@ def near_windows(texts: list[str], recipe: Recipe) -> list[bool]:
 
 def read_questions(recipe: Recipe) -> list[str]:
     """Return the contested questions that v1 answers for v3, and refuse one that the packaged windows hold."""
-    questions = [line.strip() for line in QUESTIONS.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
+    questions = [line.strip() for line in lines if line.strip()][: recipe.questions]
     bad = [text for text, is_near in zip(questions, near_windows(questions, recipe), strict=True) if is_near]
     if bad:
         raise SystemExit(f"These questions are near a query of the packaged windows: {bad}. Replace them.")
@@ -447,9 +449,13 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--base", default=BASE, metavar="SPEC", help=f"the model to fine-tune (default: {BASE})")
     parser.add_argument("--dialogues", type=int, default=Recipe.dialogues, metavar="N", help="train on so many at most")
+    parser.add_argument(
+        "--questions", type=int, default=Recipe.questions, metavar="N", help="v1 answers so many at most"
+    )
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="where export writes (default: in fixtures/models)")
     options = parser.parse_args()
-    work, recipe = options.work_dir.resolve(), Recipe(base=options.base, dialogues=options.dialogues)
+    work = options.work_dir.resolve()
+    recipe = Recipe(base=options.base, dialogues=options.dialogues, questions=options.questions)
     work.mkdir(parents=True, exist_ok=True)
     names: list[str] = options.releases
     if options.step in {"sft", "dpo", "export"} and (len(names) != 1 or names[0] not in RELEASES):
