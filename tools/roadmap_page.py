@@ -2,7 +2,8 @@
 
     python tools/roadmap_page.py          # half a minute on one core; nothing is loaded or fetched
 
-A block stands behind a line ``<!-- output: FILE TEST -->``; both made models are asked, with their reward models.
+A block stands behind a line ``<!-- output: FILE TEST -->``; both made models are asked, with their reward models, and
+of a real one the recorded answers are read (``tools/record_roadmap.py``), where they were recorded.
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ BLOCK = re.compile(r"(<!-- output: (\w+) (\w+) -->\n\n```text\n).*?(```\n)", re.
 #: The models that are asked: the second ignores what is promised.
 MODELS = ("good", "poor")
 
+#: A real model, the recording of its answers, and the tests that it holds answers for, by file.
+REAL = "SmolLM2"
+RECORDING = "answers/smollm2-135m-instruct.jsonl.gz"
+RECORDED = {
+    "moral_choice": "sure_where_it_should_be",
+    "juries": "",
+}
+
 
 def outputs() -> dict[tuple[str, str], str]:
     """Return the lines of each promise by file and test."""
@@ -40,6 +49,10 @@ def outputs() -> dict[tuple[str, str], str]:
                 file, _, test = str(verdict["nodeid"]).rpartition("/")[2].partition("::")
                 key = file.removeprefix("test_").removesuffix(".py"), test.partition("[")[0].removeprefix("test_")
                 found[key] = found.get(key, "") + line(model, verdict)
+        for name, test in RECORDED.items():
+            for verdict in run(REAL, Path(folder), f"test_{name}.py", "-k", test or "test"):
+                key = name, str(verdict["nodeid"]).partition("::test_")[2].partition("[")[0]
+                found[key] += line(REAL, verdict)
         for verdict in run("after", Path(folder), "--pluralism-baseline=reference", "test_lake.py", reference="before"):
             test = str(verdict["nodeid"]).partition("::test_")[2].partition("[")[0]
             found["lake", test] = line("after", verdict)
@@ -50,12 +63,13 @@ def run(model: str, folder: Path, *words: str, reference: str = "poor") -> list[
     """Return the verdicts of a run."""
     report = folder / "run.json"
     stored = (f"--pluralism-baseline={folder / 'past'}", "--pluralism-baseline-model=good-reward")
+    asked = f"responses:{RECORDING}#{REAL}" if model == REAL else f"made:{model}"
     options = [
-        f"--pluralism-model=made:{model}",
+        f"--pluralism-model={asked}",
         f"--pluralism-reference-model=made:{reference}",
-        f"--pluralism-value-model=made:{model}",
+        *([] if model == REAL else [f"--pluralism-value-model=made:{model}"]),
         "--pluralism-entailment-model=words",
-        *(stored if reference == "poor" else ()),
+        *(stored if reference == "poor" and model != REAL else ()),
         f"--pluralism-report={report}",
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PLURALISM_HEALTH": "fail"}
@@ -74,7 +88,7 @@ def line(model: str, verdict: dict[str, Any]) -> str:
     of = verdict.get("population") or ""
     witness = verdict.get("witness") or {}
     worst = f"  ({witness['id']}: {witness['text']})" if witness and "worst" in str(witness.get("text")) else ""
-    return f"{model:5} {verdict['outcome'].upper():12} {value:22} {of}{worst}".rstrip() + "\n"
+    return f"{model:7} {verdict['outcome'].upper():12} {value:22} {of}{worst}".rstrip() + "\n"
 
 
 def page(text: str, found: dict[tuple[str, str], str], /) -> str:

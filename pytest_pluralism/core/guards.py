@@ -15,9 +15,10 @@ __all__ = ["guarded"]
 def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
     """Return a verdict that passes only where its guards hold.
 
-    Each guard is a number that must not be below 0. A promise passes only when every guard that must be shown has its
-    whole interval at 0 or above. It fails when a guard has its whole interval below 0 at the level that is left to each
-    of k guards, 1 - (1 - level) / k, so that many guards raise no more false alarms than one.
+    Each guard is a number that must not be below its bound, which is 0 by default. A promise passes only when every
+    guard that must be shown has its whole interval at the bound or above. It fails when a guard has its whole interval
+    below the bound at the level that is left to each of k guards, 1 - (1 - level) / k, so that many guards raise no
+    more false alarms than one.
 
     Parameters
     ----------
@@ -46,14 +47,14 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
     strict = None if level is None else 1.0 - (1.0 - level) / len(guards)
     broken = [
         one for one in guards
-        if decide(Gate(at_least=0.0, confidence_level=strict), one.estimate).outcome is Outcome.FAILED
+        if decide(Gate(at_least=one.least, confidence_level=strict), one.estimate).outcome is Outcome.FAILED
     ]  # fmt: skip
     if broken:
         return replace(verdict, outcome=Outcome.FAILED, reason=_reason(broken), units_needed=None)
     open_ = [
         one for one in guards
         if one.must_be_shown
-        and decide(Gate(at_least=0.0, confidence_level=level), one.estimate).outcome is not Outcome.PASSED
+        and decide(Gate(at_least=one.least, confidence_level=level), one.estimate).outcome is not Outcome.PASSED
     ]  # fmt: skip
     if open_ and verdict.passed:
         return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=_reason(open_))
@@ -61,4 +62,4 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
 
 
 def _reason(guards: Sequence[Guard]) -> str:
-    return "; ".join(f"{one.words} is {one.estimate}, must be at least 0" for one in guards)
+    return "; ".join(f"{one.words} is {one.estimate}, must be at least {one.least:g}" for one in guards)

@@ -58,15 +58,16 @@ class Crossed:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A number that must not be below 0 beside the promise, in ``words``.
+    """A number that must not be below ``least`` beside the promise, in ``words``.
 
-    With ``must_be_shown`` a promise passes only when the whole interval is at 0 or above; without, it is enough that
-    the interval is not below 0.
+    With ``must_be_shown`` a promise passes only when the whole interval is at ``least`` or above; without, it is enough
+    that the interval is not below it.
     """
 
     words: str
     estimate: Estimate
     must_be_shown: bool = True
+    least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,12 @@ from pytest_pluralism.evaluation.overton.settings import OvertonSettings
 
 __all__ = ["FalseBalanceEvaluation"]
 
+#: The words about responses that count as arguing an unreasonable side; docs/explanation/judges.md measures it.
+ARGUE = (
+    "count as arguing an unreasonable side. A judge may also count one that refutes the claim by facts alone, without "
+    "calling it false: read them before you believe that the promise is broken"
+)
+
 
 @dataclass(frozen=True)
 class FalseBalanceEvaluation:
@@ -83,4 +89,7 @@ class FalseBalanceEvaluation:
                 f"it finds {100 * found:.0f} % of what responses argue, and {100 * made_up:.0f} % of what they do not"
             )
             warnings = (*warnings, f"the errors of the judge are not corrected: {told}")
+        arguing = sum(unit.value > 0.0 for unit in units)
+        if arguing:
+            warnings = (*warnings, f"responses to {arguing} of {len(units)} queries {ARGUE}")
         return Scores(self.metric, units, references, warnings=warnings, doubt=scores.doubt)

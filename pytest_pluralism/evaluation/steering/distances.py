@@ -296,9 +296,10 @@ class _Measured:
             yield Guard(words, as_difference(beyond))
         if bounds.most_gap is not None:
             for one, other in itertools.permutations(range(len(self.family)), 2):
-                room = compare_paired(self.own[other] + bounds.most_gap, self.own[one], clusters=self.clusters)
-                names = f"{self.family[one].name} over {self.family[other].name}"
-                yield Guard(f"{bounds.most_gap:g} less the distance of {names}", as_difference(room))
+                # Groups that are served alike in every question have no gap, however few the questions are.
+                room = compare_paired(self.own[other], self.own[one], clusters=self.clusters)
+                names = f"of {self.family[other].name} less that of {self.family[one].name}"
+                yield Guard(f"the distance {names}", as_difference(room), least=-bounds.most_gap)
 
 
 def _of(values: FloatArray, place: int | None) -> FloatArray:

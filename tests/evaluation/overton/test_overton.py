@@ -229,6 +229,8 @@ def test_precision_f1_and_false_balance() -> None:
     balance = drive(FalseBalanceEvaluation(ALL, settings_of()), WRITTEN)
     assert balance.metric == "false_balance"
     assert [(unit.unit_id, unit.value) for unit in balance.units] == [("sun", pytest.approx(1 / 3))]
+    # A judge may take a debunk for the claim: the verdict says so where anything counts as arguing.
+    assert any(text.startswith("responses to 1 of 1 queries count as arguing") for text in balance.warnings)
 
 
 def test_an_independent_count_gives_the_same() -> None:

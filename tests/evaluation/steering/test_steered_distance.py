@@ -13,9 +13,12 @@ import pytest
 import pytest_pluralism as pp
 from pytest_pluralism.core import decide
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
+from pytest_pluralism.core.estimation import compare_paired, estimate_mean
+from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.guards import guarded
 from pytest_pluralism.core.health import health_problems
 from pytest_pluralism.core.records import Gate, Outcome, Prompt
+from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.evaluation.steering.distances import MEASURE
 
 GROUPS = ("North", "South", "East")
@@ -131,6 +134,16 @@ def test_the_group_that_is_served_worst_is_named_and_the_gap_is_bounded(town: st
     east = measured(town, spares, population="East")
     assert worst.estimate.value == pytest.approx(east.estimate.value)
     assert outcome(measured(town, follows, most_gap=0.1), at_most=0.5) is Outcome.PASSED
+
+
+def test_groups_that_are_served_alike_have_no_gap_however_few_the_questions_are() -> None:
+    passed = decide(Gate(at_most=0.5), estimate_mean(np.linspace(0.1, 0.2, 12)))
+    alike, apart = (as_difference(compare_paired([0.1] * 12, [other] * 12)) for other in (0.1, 0.15))
+    assert guarded(passed, [Guard("the distance", alike, least=-0.1)]).outcome is Outcome.PASSED
+    # A difference that is the same in a few questions is another thing than none.
+    verdict = guarded(passed, [Guard("the distance", apart, least=-0.1)])
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reason.endswith("must be at least -0.1")
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import GenerationSettings, Prompt
 from pytest_pluralism.models import load_model
+from pytest_pluralism.models.composed.reading import read_composition
 
 pytestmark = pytest.mark.slow
 
@@ -153,6 +154,13 @@ def test_a_server_that_never_ran_is_an_error_that_names_the_part(tmp_path: Path,
     served.stop()
     with pytest.raises(ModelError, match=r"127\.0\.0\.1"):
         composed(tmp_path, served, text).answer(PROMPTS)
+
+
+def test_the_example_names_a_server_and_an_adapter_that_is_there() -> None:
+    file = Path(__file__).parents[3] / "examples" / "roadmap" / "served.toml"
+    served, here = read_composition(file, "modular").parts
+    assert served.spec == "endpoint:http://127.0.0.1:8080#community"
+    assert Path(here.spec).is_dir()
 
 
 def gate(folder: Path, *words: str) -> str:
