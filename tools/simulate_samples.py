@@ -16,7 +16,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,9 @@ def _truth(name: str, alpha: float) -> float:
     return float(np.mean(np.exp(mean) if alpha == 1.0 else mean ** (1.0 / (1.0 - alpha))))
 
 
-def juries(n_runs: int) -> Iterator[Row]:
+def juries(n_runs: int, populations: Sequence[str] = tuple(POPULATIONS)) -> Iterator[Row]:
     """Count how often intervals of welfare hold that of all jurors, by the share of queries with a single vote."""
-    for name in POPULATIONS:
+    for name in populations:
         for alpha in (0.0, 1.0, 2.0, 5.0):
             truth = _truth(name, alpha)
             for kind in VOTES:
@@ -111,12 +111,20 @@ def juries(n_runs: int) -> Iterator[Row]:
                 yield row
 
 
-def _welfare(utilities: FloatArray, votes: npt.NDArray[np.bool_], rule: WelfareRule) -> tuple[Estimate, str]:
+def _welfare(
+    utilities: FloatArray,
+    votes: npt.NDArray[np.bool_],
+    rule: WelfareRule,
+    weights: FloatArray | None = None,
+    groups: npt.NDArray[np.intp] | None = None,
+) -> tuple[Estimate, str]:
     """Return the welfare of one response a query with its interval, and why that would not hold."""
     response, juror = np.nonzero(votes.T)
     n = votes.shape[1]
-    ones = np.ones(len(votes))
-    table = JuryTable(juror, response, utilities.T[response, juror], np.arange(n), np.ones(n), ones, None, (), n)
+    weights = np.ones(len(votes)) if weights is None else weights
+    names = () if groups is None else tuple(map(str, range(int(groups.max()) + 1)))
+    utility = utilities.T[response, juror]
+    table = JuryTable(juror, response, utility, np.arange(n), np.ones(n), weights, groups, names, n)
     found = query_welfare(table, rule)
     trust = trust_of(table, rule, found)
     estimate = estimate_crossed(
@@ -127,6 +135,7 @@ def _welfare(utilities: FloatArray, votes: npt.NDArray[np.bool_], rule: WelfareR
         bias=found.biases,
         carriers=trust.carriers,
         below=trust.below,
+        above=trust.above,
         scale=(0.0, 1.0),
     )
     return estimate, trust.doubt
@@ -145,6 +154,63 @@ def small_panels(n_runs: int) -> Iterator[Row]:
             low += estimate.low > truth
             high += estimate.high < truth
         yield {"jurors": jurors, "passed": low / n_runs, "failed": high / n_runs, "none": 0.95**jurors}
+
+
+def unequal_jurors(n_runs: int) -> Iterator[Row]:
+    """Count intervals that hold the welfare of all jurors where few have most of the weight."""
+    name = "five levels from .2"
+    for alpha in (0.0, 1.0, 2.0):
+        truth = _truth(name, alpha)
+        for shape in (0.6, 1.0, 2.0):
+            rng = np.random.default_rng([SEED, round(10 * alpha), round(10 * shape)])
+            kept: list[Estimate] = []
+            carried, doubts = [], 0
+            for _ in range(n_runs):
+                utilities = POPULATIONS[name](rng, 40, 40)
+                votes = np.ones(utilities.shape, dtype=np.bool_)
+                weights = 1.0 + rng.pareto(shape, 40)
+                carried.append(float(weights.sum() ** 2 / np.sum(weights**2)))
+                estimate, doubt = _welfare(utilities, votes, WelfareRule(alpha=alpha), weights)
+                doubts += bool(doubt)
+                kept += [] if doubt else [estimate]
+            yield {
+                "alpha": alpha,
+                "jurors": float(np.median(carried)),
+                "unknown": doubts / n_runs,
+                "too_high": sum(one.low > truth for one in kept) / max(len(kept), 1),
+                "too_low": sum(one.high < truth for one in kept) / max(len(kept), 1),
+            }
+
+
+def small_groups(n_runs: int) -> Iterator[Row]:
+    """Count intervals of welfare between three groups that are wrong, by how many jurors the smallest group has."""
+    rule = WelfareRule(alpha=1.0, between_alpha=1.0)
+    centres = np.array([0.7, 0.55, 0.4])
+    many = np.random.default_rng([SEED, 7])
+
+    def drawn(rng: np.random.Generator, groups: npt.NDArray[np.intp], queries: int) -> FloatArray:
+        return np.clip(centres[groups][:, None] + 0.1 * _latent(rng, len(groups), queries)[0], 0.05, 1.0)
+
+    everybody = np.repeat(np.arange(3), 2000)
+    logs = np.log(drawn(many, everybody, 400))
+    truth = float(np.exp(np.mean([logs[everybody == code].mean(axis=0) for code in range(3)], axis=0)).mean())
+    for smallest in (1, 2, 3, 5, 10):
+        rng = np.random.default_rng([SEED, 8, smallest])
+        groups = np.repeat(np.arange(3), (15, 10, smallest))
+        low = high = doubts = 0
+        for _ in range(n_runs):
+            utilities = drawn(rng, groups, 40)
+            votes = np.ones(utilities.shape, dtype=np.bool_)
+            estimate, doubt = _welfare(utilities, votes, rule, groups=groups)
+            doubts += bool(doubt)
+            low += not doubt and estimate.low > truth
+            high += not doubt and estimate.high < truth
+        yield {
+            "smallest": smallest,
+            "unknown": doubts / n_runs,
+            "too_high": low / n_runs,
+            "too_low": high / n_runs,
+        }
 
 
 #: Scores of which 5 % are 0: name -> (the mean of the others, their standard deviation).
@@ -392,6 +458,8 @@ def judges(n_runs: int) -> Iterator[Row]:
 PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
     "juries": juries,
     "small-panels": small_panels,
+    "unequal-jurors": unequal_jurors,
+    "small-groups": small_groups,
     "rare-scores": rare_scores,
     "people": people,
     "shared-people": shared_people,
@@ -441,6 +509,17 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
             ("jurors", "too high: passed falsely", "too low: failed falsely", "panels that hold none of them"),
             ((row["jurors"], *(_percent(row[name]) for name in ("passed", "failed", "none")))
              for row in results["small-panels"]),
+        ),
+        "unequal-jurors": _table(
+            ("alpha", "jurors that the weights amount to", "undecided", "too high", "too low"),
+            ((f"{row['alpha']:g}", f"{row['jurors']:.0f}",
+              *(_percent(row[name]) for name in ("unknown", "too_high", "too_low")))
+             for row in results["unequal-jurors"]),
+        ),
+        "small-groups": _table(
+            ("jurors of the smallest group", "undecided", "too high: passed falsely", "too low: failed falsely"),
+            ((row["smallest"], *(_percent(row[name]) for name in ("unknown", "too_high", "too_low")))
+             for row in results["small-groups"]),
         ),
         "rare-scores": _table(
             ("scores, and 5 % of 0", "units", "clusters", "passed falsely", "of these the verdict says so",

@@ -3,6 +3,7 @@
     python tools/simulate_statistics.py --out build/statistics            # the full run, minutes on two cores
     python tools/simulate_statistics.py --out build/statistics --quick    # a rough one
     python tools/simulate_statistics.py --out build/statistics --docs docs/explanation    # and into the documentation
+    python tools/simulate_statistics.py --only patchy --docs docs/explanation    # some tables alone, the others stay
 
 writes ``statistics.json`` and (with matplotlib) the figures ``coverage.svg`` and ``gate_power.svg``; with ``--docs``
 the tables of ``statistics.md`` are made from them. Everything is drawn from one seed, so that the same command gives
@@ -19,7 +20,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
@@ -526,9 +527,9 @@ def run_part(name: str, n_runs: int, folder: Path) -> tuple[list[dict[str, Any]]
     return rows, time.perf_counter() - started
 
 
-def simulate(n_runs: int, folder: Path, jobs: int = 2) -> dict[str, list[dict[str, Any]]]:
-    """Run everything that is not done yet."""
-    names = list(parts_of(n_runs))
+def simulate(n_runs: int, folder: Path, jobs: int = 2, only: Sequence[str] = ()) -> dict[str, list[dict[str, Any]]]:
+    """Run everything that is not done yet, or these parts alone."""
+    names = [name for name in parts_of(n_runs) if not only or name.split(" ")[0] in only]
     with ProcessPoolExecutor(jobs) as pool:
         futures = {name: pool.submit(run_part, name, n_runs, folder) for name in names}
         results: dict[str, list[dict[str, Any]]] = {}
@@ -558,15 +559,25 @@ def main(arguments: list[str] | None = None) -> int:
         "--runs", type=int, default=4000, help="runs a row of most tables; the one-sided ones have more"
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=sorted({name.split(" ")[0] for name in parts_of(1)}),
+        help="this part alone; with --docs the stored numbers of the others stay",
+    )
     parser.add_argument("--quick", action="store_true", help="200 runs a row instead")
     options = parser.parse_args(arguments)
     n_runs = 200 if options.quick else options.runs
-    results = simulate(n_runs, options.out / "parts", options.jobs)
+    results = simulate(n_runs, options.out / "parts", options.jobs, options.only)
+    if options.only and options.docs is not None:
+        results = json.loads((options.docs / "statistics.json").read_text(encoding="utf-8"))["results"] | results
     options.out.mkdir(parents=True, exist_ok=True)
     document = {"seed": SEED, "n_runs": n_runs, "numpy": np.__version__, "results": results}
     (options.out / "statistics.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     try:
-        statistics_page.draw_figures(results, options.out, SIZES)
+        if not options.only:
+            statistics_page.draw_figures(results, options.out, SIZES)
     except ImportError:
         print("no figures: matplotlib is not installed", file=sys.stderr)
     if options.docs is not None:

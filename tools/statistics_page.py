@@ -144,7 +144,13 @@ def tables(results: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
             ),
         ),
         "sign-flip": _table(
-            ("clusters", "symmetric differences", "skewed differences"),
+            (
+                "clusters",
+                "symmetric differences",
+                "skewed to the right",
+                "skewed to the left",
+                "exponential, to the left",
+            ),
             (
                 (row["n_clusters"], *_percents(row["false_alarms_at_5_percent"].values()))
                 for row in results["exact_test"]

@@ -121,7 +121,7 @@ def test_the_tool_writes_what_it_measured(simulation, tmp_path, capsys, monkeypa
     monkeypatch.setattr(simulation, "SIZES", ((25, 1),))
     monkeypatch.setattr(simulation, "SCORES", {"one": (2.0, 5.0)})
     parts = {"coverage": [next(iter(simulation.coverage(20)))]}
-    monkeypatch.setattr(simulation, "simulate", lambda n_runs, folder, jobs: parts)
+    monkeypatch.setattr(simulation, "simulate", lambda n_runs, folder, jobs, only: parts)
     monkeypatch.setattr(simulation.statistics_page, "draw_figures", lambda results, folder, sizes: None)
     assert simulation.main(["--quick", "--out", str(tmp_path / "new")]) == 0
     document = json.loads((tmp_path / "new" / "statistics.json").read_text(encoding="utf-8"))

@@ -109,6 +109,7 @@ def estimated(
         bias=found.biases[np.isfinite(found.values)],
         carriers=trust.carriers,
         below=trust.below,
+        above=trust.above,
         scale=scale,
         confidence_level=level,
     )
@@ -433,6 +434,23 @@ def test_estimates_of_two_systems_are_subtracted_over_the_same_jurors() -> None:
     again = interval_at(change, 0.99)
     assert again.low < change.low
     assert again.value == change.value
+
+
+def test_a_difference_lies_within_what_two_values_of_the_scale_can_differ_by() -> None:
+    rng = np.random.default_rng(4)
+    high, low = (np.clip(rng.normal(mean, 0.3, (4, 5)), 0.0, 1.0) for mean in (1.0, 0.0))
+    names = {"unit_ids": list("vwxyz"), "crossed_ids": list("abcd")}
+    sides = []
+    for matrix in (high, low):
+        found = query_welfare(table_of(matrix), WelfareRule(alpha=0.0))
+        sides.append(estimate_crossed(found.values, found.pseudo_values, scale=(0.0, 1.0), **names))
+    difference = sides[0] - sides[1]
+    assert -1.0 < difference.low < difference.value < difference.high < 1.0
+    assert interval_at(difference, 0.999).high < 1.0
+    # Without the scale, so few jurors would leave more open than there is.
+    left, right = (replace(side, how=replace(side.how, lowest=None, highest=None)) for side in sides)
+    assert (left - right).high > 1.0
+    assert difference.high - difference.low < (left - right).high - (left - right).low
 
 
 def test_estimates_of_two_groups_are_subtracted_as_of_different_jurors() -> None:

@@ -13,7 +13,7 @@ from scipy import special
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.resampling import FEW_CLUSTERS
 from pytest_pluralism.core.estimation.scale import on_scale, skewness_of_scale
-from pytest_pluralism.core.estimation.skewness import allowance_of, without_skewness
+from pytest_pluralism.core.estimation.skewness import unsure_skewness, without_skewness
 from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, same_length, unit_interval
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
@@ -26,8 +26,10 @@ _NAN = math.nan
 
 _WHOLE = IntervalMethod(kind=IntervalKind.WHOLE_SET, crossed=True)
 
-#: The kinds of interval that make an allowance for unknown skewness.
-_SKEWED = IntervalMethod(kind=IntervalKind.SKEWNESS)
+#: Both ends move out by what so many times ``z`` standard errors of the skewness are worth. Panels that hold none of
+#: the few who are served worst show too little of the long tail below, so that the lower end moves further (measured
+#: by ``tools/simulate_samples.py``; docs/explanation/statistics.md shows the table).
+ALLOWANCE_BELOW, ALLOWANCE_ABOVE = 1.25, 0.8
 
 _UNKNOWN = IntervalMethod(told="unknown: fewer than two units in a dimension")
 
@@ -41,6 +43,7 @@ def estimate_crossed(
     cell_third: float = 0.0,
     carriers: float = math.inf,
     below: float = 0.0,
+    above: float = 0.0,
     scale: tuple[float, float] | None = None,
     bias: npt.ArrayLike = 0.0,
     extra_variance: float = 0.0,
@@ -55,8 +58,8 @@ def estimate_crossed(
         V_1 = \frac{1}{n(n-1)}\sum_q (x_q - \bar x)^2, \qquad V_2 = \frac{1}{m(m-1)} \sum_j (y_j - \bar y)^2
 
     with the greater of :math:`V_1` and :math:`V_2` where :math:`V_1 + V_2 - V_{12}` is not positive. The interval is
-    that of Student's t, with Satterthwaite's degrees of freedom of :math:`V_1 + V_2` from :math:`n - 1` of the first
-    and :math:`\min(m, \text{carriers}) - 1` of the second, without the skewness of both dimensions as for
+    that of Student's t, with Satterthwaite's degrees of freedom of :math:`V_1 + V_2 - V_{12}` from :math:`n - 1` of the
+    first and :math:`\min(m, \text{carriers}) - 1` of the second, without the skewness of both dimensions as for
     :func:`~pytest_pluralism.core.estimation.estimate_mean`.
 
     Parameters
@@ -72,8 +75,8 @@ def estimate_crossed(
         The same of the third cumulant of the mean.
     carriers : float
         The effective number of units of the second dimension that carry the mean, where few of them count most.
-    below : float
-        How much lower than measured the mean may be, beyond chance: the lower end is moved by it.
+    below, above : float
+        How much lower and higher than measured the mean may be, beyond chance: the ends are moved by them.
     scale : tuple of float or None
         The lowest and the highest value that there can be; the interval then lies between them.
     bias : array_like of float, shape (n,) or scalar
@@ -134,7 +137,7 @@ def estimate_crossed(
     one, two = _variance(unbiased), _variance(second)
     error = math.sqrt((one + two - common if one + two > common else max(one, two)) + beside)
     third = _third(unbiased) + _third(second) - real_number(cell_third, name="cell_third", function=function)
-    freedom = _freedom(one, len(first) - 1.0, two, max(min(len(second), carriers) - 1.0, 1.0))
+    freedom = _freedom(one, len(first) - 1.0, two, max(min(len(second), carriers) - 1.0, 1.0), common)
     skewness = third / error**3 if error else 0.0
     if scale is not None:
         skewness += skewness_of_scale(value - shift, error, *scale)
@@ -142,7 +145,7 @@ def estimate_crossed(
     found = Estimate(
         value=value,
         low=value - shift - lower * error - below,
-        high=value - shift + upper * error,
+        high=value - shift + upper * error + above,
         standard_error=error,
         n=len(first),
         n_clusters=n_clusters,
@@ -309,21 +312,29 @@ def variance_of(value: float, name: str, function: str) -> float:
     return number
 
 
-def _freedom(one: float, of_one: float, two: float, of_two: float) -> float:
-    """Return Satterthwaite's degrees of freedom of a sum of two variances, or the smaller ones where both are 0."""
-    if not one + two:
+def _freedom(one: float, of_one: float, two: float, of_two: float, common: float) -> float:
+    """Return Satterthwaite's degrees of freedom of a sum of two variances less what both contain.
+
+    They are the smaller ones where nothing is left of it.
+    """
+    left = one + two - common
+    if left <= 0.0:
         return min(of_one, of_two)
-    return (one + two) ** 2 / (one**2 / of_one + two**2 / of_two)
+    return max(left**2 / (one**2 / of_one + two**2 / of_two), 1.0)
 
 
 def _lengths(freedom: float, level: float, n_clusters: float, skewness: float) -> tuple[float, float]:
     """Return how many standard errors both sides are long where the mean has this skewness."""
     quantile, root = float(special.stdtrit(freedom, 0.5 + level / 2)), math.sqrt(n_clusters)
-    allowance = allowance_of(_SKEWED, level=level, n_clusters=n_clusters) if n_clusters >= FEW_CLUSTERS else 0.0
-    lower = root * without_skewness(quantile / root, skewness * root, n_clusters) + allowance
-    upper = -root * without_skewness(-quantile / root, skewness * root, n_clusters) + allowance
+    below, above = (
+        share * unsure_skewness(float(special.ndtri(0.5 + level / 2)), n_clusters)
+        for share in (ALLOWANCE_BELOW, ALLOWANCE_ABOVE)
+    )
+    lower = root * without_skewness(quantile / root, skewness * root, n_clusters)
+    upper = -root * without_skewness(-quantile / root, skewness * root, n_clusters)
     if n_clusters < FEW_CLUSTERS:
-        return max(lower, quantile), max(upper, quantile)
+        return max(lower, quantile) + below, max(upper, quantile)
+    lower, upper = lower + below, upper + above
     # At low levels a corrected interval may lie beside its value.
     return max(lower, 0.0), max(upper, 0.0)
 

@@ -9,6 +9,7 @@ from pytest_pluralism.core.estimation.at_level import checked_estimate, with_ext
 from pytest_pluralism.core.estimation.comparison import compare_paired, same_partition, some
 from pytest_pluralism.core.estimation.left_open import difference_bounds, with_bounds
 from pytest_pluralism.core.estimation.sample import units_of
+from pytest_pluralism.core.estimation.scale import on_scale
 from pytest_pluralism.core.records import Estimate
 
 __all__ = ["subtract_estimates"]
@@ -19,7 +20,8 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
 
     Units are matched by their names, whatever their order. A unit without a score on either side is missing from the
     difference and counted in its ``n_missing``. The uncertainty of a sample of people is added for both sides, unless
-    both were measured beside the same people: it is then the same for both, and not part of the difference.
+    both were measured beside the same people: it is then the same for both, and not part of the difference. Where the
+    ends of both lie within a scale, those of the difference lie within what two values of it can differ by.
 
     Parameters
     ----------
@@ -85,7 +87,8 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     if left.crossed_values or right.crossed_values:
         from pytest_pluralism.core.estimation.crossed import subtract_crossed
 
-        return replace(subtract_crossed(left, right, here, order), n_missing=n_asked - n_common)
+        crossed = subtract_crossed(left, right, here, order)
+        return replace(_on_scale(crossed, left, right), n_missing=n_asked - n_common)
     change = compare_paired(
         [left.values[i] for i in here],
         [right.values[i] for i in order],
@@ -97,7 +100,7 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     # Variance that the units do not show may differ between the two sides; the same people stand beside both.
     shared = left.people != "" and left.people == right.people
     unseen = [max(0.0, one.extra_variance - shared * one.how.people_variance) for one in (left, right)]
-    change = with_extra_variance(change, sum(unseen))
+    change = _on_scale(with_extra_variance(change, sum(unseen)), left, right)
     change = with_bounds(
         change,
         difference_bounds(
@@ -108,3 +111,12 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
         ),
     )
     return replace(change, n_missing=n_asked - n_common)
+
+
+def _on_scale(change: Estimate, left: Estimate, right: Estimate) -> Estimate:
+    """Return a difference whose ends two values on the scales of both sides can have."""
+    ends = (left.how.lowest, left.how.highest, right.how.lowest, right.how.highest)
+    lowest, highest, other_lowest, other_highest = ends
+    if lowest is None or highest is None or other_lowest is None or other_highest is None:
+        return change
+    return on_scale(change, lowest - other_highest, highest - other_lowest)

@@ -111,6 +111,7 @@ def _estimate(scores: Scores, confidence_level: float | None) -> Estimate:
         else 0.0,
         carriers=crossed.carriers,
         below=crossed.below,
+        above=crossed.above,
         scale=scores.scale,
         extra_variance=beside,
         confidence_level=confidence_level,

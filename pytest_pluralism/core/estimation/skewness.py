@@ -26,6 +26,7 @@ __all__ = [
     "side_p_value",
     "skewness_of",
     "tails_of",
+    "unsure_skewness",
     "without_skewness",
 ]
 
@@ -55,7 +56,7 @@ def allowance_of(how: IntervalMethod, /, *, level: float, n_clusters: float) -> 
     if not how.is_corrected_for_skewness:
         return 0.0
     share = ALLOWANCE_OF_CHANGES if how.kind is IntervalKind.OUTER else ALLOWANCE_OF_VALUES
-    return share * _skewness_allowance(float(special.ndtri(0.5 + level / 2)), n_clusters)
+    return share * unsure_skewness(float(special.ndtri(0.5 + level / 2)), n_clusters)
 
 
 def side_of_value(skewness: float, quantile: float, z: float, n_clusters: float, /) -> float:
@@ -74,7 +75,7 @@ def side_of_value(skewness: float, quantile: float, z: float, n_clusters: float,
         At least 2; a plan need not have whole clusters.
     """
     g, root = n_clusters, math.sqrt(n_clusters)
-    allowance = ALLOWANCE_OF_VALUES * _skewness_allowance(z, g)
+    allowance = ALLOWANCE_OF_VALUES * unsure_skewness(z, g)
     first_order = (1.0 + 2.0 * quantile * quantile) / (6.0 * root)
     steepest = _steepest_slope(quantile + allowance, g)
     if skewness > 0.0:
@@ -114,7 +115,7 @@ def side_of_change(skewness: float, tails: float, quantile: float, z: float, n_c
     """
     root = math.sqrt(n_clusters)
     corrected = -root * without_skewness(-quantile / root, skewness, n_clusters)
-    allowance = ALLOWANCE_OF_CHANGES * _skewness_allowance(z, n_clusters)
+    allowance = ALLOWANCE_OF_CHANGES * unsure_skewness(z, n_clusters)
     return max(corrected + allowance, quantile) * (1.0 + TAILS_OF_CHANGES * tails)
 
 
@@ -180,7 +181,7 @@ def without_skewness(y: float, skewness: float, n_clusters: float, /) -> float:
     return 3.0 / skewness * (float(np.cbrt(1.0 + skewness * shifted)) - 1.0)
 
 
-def _skewness_allowance(z: float, n_clusters: float) -> float:
+def unsure_skewness(z: float, n_clusters: float) -> float:
     """Return how many standard errors an end moves when the skewness is off by ``z`` standard errors of its own.
 
     To first order skewness moves the end of an interval by (1 + 2 z^2) / (6 sqrt(G)) standard errors (Johnson 1978).

@@ -312,6 +312,7 @@ def _pointwise(point: _Point, known: npt.NDArray[np.bool_], asked: _Asked) -> Es
         cell_third=point.cell_third,
         carriers=point.trust.carriers,
         below=point.trust.below,
+        above=point.trust.above,
         scale=asked.scale,
         extra_variance=point.extra_variance,
         confidence_level=level,

@@ -22,6 +22,10 @@ LEAST_CARRIERS = 5.0
 #: docs/explanation/statistics.md).
 MOST_TOLD = 2.0
 
+#: Where jurors have more than this share of the variance, few of a kind decide an averse welfare, and panels that hold
+#: none of them are too sure of it (measured: docs/explanation/statistics.md).
+MOSTLY_JURORS = 0.7
+
 
 def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
     r"""Return the effective number of jurors that carry a welfare.
@@ -44,7 +48,7 @@ def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
         and, where the worst-off count for more (an ``alpha`` above 1, or ``worst_share``), the mean over the responses
         given of the number behind each.
     """
-    return min(_carriers(table, rule))
+    return min(_carriers(table, rule, query_welfare(table, rule).by_response))
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Trust:
     below : float
         How much lower the welfare may be than the mean less its bias: few votes on a response hide those who are worst
         off, and two ways to allow for it differ by so much.
+    above : float
+        How much higher it may be than that: at large aversions the bias is not known well, and may be none.
     doubt : str
         Why no interval would hold what it says; empty where one does.
     """
@@ -65,6 +71,7 @@ class Trust:
     carriers: float = math.inf
     below: float = 0.0
     doubt: str = ""
+    above: float = 0.0
 
 
 def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Trust:
@@ -77,7 +84,9 @@ def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Tru
     found : QueryWelfare
         Their welfare under the rule.
     """
-    overall, each = _carriers(table, rule)
+    if rule.between_alpha is not None and (alone := _groups_of_one(table)):
+        return Trust(doubt=_of_one(alone[0]))
+    overall, each = _carriers(table, rule, found.by_response)
     if math.isnan(overall):
         return Trust()
     pooled = pooled_welfare(table, rule)
@@ -85,22 +94,53 @@ def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Tru
     averse = rule.satisfied_above is None and rule.worst_share is None and rule.between_alpha is None
     if not averse or not 1.0 < rule.alpha < math.inf:
         return Trust(overall, below)
-    number = min(overall, each) if rule.alpha > MOST_TOLD else overall
+    is_large = rule.alpha > MOST_TOLD
+    number = min(overall, each) if is_large else overall
     doubt = ""
     # Rounding must not decide: a tenth of fifty is five.
     if number < LEAST_CARRIERS - 1e-9:
         doubt = f"about {number:.1f} jurors carry the welfare, and fewer than {LEAST_CARRIERS:g} say little of others"
-    elif rule.alpha > MOST_TOLD and found.bias > found.standard_error:
+    elif is_large and found.bias > found.standard_error:
         doubt = (
             f"the votes on each response are so few that the welfare is about {found.bias:.3f} too high, more than its "
             f"standard error of {found.standard_error:.3f}"
         )
-    return Trust(overall, below, doubt)
+    elif is_large and (share := juror_share(found)) > MOSTLY_JURORS:
+        doubt = (
+            f"jurors differ far more than queries ({100.0 * share:.0f} % of the variance is theirs), and at this "
+            "aversion a few whom a panel may not hold decide the welfare"
+        )
+    return Trust(overall, below, doubt, max(found.bias, 0.0) if is_large else 0.0)
 
 
-def _carriers(table: JuryTable, rule: WelfareRule) -> tuple[float, float]:
+def juror_share(found: QueryWelfare, /) -> float:
+    """Return the share of jurors in the variance of a mean welfare, without what single votes add to it."""
+    jurors, queries = (one[np.isfinite(one)] for one in (found.pseudo_values, found.values))
+    if min(len(jurors), len(queries)) < 2:
+        return 0.0
+    own = float(jurors.var(ddof=1)) / len(jurors)
+    both = own + float(queries.var(ddof=1)) / len(queries) - found.cell_variance
+    return max(own - found.cell_variance, 0.0) / both if both > 0.0 else 0.0
+
+
+def _groups_of_one(table: JuryTable) -> list[str]:
+    """Return the groups of which one juror alone judged what is given."""
+    if table.group is None:
+        return []
+    counted = np.zeros(len(table.weights), dtype=bool)
+    counted[table.juror[(table.share > 0.0)[table.response]]] = True
+    counted &= table.weights > 0.0
+    sizes = np.bincount(table.group[counted], minlength=len(table.group_names))
+    return [name for name, size in zip(table.group_names, sizes.tolist(), strict=True) if size == 1]
+
+
+def _of_one(name: str) -> str:
+    return f"group {name!r} is a single juror, which says nothing of others in that group"
+
+
+def _carriers(table: JuryTable, rule: WelfareRule, level: FloatArray) -> tuple[float, float]:
     """Return the number of jurors behind the mean over all queries, and the mean number behind each response."""
-    shift = _shares_of_a_voice(table, rule)
+    shift = _shares_of_a_voice(table, rule, level)
     given = (table.share > 0.0)[table.response] & np.isfinite(shift)
     response, shift = table.response[given], shift[given]
     if not shift.sum() > 0.0:
@@ -116,8 +156,8 @@ def _carriers(table: JuryTable, rule: WelfareRule) -> tuple[float, float]:
     return overall, float(each)
 
 
-def _shares_of_a_voice(table: JuryTable, rule: WelfareRule) -> FloatArray:
-    """Return the slope of each response's welfare in each cell, as shares that sum to 1 over a response."""
+def _shares_of_a_voice(table: JuryTable, rule: WelfareRule, level: FloatArray) -> FloatArray:
+    """Return the slope of each response's welfare, ``level``, in each cell: shares that sum to 1 over a response."""
     n = len(table.share)
     weight = table.weights[table.juror]
     if rule.worst_share is not None:
@@ -125,10 +165,10 @@ def _shares_of_a_voice(table: JuryTable, rule: WelfareRule) -> FloatArray:
     elif rule.satisfied_above is not None or (rule.alpha == 0.0 and rule.between_alpha is None):
         part = weight
     elif rule.between_alpha is None:
-        part = weight * _steepness(table.utility, query_welfare(table, rule).by_response[table.response], rule.alpha)
+        part = weight * _steepness(table.utility, level[table.response], rule.alpha)
     else:
         assert table.group is not None  # noqa: S101 - the welfare was computed
-        between = query_welfare(table, rule).by_response
+        between = level
         part = np.zeros(len(weight))
         for code in range(len(table.group_names)):
             mine = table.group == code
@@ -175,14 +215,8 @@ def _worst_off_parts(table: JuryTable, share: float) -> FloatArray:
 
 def doubts(table: JuryTable, rule: WelfareRule, /) -> Iterator[str]:
     """Yield the warnings about an interval over jurors."""
-    if rule.between_alpha is not None and table.group is not None:
-        counted = np.zeros(len(table.weights), dtype=bool)
-        counted[table.juror[(table.share > 0.0)[table.response]]] = True
-        counted &= table.weights > 0.0
-        sizes = np.bincount(table.group[counted], minlength=len(table.group_names))
-        for name, size in zip(table.group_names, sizes.tolist(), strict=True):
-            if size == 1:
-                yield f"group {name!r} is a single juror: the interval says nothing of others in that group"
+    if rule.between_alpha is not None:
+        yield from map(_of_one, _groups_of_one(table))
     number = carriers(table, rule)
     # Rounding must not decide: a tenth of fifty is five.
     if number < LEAST_CARRIERS - 1e-9:

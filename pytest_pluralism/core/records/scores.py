@@ -44,7 +44,7 @@ class Crossed:
     ``units`` holds one pseudo-value for each of the others, whose mean is that of the units of the scores;
     ``cell_variance`` and ``cell_third`` are what both dimensions contain of the variance and of the third cumulant of
     the mean, ``biases`` how much too large each unit's value is, ``carriers`` the number of the others that carry the
-    mean, and ``below`` how much lower it may be than it is measured: see
+    mean, and ``below`` and ``above`` how much lower and higher it may be than it is measured: see
     :func:`~pytest_pluralism.core.estimation.estimate_crossed`.
     """
 
@@ -54,6 +54,7 @@ class Crossed:
     biases: tuple[float, ...] = ()
     carriers: float = math.inf
     below: float = 0.0
+    above: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,8 @@ class ChosenEvaluation:
         worth = _WORTH[self.settings.rule]
         everybody = np.arange(len(self.panel.jurors))
         by_query = worth(self.panel, offered, everybody, self.settings)
+        n_asked = len(offered)
+        offered = self._parted(offered, {name: winners for name, (_, winners) in by_query.items()})
         matrix = self.panel.matrix()
         texts = self.panel.responses
         units, chosen_by_many = [], 0
@@ -219,14 +221,28 @@ class ChosenEvaluation:
             details={"rule": self.settings.rule, "ties": chosen_by_many, "n_jurors": len(self.panel.jurors)},
             extra_variance=variance,
             doubt=doubt,
-            warnings=self._said(len(offered), len(units) - len(known)),
+            warnings=self._said(n_asked, len(units) - len(known), n_asked - len(offered)),
         )
 
-    def _said(self, n_asked: int, n_unknown: int) -> tuple[str, ...]:
+    def _parted(self, offered: Mapping[str, list[int]], winners: Mapping[str, list[int]]) -> Mapping[str, list[int]]:
+        """Return the queries on which the jury prefers a response to another: where all win, every answer is right."""
+        if self.settings.rule != "schulze" or self.settings.ties != "any":
+            return offered
+        parted = {name: here for name, here in offered.items() if len(winners[name]) < len(here)}
+        if not parted:
+            raise InvalidParameterError(
+                "All responses to every query win by Schulze's method, so that any model gives what the jury chooses. "
+                "Use rule='bridging' or 'minimax', ties='random', or a panel with more votes."
+            )
+        return parted
+
+    def _said(self, n_asked: int, n_unknown: int, n_tied: int) -> tuple[str, ...]:
         left_out, n = len(self.panel.queries) - n_asked, len(self.panel.queries)
         said = []
         if left_out:
             said.append(f"{left_out} of {n} queries have no two judged responses and were not asked")
+        if n_tied:
+            said.append(f"{n_tied} of {n} queries are left out: all their responses win, so that any answer is right")
         if n_unknown:
             said.append(f"{n_unknown} of {n} queries have responses that no juror compared: the choice is not known")
         return tuple(said)

@@ -501,6 +501,7 @@ def _over_jurors(
         biases=tuple(found.biases.tolist()) if found.biases.any() else (),
         carriers=trust.carriers,
         below=trust.below,
+        above=trust.above,
     )
     return crossed, trust
 

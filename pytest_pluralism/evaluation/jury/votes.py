@@ -9,12 +9,13 @@ import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, QueryWelfare, query_welfare
+from pytest_pluralism.core.metrics.welfare_carriers import MOSTLY_JURORS, juror_share
 from pytest_pluralism.core.parameters import BoolArray
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 
 __all__ = [
-    *("few_votes", "juror_share", "left_out_note", "missing_group", "missing_group_warnings", "vote_warnings"),
+    *("few_votes", "left_out_note", "missing_group", "missing_group_warnings", "vote_warnings"),
 ]
 
 #: Single votes are told of from this share of the queries on: there they may carry the value.
@@ -27,10 +28,6 @@ CHANCE_OF_MISSING = 0.05
 #: served badly 6 to 12 % of the intervals of a mean are too high instead of 2.5 % (measured:
 #: docs/explanation/statistics.md).
 SMALL_PANEL = 59
-
-#: Where jurors have more than this share of the variance, few of a kind decide an averse welfare, and panels that hold
-#: none of them are too sure of it (measured: docs/explanation/statistics.md).
-MOSTLY_JURORS = 0.7
 
 
 def few_votes(table: JuryTable, least: int, /) -> BoolArray:
@@ -116,16 +113,6 @@ def missing_group_warnings(settings: JurySettings, found: QueryWelfare, /) -> It
             f"jurors differ far more than queries ({100.0 * share:.0f} % of the variance is theirs): in simulations of "
             "such juries 95 % intervals of an averse welfare held that of all jurors in 88 to 95 % of panels"
         )
-
-
-def juror_share(found: QueryWelfare, /) -> float:
-    """Return the share of jurors in the variance of a mean welfare, without what single votes add to it."""
-    jurors, queries = (one[np.isfinite(one)] for one in (found.pseudo_values, found.values))
-    if min(len(jurors), len(queries)) < 2:
-        return 0.0
-    own = float(jurors.var(ddof=1)) / len(jurors)
-    both = own + float(queries.var(ddof=1)) / len(queries) - found.cell_variance
-    return max(own - found.cell_variance, 0.0) / both if both > 0.0 else 0.0
 
 
 def _own_votes(panel: Panel, table: JuryTable) -> BoolArray:

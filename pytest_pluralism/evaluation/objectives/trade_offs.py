@@ -203,7 +203,8 @@ class TradeOffEvaluation:
                 for one in scenarios
             ]
         )
-        masses = [float(np.mean([side[one.scenario_id].option_mass for side in found])) for one in scenarios]
+        # A weighting under which the model does not answer is not hidden by the others under which it does.
+        masses = [float(min(side[one.scenario_id].option_mass for side in found)) for one in scenarios]
         drawn = drawn_of(one for side in found for one in side.values())
         return replace(self._scores(scenarios, served, masses), drawn=drawn)
 

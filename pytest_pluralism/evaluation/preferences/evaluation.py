@@ -257,15 +257,17 @@ def _gap(chosen: float, rejected: float) -> float:
 
 def _chosen(one: Answer, swapped: Answer) -> _Judged:
     """Return the preference of a language model over both orders."""
+    # An order that is not read is not hidden by the other one.
+    mass = min(one.option_mass, swapped.option_mass)
     shares = []
     for place, answer in ((0, one), (1, swapped)):
         logs = answer.log_probabilities
         if max(logs) == -math.inf:
-            return _Judged(math.nan, answer.option_mass)
+            return _Judged(math.nan, mass)
         top = max(logs)
         weights = [math.exp(log - top) for log in logs]
         shares.append(weights[place] / math.fsum(weights))
-    return _Judged(math.fsum(shares) / 2.0 - 0.5, (one.option_mass + swapped.option_mass) / 2.0)
+    return _Judged(math.fsum(shares) / 2.0 - 0.5, mass)
 
 
 def _longer(pair: PreferencePair) -> float:

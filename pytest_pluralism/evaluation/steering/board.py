@@ -225,7 +225,7 @@ class Board:
             options=tuple(question.options[index] for index in kept_options(question)),
             model_probabilities=tuple(float(p) for p in ours),
             reference_probabilities=tuple(float(p) for p in theirs),
-            option_mass=float(np.mean([one.option_mass for one in given])),
+            option_mass=self._option_mass(name, row.question_id),
             n_respondents=row.n_respondents,
             details={
                 "top_token": given[0].top_token,
@@ -234,6 +234,19 @@ class Board:
                 **details,
             },
         )
+
+    def _option_mass(self, name: str, question_id: str) -> float:
+        """Return the least option mass behind a score: of any context, and of any side that a gain is taken over.
+
+        A context that is not read may be the best one by chance, and a gain over answers that are not read is not one.
+        """
+        sides: list[Side] = [name]
+        if self.settings.over == PLACEBO:
+            sides += [placebo.name for placebo in PLACEBOS]
+        elif self.settings.over is not None:
+            sides.append(self.settings.over)
+        found = [self.found[side, context] for side in sides for context in self.contexts(side)]
+        return float(min(one[question_id].option_mass for one in found if question_id in one))
 
     # ------------------------------------------------------------------------------------------------- checks
 

@@ -10,7 +10,7 @@ import pytest
 from pytest_pluralism.core.estimation import estimate_crossed
 from pytest_pluralism.core.metrics import two_level_welfare, welfare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
-from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, carriers, doubts, trust_of
+from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, Trust, carriers, doubts, trust_of
 from pytest_pluralism.datasets.panels.loading import load_panel
 from pytest_pluralism.evaluation.jury.evaluations import AgainstReference, ChoiceEvaluation
 from pytest_pluralism.evaluation.jury.scores import measured_policy, policy_scores
@@ -101,6 +101,36 @@ def test_a_group_of_a_single_juror_is_named() -> None:
     assert not list(doubts(table_of(matrix, groups=groups), WelfareRule(alpha=0.0, between_alpha=0.0)))
 
 
+def trust(matrix: np.ndarray, rule: WelfareRule, groups: np.ndarray | None = None) -> Trust:
+    table = table_of(matrix, groups=groups)
+    return trust_of(table, rule, query_welfare(table, rule))
+
+
+def test_a_group_of_a_single_juror_has_no_interval() -> None:
+    """Its juror agrees with its mean, so that the interval would hold nothing of how its others differ."""
+    matrix = np.random.default_rng(3).uniform(0.5, 1.0, (21, 20))
+    rule = WelfareRule(alpha=0.0, between_alpha=0.0)
+    assert "group 'b' is a single juror" in trust(matrix, rule, np.array([0] * 20 + [1])).doubt
+    assert not trust(matrix, rule, np.array([0] * 19 + [1] * 2)).doubt
+
+
+def test_jurors_who_differ_far_more_than_queries_decide_nothing_at_a_large_aversion() -> None:
+    rng = np.random.default_rng(5)
+    by_juror = np.clip(0.7 + 0.1 * rng.normal(size=(40, 1)) + 0.01 * rng.normal(size=(40, 40)), 0.4, 1.0)
+    assert "jurors differ far more than queries" in trust(by_juror, WelfareRule(alpha=5.0)).doubt
+    assert not trust(by_juror, WelfareRule(alpha=2.0)).doubt
+    by_cell = np.clip(0.7 + 0.1 * rng.normal(size=(40, 40)), 0.4, 1.0)
+    assert not trust(by_cell, WelfareRule(alpha=5.0)).doubt
+
+
+def test_the_bias_at_a_large_aversion_may_be_none() -> None:
+    table = table_of(np.clip(0.7 + 0.1 * np.random.default_rng(5).normal(size=(40, 40)), 0.4, 1.0))
+    for alpha, is_large in ((2.0, False), (5.0, True)):
+        found = query_welfare(table, WelfareRule(alpha=alpha))
+        assert found.bias > 0.0
+        assert trust_of(table, WelfareRule(alpha=alpha), found).above == (found.bias if is_large else 0.0)
+
+
 @pytest.mark.parametrize("between", [None, 0.0, math.inf])
 def test_the_worst_off_of_groups_are_judged_over_queries_alone(between: float | None) -> None:
     rule = WelfareRule(alpha=math.inf, between_alpha=between)
@@ -152,6 +182,7 @@ def test_intervals_without_a_doubt_cover_what_they_say(drawn: object, shape: tup
                 bias=found.biases,
                 carriers=trust.carriers,
                 below=trust.below,
+                above=trust.above,
                 scale=(0.0, 1.0),
             )
             covered[place] += estimate.low <= truths[place] <= estimate.high

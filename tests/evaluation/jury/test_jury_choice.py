@@ -102,6 +102,20 @@ def test_several_winners_count_as_one_or_by_lot(tmp_path: Path) -> None:
     assert by_lot.scores.references["best"] == pytest.approx(0.5)
 
 
+def test_a_query_on_which_all_responses_win_says_nothing(tmp_path: Path) -> None:
+    """Any answer is right there, so that such queries would keep a promise for every model."""
+    even = [[4, 1], [1, 4]]
+    panel = write(tmp_path / "even.jsonl", {f"q{n}": even if n else [[4, 1], [4, 1]] for n in range(4)})
+    found = measured(1, panel, "schulze", jury="whole")
+    assert [unit.unit_id for unit in found.scores.units] == ["q0"]
+    assert found.estimate.value == 0.0
+    assert found.scores.warnings[0].startswith("3 of 4 queries are left out: all their responses win")
+    assert measured(1, panel, "schulze", jury="whole", ties="random").estimate.value == pytest.approx(0.375)
+    nothing = write(tmp_path / "nothing.jsonl", {f"q{n}": even for n in range(3)})
+    with pytest.raises(InvalidParameterError, match="any model gives what the jury chooses"):
+        measured(1, nothing, "schulze", jury="whole")
+
+
 def strongest_paths(table: np.ndarray) -> list[int]:
     """Return the winners of Schulze's method by looking at every path."""
     n = table.shape[1]

@@ -237,7 +237,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def respond_to(benchmark, behavior, **settings):
+def respond_to(benchmark, behavior, mass_at=lambda weight: 0.9, **settings):
     rounds = TradeOffEvaluation(benchmark, ASKING, TradeOffSettings(**settings)).rounds()
     asked = next(rounds)
     answers = []
@@ -245,9 +245,11 @@ def respond_to(benchmark, behavior, **settings):
         scenario = next(one for one in benchmark.scenarios if one.text in prompt.question)
         found = re.search(r"at ([\d.]+) % and", prompt.question)
         shown = [line[3:] for line in prompt.question.split("\n") if line[1:3] == ". "]
-        odds = BEHAVIORS[behavior](None if found is None else float(found[1]) / 100, scenario.served)
+        weight = None if found is None else float(found[1]) / 100
+        odds = BEHAVIORS[behavior](weight, scenario.served)
         by_option = dict(zip(scenario.options, odds / odds.sum(), strict=True))
-        answers.append(Answer(tuple(math.log(max(by_option[one], 1e-300)) for one in shown), 1.0, "A", 0.9))
+        log_odds = tuple(math.log(max(by_option[one], 1e-300)) for one in shown)
+        answers.append(Answer(log_odds, 1.0, "A", mass_at(weight)))
     with pytest.raises(StopIteration) as stop:
         rounds.send(answers)
     return stop.value.value
@@ -277,6 +279,14 @@ def test_ruin_is_no_steerability():
     verdict = guarded(decide(Gate(at_least=0.05), estimate_scores(scores)), scores.guards)
     assert "over no steering is -0." in verdict.reason
     assert verdict.outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize("silent", [None, 0.0, 0.5, 1.0])
+def test_a_weighting_under_which_the_model_does_not_answer_is_seen(silent):
+    """The other sides are read well: their mean option mass of .76 would hide one that is read from next to nothing."""
+    assert {unit.option_mass for unit in respond_to(thirty(), "follows").units} == {0.9}
+    scores = respond_to(thirty(), "follows", mass_at=lambda weight: 0.02 if weight == silent else 0.9)
+    assert {unit.option_mass for unit in scores.units} == {0.02}
 
 
 def test_a_weight_that_is_ruined_does_not_cancel():

@@ -13,8 +13,9 @@ import pytest
 import pytest_pluralism as pp
 from pytest_pluralism.core import decide
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
-from pytest_pluralism.core.records import Gate, Outcome, Prompt, RewardRequest
+from pytest_pluralism.core.records import Answer, Gate, Outcome, Prompt, RewardRequest
 from pytest_pluralism.datasets.panels.personas import panel_of_personas
+from pytest_pluralism.evaluation.preferences.evaluation import _chosen
 from pytest_pluralism.models.protocol import ModelIdentity
 
 STORE_OFF = {"answers": "off"}
@@ -209,3 +210,10 @@ def test_personas_sit_as_a_jury_with_census_weights(town: str) -> None:
     assert pp.load_panel(f"preferences:{town}").weights.tolist() == [2.0, 1.0]
     with pytest.raises(DatasetError, match="no group of the kind 'age'"):
         panel_of_personas(preferences, margins={"age": {"old": 1}})
+
+
+@pytest.mark.parametrize("masses", [(0.9, 0.02), (0.02, 0.9)])
+def test_an_order_that_is_not_read_is_not_hidden_by_the_other(masses: tuple[float, float]) -> None:
+    one, swapped = (Answer((-0.1, -3.0), mass, "A", 0.9) for mass in masses)
+    assert _chosen(one, swapped).option_mass == 0.02
+    assert _chosen(one, Answer((-math.inf, -math.inf), 0.9, "A", 0.9)).option_mass == min(0.9, masses[0])

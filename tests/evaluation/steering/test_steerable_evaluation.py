@@ -350,6 +350,33 @@ def test_low_option_mass_is_said(gss):
     assert "option mass under 0.5 on 25 of 25 units" in stop.value.value.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("settings", "silent"),
+    [
+        ({"over": "unsteered"}, lambda prompt, who: not any(one in prompt.question for one in who)),
+        ({"over": "placebo"}, lambda prompt, who: PLACEBOS[-1].who in prompt.question),
+        (
+            {"contexts": ("instruction", "portrait"), "across": "best_per_question"},
+            lambda prompt, who: "in this place" in prompt.question,
+        ),
+    ],
+)
+def test_the_least_option_mass_behind_a_score_counts(gss, settings, silent):
+    """Answers that are not read make a gain over them, and one context may be the best by chance."""
+    who = [one.who for one in (*gss.attributes, *PLACEBOS)]
+    evaluation = SteerableEvaluation(gss, ASKING, SteeringSettings(**settings), "Democrat")
+    rounds = evaluation.rounds()
+    answers, unread = [], 0
+    for prompt in next(rounds).requests:
+        is_silent = silent(prompt, who)
+        unread += is_silent
+        answers.append(Answer((-1.0,) * len(prompt.labels), 0.02 if is_silent else 0.95, "A", 0.9))
+    assert 0 < unread < len(answers)
+    with pytest.raises(StopIteration) as stop:
+        rounds.send(answers)
+    assert {unit.option_mass for unit in stop.value.value.units} == {0.02}
+
+
 # -------------------------------------------------------------------------------------------------- contexts and checks
 
 
