@@ -26,6 +26,10 @@ MOST_TOLD = 2.0
 #: none of them are too sure of it (measured: docs/explanation/statistics.md).
 MOSTLY_JURORS = 0.7
 
+#: At large aversions so few carriers are not enough there: the panels that showed at least ``LEAST_CARRIERS`` of them
+#: were those that held none of the jurors who are served worst.
+LEAST_CARRIERS_OF_MOSTLY_JURORS = 10.0
+
 
 def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
     r"""Return the effective number of jurors that carry a welfare.
@@ -105,10 +109,10 @@ def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Tru
             f"the votes on each response are so few that the welfare is about {found.bias:.3f} too high, more than its "
             f"standard error of {found.standard_error:.3f}"
         )
-    elif is_large and (share := juror_share(found)) > MOSTLY_JURORS:
+    elif is_large and number < LEAST_CARRIERS_OF_MOSTLY_JURORS - 1e-9 and (share := juror_share(found)) > MOSTLY_JURORS:
         doubt = (
-            f"jurors differ far more than queries ({100.0 * share:.0f} % of the variance is theirs), and at this "
-            "aversion a few whom a panel may not hold decide the welfare"
+            f"jurors differ far more than queries ({100.0 * share:.0f} % of the variance is theirs), and about "
+            f"{number:.1f} jurors carry the welfare: a few whom a panel may not hold decide it"
         )
     return Trust(overall, below, doubt, max(found.bias, 0.0) if is_large else 0.0)
 

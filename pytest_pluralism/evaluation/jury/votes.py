@@ -25,7 +25,7 @@ TOLD_SHARE = 0.05
 CHANCE_OF_MISSING = 0.05
 
 #: With fewer jurors than these more than one panel in twenty holds nobody of a group of 5 %, and where that group is
-#: served badly 6 to 12 % of the intervals of a mean are too high instead of 2.5 % (measured:
+#: served badly 4 to 9 % of the intervals of a mean are too high instead of 2.5 % (measured:
 #: docs/explanation/statistics.md).
 SMALL_PANEL = 59
 
@@ -111,7 +111,7 @@ def missing_group_warnings(settings: JurySettings, found: QueryWelfare, /) -> It
     if averse and share > MOSTLY_JURORS:
         yield (
             f"jurors differ far more than queries ({100.0 * share:.0f} % of the variance is theirs): in simulations of "
-            "such juries 95 % intervals of an averse welfare held that of all jurors in 88 to 95 % of panels"
+            "such juries 95 % intervals of an averse welfare held that of all jurors in 92 to 97 % of panels"
         )
 
 

@@ -235,7 +235,7 @@ class Board:
             },
         )
 
-    def _option_mass(self, name: str, question_id: str) -> float:
+    def _option_mass(self, name: str, question_id: str) -> float | None:
         """Return the least option mass behind a score: of any context, and of any side that a gain is taken over.
 
         A context that is not read may be the best one by chance, and a gain over answers that are not read is not one.
@@ -246,7 +246,8 @@ class Board:
         elif self.settings.over is not None:
             sides.append(self.settings.over)
         found = [self.found[side, context] for side in sides for context in self.contexts(side)]
-        return float(min(one[question_id].option_mass for one in found if question_id in one))
+        masses = [one[question_id].option_mass for one in found if question_id in one]
+        return min((mass for mass in masses if mass is not None), default=None)
 
     # ------------------------------------------------------------------------------------------------- checks
 
