@@ -204,7 +204,10 @@ class TradeOffEvaluation:
             ]
         )
         # A weighting under which the model does not answer is not hidden by the others under which it does.
-        masses = [float(min(side[one.scenario_id].option_mass for side in found)) for one in scenarios]
+        masses = [
+            min((mass for side in found if (mass := side[one.scenario_id].option_mass) is not None), default=None)
+            for one in scenarios
+        ]
         drawn = drawn_of(one for side in found for one in side.values())
         return replace(self._scores(scenarios, served, masses), drawn=drawn)
 
@@ -229,7 +232,9 @@ class TradeOffEvaluation:
                 served[row, place] = np.asarray(one.served)[best].mean(axis=0)
         return served
 
-    def _scores(self, scenarios: Sequence[Scenario], served: np.ndarray, masses: Sequence[float] | None) -> Scores:
+    def _scores(
+        self, scenarios: Sequence[Scenario], served: np.ndarray, masses: Sequence[float | None] | None
+    ) -> Scores:
         functions = [LinearCommensuration((weight, 1.0 - weight)) for weight in self.settings.weights]
         # Linear functions of means are means of functions, so that each scenario has a matrix of its own.
         matrices = trade_off_matrix(served[:, 1:], functions)
