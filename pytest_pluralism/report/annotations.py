@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 from pytest_pluralism.core.untrusted import printable, without_commands
+from pytest_pluralism.report.alike import alike_lines
 from pytest_pluralism.report.cells import Entry, interval_cell, promise_cell, warning_words
 
 __all__ = ["code_quality_json", "github_commands", "shortened_markdown"]
@@ -38,7 +39,11 @@ def github_commands(
     inconclusive : str
         The effect of an undecided promise on its test: with ``"fail"`` its annotation is an error, else a warning.
     """
+    entries = list(entries)
     counts = {"error": 0, "warning": 0}
+    if alike := alike_lines(entries):
+        counts["warning"] += 1
+        yield f"::warning title=Pluralism: names that look the same::{_data('; '.join(alike))}"
     for entry in entries:
         if entry["outcome"] == "passed":
             continue
@@ -60,11 +65,21 @@ def github_commands(
 
 def code_quality_json(entries: Iterable[Entry], places: Mapping[str, tuple[str, int]], /) -> str:
     """Return the code quality report of GitLab: an issue for each verdict that did not pass."""
+    entries = list(entries)
     issues = []
+    if alike := alike_lines(entries):
+        issues.append(
+            {
+                "description": f"Names that look the same: {'; '.join(alike)}",
+                "check_name": "pluralism.names",
+                "fingerprint": hashlib.sha256("\n".join(alike).encode("utf-8", "backslashreplace")).hexdigest(),
+                "severity": "minor",
+                "location": _place(entries[0], places),
+            }
+        )
     for entry in entries:
         if entry["outcome"] == "passed":
             continue
-        file, line = places.get(entry["nodeid"], (str(entry["nodeid"]).partition("::")[0], 1))
         # The same promise has the same fingerprint in every pipeline, so that GitLab tells new issues from old ones.
         identity = json.dumps([entry["nodeid"], entry["key"]])
         issues.append(
@@ -73,7 +88,7 @@ def code_quality_json(entries: Iterable[Entry], places: Mapping[str, tuple[str, 
                 "check_name": f"pluralism.{entry['metric']}",
                 "fingerprint": hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest(),
                 "severity": _GITLAB_SEVERITY[entry["outcome"]],
-                "location": {"path": file, "lines": {"begin": line}},
+                "location": _place(entry, places),
             }
         )
     return json.dumps(issues, indent=1) + "\n"
@@ -91,6 +106,11 @@ def shortened_markdown(text: str, /) -> str:
             break
         kept.append(line)
     return "".join(kept) + "\nThe rest is in the files that `--pluralism-report` wrote.\n"
+
+
+def _place(entry: Entry, places: Mapping[str, tuple[str, int]]) -> dict[str, object]:
+    file, line = places.get(entry["nodeid"], (str(entry["nodeid"]).partition("::")[0], 1))
+    return {"path": file, "lines": {"begin": line}}
 
 
 def _words(entry: Entry) -> str:

@@ -18,6 +18,9 @@ KEPT = ("stored", "passed")
 #: The most reasons that a banner shows.
 MOST_REASONS = 3
 
+#: The beginning of each headline that lets no model pass, and of each that lets one pass.
+_REFUSED, _ALLOWED = "Do not release: ", "May be released: "
+
 #: A commit as people write it.
 COMMIT_CHARACTERS = 12
 
@@ -59,7 +62,9 @@ class Decision:
     warnings: str
 
 
-def decisions(judged: Sequence[Judged], *, complete: bool, lets_pass: bool = False) -> tuple[Decision, ...]:
+def decisions(
+    judged: Sequence[Judged], *, complete: bool, lets_pass: bool = False, failed_tests: int = 0
+) -> tuple[Decision, ...]:
     """Return the decision about each model of a report, in the order of the models.
 
     Parameters
@@ -70,22 +75,32 @@ def decisions(judged: Sequence[Judged], *, complete: bool, lets_pass: bool = Fal
         False where the run did not come to its end: then no model may be released.
     lets_pass : bool, default False
         True where undecided promises do not fail their tests (``--pluralism-inconclusive``).
+    failed_tests : int, default 0
+        Number of tests of the run that failed although no promise of theirs is broken: then no model may be released.
     """
     models = dict.fromkeys(one.model for one in judged)
     return tuple(
-        _decision(model, [one for one in judged if one.model == model], complete, lets_pass) for model in models
+        _decision(model, [one for one in judged if one.model == model], complete, lets_pass, failed_tests)
+        for model in models
     )
 
 
-def _decision(model: str, judged: Sequence[Judged], complete: bool, lets_pass: bool) -> Decision:
+def _decision(model: str, judged: Sequence[Judged], complete: bool, lets_pass: bool, failed_tests: int) -> Decision:
     # The worst first, as in the list of outcomes.
     worst = min((one.outcome for one in judged), key=OUTCOMES.index)
+    outcome, headline = worst, _headline(judged, worst, complete, lets_pass)
+    if not complete and worst in KEPT:
+        outcome = "inconclusive"
+    elif failed_tests and not headline.startswith(_REFUSED):
+        some = "another test of the run" if failed_tests == 1 else f"{failed_tests:,} other tests of the run"
+        rest = headline.removeprefix(_ALLOWED)
+        outcome, headline = "failed", Ours(f"{_REFUSED}{some} failed; {rest[0].lower()}{rest[1:]}")
     reasons = [one for one in judged if one.outcome not in KEPT]
     reasons.sort(key=lambda one: OUTCOMES.index(one.outcome))
     return Decision(
         model,
-        worst if complete or worst not in KEPT else "inconclusive",
-        _headline(judged, worst, complete, lets_pass),
+        outcome,
+        headline,
         tuple(reasons[:MOST_REASONS]),
         max(len(reasons) - MOST_REASONS, 0),
         _changes([one.moved for one in judged if one.moved is not None]),
@@ -97,16 +112,16 @@ def _headline(judged: Sequence[Judged], worst: str, complete: bool, lets_pass: b
     n, count = len(judged), sum(one.outcome == worst for one in judged)
     some = "the only promise is" if n == 1 else f"{count} of {n:,} promises {'is' if count == 1 else 'are'}"
     if not complete:
-        return Ours("Do not release: the run did not come to its end, and verdicts are missing")
+        return Ours(f"{_REFUSED}the run did not come to its end, and verdicts are missing")
     if worst == "passed":
-        return Ours(f"May be released: {'the only promise is' if n == 1 else f'all {n} promises are'} kept")
+        return Ours(f"{_ALLOWED}{'the only promise is' if n == 1 else f'all {n} promises are'} kept")
     if worst == "stored":
         which = "the only promise has" if n == 1 else f"{count} of {n:,} promises {'has' if count == 1 else 'have'}"
         return Ours(f"Stored as the baseline: {which} nothing to be compared with yet")
     if worst == "inconclusive" and lets_pass:
         return Ours(f"No promise is broken; {some} too close to call, which this run lets pass")
     words = {"failed": "broken", "inconclusive": "too close to call", "error": "not computed"}[worst]
-    return Ours(f"Do not release: {some} {words}")
+    return Ours(f"{_REFUSED}{some} {words}")
 
 
 def _warned(count: int) -> str:

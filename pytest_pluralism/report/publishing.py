@@ -261,6 +261,8 @@ def _card_table(results: list[Result], run: Entry) -> str:
         lines.append(f"| {markdown_text(one.title)} | {value} | {markdown_text(one.outcome)} |")
     if not is_complete(run):
         lines += ["", "The run did not come to its end, and verdicts are missing."]
+    if run.get("failed_tests"):
+        lines += ["", "Other tests of the run failed."]
     return "\n".join(lines)
 
 

@@ -202,7 +202,17 @@ class RunView:
             for number, one in enumerate(self.verdicts, start=1)
         ]
         policy = (self.run.get("settings", {}).get("inconclusive") or {}).get("value", "fail")
-        return decisions(judged, complete=self.run.get("complete", True) is not False, lets_pass=policy != "fail")
+        return decisions(
+            judged,
+            complete=self.run.get("complete", True) is not False,
+            lets_pass=policy != "fail",
+            failed_tests=len(self.failed_tests),
+        )
+
+    @property
+    def failed_tests(self) -> list[str]:
+        """The tests that failed although no promise of theirs is broken."""
+        return [str(one) for one in self.run.get("failed_tests") or ()]
 
     @property
     def with_responses(self) -> list[tuple[int, VerdictView]]:

@@ -62,6 +62,12 @@ class Controller:
         if self.session.holds_something:
             self._early_exit.watch()
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Keep a module from replacing this process by another program."""
+        if self.session.holds_something:
+            self._early_exit.keep()
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Take in the promises of all tests, where this process runs them."""
         self.session.planned.add(Planned.of(session.items))
@@ -73,6 +79,9 @@ class Controller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in the verdicts of a test."""
         self.session.planned.saw(report)
+        # Of a test that a worker died in, a later run may tell more.
+        if report.failed and report.when in ("setup", "call", "teardown"):
+            self.session.failed_tests[report.nodeid] = None
         entries = getattr(report, "pluralism_entries", ())
         self.session.collect(entries)
         if entries:
@@ -146,6 +155,7 @@ class Controller:
             if self.session.holds_something:
                 self._termination.heed()
                 self._early_exit.watch()
+                self._early_exit.keep()
             self.session.keep()
             return None
         self._planned = self.session.forecast(session.items)

@@ -1,4 +1,4 @@
-"""Ends of a run that pytest does not see: SIGTERM, and a test that ends its process with ``os._exit(0)``."""
+"""Ends of a run that pytest does not see: SIGTERM, and a test that ends or replaces its process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 import pytest
 
@@ -53,7 +54,8 @@ class Termination:
 class EarlyExit:
     """Lets a process that ends with ``os._exit(0)`` fail while promises are judged: nothing else would see it.
 
-    A process that a test has forked ends as it likes.
+    Nor would anything see a process that becomes another program (``os.execv`` and its like): while tests are collected
+    and run, that is refused. A process that a test has forked does as it likes.
 
     Parameters
     ----------
@@ -65,6 +67,8 @@ class EarlyExit:
         self._config = config
         self._owner: int | None = None
         self._end: Callable[[int], object] = os._exit
+        #: The functions of ``os`` by which a process becomes another program; the others call these.
+        self._become: dict[str, Callable[..., NoReturn]] = {}
 
     def watch(self) -> None:
         """Watch this process from now on."""
@@ -72,11 +76,34 @@ class EarlyExit:
             self._owner, self._end = os.getpid(), os._exit
             os._exit = self._exit  # type: ignore[assignment]
 
+    def keep(self) -> None:
+        """Keep this process from becoming another program from now on: other plugins may restart it earlier."""
+        if not self._become:
+            for name in ("execv", "execve"):
+                self._become[name] = getattr(os, name)
+                setattr(os, name, self._refusing(name))
+
     def ignore(self) -> None:
         """Let this process end as it likes again."""
+        for name, become in self._become.items():
+            setattr(os, name, become)
+        self._become.clear()
         if self._owner is not None and os._exit == self._exit:
             os._exit = self._end  # type: ignore[assignment]
         self._owner = None
+
+    def _refusing(self, name: str) -> Callable[..., NoReturn]:
+        become = self._become[name]
+
+        def refused(*arguments: object) -> NoReturn:
+            if os.getpid() != self._owner:
+                become(*arguments)
+            raise RuntimeError(
+                f"os.{name} would end this run before all promises are judged. Start the program in a process of its "
+                "own: subprocess.run(...)."
+            )
+
+        return refused
 
     def _exit(self, status: int) -> None:
         # A system keeps the lowest eight bits.

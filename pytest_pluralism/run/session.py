@@ -44,6 +44,8 @@ class PluralismSession:
         self.started = time.time()
         self.entries: dict[tuple[str, str], Json] = {}
         self.planned = Planned()
+        #: The tests that failed, for whatever reason.
+        self.failed_tests: dict[str, None] = {}
         self.could_not_write = False
         #: Whether promises were not judged although nobody stopped the run.
         self.lacks = False
@@ -259,6 +261,12 @@ class PluralismSession:
             self.notes += notes
             self.could_not_write |= not well
 
+    def _failed_otherwise(self) -> list[str]:
+        """Return the tests that failed although no promise of theirs is broken."""
+        breaks = {"failed", "error"} | ({"inconclusive"} if self.settings["inconclusive"] == "fail" else set())
+        broken = {entry["nodeid"] for entry in self.entries.values() if entry["outcome"] in breaks}
+        return [nodeid for nodeid in self.failed_tests if nodeid not in broken]
+
     @cached_property
     def _source(self) -> dict[str, str | bool]:
         return source_of(self.config.rootpath)
@@ -270,6 +278,7 @@ class PluralismSession:
             **({"false_alarms": self.false_alarms} if self.false_alarms else {}),
             **({"mutants": self.mutants} if self.mutants else {}),
             "complete": self.complete,
+            **({"failed_tests": failed} if (failed := self._failed_otherwise()) else {}),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),
             "answers": {"computed": self.models.asked, "from_store": self.models.recalled},

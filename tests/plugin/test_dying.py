@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,6 +179,51 @@ def test_no_part_of_a_suite_ends_the_run_with_success(dying: pytest.Pytester, pl
     result = dying.runpytest_subprocess(*MODELS, timeout=100)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stderr.fnmatch_lines(["pluralism: os._exit ended the run before all promises were judged*"])
+
+
+@pytest.mark.parametrize("place", ["test_first.py", "test_gate.py"])
+def test_no_part_of_a_suite_becomes_another_program(dying: pytest.Pytester, place: str) -> None:
+    # True ends with 0, as a run in which all is well does.
+    gone = "os.execlp('true', 'true')"
+    first = f"import os\n{gone}\ndef test_plain(): ...\n"
+    (dying.path / place).write_text(first if place == "test_first.py" else BODY.replace("os._exit(0)", gone))
+    result, report = run(dying)
+    assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+    result.stdout.fnmatch_lines(["*RuntimeError: os.execv* would end this run before all promises are judged*"])
+    assert "passed" not in {entry["outcome"] for entry in report["verdicts"] if "dies[table:two]" in entry["nodeid"]}
+
+
+def test_the_step_that_reads_a_report_finds_a_run_that_nothing_else_saw_end(dying: pytest.Pytester) -> None:
+    # As the page on threats has it.
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "threats.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^python -c '(.+)'$", page, re.MULTILINE)
+    step = [sys.executable, "-c", command]
+    dying.makepyfile(test_gate=BODY.replace("os._exit(0)", "__import__('ctypes').CDLL(None)._exit(0)"))
+    result, _ = run(dying)
+    assert result.ret == pytest.ExitCode.OK
+    assert subprocess.run(step, cwd=dying.path, check=False).returncode == 1
+    dying.makepyfile(test_gate=BODY.replace("die()\n\n@", "pass\n\n@"))
+    run(dying)
+    assert subprocess.run(step, cwd=dying.path, check=False).returncode == 0
+    (dying.path / "out.json").unlink()
+    assert subprocess.run(step, cwd=dying.path, check=False, capture_output=True).returncode == 1
+
+
+def test_a_process_that_a_test_forks_becomes_what_it_likes(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import os
+        import pytest
+
+        @pytest.mark.js_distance("town.jsonl", population="North", at_most=0.9)
+        def test_forks():
+            if (child := os.fork()) == 0:
+                os.execlp("true", "true")
+            assert os.waitpid(child, 0)[1] == 0
+        """
+    )
+    result = project.runpytest_subprocess(MODELS[0], timeout=100)
+    result.assert_outcomes(passed=1)
 
 
 def test_a_run_that_is_stopped_as_a_success_is_none_after_a_failure(dying: pytest.Pytester) -> None:

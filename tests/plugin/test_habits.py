@@ -137,3 +137,46 @@ def test_nothing_stands_among_a_quiet_list_of_tests(project: pytest.Pytester) ->
     assert listed[-1].startswith("2 tests collected")
     loud = run(project, "--collect-only")
     loud.stdout.fnmatch_lines(["pluralism: ERROR *test_wrong*unknown keyword 'at_mots'*"])
+
+
+# ---------------------------------------------------------------------------------------------------- tests beside them
+
+
+LATE = """
+@pytest.fixture
+def late():
+    yield
+    raise RuntimeError("not closed")
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("test", "options"),
+    [
+        ("def test_plain(): assert False", ()),
+        ("def test_plain(away): ...", ()),
+        ("def test_plain(pluralism): assert pluralism.evaluate('js_distance', 'town.jsonl').value > 9", ()),
+        (LATE + MARKED.format(promise="at_most=0.9", name="plain", body="...").replace("()", "(late)"), ()),
+        ("@pytest.mark.xfail(strict=True)\ndef test_plain(): ...", ()),
+    ],
+    ids=["body", "fixture", "assertion", "teardown", "strict"],
+)
+def test_no_report_lets_a_model_pass_whose_run_failed(
+    project: pytest.Pytester, test: str, options: tuple[str, ...]
+) -> None:
+    body = "import pytest\n\n" + MARKED.format(promise="at_most=0.9", name="it", body="...") + test + "\n"
+    project.makepyfile(test_gate=body)
+    reports = [f"--pluralism-report=out.{ending}" for ending in ("json", "md", "html")]
+    assert run(project, *reports, *options).ret == pytest.ExitCode.TESTS_FAILED
+    (failed,) = json.loads((project.path / "out.json").read_text())["run"]["failed_tests"]
+    assert failed.startswith("test_gate.py::test_plain")
+    for ending in ("md", "html"):
+        text = (project.path / f"out.{ending}").read_text()
+        assert "Do not release: another test of the run failed; " in text
+        assert "May be released" not in text
+        assert "Failed, and no promise of it is broken" in text
+    project.makepyfile(test_gate=body.partition(test)[0])
+    run(project, *reports).assert_outcomes(passed=1)
+    assert "failed_tests" not in json.loads((project.path / "out.json").read_text())["run"]
+    assert "May be released" in (project.path / "out.md").read_text()

@@ -225,13 +225,15 @@ import sys, tempfile
 from pathlib import Path
 from pytest_pluralism.baselines.store import merge_entries
 
-entry = {
-    "metric": "js_distance", "estimate": {"value": 0.5}, "model": {}, "dataset": {}, "settings": {},
-    "units": [{"id": "q", "cluster": "q", "value": 0.5}],
-}
 tempfile.tempdir = sys.argv[3]
 for number in range(10):
-    merge_entries(Path(sys.argv[1]), "m", {f"{sys.argv[2]} {number}": entry})
+    name = f"{sys.argv[2]} {number}"
+    # Each has a line of its own in the companion, with the values by unit.
+    units = [{"id": f"q {name}", "cluster": "q", "value": 0.5}]
+    entry = {
+        "metric": "js_distance", "estimate": {"value": 0.5}, "model": {}, "dataset": {}, "settings": {}, "units": units,
+    }
+    merge_entries(Path(sys.argv[1]), "m", {name: entry})
 """
 
 
@@ -246,5 +248,9 @@ def test_runs_that_update_one_baseline_at_once_lose_nothing(tmp_path: Path) -> N
         for number, folder in enumerate(folders)
     ]
     assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
-    assert len(read_baseline(file, "m", update="")) == 30
+    entries = read_baseline(file, "m", update="")
+    assert {name: entry["units"][0]["id"] for name, entry in entries.items()} == {
+        f"{writer} {number}": f"q {writer} {number}" for writer in range(3) for number in range(10)
+    }
+    assert (tmp_path / "m.units.jsonl").read_text().count("\n") == 30
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["m.json", "m.units.jsonl"]

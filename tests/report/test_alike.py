@@ -10,6 +10,7 @@ import pytest
 
 from pytest_pluralism.cli import main
 from pytest_pluralism.report.alike import alike_lines, told_apart
+from pytest_pluralism.report.annotations import code_quality_json, github_commands
 from pytest_pluralism.report.html import report_html
 from pytest_pluralism.report.markdown import report_markdown
 from pytest_pluralism.report.terminal import summary_lines
@@ -46,10 +47,12 @@ def forms(entries: list[dict[str, Any]]) -> dict[str, str]:
         "terminal": "\n".join(summary_lines(entries, [], width=100)),
         "markdown": report_markdown(entries, {}).replace("\\", ""),
         "html": report_html(entries, {}).replace("&#39;", "'"),
+        "GitHub": "\n".join(github_commands(entries, {})),
+        "GitLab": code_quality_json(entries, {}),
     }
 
 
-@pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
+@pytest.mark.parametrize("form", ["terminal", "markdown", "html", "GitHub", "GitLab"])
 def test_models_that_look_the_same_are_told_of(form: str) -> None:
     text = forms([verdict(), verdict("g\u0440t")])[form]
     assert SAID in text

@@ -41,6 +41,16 @@ def test_a_run_that_did_not_end_releases_nothing() -> None:
     assert decision.outcome != "passed"
 
 
+def test_a_test_that_failed_beside_the_promises_releases_nothing() -> None:
+    (decision,) = decisions([judged("passed")], complete=True, failed_tests=1)
+    words = "Do not release: another test of the run failed; the only promise is kept"
+    assert (decision.headline, decision.outcome) == (words, "failed")
+    (decision,) = decisions([judged("failed")], complete=True, failed_tests=2)
+    assert decision.headline == "Do not release: the only promise is broken"
+    (decision,) = decisions([judged("inconclusive")], complete=True, lets_pass=True, failed_tests=2)
+    assert decision.headline.startswith("Do not release: 2 other tests of the run failed; no promise is broken; the")
+
+
 def test_undecided_promises_that_a_run_lets_pass_are_counted() -> None:
     words = headline("inconclusive", "passed", lets_pass=True)
     assert words == "No promise is broken; 1 of 2 promises is too close to call, which this run lets pass"
