@@ -1,4 +1,4 @@
-"""What the welfare of large panels costs: time and memory of the sweep over aversions with its intervals.
+"""Measure the cost of the welfare of large panels: time and memory of the sweep over aversions with its intervals.
 
 `python benchmarks/jury.py` prints one JSON line a panel, each measured in a process of its own, since a peak never
 comes down again: a sparse panel of 10,000 jurors by 10,000 queries with a million votes, as votes in memory and as a

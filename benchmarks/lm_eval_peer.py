@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 def main() -> None:
     folder, dtype, batch_size, threads = sys.argv[1:]
-    # What is printed while a model loads must not come between the lines.
+    # Lines that are printed while a model loads must not come between the replies.
     reply = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     import torch

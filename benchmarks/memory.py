@@ -1,4 +1,4 @@
-"""What the packaged models cost in memory: alone, one after the other, and under workers of pytest-xdist.
+"""Measure the memory of the packaged models: alone, one after the other, and under workers of pytest-xdist.
 
 `python benchmarks/memory.py` prints JSON. Each measurement runs in a process of its own, since a peak never comes down
 again; `python benchmarks/memory.py workers` measures the workers alone.

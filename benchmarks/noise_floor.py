@@ -1,4 +1,4 @@
-"""How much the answers of an unchanged model move: batches of another size, another order, another number format.
+"""Measure how much the answers of an unchanged model move: other batch sizes, another order, other number formats.
 
 Run: ``python benchmarks/noise_floor.py [NAME ...]`` (default: both packaged models). Prints one JSON line a model:
 the largest change of an option's probability in one prompt, and of a question's JS distance to US adults of ``gss``

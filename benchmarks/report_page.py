@@ -1,4 +1,4 @@
-"""How large the HTML report is, and how soon Chromium paints it: 400 questions of 12 groups, and 1,000 units.
+"""Measure the size of the HTML report and its first paint in Chromium: 400 questions of 12 groups, and 1,000 units.
 
 The report is that of the tests in another size (``survey_report`` in tests/report/conftest.py). Chromium says itself
 when it painted first (the entry ``first-contentful-paint`` of its timeline) and when everything was loaded.

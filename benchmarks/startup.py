@@ -1,4 +1,4 @@
-"""What the plugin adds to the start of pytest: with and without it, in turn, in fresh processes.
+"""Measure the time that the plugin adds to the start of pytest: with and without it, in turn, in fresh processes.
 
 ``--version`` is what the goal names, but pytest answers it before it loads any plugin; ``--collect-only`` on an empty
 folder loads them all.

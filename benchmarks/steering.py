@@ -1,4 +1,4 @@
-"""What steering costs: a pytest run from a cold start, with nothing in the answer store.
+"""Measure the cost of steering: a pytest run from a cold start, with nothing in the answer store.
 
 `python benchmarks/steering.py` prints one JSON line a run: `gss` by 12 groups, 25 questions and 2 contexts; and with
 `--kaleidoscope FILE` 500 rows of Value Kaleidoscope, under the sound protocol and the published one. The time is that

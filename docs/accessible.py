@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["MENDED", "mended", "setup"]
 
-#: What stands in the pages, and what stands there afterwards.
+#: The text of the pages before, and the text afterwards.
 MENDED = (
     # A heading without a level.
     ('<p class="caption" role="heading">', '<p class="caption" role="heading" aria-level="2">'),

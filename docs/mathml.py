@@ -22,7 +22,7 @@ def _mathml(text: str, display: str, node: nodes.Element) -> str:
     except Exception as error:  # noqa: BLE001 - whatever it is, the page that holds the formula is named
         logger.warning("the formula %r cannot be read: %r", text, error, location=node)
         return ""
-    # What the converter does not know stays in its output as it was written.
+    # The converter leaves in its output the commands that it does not know.
     if "\\" in made:
         logger.warning("the formula %r holds a command that is not known", text, location=node)
     return str(made)

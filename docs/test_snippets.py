@@ -1,4 +1,4 @@
-"""What running the snippets of the pages one by one does not show."""
+"""Checks of the snippets of the pages that running them one by one does not make."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("page", [*PAGES, README], ids=lambda page: page.stem)
 def test_each_snippet_is_python(page: Path) -> None:
     for _, code in snippets(page):
-        # What is written as a session with its output is checked when it is run.
+        # A session with its output is checked when it is run.
         if not code.startswith(">>>"):
             compile(code, f"a snippet of {page.name}", "exec")
 

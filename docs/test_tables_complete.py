@@ -21,7 +21,7 @@ OPTIONS = (REFERENCE / "markers-and-options.md").read_text(encoding="utf-8")
 def test_an_option_has_its_row_with_its_default(setting: options.Setting) -> None:
     row = re.search(rf"^\| `{setting.option}(?:[ =][^`]*)?` \|([^|]*)\|", OPTIONS, re.MULTILINE)
     assert row is not None, f"{setting.option} is not in the table"
-    # What has no default may say in words what happens without it.
+    # A setting without a default may say in words what happens without it.
     if setting.default is None or setting.default == () or setting.flag:
         assert "`" not in row[1]
     else:

@@ -26,7 +26,7 @@ BLOCK = re.compile(
     r"(?P<comments>(?:^<!-- [^\n]* -->\n+)*)^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
-#: What a reader types that this test has already: an environment with everything in it.
+#: The commands of a reader that this test needs no more: it has an environment with everything in it.
 INSTALLS = ("pip ", "python3 -m venv")
 
 

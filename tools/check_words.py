@@ -1,4 +1,4 @@
-"""Find constructions that a reader must read twice, in the pages and in docstrings and comments of the package.
+"""Find constructions that a reader must read twice, in the pages and in docstrings and comments of all modules.
 
     python tools/check_words.py [FILE ...]
 
@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+
+#: The folders whose modules are read.
+MODULES = ("pytest_pluralism", "tests", "benchmarks", "docs", "examples", "fixtures", "tools")
 
 #: Words after "is no" that are idiomatic.
 IDIOMS = "longer|more|less|fewer|other|such|different|better|worse|closer|nearer|further|matter"
@@ -83,7 +86,8 @@ def main(names: list[str]) -> int:
         *ROOT.glob("fixtures/**/*.md"),
         *ROOT.glob("changelog.d/*.md"),
     ]
-    paths = [Path(name) for name in names] or sorted([*pages, *ROOT.glob("pytest_pluralism/**/*.py")])
+    modules = [module for folder in MODULES for module in ROOT.glob(f"{folder}/**/*.py")]
+    paths = [Path(name) for name in names] or sorted([*pages, *modules])
     found = [problem for path in paths if "_build" not in path.parts for problem in problems(path)]
     print("\n".join(found) or f"{len(paths)} files: nothing found")
     return bool(found)

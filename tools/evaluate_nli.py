@@ -5,8 +5,8 @@ With `--card` the figures are written into FOLDER/evaluation.json, and into the 
 The model is asked through the package, as users ask it: half-precision weights, float32 arithmetic, its temperature.
 It needs `nli/test_mnli_matched_dev.jsonl.gz` and `overton/perspectrum_600_claims.jsonl.gz` in the folder `--data`.
 
-What Perspectrum measures here
-------------------------------
+Measured on Perspectrum
+-----------------------
 Each claim of Perspectrum has perspectives, and each perspective texts that say the same: the first is its name, the
 others are paraphrases of it.
 For every paraphrase `t` of a perspective A there is one positive pair, with A, and one negative pair with each other

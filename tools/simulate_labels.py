@@ -1,4 +1,4 @@
-"""How much labels narrow the interval of corrected coverage: the last table of docs/explanation/judges.md.
+"""Simulate how much labels narrow the interval of corrected coverage: the last table of docs/explanation/judges.md.
 
 python tools/simulate_labels.py [--page docs/explanation/judges.md]
 """

@@ -255,7 +255,7 @@ def _said(claim: Claim, kinds: Sequence[str]) -> list[str]:
 
 
 def shortened(window: Window, keep: int | None) -> Window:
-    """Return a window whose answers have at most so many texts."""
+    """Return a window whose answers have a maximum number of texts."""
     if keep is None:
         return window
     answers = tuple(replace(one, paraphrases=one.paraphrases[: keep - 1]) for one in window.reasonable)

@@ -132,7 +132,7 @@ def _series_fails(model: _Model, way: str, plan: int | str) -> bool:
         factor = look_factor(looks + 1, plan=plan)
         failed |= _fails(0.0, now, last, anchor, factor)
         if way == "the lowest kept":
-            # What the first release did: no anchor, and the better of the two values is kept.
+            # The rule of the first release: no anchor, and the better of the two values is kept.
             last = anchor = now if now.mean() < last.mean() else last
         elif way == "better":
             last = now if _is_better(now, last, factor) else last

@@ -64,7 +64,7 @@ POPULATIONS: dict[str, Callable[[np.random.Generator, int, int], FloatArray]] = 
     "from .1, mostly a matter of the juror": _by_juror,
 }
 
-#: Who votes: name -> (jurors, queries).
+#: The panels of the simulation: name -> (jurors, queries).
 VOTES = {
     "everybody votes": (30, 40),
     "by activity and popularity": (40, 40),

@@ -339,7 +339,7 @@ def draw_differences(
     return generator.exponential(1.0, (n_runs, len(labels))), 1.0
 
 
-#: What changes of scores may look like: name -> whether it is drawn in clusters too.
+#: The changes of scores: name -> whether it is drawn in clusters too.
 DIFFERENCES = {
     "gamma, skewed to the right, skewness 1.0": True,
     "gamma, skewed to the left": True,
@@ -491,7 +491,7 @@ def parts_of(n_runs: int) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
     }
 
 
-#: What is measured here, of the package.
+#: The modules of the package that are measured here.
 MEASURED = (
     *("intervals", "at_level", "sample", "skewness", "shares", "trust"),
     *("comparison", "resampling", "multiplicity", "survey", "selection", "power"),

@@ -94,7 +94,7 @@ def changed(generator: np.random.Generator, kind: str, size: int) -> FloatArray:
     return _distance(people, _softmax(after)) - _distance(people, _softmax(logits))
 
 
-#: What releases change: name -> whether the promise is broken, so that a pass is false, or kept.
+#: The changes that releases make: name -> whether the promise is broken, so that a pass is false, or kept.
 CHANGES = {
     "every question by its own amount": True,
     "80 % of questions unchanged": True,

@@ -36,8 +36,8 @@ SHARED = ROOT.parent / "shared" / "data"
 EXPORTED = ROOT / "fixtures" / "models" / "nli-minilm"
 LABELS = ("entailment", "neutral", "contradiction")
 
-#: In how many of the rounds, counted from the first, each source takes part. What people wrote about many kinds of text
-#: is seen most often, and last, when the learning rate is low; pairs on pictures teach the task with few tokens.
+#: In how many of the rounds, counted from the first, each source takes part. Texts of people of many
+#: kinds are seen most often, and last, when the learning rate is low; pairs on pictures teach the task with few tokens.
 #: conjnli_auto is left out: a program labelled it, its pairs are long, and the time of a CPU is better spent.
 ROUNDS_OF = {
     "litl_baseline": 3,
@@ -321,7 +321,7 @@ class Schedule:
 
     @property
     def last(self) -> int:
-        """How many steps there are."""
+        """Return the number of steps."""
         return self.steps if self.cut is None else self.cut[1]
 
     def rate(self, step: int) -> float:
@@ -583,7 +583,7 @@ def export_folder(
     new = folder.with_name(folder.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     half.save_pretrained(new, safe_serialization=True)
-    # How training cut its pairs is no property of the model.
+    # The length at which training cut its pairs does not belong to the model.
     tokenizer.backend_tokenizer.no_truncation()
     tokenizer.save_pretrained(new)
     config = json.loads((new / "config.json").read_text(encoding="utf-8"))

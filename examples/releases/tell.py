@@ -29,7 +29,7 @@ SPECS = {
     "v2": str(MODELS / "smollm2-harmless-v2"),
     "v3": str(MODELS / "smollm2-harmless-v3"),
 }
-#: What may become of each release: v3 is too close to call, and another judge of texts may refuse it.
+#: The outcomes that each release may have: v3 is too close to call, and another judge of texts may refuse it.
 EXPECTED = {"v1": {"accepted"}, "v2": {"refused"}, "v3": {"undecided", "refused"}}
 
 

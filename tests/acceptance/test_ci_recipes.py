@@ -1,6 +1,6 @@
 """The recipes for CI run as they stand in the docs: their shell steps, with the environment that the host gives.
 
-What a host does by itself (checking out, setting up Python, caching, uploading) is checked by its names and not run.
+The steps of a host (checking out, setting up Python, caching, uploading) are checked by their names and not run.
 ``pip install`` runs for real without an index, so that it succeeds where what it names is installed already.
 """
 
@@ -36,7 +36,7 @@ def test_kept(): ...
 def test_broken(): ...
 """
 
-#: What the hosts themselves do in the steps of the workflow, by the names of their actions.
+#: The steps of the workflow that the hosts themselves do, by the names of their actions.
 ACTIONS = ["actions/checkout", "actions/setup-python", "actions/cache", "actions/upload-artifact"]
 
 

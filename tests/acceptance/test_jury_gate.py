@@ -78,7 +78,7 @@ PANEL = [
     {"juror": "fay", "group": "drivers", "statement": "Roads need to be repaired first."},
 ]
 
-#: What a system for each group, and one for both, would write.
+#: The texts that a system for each group, and one for both, would write.
 SIDES = {
     "cyclists": "Build more bicycle lanes. Keep cars out of the old town. Make cycling to work safe.",
     "drivers": "Build more parking spaces. Driving into the town stays free. Repair the roads first.",

@@ -4,7 +4,7 @@ Every configuration has its own words for the same sizes, so each is filled by t
 than a few dozen, and windows, chunks and indexes are shorter than the prompts, so that they count.
 """
 
-# ruff: noqa: S106 - the words for special tokens are no passwords.
+# ruff: noqa: S106 - the words for special tokens are not passwords.
 from __future__ import annotations
 
 import inspect
@@ -117,7 +117,7 @@ def _filled(kind: type, own: dict[str, object]) -> dict[str, object]:
     fields: dict[str, object] = {}
     for name, value in FIELDS.items():
         now = getattr(usual, name, fields)
-        # What is off stays off, and lists and parts have shapes of their own.
+        # A part that is off stays off, and lists and parts have shapes of their own.
         if now is not fields and not isinstance(now, dict | list) and not (now is None and name == "q_lora_rank"):
             fields[name] = value
     # Two names of one field.

@@ -79,7 +79,7 @@ def test_the_same_result_again_is_no_look(file: Path) -> None:
 def test_an_anchor_is_moved_by_name_with_reason_and_date(file: Path) -> None:
     merge_entries(file, "m", {"a": entry(0.1, 0.2, 0.5), "b": entry(0.1, 0.3)})
     moved = {"date": "2026-03-01", "reason": "a new survey"}
-    # Whatever the way to update is, what is named is stored.
+    # Every way to update stores the entries that are named.
     merge_entries(file, "m", {"a": entry(0.1, 0.2, 0.9), "b": entry(0.1, 0.4)}, mode="new", moved={"a": moved})
     now = there(file)
     assert (now["looks"], now["anchor"]["moved"]) == (0, moved)

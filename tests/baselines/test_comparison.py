@@ -164,7 +164,7 @@ def test_version_1_is_compared_by_what_it_kept() -> None:
 
 
 def test_nobody_is_compared_by_less_without_saying_so() -> None:
-    """Whoever takes out of an entry what must agree has no entry that can be compared."""
+    """An entry without a field that must agree cannot be compared."""
     bare = {**stored(), "prompts_sha256": None}
     with pytest.raises(BaselineError, match=r"it does not say what was asked \(prompts_sha256\)"):
         compare(SCORES, PROVENANCE, entry=bare)

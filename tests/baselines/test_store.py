@@ -156,7 +156,7 @@ def test_a_file_of_version_1_is_read(tmp_path: Path) -> None:
         assert [(unit["id"], unit["cluster"], unit["value"]) for unit in one["units"]] == [
             (unit["id"], unit["cluster"], unit["value"]) for unit in old["entries"][key]["units"]
         ]
-        # What the old version did not keep is unknown, and not made up.
+        # A field that the old version did not keep is unknown, and not made up.
         assert one["prompts_sha256"] is None
         assert {unit["sha256"] for unit in one["units"]} == {None}
 
@@ -468,7 +468,7 @@ def test_killed_in_the_middle_of_an_update_the_old_or_the_new_file_is_there(file
         assert {"a", "b"} <= set(there)
         values = {one["estimate"]["value"] for key, one in there.items() if key.startswith("k ")}
         assert len(values) <= 1, "all entries of one update, or none"
-    # What the killed ones left behind goes with the next update, their half-written files too.
+    # The next update removes the traces of the killed ones, their half-written files too.
     (file.parent / ".m.json.abc.tmp").write_text("{", encoding="utf-8")
     merge_entries(file, "m", {"c": entry(0.5, 0.5)})
     there = read_baseline(file, "m", update=UPDATE)

@@ -75,7 +75,7 @@ def test_an_answer_takes_other_shares_and_keeps_its_mass() -> None:
     assert found.option_mass == 0.8
     assert np.exp(found.log_probabilities) == pytest.approx([0.0, 0.2, 0.6])
     assert damage.shares_of(found) == pytest.approx([0.0, 0.25, 0.75])
-    # What published protocols read would contradict the shares.
+    # The logits and tokens that published protocols read would contradict the shares.
     assert (found.label_logits, found.top_tokens) == ((), ())
 
 

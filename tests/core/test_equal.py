@@ -17,7 +17,7 @@ from pytest_pluralism.core.records import Estimate, Gate, Outcome
 
 quick = settings(max_examples=100, deadline=None)
 SCORE = st.floats(-10, 10)
-#: What rounding does to a score.
+#: The error that rounding adds to a score.
 NOISE = st.floats(-0.2 * TOLERANCE, 0.2 * TOLERANCE)
 
 

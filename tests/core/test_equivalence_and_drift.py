@@ -68,7 +68,7 @@ def test_the_anchor_is_judged_by_the_same_promise_or_by_its_own() -> None:
     assert decide(Gate(max_change=0.02), NOW, change=last, drift=change_of(-0.1)).outcome is Outcome.FAILED
     assert decide(Gate(max_decrease=0.02), NOW, change=last, drift=change_of(-0.1)).outcome is Outcome.FAILED
     assert decide(Gate(max_increase=0.02), NOW, change=last, drift=change_of(-0.1)).passed
-    # What broke against the last release is told as such.
+    # A promise that broke against the last release is told as such.
     broke = decide(Gate(max_increase=0.02), NOW, change=anchor, drift=last)
     assert broke.reason.startswith("the change is 0.100")
 

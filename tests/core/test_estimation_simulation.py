@@ -63,7 +63,7 @@ def test_the_paired_gate_roughly(simulation):
 
 
 def worst_allowed(row):
-    """What the page says: the level from 25 clusters on, for changes also with few, except beyond a skewness of 2."""
+    """Check the page: the level from 25 clusters on, for changes also with few, up to a skewness of 2."""
     if row.get("differences", "").startswith("exponential") and row["n"] < 50:
         return 0.03
     return 0.025 if row["n_clusters"] >= 25 or "differences" in row else 0.05

@@ -253,7 +253,7 @@ def call(name):
         for parameter in inspect.signature(measure).parameters.values()
         if parameter.kind is parameter.POSITIONAL_ONLY
     ]
-    # The second positional argument of some measures is no array (groups, stances, functions).
+    # The second positional argument of some measures is not an array (groups, stances, functions).
     others = [keywords[key] for key in positional[len(arrays) :]]
     left = {key: value for key, value in keywords.items() if key not in positional}
     for array in arrays:

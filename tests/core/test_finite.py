@@ -1,4 +1,4 @@
-"""What counts as a number in a file."""
+"""Numbers in files: which values count as one."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How an interval was made is a record: words say it to people, and nothing is computed from them."""
+"""The record of how an interval was made: words say it to people, and nothing is computed from them."""
 
 from __future__ import annotations
 

@@ -620,7 +620,7 @@ def test_the_seat_of_who_did_not_rate_goes_to_another_of_the_group():
     np.testing.assert_array_equal(means[0], whole[0])
     assert set(sums[0]) == {pair + seat for pair in (11, 101, 110) for seat in (1000, 10000)}
     assert set(sums[1]) == {101 + 1000, 101 + 10000}
-    # Who rated the unit keeps the seat.
+    # Jurors who rated the unit keep the seat.
     kept = np.isin(sums[0], (101 + 1000, 101 + 10000))
     np.testing.assert_array_equal(sums[1][kept], sums[0][kept])
     # Nobody else of the group rated the third unit.

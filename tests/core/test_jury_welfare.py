@@ -164,7 +164,7 @@ def test_the_bias_of_each_query_is_that_of_a_jackknife_over_its_own_voters(rule:
     found = query_welfare(table, rule)
     np.testing.assert_allclose(found.biases, leave_out_biases(table, rule), rtol=0, atol=1e-9)
     if rule.between_alpha is None:
-        # One voter is no sign of a bias: the query stays as it is, whoever is left out.
+        # One voter does not show a bias: the query stays as it is, with any juror left out.
         assert found.biases[4] == 0.0
         assert found.values[4] == pytest.approx(float(rule.satisfied_above is not None) or 0.7)
 

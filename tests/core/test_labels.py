@@ -1,4 +1,4 @@
-"""Labels of any kind are grouped by equality alone, and a missing label is no label."""
+"""Labels of any kind are grouped by equality alone, and a missing label is not a label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What untyped callers may give: always the one error grammar, never a traceback from inside numpy, never a warning."""
+"""Odd arguments of untyped callers: always the one error grammar, never a traceback from inside numpy or a warning."""
 
 import math
 

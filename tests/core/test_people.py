@@ -39,7 +39,7 @@ def test_a_hundred_people_tell_a_true_distance_from_06_on(n_options: int, even: 
     told = [(truth, mean) for truth, mean in zip(truths, means, strict=True) if truth >= 0.06]
     assert len(told) >= 3
     assert max(abs(mean - truth) for truth, mean in told) < 0.008
-    # What lies between two true distances lies between the corrected ones too, and not more than a tenth less of it.
+    # A distance between two true ones has a corrected one between theirs too, and not more than a tenth less of it.
     steps = np.diff(np.array(told), axis=0)
     assert (steps[:, 1] / steps[:, 0]).min() > 0.9
 

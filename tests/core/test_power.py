@@ -139,7 +139,7 @@ def test_a_pilot_is_planned_on_its_outer_end():
         pilot = estimate_mean(generator.beta(1, 9, n))
         low, high = units_range(pilot, difference=0.02)
         assert low < high == units_needed(pilot, difference=0.02)
-        # What keeps no units is taken at its word.
+        # A pilot that keeps no units is taken at its word.
         bare = replace(pilot, values=(), unit_ids=())
         assert units_range(bare, difference=0.02) == (low, low)
     small, large = (estimate_mean(generator.beta(2, 5, n)) for n in (25, 400))

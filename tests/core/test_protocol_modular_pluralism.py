@@ -270,7 +270,7 @@ def test_overton_thresholds_that_are_no_numbers(threshold):
     [
         ("Answer: B", 0, 1),  # The letter A of "Answer" is found in the first word.
         ("Could go both ways", 2, 3),
-        ("Either", 2, 2),  # E is no class, so the keyword decides.
+        ("Either", 2, 2),  # E is not a class, so the keyword decides.
         ("B", 1, 1),
         ("B.", 1, 1),
         ("(C) either", 2, 2),

@@ -167,7 +167,7 @@ def test_agreement_of_few_units_proves_nothing():
         assert verdict.outcome == outcome
         if outcome == "inconclusive":
             assert verdict.units_needed == enough - n
-    # Differences that are all 1 are no share.
+    # Differences that are all 1 are not a share.
     assert decide(
         Gate(max_decrease=0.1), estimate_mean([1.0] * 12), change=compare_paired([1.0] * 12, [0.0] * 12)
     ).outcome == ("inconclusive")

@@ -254,7 +254,7 @@ def test_an_unchanged_model_passes_its_own_baseline_every_time():
                 for gate in (Gate(max_increase=promise), Gate(max_decrease=promise)):
                     verdict = decide(gate, estimate_mean(values), change=change)
                     assert (verdict.outcome, verdict.reason) == (PASSED, "")
-            # What an absolute promise may not conclude from the same units is another matter.
+            # Absolute promises about the same units have rules of their own.
             if n == 2:
                 assert decide(Gate(at_most=0.9), estimate_mean([0.3, 0.3])).outcome is INCONCLUSIVE
 
@@ -384,7 +384,7 @@ def test_no_p_value():
     assert math.isnan(failure_p_value(Gate(at_most=0.1), estimate_mean([0.2, 0.2])))
     assert math.isnan(failure_p_value(Gate(at_most=0.1), estimate_mean([0.2])))
     assert math.isnan(failure_p_value(Gate(max_increase=0.1), estimated()))
-    # What shows nothing does not hide what is shown.
+    # A promise that shows nothing does not hide one that does.
     alone = failure_p_value(Gate(at_most=0.22), estimated())
     assert failure_p_value(Gate(at_most=0.22, max_increase=0.1), estimated()) == pytest.approx(2 * alone)
 
@@ -505,7 +505,7 @@ def test_p_values_of_a_loss_and_of_a_gain_mirror_each_other():
 
 
 def test_only_a_change_can_be_unchanged():
-    # Forty scores of 0 are a score of 0; forty differences of 0 are no change, and so are two.
+    # Forty scores of 0 are a score of 0; forty differences of 0 are not a change, and neither are two.
     assert failure_p_value(Gate(at_least=0.1), estimate_mean([0.0] * 40)) < 0.025
     for n in (2, 40):
         unchanged = compare_paired(scores(n), scores(n))

@@ -100,7 +100,7 @@ def test_a_change_of_all_units_but_one_alike_is_not_believed():
     for last in (0.01, 0.010001):
         change = compare_paired([0.01] * 11 + [last], [0.0] * 12)
         assert decide(Gate(max_increase=0.02), values, change=change).outcome is INCONCLUSIVE
-    # Units that did not change are no chance: one that changed a little does not undo them.
+    # Units that did not change are not chance: one that changed a little does not undo them.
     change = compare_paired([0.0] * 11 + [0.005], [0.0] * 12)
     assert decide(Gate(max_increase=0.02), values, change=change).outcome is PASSED
 

@@ -1,6 +1,6 @@
 """Tiny random networks and a tiny tokenizer, made here: no file of weights is needed."""
 
-# ruff: noqa: S106 - the words for special tokens are no passwords.
+# ruff: noqa: S106 - the words for special tokens are not passwords.
 from __future__ import annotations
 
 import pytest

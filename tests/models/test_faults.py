@@ -1,4 +1,4 @@
-"""What can go wrong in the engine, for every kind of work: no memory, no numbers, no token for a beginning, no room."""
+"""Faults of the engine, for every kind of work: no memory, no numbers, no token for a beginning, no room."""
 
 from __future__ import annotations
 

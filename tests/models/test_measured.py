@@ -1,4 +1,4 @@
-"""What is measured of a model on one machine: the files, the token budget, and the budget on real tiny networks."""
+"""Measurements of a model on one machine: the files, the token budget, and the budget on real tiny networks."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_memory_that_ran_out_is_remembered(kept):
     budget.no_memory_while_writing(4000)
     again = TokenBudget("cpu", kept=kept)
     assert (again.tokens, again.no_memory_for, again.cached_tokens) == (750, 1500, 2000)
-    # What did not fit is not tried again, however fast it would be.
+    # A size that did not fit is not tried again, however fast it would be.
     assert measure(again, 10**6, float) == [512, 1024]
     assert again.tokens <= 750
     tried = TokenBudget("cpu", kept=MeasuredFile("budget", KEY | {"threads": 9}))

@@ -161,7 +161,7 @@ def test_a_model_that_is_loaded_when_it_is_first_asked():
     found = noise_floor(LazyModel(IDENTITY, load), PROMPTS)
     assert found.typical > 0
     assert len(loaded) == 1
-    # What is kept needs no model.
+    # A noise floor that is kept needs no model.
     assert noise_floor(LazyModel(IDENTITY, load), PROMPTS) == found
     assert len(loaded) == 1
 

@@ -1,6 +1,6 @@
 """From prompts to text, and from labels to tokens."""
 
-# ruff: noqa: S106 - the words for special tokens are no passwords.
+# ruff: noqa: S106 - the words for special tokens are not passwords.
 from __future__ import annotations
 
 import pytest

@@ -72,7 +72,7 @@ def test_a_drift_in_small_steps_fails_against_the_anchor(project: pytest.Pyteste
     run("--pluralism-update-baseline", model=model).assert_outcomes(failed=1)
     assert (verdict(project)["outcome"], "change" in verdict(project)) == ("failed", False)
     run(model=model).assert_outcomes(failed=1)
-    # Whoever wants the drift says so, and why.
+    # A person who wants the drift says so, and why.
     reason = "the survey was asked anew"
     moved = run("--pluralism-move-anchor=all", f"--pluralism-anchor-reason={reason}", model=model)
     moved.assert_outcomes(passed=1)
@@ -183,7 +183,7 @@ def test_equivalence_is_a_promise_of_its_own(project: pytest.Pytester, run: Run)
     rose = run(model="table:plain*40")
     rose.assert_outcomes(failed=1)
     rose.stdout.fnmatch_lines(["*may change by at most 0.010 either way*"])
-    # What gets better is another model, too.
+    # A better model is another model, too.
     run(model="table:plain*0.3").assert_outcomes(failed=1)
     assert verdict(project)["change"]["value"] < -0.01
     assert verdict(project)["gate"] == {"max_change": 0.01, "confidence_level": None}

@@ -1,4 +1,4 @@
-"""What people get wrong in a project, and the one sentence that they get for it."""
+"""Mistakes of people in a project, and the one sentence that they get for each."""
 
 from __future__ import annotations
 

@@ -376,7 +376,7 @@ def test_a_wrong_plan(folder: Path, words: tuple[str, ...], says: str, capsys: p
 
 @pytest.mark.slow
 def test_the_plan_is_right_in_simulation(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the plan calls detectable fails its promise in 80 of 100 runs whose truth lies there."""
+    """A change that the plan calls detectable fails its promise in 80 of 100 runs whose truth lies there."""
     merge_entries(tmp_path / "m.json", "m", {KEY: entry(SAME)})
     _, out, _ = command(capsys, "plan", tmp_path / "m.json", "--against", folder, "--difference", "0.03", "--json")
     (row,) = json.loads(out)["promises"]
@@ -397,7 +397,7 @@ def test_the_plan_is_right_in_simulation(folder: Path, tmp_path: Path, capsys: p
     assert share(Outcome.FAILED, row["fails_from"], row["n"]) == pytest.approx(0.8, abs=0.05)
     assert share(Outcome.PASSED, 0.0, row["n"]) == pytest.approx(row["unchanged_passes"], abs=0.05)
     assert share(Outcome.FAILED, 0.03, row["units_needed"]) == pytest.approx(0.8, abs=0.07)
-    # One that the promise allows is no regression.
+    # A change that the promise allows is not a regression.
     assert share(Outcome.FAILED, row["promise"], row["n"]) <= 0.05
 
 
@@ -415,7 +415,7 @@ def test_history(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, values in enumerate((OLD, SAME, WORSE)):
         merge_entries(folder / "m.json", "m", {KEY: entry(values, sha256=f"{number}" * 64)})
         git(folder, "add", ".")
-        # Whatever a subject holds, it is one line to git.
+        # A subject with any content is one line to git.
         git(folder, "commit", "--message", f"release\u2028{number}\x0b\x85")
         git(folder, "tag", f"v{number}")
     merge_entries(folder / "m.json", "m", {KEY: entry(OLD)})
@@ -485,7 +485,7 @@ def test_history_shows_the_drift_from_the_anchor(folder: Path, capsys: pytest.Ca
 
 @pytest.fixture
 def releases(folder: Path) -> Path:
-    """A baseline in git, of three releases and one that is not committed; one measure has a name that is no name."""
+    """A baseline in git, of three releases and one that is not committed; one measure has a name that none has."""
     git(folder, "init", "--initial-branch=main")
     for number, values in enumerate((OLD, SAME, WORSE, OLD)):
         gate = {"at_most": 0.45, "confidence_level": 0.95}

@@ -1,4 +1,4 @@
-"""How much of the data was read is shown wherever a result is, and refusals are named for every measure of a survey."""
+"""The share of the data that was read stands wherever a result is, and refusals are named for every survey measure."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def dying(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
     # These tests may be those of a worker themselves.
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     project.makepyfile(test_gate=BODY)
-    # What an earlier run left, which said that all was well.
+    # The report of an earlier run, which said that all was well.
     (project.path / "out.json").write_text('{"run": {"complete": true}, "verdicts": []}', encoding="utf-8")
     return project
 
@@ -93,7 +93,7 @@ def test_a_worker_that_dies_costs_one_test(
     # Under the name of the model, not of its spec.
     assert error["model"]["name"] == "two"
     result.stdout.fnmatch_lines(["* ERROR *js_distance town.jsonl South*"])
-    # What was judged is stored.
+    # The verdicts that were reached are stored.
     stored = json.loads((dying.path / "base" / "two.json").read_text())
     assert [key.split()[0] for key in stored["entries"]] == ["test_gate.py::test_after", "test_gate.py::test_before"]
 

@@ -1,4 +1,4 @@
-"""What may go wrong around a run: it is killed, its disk is full, its cache cannot be used. No answer is lost or wrong.
+"""Faults around a run: it is killed, its disk is full, its cache cannot be used. No answer is lost or wrong.
 
 The store by itself is tested in tests/models/answers/test_answers.py; here are whole runs of pytest.
 """

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_pluralism import hookspecs
 
-#: What the examples use, as a project would have it.
+#: The classes that the examples use, as a project would have them.
 OURS = '''
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""What a clumsy or hostile project, file or model can do, and what it gets."""
+"""Actions of a clumsy or hostile project, file or model, and the answers that it gets."""
 
 from __future__ import annotations
 

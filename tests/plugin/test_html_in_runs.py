@@ -80,7 +80,7 @@ def test_a_run_shows_the_releases_of_its_baseline(project: pytest.Pytester) -> N
     assert "Over past results" in page
     assert "<td>v1</td>" in page
     assert f"{first:.3f}" in page
-    # What was read again keeps the schema.
+    # A report that was read again keeps the schema.
     command = (sys.executable, "-m", "pytest_pluralism.cli", "report", "out.json", "-o", "again.html")
     assert project.run(*command).ret == 0
 

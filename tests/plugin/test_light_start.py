@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-#: What the extra llamacpp does not bring.
+#: The packages that the extra llamacpp does not bring.
 BLOCKED = """
 import sys
 

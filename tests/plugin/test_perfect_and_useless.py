@@ -247,8 +247,8 @@ def test_useless_models_break_the_promises_of_the_demonstration(project: pytest.
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-#: What a random network keeps of an example, beside promises that it breaks: a value on which one question decides, and
-#: being as far from both sides.
+#: The promises of an example that a random network keeps, beside those that it breaks: a value on which one question
+#: decides, and being as far from both sides.
 KEPT = {"release_gate": {"test_across_nations_on_bribery", "test_speaks_for_both_parties_alike"}}
 
 

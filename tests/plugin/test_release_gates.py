@@ -294,7 +294,7 @@ def test_failures_are_adjusted_for_their_number_before_the_tests_report(
     assert all(
         "among 20 gates this may be chance (holm-adjusted p = " in entry["reason"] for entry in verdicts(project)
     )
-    # What is broken beyond doubt fails its own test.
+    # A promise that is broken beyond doubt fails its own test.
     project.makepyfile(test_town=MANY.format(bound=0.01))
     run("--pluralism-inconclusive=skip", *workers).assert_outcomes(failed=20)
 

@@ -1,4 +1,4 @@
-"""Whatever strangers wrote into surveys and names: the runner of a code host finds no command of theirs in the log."""
+"""Texts of strangers in surveys and names: the runner of a code host finds no command of theirs in the log."""
 
 from __future__ import annotations
 

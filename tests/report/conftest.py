@@ -13,7 +13,7 @@ import pytest
 #: Joined from runs of the packaged models and of toy models: every measure, its numbers cut to four places.
 RECORDED = Path(__file__).parents[1] / "golden" / "report.json"
 
-#: What a model may say: markup, an event handler, escapes of a terminal, marks that turn the writing direction.
+#: Texts that a model may write: markup, an event handler, escapes of a terminal, marks that turn the writing direction.
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
     "'\"&amp;{{ 7*7 }}${7*7}</style></script>\x1b[31mred\x1b]0;owned\x07\u202egnp.exe\u2066\x00\ud800"

@@ -34,7 +34,7 @@ def carried(hostile: dict[str, Any]) -> dict[str, Any]:
 def test_in_markdown(carried: dict[str, Any]) -> None:
     text = report_markdown(carried["verdicts"], carried["run"])
     assert "Left out" not in text
-    # What is escaped, and what stands between the marks of code, is text.
+    # Escaped marks, and everything between the marks of code, are text.
     bare = re.sub(r"`[^`]*`", "", re.sub(r"\\.", "", text))
     # The report itself folds the details, once.
     for ours in ("<details><summary>Details</summary>\n", "\n</details>\n"):

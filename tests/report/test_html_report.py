@@ -59,7 +59,7 @@ def test_every_verdict_is_in_the_table_and_has_its_part(recorded: dict[str, Any]
     assert len(gates) == len(recorded["verdicts"])
     links = {attributes["href"] for attributes in page.of("a")}
     assert {f"#{attributes['id']}" for attributes in gates} <= links
-    # What did not pass comes first, and is open.
+    # Promises that did not pass come first, and are open.
     assert ["open" in attributes for attributes in gates] == [True, True, True, *[False] * (len(gates) - 3)]
     for words in (
         "3 failed",

@@ -1,4 +1,4 @@
-"""What reports show of steering: the tables, with nothing untrusted taking effect, and the picture."""
+"""Steering in reports: the tables, with nothing untrusted taking effect, and the picture."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A tiny network, a tokenizer of words, a survey, and a trainer of them: no file of weights is needed."""
 
-# ruff: noqa: S106 - the words for special tokens are no passwords.
+# ruff: noqa: S106 - the words for special tokens are not passwords.
 from __future__ import annotations
 
 import hashlib

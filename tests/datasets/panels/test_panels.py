@@ -480,7 +480,7 @@ def test_the_panel_of_the_general_social_survey_is_computed_from_its_answers() -
     panel = load_panel("gss_spending")
     assert len(panel.queries) == 18
     assert panel.attributes == ("party", "sex")
-    # Whoever answered prefers the own answer to the others: each juror and query has one utility of 1.
+    # Jurors prefer their own answer to the others: each juror and query has one utility of 1.
     assert panel.utilities.max() == 1.0
     assert (panel.utilities == 1.0).sum() * 3 == panel.n_votes
     matrix = panel.matrix()

@@ -1,4 +1,4 @@
-"""How many jurors carry a welfare, and what is said where they are few."""
+"""The effective number of jurors of a welfare, and the words about a small one."""
 
 from __future__ import annotations
 

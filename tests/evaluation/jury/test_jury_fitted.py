@@ -107,7 +107,7 @@ def test_without_a_signal_in_the_texts_no_gain_is_claimed() -> None:
     assert report["rmse"]["fitted"] > 0.97 * report["rmse"]["juror_mean"]
     found = predicted(FittedJurors(embed=embed_from(noise)), panel, ["new 1"])
     known = predicted(FittedJurors(embed=embed_from(vectors)), panel, ["new 1"])
-    # What cannot be predicted is uncertain, and its draws say so.
+    # A utility that cannot be predicted is uncertain, and its draws say so.
     assert found.utilities.mean(axis=1).std() > 1.5 * known.utilities.mean(axis=1).std()
 
 

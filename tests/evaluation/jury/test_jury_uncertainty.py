@@ -1,4 +1,4 @@
-"""What jurors who are estimated add to intervals, bands and changes, and the least gain over every aversion."""
+"""The uncertainty that estimated jurors add to intervals, bands and changes, and the least gain over every aversion."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_a_model_loses_nothing_against_itself(whole: bool, alphas: tuple[float, 
     assert decide(Gate(at_least=0.0), estimate_scores(same)).outcome is Outcome.PASSED
     assert decide(Gate(at_least=0.0, confidence_level=0.99), estimate_scores(same)).outcome is Outcome.PASSED
     assert decide(Gate(at_least=0.01), estimate_scores(same)).outcome is Outcome.FAILED
-    # Values without a spread that are no differences are believed as little as ever.
+    # Values without a spread that are not differences are believed as little as ever.
     flat = Estimate(0.0, 0.0, 0.0, 0.0, 12, 12, method="clustered t")
     assert decide(Gate(at_least=0.0), flat).outcome is Outcome.INCONCLUSIVE
 
@@ -328,7 +328,7 @@ def test_the_band_of_the_least_gain_errs_as_often_as_it_says() -> None:
     covered = 0
     for seed in range(n_runs):
         jurors, queries = rng.normal(scale=0.1, size=(40, 1)), rng.normal(scale=0.05, size=(1, 30))
-        # Estimates that are off by one error for all texts of a model: the truth is no gain at all.
+        # Estimates that are off by one error for all texts of a model: the true gain is zero.
         ours, theirs = (table(rng.normal(scale=0.03, size=(1, 1)), jurors, queries) for _ in range(2))
         band = dominance_band(ours, theirs, alphas=alphas, confidence_level=level, seed=seed)
         covered += all(low <= 0.0 <= high for low, high in zip(band.band_low, band.band_high, strict=True))

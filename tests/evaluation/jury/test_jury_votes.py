@@ -18,7 +18,7 @@ from pytest_pluralism.evaluation.jury.settings import JurySettings
 
 
 def panel_of(utilities: np.ndarray, authors: dict[int, int] | None = None) -> Panel:
-    """Return a panel with one response a query; NaN is no vote, and ``authors`` names who wrote a response."""
+    """Return a panel with one response a query; NaN stands for a missing vote, and ``authors`` names the writers."""
     n_jurors, n_queries = utilities.shape
     who, query = np.nonzero(np.isfinite(utilities))
     queries = tuple(

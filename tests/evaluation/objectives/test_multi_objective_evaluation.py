@@ -89,7 +89,7 @@ def test_a_model_that_follows_the_weights_has_no_regret(benchmark):
         assert 0.25 <= table["steps_forward"] <= 1.0
         assert table["span"] > 1.0
         assert table["hypervolume"] > table["hypervolume_unsteered"]
-        # Who follows the weights gives up one value for the other at every step.
+        # A model that follows the weights gives up one value for the other at every step.
         assert table["on_front"] == [
             not any((np.array(two) >= one).all() and two != one for two in table["objectives"])
             for one in table["objectives"]
@@ -575,7 +575,7 @@ def test_failures_are_adjusted_for_the_number_of_objectives_and_passes_are_not()
     assert scores.details["objectives"][0]["high"] < 0
     assert scores.details["objectives"][0]["p_worse"] == pytest.approx(2 * 0.02, abs=0.012)
     assert pareto(above, *good)[1] is Outcome.PASSED
-    # What the gates of a run are adjusted by is the p-value of the objective times their number, or more.
+    # The gates of a run are adjusted by the p-value of the objective times their number, or more.
     worse = external("worse", noise - 4.0, np.zeros(60))
     scores, outcome = pareto(worse, *good)
     assert outcome is Outcome.FAILED
@@ -680,7 +680,7 @@ def test_the_same_estimated_jurors_on_the_same_texts_are_no_uncertainty():
 
 
 def test_what_a_baseline_holds_of_jurors_is_compared_with_them():
-    """A stored entry gives the gain that the reference model would give, and rounding is no change."""
+    """A stored entry gives the gain that the reference model would give, and rounding is not a change."""
     jurors = np.array([0.9, -0.5, 0.7, -0.6, 0.4, -0.3])
     ours = judged(BASE + 0.1 + NOISE[0], jurors, extra_variance=0.001)
     theirs = judged(BASE, np.zeros(6), extra_variance=0.002)

@@ -321,7 +321,7 @@ def test_an_improvement_on_a_stored_baseline(project):
     stored = json.loads((project.path / "b.json").read_text(encoding="utf-8"))["entries"]
     assert [key.rpartition(" / ")[2] for key in stored] == ["for the town", "helpful"]
     assert [entry["metric"] for entry in stored.values()] == ["js_distance", "objective"]
-    # The same model is no improvement on itself; a promise that bears a small loss is kept.
+    # The same model does not improve on itself; a promise that bears a small loss is kept.
     result, (verdict,) = report_of(project, "--pluralism-model=skill:0.5", *base)
     result.assert_outcomes(failed=1)
     assert verdict["details"]["against"] == "baseline"

@@ -226,7 +226,7 @@ def test_the_combined_judge_asks_the_entailment_model_about_the_most_similar_tex
     both = [(EntailmentPair("Taxes help.", text), EntailmentPair(text, "Taxes help.")) for text in texts]
     assert asked[1].requests == tuple(pair for two in both for pair in two)
     assert [one.entailment for one in found["taxes", "It rains."]] == [0.0, 0.0, 0.0]
-    # What leads is held rather than what is only about the same topic; an unreasonable answer is another answer too.
+    # The leading answer is held rather than one about the same topic; an unreasonable answer is another answer too.
     logits = [-2.0 + 4.0 * near + 0.2 + 3.0 * lead for near, lead in ((0.8, 0.2), (0.4, -0.4), (0.6, -0.2))]
     expected = [1 / (1 + math.exp(-logit)) for logit in logits]
     assert [one.entailment for one in found["taxes", "Taxes help."]] == pytest.approx(expected)
@@ -240,7 +240,7 @@ def test_a_window_of_one_answer_has_no_lead() -> None:
 
 
 def test_a_part_about_the_query_alone_holds_no_argument() -> None:
-    """Some people think that the claim is true: the claim is no argument for itself."""
+    """Some people think that the claim is true: the claim is not an argument for itself."""
     judge = EntailmentJudge("combined", combined=replace(WEIGHTS, intercept=4.0))
 
     def named(asked: Round) -> list[Any]:

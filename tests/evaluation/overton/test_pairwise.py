@@ -85,7 +85,7 @@ def test_a_model_judges_in_both_orders() -> None:
 
     assert values(drive(evaluation(ModelJudge(), MIXED, NARROW), longest)) == [1.0, 0.5, 0.0]
     assert len(asked) == 6
-    # Whoever always says A likes nobody more.
+    # A judge that always says A likes nobody more.
     assert values(drive(evaluation(ModelJudge(), WIDE, NARROW), lambda question: 0.95)) == [0.5, 0.5, 0.5]
 
 

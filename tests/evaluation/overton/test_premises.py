@@ -79,7 +79,7 @@ def test_no_word_is_lost_and_nothing_is_added(text: str) -> None:
         assert re.search(r"\w", sentence)
         # In their order, and each where it stands.
         at = text.index(sentence, at) + len(sentence)
-    # The marks before entries of lists (numbers, letters) are no part of any sentence.
+    # The marks before entries of lists (numbers, letters) belong to none of the sentences.
     bare = re.sub(r"(?m)^[ \t]*(\d{1,3}[.)]|[a-zA-Z][)]|\(\w{1,3}\))[ \t]+", "", text)
     if bare == text:
         assert re.findall(r"\w", "".join(sentences(text))) == re.findall(r"\w", text)

@@ -320,7 +320,7 @@ def test_people_say_how_faithful_the_same_text_is(tmp_path, statements):
     labels = labelled(tmp_path, statements, said)
     settings = TextSettings(score="human", checks=())
     scores = drive(TextSteering(statements, settings, "Democrat", labels), speak, None)
-    # What nobody labelled is not asked: q4 and q5.
+    # Situations without a label are not asked: q4 and q5.
     assert [unit.unit_id for unit in scores.units] == ["q0", "q1", "q2", "q3"]
     assert [unit.value for unit in scores.units] == [0.7, 1.0, 0.5, 1.0]
     assert scores.warnings == ()
@@ -399,7 +399,7 @@ def test_a_model_without_any_label_is_not_decided(tmp_path, statements):
 
 
 def test_a_gain_by_being_addressed_is_told(statements):
-    """The same text whoever is named, and another one unsteered."""
+    """The same text for every name, and another one unsteered."""
 
     def addressed(prompt, draw):
         return HOLDS["Democrat"] if "Answer as" in prompt.question else "It depends."

@@ -107,7 +107,7 @@ def test_a_difference_of_two_estimates_holds_what_both_leave_open():
     assert (both.low, both.high) == pytest.approx((-0.15, 0.15))
     known = left - estimate_mean(VALUES, unit_ids=names)
     assert (known.low, known.high) == pytest.approx((-0.05, 0.1))
-    # What may have changed is not unchanged.
+    # Answers that may have changed do not count as unchanged.
     assert decide(Gate(max_increase=0.0), left, change=both).outcome is Outcome.INCONCLUSIVE
     moved = estimate_mean([value + 0.01 * (place % 3) for place, value in enumerate(VALUES)], unit_ids=names)
     assert decide(Gate(max_increase=0.05), left, change=left - moved).outcome is Outcome.INCONCLUSIVE

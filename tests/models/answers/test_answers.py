@@ -64,7 +64,7 @@ PROMPT = Prompt(
 )
 ANSWER = Answer((-0.1, -2.5), 0.98, " A", 0.9)
 
-#: What other processes in these tests share: answers that can be told from the number of their prompt.
+#: Shared with other processes in these tests: answers that can be told from the number of their prompt.
 MAKE = """
 import sys
 from pathlib import Path
@@ -230,7 +230,7 @@ def test_another_model_or_type_of_device_is_a_miss(tmp_path: Path) -> None:
         assert store.lookup(ANSWERS, dataclasses.replace(IDENTITY, device="cuda"), [PROMPT]) == {PROMPT: ANSWER}
         assert store.lookup(ANSWERS, IDENTITY, [PROMPT]) == {}
         assert store.lookup(ANSWERS, dataclasses.replace(IDENTITY, device="cuda", sha256="cd" * 32), [PROMPT]) == {}
-        # What people call it, and how they wrote it, is not what it is.
+        # The names of a model, and the way its spec is written, are not its identity.
         renamed = dataclasses.replace(IDENTITY, device="cuda", name="other", spec="./other", notes=("moved",))
         assert store.lookup(ANSWERS, renamed, [PROMPT]) == {PROMPT: ANSWER}
 
@@ -1306,7 +1306,7 @@ def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
         keep_all(store)
         assert store.prune(model_sha256s=["ab" * 32]) == 16
         assert store.models() == []
-        # What was used longest ago goes first, whatever it is.
+        # The answer that was used longest ago goes first, of every kind.
         keep_all(store)
         for start in range(0, 3000, 100):
             clock.now += 1
@@ -1474,7 +1474,7 @@ def kill_at_random_moments(folder: Path, times: int) -> None:
         # Not communicate(): that would miss lines which came together with "open" and wait in the buffer.
         with writer:
             said, complaint = writer.stdout.read(), writer.stderr.read()
-        # A line that was cut by the kill is no promise.
+        # A line that was cut by the kill does not promise anything.
         lines = [line for line in said.splitlines(keepends=True) if line.endswith("\n") and line.strip().isdigit()]
         assert complaint == ""
         numbers = [int(line) for line in lines]

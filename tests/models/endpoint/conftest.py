@@ -23,7 +23,7 @@ BOS = 1
 VOCABULARY = [*"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *(f" {letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]
 VOCABULARY += [*"abcdefghijklmnopqrstuvwxyz.,:!?\n", " ", "<end>"]
 
-#: What a fault does with a request: ``None`` lets it through.
+#: A fault answers a request in place of the server: ``None`` lets it through.
 Fault = Callable[["Request"], "Reply | None"]
 
 
@@ -35,7 +35,7 @@ class Request:
 
 
 class Reply:
-    """What is sent back, as bytes; ``cut`` sends so many of them and closes, ``wait`` waits before."""
+    """A reply as bytes; ``cut`` sends that many of them and closes, ``wait`` waits before."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Served:
     weights : str
         Another text gives another model.
     owner : str
-        What it says of its owner: ``vllm``, ``llamacpp``, or anything.
+        The owner that it names: ``vllm``, ``llamacpp``, or anything.
     routes : tuple of str
         The routes that work.
     cap : int

@@ -72,7 +72,7 @@ def test_llama_cpp_answers_as_the_model_in_this_process_within_the_floor(model):
         left, right = ([value / sum(one) for value in one] for one in shares)
         assert jensen_shannon_distance(left, right) < DISTANCE_FLOOR
         assert all(low <= share <= high for (low, high), share in zip(theirs.bounds, shares[0], strict=False))
-        # What the likeliest tokens leave open is next to nothing here.
+        # The likeliest tokens leave next to nothing open here.
         assert all(high - low < 1e-3 for low, high in theirs.bounds)
 
 

@@ -1,6 +1,6 @@
 """Entailment models: labels, chunks, batches, memory, and what is refused, with tiny checkpoints made here."""
 
-# ruff: noqa: S106 - the words for special tokens are no passwords.
+# ruff: noqa: S106 - the words for special tokens are not passwords.
 from __future__ import annotations
 
 import functools

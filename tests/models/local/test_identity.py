@@ -68,7 +68,7 @@ def with_adapter(folder):
 
     config = peft.LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     with warnings.catch_warnings():
-        # What will be deprecated between peft and transformers is theirs.
+        # Deprecations between peft and transformers are theirs.
         warnings.simplefilter("ignore")
         peft.get_peft_model(AutoModelForCausalLM.from_pretrained(folder), config).save_pretrained(folder)
 

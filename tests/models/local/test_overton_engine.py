@@ -65,7 +65,7 @@ def test_a_real_network_is_measured_and_asked_once(tiny_folder, tmp_path) -> Non
         assert roles == {"language_model", "entailment_model"}
         asked = judge.asked
         assert 0 < asked <= evaluation.later()["entailment"]
-        # What was stored is neither written nor judged again, by another engine either.
+        # Stored texts and judgements are not made again, by another engine either.
         again, _ = engine(store).measure(evaluation, models.__getitem__)
     assert judge.asked == asked
     assert again == first

@@ -1,6 +1,6 @@
 """Value models: Kaleido's templates, positions and modes on a tiny T5 of its structure, and reward models."""
 
-# ruff: noqa: S106 - the words for special tokens are no passwords.
+# ruff: noqa: S106 - the words for special tokens are not passwords.
 from __future__ import annotations
 
 import json
@@ -206,7 +206,7 @@ def test_a_long_response_never_pushes_the_value_out(kaleido, kaleido_folder):
         kaleido.take_notes()
         health, honesty = kaleido.reward([RewardRequest("?", long, value) for value in ("Health", "Honesty")])
         assert abs(health - honesty) > 1e-4
-        # What is read is the longest beginning of the response that leaves room for the value.
+        # The model reads the longest beginning of the response that leaves room for the value.
         template = len(tokenizer("[Relevance]:\tSituation: \tValue: Health").input_ids)
         room = 128 - template
         (beginning,) = kaleido.reward([RewardRequest("?", " ".join(long.split()[:room]), "Health")])
