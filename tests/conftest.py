@@ -7,7 +7,9 @@ import importlib
 import os
 import pkgutil
 import shutil
+import sysconfig
 from collections.abc import Callable, Iterator
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +61,35 @@ def imported() -> None:
                 importlib.import_module(name)
 
 
+@pytest.fixture(scope="session")
+def installed() -> Iterator[None]:
+    """Read what packages say of themselves once: each run inside this process would parse that of all packages anew.
+
+    Packages that a test puts elsewhere are read as ever.
+    """
+    places = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
+
+    def remembered(read: Callable[[PathDistribution], Any]) -> property:
+        known: dict[Path, Any] = {}
+
+        def found(package: PathDistribution) -> Any:
+            place: Path = package._path  # type: ignore[attr-defined]
+            if place.parent not in places:
+                return read(package)
+            if place not in known:
+                known[place] = read(package)
+            return known[place]
+
+        return property(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("metadata", "entry_points", "files"):
+            patch.setattr(PathDistribution, name, remembered(getattr(PathDistribution, name).fget))
+        yield
+
+
 @pytest.fixture
-def pytester(imported: None, pytester: pytest.Pytester) -> pytest.Pytester:
+def pytester(imported: None, installed: None, pytester: pytest.Pytester) -> pytest.Pytester:
     """Return pytest's own pytester, with everything imported before."""
     return pytester
 

@@ -153,7 +153,7 @@ def test_degrees_of_freedom_from_the_eigenvalues_of_the_quadratic_form():
 
 
 def allowance(n, z=1.959963984540054):
-    """Return the shift of an end by z standard errors of a normal sample's skewness (Johnson 1978), in standard errors."""
+    """Return how far z standard errors of a normal sample's skewness move an end (Johnson 1978), in standard errors."""
     error = math.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
     return z * error * (1 + 2 * z**2) / (6 * math.sqrt(n))
 

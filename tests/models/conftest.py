@@ -3,6 +3,8 @@
 # ruff: noqa: S106 - the words for special tokens are not passwords.
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 SENTENCES = (
@@ -66,18 +68,33 @@ def make_network(family: str, vocabulary: int):
     return auto.from_config(config).eval()
 
 
+@pytest.fixture(scope="session")
+def saved_models(tmp_path_factory):
+    """Return a function that gives the folder of a tiny model, which is made once."""
+    folders = {}
+
+    def saved(family: str, bos: bool, chat: bool):
+        key = (family, bos, chat)
+        if key not in folders:
+            folder = tmp_path_factory.mktemp("models") / "tiny"
+            tokenizer = make_tokenizer(bos=bos, chat=chat)
+            make_network(family, len(tokenizer)).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            folders[key] = folder
+        return folders[key]
+
+    return saved
+
+
 @pytest.fixture
-def tiny_folder(tmp_path, monkeypatch):
+def tiny_folder(tmp_path, monkeypatch, saved_models):
     """Return a function that saves a tiny model and returns its folder; what is measured of it is kept there too."""
     monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
 
     def save(family: str = "llama", *, name: str = "tiny", bos: bool = True, chat: bool = False):
-        tokenizer = make_tokenizer(bos=bos, chat=chat)
-        network = make_network(family, len(tokenizer))
-        folder = tmp_path / name
-        network.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        return folder
+        return shutil.copytree(
+            saved_models(family, bos, chat), tmp_path / name, copy_function=shutil.copy, dirs_exist_ok=True
+        )
 
     return save
 

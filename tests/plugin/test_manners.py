@@ -61,7 +61,7 @@ def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester, mon
         ("--reruns", "1"),
         # pytest-asyncio warns of an option that is not set.
         ("-W", "error", "-p", "no:asyncio"),
-        ("-n", "2", "--dist", "loadgroup"),
+        pytest.param(("-n", "2", "--dist", "loadgroup"), marks=pytest.mark.slow),
         ("-p", "no:terminal"),
     ],
     ids=" ".join,

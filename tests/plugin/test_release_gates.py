@@ -286,7 +286,7 @@ def test_failures_are_adjusted_for_their_number_before_the_tests_report(
     (low,) = {entry["estimate"]["low"] for entry in verdicts(project)}
     # Just broken: among twenty of its kind that may be chance.
     project.makepyfile(test_town=MANY.format(bound=low - 0.002))
-    run("--pluralism-multiplicity=none", *workers).assert_outcomes(failed=20)
+    run("--pluralism-multiplicity=none").assert_outcomes(failed=20)
     assert {entry["outcome"] for entry in verdicts(project)} == {"failed"}
     adjusted = run("--pluralism-inconclusive=skip", *workers)
     adjusted.assert_outcomes(skipped=20)
@@ -296,7 +296,7 @@ def test_failures_are_adjusted_for_their_number_before_the_tests_report(
     )
     # A promise that is broken beyond doubt fails its own test.
     project.makepyfile(test_town=MANY.format(bound=0.01))
-    run("--pluralism-inconclusive=skip", *workers).assert_outcomes(failed=20)
+    run("--pluralism-inconclusive=skip").assert_outcomes(failed=20)
 
 
 def test_a_run_that_stops_at_a_failure_says_that_it_did_not_adjust(project: pytest.Pytester, run: Run) -> None:

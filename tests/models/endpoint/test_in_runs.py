@@ -57,6 +57,7 @@ def questions(served):
     return [json.dumps(one.body["messages"]) for one in asked if "logprob_token_ids" not in one.body]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_off_and_taken_up_again_pays_for_no_prompt_twice(town, serve):
     # Without a baseline nobody measures the noise floor, which asks some prompts on purpose again.
     town.makepyfile(test_town=BODY.replace("max_increase=0.5", "at_most=0.98"))
@@ -118,14 +119,6 @@ def test_a_key_is_sent_and_stands_nowhere(town, serve, monkeypatch, tmp_path):
     assert holders(tmp_path) == []
 
 
-def test_the_key_of_openai_goes_to_no_other_host(town, serve, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    served = serve()
-    assert run(town, served, "--pluralism-update-baseline").ret == 0
-    assert served.log
-    assert all("Authorization" not in one.headers for one in served.log)
-
-
 @pytest.mark.parametrize(
     "option",
     [
@@ -137,7 +130,7 @@ def test_the_key_of_openai_goes_to_no_other_host(town, serve, monkeypatch):
     ],
 )
 def test_a_secret_in_a_url_stops_the_run_and_stands_nowhere(town, option):
-    result = town.runpytest_subprocess(option, "--pluralism-report=out.json", "--pluralism-answers=kept")
+    result = town.runpytest_inprocess(option, "--pluralism-report=out.json", "--pluralism-answers=kept")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*holds a user name, a password or a key in a URL*PLURALISM_ENDPOINT_API_KEY*"])
     assert SECRET not in result.stdout.str() + result.stderr.str()
@@ -154,7 +147,8 @@ def test_workers_share_one_server(town, serve):
     assert questions(served) == []
 
 
-def test_what_the_server_can_do_stands_at_the_end_and_in_the_report(town, serve):
+def test_the_key_of_openai_goes_to_no_other_host_whose_abilities_are_told(town, serve, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     served = serve()
     result = run(town, served, "--pluralism-update-baseline", model=f"{served.spec}{FAST}&prices=1/2")
     result.stdout.fnmatch_lines(
@@ -164,7 +158,10 @@ def test_what_the_server_can_do_stands_at_the_end_and_in_the_report(town, serve)
             "*requests*tokens of prompts and*at the given prices*",
         ]
     )
+    assert result.ret == 0
     assert "cannot be proved" in json.dumps(report(town))
+    assert served.log
+    assert all("Authorization" not in one.headers for one in served.log)
 
 
 OPEN = """

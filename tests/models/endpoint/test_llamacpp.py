@@ -10,7 +10,8 @@ import pytest
 from pytest_pluralism.core.metrics import jensen_shannon_distance
 from pytest_pluralism.core.records import FullAnswerPrompt, GenerationSettings, Prompt
 
-pytestmark = pytest.mark.model
+#: The tiny files of tests/models/llamacpp and the servers of this folder show the same in less time.
+pytestmark = [pytest.mark.model, pytest.mark.slow]
 
 #: llama.cpp rounds activations to 8 bits where weights have 4: by so much a probability of a label may differ, and so
 #: far the distribution over the labels may be from that in float32.
@@ -76,7 +77,6 @@ def test_llama_cpp_answers_as_the_model_in_this_process_within_the_floor(model):
         assert all(high - low < 1e-3 for low, high in theirs.bounds)
 
 
-@pytest.mark.slow
 def test_llama_cpp_writes_texts_and_repeats_them_under_a_seed(model):
     settings = GenerationSettings(max_new_tokens=8, temperature=0.8, seed=3)
     (first,) = model.generate(PROMPTS[:1], settings, n_draws=2)
@@ -94,7 +94,6 @@ def test_llama_cpp_scores_no_whole_answers_and_says_why(model):
         model.score_answers([FullAnswerPrompt(PROMPTS[0], ("Yes", "No"))])
 
 
-@pytest.mark.slow
 def test_llama_cpp_is_known_again_when_it_is_opened_again(server, model):
     from pytest_pluralism.models.endpoint.loading import load_endpoint_model
 
