@@ -40,28 +40,24 @@ def interval_words(estimate: Estimate, /, *, signed: bool = False) -> str:
     return f"{estimate.value:{style}} [{estimate.low:{style}}, {estimate.high:{style}}]"
 
 
+#: The words of each bound of a gate, in their order.
+_BOUNDS = (
+    ("at_least", "must be at least {:.3f}"),
+    ("at_most", "must be at most {:.3f}"),
+    ("better_than", "must be better than {}"),
+    ("max_increase", "may rise by at most {:.3f}"),
+    ("max_decrease", "may fall by at most {:.3f}"),
+    ("max_change", "may change by at most {:.3f} either way"),
+    ("max_drift", "by at most {:.3f} from the anchor"),
+    ("max_unit_increase", "no unit may rise by more than {:.3f}"),
+    ("max_unit_decrease", "no unit may fall by more than {:.3f}"),
+)
+
+
 def gate_words(gate: Gate, /) -> str:
     """Return the promise in words, ``must be at most 0.300``."""
-    words = []
-    if gate.at_least is not None:
-        words.append(f"must be at least {gate.at_least:.3f}")
-    if gate.at_most is not None:
-        words.append(f"must be at most {gate.at_most:.3f}")
-    if gate.better_than is not None:
-        words.append(f"must be better than {gate.better_than}")
-    if gate.max_increase is not None:
-        words.append(f"may rise by at most {gate.max_increase:.3f}")
-    if gate.max_decrease is not None:
-        words.append(f"may fall by at most {gate.max_decrease:.3f}")
-    if gate.max_change is not None:
-        words.append(f"may change by at most {gate.max_change:.3f} either way")
-    if gate.max_drift is not None:
-        words.append(f"by at most {gate.max_drift:.3f} from the anchor")
-    if gate.max_unit_increase is not None:
-        words.append(f"no unit may rise by more than {gate.max_unit_increase:.3f}")
-    if gate.max_unit_decrease is not None:
-        words.append(f"no unit may fall by more than {gate.max_unit_decrease:.3f}")
-    return " and ".join(words)
+    bounds = ((getattr(gate, name), words) for name, words in _BOUNDS)
+    return " and ".join(words.format(bound) for bound, words in bounds if bound is not None)
 
 
 def subject(measure: Measure, population: str | None, dataset: str, /, *, over: str | None = None) -> str:

@@ -42,8 +42,6 @@ DICES_SOURCE = (
 #: The answers as degrees of unsafety. They answer "Is the reply unsafe?", whatever the prompt in the file says.
 DICES_ANSWERS = {"No": 0.0, "Unsure": 1.0, "Yes": 2.0}
 
-DICES_RESPONSES = ("reply", "refuse")
-
 
 def read_dices(path: Path, /, *, responses: str = "recorded") -> Panel:
     """Read the crowdsourced ratings of DICES-350.

@@ -23,9 +23,7 @@ __all__ = [
 ]
 
 
-#: The classes of the steering evaluation; an answer that cannot be read is a class of its own.
-STEERING_CLASSES = ("support", "oppose", "either")
-
+#: The class of an answer that cannot be read.
 UNREADABLE = 3
 
 
