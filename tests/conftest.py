@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import pkgutil
 import shutil
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.pytester import SysModulesSnapshot
 
 # Runs in processes of their own share what they compile.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -45,6 +45,23 @@ IMPORTED_IN_RUNS = (
 )
 
 
+#: The rooms that import torch.
+WITH_TORCH = ("pytest_pluralism.models.local", "pytest_pluralism.training")
+
+#: Packages that a run inside this process may import, and that are imported once in a process.
+IMPORTED_ONCE = {"torch", "transformers", "tokenizers", "safetensors", "pandas", "pyarrow", "polars"}
+
+
+class Remembered(SysModulesSnapshot):
+    """What pytester restores after a run inside this process: it forgets the modules of the run, but for some."""
+
+    def __init__(self, preserve: Callable[[str], bool] | None = None) -> None:
+        def kept(name: str) -> bool:
+            return name.partition(".")[0] in IMPORTED_ONCE or (preserve is not None and preserve(name))
+
+        super().__init__(kept)
+
+
 @pytest.fixture(scope="session")
 def imported() -> None:
     """Import all that runs inside this process need.
@@ -52,11 +69,13 @@ def imported() -> None:
     pytester forgets what such a run imported: the next one would import it anew, which takes time, and which parts in C
     do not survive.
     """
-    package = importlib.import_module("pytest_pluralism")
-    ours = [module.name for module in pkgutil.walk_packages(package.__path__, "pytest_pluralism.")]
+    (root,) = importlib.import_module("pytest_pluralism").__path__
+    # Not by pkgutil, which imports packages to look into them.
+    files = (path.relative_to(root).with_suffix("") for path in Path(root).rglob("*.py"))
+    ours = sorted(".".join(("pytest_pluralism", *path.parts)).removesuffix(".__init__") for path in files)
     for name in (*ours, *IMPORTED_IN_RUNS):
-        # The first would run the command, and the second import torch.
-        if not name.endswith("__main__") and not name.startswith("pytest_pluralism.models.local"):
+        # The first would run the command, and the others import torch.
+        if not name.endswith("__main__") and not name.startswith(WITH_TORCH):
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
 
@@ -83,6 +102,7 @@ def installed() -> Iterator[None]:
         return property(found)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("_pytest.pytester.SysModulesSnapshot", Remembered)
         for name in ("metadata", "entry_points", "files"):
             patch.setattr(PathDistribution, name, remembered(getattr(PathDistribution, name).fget))
         yield

@@ -46,7 +46,7 @@ def drifted(project: pytest.Pytester, run: Run, *, most: int = 12) -> tuple[list
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
     outcomes, sharpness = [], 1.0
     for _ in range(most):
-        sharpness *= 1.08
+        sharpness *= 1.06
         model = f"table:plain*{sharpness:.3f}"
         passed = run(model=model).parseoutcomes().get("passed", 0)
         outcomes.append("passed" if passed else verdict(project)["outcome"])
