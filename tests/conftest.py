@@ -53,7 +53,7 @@ IMPORTED_ONCE = {"torch", "transformers", "tokenizers", "safetensors", "pandas",
 
 
 class Remembered(SysModulesSnapshot):
-    """What pytester restores after a run inside this process: it forgets the modules of the run, but for some."""
+    """The modules that pytester restores after a run inside this process: it forgets those of the run, but for some."""
 
     def __init__(self, preserve: Callable[[str], bool] | None = None) -> None:
         def kept(name: str) -> bool:

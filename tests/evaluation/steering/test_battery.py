@@ -81,7 +81,7 @@ def jittered(place: int, name: str) -> Shares:
     return shares / shares.sum()
 
 
-#: What each behavior answers to a question: who is named ("" where nobody is), and whether anybody is spoken to.
+#: The answers of each behavior to a question: who is named ("" where nobody is), and whether anybody is spoken to.
 BEHAVIORS: dict[str, Callable[[int, str, bool], Shares]] = {
     "perfect": lambda place, named, _: people()[named or "everybody"][place],
     "ignores": lambda place, *_: people()["everybody"][place],
