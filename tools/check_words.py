@@ -1,4 +1,4 @@
-"""Find constructions that a reader must read twice, in the pages and in docstrings and comments of all modules.
+"""Find constructions that a reader must read twice, in the pages and in docstrings and comments of the package.
 
     python tools/check_words.py [FILE ...]
 
@@ -18,8 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: The folders whose modules are read.
-MODULES = ("pytest_pluralism", "tests", "benchmarks", "docs", "examples", "fixtures", "tools")
+#: The folders whose modules are read where no file is named.
+MODULES = ("pytest_pluralism",)
 
 #: Words after "is no" that are idiomatic.
 IDIOMS = "longer|more|less|fewer|other|such|different|better|worse|closer|nearer|further|matter"

@@ -139,7 +139,7 @@ def stubs() -> str:
     return str(module.CONFTEST)
 
 
-#: What the models of the pages know beside those of the package: the surveys, votes and pairs that are made here.
+#: Names that the models of the pages know beside those of the package: the surveys, votes and pairs that are made here.
 MORE = """
 import csv
 from pathlib import Path
@@ -290,7 +290,7 @@ def test_a_perfect_model_keeps_what_pages_show(verdicts_of_pages: Mapping[str, A
     assert {promise: (why, SHOWN[promise]) for promise, why in found.items() if why[0] != "passed"} == {}
 
 
-#: What a useless model keeps of a page all the same, by a part of the promise, with the reason.
+#: Promises that a useless model keeps of a page all the same, by a part of the promise, with the reason.
 KEPT: dict[str, dict[str, str]] = {
     "even": {"answer_entropy(": "even answers have the most entropy, and the promise is that none is lost"},
     "random": {
@@ -299,7 +299,7 @@ KEPT: dict[str, dict[str, str]] = {
     },
 }
 
-#: What is not comparable, with the reason.
+#: Results that are not comparable, with the reason.
 NOT_COMPARED: dict[str, dict[str, str]] = {
     "even": {"false_balance('contested', max_increase": "where every query is refused, no judge is asked"},
     "random": {},
