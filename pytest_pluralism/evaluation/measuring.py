@@ -31,7 +31,7 @@ def measure(
     key : hashable
         That under which the engine may have gathered the scores.
     """
-    found, roles = engine.measure(plan.evaluation, model_of, key=key)
+    found, roles = engine.measure(plan.evaluation, model_of, key=key, promised=plan.promised)
     return *estimated(plan, found, roles, model_of), roles
 
 

@@ -23,6 +23,7 @@ from pytest_pluralism.run.source import source_of
 from pytest_pluralism.settings.table import Settings
 
 if TYPE_CHECKING:
+    from pytest_pluralism.evaluation.asking.drawing import Promised
     from pytest_pluralism.evaluation.asking.rounds import Identified, ModelOf, Role
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
@@ -88,9 +89,12 @@ class PluralismSession:
 
         engine = self.models.engine
         promises = [(plan, item.nodeid, test_of(item)) for item in items for plan in plans_of(item, spec)]
-        engine.gather({(nodeid, plan.key): plan.evaluation for plan, nodeid, _ in promises}, found)
+        promised: dict[object, Promised] = {(nodeid, plan.key): plan.promised for plan, nodeid, _ in promises}
+        engine.gather({(nodeid, plan.key): plan.evaluation for plan, nodeid, _ in promises}, found, promises=promised)
         compared = [(plan, nodeid) for plan, nodeid, _ in promises if self._is_beside_reference(plan)]
-        engine.gather({(nodeid, plan.key): plan.evaluation for plan, nodeid in compared}, reference_of(found))
+        engine.gather(
+            {(nodeid, plan.key): plan.evaluation for plan, nodeid in compared}, reference_of(found), promises=promised
+        )
         if self.judge.adjusts:
             # Before the first test reports, so that each test's own outcome is the adjusted one.
             model = found("language_model")

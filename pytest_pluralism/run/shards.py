@@ -111,10 +111,10 @@ class ShardRun:
             return
         model_of = self._remembered(self._models.of(spec), spec)
         engine = self._session.models.engine
-        engine.gather(dict(self._both(promises)), model_of)
+        engine.gather(dict(self._both(promises)), model_of, promises={key: plan.promised for key, plan in promises})
         for key, plan in promises:
             try:
-                engine.measure(plan.evaluation, model_of, key=key)
+                engine.measure(plan.evaluation, model_of, key=key, promised=plan.promised)
                 self._measure_noise(plan, model_of("language_model"))
                 self._dealt.append(key)
             except PluralismError as error:

@@ -63,11 +63,11 @@ def advantage_over(scores: Scores, name: str, /, *, direction: str, confidence_l
         unit_ids=[unit.unit_id for unit in scores.units],
         confidence_level=confidence_level,
     )
-    if not any(unit.bounds for unit in scores.units):
+    if not any(unit.bounds or name in unit.reference_bounds for unit in scores.units):
         return advantage
-    known = {unit.unit_id: _open_unit(unit, name) for unit in scores.units}
+    known = {unit.unit_id: _open_unit(unit, name, direction) for unit in scores.units}
     pairs = zip(advantage.unit_ids, advantage.values, strict=True)
-    return with_bounds(advantage, [(value - known[one], value + known[one]) for one, value in pairs])
+    return with_bounds(advantage, [(value - known[one][0], value + known[one][1]) for one, value in pairs])
 
 
 def advantage_of(scores: Scores, gate: Gate, measure: Measure, /, *, confidence_level: float | None) -> Estimate | None:
@@ -92,14 +92,18 @@ def advantage_of(scores: Scores, gate: Gate, measure: Measure, /, *, confidence_
     return advantage_over(scores, key, direction=measure.direction, confidence_level=confidence_level)
 
 
-def _open_unit(unit: UnitScore, name: str) -> float:
-    """Return by how much an advantage of a unit may differ either way from that of its value."""
-    if not unit.bounds:
-        return 0.0
-    low, high = unit.bounds
-    away = max(unit.value - low, high - unit.value)
-    # The answers that are shuffled are the model's own, and as open.
-    return away + (high - low if name.startswith("shuffle") else 0.0)
+def _open_unit(unit: UnitScore, name: str, direction: str) -> tuple[float, float]:
+    """Return by how much an advantage of a unit may be lower, and higher, than that of its value."""
+    low, high = unit.bounds or (unit.value, unit.value)
+    below, above = unit.value - low, high - unit.value
+    if direction == "lower":
+        below, above = above, below
+    if name in unit.reference_bounds:
+        least, most = unit.reference_bounds[name]
+        lower, higher = unit.references[name] - least, most - unit.references[name]
+        # A reference that is better takes from the advantage.
+        below, above = (below + higher, above + lower) if direction == "higher" else (below + lower, above + higher)
+    return below, above
 
 
 def estimate_reference(scores: Scores, name: str, /, *, confidence_level: float | None = 0.95) -> Estimate:

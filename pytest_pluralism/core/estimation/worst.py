@@ -78,6 +78,10 @@ def estimate_worst(estimates: Mapping[str, Estimate], /, *, direction: str = "hi
         low = _least(_lower(one, sign) for one in estimates.values())
         high = _least(_ends(one, sign)[1] for one in strict.values())
         low, high = (low, high) if sign > 0 else (-high, -low)
+    elif not math.isnan(value):
+        # Without an interval the ends are those that the answers leave open.
+        choose = min if sign > 0 else max
+        low, high = (choose(getattr(one, end) for one in estimates.values()) for end in ("low", "high"))
     return place, _estimate(value, low, high, list(estimates.values()), level)
 
 
@@ -142,6 +146,16 @@ def worst_change(
         changes = list(own.values())
         low, high = _of_pairs(ours, theirs, {name: _ends_of_change(one, sign) for name, one in own.items()})
         low, high = (low, high) if sign > 0 else (-high, -low)
+    elif level is None and any(one.bounds for one in (*now.values(), *before.values())):
+        # Without an interval the ends are those that the answers leave open.
+        own = {name: as_difference(make(None)) for name, make in paired.items()}
+        low, high = _of_pairs(
+            {name: _open_ends(one, sign) for name, one in now.items()},
+            {name: _open_ends(one, sign) for name, one in before.items()},
+            {name: _open_ends(one, sign) for name, one in own.items()},
+        )
+        low, high = (low, high) if sign > 0 else (-high, -low)
+        low, high = min(low, value), max(high, value)
     return _difference(now, value, low, high, level, changes)
 
 
@@ -200,7 +214,19 @@ def worst_advantage(
         own = {name: _ends_of_change(gain, 1.0) for name, gain in gains.items()}
         theirs = {name: (ends[0] - own[name][1], ends[1] - own[name][0]) for name, ends in ours.items()}
         low, high = _of_pairs(ours, theirs, own)
+    elif any(one.bounds for one in (*now.values(), *gains.values())):
+        # Without an interval the ends are those that the answers leave open.
+        ours = {name: _open_ends(one, sign) for name, one in now.items()}
+        own = {name: _open_ends(gain, 1.0) for name, gain in gains.items()}
+        theirs = {name: (ends[0] - own[name][1], ends[1] - own[name][0]) for name, ends in ours.items()}
+        low, high = _of_pairs(ours, theirs, own)
+        low, high = min(low, value), max(high, value)
     return _difference(now, value, low, high, level, list(gains.values()))
+
+
+def _open_ends(estimate: Estimate, sign: float) -> Ends:
+    """Return the ends of an estimate without an interval, where higher is better."""
+    return (estimate.low, estimate.high) if sign > 0 else (-estimate.high, -estimate.low)
 
 
 def _of_pairs(ours: Mapping[str, Ends], theirs: Mapping[str, Ends], own: Mapping[str, Ends]) -> Ends:

@@ -22,6 +22,7 @@ from pytest_pluralism.core.records.prompts import (
     Response,
     RewardRequest,
     Turn,
+    more_draws,
     sampled_answer,
 )
 from pytest_pluralism.core.records.scores import Crossed, Drawn, Scores, UnitScore, Witness
@@ -59,5 +60,6 @@ __all__ = [
     "WindowAnswer",
     "WindowSet",
     "Witness",
+    "more_draws",
     "sampled_answer",
 ]

@@ -21,6 +21,7 @@ __all__ = [
     "Response",
     "RewardRequest",
     "Turn",
+    "more_draws",
     "sampled_answer",
 ]
 
@@ -151,6 +152,33 @@ def sampled_answer(counts: Sequence[float], /, *, n_drawn: float | None = None, 
         counts=kept,
         n_drawn=drawn,
     )
+
+
+def more_draws(answer: Answer, counts: Sequence[float], /, *, n_drawn: float, top_text: str = "") -> Answer:
+    """Return a sampled answer with further draws to the same prompt.
+
+    Parameters
+    ----------
+    answer : Answer
+        The answer, from :func:`sampled_answer`.
+    counts : sequence of float
+        How often each label was drawn since, in [0, inf); all may be 0.
+    n_drawn : float
+        How many draws there were since, in [sum of the counts, inf).
+    top_text : str
+        The commonest text of the further draws; that of the larger part is kept.
+
+    Examples
+    --------
+    >>> more_draws(sampled_answer([3, 1], n_drawn=5), [0, 4], n_drawn=5).counts
+    (3.0, 5.0)
+    """
+    if len(counts) != len(answer.counts):
+        must = f"one for each of {len(answer.counts)} labels"
+        raise invalid_parameter("counts", "more_draws", must, repr(counts)[:80])
+    together = [before + since for before, since in zip(answer.counts, counts, strict=True)]
+    shown = answer.top_token if answer.n_drawn >= n_drawn else top_text
+    return sampled_answer(together, n_drawn=answer.n_drawn + n_drawn, top_text=shown)
 
 
 @dataclass(frozen=True, slots=True)

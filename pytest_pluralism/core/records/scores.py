@@ -20,6 +20,7 @@ class UnitScore:
     that a promise relative to one of them is decided on paired differences.
     ``details`` holds JSON-able extras of the measure, under the names of the report's schema.
     ``bounds`` is the least and the most that the value may be, where a model leaves it open; else empty.
+    ``reference_bounds`` is the same of references that are answers of the model too, such as those without steering.
     """
 
     unit_id: str
@@ -35,6 +36,7 @@ class UnitScore:
     details: JsonObject = field(default_factory=dict)
     references: Mapping[str, float] = field(default_factory=dict)
     bounds: tuple[float, ...] = ()
+    reference_bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import cast
 
 from pytest_pluralism.core.errors import ComputationError, ModelChangedError, ModelError, NotRecordedError
 from pytest_pluralism.core.records import Answer, Response, Scores
+from pytest_pluralism.evaluation.asking.drawing import Promised, tell_draws
 from pytest_pluralism.evaluation.asking.meanings import introduce
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Identified, ModelOf, Results, Role, Round
 from pytest_pluralism.evaluation.asking.waiting import Patience
@@ -128,8 +130,9 @@ class Measured:
 class _Run:
     """The progress of one evaluation."""
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: Evaluation, promised: Promised | None = None) -> None:
         self.evaluation = evaluation
+        self.promised = promised
         self.rounds = evaluation.rounds()
         self.asked: Round | None = None
         self.roles: set[Role] = set()
@@ -186,7 +189,7 @@ class Engine:
         self._scored: dict[tuple[Hashable, str], _Run] = {}
 
     def measure(
-        self, evaluation: Evaluation, model_of: ModelOf, /, *, key: Hashable = None
+        self, evaluation: Evaluation, model_of: ModelOf, /, *, key: Hashable = None, promised: Promised | None = None
     ) -> tuple[Scores, frozenset[Role]]:
         """Ask what has not been asked yet, round by round, and return the scores, and the roles that were needed.
 
@@ -198,14 +201,17 @@ class Engine:
             Returns the model of a role: ``language_model`` or ``entailment_model``.
         key : hashable, optional
             The key under which :meth:`gather` may have come to the scores.
+        promised : Promised, optional
+            The promise, which says how many answers are drawn where a model gives no probabilities.
         """
         run = self._scored.pop((key, model_of("language_model").identity.sha256), None)
         if run is None or run.evaluation is not evaluation:
-            run = _Run(evaluation)
+            run = _Run(evaluation, promised)
         while run.scores is None:
             if run.asked is not None:
                 model = model_of(run.asked.role)
                 introduce(run.evaluation, model)
+                tell_draws(model, run.evaluation, run.asked, run.promised)
                 try:
                     self._fill(model, run.asked.work, cells_of(run.asked))
                 except NotRecordedError:
@@ -241,13 +247,20 @@ class Engine:
         """Return whether :meth:`gather` came to the scores of the evaluation of a key, of a language model."""
         return (key, model.identity.sha256) in self._scored
 
-    def gather(self, evaluations: Mapping[object, Evaluation], model_of: ModelOf, /) -> None:
+    def gather(
+        self,
+        evaluations: Mapping[object, Evaluation],
+        model_of: ModelOf,
+        /,
+        *,
+        promises: Mapping[object, Promised] = MappingProxyType({}),
+    ) -> None:
         """Ask what several evaluations want: all their first rounds at once, then all their second rounds, and so on.
 
-        The key of each is that of its promise. An error in one is left to :meth:`measure`, when its turn
-        comes.
+        The key of each is that of its promise, by which ``promises`` has what is promised. An error in one is left to
+        :meth:`measure`, when its turn comes.
         """
-        running = [(key, _Run(evaluation)) for key, evaluation in evaluations.items()]
+        running = [(key, _Run(evaluation, promises.get(key))) for key, evaluation in evaluations.items()]
         while running:
             wanted: dict[tuple[Role, str], list[tuple[Cell, ...]]] = {}
             for asked in (run.asked for _, run in running if run.asked is not None):
@@ -259,6 +272,7 @@ class Engine:
                     for _, run in running:
                         if run.asked is not None and run.asked.role == role:
                             introduce(run.evaluation, model)
+                            tell_draws(model, run.evaluation, run.asked, run.promised)
                     self._fill(model, work, rows)
             batch, running = running, []
             for key, run in batch:
@@ -307,11 +321,17 @@ class Engine:
         work, identity = WORKS[name], model.identity
         wanted = dict.fromkeys(cell for row in rows for cell in row)
         missing = [cell for cell in wanted if (identity.sha256, name, cell) not in self._known]
+        if asks:
+            missing += self._begun(
+                model, name, {cell: self._known.get((identity.sha256, name, cell)) for cell in wanted}
+            )
         # A file of answers is a store itself.
         is_recorded = getattr(type(model), "is_recorded", False)
         if missing:
             readings = {} if is_recorded else self._read(work, model, missing)
             found = {} if is_recorded else self._recall(work, identity, missing, readings)
+            begun = self._begun(model, name, found) if asks else {}
+            found = {cell: result for cell, result in found.items() if cell not in begun}
             self.recalled += len(found)
             self._learn(work, identity, found.items())
             missing = [cell for cell in missing if cell not in found]
@@ -356,6 +376,12 @@ class Engine:
                 self._note(note)
             if self._measured is not None:
                 self._measured(model, Measured(identity, name, tuple(missing), seconds))
+
+    @staticmethod
+    def _begun(model: Identified, name: str, found: Mapping[Cell, object]) -> dict[Cell, None]:
+        """Return the cells of which a model has fewer draws than it needs, and tell it those that there are."""
+        begin = getattr(type(model), "begin", None) if name == "answers" else None
+        return dict.fromkeys(begin(model, found)) if begin is not None else {}
 
     def _learn(self, work: AnyWork, identity: ModelIdentity, pairs: Iterable[tuple[Cell, object]]) -> None:
         for cell, value in pairs:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.left_open import Bounds
 from pytest_pluralism.core.estimation.trust import CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
 from pytest_pluralism.core.metrics.voting import (
     maximal_lottery,
@@ -35,6 +36,7 @@ from pytest_pluralism.evaluation.jury.systems import bridging_of_responses
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, meanings_of, names_of, requests
+from pytest_pluralism.evaluation.surveys.left_open import linear_bounds, open_words
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "RULES", "ChosenEvaluation", "ChosenSettings", "plan"]
 
@@ -129,6 +131,8 @@ class ChosenEvaluation:
 
     panel: Panel
     settings: ChosenSettings
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     def rounds(self) -> Rounds:
         """Ask which response the model would give, and score it."""
@@ -139,7 +143,27 @@ class ChosenEvaluation:
         offered = self.offered()
         shares = {name: np.asarray(model[name].probabilities) for name in offered}
         found = self._scores(offered, shares, {name: model[name].option_mass for name in offered})
+        if any(one.bounds for one in model.values()):
+            found = self._left_open(found, offered, {name: model[name].share_bounds for name in offered})
         return dataclasses.replace(found, drawn=drawn_of(model.values()))
+
+    def _left_open(self, found: Scores, offered: Mapping[str, list[int]], bounds: Mapping[str, Bounds]) -> Scores:
+        """Return scores whose units have the bounds that the answers leave to them.
+
+        Every rule gives the least of linear functions of the shares: the value of each option by itself, or against
+        each rival.
+        """
+        everybody = np.arange(len(self.panel.jurors))
+        by_query = _WORTH[self.settings.rule](self.panel, offered, everybody, self.settings)
+        units = []
+        for unit in found.units:
+            ends = by_query[unit.unit_id].ends(bounds[unit.unit_id])
+            units.append(
+                unit
+                if ends is None
+                else dataclasses.replace(unit, bounds=(min(ends[0], unit.value), max(ends[1], unit.value)))
+            )
+        return dataclasses.replace(found, units=tuple(units), warnings=(*open_words(units), *found.warnings))
 
     def meanings(self) -> Meanings:
         """Return what the labels of each request stand for."""
@@ -172,12 +196,13 @@ class ChosenEvaluation:
         everybody = np.arange(len(self.panel.jurors))
         by_query = worth(self.panel, offered, everybody, self.settings)
         n_asked = len(offered)
-        offered = self._parted(offered, {name: winners for name, (_, winners) in by_query.items()})
+        offered = self._parted(offered, {name: one.winners for name, one in by_query.items()})
         matrix = self.panel.matrix()
         texts = self.panel.responses
         units, chosen_by_many = [], 0
         for name, here in offered.items():
-            value_of, winners = by_query[name]
+            worth_of = by_query[name]
+            value_of, winners = worth_of.of, worth_of.winners
             means = np.nanmean(matrix[:, here], axis=0)
             pure = [value_of(np.eye(len(here))[place]) for place in range(len(here))]
             chosen_by_many += len(winners) > 1
@@ -257,7 +282,7 @@ class ChosenEvaluation:
         means = []
         for _ in range(N_JURIES[self.settings.rule]):
             drawn = worth(self.panel, offered, rng.integers(n, size=n), self.settings)
-            values = [drawn[name][0](shares[name]) for name in offered]
+            values = [drawn[name].of(shares[name]) for name in offered]
             known = [one for one in values if np.isfinite(one)]
             if known:
                 means.append(float(np.mean(known)))
@@ -271,8 +296,37 @@ class ChosenEvaluation:
         return variance, doubt
 
 
-#: The worth of a lottery over the responses to one query, and the places of the responses that the jury chooses.
-Worth = tuple[Callable[[FloatArray], float], list[int]]
+@dataclass(frozen=True)
+class _Worth:
+    """The worth of a lottery over the responses to one query: the least of its means over the columns of a table.
+
+    Attributes
+    ----------
+    table : numpy.ndarray, shape (n_responses, n_columns)
+        The worth of each response: one column, or one against each rival; no column where nothing is known.
+    winners : list of int
+        The places of the responses that the jury chooses.
+    """
+
+    table: FloatArray
+    winners: list[int]
+
+    def of(self, share: FloatArray) -> float:
+        """Return the worth of a lottery; NaN where nothing is known."""
+        return float((share @ self.table).min()) if self.table.shape[1] else float("nan")
+
+    def ends(self, bounds: Bounds) -> tuple[float, float] | None:
+        """Return the least and the most worth of the lotteries within bounds; ``None`` where nothing is known.
+
+        The least is exact; of the least of several means, the most is at most the least of their maxima.
+        """
+        each = [linear_bounds(column, bounds) for column in self.table.T]
+        return (min(low for low, _ in each), min(high for _, high in each)) if each else None
+
+
+def _unknown(n: int) -> _Worth:
+    """Return the worth of responses that are not compared."""
+    return _Worth(np.empty((n, 0)), [])
 
 
 def _lottery_of(winners: list[int], n: int) -> FloatArray:
@@ -290,14 +344,14 @@ def _are_compared(ranks: FloatArray, weights: FloatArray) -> bool:
 
 def _bridging(
     panel: Panel, offered: Mapping[str, list[int]], jurors: IntArray, settings: ChosenSettings
-) -> dict[str, Worth]:
+) -> dict[str, _Worth]:
     """Return by query the mean bridging score of what is given; one fit over all responses."""
     fit = bridging_of_responses(panel, jurors=jurors)
-    found: dict[str, Worth] = {}
+    found: dict[str, _Worth] = {}
     for name, here in offered.items():
         scores = np.asarray(fit.response_intercepts)[here]
         known = np.where(np.isfinite(scores), scores, 0.0)
-        found[name] = (lambda share, known=known: float(share @ known)), [int(known.argmax())]  # type: ignore[misc]
+        found[name] = _Worth(known[:, None], [int(known.argmax())])
     return found
 
 
@@ -309,42 +363,43 @@ def _ranks(panel: Panel, here: list[int], jurors: IntArray) -> tuple[FloatArray,
 
 def _schulze(
     panel: Panel, offered: Mapping[str, list[int]], jurors: IntArray, settings: ChosenSettings
-) -> dict[str, Worth]:
+) -> dict[str, _Worth]:
     """Return by query how often a Schulze winner is given."""
-    found: dict[str, Worth] = {}
+    found: dict[str, _Worth] = {}
     for name, here in offered.items():
         ranks, weights = _ranks(panel, here, jurors)
         if not _are_compared(ranks, weights):
-            found[name] = (lambda share: float("nan")), []
+            found[name] = _unknown(len(here))
             continue
         winners = schulze(pairwise_counts(ranks, counts=weights, missing="omit")).winners
         each = winners / (1.0 if settings.ties == "any" else float(winners.sum()))
-        found[name] = (lambda share, each=each: float(share @ each)), np.flatnonzero(winners).tolist()  # type: ignore[misc]
+        found[name] = _Worth(np.asarray(each, dtype=np.float64)[:, None], np.flatnonzero(winners).tolist())
     return found
 
 
 def _minimax(
     panel: Panel, offered: Mapping[str, list[int]], jurors: IntArray, settings: ChosenSettings
-) -> dict[str, Worth]:
+) -> dict[str, _Worth]:
     """Return by query the share of the jury that prefers what is given to its strongest rival."""
-    found: dict[str, Worth] = {}
+    found: dict[str, _Worth] = {}
     for name, here in offered.items():
         ranks, weights = _ranks(panel, here, jurors)
         known = ~np.isnan(ranks)
         both = np.einsum("va,vb,v->ab", known, known, weights)
         if (both <= 0.0).any():
-            found[name] = (lambda share: float("nan")), []
+            found[name] = _unknown(len(here))
             continue
         preferences = pairwise_preferences(ranks, counts=weights, missing="omit")
         lottery = maximal_lottery(preferences)
-        found[name] = (
-            (lambda share, table=preferences: float((share @ table).min())),  # type: ignore[misc]
-            np.flatnonzero(lottery > 1e-6).tolist(),
-        )
+        found[name] = _Worth(np.asarray(preferences), np.flatnonzero(lottery > 1e-6).tolist())
     return found
 
 
-_WORTH: Mapping[str, Any] = {"bridging": _bridging, "schulze": _schulze, "minimax": _minimax}
+_WORTH: Mapping[str, Callable[[Panel, Mapping[str, list[int]], IntArray, ChosenSettings], dict[str, _Worth]]] = {
+    "bridging": _bridging,
+    "schulze": _schulze,
+    "minimax": _minimax,
+}
 
 
 # ---------------------------------------------------------------------------------------------------------- planning

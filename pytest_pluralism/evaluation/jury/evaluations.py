@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
-from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.errors import DatasetError, ModelError
 from pytest_pluralism.core.estimation.welfare_bands import Band, dominance_band, errors_of_difference
 from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule
 from pytest_pluralism.core.metrics.welfare_carriers import doubts
@@ -26,6 +27,7 @@ from pytest_pluralism.core.records import (
     RequestName,
     Scores,
     Survey,
+    UnitScore,
     Witness,
 )
 from pytest_pluralism.datasets.panels.records import Panel
@@ -109,6 +111,8 @@ class ChoiceEvaluation:
 
     panel: Panel
     settings: JurySettings
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     def rounds(self) -> Rounds:
         """Ask which response the model would give, and score it."""
@@ -150,12 +154,15 @@ class ChoiceEvaluation:
         panel = self.panel.select(queries=[question.question_id for question in survey.questions])
         judged = np.bincount(panel.vote_responses, minlength=len(panel.responses)) > 0
         share = np.zeros(len(panel.responses))
+        bounds = np.zeros((len(panel.responses), 2)) if any(one.bounds for one in model.values()) else None
         place = 0
         for query in panel.queries:
             here = place + np.flatnonzero(judged[place : place + len(query.responses)])
             share[here] = model[query.query_id].probabilities
+            if bounds is not None:
+                bounds[here] = model[query.query_id].share_bounds
             place += len(query.responses)
-        found = measured_policy(panel, share, settings=self.settings, model=model)
+        found = measured_policy(panel, share, settings=self.settings, model=model, bounds=bounds)
         found = replace(found, scores=replace(found.scores, drawn=drawn_of(model.values())))
         left_out = len(self.panel.queries) - len(panel.queries)
         if left_out:
@@ -293,6 +300,8 @@ class AgainstReference:
 
     evaluation: ChoiceEvaluation | WrittenEvaluation
     alphas: tuple[float, ...] = ()
+    #: Answers that leave probabilities open are carried into the gain, and refused where a band holds it.
+    carries_bounds: ClassVar[bool] = True
 
     def meanings(self) -> Meanings:
         """Return what the labels of each request stand for, where the models choose among responses."""
@@ -308,6 +317,12 @@ class AgainstReference:
         theirs = yield from asked_of("reference_language_model", self.evaluation.measured())
         if not self.alphas:
             return self._gain(ours, theirs, self._band_of_report(ours, theirs))
+        if any(unit.bounds for one in (ours, theirs) for unit in one.scores.units):
+            raise ModelError(
+                "The likeliest tokens leave shares of responses open, and the band over several aversions to "
+                "inequality has no bounds for that, as its ends are those of juries drawn anew. Promise a gain at one "
+                "alpha, or serve the model with more likeliest tokens (vLLM: --max-logprobs)."
+            )
         band = self._band(ours, theirs, self.alphas)
         decisive = WelfareRule(alpha=self.alphas[band.least_place])
         found = self._gain(ours.under(decisive), theirs.under(decisive), band)
@@ -372,6 +387,7 @@ def gain_over(
             unit,
             value=unit.value - there[unit.unit_id].value,
             references={name: value - there[unit.unit_id].value for name, value in unit.references.items()},
+            **_open_gain(unit, there[unit.unit_id]),
             details={
                 **unit.details,
                 "welfare": known_number(unit.value),
@@ -412,6 +428,16 @@ def gain_over(
         differences=True,
         doubt=candidate.doubt or reference.doubt,
     )
+
+
+def _open_gain(ours: UnitScore, theirs: UnitScore) -> dict[str, Any]:
+    """Return the bounds of a gain, and of those of its references; nothing where both sides are known."""
+    if not ours.bounds and not theirs.bounds:
+        return {}
+    low, high = ours.bounds or (ours.value, ours.value)
+    least, most = theirs.bounds or (theirs.value, theirs.value)
+    beside = {name: (value - most, value - least) for name, value in ours.references.items()}
+    return {"bounds": (low - most, high - least), "reference_bounds": beside}
 
 
 def _crossed_gain(candidate: Scores, reference: Scores) -> Crossed | None:

@@ -28,6 +28,7 @@ from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.jury.views import jury_details, known_number
 from pytest_pluralism.evaluation.jury.votes import few_votes, left_out_note, missing_group_warnings, vote_warnings
 from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
+from pytest_pluralism.evaluation.surveys.left_open import linear_bounds, open_words
 
 __all__ = [
     "JuryMeasured",
@@ -144,13 +145,24 @@ def policy_scores(
 
 
 def measured_policy(
-    panel: Panel, share: FloatArray, /, *, settings: JurySettings, model: Mapping[str, ModelDistribution] | None = None
+    panel: Panel,
+    share: FloatArray,
+    /,
+    *,
+    settings: JurySettings,
+    model: Mapping[str, ModelDistribution] | None = None,
+    bounds: FloatArray | None = None,
 ) -> JuryMeasured:
-    """Score a policy as :func:`policy_scores` does, and return its utilities too."""
+    """Score a policy as :func:`policy_scores` does, and return its utilities too.
+
+    Where ``bounds`` (shape (n_responses, 2)) has the least and the most share of each response, every unit has the
+    bounds of its value, which is linear in the shares.
+    """
     few = few_votes(_of_group(jury_table(panel, share, by=settings.by), settings), settings.votes_needed)
     left_out = left_out_note(few, settings, panel.name)
     if left_out:
         share = share[~few[panel.response_queries]]
+        bounds = None if bounds is None else bounds[~few[panel.response_queries]]
         panel = panel.select(queries=[query.query_id for query, one in zip(panel.queries, few, strict=True) if not one])
     full = jury_table(panel, share, by=settings.by)
     table = _of_group(full, settings)
@@ -183,9 +195,10 @@ def measured_policy(
                 n_respondents=float(len(np.unique(table.juror[table.response == here.start]))),
                 details=details,
                 references={"uniform": float(even[row])} if math.isfinite(even[row]) else {},
+                bounds=() if bounds is None else _welfare_bounds(float(found.values[row]), every[here], bounds[here]),
             )
         )
-    warnings = [*panel.warnings, *left_out, *vote_warnings(panel, table, settings, found)]
+    warnings = [*open_words(units), *panel.warnings, *left_out, *vote_warnings(panel, table, settings, found)]
     masses = [unit.option_mass for unit in units if unit.option_mass is not None]
     low = sum(mass < LOW_OPTION_MASS for mass in masses)
     if low:
@@ -195,8 +208,18 @@ def measured_policy(
         _assembled(panel, full, table, found, settings, _Read(units, references, warnings, made)),
         table,
         found,
-        lambda rule: measured_policy(panel, share, settings=replace(settings, rule=rule), model=model),
+        lambda rule: measured_policy(panel, share, settings=replace(settings, rule=rule), model=model, bounds=bounds),
     )
+
+
+def _welfare_bounds(value: float, by_response: FloatArray, bounds: FloatArray) -> tuple[float, ...]:
+    """Return the least and the most welfare of a query; empty where it has no value."""
+    if math.isnan(value):
+        return ()
+    # Where a response that nobody judged may be given there is no value.
+    known = np.isfinite(by_response)
+    low, high = linear_bounds(by_response[known], [(float(a), float(b)) for a, b in bounds[known]])
+    return min(low, value), max(high, value)
 
 
 def written_scores(

@@ -20,6 +20,7 @@ from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.records import Gate, Survey
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.evaluation.asking.drawing import Promised
 from pytest_pluralism.evaluation.asking.rounds import Evaluation
 
 __all__ = ["PlannedGate", "Planner", "Planning", "out_of_reach"]
@@ -77,6 +78,11 @@ class PlannedGate:
     at_equal_length: bool = False
     unreachable: str = ""
     subject: str = "language_model"
+
+    @property
+    def promised(self) -> Promised:
+        """The promise, as far as it decides how many answers are drawn."""
+        return Promised(self.gate, self.measure.highest - self.measure.lowest)
 
     @property
     def parts(self) -> Mapping[str, PlannedGate]:

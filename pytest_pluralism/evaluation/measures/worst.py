@@ -55,6 +55,11 @@ class WorstEvaluation:
         """The measurements that a baseline stores one by one; none where nothing is compared with it."""
         return self.groups if self.against_baseline else {}
 
+    @property
+    def carries_bounds(self) -> bool:
+        """Whether every group carries what answers leave open into its values."""
+        return all(getattr(part.evaluation, "carries_bounds", False) for part in self.groups.values())
+
     def rounds(self) -> Rounds:
         """Measure each group, and find the one that fares worst."""
         found: dict[str, Scores] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from pytest_pluralism.core.equal import compare, difference
 from pytest_pluralism.core.errors import InvalidParameterError, NoNumberError, invalid_parameter
 from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.selection import compare_best
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.multi_objective import (
@@ -33,8 +35,10 @@ from pytest_pluralism.datasets.steering.trade_offs import Scenario, TradeOffSet,
 from pytest_pluralism.evaluation.asking.meanings import Meanings
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
+from pytest_pluralism.evaluation.objectives.left_open import OpenTradeOffs, open_trade_offs, pairs_of
 from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, Requests, meanings_of, requests
+from pytest_pluralism.evaluation.surveys.left_open import open_words
 
 __all__ = [
     "DATASET",
@@ -167,6 +171,8 @@ class TradeOffEvaluation:
     asking: AskSettings
     settings: TradeOffSettings = TradeOffSettings()
     pair: str | None = None
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """Return the scenarios that are asked."""
@@ -209,7 +215,8 @@ class TradeOffEvaluation:
             for one in scenarios
         ]
         drawn = drawn_of(one for side in found for one in side.values())
-        return replace(self._scores(scenarios, served, masses), drawn=drawn)
+        opened = open_trade_offs(scenarios, found, self.settings.weights)
+        return replace(self._scores(scenarios, served, masses, opened), drawn=drawn)
 
     def _preferred(self, scenarios: Sequence[Scenario]) -> Asking[np.ndarray]:
         """Return what the options with the highest reward serve, shape (scenarios, sides, 2); equal ones are shared."""
@@ -233,7 +240,11 @@ class TradeOffEvaluation:
         return served
 
     def _scores(
-        self, scenarios: Sequence[Scenario], served: np.ndarray, masses: Sequence[float | None] | None
+        self,
+        scenarios: Sequence[Scenario],
+        served: np.ndarray,
+        masses: Sequence[float | None] | None,
+        opened: OpenTradeOffs | None = None,
     ) -> Scores:
         functions = [LinearCommensuration((weight, 1.0 - weight)) for weight in self.settings.weights]
         # Linear functions of means are means of functions, so that each scenario has a matrix of its own.
@@ -261,6 +272,8 @@ class TradeOffEvaluation:
                 scenarios, values, advantage, reward, static, known, strict=True
             )
         )
+        if opened is not None:
+            units = tuple(self._left_open(unit, opened, place) for place, unit in enumerate(units))
         references = {"unsteered": float(static.mean())} if self.settings.score == "reward" else {}
         ideal = np.array([[max(f(row) for row in one.served) for f in functions] for one in scenarios]).mean()
         places: dict[tuple[str, str], list[int]] = {}
@@ -269,14 +282,18 @@ class TradeOffEvaluation:
         tables = [self._table(pair, mine, scenarios, served, matrices) for pair, mine in places.items()]
         clusters = [unit.cluster for unit in units]
         # A model that ignores its steering gains exactly nothing, however few the scenarios are.
-        kept = as_difference(compare_paired(reward, static, clusters=clusters))
-        gains = [as_difference(compare_paired(own[:, place], plain[:, place], clusters=clusters)) for place in range(n)]
+        kept = compare_paired(reward, static, clusters=clusters)
+        gains = [compare_paired(own[:, place], plain[:, place], clusters=clusters) for place in range(n)]
+        if opened is not None:
+            kept = with_bounds(kept, pairs_of(opened.over_unsteered))
+            gains = [with_bounds(one, pairs_of(ends)) for one, ends in zip(gains, opened.gains, strict=True)]
+        kept, gains = as_difference(kept), [as_difference(one) for one in gains]
         is_advantage = self.settings.score == "advantage"
         return Scores(
             "trade_off_steerability",
             units,
             references=references,
-            warnings=(*_said(tables), *_lost(self.settings.weights, kept, gains)),
+            warnings=(*open_words(units), *_said(tables), *_lost(self.settings.weights, kept, gains)),
             witness=_worst_pair(tables) if len(tables) > 1 else None,
             details={
                 "weights": list(self.settings.weights),
@@ -295,6 +312,13 @@ class TradeOffEvaluation:
             differences=is_advantage,
             guards=_guards(self.settings.weights, kept, gains) if is_advantage else (),
         )
+
+    def _left_open(self, unit: UnitScore, opened: OpenTradeOffs, place: int) -> UnitScore:
+        """Return a unit with the bounds of its value, and of that without steering."""
+        low, high = getattr(opened, self.settings.score)[:, place].tolist()
+        least, most = opened.unsteered[:, place].tolist()
+        beside = {"unsteered": (least, most)} if "unsteered" in unit.references else {}
+        return replace(unit, bounds=(min(low, unit.value), max(high, unit.value)), reference_bounds=beside)
 
     def _beside(
         self, scenario: Scenario, functions: Sequence[LinearCommensuration], unsteered: float

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from pytest_pluralism.core.metrics.agreement import cohen_kappa
 from pytest_pluralism.core.records import Answer, Prompt, RewardRequest, Scores, UnitScore, Witness
 from pytest_pluralism.datasets.preferences.file import PreferencePair, PreferenceSet
 from pytest_pluralism.evaluation.asking.rounds import Asking, Round, Rounds
+from pytest_pluralism.evaluation.surveys.left_open import open_words
 
 __all__ = ["JUDGES", "TELLS", "PreferenceEvaluation", "PreferenceSettings", "clusters_of"]
 
@@ -75,6 +77,16 @@ class _Judged:
 
     preference: float
     option_mass: float | None = None
+    #: The least and the most that the preference may be, where answers leave it open.
+    bounds: tuple[float, float] | None = None
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the most that the accuracy may be."""
+        if self.bounds is None or math.isnan(self.preference):
+            return self.accuracy, self.accuracy
+        low, high = (_Judged(end).accuracy for end in self.bounds)
+        return min(low, self.accuracy), max(high, self.accuracy)
 
     @property
     def accuracy(self) -> float:
@@ -104,6 +116,8 @@ class PreferenceEvaluation:
     settings: PreferenceSettings = PreferenceSettings()
     kind: str = ""
     group: str | None = None
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     def pairs(self) -> tuple[PreferencePair, ...]:
         """Return the pairs that are judged."""
@@ -159,6 +173,7 @@ class PreferenceEvaluation:
     def _scores(self, pairs: Sequence[PreferencePair], found: Sequence[_Judged], plain: Sequence[_Judged]) -> Scores:
         values = [one.accuracy for one in found]
         untold = [one.accuracy for one in plain]
+        is_open = any(one.bounds is not None for one in (*found, *plain))
         clusters = clusters_of(pairs)
         units = tuple(
             UnitScore(
@@ -174,6 +189,8 @@ class PreferenceEvaluation:
                     "longer": _longer(pair),
                     **({"untold": untold[place]} if untold else {}),
                 },
+                bounds=one.ends if is_open and not math.isnan(one.preference) else (),
+                reference_bounds={"untold": plain[place].ends} if is_open and plain else {},
             )
             for place, (pair, one, cluster) in enumerate(zip(pairs, found, clusters, strict=True))
         )
@@ -189,7 +206,7 @@ class PreferenceEvaluation:
                 "longer": float(np.mean([_longer(pair) for pair in pairs])),
                 **({"untold": float(np.mean(untold))} if untold else {}),
             },
-            warnings=tuple(self._said(ties, len(values), table)),
+            warnings=(*open_words(units), *self._said(ties, len(values), table)),
             witness=Witness(str(worst["group"]), _value_of(worst), f"the {self.kind} that fares worst")
             if worst is not None and len(table) > 1
             else None,
@@ -267,7 +284,15 @@ def _chosen(one: Answer, swapped: Answer) -> _Judged:
         top = max(logs)
         weights = [math.exp(log - top) for log in logs]
         shares.append(weights[place] / math.fsum(weights))
-    return _Judged(math.fsum(shares) / 2.0 - 0.5, mass)
+    preference = math.fsum(shares) / 2.0 - 0.5
+    if not one.bounds and not swapped.bounds:
+        return _Judged(preference, mass)
+    each = [
+        answer.share_bounds()[place] if answer.bounds else (share, share)
+        for place, (answer, share) in enumerate(zip((one, swapped), shares, strict=True))
+    ]
+    low, high = (math.fsum(ends) / 2.0 - 0.5 for ends in zip(*each, strict=True))
+    return _Judged(preference, mass, (min(low, preference), max(high, preference)))
 
 
 def _longer(pair: PreferencePair) -> float:

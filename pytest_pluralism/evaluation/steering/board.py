@@ -175,7 +175,7 @@ class Board:
         if self.settings.score == "js":
             return lambda ours, theirs: 1.0 - jensen_shannon_distance(ours, theirs)
         if self.settings.score == "wasserstein":
-            places = self._places(row)
+            places = self.places(row)
             length = float(places.max() - places.min())
             if length <= 0:
                 raise DatasetError(f"The options of {row.question_id!r} have one place, so no distance exists.")
@@ -361,11 +361,12 @@ class Board:
 
     def spread(self, row: AnswerDistribution, answer: FloatArray) -> float:
         """Return the variance of an answer along the places of its options."""
-        places = self._places(row)
+        places = self.places(row)
         mean = float(answer @ places)
         return float(answer @ (places - mean) ** 2)
 
-    def _places(self, row: AnswerDistribution) -> FloatArray:
+    def places(self, row: AnswerDistribution) -> FloatArray:
+        """Return the places of the options along their scale."""
         question = self.questions[row.question_id]
         kept = kept_options(question)
         places = np.arange(len(kept)) if question.positions is None else np.asarray(question.positions)[kept]

@@ -15,12 +15,14 @@ import numpy as np
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
+from pytest_pluralism.core.estimation.left_open import Bounds, difference_bounds, with_bounds
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.distributional import entropy
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import AnswerDistribution, Estimate, Gate
 from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.evaluation.steering.board import Board
+from pytest_pluralism.evaluation.steering.left_open import LeftOpen
 
 __all__ = ["BOUNDS", "SteeringBounds", "check_bounds", "guards_of"]
 
@@ -99,32 +101,44 @@ def check_bounds(bounds: SteeringBounds, gate: Gate | None, *, kind: str, can_co
 
 def guards_of(board: Board, bounds: SteeringBounds, /) -> tuple[Guard, ...]:
     """Return what must hold beside a promise, each as a number that must not be below 0."""
-    return tuple(_guards(board, bounds))
+    return tuple(_guards(board, bounds, LeftOpen(board)))
 
 
-def _guards(board: Board, bounds: SteeringBounds) -> Iterator[Guard]:
+def _guards(board: Board, bounds: SteeringBounds, left: LeftOpen) -> Iterator[Guard]:
     if bounds.entropy_ratio is not None:
         words = f"the entropy of the steered answers less {bounds.entropy_ratio:g} of the people's (bits)"
-        yield _ratio(board, bounds.entropy_ratio, words, lambda row, answer: float(entropy(answer)))
+        yield _ratio(left, bounds.entropy_ratio, words, lambda row, answer: float(entropy(answer)), left.entropy)
     if bounds.spread_ratio is not None:
         words = f"the variance of the steered answers along the options less {bounds.spread_ratio:g} of the people's"
-        yield _ratio(board, bounds.spread_ratio, words, board.spread)
+        yield _ratio(left, bounds.spread_ratio, words, board.spread, left.spread)
     if bounds.contrast is not None:
-        yield Guard(f"the contrast to the opposite less {bounds.contrast:g}", _beyond(board, bounds.contrast))
+        yield Guard(f"the contrast to the opposite less {bounds.contrast:g}", _beyond(left, bounds.contrast))
 
 
-def _ratio(board: Board, bound: float, words: str, of: Callable[[AnswerDistribution, FloatArray], float]) -> Guard:
+def _ratio(
+    left: LeftOpen,
+    bound: float,
+    words: str,
+    of: Callable[[AnswerDistribution, FloatArray], float],
+    bounds_of: Callable[[AnswerDistribution, Bounds], tuple[float, float]],
+) -> Guard:
+    board = left.board
     rows = [(name, row) for name, mine in board.units.items() for row in mine]
     ours = [of(row, board.mean_answer(name, row.question_id)) for name, row in rows]
     theirs = [bound * of(row, board.reference(row)) for _, row in rows]
-    return Guard(words, as_difference(compare_paired(ours, theirs, clusters=_clusters(board, rows))))
+    ends: list[tuple[float, float]] = []
+    if left.is_open:
+        ends = [bounds_of(row, left.mean_answer(name, row.question_id)) for name, row in rows]
+        ends = [(min(low, value), max(high, value)) for (low, high), value in zip(ends, ours, strict=True)]
+    found = compare_paired(ours, theirs, clusters=_clusters(board, rows))
+    return Guard(words, as_difference(with_bounds(found, difference_bounds(ours, ends, theirs, []))))
 
 
 def _clusters(board: Board, rows: Sequence[tuple[str, AnswerDistribution]]) -> list[str]:
     return [board.questions[row.question_id].cluster or row.question_id for _, row in rows]
 
 
-def _beyond(board: Board, bound: float) -> Estimate:
+def _beyond(left: LeftOpen, bound: float) -> Estimate:
     r"""Estimate by how much the contrast exceeds a bound.
 
     .. math:: \frac{\sum_q (m_q \cdot p_q - c\, p_q \cdot p_q)}{\sum_q p_q \cdot p_q}
@@ -132,7 +146,8 @@ def _beyond(board: Board, bound: float) -> Estimate:
     with how the answers of the model, m, and of the people, p, part at question q, and the bound c. By question it is
     the residual of a ratio, so that questions on which the people part far do not widen the interval.
     """
-    rows, along, lengths = [], [], []
+    board = left.board
+    rows, along, lengths, ends = [], [], [], []
     for name, opposite, mine, theirs in board.parted():
         for row in mine:
             people = board.reference(row) - board.reference(theirs[row.question_id])
@@ -140,6 +155,10 @@ def _beyond(board: Board, bound: float) -> Estimate:
             rows.append((name, row))
             along.append(float(model @ people))
             lengths.append(float(people @ people))
+            if left.is_open:
+                least, most = left.along(name, row.question_id, people)
+                lowest, highest = left.along(opposite, row.question_id, people)
+                ends.append((min(least - highest, along[-1]), max(most - lowest, along[-1])))
     length = float(np.mean(lengths)) if lengths else 0.0
     if length <= 0.0:
         raise InvalidParameterError(
@@ -147,5 +166,7 @@ def _beyond(board: Board, bound: float) -> Estimate:
             "not. Leave it out."
         )
     asked = [bound * one / length for one in lengths]
-    found = compare_paired([one / length for one in along], asked, clusters=_clusters(board, rows))
-    return as_difference(found)
+    ours = [one / length for one in along]
+    open_ = [(low / length, high / length) for low, high in ends]
+    found = compare_paired(ours, asked, clusters=_clusters(board, rows))
+    return as_difference(with_bounds(found, difference_bounds(ours, open_, asked, [])))

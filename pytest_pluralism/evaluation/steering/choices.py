@@ -11,6 +11,7 @@ import dataclasses
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,6 +45,7 @@ from pytest_pluralism.evaluation.steering.families import (
     nothing_gained,
     worst_attribute,
 )
+from pytest_pluralism.evaluation.steering.left_open import LeftOpen, left_open_units
 from pytest_pluralism.evaluation.steering.settings import (
     ACROSS,
     CHECKS,
@@ -67,6 +69,7 @@ from pytest_pluralism.evaluation.surveys.answered import (
     people_of,
 )
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, Request, Requests, meanings_of, names_of, requests
+from pytest_pluralism.evaluation.surveys.left_open import open_words
 
 __all__ = ["ACROSS", "CHECKS", "SCORES", "SteerableEvaluation", "SteeringSettings", "steered_role"]
 
@@ -112,6 +115,8 @@ class SteerableEvaluation:
     settings: SteeringSettings = BY_INSTRUCTION
     attribute: str | None = None
     bounds: SteeringBounds = UNBOUNDED
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.steering.kind in ("entailment", "open"):
@@ -353,7 +358,10 @@ class SteerableEvaluation:
             ties="first" if published else "share",
         )
         over = self.settings.over
-        units, steered, unsteered = [], [], []
+        left = LeftOpen(board)
+        units: list[UnitScore] = []
+        steered: list[float] = []
+        unsteered: list[float] = []
         names = []
         for name, rows in board.units.items():
             values = board.of(name, rows)
@@ -369,6 +377,9 @@ class SteerableEvaluation:
                 beside = {side: float(scores[index]) for side, scores in sides.items() if scores is not None}
                 beside |= board.blind(row, name, over)
                 units.append(dataclasses.replace(board.unit(name, row, float(value), details), references=beside))
+            if left.is_open:
+                shown = [side for side, scores in sides.items() if scores is not None]
+                units[-len(rows) :] = left_open_units(left, name, rows, units[-len(rows) :], over=over, beside=shown)
             names += [name] * len(rows)
             steered += list(values)
             unsteered += list(plain) if plain is not None else []
@@ -378,7 +389,7 @@ class SteerableEvaluation:
             units=tuple(units),
             references=self._references(board, steered, unsteered, details),
             other_populations=self._other_sides(board),
-            warnings=tuple(self._warnings(units, details)),
+            warnings=(*open_words(units), *self._warnings(units, details)),
             witness=worst_attribute(names, [unit.value for unit in units]) if self.attribute is None else None,
             details=details,
             differences=over is not None,

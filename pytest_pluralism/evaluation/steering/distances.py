@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, invalid_paramete
 from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.intervals import estimate_mean
+from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.selection import compare_best
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.parameters import FloatArray
@@ -34,10 +35,12 @@ from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.steering.board import Board
 from pytest_pluralism.evaluation.steering.choices import SteerableEvaluation
 from pytest_pluralism.evaluation.steering.families import confusion_table, lost_groups
+from pytest_pluralism.evaluation.steering.left_open import LeftOpen
 from pytest_pluralism.evaluation.steering.planner import load_for
 from pytest_pluralism.evaluation.steering.settings import UNSTEERED, SteeringSettings
 from pytest_pluralism.evaluation.surveys.answered import drawn_of
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, requests
+from pytest_pluralism.evaluation.surveys.left_open import open_words
 
 __all__ = ["DATASET", "EXAMPLE", "KEYWORDS", "MEASURE", "DistanceBounds", "SteeredDistances", "plan"]
 
@@ -122,6 +125,8 @@ class SteeredDistances:
     inner: SteerableEvaluation
     group: str | None = None
     bounds: DistanceBounds = field(default_factory=DistanceBounds)
+    #: Answers that leave probabilities open are carried into the values.
+    carries_bounds: ClassVar[bool] = True
 
     def rounds(self) -> Rounds:
         """Ask the model steered to every group and not steered, and compare."""
@@ -166,14 +171,17 @@ class SteeredDistances:
         elsewhere = (each.sum(axis=1) - own) / (len(names) - 1)
         clusters = [board.questions[q].cluster or q for q in shared]
         place = None if self.group is None else names.index(self.group)
-        measured = _Measured(family, each, own, elsewhere, plain, clusters)
+        left = LeftOpen(board)
+        open_ = _opened(left, names, asked, middles=(own, elsewhere, plain)) if left.is_open else None
+        measured = _Measured(family, each, own, elsewhere, plain, clusters, open_)
         table = confusion_table(family[0].category, family, family, 1.0 - each, clusters)
         table["unsteered"] = (1.0 - plain.mean(axis=1)).tolist()
         gap = measured.gap()
         worst = names[int(own.mean(axis=1).argmax())]
+        units = tuple(self._unit(board, q, asked, number, place, measured) for number, q in enumerate(shared))
         return Scores(
             "steered_distance",
-            tuple(self._unit(board, q, asked, number, place, measured) for number, q in enumerate(shared)),
+            units,
             references={
                 "unsteered": float(_of(plain, place).mean()),
                 "elsewhere": float(_of(elsewhere, place).mean()),
@@ -182,7 +190,7 @@ class SteeredDistances:
             other_populations={}
             if place is None
             else {name: float(each[place, other].mean()) for other, name in enumerate(names) if other != place},
-            warnings=tuple(self._said(board, measured, table)),
+            warnings=(*open_words(units), *self._said(board, measured, table)),
             witness=Witness(worst, float(own.mean(axis=1).max()), "the group that its own steering fits worst")
             if place is None
             else None,
@@ -231,6 +239,10 @@ class SteeredDistances:
             population=None if place is None else shown,
             option_mass=min((one for one in read if one is not None), default=None),
             references={**beside, **blind},
+            bounds=measured.ends("own", place, number),
+            reference_bounds={
+                name: (ends[0], ends[1]) for name in beside if (ends := measured.ends(name, place, number))
+            },
         )
 
     def _said(self, board: Board, measured: _Measured, table: Any) -> Iterator[str]:
@@ -254,11 +266,38 @@ class _Measured:
     elsewhere: FloatArray
     plain: FloatArray
     clusters: Sequence[str]
+    #: The bounds of ``own``, ``elsewhere`` and ``unsteered``, shape (2, groups, questions), where some are open.
+    opened: Mapping[str, FloatArray] | None = None
+
+    def ends(self, name: str, place: int | None, number: int) -> tuple[float, ...]:
+        """Return the least and the most of one number at one question; empty where it is known."""
+        if self.opened is None:
+            return ()
+        low, high = (float(_of(side, place)[number]) for side in self.opened[name])
+        return low, high
+
+    def _carried(
+        self, found: Estimate, better: tuple[str, int | None], worse: tuple[str, int | None], middle: FloatArray
+    ) -> Estimate:
+        """Return the estimate of a difference, better less worse, with what is left open of both."""
+        if self.opened is None:
+            return found
+        (least, most), (lowest, highest) = (
+            [_of(side, place) for side in self.opened[name]] for name, place in (better, worse)
+        )
+        ours, theirs = (_of(self._middles[name], place) for name, place in (better, worse))
+        low, high = middle - (ours - least) - (highest - theirs), middle + (most - ours) + (theirs - lowest)
+        return with_bounds(found, list(zip(low.tolist(), high.tolist(), strict=True)))
+
+    @property
+    def _middles(self) -> Mapping[str, FloatArray]:
+        return {"own": self.own, "elsewhere": self.elsewhere, "unsteered": self.plain}
 
     def margin(self, place: int | None) -> Estimate:
         """Return how much further the other steerings are than a group's own."""
         ours, others = _of(self.own, place), _of(self.elsewhere, place)
-        return as_difference(compare_paired(others, ours, clusters=self.clusters))
+        found = compare_paired(others, ours, clusters=self.clusters)
+        return as_difference(self._carried(found, ("elsewhere", place), ("own", place), others - ours))
 
     def by_group(self) -> list[dict[str, object]]:
         """Return each group's distance from its own steering with its interval."""
@@ -291,15 +330,39 @@ class _Measured:
         """Yield what must hold beside the value."""
         if bounds.least_margin is not None:
             own, others = _of(self.own, place), _of(self.elsewhere, place)
-            beyond = compare_paired(others, own + max(bounds.least_margin, NOTHING), clusters=self.clusters)
+            least = max(bounds.least_margin, NOTHING)
+            beyond = compare_paired(others, own + least, clusters=self.clusters)
+            beyond = self._carried(beyond, ("elsewhere", place), ("own", place), others - own - least)
             words = f"how much further the other steerings are, less {bounds.least_margin:g},"
             yield Guard(words, as_difference(beyond))
         if bounds.most_gap is not None:
             for one, other in itertools.permutations(range(len(self.family)), 2):
                 # Groups that are served alike in every question have no gap, however few the questions are.
                 room = compare_paired(self.own[other], self.own[one], clusters=self.clusters)
+                room = self._carried(room, ("own", other), ("own", one), self.own[other] - self.own[one])
                 names = f"of {self.family[other].name} less that of {self.family[one].name}"
                 yield Guard(f"the distance {names}", as_difference(room), least=-bounds.most_gap)
+
+
+def _opened(
+    left: LeftOpen,
+    names: Sequence[str],
+    asked: Mapping[str, Sequence[AnswerDistribution]],
+    *,
+    middles: tuple[FloatArray, FloatArray, FloatArray],
+) -> dict[str, FloatArray]:
+    """Return the bounds of the distances of each group from its own steering, the others and none."""
+    # Axes: least and most, groups, steerings, questions.
+    each = 1.0 - np.array([[left.of(side, asked[group])[::-1] for side in names] for group in names])
+    each = each.transpose(2, 0, 1, 3)
+    own = np.einsum("bggq->bgq", each)
+    elsewhere = (each.sum(axis=2) - own) / (len(names) - 1)
+    plain = 1.0 - np.array([left.of(UNSTEERED, asked[group])[::-1] for group in names]).transpose(1, 0, 2)
+    found = dict(zip(("own", "elsewhere", "unsteered"), (own, elsewhere, plain), strict=True))
+    return {
+        name: np.array([np.minimum(ends[0], middle), np.maximum(ends[1], middle)])
+        for (name, ends), middle in zip(found.items(), middles, strict=True)
+    }
 
 
 def _of(values: FloatArray, place: int | None) -> FloatArray:

@@ -48,6 +48,11 @@ class ModelDistribution:
     n_draws: float = math.inf
     bounds: tuple[tuple[float, float], ...] = ()
 
+    @property
+    def share_bounds(self) -> tuple[tuple[float, float], ...]:
+        """The least and the most share of each option: twice the share itself where it is known."""
+        return self.bounds or tuple((share, share) for share in self.probabilities)
+
 
 def model_distributions(asked: Requests, answers: Sequence[Answer], /) -> dict[str, ModelDistribution]:
     """Average the answers to each question over its repetitions and orders of options.

@@ -57,7 +57,7 @@ from pytest_pluralism.evaluation.surveys.beside_letters import (
     with_reading,
 )
 from pytest_pluralism.evaluation.surveys.free_text import FreeTextAnswers, FreeTextSurvey
-from pytest_pluralism.evaluation.surveys.left_open import distance_bounds, of_kept
+from pytest_pluralism.evaluation.surveys.left_open import distance_bounds, of_kept, open_words, radius
 from pytest_pluralism.evaluation.surveys.published import base_of, quirk_rows
 from pytest_pluralism.evaluation.surveys.references import mean_references, other_populations, with_references
 from pytest_pluralism.evaluation.surveys.respondents import Comparison, asked_of
@@ -119,9 +119,7 @@ def _scores(
     units = with_references(units, survey, rows, how=how, seed=settings.seed)
     counts = asked_of(survey, rows)
     units = [
-        replace(unit, bounds=distance_bounds(unit, unit.details["share_bounds"], count, how))
-        if "share_bounds" in unit.details
-        else unit
+        _left_open(unit, count, how) if "share_bounds" in unit.details else unit
         for unit, count in zip(units, counts, strict=True)
     ]
     low = [unit for unit in units if unit.option_mass is not None and unit.option_mass < LOW_OPTION_MASS]
@@ -151,17 +149,14 @@ def _scores(
     )
 
 
-def open_words(units: Sequence[UnitScore], /) -> list[str]:
-    """Return what is said of units that a model leaves open; nothing where all are known."""
-    opened = [unit for unit in units if unit.bounds]
-    if not opened:
-        return []
-    widest = max(opened, key=lambda unit: unit.bounds[1] - unit.bounds[0])
-    below, above = (sum(abs(unit.bounds[side] - unit.value) for unit in opened) / len(units) for side in (0, 1))
-    ends = f"{widest.unit_id}: from {widest.bounds[0]:.3f} to {widest.bounds[1]:.3f}"
-    mean = f"the mean from {below:.2g} lower to {above:.2g} higher"
-    told = f"the likeliest tokens leave {len(opened)} of {len(units)} units open (widest {ends}), and {mean}"
-    return [f"{told}; the interval holds that"]
+def _left_open(unit: UnitScore, count: float | None, how: Comparison) -> UnitScore:
+    """Return a unit with the bounds of its distance, and of that of its shuffled answers."""
+    shares = unit.details["share_bounds"]
+    low, high = distance_bounds(unit, shares, count, how)
+    # The correction for the sample of people may stretch a distance: never by more than it does the unit's own.
+    away = max(high - low, radius(np.asarray(unit.model_probabilities), shares))
+    shuffled = unit.references["shuffle"]
+    return replace(unit, bounds=(low, high), reference_bounds={"shuffle": (shuffled - away, shuffled + away)})
 
 
 def drawn_once(units: Sequence[UnitScore], /) -> str:
@@ -234,7 +229,7 @@ class DistributionalEvaluation:
             found = yield from self._read_from_words(entropy_of_shares)
         else:
             found = yield from self.alone()
-        units = tuple(replace(unit, references={}) for unit in found.units)
+        units = tuple(replace(unit, references={}, reference_bounds={}) for unit in found.units)
         return replace(found, units=units, references={}, other_populations={}, people_variance=0.0)
 
     @property

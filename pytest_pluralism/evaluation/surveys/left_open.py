@@ -13,11 +13,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from pytest_pluralism.core.estimation.left_open import Bounds
-from pytest_pluralism.core.metrics import entropy
+from pytest_pluralism.core.metrics import entropy, jensen_shannon_distance
 from pytest_pluralism.core.records import UnitScore
 from pytest_pluralism.evaluation.surveys.respondents import Comparison
 
-__all__ = ["distance_bounds", "entropy_bounds", "inside", "of_kept"]
+__all__ = ["corners", "distance_bounds", "entropy_bounds", "inside", "linear_bounds", "of_kept", "open_words", "radius"]
 
 #: Corners are counted out up to so many options; beyond, a coarser bound is taken.
 MOST_OPTIONS = 7
@@ -44,7 +44,36 @@ def inside(shares: np.ndarray, bounds: Bounds, /) -> np.ndarray:
     return np.asarray(found / found.sum())
 
 
-def _corners(bounds: Bounds) -> list[np.ndarray]:
+def linear_bounds(worth: np.ndarray, bounds: Bounds, /) -> tuple[float, float]:
+    """Return the least and the most mean worth of options whose shares lie within bounds, and sum to 1.
+
+    Parameters
+    ----------
+    worth : numpy.ndarray, shape (n_options,)
+        The worth of each option.
+    bounds : sequence of (float, float)
+        The least and the most share of each option.
+
+    Examples
+    --------
+    >>> least, most = linear_bounds(np.array([1.0, 0.0, 0.5]), [(0.2, 0.4), (0.1, 0.7), (0.1, 0.3)])
+    >>> round(least, 6), round(most, 6)
+    (0.25, 0.55)
+    """
+    low, high = np.asarray(bounds, dtype=np.float64).T
+
+    def end(order: np.ndarray) -> float:
+        room = (high - low)[order]
+        # The rest of 1 goes to the first options, as far as each may take it.
+        before = np.concatenate([[0.0], np.cumsum(room)[:-1]])
+        given = np.clip(1.0 - low.sum() - before, 0.0, room)
+        return float(low @ worth + given @ worth[order])
+
+    upwards = np.argsort(worth, kind="stable")
+    return end(upwards), end(upwards[::-1])
+
+
+def corners(bounds: Bounds, /) -> list[np.ndarray]:
     """Return the corners of the distributions within bounds: all shares but one are at an end."""
     n, found = len(bounds), []
     for free in range(n):
@@ -77,9 +106,35 @@ def distance_bounds(unit: UnitScore, bounds: Bounds, asked: float | None, how: C
         away = np.maximum(np.asarray(bounds)[:, 1] - ours, ours - np.asarray(bounds)[:, 0]).sum() / 2
         radius = float(np.sqrt(min(1.0, away)))
         return max(0.0, unit.value - radius), min(1.0, unit.value + radius)
-    tried = [inside(people, bounds), inside(ours, bounds), *_corners(bounds)]
+    tried = [inside(people, bounds), inside(ours, bounds), *corners(bounds)]
     found = how.distances(tried, [people] * len(tried), [asked] * len(tried)).values
     return min(unit.value, float(found.min())), max(unit.value, float(found.max()))
+
+
+def radius(shares: np.ndarray, bounds: Bounds, /) -> float:
+    """Return how far the answers within bounds may be from some shares, as a Jensen-Shannon distance in base 2.
+
+    The distance is a metric that no permutation of the options changes, so that by no more than this the distance of
+    shuffled answers from anybody differs.
+    """
+    if len(bounds) > MOST_OPTIONS:
+        away = np.maximum(np.asarray(bounds)[:, 1] - shares, shares - np.asarray(bounds)[:, 0]).sum() / 2
+        return float(np.sqrt(min(1.0, away)))
+    found = np.array([one / one.sum() for one in corners(bounds)])
+    return float(np.max(jensen_shannon_distance(found, np.tile(shares, (len(found), 1))))) if len(found) else 1.0
+
+
+def open_words(units: Sequence[UnitScore], /) -> list[str]:
+    """Return what is said of units that a model leaves open; nothing where all are known."""
+    opened = [unit for unit in units if unit.bounds and unit.bounds[1] > unit.bounds[0]]
+    if not opened:
+        return []
+    widest = max(opened, key=lambda unit: unit.bounds[1] - unit.bounds[0])
+    below, above = (sum(abs(unit.bounds[side] - unit.value) for unit in opened) / len(units) for side in (0, 1))
+    ends = f"{widest.unit_id}: from {widest.bounds[0]:.3f} to {widest.bounds[1]:.3f}"
+    mean = f"the mean from {below:.2g} lower to {above:.2g} higher"
+    told = f"the likeliest tokens leave {len(opened)} of {len(units)} units open (widest {ends}), and {mean}"
+    return [f"{told}; the interval holds that"]
 
 
 def entropy_bounds(unit: UnitScore, bounds: Bounds, /) -> tuple[float, float]:
@@ -89,4 +144,4 @@ def entropy_bounds(unit: UnitScore, bounds: Bounds, /) -> tuple[float, float]:
     most = max(value, float(entropy(inside(np.full(n, 1.0 / n), bounds))))
     if n > MOST_OPTIONS:
         return 0.0, most
-    return min([value, *(float(entropy(corner / corner.sum())) for corner in _corners(bounds))]), most
+    return min([value, *(float(entropy(corner / corner.sum())) for corner in corners(bounds))]), most

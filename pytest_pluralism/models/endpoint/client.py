@@ -13,9 +13,11 @@ import math
 import os
 import queue
 import ssl
+import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -147,6 +149,9 @@ class Client:
         except BaseException:
             self.close()
             raise
+        # A model that nobody holds any more gives back its connections, as files do.
+        self._finalizer = weakref.finalize(self, _shut_later, self._portal, self._running, self.servers)
+        self._finalizer.atexit = False
 
     async def _connect(self) -> tuple[Server, ...]:
         """Make the connection pools, in the loop that uses them."""
@@ -173,10 +178,9 @@ class Client:
         """Close all connections, and end the loop."""
         portal, self._portal = self._portal, None
         if portal is not None:
-            for server in getattr(self, "servers", ()):
-                with contextlib.suppress(Exception):
-                    portal.call(server.http.aclose)
-            self._running.__exit__(None, None, None)
+            if hasattr(self, "_finalizer"):
+                self._finalizer.detach()
+            _shut(portal, self._running, getattr(self, "servers", ()))
 
     def _call(self, function: Callable[..., Awaitable[ResultT]], *arguments: object) -> ResultT:
         if self._portal is None:
@@ -495,6 +499,24 @@ def _retry_after(headers: httpx.Headers) -> float | None:
         except (ValueError, OverflowError):
             return None
     return max(seconds, 0.0) if math.isfinite(seconds) else None
+
+
+def _shut(
+    portal: BlockingPortal | None, running: AbstractContextManager[BlockingPortal], servers: Sequence[Server]
+) -> None:
+    """Close the connections to servers, and end the loop."""
+    for server in servers:
+        with contextlib.suppress(Exception):
+            if portal is not None:
+                portal.call(server.http.aclose)
+    running.__exit__(None, None, None)
+
+
+def _shut_later(
+    portal: BlockingPortal | None, running: AbstractContextManager[BlockingPortal], servers: Sequence[Server]
+) -> None:
+    """Do the same in a thread of its own: garbage may be collected in that of the loop, which cannot wait here."""
+    threading.Thread(target=_shut, args=(portal, running, servers), daemon=True).start()
 
 
 @atexit.register

@@ -245,6 +245,9 @@ def _opened(spec: str, model: EndpointEntailmentModel) -> EndpointEntailmentMode
         )
     behaviour = [[round(value, 4) for value in dataclasses.astuple(one) if value is not None] for one in scores]
     by_judge = model.judge.identity.sha256 if model.judge is not None else ""
+    if model.judge is not None and not model.judge.reads_probabilities:
+        # A share among few texts is another number than one among many, and keeps no counts.
+        by_judge += f" of {model.judge.n_samples}"
     said = json.dumps([model.client.address.model, model.route, JUDGE, by_judge, behaviour])
     notes: tuple[str, ...] = (
         f"pairs are asked on the route {model.route} of a server, which cannot prove which model it serves",

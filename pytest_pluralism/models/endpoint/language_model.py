@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
@@ -20,12 +18,14 @@ from pytest_pluralism.core.records import (
     GenerationSettings,
     Prompt,
     Response,
+    more_draws,
     sampled_answer,
 )
 from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.models.endpoint.abilities import CHAT, COMPLETIONS, Abilities, Sent, messages_of
 from pytest_pluralism.models.endpoint.client import Client, Server
-from pytest_pluralism.models.endpoint.letters import MOST_TOKENS, PARSE, SAMPLES, named_label
+from pytest_pluralism.models.endpoint.draws import Draws, draw_key
+from pytest_pluralism.models.endpoint.letters import MOST_TOKENS, PARSE, named_label
 from pytest_pluralism.models.endpoint.options import NEGLIGIBLE, Options, answer_of, read_options, widest
 from pytest_pluralism.models.endpoint.probe import NAMED, SAME, tokenize_body
 from pytest_pluralism.models.endpoint.replies import (
@@ -152,6 +152,7 @@ class EndpointModel:
         self._notes = list(notes)
         self._spellings: dict[str, tuple[int, ...]] = {}
         self._told = dataclasses.replace(client.counts)
+        self._draws = Draws(client.address.samples)
         if self.reads_probabilities:
             # Of sampled answers no numeric noise can be told apart from the drawing.
             self.answer_in_batches = self._answer_in_batches
@@ -179,8 +180,16 @@ class EndpointModel:
 
     @property
     def n_samples(self) -> int:
-        """The number of sampled texts for each prompt, where answers are sampled."""
-        return self.client.address.samples or SAMPLES
+        """The number of sampled texts for a prompt that no promise is about, where answers are sampled."""
+        return self._draws.many()
+
+    def take_draws(self, wanted: Mapping[Prompt, int], /) -> None:
+        """Take how many sampled texts promises need to each prompt; ``?samples=N`` of the spec overrides it."""
+        self._draws.take(wanted)
+
+    def begin(self, found: Mapping[Prompt, Answer | None], /) -> list[Prompt]:
+        """Take answers that were counted before, and return the prompts of those with fewer texts than are needed."""
+        return self._draws.begin(found)
 
     def close(self) -> None:
         """Close the connections; the model cannot be asked any more."""
@@ -352,11 +361,15 @@ class EndpointModel:
 
     async def _sampled(self, prompt: Prompt, sent: Sent, send: Send) -> Answer:
         """Return the answer that sampled texts make, counted by the label that each names."""
-        key = draw_key(prompt, 0)
-        texts = await self._texts(sent, send, [key + number for number in range(self.n_samples)], MOST_TOKENS)
+        key, begun = draw_key(prompt, 0), self._draws.begun(prompt)
+        n_before = int(begun.n_drawn) if begun is not None else 0
+        seeds = [key + number for number in range(n_before, self._draws.many(prompt))]
+        texts = await self._texts(sent, send, seeds, MOST_TOKENS)
         named = [named_label(one.text, prompt.labels) for one in texts]
         counts = [named.count(number) for number in range(len(prompt.labels))]
         commonest = Counter(one.text for one in texts).most_common(1)[0][0]
+        if begun is not None:
+            return more_draws(begun, counts, n_drawn=len(texts), top_text=commonest)
         if not any(counts):
             raise ModelError(
                 f"None of {len(texts)} sampled texts of {self.name} names a label; the commonest is "
@@ -573,12 +586,6 @@ class EndpointModel:
             raise
         except ModelError:
             return
-
-
-def draw_key(prompt: Prompt, seed: int, /) -> int:
-    """Return the first of the seeds of the draws after a prompt, a whole number that every server takes."""
-    content = json.dumps([seed, dataclasses.asdict(prompt)], sort_keys=True)
-    return int.from_bytes(hashlib.sha256(content.encode("ascii")).digest()[:4], "big") >> 2
 
 
 def _n_tokens(body: Mapping[str, object]) -> int:

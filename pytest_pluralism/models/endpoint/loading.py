@@ -246,8 +246,11 @@ def _how(model: EndpointModel) -> str:
     if way.reader is not None and way.abilities.numbers:
         form = "as token ids of the named tokenizer"
     if not model.reads_probabilities:
+        given = model.client.address.samples
+        many = str(given) if given is not None else "as many as its promises need (at most 100)"
+        many = many if given is not None else f"{many},"
         return (
-            f"closed questions are asked {form}, and {model.n_samples} sampled texts of each are counted, since it "
+            f"closed questions are asked {form}, and {many} sampled texts of each are counted, since it "
             f"gives no log-probabilities there; {PARSE}"
         )
     if way.abilities.chosen:
@@ -276,7 +279,8 @@ def _identity(
     how = {"kind": way.abilities.kind, "chat": way.has_chat_form, "top_k": sorted(way.abilities.top_k.items())}
     how["exact"] = way.abilities.chosen or not way.abilities.capped
     if not model.reads_probabilities:
-        how |= {"samples": model.n_samples, "hosts": sorted(one.host for one in model.client.address.replicas)}
+        # How many texts are counted stands in each answer.
+        how |= {"hosts": sorted(one.host for one in model.client.address.replicas)}
     told = {"endpoint": model.name, "said": said, "how": how, "numerics": ENGINE_NUMERICS}
     of_words = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     kept = MeasuredFile("endpoint", {"said": of_words})

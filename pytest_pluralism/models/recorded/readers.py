@@ -190,10 +190,56 @@ def _helm(content: JsonFields) -> Iterator[JsonFields]:
             return
 
 
+def _is_helm_states(content: JsonFields) -> bool:
+    return _has(content, "adapter_spec", "request_states") or _has(content, "instance", "train_trial_index", "request")
+
+
+def _helm_states(content: JsonFields) -> Iterator[JsonFields]:
+    """Yield the texts of one request to a model, or of all requests of a ``scenario_state.json``."""
+    if "request_states" in content:
+        for state in content["request_states"]:
+            yield from _helm_states(state)
+        return
+    instance, result = content["instance"], content.get("result") or {}
+    name = str(instance["id"])
+    if instance.get("perturbation"):
+        return
+    if content.get("reference_index") is not None:
+        raise RowError(
+            f"of instance {name!r} scores one choice by itself, and only the display file says which one was taken. "
+            "Run the scenario with the choices in one prompt (multiple_choice_joint)"
+        )
+    completions = result.get("completions") or []
+    if result.get("success") is False or not completions:
+        why = str(result.get("error") or "no completion")[:120]
+        raise RowError(f"of instance {name!r} holds no answer ({why}). Run it again, or leave it out of the log")
+    for number, one in enumerate(completions):
+        draw = int(content["train_trial_index"]) * len(completions) + number
+        text = _text(one["text"])
+        # A letter stands for the option that this prompt showed beside it.
+        said = (content.get("output_mapping") or {}).get(text.strip(), text)
+        yield {"question_id": name, "response": str(said), "draw": draw}
+
+
+def _is_helm_display(content: JsonFields) -> bool:
+    return _has(content, "instance_id", "train_trial_index", "predicted_text")
+
+
+def _helm_display(content: JsonFields) -> Iterator[JsonFields]:
+    """Yield the text of one entry of ``display_predictions.json``: the option that HELM mapped it to, where it did."""
+    if content.get("perturbation"):
+        return
+    mapped = content.get("mapped_output")
+    text = mapped if isinstance(mapped, str) else _text(content["predicted_text"])
+    yield {"question_id": str(content["instance_id"]), "response": text, "draw": content["train_trial_index"]}
+
+
 READERS: tuple[Reader, ...] = (
     Reader("a batch of OpenAI or vLLM", _is_batch, _batch),
     Reader("lm-evaluation-harness", _is_harness, _harness),
     Reader("inspect_ai", _is_inspect, _inspect),
+    # Its entries have all fields of the next kind too.
+    Reader("HELM display_predictions", _is_helm_display, _helm_display),
     Reader(
         "HELM per_instance_stats",
         _is_helm,
@@ -201,4 +247,5 @@ READERS: tuple[Reader, ...] = (
         "HELM tells only the likeliest option of each question and trial, which is counted like a draw. It shows less "
         "variety than the model has",
     ),
+    Reader("HELM scenario_state", _is_helm_states, _helm_states),
 )

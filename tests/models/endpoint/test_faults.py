@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -436,3 +439,30 @@ def test_a_process_that_closes_no_client_ends(serve):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, "tiny"), done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in /proc")
+def test_models_that_nobody_closed_give_back_their_connections_and_their_loops(serve):
+    from pytest_pluralism.models.endpoint.loading import load_endpoint_model
+
+    served = serve()
+
+    def n_open():
+        """Return how many sockets this process holds beside those of the server itself."""
+        found = 0
+        for one in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found += str(one.readlink()).startswith("socket:")
+        return found - len(served.server.connections)
+
+    load_endpoint_model(served.spec).close()
+    before = n_open()
+    for _ in range(3):
+        model = load_endpoint_model(served.spec)
+        assert n_open() > before
+        del model
+    deadline = time.monotonic() + 20
+    while n_open() > before and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.05)
+    assert n_open() <= before

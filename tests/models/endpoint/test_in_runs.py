@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 
@@ -224,12 +225,44 @@ def test_a_chat_without_log_probabilities_is_gated_by_sampled_letters(town, serv
     result.stdout.fnmatch_lines(["*8 sampled texts of each are counted, since it gives no log-probabilities there*"])
     verdict = report(town)["verdicts"][0]
     assert any("sampled answers" in warning for warning in verdict["warnings"])
-    served.log.clear()
+    assert drawn(served) == {8}
     assert run(town, served, model=model).ret == 0
-    assert not [one for one in served.log if "thing number" in str(one.body)]
-    # Other counts are other answers.
+    assert drawn(served) == set()
+    # Fewer texts are there already, and of more only the further ones are asked for.
     assert run(town, served, model=f"{served.spec}{FAST}&samples=4").ret == 0
-    assert [one for one in served.log if "thing number" in str(one.body)]
+    assert drawn(served) == set()
+    assert run(town, served, model=f"{served.spec}{FAST}&samples=11").ret == 0
+    assert drawn(served) == {3}
+
+
+def drawn(served):
+    """Return how many texts were asked for to each prompt since the last call."""
+    by_prompt = Counter()
+    for one in served.log:
+        if "thing number" in str(one.body):
+            by_prompt[json.dumps(one.body["messages"])] += one.body.get("n", 1)
+    served.log.clear()
+    return set(by_prompt.values())
+
+
+@pytest.mark.slow
+def test_the_number_of_sampled_letters_is_planned_from_the_promise(town, serve):
+    served = serve(routes=("/chat/completions",), cap=0)
+    town.makepyfile(test_town=OPEN.format(bound=0.9, level=0.95))
+    result = run(town, served, model=served.spec + FAST)
+    result.stdout.fnmatch_lines(["*as many as its promises need*sampled texts of each are counted*"])
+    assert drawn(served) == {20}
+    assert run(town, served, model=served.spec + FAST).ret == result.ret
+    assert drawn(served) == set()
+    # A change within a narrow margin needs more: those that are there are kept, and topped up to the cap.
+    town.makepyfile(
+        test_town="import pytest\n\n"
+        '@pytest.mark.js_distance("town.jsonl", population="South", max_increase=0.01)\ndef test_south(): ...\n'
+    )
+    assert run(town, served, "--pluralism-update-baseline", model=served.spec + FAST).ret == 0
+    assert drawn(served) == {100 - 20}
+    # 600 texts in 6 prompts, most of which name an option.
+    assert report(town)["verdicts"][0]["units"][0]["n_draws"] > 300
 
 
 def test_a_plan_counts_the_tokens_and_asks_nothing(town, serve):

@@ -294,6 +294,66 @@ def test_a_log_of_helm_without_choices_holds_no_rows(tmp_path):
         opened(tmp_path / "per_instance_stats.json", [row], array=True)
 
 
+def state(instance, trial, *texts, **more):
+    """Return an entry of a ``scenario_state.json``."""
+    completions = [{"text": text, "logprob": -1.5, "tokens": [{"text": text, "logprob": -1.5}]} for text in texts]
+    return {
+        "instance": {
+            "id": instance,
+            "split": "test",
+            "input": {"text": "Is it?"},
+            "references": [{"output": {"text": "Yes"}, "tags": ["correct"]}, {"output": {"text": "No"}, "tags": []}],
+        },
+        "request_mode": None,
+        "train_trial_index": trial,
+        "output_mapping": {"A": "Yes", "B": "No"},
+        "request": {"model": "tiny/tiny", "prompt": "Is it?", "num_completions": len(texts), "max_tokens": 1},
+        "result": {"success": True, "embedding": [], "completions": completions, "cached": True},
+        "num_train_instances": 3,
+        "prompt_truncated": False,
+        **more,
+    }
+
+
+def scenario(path, *states):
+    """Write a file as HELM does, with indents."""
+    spec = {"method": "multiple_choice_joint", "model": "tiny/tiny", "max_train_instances": 3}
+    content = {"adapter_spec": spec, "request_states": list(states), "annotator_specs": []}
+    path.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    return load_model(f"responses:{path}#tiny")
+
+
+def test_the_texts_of_a_scenario_state_of_helm_are_counted(tmp_path):
+    perturbed = state("q1", 0, " B")
+    perturbed["instance"]["perturbation"] = {"name": "typos"}
+    model = scenario(
+        tmp_path / "scenario_state.json", state("q1", 0, " A", " B"), state("q1", 1, " A", " A"), perturbed
+    )
+    model.take_names([(PROMPT, NAME)])
+    # The letters are those of the log's own prompt, not those of ours.
+    assert model.answer([PROMPT])[0].counts == (1.0, 3.0)
+
+
+def test_a_scenario_state_of_helm_without_an_answer_is_refused(tmp_path):
+    failed = state("q1", 0, "A") | {"result": {"success": False, "error": "overloaded", "completions": []}}
+    with pytest.raises(ModelError, match=r"of instance 'q1' holds no answer \(overloaded\)"):
+        scenario(tmp_path / "scenario_state.json", failed)
+    with pytest.raises(ModelError, match="multiple_choice_joint"):
+        scenario(tmp_path / "scenario_state.json", state("q1", 0, "A", reference_index=1))
+
+
+def test_the_display_predictions_of_helm_are_counted_by_the_option_that_they_were_mapped_to(tmp_path):
+    rows = [
+        {"instance_id": "q1", "train_trial_index": 0, "predicted_text": " A", "mapped_output": "Yes", "stats": {}},
+        {"instance_id": "q1", "train_trial_index": 1, "predicted_text": " B", "mapped_output": "No", "stats": {}},
+        {"instance_id": "q1", "train_trial_index": 2, "predicted_text": " B", "stats": {}},
+        {"instance_id": "q1", "train_trial_index": 0, "predicted_text": "?", "perturbation": {"name": "typos"}},
+    ]
+    model = opened(tmp_path / "display_predictions.json", rows, array=True)
+    model.take_names([(PROMPT, NAME)])
+    assert model.answer([PROMPT])[0].n_drawn == 3.0
+
+
 def test_an_unknown_log_is_refused_with_the_form_of_a_row(tmp_path):
     with pytest.raises(ModelError, match="A row is"):
         opened(tmp_path / "x.jsonl", [{"prompt": "x", "completion": "y"}])
