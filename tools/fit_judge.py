@@ -11,8 +11,8 @@ The threshold of each judge is the lowest at which 97 % of the answers that a re
 responses that are put together from claims on which no weight was fitted.
 Sensitivity and specificity are the ends of the least squares curve of what is found of a response on what it holds,
 because every further argument brings chances to find another one that is not there; their standard errors resample
-claims. The curve is a parabola (`bend`) for the combined judge, which has the `cal` and the `test` claims, and a line
-for the others, which have 50 of the `cal` claims.
+claims. The curve is a line; with `--bent` it is a parabola for the combined judge, whose bend cannot be told from 0.
+The combined judge has the `cal` and the `test` claims for that, the others 50 of the `cal` claims.
 `tools/simulate_overton.py` measures coverage on each fifth of them with the threshold and the errors of the others.
 """
 
@@ -243,6 +243,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work-dir", required=True, help="keeps what the models said")
     parser.add_argument("--data", default=str(SHARED), help="the folder that holds overton/")
+    parser.add_argument("--bent", action="store_true", help="the errors of the combined judge are those of a parabola")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     options = parser.parse_args()
     claims = read_claims(Path(options.data))
@@ -258,7 +259,7 @@ def main() -> None:
         n_claims = len({one.claim.number for one in made})
         data = f"{len(made)} responses put together from {n_claims} claims of Perspectrum"
         scores = read(EntailmentJudge(name, combined=judge), made, answered)
-        one = calibrated(made, scores, data, texts, model_hash, bent=by_all)
+        one = calibrated(made, scores, data, texts, model_hash, bent=by_all and options.bent)
         if by_all:
             reader = EntailmentJudge(name, one.threshold, combined=judge)
             one = replace(one, **false_credit(reader, measured(claims), answered))

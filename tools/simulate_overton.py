@@ -90,11 +90,12 @@ def shown(found: tuple[float, float, float]) -> str:
 class Reader:
     """Reads texts with one judge."""
 
-    def __init__(self, name: str, file: JudgeFile, answered: Answered) -> None:
+    def __init__(self, name: str, file: JudgeFile, answered: Answered, *, bent: bool = False) -> None:
         self.calibration = file.judges[name]
         self.judge = EntailmentJudge(name, self.calibration.threshold, self.calibration, file.combined)
         self._answered = answered
         self._file = file
+        self._bent = bent
 
     def crossed(self, made: Sequence[Composed]) -> list[tuple[list[Composed], Reader]]:
         """Return the responses of each fifth of the claims with a reader that was calibrated on the others."""
@@ -106,7 +107,7 @@ class Reader:
         for fold in range(FOLDS):
             others = [place for place, one in enumerate(folds) if one != fold]
             known, theirs = [made[at] for at in others], [scores[at] for at in others]
-            calibration = calibrated(known, theirs, "others", "", "", bent=True)
+            calibration = calibrated(known, theirs, "others", "", "", bent=self._bent)
             file = replace(self._file, judges={**self._file.judges, self.judge.name: calibration})
             mine = [one for one, at in zip(made, folds, strict=True) if at == fold]
             found.append((mine, Reader(self.judge.name, file, self._answered)))
@@ -358,6 +359,7 @@ def main() -> None:
     parser.add_argument("--file", default=str(MODEL / CALIBRATION_FILE), help="the judges")
     parser.add_argument("--judges", default="forward,both,combined", help="those that are tried")
     parser.add_argument("--tables", help="only these tables: " + ", ".join(TABLES))
+    parser.add_argument("--bent", action="store_true", help="calibrate the fifths along a parabola, not along a line")
     parser.add_argument("--claims", type=int, help="only so many claims, for a quick look")
     parser.add_argument("--page", help="write the tables here")
     options = parser.parse_args()
@@ -367,7 +369,7 @@ def main() -> None:
     answered, _ = asking(Path(options.work_dir))
     all_claims = read_claims(Path(options.data))
     claims, everything = chosen(all_claims, "test")[: options.claims], measured(all_claims)
-    readers = {name: Reader(name, file, answered) for name in options.judges.split(",")}
+    readers = {name: Reader(name, file, answered, bent=options.bent) for name in options.judges.split(",")}
     tables = {"judges": errors_table(file)}
     for name, (title, rows) in TABLES.items():
         if options.tables and name not in options.tables.split(","):
