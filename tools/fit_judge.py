@@ -11,7 +11,7 @@ The threshold of each judge is the lowest at which 97 % of the answers that a re
 responses that are put together from claims on which no weight was fitted.
 Sensitivity and specificity are the ends of the least squares curve of what is found of a response on what it holds,
 because every further argument brings chances to find another one that is not there; their standard errors resample
-claims. The curve is a line; with `--bent` it is a parabola for the combined judge, whose bend cannot be told from 0.
+claims. The curve is a line; with `--bent` it is a parabola for the combined judge, whose bend is not told from 0 yet.
 The combined judge has the `cal` and the `test` claims for that, the others 50 of the `cal` claims.
 `tools/simulate_overton.py` measures coverage on each fifth of them with the threshold and the errors of the others.
 """
