@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from pytest_pluralism.evaluation.measures.registry import MEASURES, PLANNERS, Pl
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import Planner
 
-__all__ = ["MarkerLines", "marks_of", "misspelt_marks", "planners_of"]
+__all__ = ["MarkerLines", "marks_of", "misspelt_marks", "planners_of", "uncollected"]
 
 HOOK = "pytest_pluralism_measures"
 
@@ -104,6 +105,23 @@ def misspelt_marks(node: pytest.Item) -> list[str]:
                 "the project's own is registered under 'markers' in the ini file."
             )
     return found
+
+
+def uncollected(collector: pytest.Collector, name: str, function: object) -> str | None:
+    """Return what is wrong where a function has a marker of a measure and pytest does not take it for a test."""
+    if not inspect.isfunction(function) or getattr(function, "__test__", True) is False:
+        return None
+    marks: object = getattr(function, "pytestmark", None)
+    if not isinstance(marks, list) or not marks:
+        return None
+    known = planners_of(collector)
+    mark = next((mark.name for mark in marks if getattr(mark, "name", None) in known), None)
+    if mark is None:
+        return None
+    return (
+        f"{name} has the marker {mark} and is not collected, since tests have names as python_functions says; its "
+        "promise is not judged. Rename it, or take the marker off."
+    )
 
 
 def _edits(a: str, b: str) -> int:

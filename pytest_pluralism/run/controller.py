@@ -175,6 +175,11 @@ class Controller:
         """Leave a report before workers are awaited: who ends a process may not wait for them."""
         self.session.keep(now=True)
 
+    def pytest_unconfigure(self) -> None:
+        """Leave this process as it was, also where the run did not begin: it may run pytest once more."""
+        self._termination.ignore()
+        self._early_exit.ignore()
+
     def _finish(self, session: pytest.Session, exitstatus: int) -> None:
         self._termination.ignore()
         self._early_exit.ignore()

@@ -86,6 +86,9 @@ def plans_of(item: pytest.Item, spec: str) -> list[PlannedGate]:
 
 def skipped_because(item: pytest.Item) -> str | None:
     """Return why a test does not run, as its marks ``skip``, ``skipif`` and ``xfail`` say; ``None`` where it runs."""
+    if not item.config.pluginmanager.hasplugin("skipping"):
+        # With -p no:skipping all tests run.
+        return None
     try:
         skipped = evaluate_skip_marks(item)
         expected = None if skipped or item.config.option.runxfail else evaluate_xfail_marks(item)

@@ -101,22 +101,34 @@ def refuse_moved_root(config: pytest.Config) -> None:
         The ini file or the root would be another one if the value stood after an equals sign.
     """
     start, given = config.invocation_params.dir, config.known_args_namespace
-    if hasattr(config, "workerinput") or given.inifilename or given.rootdir:
+    if hasattr(config, "workerinput") or given.inifilename:
         return
     valued = {setting.option for setting in SETTINGS if not setting.flag and setting.option not in ALONE}
     words = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *map(str, config.invocation_params.args)]
-    for option, value in itertools.pairwise(words):
+    for option, value in itertools.pairwise(itertools.chain.from_iterable(map(_words_of, words))):
         if option not in valued or not os.path.lexists(start / value):
             continue
         ini = _ini_file(start)
         outside = not (start / value).resolve().is_relative_to(start.resolve())
-        moved = config.inipath is not None or (outside and config.rootpath != start)
+        # A root that is named stays, and still another ini file may have been read, or none.
+        moved = config.inipath is not None or (outside and not given.rootdir and config.rootpath != start)
         if moved if ini is None else config.inipath != ini:
             raise pytest.UsageError(
                 f"{option} {value}: pytest takes a path after a blank for a test, and looked for its ini file there: "
                 f"the root is {config.rootpath} and the ini file {config.inipath or 'none'}, where it would be "
                 f"{ini or 'none'}. Write {option}={value}."
             )
+
+
+def _words_of(word: str) -> list[str]:
+    """Return the words that pytest takes for one: the lines of a file, where it is ``@FILE``."""
+    if not word.startswith("@"):
+        return [word]
+    try:
+        return Path(word[1:]).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        # It is pytest's to say what is wrong with it.
+        return [word]
 
 
 def _ini_file(start: Path) -> Path | None:

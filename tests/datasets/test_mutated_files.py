@@ -10,7 +10,10 @@ import gzip
 import json
 import random
 import resource
+import shutil
+import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,14 +23,21 @@ import pytest
 
 from pytest_pluralism.baselines.store import read_baseline
 from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.records import Answer, Prompt
 from pytest_pluralism.datasets import load_panel, load_survey, load_windows
+from pytest_pluralism.datasets.preferences.file import load_preferences
 from pytest_pluralism.datasets.steering.file import load_steering
 from pytest_pluralism.datasets.steering.labels import read_labels
 from pytest_pluralism.datasets.steering.trade_offs import load_trade_offs
 from pytest_pluralism.datasets.windows.representation import read_ratings
 from pytest_pluralism.datasets.windows.responses import read_responses
+from pytest_pluralism.models.answers.kinds import ANSWERS
+from pytest_pluralism.models.answers.store import AnswerStore
 from pytest_pluralism.models.calibration import read_judges
 from pytest_pluralism.models.composed.reading import read_composition
+from pytest_pluralism.models.embedded import GgufSource
+from pytest_pluralism.models.local.gguf import read_header, read_vocabulary
+from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.recorded.model import load_recorded
 
 #: Values that stand where another was.
@@ -118,6 +128,74 @@ BATCH = [
 ]
 
 
+PAIRS = [
+    {"persona": "ana", "description": "a gardener", "groups": {"party": "Green"}},
+    *({"prompt": f"So {n}?", "chosen": "Yes.", "rejected": "No.", "persona": "ana"} for n in range(3)),
+]
+SAFETY = {"individual_human_scores": ["Yes", "No", "Unsure"]}
+DICES = {
+    "instances": [
+        {"id": n, "instance": {"user_prompt": "So?", "response": "No."}, "annotations": {"safety": SAFETY}}
+        for n in range(2)
+    ]
+}
+
+
+MODULAR = (
+    'main = "./main"\nmode = "steerable"\n\n[[community]]\nmodel = "./a"\nname = "a"\n\n'
+    '[[community]]\nmodel = "./b"\nname = "b"\n'
+)
+
+
+def packed(text: str) -> bytes:
+    """Return a text as GGUF files hold it."""
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+#: A header with a number, a text, an array of texts, one of numbers and one of arrays, and one tensor without weights.
+GGUF = (
+    b"GGUF"
+    + struct.pack("<IQQ", 3, 1, 5)
+    + (packed("general.alignment") + struct.pack("<II", 4, 32))
+    + (packed("general.name") + struct.pack("<I", 8) + packed("tiny"))
+    + (packed("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 2) + packed("a") + packed("b"))
+    + (packed("tokenizer.ggml.token_type") + struct.pack("<IIQii", 9, 5, 2, 3, 1))
+    + (packed("nested") + struct.pack("<IIQIQi", 9, 9, 1, 5, 1, 7))
+    + (packed("weights") + struct.pack("<IQQIQ", 2, 4, 0, 0, 0))
+    + b"\0" * 64
+)
+
+
+def header(path: Path) -> None:
+    source = GgufSource(path.name, (path,))
+    read_header(source)
+    read_vocabulary(source)
+
+
+IDENTITY = ModelIdentity(spec="./m", name="m", sha256="1c5a", dtype="float32", device="cpu")
+PROMPT = Prompt("Is it raining?", labels=("Yes", "No"))
+
+
+def stored(path: Path) -> None:
+    folder = path.parent / f"store of {path.name}"
+    folder.mkdir()
+    shutil.copy(path, folder / "answers.sqlite3")
+    try:
+        with AnswerStore(folder) as store:
+            store.lookup(ANSWERS, IDENTITY, [PROMPT])
+            store.keep(ANSWERS, IDENTITY, [(PROMPT, Answer((-0.25, -1.5), 1.0, " Yes", 0.78))])
+    finally:
+        shutil.rmtree(folder)
+
+
+def store_file() -> bytes:
+    """Return a store that holds one answer."""
+    with tempfile.TemporaryDirectory() as folder:
+        with AnswerStore(Path(folder)) as store:
+            store.keep(ANSWERS, IDENTITY, [(PROMPT, Answer((-0.25, -1.5), 1.0, " Yes", 0.78))])
+        return (Path(folder) / "answers.sqlite3").read_bytes()
+
+
 def lines(rows: list[Any]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
@@ -127,7 +205,7 @@ def recorded(path: Path) -> None:
 
 
 #: The good files, and their readers.
-FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
+FILES: dict[str, tuple[str | bytes, Callable[[Path], Any]]] = {
     "survey.jsonl": (lines(QUESTIONS), load_survey),
     "survey.json": (json.dumps(QUESTIONS), load_survey),
     "survey.csv": (
@@ -161,18 +239,24 @@ FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
         '[[part]]\nmodel = "./a"\nweight = 0.5\n\n[[part]]\nmodel = "./b"\nweight = 0.5\n',
         lambda path: read_composition(path, "mixture"),
     ),
+    "modular.toml": (MODULAR, lambda path: read_composition(path, "modular")),
+    "pairs.jsonl": (lines(PAIRS), load_preferences),
+    "personas.jsonl": (lines(PAIRS), lambda path: load_panel(f"preferences:{path}")),
+    "dices.json": (json.dumps(DICES, indent=1), lambda path: load_panel(f"dices:{path}")),
+    "header.gguf": (GGUF, header),
+    "answers.sqlite3": (store_file(), stored),
     "baseline.json": (BASELINE.read_text(encoding="utf-8"), lambda path: read_baseline(path, None, update="pytest")),
 }
 
 
-def mutated(name: str, text: str, chance: random.Random) -> bytes:
+def mutated(name: str, text: str | bytes, chance: random.Random) -> bytes:
     """Return the text of a file with one to three parts gone, doubled or replaced."""
-    if name.endswith((".jsonl", ".json")) and chance.random() < 0.6:
+    if isinstance(text, str) and name.endswith((".jsonl", ".json")) and chance.random() < 0.6:
         rows = [json.loads(line) for line in text.splitlines()] if name.endswith(".jsonl") else [json.loads(text)]
         for _ in range(chance.choice((1, 1, 2, 3))):
             _mutate(chance.choice(rows), chance)
         return "\n".join(map(json.dumps, rows)).encode()
-    content = bytearray(text.encode())
+    content = bytearray(text.encode() if isinstance(text, str) else text)
     for _ in range(chance.choice((1, 1, 2, 3))):
         place, end = sorted(chance.choices(range(len(content) + 1), k=2))
         kind = chance.randrange(6)
@@ -219,7 +303,8 @@ def tried(folder: Path, name: str, seed: int) -> bool:
     chance = random.Random(f"{name} {seed}")
     content = mutated(name, text, chance)
     path = folder / f"{seed}-{name}"
-    if chance.random() < 0.1 and not name.startswith(("baseline", "judges", "mixture")):
+    plain = ("baseline", "judges", "mixture", "modular", "header", "answers")
+    if chance.random() < 0.1 and not name.startswith(plain):
         path = path.with_name(path.name + ".gz")
         content = gzip.compress(content)[: None if chance.random() < 0.5 else -chance.randrange(1, 20)]
     path.write_bytes(content)
@@ -237,10 +322,22 @@ def tried(folder: Path, name: str, seed: int) -> bool:
 @pytest.mark.parametrize("name", FILES)
 def test_the_good_file_is_read_and_some_mutations_end_well(tmp_path: Path, name: str) -> None:
     text, load = FILES[name]
-    (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
     load(tmp_path / name)
     for seed in range(12):
         tried(tmp_path, name, seed)
+
+
+def test_bombs_in_the_header_of_a_gguf_file_are_damage(tmp_path: Path) -> None:
+    nested = packed("deep") + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 20_000
+    axes = packed("wide") + struct.pack("<I", 100_000) + b"\xff" * 800_000
+    for counts, rest, words in (((0, 1), nested, "damaged"), ((1, 0), axes, "100,000 axes")):
+        path = tmp_path / "bomb.gguf"
+        path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, *counts) + rest)
+        begun = time.process_time()
+        with pytest.raises(PluralismError, match=words):
+            read_header(GgufSource("bomb", (path,)))
+        assert time.process_time() - begun < 10
 
 
 @pytest.mark.slow

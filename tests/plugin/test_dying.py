@@ -345,3 +345,15 @@ def test_a_plugin_that_raises_at_the_end_costs_neither_report_nor_baseline(dying
     assert report["run"]["complete"] is True
     assert len(report["verdicts"]) == 6
     assert (dying.path / "base" / "two.json").exists()
+
+
+def test_a_run_that_never_began_leaves_its_process_as_it_was(dying: pytest.Pytester) -> None:
+    conftest = dying.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + "\ndef pytest_sessionstart():\n    raise RuntimeError('no license')\n")
+    code = (
+        "import os, pytest\n"
+        "ends, becomes = os._exit, os.execv\n"
+        "assert pytest.main(['--pluralism-model=table:one', '-p', 'no:randomly']) == pytest.ExitCode.INTERNAL_ERROR\n"
+        "assert (os._exit, os.execv) == (ends, becomes)\n"
+    )
+    assert dying.run(sys.executable, "-c", code, timeout=100).ret == 0

@@ -63,6 +63,7 @@ def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester, mon
         ("-W", "error", "-p", "no:asyncio"),
         pytest.param(("-n", "2", "--dist", "loadgroup"), marks=pytest.mark.slow),
         ("-p", "no:terminal"),
+        ("-p", "no:skipping"),
     ],
     ids=" ".join,
 )

@@ -49,6 +49,19 @@ def test_a_path_after_a_blank_that_moves_the_root_stops_the_run(
     )
 
 
+@pytest.mark.parametrize(
+    "options", [("--rootdir=.", "--pluralism-answers", "../models"), ("@words.txt",)], ids=["rootdir", "file"]
+)
+def test_a_named_root_and_a_file_of_options_hide_no_ini_file_that_was_not_read(
+    inner: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    (inner.path / "suite" / "pytest.ini").write_text(INI, encoding="utf-8")
+    (inner.path / "suite" / "words.txt").write_text("--pluralism-answers\n../models\n", encoding="utf-8")
+    result = inner.runpytest_inprocess("--pluralism-model=table:m", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*takes a path after a blank for a test*Write --pluralism-answers=../models."])
+
+
 @pytest.mark.parametrize("options", [("--pluralism-answers=../models",), ("--pluralism-answers", "new")])
 def test_an_equals_sign_and_a_path_inside_move_nothing(inner: pytest.Pytester, options: tuple[str, ...]) -> None:
     (inner.path / "suite" / "pytest.ini").write_text(INI, encoding="utf-8")
@@ -117,6 +130,21 @@ def test_a_marker_that_the_project_registers_or_that_is_far_is_its_own(project: 
     project.makeini(f"[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest\n{registered}\n")
     body = f"@pytest.mark.{name}\ndef test_it(): ...\n"
     run(project, body, "-W", "ignore::pytest.PytestUnknownMarkWarning").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("body", ["def tets_it(): ...", "class TestIt:\n    {mark}    def its(self): ..."])
+def test_a_promise_of_a_function_that_is_not_collected_is_told_of(project: pytest.Pytester, body: str) -> None:
+    body = body.replace("{mark}", MARKED) if "{mark}" in body else MARKED + body
+    # Else a warning is the error that it is in the run around this one.
+    result = run(project, f"{body}\n\ndef test_plain(): ...\n", "--pluralism-model=table:m", "-W", "always")
+    assert result.parseoutcomes()["passed"] == 1
+    result.stdout.fnmatch_lines(["*has the marker js_distance and is not collected*its promise is not judged*"])
+
+
+def test_a_marked_function_that_is_collected_or_is_not_meant_to_be_is_left_alone(project: pytest.Pytester) -> None:
+    body = f"class Mixin:\n    {MARKED}    def test_mixed(self): ...\n\nclass TestIt(Mixin): ...\n\n"
+    body += f"{MARKED}def test_off(): ...\n\ntest_off.__test__ = False\n"
+    run(project, body, "--pluralism-model=table:m").assert_outcomes(passed=1, warnings=0)
 
 
 # -------------------------------------------------------------------------------------------- tests that change folder

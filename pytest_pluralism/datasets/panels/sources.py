@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from pytest_pluralism.datasets.panels.records import (
     UtilityScale,
     make_panel,
 )
-from pytest_pluralism.datasets.reading import Problems, read_text
+from pytest_pluralism.datasets.reading import Problems, json_document, read_text
 from pytest_pluralism.datasets.surveys import gss
 from pytest_pluralism.datasets.surveys.packaged import read_table
 from pytest_pluralism.datasets.windows.polis import moderated, read_polis_conversation
@@ -73,7 +73,7 @@ def read_dices(path: Path, /, *, responses: str = "recorded") -> Panel:
     if responses not in ("recorded", "choices"):
         raise invalid_parameter("responses", "read_dices", "'recorded' or 'choices'", repr(responses))
     try:
-        content = json.loads(read_text(path, what="file of DICES", holds="rating"))
+        content: Any = json_document(read_text(path, what="file of DICES", holds="rating"), path)
         instances = content["instances"]
         ratings = [one["annotations"]["safety"]["individual_human_scores"] for one in instances]
         if not all(isinstance(row, list) for row in ratings):
@@ -88,6 +88,10 @@ def read_dices(path: Path, /, *, responses: str = "recorded") -> Panel:
         ) from error
     problems = Problems(str(path))
     n_raters = max((len(row) for row in ratings), default=0)
+    if not n_raters:
+        problems.add("", "holds no rating; a panel needs one")
+    if repeated := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
+        problems.add(f"conversation {repeated[0]!r}", "appears twice; keep one")
     for name, row in zip(names, ratings, strict=True):
         if len(row) != n_raters:
             problems.add(f"conversation {name!r}", f"has {len(row)} ratings, others have {n_raters}")

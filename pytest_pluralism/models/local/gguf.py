@@ -228,6 +228,13 @@ class _Cursor:
         return count
 
 
+#: Maximum number of axes of a tensor: of more, their product would take long.
+_MOST_AXES = 8
+
+#: The errors of reading a damaged file; arrays of arrays can be deeper than Python goes.
+_DAMAGE = (EOFError, UnicodeDecodeError, OverflowError, MemoryError, RecursionError, struct.error)
+
+
 def read_header(source: GgufSource, /) -> GgufHeader:
     """Read the header of a GGUF file, and check that the file is as long as it must be.
 
@@ -256,7 +263,10 @@ def read_header(source: GgufSource, /) -> GgufHeader:
             end = 0
             for _ in range(n_tensors):
                 cursor.string()
-                shape = [cursor.count() for _ in range(cursor.count("I"))]
+                n_axes = cursor.count("I")
+                if n_axes > _MOST_AXES:
+                    raise ModelError(f"{where} is a damaged GGUF file: one of its tensors has {n_axes:,} axes.")
+                shape = [cursor.count() for _ in range(n_axes)]
                 kind, offset = cursor.count("I"), cursor.count()
                 n_weights = 1
                 for extent in shape:
@@ -264,7 +274,7 @@ def read_header(source: GgufSource, /) -> GgufHeader:
                 # The length of a kind that is not known here counts as nothing.
                 block_bytes, block_weights = _BLOCKS.get(kind, (0, 1))
                 end = max(end, offset + n_weights // block_weights * block_bytes)
-        except (EOFError, UnicodeDecodeError, OverflowError, MemoryError) as error:
+        except _DAMAGE as error:
             raise ModelError(
                 f"{where} is cut short or damaged: its header ends at byte {size:,}. Fetch the file again."
             ) from error
@@ -295,8 +305,21 @@ def read_vocabulary(source: GgufSource, /) -> Vocabulary:
     Raises
     ------
     ModelError
-        The file holds no tokens.
+        The file holds no tokens, or they are damaged.
     """
+    try:
+        found = _tokens(source)
+    except _DAMAGE as error:
+        raise ModelError(f"The tokens of {source.name} are damaged. Fetch the file again.") from error
+    pieces = found.get("tokenizer.ggml.tokens")
+    if not pieces:
+        raise ModelError(f"{source.name} holds no tokens: it cannot read a text. Fetch the file again.")
+    kinds = found.get("tokenizer.ggml.token_type", [])
+    control = tuple(number for number, kind in enumerate(kinds) if kind == _CONTROL)
+    return Vocabulary(tuple(map(str, pieces)), control)
+
+
+def _tokens(source: GgufSource) -> dict[str, list[Value]]:
     wanted = {"tokenizer.ggml.tokens", "tokenizer.ggml.token_type"}
     found: dict[str, list[Value]] = {}
     with io.BufferedReader(_Parts(source.parts), 1 << 20) as stream:
@@ -310,12 +333,7 @@ def read_vocabulary(source: GgufSource, /) -> Vocabulary:
                 cursor.value(kind)
             if len(found) == len(wanted):
                 break
-    pieces = found.get("tokenizer.ggml.tokens")
-    if not pieces:
-        raise ModelError(f"{source.name} holds no tokens: it cannot read a text. Fetch the file again.")
-    kinds = found.get("tokenizer.ggml.token_type", [])
-    control = tuple(number for number, kind in enumerate(kinds) if kind == _CONTROL)
-    return Vocabulary(tuple(map(str, pieces)), control)
+    return found
 
 
 def converted(source: GgufSource, /) -> ConvertedModel:
