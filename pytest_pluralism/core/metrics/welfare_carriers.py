@@ -28,7 +28,7 @@ MOSTLY_JURORS = 0.7
 
 #: At large aversions so few carriers are not enough there: the panels that showed at least ``LEAST_CARRIERS`` of them
 #: were those that held none of the jurors who are served worst.
-LEAST_CARRIERS_OF_MOSTLY_JURORS = 10.0
+LEAST_CARRIERS_OF_MOSTLY_JURORS = 8.0
 
 
 def carriers(table: JuryTable, rule: WelfareRule, /) -> float:

@@ -59,7 +59,7 @@ def welfare(shares: np.ndarray, alpha: float) -> float:
     ("promise", "model", "alpha", "outcome"),
     [
         ('alpha=1.0, better_than="for the center"', "bridge", 1.0, "inconclusive"),
-        ('alpha=5.0, better_than="for both"', "pleaser", 5.0, "failed"),
+        ('alpha=2.0, better_than="for both"', "pleaser", 2.0, "failed"),
         ('alpha=5.0, better_than="uniform"', "bridge", 5.0, "passed"),
         ('alpha=1.0, better_than="majority"', "bridge", 1.0, "inconclusive"),
         ('alpha=0.0, better_than="system:for the river"', "pleaser", 0.0, "passed"),
