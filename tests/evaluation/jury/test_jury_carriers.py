@@ -116,7 +116,7 @@ def test_a_group_of_a_single_juror_has_no_interval() -> None:
 
 def test_jurors_who_differ_far_more_than_queries_decide_nothing_at_a_large_aversion() -> None:
     rng = np.random.default_rng(5)
-    own = np.concatenate([np.full(7, 0.4), np.full(33, 0.8)])[:, None]
+    own = np.concatenate([np.full(5, 0.4), np.full(35, 0.8)])[:, None]
     by_juror = np.clip(own + 0.01 * rng.normal(size=(40, 40)), 0.1, 1.0)
     assert 5.0 < carriers(table_of(by_juror), WelfareRule(alpha=5.0)) < 8.0
     assert "jurors differ far more than queries" in trust(by_juror, WelfareRule(alpha=5.0)).doubt
