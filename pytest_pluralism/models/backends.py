@@ -23,6 +23,7 @@ __all__ = [
     "forms",
     "gguf_way",
     "is_installed",
+    "kinds_for",
     "require_packages",
 ]
 
@@ -261,15 +262,28 @@ def backend_of(kind: str, /) -> Backend:
     return BACKENDS[kind]
 
 
+def kinds_for(role: str, /) -> tuple[str, ...]:
+    """Return the kinds of specs that can name a model for a role, or the base of an adapter (``"base"``).
+
+    Examples
+    --------
+    >>> kinds_for("value_model")
+    ('hf', 'responses', 'folder')
+    """
+    if role == "base":
+        return tuple(kind for kind in kinds_for("language_model") if BACKENDS[kind].in_files)
+    return tuple(kind for kind, backend in BACKENDS.items() if role in backend.loaders)
+
+
 def forms(role: str = "language_model", /) -> str:
     """Return how models that can have a role are written.
 
     Examples
     --------
     >>> forms("value_model")
-    'hf:ORG/NAME[@REVISION] or a folder'
+    'hf:ORG/NAME[@REVISION], responses:FILE[#NAME], or a folder'
     """
-    *most, last = [backend.form for backend in BACKENDS.values() if role in backend.loaders]
+    *most, last = [BACKENDS[kind].form for kind in kinds_for(role)]
     return f"{', '.join(most)}{',' * (len(most) > 1)} or {last}" if most else last
 
 

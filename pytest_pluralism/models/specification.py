@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
 from pytest_pluralism.models.address import parse_address
-from pytest_pluralism.models.backends import BACKENDS, backend_of, forms, gguf_way
+from pytest_pluralism.models.backends import BACKENDS, ROLE_ABILITIES, backend_of, forms, gguf_way, kinds_for
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -34,8 +34,6 @@ EMBEDDED_ENTAILMENT_MODELS = ("nli-minilm",)
 
 #: Every word that may stand before the colon.
 KINDS = tuple(kind for kind, backend in BACKENDS.items() if backend.form.startswith(f"{kind}:"))
-
-GRAMMAR = forms()
 
 # Two characters at least, so that C:\models is a path.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_]+):(.*)", re.DOTALL)
@@ -81,7 +79,7 @@ class ModelSpec:
     scale: float = 1.0
 
 
-def parse_model_spec(spec: str, /) -> ModelSpec:
+def parse_model_spec(spec: str, /, *, role: str = "language_model") -> ModelSpec:
     """Read the name of a model.
 
     Parameters
@@ -90,6 +88,9 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
         ``embedded:NAME``, ``hf:ORG/NAME[@REVISION]``, a folder as transformers or peft saves it, or a ``.gguf`` file.
         Of an adapter, ``?base=SPEC&scale=NUMBER`` may follow, with percent signs as in URLs; an existing path that
         holds a question mark is that path.
+    role : str
+        What the model is for, a key of :data:`~pytest_pluralism.models.backends.ROLE_ABILITIES`, or ``"base"`` of an
+        adapter. Messages suggest only models that can have the role.
 
     Returns
     -------
@@ -99,7 +100,8 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     Raises
     ------
     ModelError
-        If the kind or the name is unknown; the nearest known names are part of the message.
+        If the kind or the name is unknown, or the kind cannot have the role; the nearest known names are part of the
+        message.
     ModelError
         If a folder or file does not exist, or does not hold a model.
 
@@ -115,22 +117,21 @@ def parse_model_spec(spec: str, /) -> ModelSpec:
     ('ORG/ADAPTER*0.5', 'embedded:gemma-3-270m', 0.5)
     """
     if not isinstance(spec, str) or not spec.strip():
-        raise ModelError(f"A model needs a name: {GRAMMAR}. Got {spec!r} instead.")
+        raise ModelError(f"A model needs a name: {forms(role)}. Got {spec!r} instead.")
     text = spec.strip()
     match = _SCHEME.fullmatch(text)
     adapted = _adapted(text)
     if adapted is not None:
         return _adapter(text, *adapted)
     if match is None or _is_there(text):
-        return _local(text)
+        return _local(text, role)
     kind, rest = match[1], match[2].strip()
     if kind not in KINDS:
-        known = ", ".join(f"{name}:" for name in KINDS)
-        near = nearest_names(kind, KINDS, most=1)
-        meant = f" Did you mean {near[0]}:{_mended(near[0], rest)}?" if near else ""
-        raise ModelError(
-            f"The model {text!r} is of an unknown kind {kind + ':'!r}.{meant} Known: {known} a folder, or a .gguf file."
-        )
+        near = nearest_names(kind, [name for name in kinds_for(role) if name in KINDS], most=1)
+        meant = f" Did you mean {near[0]}:{_mended(near[0], rest, role)}?" if near else ""
+        raise ModelError(f"The model {text!r} is of an unknown kind {kind + ':'!r}.{meant} Known: {forms(role)}.")
+    if role in ROLE_ABILITIES:
+        backend_of(kind).check_role(text, role)
     return _READERS[kind](text, rest)
 
 
@@ -200,7 +201,7 @@ def parse_entailment_spec(spec: str, /) -> tuple[ModelSpec, tuple[str, ...] | No
         return ModelSpec("embedded", text, name, name), labels
     if match is None and bare in EMBEDDED_ENTAILMENT_MODELS and not _is_there(bare):
         raise ModelError(f"There is no folder {bare!r}. Did you mean embedded:{bare}?")
-    named = parse_model_spec(bare)
+    named = parse_model_spec(bare, role="entailment_model")
     backend_of(named.kind).check_role(text, "entailment_model")
     return replace(named, text=text), labels
 
@@ -246,7 +247,7 @@ def _adapter(text: str, bare: str, options: str) -> ModelSpec:
         raise ModelError(f"The scale of an adapter must be a number, such as scale=0.5. Got {text!r}.")
     base = values.get("base")
     if base is not None:
-        known = backend_of(parse_model_spec(base).kind)
+        known = backend_of(parse_model_spec(base, role="base").kind)
         if not known.in_files:
             raise ModelError(f"The base {base!r} is {known.what}, whose weights are not in this process. Got {text!r}.")
     found = parse_model_spec(bare)
@@ -327,8 +328,8 @@ _READERS: dict[str, Callable[[str, str], ModelSpec]] = {
 }
 
 
-def _local(text: str) -> ModelSpec:
-    """Read a path, and say at once what it lacks."""
+def _local(text: str, role: str) -> ModelSpec:
+    """Read a path, and say at once what it lacks; remedies are those that fit the role."""
     # A Windows path that is read elsewhere: its last part still names the model.
     path = Path(text).expanduser()
     try:
@@ -337,23 +338,24 @@ def _local(text: str) -> ModelSpec:
         pass
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ModelError(f"The model {text[:200]!r} cannot be looked at: {why}. Name a model as {GRAMMAR}.") from None
+        raise ModelError(f"The model {text[:200]!r} cannot be looked at: {why}. Name a model as {forms(role)}.") from None
     name = path.resolve().name or text
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise ModelError(f"There is no file {text!r}.{_neighbours(path)}")
         return ModelSpec("gguf", text, name[: -len(".gguf")], str(path))
     if path.is_file():
-        raise ModelError(f"The file {text!r} is not a model. Name a .gguf file, or the folder that holds config.json.")
+        named = "a .gguf file, or the folder" if "gguf" in kinds_for(role) else "the folder"
+        raise ModelError(f"The file {text!r} is not a model. Name {named} that holds config.json.")
     if not path.is_dir():
-        raise ModelError(f"There is no folder {text!r}.{_meant(text) or _neighbours(path)}")
+        raise ModelError(f"There is no folder {text!r}.{_meant(text, role) or _neighbours(path)}")
     if (path / ADAPTER_CONFIG).is_file() and not holds_weights(path):
         return ModelSpec("adapter", text, name, str(path))
     if not (path / "config.json").is_file():
         found = sorted(child.name for child in path.glob("*.gguf"))
         remedy = (
             f" It holds {found[0]}: name that file."
-            if found
+            if found and "gguf" in kinds_for(role)
             else " Name a folder that model.save_pretrained and tokenizer.save_pretrained wrote."
         )
         raise ModelError(f"The folder {text!r} holds no config.json.{remedy}")
@@ -368,14 +370,21 @@ def _is_there(text: str) -> bool:
         return False
 
 
-def _meant(text: str) -> str:
-    """Guess what a bare name was meant to be."""
-    near = nearest_names(text, EMBEDDED_MODELS, most=1)
+def _meant(text: str, role: str) -> str:
+    """Guess what a bare name was meant to be, among the models that can have the role."""
+    near = nearest_names(text, _embedded_for(role), most=1)
     if near:
         return f" Did you mean embedded:{near[0]}?"
     if "/" in text and _HUB_NAME.fullmatch(text.partition("@")[0]):
         return f" For a model of the Hugging Face hub write hf:{text}."
-    return f" A model is named as {GRAMMAR}." if "/" not in text and "\\" not in text else ""
+    return f" A model is named as {forms(role)}." if "/" not in text and "\\" not in text else ""
+
+
+def _embedded_for(role: str) -> tuple[str, ...]:
+    """Return the embedded models that can have a role."""
+    if "embedded" not in kinds_for(role):
+        return ()
+    return EMBEDDED_ENTAILMENT_MODELS if role == "entailment_model" else EMBEDDED_MODELS
 
 
 def _neighbours(path: Path) -> str:
@@ -387,9 +396,10 @@ def _neighbours(path: Path) -> str:
     return " Nearest: " + ", ".join(repr(str(parent / name)) for name in near) + "." if near else ""
 
 
-def _mended(kind: str, rest: str) -> str:
+def _mended(kind: str, rest: str, role: str) -> str:
     """Return the rest of a mistyped spec, mended too where that is possible."""
     if kind != "embedded":
         return rest
-    near = nearest_names(rest, EMBEDDED_MODELS, most=1)
-    return near[0] if near else EMBEDDED_MODELS[0]
+    known = _embedded_for(role)
+    near = nearest_names(rest, known, most=1)
+    return near[0] if near else known[0]

@@ -18,7 +18,7 @@ from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.core.untrusted import has_secret
 from pytest_pluralism.files import check_writable
 from pytest_pluralism.settings.places import REFERENCE, NamedBaseline, named_place
-from pytest_pluralism.settings.table import SETTINGS, Setting, Settings
+from pytest_pluralism.settings.table import LAXER, SETTINGS, Setting, Settings
 
 __all__ = [
     "SETTINGS",
@@ -213,10 +213,15 @@ def _profile(config: pytest.Config) -> Mapping[str, str]:
                 )
         profiles.setdefault(name, {}).update(words)
     if chosen is not None and chosen not in profiles:
-        near = nearest_names(chosen, profiles, most=1)
+        near = nearest_names(chosen, [name for name, content in profiles.items() if not _is_laxer(content)], most=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise pytest.UsageError(f"--pluralism-profile must be one of {', '.join(profiles)}.{hint} Got {chosen!r}.")
     return profiles[chosen] if chosen is not None else {}
+
+
+def _is_laxer(profile: Mapping[str, str]) -> bool:
+    """Return whether a profile lets more pass than the settings do without it."""
+    return "suppress_health_check" in profile or any(profile.get(name) in values for name, values in LAXER.items())
 
 
 def _raw(config: pytest.Config, setting: Setting, profile: Mapping[str, str]) -> tuple[Any, str, str]:

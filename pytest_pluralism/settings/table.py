@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.core.health import HEALTH_CHECKS
 from pytest_pluralism.report.forms import ENDINGS
 
-__all__ = ["SETTINGS", "Setting", "Settings"]
+__all__ = ["LAXER", "SETTINGS", "Setting", "Settings"]
 
 PROTOCOLS = ("sound", "sorensen2024", "modular_pluralism")
 
@@ -47,11 +47,15 @@ class Setting:
         return "PLURALISM_" + self.name.upper()
 
 
-def _choice(*choices: str) -> Callable[[str], str]:
+#: The values of settings that let more pass than the default does; no message suggests them.
+LAXER: Mapping[str, Collection[str]] = {"inconclusive": ("warn", "skip"), "health": ("warn",)}
+
+
+def _choice(*choices: str, laxer: Collection[str] = ()) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text in choices:
             return text
-        near = nearest_names(text, choices, most=1)
+        near = nearest_names(text, [choice for choice in choices if choice not in laxer], most=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise ValueError(f"must be one of {', '.join(choices)}.{hint}")
 
@@ -289,7 +293,7 @@ SETTINGS: tuple[Setting, ...] = (
         "health",
         "fail",
         "what a health check that is not passed does to a promise that is kept: warn, or fail (then it is undecided)",
-        _choice("warn", "fail"),
+        _choice("warn", "fail", laxer=LAXER["health"]),
     ),
     Setting(
         "suppress_health_check",
@@ -342,7 +346,7 @@ SETTINGS: tuple[Setting, ...] = (
         "inconclusive",
         "fail",
         "what an undecided promise does to its test: fail, warn or skip",
-        _choice("fail", "warn", "skip"),
+        _choice("fail", "warn", "skip", laxer=LAXER["inconclusive"]),
     ),
     Setting(
         "ci",

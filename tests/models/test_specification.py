@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models import embedded, load_model
-from pytest_pluralism.models.specification import EMBEDDED_MODELS, moved_spec, parse_model_spec
+from pytest_pluralism.models.backends import BACKENDS, ROLE_ABILITIES, kinds_for
+from pytest_pluralism.models.specification import (
+    EMBEDDED_ENTAILMENT_MODELS,
+    EMBEDDED_MODELS,
+    moved_spec,
+    parse_model_spec,
+)
 
 
 @pytest.mark.parametrize("name", EMBEDDED_MODELS)
@@ -81,6 +90,48 @@ def test_what_is_wrong_and_what_to_write(text, said, tmp_path, monkeypatch):
     with pytest.raises(ModelError) as caught:
         parse_model_spec(text)
     assert said in str(caught.value)
+
+
+@given(
+    role=st.sampled_from([*ROLE_ABILITIES, "base"]),
+    word=st.sampled_from([*BACKENDS, *EMBEDDED_MODELS, *EMBEDDED_ENTAILMENT_MODELS]),
+    place=st.integers(0, 30),
+    letter=st.sampled_from("aeglmnst:-"),
+    rest=st.sampled_from(["", ":x", ":smollm2-135m", ":nli-minilm", "/x"]),
+)
+def test_no_suggestion_names_a_model_that_the_role_refuses(role, word, place, letter, rest):
+    mistyped = word[:place] + letter + word[place + 1 :] + rest
+    try:
+        parse_model_spec(mistyped, role=role)
+    except ModelError as error:
+        said = re.findall(r"(?:Did you mean|hub write|Known:|named as|Name an?|Nearest:) ([^?]*)", str(error))
+    else:
+        return
+    kinds = set(kinds_for(role))
+    for words in said:
+        assert set(re.findall(r"\b([a-z]+):", words)) & set(BACKENDS) <= kinds
+        assert ("a .gguf file" in words) <= ("gguf" in kinds)
+        if role == "entailment_model":
+            assert not any(name in words for name in EMBEDDED_MODELS)
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "said"),
+    [
+        ("entailment_model", "mixtur:a.toml", "Known: embedded:NAME, hf:ORG/NAME[@REVISION]"),
+        ("entailment_model", "embeded:smollm2", "Did you mean embedded:nli-minilm?"),
+        ("value_model", "embeded:kaleido", "Known: hf:ORG/NAME[@REVISION], responses:FILE[#NAME], or a folder."),
+        ("value_model", "embedded:smollm2-135m-instruct", "it is not a value model. Name hf:ORG/NAME"),
+        ("value_model", "smollm2-135m-instruct", "A model is named as hf:ORG/NAME"),
+        ("base", "respones:a.jsonl", "Known: embedded:NAME, hf:ORG/NAME[@REVISION], a folder"),
+    ],
+)
+def test_what_to_write_depends_on_the_role(role, text, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError) as caught:
+        parse_model_spec(text, role=role)
+    assert said in str(caught.value)
+    assert "Did you mean" not in str(caught.value) or "Did you mean" in said
 
 
 def test_folders_that_hold_no_model(tmp_path):

@@ -140,6 +140,9 @@ def test_interrupting_leaves_no_half_written_file(gated: pytest.Pytester) -> Non
             "--pluralism-inconclusive=fial",
             ["--pluralism-inconclusive must be one of fail, warn, skip", "Did you mean fail?"],
         ),
+        # A value that lets more pass than the default is listed, and never suggested.
+        ("--pluralism-inconclusive=wran", ["--pluralism-inconclusive must be one of fail, warn, skip. Got 'wran'"]),
+        ("--pluralism-health=wam", ["--pluralism-health must be one of warn, fail. Got 'wam'"]),
         ("--pluralism-report=out.txt", ["--pluralism-report must end with .json or .md"]),
         ("--pluralism-report=/proc/nowhere/out.json", ["--pluralism-report cannot be written"]),
         ("--pluralism-batch-size=0", ["--pluralism-batch-size must be 'auto' or a whole number"]),

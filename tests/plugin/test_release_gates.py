@@ -431,6 +431,8 @@ def test_profiles(project: pytest.Pytester, run: Run, monkeypatch: pytest.Monkey
     ("lines", "args", "words"),
     [
         ("", "--pluralism-profile=relase", "must be one of pr, release. Did you mean release? Got 'relase'."),
+        ("", "--pluralism-profile=prd", "must be one of pr, release. Got 'prd'."),
+        ("lax: health=warn", "--pluralism-profile=laxx", "must be one of pr, release, lax. Got 'laxx'."),
         ("x: sed=1", "", "sets 'sed', which is no setting. Did you mean seed?"),
         ("x: seed", "", "must have lines such as"),
         ("x: seed=one", "--pluralism-profile=x", "seed of the profile must be a whole number. Got 'one'."),

@@ -123,11 +123,13 @@ def _gate(
 ) -> Gate | None:
     relative = ("better_than",) if promise and measure.is_relative else ()
     allowed = (*(BOUNDS if promise else ()), *relative, "confidence_level", *own)
+    # A bound in the wrong direction is refused, so that nothing suggests it.
+    offered = [word for word in allowed if word not in OPPOSITES or word in measure.promises]
     for word in keywords:
         if word not in allowed:
-            near = nearest_names(word, allowed)
+            near = nearest_names(word, offered)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            problems.append(f"unknown keyword {word!r}.{hint} Keywords: {', '.join(allowed)}.")
+            problems.append(f"unknown keyword {word!r}.{hint} Keywords: {', '.join(offered)}.")
     wrong = [word for word in OPPOSITES if word in keywords and word not in measure.promises]
     problems += [
         f"{word}={keywords[word]!r} promises the wrong direction: of {measure.title}, {measure.direction} is "

@@ -80,7 +80,7 @@ def load_value_model(
     InvalidParameterError
         If ``mode``, ``dtype`` or ``batch_size`` is not one of the values above.
     """
-    named = parse_model_spec(spec)
+    named = parse_model_spec(spec, role="value_model")
     where = "load_value_model"
     if mode not in ("sound", "compat"):
         raise invalid_parameter("mode", where, "'sound' or 'compat'", repr(mode))
