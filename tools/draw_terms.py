@@ -143,12 +143,37 @@ PICTURES: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "witness": (
-        "A response of three sentences, the second marked as the witness of an argument",
+        "The distances of five questions as bars; the longest one is marked as the witness",
         [
-            line(20, 20, 210, 20, GREY, 6),
-            line(20, 40, 170, 40, AMBER, 6),
-            line(20, 60, 196, 60, GREY, 6),
-            text(198, 44, "witness", AMBER, anchor="middle"),
+            *(bar(30 + 30 * place, share, 62, BLUE) for place, share in enumerate((0.4, 0.5, 0.3, 0.45))),
+            bar(150, 1.0, 62, AMBER),
+            line(20, 62, 220, 62),
+            text(158, 78, "witness", AMBER),
+        ],
+    ),
+    "promise": (
+        "A scale of distances on which the part up to the bound keeps the promise",
+        [
+            f'<rect x="20" y="34" width="110" height="24" fill="{GREEN}" fill-opacity="0.2"/>',
+            scale(46),
+            line(130, 26, 130, 66, GREEN, 2),
+            text(75, 26, "kept", GREEN),
+            text(180, 26, "broken", RED),
+            text(130, 80, "at_most=0.4"),
+        ],
+    ),
+    "draw": (
+        "One prompt with three texts that a model wrote to it: three draws",
+        [text(40, 44, "prompt")]
+        + [line(66, 40, 104, y, GREY) for y in (18, 40, 62)]
+        + [line(110, y, 210, y, BLUE, 6) for y in (18, 40, 62)],
+    ),
+    "damage": (
+        "Answers of a model, and the same answers sharpened to one option",
+        [
+            *answers(24, MODEL, BLUE, "as they are"),
+            *answers(150, (0.98, 0.02, 0.0), RED, "damaged"),
+            line(96, 40, 136, 40, GREY),
         ],
     ),
     "option-mass": (
