@@ -223,7 +223,7 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
     beside = (1.0 if abs(unseen[0] - unseen[1]) > ROUNDING else moved) * sum(unseen)
     if now.get("crossed") and confidence_level is not None:
         others = {unit["id"]: unit["value"] for unit in then["crossed"]}
-        return compare_crossed(
+        change = compare_crossed(
             ours,
             theirs,
             [unit["value"] for unit in now["crossed"]],
@@ -233,6 +233,11 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
             unit_ids=ids,
             crossed_ids=[unit["id"] for unit in now["crossed"]],
         )
+        doubt = now.get("doubt") or then.get("doubt")
+        if not doubt:
+            return change
+        # Too few jurors for an interval of the level are too few for one of its change, as in a gain over a model.
+        return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
     clusters = [unit.get("cluster", unit["id"]) for unit in units]
     change = compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
     # The same judge read both sides: its errors shrink or stretch the change as a whole.
@@ -438,7 +443,8 @@ def _units_of(scores: Scores) -> Content:
     if scores.crossed is None:
         return {"units": units, **beside}
     crossed = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
-    return {"units": units, "crossed": crossed, **beside}
+    doubt = {"doubt": scores.doubt} if scores.doubt else {}
+    return {"units": units, "crossed": crossed, **doubt, **beside}
 
 
 def unit_hash(unit: UnitScore, /) -> str:

@@ -151,7 +151,9 @@ def _unknown(path: Path, fields: Sequence[str]) -> str:
             f"Where each row is a respondent: pluralism survey build {path} -o survey.jsonl --questions={column},... "
             "Where each row is a voter and each other column holds votes: call the first column juror, and a column "
             "QUERY/RESPONSE, such as budget/park, where it is a vote on one of several options. "
-            "Where each row is a rating: load_panel(..., columns={'juror': ..., 'query': ..., 'utility': ...})."
+            "Where each row is a rating, say which column is which in the marker or in load_panel: "
+            "columns={'juror': ..., 'query': ..., 'response': ..., 'utility': ...}; 'response' where a query has "
+            "several answers."
         )
     else:
         told += f"A file ends in {', '.join(FORMATS)}."

@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from pytest_pluralism.core.estimation import estimate_crossed
+from pytest_pluralism.baselines.comparison import entry_of, paired_change
+from pytest_pluralism.core.estimation import estimate_crossed, estimate_scores
 from pytest_pluralism.core.metrics import two_level_welfare, welfare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
 from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, Trust, carriers, doubts, trust_of
+from pytest_pluralism.core.records import Gate, Outcome, Provenance
+from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.datasets.panels.loading import load_panel
 from pytest_pluralism.evaluation.jury.evaluations import AgainstReference, ChoiceEvaluation
 from pytest_pluralism.evaluation.jury.scores import measured_policy, policy_scores
@@ -149,6 +152,24 @@ def test_reports_say_where_few_decide() -> None:
     assert any("about 1.0 jurors" in words for words in few.warnings)
     many = policy_scores(panel, share, settings=JurySettings(rule=WelfareRule(alpha=2.0)))
     assert not any("jurors carry" in words for words in many.warnings)
+
+
+def test_a_change_of_a_welfare_that_few_carry_is_as_unknown_as_its_level() -> None:
+    panel, rule = load_panel("example_town"), WelfareRule(alpha=10.0)
+    shares = (np.tile([0.0, 0.0, 1.0], 12), np.tile([0.1, 0.0, 0.9], 12))
+    then, now = (policy_scores(panel, share, settings=JurySettings(rule=rule)) for share in shares)
+    assert now.crossed is not None
+    assert now.doubt
+    provenance = Provenance({"name": "m", "sha256": "ab"}, {"name": "town", "sha256": "cd"}, {"seed": 0})
+    stored, found = (entry_of(one, estimate_scores(one), provenance, None, direction="higher") for one in (then, now))
+    change = paired_change(found, stored, confidence_level=0.95)
+    assert math.isnan(change.low)
+    assert math.isnan(change.high)
+    assert now.doubt in change.method
+    assert decide(Gate(max_decrease=0.5), estimate_scores(now), change=change).outcome is Outcome.INCONCLUSIVE
+    # Without the doubt of either side the interval is as ever.
+    known = [{name: value for name, value in one.items() if name != "doubt"} for one in (found, stored)]
+    assert paired_change(known[0], known[1], confidence_level=0.95).low > -0.5
 
 
 def on_five_levels(rng: np.random.Generator, n_jurors: int, n_queries: int) -> np.ndarray:
