@@ -89,7 +89,7 @@ def parse_model_spec(spec: str, /, *, role: str = "language_model") -> ModelSpec
         Of an adapter, ``?base=SPEC&scale=NUMBER`` may follow, with percent signs as in URLs; an existing path that
         holds a question mark is that path.
     role : str
-        What the model is for, a key of :data:`~pytest_pluralism.models.backends.ROLE_ABILITIES`, or ``"base"`` of an
+        The role of the model, a key of :data:`~pytest_pluralism.models.backends.ROLE_ABILITIES`, or ``"base"`` of an
         adapter. Messages suggest only models that can have the role.
 
     Returns
@@ -338,7 +338,9 @@ def _local(text: str, role: str) -> ModelSpec:
         pass
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ModelError(f"The model {text[:200]!r} cannot be looked at: {why}. Name a model as {forms(role)}.") from None
+        raise ModelError(
+            f"The model {text[:200]!r} cannot be looked at: {why}. Name a model as {forms(role)}."
+        ) from None
     name = path.resolve().name or text
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
