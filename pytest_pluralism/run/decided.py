@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_pluralism.run.measured import Beside, Measured, NoiseFloors
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Gate, Verdict, Witness
+    from pytest_pluralism.core.records import Gate, Scores, Verdict, Witness
 
 __all__ = ["STORED", "decided", "gate_while_stored"]
 
@@ -73,8 +73,21 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
         verdict = replace(verdict, reason=measured.scores.shared)
     if verdict.passed and beside.is_stored and not gate.bounds_value:
         verdict = replace(verdict, reason=STORED)
+    if verdict.passed and (words := _of_judge(measured.scores, gate)):
+        verdict = replace(verdict, unseen="; ".join(filter(None, (verdict.unseen, words))))
     witness = _witness(measured, verdict, floors, beside.groups)
     return guarded(replace(verdict, witness=witness), measured.scores.guards)
+
+
+def _of_judge(scores: Scores, gate: Gate) -> str:
+    """Return how a judge whose errors were measured elsewhere may hide a fall, or hold a value below a bound."""
+    judge = scores.details.get("judge")
+    if not isinstance(judge, dict) or (gate.at_most, gate.max_decrease, gate.max_change) == (None, None, None):
+        return ""
+    return (
+        f"the judge's errors are those on {judge['data']}; where it finds less than {judge['sensitivity']:.2f} of what "
+        "these responses hold, values and falls are larger than shown (measure it with pluralism label)"
+    )
 
 
 def _witness(measured: Measured, verdict: Verdict, floors: NoiseFloors, groups: Mapping[str, float]) -> Witness | None:

@@ -187,6 +187,8 @@ def test_a_level_needs_a_judge_of_known_errors(project: pytest.Pytester) -> None
     changed = marker.replace("at_least=0.4", "max_decrease=0.1")
     compared = (*stored[:1], "--pluralism-report=report.json")
     gate(project, changed, *compared, writer="2+").assert_outcomes(passed=1)
+    # A judge that finds less here than where it was measured shows less of a fall.
+    assert "errors are those on pairs of towns; where it finds less than 0.90" in report_of(project)["unseen"]
     write(project.path / "ours.json", [{**CALIBRATION, "sensitivity": 0.91}])
     gate(project, changed, *compared, writer="2+").assert_outcomes(failed=1)
     assert "judge_sha256" in report_of(project)["reason"]
