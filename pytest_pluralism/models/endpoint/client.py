@@ -31,7 +31,13 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.models.address import EndpointAddress, Replica
-from pytest_pluralism.models.endpoint.keys import headers_of, how_to_give_a_key, without_secrets
+from pytest_pluralism.models.endpoint.keys import (
+    headers_of,
+    how_to_give_a_key,
+    mask_logs,
+    reply_without_secrets,
+    without_secrets,
+)
 
 __all__ = ["CONCURRENCY", "Client", "Counts", "RefusedError", "Server"]
 
@@ -143,6 +149,7 @@ class Client:
             for rate, counts_tokens in ((address.requests_per_minute, False), (address.tokens_per_minute, True))
             if math.isfinite(rate)
         ]
+        mask_logs()
         _OPEN.add(self)
         try:
             self.servers: tuple[Server, ...] = self._call(self._connect)
@@ -157,22 +164,28 @@ class Client:
         """Make the connection pools, in the loop that uses them."""
         limits = httpx.Limits(max_connections=self.concurrency, max_keepalive_connections=self.concurrency)
         certificates = httpx.create_ssl_context()
-        return tuple(
-            Server(
-                replica,
-                httpx.AsyncClient(
-                    headers=headers_of(replica),
-                    timeout=httpx.Timeout(self.address.timeout, connect=min(10.0, self.address.timeout)),
-                    limits=limits,
-                    # SSL_CERT_FILE holds for every server.
-                    verify=certificates,
-                    # A proxy is for other machines than this one.
-                    trust_env=not replica.is_loopback,
-                    follow_redirects=False,
-                ),
+        return tuple(Server(one, self._pool(one, limits, certificates)) for one in self.address.replicas)
+
+    def _pool(self, replica: Replica, limits: httpx.Limits, certificates: ssl.SSLContext) -> httpx.AsyncClient:
+        try:
+            return httpx.AsyncClient(
+                headers=headers_of(replica),
+                timeout=httpx.Timeout(self.address.timeout, connect=min(10.0, self.address.timeout)),
+                limits=limits,
+                # SSL_CERT_FILE holds for every server.
+                verify=certificates,
+                # A proxy is for other machines than this one.
+                trust_env=not replica.is_loopback,
+                # The key would go to whatever host a reply names.
+                follow_redirects=False,
             )
-            for replica in self.address.replicas
-        )
+        except (httpx.InvalidURL, ValueError, ImportError) as error:
+            # The words of an invalid URL are a part of it, maybe of its password.
+            why = without_secrets(str(error)) if isinstance(error, ImportError) else "it is not the URL of a proxy"
+            raise ModelError(
+                f"A proxy for {_place(replica.api)} cannot be used: {why}. See HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and "
+                "NO_PROXY; in a password write special characters as %23 or the like."
+            ) from None
 
     def close(self) -> None:
         """Close all connections, and end the loop."""
@@ -369,7 +382,7 @@ class Client:
                 status, headers, content = await _exchange(server, url, body)
         except TimeoutError:
             raise self._failed(server, f"{_place(url)} gave no whole reply within {self.address.timeout:g} s") from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._transport_error(server, url, error) from None
         finally:
             server.in_flight -= 1
@@ -388,7 +401,7 @@ class Client:
         server.rests_until = time.monotonic() + RESTING
         return _TryAgainError(message, after=after)
 
-    def _transport_error(self, server: Server, url: str, error: httpx.TransportError) -> Exception:
+    def _transport_error(self, server: Server, url: str, error: httpx.RequestError) -> Exception:
         """Return what to raise for a failure below HTTP."""
         words = without_secrets(" ".join(str(error).split())) or type(error).__name__
         cause: BaseException | None = error
@@ -399,12 +412,16 @@ class Client:
                     "where it speaks plain HTTP, write http://."
                 )
             cause = cause.__cause__ or cause.__context__
+        if "location header" in words:
+            # The words are a part of that URL, in which anything may stand.
+            return ModelError(f"{_place(url)} points to a URL that cannot be read. No redirection is followed.")
         if isinstance(error, (httpx.ProxyError, httpx.UnsupportedProtocol)):
             return ModelError(f"{_place(url)} cannot be reached: {words}. See HTTPS_PROXY, HTTP_PROXY and NO_PROXY.")
         return self._failed(server, f"{_place(url)} cannot be reached or broke off: {words}")
 
     def _decoded(self, url: str, headers: httpx.Headers, content: bytes) -> object:
         """Return the JSON of a reply, and count its tokens."""
+        content = reply_without_secrets(content)
         try:
             reply = json.loads(content)
         except (ValueError, RecursionError):
@@ -427,7 +444,10 @@ class Client:
         if status in {401, 403}:
             return f"{_place(url)} refused the request (status {status}): {words}. {how_to_give_a_key(replica)}"
         if 300 <= status < 400:
-            to = httpx.URL(headers.get("location", "")).host or "elsewhere"
+            to = ""
+            with contextlib.suppress(httpx.InvalidURL):
+                to = httpx.URL(headers.get("location", "")).host
+            to = printable(without_secrets(to)) or "elsewhere"
             return f"{_place(url)} points to {to} (status {status}). Name that URL; no redirection is followed."
         return f"{_place(url)} refused the request (status {status}): {words}"
 

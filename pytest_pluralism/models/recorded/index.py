@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 
 from pytest_pluralism.core.errors import ModelError
+from pytest_pluralism.models.recorded.filters import Filters
 from pytest_pluralism.models.recorded.kept import KeptIndex
 from pytest_pluralism.models.recorded.opening import found_in, is_header, is_plain_lines
 from pytest_pluralism.models.recorded.readers import reader_of
@@ -137,7 +138,7 @@ class Recording:
 
     def _own_rows(self, spooled: bool) -> Iterator[tuple[dict[str, object], str, int]]:
         """Yield each row in our own form, its place, and the offset of its line in the stream."""
-        reader, is_first = None, True
+        reader, is_first, filters = None, True, Filters()
         for number, found in enumerate(found_in(self.path)):
             try:
                 if number == 0 and is_header(found.content):
@@ -147,6 +148,9 @@ class Recording:
                     self.note = reader.note if reader is not None else ""
                 if reader is None:
                     yield found.content, found.where, found.offset if not spooled else self._spool(found.content)
+                    continue
+                if reader.is_filtered and filters.repeats(found.content):
+                    self.note = filters.note
                     continue
                 own = list(reader.rows(found.content))
             except RowError as error:

@@ -29,12 +29,15 @@ class Reader:
         Yields our rows for one object; none where it holds no answer.
     note : str
         The limits of what such a log says.
+    is_filtered : bool
+        Whether it has a row of each document for each filter.
     """
 
     name: str
     matches: Callable[[JsonFields], bool]
     rows: Callable[[JsonFields], Iterator[JsonFields]]
     note: str = ""
+    is_filtered: bool = False
 
 
 def reader_of(first: JsonFields, /) -> Reader | None:
@@ -236,7 +239,7 @@ def _helm_display(content: JsonFields) -> Iterator[JsonFields]:
 
 READERS: tuple[Reader, ...] = (
     Reader("a batch of OpenAI or vLLM", _is_batch, _batch),
-    Reader("lm-evaluation-harness", _is_harness, _harness),
+    Reader("lm-evaluation-harness", _is_harness, _harness, is_filtered=True),
     Reader("inspect_ai", _is_inspect, _inspect),
     # Its entries have all fields of the next kind too.
     Reader("HELM display_predictions", _is_helm_display, _helm_display),

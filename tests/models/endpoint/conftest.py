@@ -308,7 +308,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._reply({})
 
     def do_POST(self) -> None:
-        self._reply(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        size = int(self.headers["content-length"])
+        sent = self.rfile.read(size)
+        if len(sent) < size:
+            # The client gave up before it had sent all.
+            self.close_connection = True
+            return
+        self._reply(json.loads(sent))
 
     def _reply(self, body: dict[str, Any]) -> None:
         served = self.served

@@ -168,6 +168,57 @@ def test_a_harness_sample_that_contradicts_itself_is_refused(tmp_path):
         opened(tmp_path / "samples.jsonl", [row])
 
 
+def two_filters(**changes):
+    """Return a log of a task with two filters: all documents of the first one, and all of the second one."""
+    arguments = {"gen_args_0": {"arg_0": "Hm?", "arg_1": {"until": ["Q:"], "do_sample": True, "temperature": 0.7}}}
+    rows = []
+    for name, left in (("strict-match", "[invalid]"), ("flexible-extract", "18")):
+        for number in range(3):
+            row = harness(number, {"question": f"Q{number}"}, arguments, [[f"One {number}", "It is 18."]], [left])
+            rows.append(row | {"filter": name, "metrics": ["exact_match"], "exact_match": float(left == "18")})
+    rows[-1] |= changes
+    return rows
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_a_harness_log_with_two_filters_is_read_once(tmp_path, interleaved):
+    rows = two_filters()
+    rows = [rows[place] for place in (0, 3, 1, 4, 2, 5)] if interleaved else rows
+    model = opened(tmp_path / "samples.jsonl", rows)
+    prompt = Prompt("Hm?", (), cue="")
+    model.take_names([(prompt, RequestName("2"))])
+    ((first, second),) = model.generate([prompt], GenerationSettings(5), n_draws=2)
+    assert (first.text, second.text) == ("One 2", "It is 18.")
+    (note,) = [note for note in model.take_notes() if "filter" in note]
+    assert '"strict-match" were read' in note
+    assert '3 rows of "flexible-extract" repeat them' in note
+
+
+def test_a_harness_log_with_likelihoods_and_two_filters_is_read_once(tmp_path):
+    values = [math.log(0.7), math.log(0.2)]
+    row = harness(4, {"id": "q1"}, gen_args(" A", " B"), [[[value, False]] for value in values], [])
+    assert shares(opened(tmp_path / "samples.jsonl", [row, row | {"filter": "again"}])) == [0.2, 0.7]
+    # Two rows of one filter are two answers, of which nobody knows the right one.
+    with pytest.raises(ModelError, match="has two rows about"):
+        opened(tmp_path / "samples.jsonl", [row, row])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"resps": [["Another", "It is 18."]]}, 'under the filter "flexible-extract" that no row of "strict-match"'),
+        ({"doc_id": 9}, 'under the filter "flexible-extract" that no row of "strict-match"'),
+        ({"resps": []}, 'second filter, "flexible-extract", and has no "resps"'),
+    ],
+)
+def test_filters_with_different_answers_are_refused_with_the_remedy(tmp_path, changes, words):
+    with pytest.raises(ModelError) as error:
+        opened(tmp_path / "samples.jsonl", two_filters(**changes))
+    assert words in str(error.value)
+    assert "line 6: the row" in str(error.value)
+    assert 'Keep the rows of one filter, such as those with "filter": "strict-match"' in str(error.value)
+
+
 # --------------------------------------------------------------------------------------------------- inspect_ai
 
 
