@@ -15,7 +15,7 @@ from pytest_pluralism.evaluation.measures.registry import MEASURES, PLANNERS, Pl
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import Planner
 
-__all__ = ["MarkerLines", "marks_of", "misspelt_marks", "planners_of", "uncollected"]
+__all__ = ["MarkerLines", "marks_of", "misspelt_marks", "planners_of", "uncollected", "yielding"]
 
 HOOK = "pytest_pluralism_measures"
 
@@ -121,6 +121,29 @@ def uncollected(collector: pytest.Collector, name: str, function: object) -> str
     return (
         f"{name} has the marker {mark} and is not collected, since tests have names as python_functions says; its "
         "promise is not judged. Rename it, or take the marker off."
+    )
+
+
+def yielding(collector: pytest.Module | pytest.Class, name: str, obj: object) -> str | None:
+    """Return what is wrong where a test with a marker of a measure has a ``yield``: pytest does not run it.
+
+    Some versions of pytest refuse it, and others expect it to fail, as pytest-asyncio does with an ``async`` one.
+    """
+    function = getattr(obj, "__func__", obj)
+    if not (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
+        return None
+    if not collector.istestfunction(obj, name):
+        return None
+    marks: object = getattr(function, "pytestmark", None)
+    own = marks if isinstance(marks, list) else [marks]
+    known = planners_of(collector)
+    names = [getattr(mark, "name", None) for mark in (*own, *collector.iter_markers())]
+    mark = next((mark for mark in names if mark in known), None)
+    if mark is None:
+        return None
+    return (
+        f"{name} has the marker {mark} and a yield, and pytest does not run tests that yield, so that its promise "
+        "would not be judged. Take the yield out of the test; where it sets something up, put it into a fixture."
     )
 
 

@@ -24,7 +24,7 @@ from pytest_pluralism.fixtures import (
     reference_language_model,
     value_model,
 )
-from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks, uncollected
+from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks, uncollected, yielding
 from pytest_pluralism.run import exporting, promises, surroundings
 from pytest_pluralism.run.controller import Controller, Worker
 from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, UNJUDGED, error_entries, model_id, parameter_id, test_of
@@ -156,7 +156,9 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> Generator[None, Any, Any]:
-    """Warn of a function with a promise that is not a test by its name."""
+    """Warn of a function with a promise that is not a test by its name, and refuse one that pytest would not run."""
+    if problem := yielding(collector, name, obj):
+        raise collector.CollectError(harmless(problem))
     made = yield
     if made is None and (problem := uncollected(collector, name, obj)):
         collector.warn(pytest.PytestCollectionWarning(harmless(problem)))

@@ -157,6 +157,37 @@ def elsewhere(tmp_path, monkeypatch):
 """
 
 
+KEPT = '@pytest.mark.js_distance("town.jsonl", population="North", at_most=1.0)'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{KEPT}\ndef test_it():\n    yield\n",
+        f"{KEPT}\nasync def test_it():\n    yield\n",
+        f"pytestmark = {KEPT[1:]}\ndef test_it():\n    yield 1\n",
+        f"class TestIt:\n    {KEPT}\n    def test_it(self):\n        yield\n",
+        f"class TestIt:\n    {KEPT}\n    @staticmethod\n    def test_it():\n        yield\n",
+        f"{KEPT}\nclass TestIt:\n    def test_it(self):\n        yield from ()\n",
+    ],
+)
+def test_a_promise_of_a_test_that_yields_is_an_error_in_every_version(project: pytest.Pytester, body: str) -> None:
+    result = run(project, body)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*test_it has the marker js_distance and a yield*Take the yield out of the test*"])
+
+
+def test_what_yields_and_is_not_a_test_is_left_alone(project: pytest.Pytester) -> None:
+    body = (
+        f"pytestmark = {KEPT[1:]}\n\n"
+        "@pytest.fixture\ndef given():\n    yield 1\n\n"
+        "def parts():\n    yield 1\n\n"
+        "def test_it(given):\n    assert list(parts()) == [given]\n"
+    )
+    run(project, body, "--pluralism-model=table:m").assert_outcomes(passed=1)
+
+
 def test_a_test_that_goes_elsewhere_is_compared_with_the_same_baseline(project: pytest.Pytester) -> None:
     body = MARKED.replace("at_most=1.0", "max_increase=0.01") + "def test_it(): ...\n"
     options = ("--pluralism-baseline=kept.json", "--pluralism-baseline-model=even")
