@@ -159,7 +159,8 @@ class Opened:
         self.page = page
         self.complaints: list[str] = []
         self.requests: list[str] = []
-        page.set_default_timeout(60_000)
+        # A busy machine may take minutes to load a page; how fast it is, the benchmark says.
+        page.set_default_timeout(300_000)
         page.on("console", lambda message: self.complaints.append(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from pytest_pluralism.report.blocks import Cell, number
 from pytest_pluralism.report.unit_views import UnitsView, UnitView
 
-__all__ = ["Asked", "Board", "boards", "script_json"]
+__all__ = ["Asked", "Board", "boards"]
 
 #: The strengths of a shade, from 0.
 SHADES = 8
@@ -89,10 +86,3 @@ def _board(asked: Sequence[Asked]) -> Board:
         for name in sorted(units, key=worst)
     )
     return Board(asked[0].title, noun, tuple((one.number, one.people) for one in asked), rows)
-
-
-def script_json(content: object, /) -> Markup:
-    """Return JSON for a block of data in a page: nothing in it ends the block, or begins a comment."""
-    text = json.dumps(content, ensure_ascii=True)
-    escaped = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return Markup(escaped)  # noqa: S704 - no sign of markup is left

@@ -14,12 +14,11 @@ from typing import TypeVar
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.core.messages import farthest_of, gained_over, needed_words, subject
 from pytest_pluralism.core.records.measures import Measure
-from pytest_pluralism.core.untrusted import harmless
 from pytest_pluralism.core.words import CLUSTERS, in_order, words_for
 from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.alike import alike_lines
 from pytest_pluralism.report.blocks import Para, Part, Table, texts
-from pytest_pluralism.report.boards import Asked, Board, boards, script_json
+from pytest_pluralism.report.boards import Asked, Board, boards
 from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, outcome_of, promise_cell
 from pytest_pluralism.report.charts import Track
 from pytest_pluralism.report.decisions import KEPT, OUTCOMES, Decision, Judged, decisions, moved_of, source_words
@@ -229,10 +228,11 @@ class RunView:
         )
 
     @property
-    def prompts(self) -> str:
-        """The prompts that the units name, as JSON that no page can take for markup."""
+    def prompts(self) -> list[tuple[str, str]]:
+        """The names and the texts of the prompts that units name; a longer text ends with a count of what is left."""
         found = (self.run.get("prompts") or {}).get("texts") or {}
-        return script_json({str(name): harmless(str(text)[:MOST_PROMPT]) for name, text in found.items()})
+        wanted = {unit.prompt for one in self.verdicts if one.units is not None for unit in one.units.units}
+        return [(str(name), _prompt(str(text))) for name, text in found.items() if str(name) in wanted]
 
     @property
     def source(self) -> list[tuple[str, str, str]]:
@@ -254,6 +254,11 @@ class RunView:
     def models(self) -> str:
         """The names of the models."""
         return ", ".join(dict.fromkeys(verdict.model for verdict in self.verdicts))
+
+
+def _prompt(text: str) -> str:
+    left = len(text) - MOST_PROMPT
+    return f"{text[:MOST_PROMPT]}\n({left:,} characters more)" if left > 0 else text
 
 
 def run_view(entries: Iterable[Entry], run: Entry, /) -> RunView:
@@ -313,6 +318,10 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
     beside_words = [(words_for(measure.beside, measure.references), references.get(measure.beside))]
     masses = [unit["option_mass"] for unit in entry["units"] if unit.get("option_mass") is not None]
     parts = [*_parts(entry, title, measure, domains.get(measure.name))]
+    needed = needed_words(measure, entry["units_needed"]) if entry.get("units_needed") else ""
+    # The reason says the same in the words of the verdict; said once, in those of the measure.
+    in_units = f"about {entry.get('units_needed')} more units would decide"
+    reason = str(entry.get("reason") or "").replace(in_units, needed)
     units = None
     try:
         prompts = (run.get("prompts") or {}).get("of", {}).get(f"{entry['nodeid']} {entry['key']}", {})
@@ -338,9 +347,9 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         decided=interval_cell(entry),
         promise=promise_cell(gate),
         level=f"{100 * level:g} % interval" if level is not None else "",
-        reason=str(entry.get("reason") or ""),
+        reason=reason,
         facts="; ".join(_facts(estimate, measure, masses)),
-        needed=_begun(needed_words(measure, entry["units_needed"])) if entry.get("units_needed") else "",
+        needed="" if needed in reason else _begun(needed),
         warnings=tuple(map(str, entry.get("warnings", ()))),
         unseen=str(entry.get("unseen") or ""),
         witness=_witness(entry),

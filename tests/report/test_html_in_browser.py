@@ -306,6 +306,25 @@ def test_the_prompt_of_a_unit_is_one_click_away(show: Callable[..., Opened], rec
     opened.check()
 
 
+def test_without_scripts_a_unit_links_to_its_prompt(show: Callable[..., Opened], recorded: dict[str, Any]) -> None:
+    entry = recorded["verdicts"][0]
+    text = "</noscript><script>document.title='owned'</script>\nIs it so?\nA. Yes\nAnswer:"
+    of = {f"{entry['nodeid']} {entry['key']}": {unit["id"]: "p1" for unit in entry["units"]}}
+    recorded["run"]["prompts"] = {"texts": {"p1": text}, "of": of}
+    opened = show(rendered({**recorded, "verdicts": [entry]}), java_script_enabled=False)
+    gate = opened.page.locator("details.gate").first
+    if gate.get_attribute("open") is None:
+        gate.locator("summary").first.click()
+    if gate.locator("details.units").get_attribute("open") is None:
+        gate.locator("details.units > summary").click()
+    gate.locator("table.units details > summary").first.click()
+    gate.locator("a.prompt").first.click()
+    shown = opened.page.locator("#prompt-p1")
+    shown.locator("summary").click()
+    assert shown.locator("pre.prompt").inner_text() == text
+    opened.check()
+
+
 def test_a_phone_shows_verdicts_as_cards(show: Callable[..., Opened], page_text: str) -> None:
     opened = show(page_text, width=360)
     boxes = opened.page.locator("#verdicts tbody > tr").evaluate_all("rows => rows.map(r => r.getBoundingClientRect())")

@@ -226,6 +226,29 @@ def test_an_empty_run_and_errors_have_a_page(recorded: dict[str, Any]) -> None:
     assert "did not come to its end" in words
 
 
+def test_a_promise_says_once_what_would_decide_it(recorded: dict[str, Any]) -> None:
+    entry = next(entry for entry in recorded["verdicts"] if entry["metric"] == "js_distance")
+    entry |= {"outcome": "inconclusive", "units_needed": 58}
+    said = "the value is 0.300 [0.200, 0.400], must be at most 0.35: about 58 more units would decide"
+    words = Page(rendered({**recorded, "verdicts": [{**entry, "reason": said}]})).text
+    assert "must be at most 0.35: too close to call; about 58 more questions needed" in words
+    assert words.lower().count("about 58 more") == 1
+    # Another reason leaves the sentence to the page.
+    words = Page(rendered({**recorded, "verdicts": [{**entry, "reason": "too few"}]})).text
+    assert words.count("Too close to call; about 58 more questions needed.") == 1
+
+
+def test_a_prompt_stands_once_and_links_lead_to_it(recorded: dict[str, Any]) -> None:
+    entry = recorded["verdicts"][0]
+    of = {f"{entry['nodeid']} {entry['key']}": {unit["id"]: "p1" for unit in entry["units"]}}
+    recorded["run"]["prompts"] = {"texts": {"p1": "x" * 20_001, "p2": "nobody names it"}, "of": of}
+    text = rendered(recorded)
+    assert text.count('id="prompt-') == 1
+    assert text.count('href="#prompt-p1"') == len(entry["units"])
+    assert "x" * 20_000 + "\n(1 characters more)" in text
+    assert "nobody names it" not in text
+
+
 def test_a_page_is_not_heavier_than_promised(survey: Callable[..., dict[str, Any]]) -> None:
     assert len(rendered(survey(n_questions=1000, n_groups=1)).encode()) < 3_000_000
 

@@ -105,17 +105,19 @@
   };
   const wrap = (node) => ({ querySelectorAll: (wanted) => [...(node.matches(wanted) ? [node] : []), ...node.querySelectorAll(wanted)] });
 
+  // Without scripts a unit links to its prompt in the last section; with them the prompt takes the place of the link.
   const prompts = document.getElementById("prompts");
   let texts = null;
   const addPrompt = (details) => {
-    const name = details.dataset.prompt;
-    if (!name || !prompts || details.querySelector("pre.prompt")) return;
-    texts ??= JSON.parse(prompts.textContent);
-    if (!(name in texts)) return;
-    const pre = make("pre", { className: "prompt", tabIndex: 0 }, texts[name]);
+    const link = details.querySelector(":scope > p > a.prompt");
+    if (!link || !prompts) return;
+    texts ??= new DOMParser().parseFromString(prompts.textContent, "text/html");
+    const found = texts.getElementById(link.hash.slice(1));
+    if (!found) return;
+    const pre = make("pre", { className: "prompt", tabIndex: 0 }, found.querySelector("pre").textContent);
     pre.setAttribute("aria-label", "The prompt");
     pre.setAttribute("role", "group");
-    details.append(make("p", { className: "muted" }, "The prompt, the first of its repetitions:"), pre);
+    link.parentNode.replaceWith(make("p", { className: "muted" }, "The prompt, the first of its repetitions:"), pre);
   };
 
   document.addEventListener("toggle", (event) => {
