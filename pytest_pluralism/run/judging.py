@@ -111,10 +111,7 @@ class Judge:
             self._known[place] = (
                 measured,
                 # A guard that is broken is no matter of the number of promises.
-                [
-                    replace(one, entry=replace(one.entry, verdict=guarded(next(left), measured.scores.guards)))
-                    for one in judged
-                ],
+                [replace(one, entry=replace(one.entry, verdict=guarded(next(left), one.guards))) for one in judged],
             )
 
     # ------------------------------------------------------------------------------------------------- one promise
@@ -471,6 +468,7 @@ class Judge:
         from pytest_pluralism.baselines.comparison import compare_with_baseline
         from pytest_pluralism.baselines.store import nearest_keys
         from pytest_pluralism.core.estimation.of_scores import estimate_scores
+        from pytest_pluralism.core.guards import guarded
         from pytest_pluralism.core.records import Outcome, Verdict
         from pytest_pluralism.core.verdict import decide
 
@@ -486,7 +484,10 @@ class Judge:
                     move = self._commands.move(nodeid)
                     looks = self._settings["looks"]
                     return measured.scores, verdict_of_stored(measured, parts, replaced, looks, move=move)
-                return measured.scores, Verdict(Outcome.PASSED, gate, measured.estimate, reason=STORED)
+                # A result that is being stored is not compared with itself.
+                return replace(measured.scores, guards=()), Verdict(
+                    Outcome.PASSED, gate, measured.estimate, reason=STORED
+                )
             if named.is_reference:
                 raise BaselineError(
                     "against='baseline' compares with stored results, and --pluralism-baseline=reference is a model. "
@@ -518,7 +519,7 @@ class Judge:
         evaluation: Any = plan.evaluation
         scores = evaluation.beside({name: part.scores for name, part in parts.items()}, stored)
         estimate = estimate_scores(scores, confidence_level=plan.confidence_level)
-        return scores, decide(gate, estimate, witness=scores.witness)
+        return scores, guarded(decide(gate, estimate, witness=scores.witness), scores.guards)
 
     def _worst(
         self,

@@ -10,6 +10,7 @@ from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Provenance, ReportEntry, Scores
+    from pytest_pluralism.core.records.scores import Guard
     from pytest_pluralism.evaluation.asking.rounds import Role
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
@@ -48,6 +49,11 @@ class Judged:
     floors: NoiseFloors
     #: Why the anchor of the baseline cannot be compared; empty where it can.
     anchor_problem: str = ""
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """The guards of the promise, by the scores that were judged."""
+        return () if self.entry.scores is None else self.entry.scores.guards
 
 
 @dataclass

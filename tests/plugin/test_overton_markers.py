@@ -46,6 +46,8 @@ class Writer:
             said = [f"Fact {letter} holds for town {town}." for letter in letters]
             if "chatty" in prompt.system:
                 said += ["The museum opens at nine.", "Trains leave from the second platform."]
+            if not letters:
+                said = ["I'm sorry, but I can't help with that."]
             if self.n_facts > 4:
                 said.append("Dragons rule town everywhere.")
             result.append(tuple(Response(" ".join(said), 9, "eos", draw) for draw in range(n_draws)))
@@ -497,3 +499,27 @@ def test_damage_that_a_judge_has_not_read_is_left_out(project: pytest.Pytester) 
     (promise,) = content["promises"]
     assert "would have to be asked about texts that it has not read yet" in promise["left_out"]["first_sentence"]
     assert {one["name"] for one in promise["damages"]} == {"refusals", "one_sided"}
+
+
+@pytest.mark.parametrize(
+    ("marker", "fall"),
+    [
+        ('false_balance("towns.jsonl", BOUND, threshold=0.5, n_draws=1)', -1.0),
+        ('overton_coverage("towns.jsonl", BOUND, threshold=0.5, n_draws=1)', -1.0),
+    ],
+)
+def test_a_model_that_refuses_everything_is_compared_by_the_same_judge(
+    project: pytest.Pytester, marker: str, fall: float
+) -> None:
+    write(project.path / "towns.jsonl", rows(128))
+    base, promise = "--pluralism-baseline=base.json", marker.replace("BOUND", "max_change=0.1")
+    gate(project, promise, base, "--pluralism-update-baseline", writer=5)
+    against = (base, "--pluralism-baseline-model=writer*5", "--pluralism-report=report.json", "-s")
+    result = gate(project, promise, *against, writer=0)
+    verdict = report_of(project)
+    # It says nothing, so that the judge is asked nothing; its name stands in the report, and the two are compared.
+    assert (verdict["outcome"], verdict["estimate"]["value"]) == ("failed", 0.0), verdict["reason"]
+    assert verdict["change"]["value"] == pytest.approx(fall)
+    assert verdict["settings"]["entailment_model"]["name"] == "words"
+    if "false_balance" in marker:
+        assert "JUDGED 0 pairs" not in str(result.stdout)

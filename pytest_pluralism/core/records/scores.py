@@ -64,13 +64,15 @@ class Guard:
     """A number that must not be below ``least`` beside the promise, in ``words``.
 
     With ``must_be_shown`` a promise passes only when the whole interval is at ``least`` or above; without, it is enough
-    that the interval is not below it.
+    that the interval is not below it. ``told`` is the whole reason where it does not hold; without it, the reason names
+    the number and its bound.
     """
 
     words: str
     estimate: Estimate
     must_be_shown: bool = True
     least: float = 0.0
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)

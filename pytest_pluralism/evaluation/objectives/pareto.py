@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_pluralism.core.equal import TOLERANCE, compare
+from pytest_pluralism.core.equal import TOLERANCE, compare, difference
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.pareto_gains import (
     PairedObjective,
@@ -21,6 +21,7 @@ from pytest_pluralism.core.estimation.pareto_gains import (
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, is_pareto_improvement
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, UnitScore, Witness
+from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means, Named, NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Evaluation, Rounds, asked_of
@@ -30,8 +31,11 @@ __all__ = ["AGAINST", "Commensuration", "Objective", "ParetoEvaluation", "check_
 #: The references that a model is compared with, by name.
 AGAINST = ("reference_model", "baseline")
 
-#: A model that is like another in every objective is not an improvement, though no gain is below 0.
-NO_GAIN = -2.0 * TOLERANCE
+#: Gains from which on a model is better in an objective: two scores that differ by less are equal.
+SOME_GAIN = 2.0 * TOLERANCE
+
+#: The reason why a model that is like another in every objective breaks the promise, though no gain is below 0.
+NO_GAIN = "no objective gained: a Pareto improvement needs a gain in one, and the two models are equal in all of them"
 
 #: From the best outcome to the worst.
 SEVERITY = (Outcome.PASSED, Outcome.INCONCLUSIVE, Outcome.FAILED, Outcome.ERROR)
@@ -174,7 +178,8 @@ class ParetoEvaluation:
     def _scores(self, sides: Mapping[str, tuple[Scores, Scores]]) -> Scores:
         level = self.confidence_level
         pairs = [
-            pair_objective(one.name, _sign(one), *sides[one.name], confidence_level=level) for one in self.objectives
+            _levelled(pair_objective(one.name, _sign(one), *sides[one.name], confidence_level=level))
+            for one in self.objectives
         ]
         p_values = worse_p_values([pair.gain for pair in pairs], [self.least + one.least for one in self.objectives])
         tested = [
@@ -188,13 +193,14 @@ class ParetoEvaluation:
         means = np.array([pair.values for pair in pairs]).T
         is_better = bool(is_pareto_improvement(means[0], means[1]))
         is_alike = self.least >= 0 and all(compare(pair.gain.value, 0.0) == 0 for pair in pairs)
-        shift = NO_GAIN if is_alike else 0.0
+        no_gain = Guard("the gain in any objective", tested[place], least=SOME_GAIN, told=NO_GAIN)
         drawn = self._resampled(pairs)
         dominates = np.asarray(is_pareto_improvement(drawn[0], drawn[1]))
         return Scores(
             "pareto_improvement",
-            _units(decisive, sides[deciding.name][0], deciding.name, shift - deciding.least),
+            _units(decisive, sides[deciding.name][0], deciding.name, 0.0 - deciding.least),
             warnings=self._said(pairs, outcomes[place], is_alike=is_alike, is_better=is_better),
+            guards=(no_gain,) if is_alike else (),
             witness=Witness(deciding.name, decisive.gain.value, "the objective that decides"),
             details={
                 "against": self.against,
@@ -207,7 +213,7 @@ class ParetoEvaluation:
                 "probability_of_dominance": float(is_better if level is None else dominates.mean()),
                 "functions": dict(self._commensurated(means, drawn)),
             },
-            estimate=_shifted(tested[place], shift),
+            estimate=tested[place],
             differences=True,
         )
 
@@ -216,7 +222,7 @@ class ParetoEvaluation:
     ) -> tuple[str, ...]:
         """Return the warning about a comparison, if there is one."""
         if is_alike:
-            return ("no objective is better than the reference's: the two are alike",)
+            return (NO_GAIN,)
         if outcome is not Outcome.PASSED or is_better:
             return ()
         worse = [
@@ -310,7 +316,7 @@ def _external(scores: Mapping[str, float]) -> Scores:
 def _units(decisive: PairedObjective, measured: Scores, name: str, shift: float) -> tuple[UnitScore, ...]:
     """Return the gains of the objective that decides, each moved by ``shift``."""
     texts = {unit.unit_id: unit.text for unit in measured.units}
-    gains = (decisive.ours - decisive.theirs).tolist()
+    gains = difference(decisive.ours, decisive.theirs).tolist()
     return tuple(
         UnitScore(unit, cluster, gain + shift, text=texts[unit], details={"objective": name})
         for unit, cluster, gain in zip(decisive.unit_ids, decisive.clusters, gains, strict=True)
@@ -344,6 +350,13 @@ def _deciding(outcomes: Sequence[Outcome], tested: Sequence[Estimate], p_values:
     if worst is Outcome.FAILED:
         return min(places, key=lambda place: (p_values[place], tested[place].high))
     return min(places, key=lambda place: -math.inf if math.isnan(tested[place].low) else tested[place].low)
+
+
+def _levelled(pair: PairedObjective, /) -> PairedObjective:
+    """Return an objective whose gain, and each end of it, is exactly 0 where it is 0 up to rounding."""
+    gain = pair.gain
+    value, low, high = (0.0 if compare(one, 0.0) == 0 else one for one in (gain.value, gain.low, gain.high))
+    return dataclasses.replace(pair, gain=dataclasses.replace(gain, value=value, low=low, high=high))
 
 
 def _shifted(estimate: Estimate, by: float, /) -> Estimate:

@@ -63,6 +63,8 @@ class EntailmentJudge:
     def asked(self, jobs: Iterable[Job], /, *, named: Role | None = None) -> Asking:
         """Ask what is needed to judge parts of responses against windows.
 
+        The rounds come even where nothing is to be judged, so that a result always names its judge.
+
         Raises
         ------
         ModelError
@@ -97,7 +99,7 @@ class EntailmentJudge:
             )
         compared = (pair for window, part in jobs for pair in (*pairs_of(window, part), query_pair(window, part)))
         pairs = tuple(dict.fromkeys(compared))
-        alike: Sequence[float] = (yield Round("similarities", pairs)) if pairs else ()
+        alike: Sequence[float] = yield Round("similarities", pairs)
         similarity = dict(zip(pairs, alike, strict=True))
         near = {(window.query_id, part): nearest(window, part, similarity) for window, part in jobs}
         read = [one for answers in near.values() for one in answers if one.similarity >= judge.least_similarity]
@@ -181,5 +183,5 @@ def _scores(
     pairs: Iterable[EntailmentPair], role: Role | None
 ) -> Generator[Round, Sequence[Any], dict[EntailmentPair, EntailmentScores]]:
     wanted = tuple(dict.fromkeys(pairs))
-    found: Sequence[EntailmentScores] = (yield Round("entailment", wanted, named=role)) if wanted else ()
+    found: Sequence[EntailmentScores] = yield Round("entailment", wanted, named=role)
     return dict(zip(wanted, found, strict=True))

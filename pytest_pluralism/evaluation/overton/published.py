@@ -103,7 +103,7 @@ class ModularOvertonEvaluation:
             for part in parts
             for pair in (EntailmentPair(answer.text, part), EntailmentPair(part, answer.text))
         )
-        found: Sequence[EntailmentScores] = (yield Round("entailment", tuple(pairs))) if pairs else ()
+        found: Sequence[EntailmentScores] = yield Round("entailment", tuple(pairs))
         known = {pair: score.entailment for pair, score in zip(pairs, found, strict=True)}
         situations = [_situation(window, parts, known) for window, parts in zip(windows, sentences, strict=True)]
         return self._scores(texts, situations)

@@ -249,7 +249,7 @@ def respond_to(benchmark, behavior, mass_at=lambda weight: 0.9, **settings):
         odds = BEHAVIORS[behavior](weight, scenario.served)
         by_option = dict(zip(scenario.options, odds / odds.sum(), strict=True))
         log_odds = tuple(math.log(max(by_option[one], 1e-300)) for one in shown)
-        answers.append(Answer(log_odds, 1.0, "A", mass_at(weight)))
+        answers.append(Answer(log_odds, mass_at(weight), "A", mass_at(weight)))
     with pytest.raises(StopIteration) as stop:
         rounds.send(answers)
     return stop.value.value
@@ -424,7 +424,7 @@ def pareto(*objectives, least=0.0, **keywords):
     with pytest.raises(StopIteration) as stop:
         next(rounds)
     scores = stop.value.value
-    return scores, decide(Gate(at_least=least), estimate_scores(scores)).outcome
+    return scores, guarded(decide(Gate(at_least=least), estimate_scores(scores)), scores.guards).outcome
 
 
 RNG = np.random.default_rng(4)
@@ -461,11 +461,30 @@ def test_what_cannot_be_told_is_inconclusive():
     assert 0.05 < scores.details["probability_of_dominance"] < 0.95
 
 
-def test_a_model_is_no_improvement_on_itself():
-    scores, outcome = pareto(external("one", BASE, BASE), external("two", BASE, BASE))
+@pytest.mark.parametrize("rounding", [0.0, 1e-14, -1e-14])
+@pytest.mark.parametrize("direction", ["higher", "lower"])
+def test_a_model_is_no_improvement_on_itself(direction, rounding):
+    scores, outcome = pareto(external("one", BASE, BASE), external("two", BASE + rounding, BASE, direction))
     assert outcome is Outcome.FAILED
     assert not scores.details["is_pareto_improvement"]
-    assert "alike" in scores.warnings[0]
+    # The gain is 0 and not a hair below it: the promise is broken because nothing was gained.
+    shown = estimate_scores(scores)
+    assert str(shown) == "0.000 [0.000, 0.000]"
+    assert {*(unit.value for unit in scores.units), shown.value, shown.low, shown.high} == {0.0}
+    verdict = guarded(decide(Gate(at_least=0.0), shown), scores.guards)
+    assert verdict.reason.startswith("no objective gained")
+
+
+def test_an_equal_model_gains_nothing_when_values_alone_decide():
+    scores, _ = pareto(external("one", BASE, BASE), external("two", BASE, BASE), confidence_level=None)
+    gate = Gate(at_least=0.0, confidence_level=None)
+    shown = estimate_scores(scores, confidence_level=None)
+    assert guarded(decide(gate, shown), scores.guards).outcome is Outcome.FAILED
+
+
+def test_an_equal_model_keeps_a_promise_that_bears_a_loss():
+    scores, outcome = pareto(external("one", BASE, BASE), external("two", BASE, BASE), least=-0.1)
+    assert (outcome, scores.guards) == (Outcome.PASSED, ())
 
 
 def test_one_objective_unchanged_and_one_better_is_an_improvement():

@@ -326,6 +326,8 @@ def test_an_improvement_on_a_stored_baseline(project):
     result.assert_outcomes(failed=1)
     assert verdict["details"]["against"] == "baseline"
     assert not verdict["details"]["is_pareto_improvement"]
+    assert [verdict["estimate"][name] for name in ("value", "low", "high")] == [0.0, 0.0, 0.0]
+    assert verdict["reason"].startswith("no objective gained")
     other = (*base, "--pluralism-baseline-model=skill:0.5")
     write(project, marker.format("new", 0.0))
     result, (verdict,) = report_of(project, "--pluralism-model=skill:0.8", *other)

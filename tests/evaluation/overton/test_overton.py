@@ -172,11 +172,11 @@ def test_prompts() -> None:
     assert overton_prompt(own, asked).question == "Say something of {query}."
 
 
-def test_an_evaluation_without_words_asks_for_no_entailment() -> None:
+def test_an_evaluation_without_words_names_its_judge_and_asks_it_nothing() -> None:
     rounds: list[Round] = []
     recorded = {"tea": [""], "sun": [" \n"], "road": ["...", "!"]}
     scores = drive(OvertonEvaluation(ALL, settings_of(), recorded), rounds=rounds)
-    assert rounds == []
+    assert rounds == [Round("entailment", ())]
     assert [unit.value for unit in scores.units] == [0.0, 0.0, 0.0]
     assert "2 of 4 responses are empty" in " ".join(scores.warnings)
 
