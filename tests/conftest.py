@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.pytester import SysModulesSnapshot
 
 # Runs in processes of their own share what they compile.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -52,14 +51,16 @@ WITH_TORCH = ("pytest_pluralism.models.local", "pytest_pluralism.training")
 IMPORTED_ONCE = {"torch", "transformers", "tokenizers", "safetensors", "pandas", "pyarrow", "polars"}
 
 
-class Remembered(SysModulesSnapshot):
-    """The modules that pytester restores after a run inside this process: it forgets those of the run, but for some."""
+def remembering(snapshot: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what takes a snapshot of the modules for pytester, and keeps those that are imported once."""
 
-    def __init__(self, preserve: Callable[[str], bool] | None = None) -> None:
+    def taken(preserve: Callable[[str], bool] | None = None) -> Any:
         def kept(name: str) -> bool:
             return name.partition(".")[0] in IMPORTED_ONCE or (preserve is not None and preserve(name))
 
-        super().__init__(kept)
+        return snapshot(kept)
+
+    return taken
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +103,10 @@ def installed() -> Iterator[None]:
         return property(found)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("_pytest.pytester.SysModulesSnapshot", Remembered)
+        # A private name of pytest: a version without it forgets all modules of a run.
+        machinery = importlib.import_module("_pytest.pytester")
+        if hasattr(machinery, "SysModulesSnapshot"):
+            patch.setattr(machinery, "SysModulesSnapshot", remembering(machinery.SysModulesSnapshot))
         for name in ("metadata", "entry_points", "files"):
             patch.setattr(PathDistribution, name, remembered(getattr(PathDistribution, name).fget))
         yield
