@@ -141,6 +141,7 @@ def _compared(key: str, now: Entry, then: Entry) -> _Compared:
         moved_surroundings,
         paired_change,
     )
+    from pytest_pluralism.baselines.worst import change_of_worst, is_of_worst
     from pytest_pluralism.core.records import Estimate, Gate
     from pytest_pluralism.core.records.verdicts import CHANGES
     from pytest_pluralism.core.verdict import decide
@@ -163,9 +164,12 @@ def _compared(key: str, now: Entry, then: Entry) -> _Compared:
         return _Compared(row)
     gate = now.get("gate") or then.get("gate") or {}
     level = gate.get("confidence_level", 0.95)
-    change = paired_change(now, then, confidence_level=level)
+    change = units_change = paired_change(now, then, confidence_level=level)
+    if is_of_worst(now):
+        # Of all units together, those of the other groups would hide it.
+        change = change_of_worst(now, then, confidence_level=level)
     pick = min if row["direction"] == "higher" else max
-    unit_id, value = pick(zip(change.unit_ids, change.values, strict=True), key=lambda pair: pair[1])
+    unit_id, value = pick(zip(units_change.unit_ids, units_change.values, strict=True), key=lambda pair: pair[1])
     row["change"] = estimate_json(change)
     row["worst"] = {"id": unit_id, "value": value}
     row["outcome"] = "no promise"

@@ -168,7 +168,7 @@ def _is_asked(key: str, tests: Sequence[str]) -> bool:
 
 
 def _row(promise: Entry, measured: Mapping[str, Entry], before: Mapping[str, list[Entry]]) -> Content:
-    found = measured.get(promise["key"])
+    found = measured.get(promise["key"]) or _of_worst(promise, measured)
     slacks = dict(_slacks(promise["gate"], found)) if found is not None else {}
     words = (loosened(promise["gate"], then) for then in before.get(promise["key"], ()))
     return {
@@ -178,6 +178,21 @@ def _row(promise: Entry, measured: Mapping[str, Entry], before: Mapping[str, lis
         "slacks": slacks,
         "loosened": next((some for some in words if some), []),
     }
+
+
+def _of_worst(promise: Entry, measured: Mapping[str, Entry]) -> Content | None:
+    """Return what a baseline, which stores the groups one by one, says of the group that fares worst."""
+    parts = [measured[key] for key in promise["parts"] if key in measured]
+    if promise["population"] != "worst" or not parts or len(parts) < len(promise["parts"]):
+        return None
+    ends = [_ends(part.get("estimate")) for part in parts]
+    known = [end for end in ends if end is not None]
+    if len(known) < len(parts) or any(part["metric"] != promise["metric"] for part in parts):
+        return None
+    # A promise is kept when every group keeps it, so that the deciding end is the worst one of all groups.
+    pick = min if promise["direction"] == "higher" else max
+    value = pick(float(part["estimate"]["value"]) for part in parts)
+    return {"estimate": {"value": value, "low": pick(low for low, _ in known), "high": pick(high for _, high in known)}}
 
 
 def _slacks(gate: Entry, found: Entry) -> Iterator[tuple[str, float]]:

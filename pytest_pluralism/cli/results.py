@@ -204,6 +204,7 @@ def _unit(unit: Entry, drawn: Entry | None) -> Content:
         reference_probabilities=tuple(unit.get("reference_probabilities", ())),
     )
     found = {"id": known.unit_id, "cluster": known.cluster, "value": known.value, "sha256": unit_hash(known)}
+    found |= {} if known.population is None else {"population": known.population}
     found |= {"change": unit["change"]} if is_number(unit.get("change")) else {}
     found |= {"bounds": unit["bounds"]} if unit.get("bounds") else {}
     if drawn is not None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+
+from pytest_pluralism.cli import main
 
 CONFTEST = """
 from pytest_pluralism.models.protocol import ModelIdentity
@@ -238,3 +241,59 @@ def test_a_group_whose_questions_are_not_read_is_not_hidden_by_the_others(
     result = pytester.runpytest_inprocess("--pluralism-model=any")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*the mean option mass is 0.01 for East*"])
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    capsys.readouterr()
+    code = main([*words, "--json"])
+    content: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return code, content
+
+
+def test_two_reports_are_compared_by_the_worst_group_as_a_run_compares_them(
+    project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes(project, "fields+stars+sea", "--pluralism-update-baseline", "--pluralism-report=before.json")
+    # The south falls from 1 to .5, and the mean of all pairs by an eighth only.
+    for reward, outcome in (("fields+stars", "failed"), ("stars+fields+sea", "passed")):
+        run = outcomes(project, reward, "--pluralism-report=after.json", "-k", "change")["test_change"]
+        code, content = said(capsys, "compare", "before.json", "after.json")
+        (row,) = [one for one in content["results"] if "::test_change " in one["key"]]
+        assert (run["outcome"], row["outcome"], code) == (outcome, outcome, int(outcome == "failed"))
+        assert row["change"]["method"] == run["change"]["method"]
+        for name in ("value", "low", "high"):
+            assert row["change"][name] == pytest.approx(run["change"][name], abs=1e-12), (reward, name)
+
+
+def test_a_change_of_the_worst_group_whose_uncertainty_is_not_known_is_not_decided(
+    project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes(project, "fields+stars+sea", "--pluralism-update-baseline", "--pluralism-report=before.json")
+    path = project.path / "before.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    (verdict,) = [one for one in content["verdicts"] if one["nodeid"].endswith("test_change")]
+    # As a judge or jurors leave it, who stand behind all units.
+    verdict["comparison"] = {"extra_variance": 0.001}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    _, content = said(capsys, "compare", "before.json", "before.json")
+    (row,) = [one for one in content["results"] if "::test_change " in one["key"]]
+    assert (row["outcome"], row["change"]["low"], row["change"]["high"]) == ("inconclusive", None, None)
+
+
+def test_promises_about_the_worst_group_have_a_slack_from_a_baseline_of_its_groups(
+    project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.makepyfile(
+        test_pairs="""
+        import pytest
+
+        @pytest.mark.preference_accuracy("pairs.jsonl", population="worst", at_least=0.6, max_decrease=0.05)
+        def test_it(): ...
+        """
+    )
+    run = outcomes(project, "fields+sea", "--pluralism-update-baseline", "--pluralism-report=run.json")["test_it"]
+    for words in ([], ["--results=run.json"]):
+        _, content = said(capsys, "promises", *words)
+        (row,) = content["promises"]
+        assert row["value"] == pytest.approx(run["estimate"]["value"])
+        assert row["slacks"]["at_least"] == pytest.approx(run["estimate"]["low"] - 0.6)
