@@ -111,7 +111,7 @@ def health_problems(
         Checks that were accepted by name.
     """
     found = [
-        *_problems(gate, scores, estimate, baseline_entry, seed_origin),
+        *_problems(gate, scores, estimate, measure, baseline_entry, seed_origin),
         *_drawn_problems(gate, scores, estimate, measure),
         *_kept_blindly(gate, scores, measure),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
@@ -121,7 +121,12 @@ def health_problems(
 
 
 def _problems(
-    gate: Gate, scores: Scores, estimate: Estimate, entry: JsonObject | None, seed_origin: str
+    gate: Gate,
+    scores: Scores,
+    estimate: Estimate,
+    measure: Measure | None,
+    entry: JsonObject | None,
+    seed_origin: str,
 ) -> Iterator[tuple[str, str]]:
     floor, ceiling = scores.references.get("sampling_floor"), scores.references.get("sampling_ceiling")
     if gate.at_most is not None and floor is not None and gate.at_most < floor:
@@ -133,6 +138,9 @@ def _problems(
         if said := _unread(part, f" for {part.units[0].population}" if len(parts) > 1 else ""):
             yield "low_option_mass", said
             break
+    else:
+        if said := _unread_reference(gate, scores, measure):
+            yield "low_option_mass", said
     unread, of = scores.unread_choices
     if unread > LARGEST_UNREAD_SHARE * of:
         yield "unread_choice", f"{unread_words(scores)}, more than one in ten"
@@ -159,6 +167,18 @@ def _promised_of(scores: Scores) -> list[Scores]:
         replace(scores, units=tuple(unit for unit in scores.units if unit.population == name), estimate=None)
         for name in names
     ]
+
+
+def _unread_reference(gate: Gate, scores: Scores, measure: Measure | None) -> str:
+    """Return a sentence where the promise compares with answers of the model that could not be read; else empty."""
+    if gate.better_than is None or not any(unit.reference_masses for unit in scores.units):
+        return ""
+    name = gate.better_than if measure is None else measure.reference_key(gate.better_than)
+    for part in _promised_of(scores):
+        units = tuple(replace(unit, option_mass=unit.reference_masses.get(name)) for unit in part.units)
+        if said := _unread(replace(part, units=units), ""):
+            return f"of {name!r}, which the promise compares with, {said}"
+    return ""
 
 
 def _unread(scores: Scores, of_whom: str) -> str:

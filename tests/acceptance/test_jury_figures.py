@@ -25,7 +25,7 @@ def figures() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def page() -> list[str]:
-    return (ROOT / "docs" / "how-to" / "jury.md").read_text(encoding="utf-8").splitlines()
+    return (ROOT / "docs" / "explanation" / "juries.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_refusing_and_complying_on_dices(figures: ModuleType, page: list[str], shared_data: Path) -> None:

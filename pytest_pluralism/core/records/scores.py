@@ -20,7 +20,8 @@ class UnitScore:
     that a promise relative to one of them is decided on paired differences.
     ``details`` holds JSON-able extras of the measure, under the names of the report's schema.
     ``bounds`` is the least and the most that the value may be, where a model leaves it open; else empty.
-    ``reference_bounds`` is the same of references that are answers of the model too, such as those without steering.
+    ``reference_bounds`` is the same of references that are answers of the model too, such as those without steering,
+    and ``reference_masses`` the option mass of these.
     """
 
     unit_id: str
@@ -37,6 +38,7 @@ class UnitScore:
     references: Mapping[str, float] = field(default_factory=dict)
     bounds: tuple[float, ...] = ()
     reference_bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    reference_masses: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

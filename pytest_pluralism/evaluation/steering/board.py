@@ -148,7 +148,7 @@ class Board:
         if below is not None:
             # The same answer from every side gains nothing.
             found = dict.fromkeys(answers, 0.0)
-            lower = [placebo.name for placebo in PLACEBOS] if below == PLACEBO else [below]
+            lower = _sides_of(below)
             beside = [self.shuffled(row, one) for one in lower]
             return {**found, "shuffle": self.shuffled(row, name) - float(np.mean(beside))}
         return {**{key: self.score(row, one) for key, one in answers.items()}, "shuffle": self.shuffled(row, name)}
@@ -241,10 +241,16 @@ class Board:
         A context that is not read may be the best one by chance, and a gain over answers that are not read is not one.
         """
         sides: list[Side] = [name]
-        if self.settings.over == PLACEBO:
-            sides += [placebo.name for placebo in PLACEBOS]
-        elif self.settings.over is not None:
-            sides.append(self.settings.over)
+        if self.settings.over is not None:
+            sides += _sides_of(self.settings.over)
+        return self._least_mass(sides, question_id)
+
+    def reference_masses(self, names: Iterable[str], question_id: str) -> dict[str, float]:
+        """Return the least option mass behind each side that a promise may name; sides that have none are left out."""
+        found = {name: self._least_mass(_sides_of(name), question_id) for name in names}
+        return {name: mass for name, mass in found.items() if mass is not None}
+
+    def _least_mass(self, sides: Sequence[Side], question_id: str) -> float | None:
         found = [self.found[side, context] for side in sides for context in self.contexts(side)]
         masses = [one[question_id].option_mass for one in found if question_id in one]
         return min((mass for mass in masses if mass is not None), default=None)
@@ -461,6 +467,11 @@ class Board:
 
     def _same_options(self) -> bool:
         return len({question.options for question in self.questions.values()}) == 1
+
+
+def _sides_of(name: Side) -> list[Side]:
+    """Return the sides that a name stands for: placebos are several."""
+    return [placebo.name for placebo in PLACEBOS] if name == PLACEBO else [name]
 
 
 def _substantive(question: Question, probabilities: Sequence[float]) -> FloatArray:

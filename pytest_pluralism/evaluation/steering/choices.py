@@ -376,7 +376,9 @@ class SteerableEvaluation:
                 value = values[index] if below is None else difference(values[index], below[index])
                 beside = {side: float(scores[index]) for side, scores in sides.items() if scores is not None}
                 beside |= board.blind(row, name, over)
-                units.append(dataclasses.replace(board.unit(name, row, float(value), details), references=beside))
+                masses = board.reference_masses((side for side in sides if side in beside), row.question_id)
+                unit = board.unit(name, row, float(value), details)
+                units.append(dataclasses.replace(unit, references=beside, reference_masses=masses))
             if left.is_open:
                 shown = [side for side, scores in sides.items() if scores is not None]
                 units[-len(rows) :] = left_open_units(left, name, rows, units[-len(rows) :], over=over, beside=shown)

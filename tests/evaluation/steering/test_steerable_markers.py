@@ -99,6 +99,27 @@ def test_steering_must_beat_what_it_names(project):
         result.assert_outcomes(errors=1)
 
 
+@pytest.mark.parametrize("reference", ["unsteered", "placebo"])
+def test_better_than_answers_that_were_not_read_is_undecided(project, reference):
+    """The steered answers are read; those that they are compared with are not, which no level shows."""
+    write(project, f'"party_values.jsonl", attribute="Democrat", better_than="{reference}"')
+    options = ("--pluralism-model=voter:0.9", "--pluralism-health=warn")
+    result, (verdict,) = report_of(project, *options)
+    result.assert_outcomes(passed=1)
+    conftest = CONFTEST.replace("logs, 1.0,", 'logs, 0.02 if "a Democrat" not in prompt.question else 1.0,')
+    project.makeconftest(conftest)
+    result, (verdict,) = report_of(project, *options)
+    assert verdict["outcome"] == "inconclusive"
+    assert f"low_option_mass: of '{reference}', which the promise compares with, the mean option mass is 0.02" in str(
+        verdict["reason"]
+    )
+    result, (verdict,) = report_of(project, *options, "--pluralism-suppress-health-check=low_option_mass")
+    assert verdict["outcome"] == "passed"
+    write(project, '"party_values.jsonl", attribute="Democrat", at_least=0.6')
+    result, (verdict,) = report_of(project, *options)
+    assert verdict["outcome"] == "passed"
+
+
 def test_the_form_of_the_contract(project):
     write(project, '"party_values.jsonl", attribute="Democrat", at_least=0.6')
     result, (verdict,) = report_of(project, "--pluralism-model=voter:0.9")
