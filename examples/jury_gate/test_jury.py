@@ -7,7 +7,7 @@ pytest --pluralism-model=town:bridge    # passes all
 import pytest
 
 
-@pytest.mark.jury_welfare("example_town", alpha=0.0, at_least=0.6)
+@pytest.mark.jury_welfare("example_town", alpha=0.0, better_than="uniform")
 def test_good_on_average(): ...
 
 

@@ -26,8 +26,8 @@ MOST_TOLD = 2.0
 #: none of them are too sure of it (measured: docs/explanation/statistics.md).
 MOSTLY_JURORS = 0.7
 
-#: At large aversions so few carriers are not enough there: the panels that showed at least ``LEAST_CARRIERS`` of them
-#: were those that held none of the jurors who are served worst.
+#: At large aversions so few carriers are not enough there to say that a welfare is not lower: the panels that showed at
+#: least ``LEAST_CARRIERS`` of them were those that held none of the jurors who are served worst.
 LEAST_CARRIERS_OF_MOSTLY_JURORS = 8.0
 
 
@@ -109,11 +109,14 @@ def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Tru
             f"the votes on each response are so few that the welfare is about {found.bias:.3f} too high, more than its "
             f"standard error of {found.standard_error:.3f}"
         )
-    elif is_large and number < LEAST_CARRIERS_OF_MOSTLY_JURORS - 1e-9 and (share := juror_share(found)) > MOSTLY_JURORS:
-        doubt = (
-            f"jurors differ far more than queries ({100.0 * share:.0f} % of the variance is theirs), and about "
-            f"{number:.1f} jurors carry the welfare: a few whom a panel may not hold decide it"
-        )
+    elif (
+        is_large
+        and number < LEAST_CARRIERS_OF_MOSTLY_JURORS - 1e-9
+        and not math.isnan(found.mean)
+        and juror_share(found) > MOSTLY_JURORS
+    ):
+        # A few whom a panel may not hold decide it: it may be anything below, and still not above.
+        below = max(below, found.mean)
     return Trust(overall, below, doubt, max(found.bias, 0.0) if is_large else 0.0)
 
 

@@ -140,7 +140,7 @@ def test_pleasing_the_majority_is_good_on_average_and_bad_for_those_who_are_serv
         for alpha in (0.0, 5.0)
     }
     mean, worst = (estimate_scores(scores) for scores in found.values())
-    assert mean.low > 0.6
+    assert mean.low > 0.55
     assert worst.high < 0.2
     assert found[5.0].witness is not None
     assert found[5.0].witness.unit_id == "group river"

@@ -117,17 +117,19 @@ def test_a_group_of_a_single_juror_has_no_interval() -> None:
     assert not trust(matrix, rule, np.array([0] * 19 + [1] * 2)).doubt
 
 
-def test_jurors_who_differ_far_more_than_queries_decide_nothing_at_a_large_aversion() -> None:
+def test_few_jurors_who_differ_far_more_than_queries_keep_no_level_at_a_large_aversion() -> None:
     rng = np.random.default_rng(5)
     own = np.concatenate([np.full(5, 0.4), np.full(35, 0.8)])[:, None]
     by_juror = np.clip(own + 0.01 * rng.normal(size=(40, 40)), 0.1, 1.0)
     assert 5.0 < carriers(table_of(by_juror), WelfareRule(alpha=5.0)) < 8.0
-    assert "jurors differ far more than queries" in trust(by_juror, WelfareRule(alpha=5.0)).doubt
-    assert not trust(by_juror, WelfareRule(alpha=2.0)).doubt
+    # It may be anything below, and still not above.
+    found = query_welfare(table_of(by_juror), WelfareRule(alpha=5.0))
+    assert trust(by_juror, WelfareRule(alpha=5.0)).below >= found.mean
+    assert trust(by_juror, WelfareRule(alpha=2.0)).below < 0.1
     by_cell = np.clip(0.7 + 0.1 * rng.normal(size=(40, 40)), 0.4, 1.0)
-    assert not trust(by_cell, WelfareRule(alpha=5.0)).doubt
+    assert trust(by_cell, WelfareRule(alpha=5.0)).below < 0.1
     many = np.clip(0.7 + 0.05 * rng.normal(size=(40, 1)) + 0.01 * rng.normal(size=(40, 40)), 0.4, 1.0)
-    assert not trust(many, WelfareRule(alpha=5.0)).doubt
+    assert trust(many, WelfareRule(alpha=5.0)).below < 0.1
 
 
 def test_the_bias_at_a_large_aversion_may_be_none() -> None:
