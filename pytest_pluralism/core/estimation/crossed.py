@@ -121,8 +121,8 @@ def estimate_crossed(
     function = "estimate_crossed"
     first = _margin(values, "values", function)
     second = _margin(crossed, "crossed", function)
-    common = variance_of(cell_variance, "cell_variance", function)
-    beside = variance_of(extra_variance, "extra_variance", function)
+    asked = (("cell_variance", cell_variance), ("extra_variance", extra_variance))
+    common, beside = (variance_of(one, name, function) for name, one in asked)
     biases = _biases(bias, first, function)
     ids, others = _names(unit_ids, crossed_ids, (len(first), len(second)), function)
     value = math.fsum(first) / len(first)
@@ -139,8 +139,7 @@ def estimate_crossed(
     third = _third(unbiased) + _third(second) - real_number(cell_third, name="cell_third", function=function)
     freedom = _freedom(one, len(first) - 1.0, two, max(min(len(second), carriers) - 1.0, 1.0), common)
     skewness = third / error**3 if error else 0.0
-    if scale is not None:
-        skewness += skewness_of_scale(value - shift, error, *scale)
+    skewness += 0.0 if scale is None else skewness_of_scale(value - shift, error, *scale)
     lower, upper = _lengths(freedom, level, max(min(n_clusters, carriers), 2.0), skewness)
     found = Estimate(
         value=value,

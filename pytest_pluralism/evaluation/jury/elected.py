@@ -7,7 +7,7 @@ Notes score it), Schulze's method (as the Habermas Machine ranks candidate state
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
@@ -234,15 +234,12 @@ class ChosenEvaluation:
             )
         names = ("uniform", "majority", "best", "worst")
         known = [unit for unit in units if unit.references]
-        worst = min(known, key=lambda unit: unit.value, default=None)
         variance, doubt = (0.0, "") if self.settings.whole_jury else self._of_jurors(offered, shares)
         return Scores(
             "jury_choice",
             tuple(units),
             references={one: float(np.mean([unit.references[one] for unit in known])) for one in names if known},
-            witness=Witness(worst.unit_id, worst.value, "the query on which least of the jury's choice is given")
-            if worst
-            else None,
+            witness=_witness(known),
             details={"rule": self.settings.rule, "ties": chosen_by_many, "n_jurors": len(self.panel.jurors)},
             extra_variance=variance,
             doubt=doubt,
@@ -440,3 +437,11 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             measure=measure,
         )
     ]
+
+
+def _witness(units: Sequence[UnitScore]) -> Witness | None:
+    """Return the query with the least value; ``None`` where there is none."""
+    worst = min(units, key=lambda unit: unit.value, default=None)
+    if worst is None:
+        return None
+    return Witness(worst.unit_id, worst.value, "the query on which least of the jury's choice is given")

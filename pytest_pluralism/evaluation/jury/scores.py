@@ -200,8 +200,7 @@ def measured_policy(
         )
     warnings = [*open_words(units), *panel.warnings, *left_out, *vote_warnings(panel, table, settings, found)]
     masses = [unit.option_mass for unit in units if unit.option_mass is not None]
-    low = sum(mass < LOW_OPTION_MASS for mass in masses)
-    if low:
+    if low := sum(mass < LOW_OPTION_MASS for mass in masses):
         warnings.append(f"option mass under {LOW_OPTION_MASS} on {low} of {len(masses)} queries")
     made = {"kind": "recorded", "made": "recorded votes", "accuracy": {}}
     return JuryMeasured(

@@ -276,18 +276,8 @@ class TradeOffEvaluation:
             units = tuple(self._left_open(unit, opened, place) for place, unit in enumerate(units))
         references = {"unsteered": float(static.mean())} if self.settings.score == "reward" else {}
         ideal = np.array([[max(f(row) for row in one.served) for f in functions] for one in scenarios]).mean()
-        places: dict[tuple[str, str], list[int]] = {}
-        for place, one in enumerate(scenarios):
-            places.setdefault(one.pair, []).append(place)
-        tables = [self._table(pair, mine, scenarios, served, matrices) for pair, mine in places.items()]
-        clusters = [unit.cluster for unit in units]
-        # A model that ignores its steering gains exactly nothing, however few the scenarios are.
-        kept = compare_paired(reward, static, clusters=clusters)
-        gains = [compare_paired(own[:, place], plain[:, place], clusters=clusters) for place in range(n)]
-        if opened is not None:
-            kept = with_bounds(kept, pairs_of(opened.over_unsteered))
-            gains = [with_bounds(one, pairs_of(ends)) for one, ends in zip(gains, opened.gains, strict=True)]
-        kept, gains = as_difference(kept), [as_difference(one) for one in gains]
+        tables = [self._table(pair, mine, scenarios, served, matrices) for pair, mine in _by_pair(scenarios).items()]
+        kept, gains = _over_unsteered(own, plain, [unit.cluster for unit in units], opened)
         is_advantage = self.settings.score == "advantage"
         return Scores(
             "trade_off_steerability",
@@ -303,10 +293,7 @@ class TradeOffEvaluation:
                 "reward_unsteered": float(static.mean()),
                 "reward_best_possible": float(ideal),
                 "reward_over_unsteered": _interval(kept),
-                "reward_over_unsteered_by_weight": [
-                    {"weight": weight, **_interval(gain)}
-                    for weight, gain in zip(self.settings.weights, gains, strict=True)
-                ],
+                "reward_over_unsteered_by_weight": _by_weight(self.settings.weights, gains),
                 "pairs": tables,
             },
             differences=is_advantage,
@@ -506,3 +493,29 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         )
     subject = "value_model" if settings.judge == "rewards" else "language_model"
     return [dataclasses.replace(gate, subject=subject) for gate in gates]
+
+
+def _by_pair(scenarios: Sequence[Scenario]) -> dict[tuple[str, str], list[int]]:
+    """Return the places of the scenarios of each pair of values."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, one in enumerate(scenarios):
+        places.setdefault(one.pair, []).append(place)
+    return places
+
+
+def _over_unsteered(
+    own: np.ndarray, plain: np.ndarray, clusters: Sequence[str], opened: OpenTradeOffs | None
+) -> tuple[Estimate, list[Estimate]]:
+    """Return the gains over unsteered answers: over all weights, and of each."""
+    # A model that ignores its steering gains exactly nothing, however few the scenarios are.
+    kept = compare_paired(own.mean(axis=-1), plain.mean(axis=-1), clusters=clusters)
+    gains = [compare_paired(own[:, place], plain[:, place], clusters=clusters) for place in range(own.shape[1])]
+    if opened is not None:
+        kept = with_bounds(kept, pairs_of(opened.over_unsteered))
+        gains = [with_bounds(one, pairs_of(ends)) for one, ends in zip(gains, opened.gains, strict=True)]
+    return as_difference(kept), [as_difference(one) for one in gains]
+
+
+def _by_weight(weights: Sequence[float], gains: Sequence[Estimate]) -> list[JsonObject]:
+    """Return the gain over unsteered answers under each weight, with its interval."""
+    return [{"weight": weight, **_interval(gain)} for weight, gain in zip(weights, gains, strict=True)]
