@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from pytest_pluralism.core.records import Estimate
 
-__all__ = ["Bounds", "difference_bounds", "open_sides", "with_bounds", "without_bounds"]
+__all__ = ["Bounds", "around", "difference_bounds", "open_sides", "with_bounds", "without_bounds"]
 
 #: For each unit the least and the most that its value may be.
 Bounds = Sequence[tuple[float, float]]
@@ -27,6 +27,12 @@ def open_sides(estimate: Estimate, /) -> tuple[float, float]:
     below = math.fsum(value - low for value, (low, _) in pairs) / len(pairs)
     above = math.fsum(high - value for value, (_, high) in pairs) / len(pairs)
     return max(below, 0.0), max(above, 0.0)
+
+
+def around(value: float, ends: tuple[float, float], /) -> tuple[float, float]:
+    """Return bounds that hold the value, which rounding may have put outside."""
+    low, high = ends
+    return min(low, value), max(high, value)
 
 
 def with_bounds(estimate: Estimate, bounds: Bounds, /) -> Estimate:

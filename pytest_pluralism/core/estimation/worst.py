@@ -155,7 +155,6 @@ def worst_change(
             {name: _open_ends(one, sign) for name, one in own.items()},
         )
         low, high = (low, high) if sign > 0 else (-high, -low)
-        low, high = min(low, value), max(high, value)
     return _difference(now, value, low, high, level, changes)
 
 
@@ -208,19 +207,17 @@ def worst_advantage(
     gains = {name: as_difference(make(strict)) for name, make in paired.items()}
     values = {name: sign * one.value for name, one in now.items()}
     value = _least(values.values()) - _least(values[name] - gain.value for name, gain in gains.items())
-    low = high = value
+    ours: dict[str, Ends] = {}
+    own: dict[str, Ends] = {}
     if strict is not None and not math.isnan(value):
         ours = {name: _ends(interval_at(one, strict), sign) for name, one in now.items()}
         own = {name: _ends_of_change(gain, 1.0) for name, gain in gains.items()}
-        theirs = {name: (ends[0] - own[name][1], ends[1] - own[name][0]) for name, ends in ours.items()}
-        low, high = _of_pairs(ours, theirs, own)
     elif any(one.bounds for one in (*now.values(), *gains.values())):
         # Without an interval the ends are those that the answers leave open.
         ours = {name: _open_ends(one, sign) for name, one in now.items()}
         own = {name: _open_ends(gain, 1.0) for name, gain in gains.items()}
-        theirs = {name: (ends[0] - own[name][1], ends[1] - own[name][0]) for name, ends in ours.items()}
-        low, high = _of_pairs(ours, theirs, own)
-        low, high = min(low, value), max(high, value)
+    theirs = {name: (ends[0] - own[name][1], ends[1] - own[name][0]) for name, ends in ours.items()}
+    low, high = _of_pairs(ours, theirs, own) if ours else (value, value)
     return _difference(now, value, low, high, level, list(gains.values()))
 
 

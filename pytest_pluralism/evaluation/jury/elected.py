@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
-from pytest_pluralism.core.estimation.left_open import Bounds
+from pytest_pluralism.core.estimation.left_open import Bounds, around
 from pytest_pluralism.core.estimation.trust import CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
 from pytest_pluralism.core.metrics.voting import (
     maximal_lottery,
@@ -142,27 +142,23 @@ class ChosenEvaluation:
         model = model_distributions(asked, answers)
         offered = self.offered()
         shares = {name: np.asarray(model[name].probabilities) for name in offered}
-        found = self._scores(offered, shares, {name: model[name].option_mass for name in offered})
+        by_query = _WORTH[self.settings.rule](self.panel, offered, np.arange(len(self.panel.jurors)), self.settings)
+        found = self._scores(offered, by_query, shares, {name: model[name].option_mass for name in offered})
         if any(one.bounds for one in model.values()):
-            found = self._left_open(found, offered, {name: model[name].share_bounds for name in offered})
+            found = self._left_open(found, by_query, {name: model[name].share_bounds for name in offered})
         return dataclasses.replace(found, drawn=drawn_of(model.values()))
 
-    def _left_open(self, found: Scores, offered: Mapping[str, list[int]], bounds: Mapping[str, Bounds]) -> Scores:
+    @staticmethod
+    def _left_open(found: Scores, by_query: Mapping[str, _Worth], bounds: Mapping[str, Bounds]) -> Scores:
         """Return scores whose units have the bounds that the answers leave to them.
 
         Every rule gives the least of linear functions of the shares: the value of each option by itself, or against
         each rival.
         """
-        everybody = np.arange(len(self.panel.jurors))
-        by_query = _WORTH[self.settings.rule](self.panel, offered, everybody, self.settings)
         units = []
         for unit in found.units:
             ends = by_query[unit.unit_id].ends(bounds[unit.unit_id])
-            units.append(
-                unit
-                if ends is None
-                else dataclasses.replace(unit, bounds=(min(ends[0], unit.value), max(ends[1], unit.value)))
-            )
+            units.append(unit if ends is None else dataclasses.replace(unit, bounds=around(unit.value, ends)))
         return dataclasses.replace(found, units=tuple(units), warnings=(*open_words(units), *found.warnings))
 
     def meanings(self) -> Meanings:
@@ -189,12 +185,10 @@ class ChosenEvaluation:
     def _scores(
         self,
         offered: Mapping[str, list[int]],
+        by_query: Mapping[str, _Worth],
         shares: Mapping[str, FloatArray],
         masses: Mapping[str, float | None],
     ) -> Scores:
-        worth = _WORTH[self.settings.rule]
-        everybody = np.arange(len(self.panel.jurors))
-        by_query = worth(self.panel, offered, everybody, self.settings)
         n_asked = len(offered)
         offered = self._parted(offered, {name: one.winners for name, one in by_query.items()})
         matrix = self.panel.matrix()

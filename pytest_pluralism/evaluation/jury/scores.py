@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.estimation.left_open import around
 from pytest_pluralism.core.metrics.jury_groups import median_of_juries
 from pytest_pluralism.core.metrics.sparse_welfare import (
     JuryTable,
@@ -217,8 +218,7 @@ def _welfare_bounds(value: float, by_response: FloatArray, bounds: FloatArray) -
         return ()
     # Where a response that nobody judged may be given there is no value.
     known = np.isfinite(by_response)
-    low, high = linear_bounds(by_response[known], [(float(a), float(b)) for a, b in bounds[known]])
-    return min(low, value), max(high, value)
+    return around(value, linear_bounds(by_response[known], [(float(a), float(b)) for a, b in bounds[known]]))
 
 
 def written_scores(

@@ -13,7 +13,7 @@ from pytest_pluralism.core.equal import compare, difference
 from pytest_pluralism.core.errors import InvalidParameterError, NoNumberError, invalid_parameter
 from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.estimation.left_open import with_bounds
+from pytest_pluralism.core.estimation.left_open import around, with_bounds
 from pytest_pluralism.core.estimation.selection import compare_best
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.multi_objective import (
@@ -305,7 +305,7 @@ class TradeOffEvaluation:
         low, high = getattr(opened, self.settings.score)[:, place].tolist()
         least, most = opened.unsteered[:, place].tolist()
         beside = {"unsteered": (least, most)} if "unsteered" in unit.references else {}
-        return replace(unit, bounds=(min(low, unit.value), max(high, unit.value)), reference_bounds=beside)
+        return replace(unit, bounds=around(unit.value, (low, high)), reference_bounds=beside)
 
     def _beside(
         self, scenario: Scenario, functions: Sequence[LinearCommensuration], unsteered: float

@@ -13,6 +13,7 @@ import numpy as np
 from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import estimate_mean
+from pytest_pluralism.core.estimation.left_open import around
 from pytest_pluralism.core.metrics.agreement import cohen_kappa
 from pytest_pluralism.core.records import Answer, Prompt, RewardRequest, Scores, UnitScore, Witness
 from pytest_pluralism.datasets.preferences.file import PreferencePair, PreferenceSet
@@ -86,7 +87,7 @@ class _Judged:
         if self.bounds is None or math.isnan(self.preference):
             return self.accuracy, self.accuracy
         low, high = (_Judged(end).accuracy for end in self.bounds)
-        return min(low, self.accuracy), max(high, self.accuracy)
+        return around(self.accuracy, (low, high))
 
     @property
     def accuracy(self) -> float:
@@ -292,7 +293,7 @@ def _chosen(one: Answer, swapped: Answer) -> _Judged:
         for place, (answer, share) in enumerate(zip((one, swapped), shares, strict=True))
     ]
     low, high = (math.fsum(ends) / 2.0 - 0.5 for ends in zip(*each, strict=True))
-    return _Judged(preference, mass, (min(low, preference), max(high, preference)))
+    return _Judged(preference, mass, around(preference, (low, high)))
 
 
 def _longer(pair: PreferencePair) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.at_level import as_difference
 from pytest_pluralism.core.estimation.comparison import compare_paired
-from pytest_pluralism.core.estimation.left_open import Bounds, difference_bounds, with_bounds
+from pytest_pluralism.core.estimation.left_open import Bounds, around, difference_bounds, with_bounds
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.metrics.distributional import entropy
 from pytest_pluralism.core.parameters import FloatArray
@@ -128,8 +128,8 @@ def _ratio(
     theirs = [bound * of(row, board.reference(row)) for _, row in rows]
     ends: list[tuple[float, float]] = []
     if left.is_open:
-        ends = [bounds_of(row, left.mean_answer(name, row.question_id)) for name, row in rows]
-        ends = [(min(low, value), max(high, value)) for (low, high), value in zip(ends, ours, strict=True)]
+        each = (bounds_of(row, left.mean_answer(name, row.question_id)) for name, row in rows)
+        ends = [around(value, one) for value, one in zip(ours, each, strict=True)]
     found = compare_paired(ours, theirs, clusters=_clusters(board, rows))
     return Guard(words, as_difference(with_bounds(found, difference_bounds(ours, ends, theirs, []))))
 
@@ -158,7 +158,7 @@ def _beyond(left: LeftOpen, bound: float) -> Estimate:
             if left.is_open:
                 least, most = left.along(name, row.question_id, people)
                 lowest, highest = left.along(opposite, row.question_id, people)
-                ends.append((min(least - highest, along[-1]), max(most - lowest, along[-1])))
+                ends.append(around(along[-1], (least - highest, most - lowest)))
     length = float(np.mean(lengths)) if lengths else 0.0
     if length <= 0.0:
         raise InvalidParameterError(

@@ -7,15 +7,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pytest_pluralism.core.estimation.left_open import Bounds
-from pytest_pluralism.core.metrics.distributional import entropy
+from pytest_pluralism.core.estimation.left_open import Bounds, around
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import AnswerDistribution, UnitScore
 from pytest_pluralism.datasets.steering.words import PLACEBOS
 from pytest_pluralism.evaluation.steering.board import Board
 from pytest_pluralism.evaluation.steering.settings import PLACEBO, Side
 from pytest_pluralism.evaluation.surveys.answered import kept_options
-from pytest_pluralism.evaluation.surveys.left_open import MOST_OPTIONS, corners, inside, linear_bounds, of_kept, radius
+from pytest_pluralism.evaluation.surveys.left_open import (
+    MOST_OPTIONS,
+    corners,
+    entropy_ends,
+    farthest,
+    inside,
+    linear_bounds,
+    of_kept,
+    radius,
+)
 
 __all__ = ["LeftOpen", "left_open_units"]
 
@@ -131,20 +139,16 @@ class LeftOpen:
         kind = self.board.settings.score
         if kind == "js":
             return radius(ours, bounds)
-        low, high = np.asarray(bounds).T
-        away = float(np.maximum(high - ours, ours - low).sum()) / 2.0
+        away = farthest(ours, bounds)
         # Mass that moves, moves along the whole scale at most, or to the likeliest option of the people.
         return min(1.0, away) if kind != "mode" else float(away > 0.0)
 
     # ------------------------------------------------------------------------------------------------------ guards
 
     def entropy(self, row: AnswerDistribution, bounds: Bounds) -> tuple[float, float]:
-        """Return the bounds of the entropy, which is concave in the shares."""
+        """Return the bounds of the entropy."""
         del row
-        n = len(bounds)
-        most = float(entropy(inside(np.full(n, 1.0 / n), bounds)))
-        least = 0.0 if n > MOST_OPTIONS else min(most, *(float(entropy(one / one.sum())) for one in corners(bounds)))
-        return least, most
+        return entropy_ends(bounds)
 
     def spread(self, row: AnswerDistribution, bounds: Bounds) -> tuple[float, float]:
         """Return the bounds of the variance along the places of options, which is concave in the shares."""
@@ -194,11 +198,10 @@ def left_open_units(
     sides = {side: left.of_side(side, rows) for side in beside}
     found = []
     for place, (unit, row) in enumerate(zip(units, rows, strict=True)):
-        low, high = ends[:, place].tolist()
         references = {side: (float(one[0, place]), float(one[1, place])) for side, one in sides.items()}
         if "shuffle" in unit.references:
             away = left.shuffled(name, row) + (left.shuffled(over, row) if over is not None else 0.0)
             references["shuffle"] = (unit.references["shuffle"] - away, unit.references["shuffle"] + away)
-        bounds = (min(low, unit.value), max(high, unit.value))
+        bounds = around(unit.value, (float(ends[0, place]), float(ends[1, place])))
         found.append(dataclasses.replace(unit, bounds=bounds, reference_bounds=references))
     return found

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pytest_pluralism.core.estimation.left_open import Bounds
+from pytest_pluralism.core.estimation.left_open import Bounds, around
 from pytest_pluralism.core.metrics import entropy, jensen_shannon_distance
 from pytest_pluralism.core.records import UnitScore
 from pytest_pluralism.evaluation.surveys.respondents import Comparison
 
-__all__ = ["corners", "distance_bounds", "entropy_bounds", "inside", "linear_bounds", "of_kept", "open_words", "radius"]
+__all__ = [
+    *("corners", "distance_bounds", "entropy_bounds", "entropy_ends", "farthest", "inside", "linear_bounds"),
+    *("of_kept", "open_words", "radius"),
+]
 
 #: Corners are counted out up to so many options; beyond, a coarser bound is taken.
 MOST_OPTIONS = 7
@@ -103,12 +106,17 @@ def distance_bounds(unit: UnitScore, bounds: Bounds, asked: float | None, how: C
     ours = np.asarray(unit.model_probabilities)
     if len(bounds) > MOST_OPTIONS:
         # A Jensen-Shannon distance is a metric, and at most the root of the total variation distance.
-        away = np.maximum(np.asarray(bounds)[:, 1] - ours, ours - np.asarray(bounds)[:, 0]).sum() / 2
-        radius = float(np.sqrt(min(1.0, away)))
-        return max(0.0, unit.value - radius), min(1.0, unit.value + radius)
+        away = radius(ours, bounds)
+        return max(0.0, unit.value - away), min(1.0, unit.value + away)
     tried = [inside(people, bounds), inside(ours, bounds), *corners(bounds)]
     found = how.distances(tried, [people] * len(tried), [asked] * len(tried)).values
-    return min(unit.value, float(found.min())), max(unit.value, float(found.max()))
+    return around(unit.value, (float(found.min()), float(found.max())))
+
+
+def farthest(shares: np.ndarray, bounds: Bounds, /) -> float:
+    """Return a bound on how far answers within bounds may be from some shares: half of what all shares may move."""
+    low, high = np.asarray(bounds).T
+    return float(np.maximum(high - shares, shares - low).sum()) / 2.0
 
 
 def radius(shares: np.ndarray, bounds: Bounds, /) -> float:
@@ -118,8 +126,7 @@ def radius(shares: np.ndarray, bounds: Bounds, /) -> float:
     shuffled answers from anybody differs.
     """
     if len(bounds) > MOST_OPTIONS:
-        away = np.maximum(np.asarray(bounds)[:, 1] - shares, shares - np.asarray(bounds)[:, 0]).sum() / 2
-        return float(np.sqrt(min(1.0, away)))
+        return float(np.sqrt(min(1.0, farthest(shares, bounds))))
     found = np.array([one / one.sum() for one in corners(bounds)])
     return float(np.max(jensen_shannon_distance(found, np.tile(shares, (len(found), 1))))) if len(found) else 1.0
 
@@ -138,10 +145,14 @@ def open_words(units: Sequence[UnitScore], /) -> list[str]:
 
 
 def entropy_bounds(unit: UnitScore, bounds: Bounds, /) -> tuple[float, float]:
-    """Return the least and the most entropy in bits of answers within bounds."""
-    value = float(unit.details["model_entropy"])
+    """Return the least and the most entropy in bits of answers within bounds, of which a unit has one."""
+    return around(float(unit.details["model_entropy"]), entropy_ends(bounds))
+
+
+def entropy_ends(bounds: Bounds, /) -> tuple[float, float]:
+    """Return the least and the most entropy in bits within bounds: it is concave in the shares."""
     n = len(bounds)
-    most = max(value, float(entropy(inside(np.full(n, 1.0 / n), bounds))))
+    most = float(entropy(inside(np.full(n, 1.0 / n), bounds)))
     if n > MOST_OPTIONS:
         return 0.0, most
-    return min([value, *(float(entropy(corner / corner.sum())) for corner in corners(bounds))]), most
+    return min([most, *(float(entropy(corner / corner.sum())) for corner in corners(bounds))]), most

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from pytest_pluralism.core.errors import ModelChangedError, ModelError
+from pytest_pluralism.core.estimation.drawing import MOST_DRAWS
 from pytest_pluralism.core.records import Prompt
 from pytest_pluralism.core.untrusted import printable
 from pytest_pluralism.models.address import EndpointAddress, parse_address
@@ -247,8 +248,7 @@ def _how(model: EndpointModel) -> str:
         form = "as token ids of the named tokenizer"
     if not model.reads_probabilities:
         given = model.client.address.samples
-        many = str(given) if given is not None else "as many as its promises need (at most 100)"
-        many = many if given is not None else f"{many},"
+        many = str(given) if given is not None else f"as many as its promises need (at most {MOST_DRAWS}),"
         return (
             f"closed questions are asked {form}, and {many} sampled texts of each are counted, since it "
             f"gives no log-probabilities there; {PARSE}"
