@@ -62,4 +62,4 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
 
 
 def _reason(guards: Sequence[Guard]) -> str:
-    return "; ".join(one.told or f"{one.words} is {one.estimate}, must be at least {one.least:g}" for one in guards)
+    return "; ".join(one.told or f"{one.words} is {one.estimate}, must be at least {one.least:zg}" for one in guards)

@@ -34,7 +34,7 @@ MOST_ANSWERS = 3
 
 def interval_words(estimate: Estimate, /, *, signed: bool = False) -> str:
     """Return ``0.382 [0.361, 0.404]``, with signs for a change; the value alone where no interval is known."""
-    style = "+.3f" if signed else ".3f"
+    style = "+.3f" if signed else "z.3f"
     if estimate.confidence_level is None or math.isnan(estimate.low) or math.isnan(estimate.high):
         return f"{estimate.value:{style}}"
     return f"{estimate.value:{style}} [{estimate.low:{style}}, {estimate.high:{style}}]"

@@ -102,7 +102,7 @@ class Part:
     section: str = ""
 
 
-def number(value: float | None, form: str = ".3f", **more: Any) -> Cell:
+def number(value: float | None, form: str = "z.3f", **more: Any) -> Cell:
     """Return the cell of a number, ``0.382``; by its form ``+.3f`` with a sign."""
     text = None if value is None else Ours(f"{value:{form}}")
     return Cell(text, value, is_number=True, **more)

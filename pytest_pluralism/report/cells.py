@@ -39,9 +39,11 @@ def bound_words(value: float | None, low: float | None, high: float | None, sign
     """Return ``0.382 [0.361, 0.404]``, the value alone without an interval, and ``None`` without a value."""
     if value is None:
         return None
+    # Without a sign a zero that rounding left below 0 is shown as 0.
+    form = f"{sign or 'z'}.3f"
     if low is None or high is None:
-        return Ours(f"{value:{sign}.3f}")
-    return Ours(f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]")
+        return Ours(f"{value:{form}}")
+    return Ours(f"{value:{form}} [{low:{form}}, {high:{form}}]")
 
 
 def interval_cell(entry: Entry, /) -> str:

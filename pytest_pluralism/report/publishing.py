@@ -256,8 +256,8 @@ def _card_table(results: list[Result], run: Entry) -> str:
 
     lines = ["| measure | value [interval] | verdict |", "|---|---|---|"]
     for one in results:
-        ends = f" [{one.low:.3f}, {one.high:.3f}]" if one.low is not None and one.high is not None else ""
-        value = "-" if one.value is None else f"{one.value:.3f}{ends}"
+        ends = f" [{one.low:z.3f}, {one.high:z.3f}]" if one.low is not None and one.high is not None else ""
+        value = "-" if one.value is None else f"{one.value:z.3f}{ends}"
         lines.append(f"| {markdown_text(one.title)} | {value} | {markdown_text(one.outcome)} |")
     if not is_complete(run):
         lines += ["", "The run did not come to its end, and verdicts are missing."]

@@ -105,7 +105,7 @@ def _in_html(value: object) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:z.3f}"
     if isinstance(value, (int, Markup, Undefined)):
         return value
     return _cut(value if isinstance(value, str) else json.dumps(value, default=str), most=MOST_TEXT)
@@ -143,7 +143,7 @@ def _in_markdown(value: object) -> object:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:z.3f}"
     if isinstance(value, (int, Markup, Undefined)):
         return value
     if isinstance(value, Ours):

@@ -190,7 +190,7 @@ def _unit(unit: Entry, people: str, columns: Sequence[Term], facts: Sequence[Ter
         str(unit.get("text", "")),
         unit["value"],
         str(unit.get("population") or people),
-        tuple(number(unit.get(name), _FORMS.get(name, ".3f")) for name in ("value", *(term.name for term in columns))),
+        tuple(number(unit.get(name), _FORMS.get(name, "z.3f")) for name in ("value", *(term.name for term in columns))),
         tuple(map(float, unit.get("model_probabilities") or ())),
         tuple(map(float, unit.get("reference_probabilities") or ())),
         tuple(_options(unit)),

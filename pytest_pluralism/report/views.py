@@ -443,7 +443,7 @@ def _witness(entry: Entry) -> WitnessView | None:
     words = "without a value"
     if value is not None:
         is_change = any(unit["id"] == witness["id"] and unit.get("change") == value for unit in entry["units"])
-        words = f"changed by {value:+.3f}" if is_change else f"{value:.3f}"
+        words = f"changed by {value:+.3f}" if is_change else f"{value:z.3f}"
     found = next((unit for unit in entry["units"] if unit["id"] == witness["id"]), None)
     return WitnessView(
         str(witness["id"]), str(witness.get("text") or ""), words, _said(found or {}, entry), found is not None

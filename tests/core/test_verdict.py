@@ -15,6 +15,9 @@ from scipy import stats
 from pytest_pluralism.core import Estimate, Gate, Outcome, Verdict, Witness, decide
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation import compare_paired, estimate_mean, holm, interval_at, non_inferiority
+from pytest_pluralism.core.guards import guarded
+from pytest_pluralism.core.messages import interval_words
+from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.core.verdict import (
     CLUSTERS_NEEDED_WITHOUT_VARIANCE,
     adjust_verdicts,
@@ -82,6 +85,14 @@ def test_the_margin_is_at_least_the_noise_floor():
     assert decide(gate, estimated(), change=change).outcome is FAILED
     assert decide(gate, estimated(), change=change, noise_floor=0.03).outcome is PASSED
     assert decide(gate, estimated(), change=change, noise_floor=0.02).outcome is INCONCLUSIVE
+
+
+def test_a_zero_has_no_sign():
+    found = estimated(-0.0004, -0.1, -0.0)
+    assert str(found) == "0.000 [-0.100, 0.000]"
+    assert interval_words(found) == "0.000 [-0.100, 0.000]"
+    low = Guard("the margin", estimated(-0.3, -0.4, -0.2), least=-0.0)
+    assert guarded(decide(Gate(at_most=0.4), estimated()), [low]).reason.endswith("must be at least 0")
 
 
 def test_on_the_value_alone():

@@ -77,7 +77,7 @@ class Estimate:
         object.__setattr__(self, "method", self.how.words())
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:z.3f} [{self.low:z.3f}, {self.high:z.3f}]"
 
     def __sub__(self, other: Estimate) -> Estimate:
         """Return the paired difference by unit, with its interval."""
