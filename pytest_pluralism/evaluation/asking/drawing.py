@@ -12,9 +12,6 @@ from pytest_pluralism.evaluation.asking.rounds import Round
 
 __all__ = ["Promised", "tell_draws", "wanted_draws"]
 
-#: The attributes in which evaluations keep how they ask, or another evaluation that does.
-_KEPT_IN = ("asking", "settings", "inner", "evaluation")
-
 
 @dataclass(frozen=True, slots=True)
 class Promised:
@@ -41,7 +38,7 @@ def wanted_draws(evaluation: object, asked: Round, promised: Promised, /) -> dic
         return {}
     meanings = evaluation.meanings() if isinstance(evaluation, Means) else {}
     by_question = Counter(meanings[prompt].key for prompt in prompts if prompt in meanings)
-    each = min(_repetitions(evaluation), min(by_question.values(), default=len(prompts)))
+    each = min(asked.prompts_each, min(by_question.values(), default=len(prompts)))
     n_questions = len(by_question) or max(1, len(prompts) // each)
     many = draws_planned(promised.gate, n_questions=n_questions, prompts_each=each, width=promised.width)
     return dict.fromkeys(prompts, many)
@@ -53,16 +50,3 @@ def tell_draws(model: object, evaluation: object, asked: Round, promised: Promis
     take = getattr(type(model), "take_draws", None)
     if take is not None:
         take(model, wanted_draws(evaluation, asked, promised or Promised()))
-
-
-def _repetitions(evaluation: object) -> int:
-    """Return in how many prompts each question is put from each side; 1 where nobody says."""
-    for name in _KEPT_IN:
-        kept = getattr(evaluation, name, None)
-        if kept is None:
-            continue
-        own = getattr(kept, "repetitions", None)
-        found = own if isinstance(own, int) else _repetitions(kept)
-        if found > 1:
-            return found
-    return 1

@@ -112,6 +112,8 @@ class Round:
         Another model of the run than the usual one, such as ``second_entailment_model``.
     optional : bool
         Whether a recording may lack the results; the evaluation is then sent ``None``.
+    prompts_each : int
+        In how many prompts a closed question is put from each side: its repetitions.
     """
 
     work: str
@@ -120,6 +122,7 @@ class Round:
     n_draws: int = 1
     named: Role | None = None
     optional: bool = False
+    prompts_each: int = 1
 
     def requests_as(self, kind: type[_Request], /) -> tuple[_Request, ...]:
         """Return the requests, all of one kind; raise ``TypeError`` where one is of another."""

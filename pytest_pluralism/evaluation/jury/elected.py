@@ -138,7 +138,7 @@ class ChosenEvaluation:
         """Ask which response the model would give, and score it."""
         survey = choice_survey(self.panel)
         asked = requests(survey, self.settings.asking)
-        answers = yield Round("answers", asked.prompts)
+        answers = yield Round("answers", asked.prompts, prompts_each=self.settings.asking.repetitions)
         model = model_distributions(asked, answers)
         offered = self.offered()
         shares = {name: np.asarray(model[name].probabilities) for name in offered}

@@ -149,7 +149,7 @@ class ChoiceEvaluation:
         """Ask the same, and return the utilities too."""
         survey = choice_survey(self.panel)
         asked = requests(survey, self.settings.asking)
-        answers = yield Round("answers", asked.prompts)
+        answers = yield Round("answers", asked.prompts, prompts_each=self.settings.asking.repetitions)
         model = model_distributions(asked, answers)
         panel = self.panel.select(queries=[question.question_id for question in survey.questions])
         judged = np.bincount(panel.vote_responses, minlength=len(panel.responses)) > 0

@@ -199,7 +199,8 @@ class TradeOffEvaluation:
             preferred = yield from self._preferred(scenarios)
             return self._scores(scenarios, preferred, None)
         plain, sides = self._asked()
-        answers = yield Round("answers", tuple(prompt for side in sides for prompt in side))
+        prompts = tuple(prompt for side in sides for prompt in side)
+        answers = yield Round("answers", prompts, prompts_each=self.asking.repetitions)
         size = len(plain.items)
         found = [model_distributions(plain, answers[index * size : (index + 1) * size]) for index in range(len(sides))]
         # Axes: scenarios, sides (the first unsteered), the two values.

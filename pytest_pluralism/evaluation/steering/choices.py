@@ -161,7 +161,8 @@ class SteerableEvaluation:
         for one in self._sides():
             by_role.setdefault(one.role, []).append(one)
         for role, asked in by_role.items():
-            answers = yield Round("answers", tuple(prompt for one in asked for prompt in one.prompts), named=role)
+            prompts = tuple(prompt for one in asked for prompt in one.prompts)
+            answers = yield Round("answers", prompts, named=role, prompts_each=self.asking.repetitions)
             place = 0
             for one in asked:
                 mine = answers[place : place + len(one.prompts)]

@@ -199,7 +199,8 @@ class DistributionalEvaluation:
             return (yield from self.alone())
         asked = requests(self.survey, self.settings)
         sound = requests(self.survey, AskSettings(seed=self.settings.seed))
-        answers = yield Round("answers", (*asked.prompts, *sound.prompts))
+        prompts = (*asked.prompts, *sound.prompts)
+        answers = yield Round("answers", prompts, prompts_each=self.settings.repetitions)
         published, beside = answers[: len(asked.items)], answers[len(asked.items) :]
         result = scores(asked, published, population=self.population)
         details = {
@@ -216,7 +217,7 @@ class DistributionalEvaluation:
         if self.settings.scoring != "letters":
             return (yield from self._whole_answers())
         asked = requests(self.survey, self.settings)
-        answers = yield Round("answers", asked.prompts)
+        answers = yield Round("answers", asked.prompts, prompts_each=self.settings.repetitions)
         return scores(asked, answers, population=self.population)
 
     def bare(self) -> Rounds:
@@ -245,8 +246,11 @@ class DistributionalEvaluation:
         found = self._scores_of_words(read, distance_to_people)
         raw = as_read(found, self._asked, self.survey, read)
         found = replace(found, references={**found.references, **raw})
-        asked = requests(self.survey, self.settings.by_letter())
-        answers: Sequence[Answer] | None = yield Round("answers", asked.prompts, optional=True)
+        how = self.settings.by_letter()
+        asked = requests(self.survey, how)
+        answers: Sequence[Answer] | None = yield Round(
+            "answers", asked.prompts, optional=True, prompts_each=how.repetitions
+        )
         if answers is None:
             told = "the recording holds no answers by letter, so that nothing stands beside those in free text"
             return replace(found, warnings=(*found.warnings, told))

@@ -49,7 +49,8 @@ class OneQuestionEvaluation:
         """Ask in all ways at once, and score each."""
         ways = self._ways()
         asked = [one for _, one in ways]
-        answers = iter((yield Round("answers", tuple(prompt for one in asked for prompt in one.prompts))))
+        prompts = tuple(prompt for one in asked for prompt in one.prompts)
+        answers = iter((yield Round("answers", prompts, prompts_each=self.settings.repetitions)))
         found = [
             (cluster, scores(one, list(itertools.islice(answers, len(one.items))), population=None))
             for cluster, one in ways
