@@ -125,7 +125,7 @@ class FunctionModel:
         """Do nothing: a function holds no memory of ours."""
 
     def _answer(self, prompt: Prompt) -> Answer:
-        given = self._function(prompt)
+        given = self._called(prompt)
         shares = self._shares(given, prompt.labels)
         mass = math.fsum(shares)
         if not all(0.0 <= one <= 1.0 for one in shares) or not 0.0 < mass <= 1.0 + ROUNDING:
@@ -150,10 +150,19 @@ class FunctionModel:
         return numbers
 
     def _text(self, prompt: Prompt) -> str:
-        given = self._function(prompt)
+        given = self._called(prompt)
         if not isinstance(given, str):
             raise self._wrong("a text", given)
         return given
+
+    def _called(self, prompt: Prompt) -> object:
+        try:
+            return self._function(prompt)
+        except Exception as error:
+            raise ModelError(
+                f"The function {self.identity.name!r} raised {type(error).__name__}: {error}. It was asked: "
+                f"{prompt.question[:60]!r}."
+            ) from error
 
     def _wrong(self, must: str, given: object) -> ModelError:
         return ModelError(f"The function {self.identity.name!r} must return {must}. Got {repr(given)[:80]}.")

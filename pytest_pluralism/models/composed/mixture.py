@@ -7,12 +7,12 @@ import hashlib
 import json
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pytest_pluralism.core.errors import InvalidParameterError, ModelError
+from pytest_pluralism.core.errors import ModelError, invalid_parameter
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import (
     Answer,
@@ -44,6 +44,8 @@ __all__ = [
     "load_part",
     "mixed_answer",
     "mixture",
+    "name_of",
+    "notes_of",
     "prompt_text_of",
     "shares_of",
 ]
@@ -88,8 +90,9 @@ def mixture(
     Raises
     ------
     InvalidParameterError
-        There is no model, or the weights are not one number of at least 0 for each model.
+        There is no model, the weights are not one number of at least 0 for each model, or the name is empty.
     """
+    name = name_of(name, "mixture")
     shares = shares_of(weights, models, "mixture")
     return Mixture([as_model(one) for one in models], shares, spec=f"mixture:{name}", name=name)
 
@@ -102,22 +105,34 @@ def shares_of(weights: Sequence[float] | None, models: Sequence[object], functio
     InvalidParameterError
         There is no model, or the weights are not one number of at least 0 for each model.
     """
-    several = not isinstance(models, (str, bytes)) and isinstance(models, Sequence)
-    n_models = len(models) if several else 0
-    given: list[object] = [1.0] * n_models
+    if isinstance(models, (str, bytes)) or not isinstance(models, Sequence) or not models:
+        raise invalid_parameter("models", function, "a list of at least one model, spec or function", repr(models)[:60])
+    given: list[object] = [1.0] * len(models)
     if weights is not None:
-        given = list(weights) if isinstance(weights, Iterable) else []
+        # A set has no order, and a mapping would give its keys.
+        in_order = isinstance(weights, Iterable) and not isinstance(weights, (Set, Mapping))
+        given = list(weights) if in_order else []
     numbers = [float(one) for one in given if is_number(one) and one >= 0]
     # The sum of larger ones may be infinite.
-    fit = n_models and len(numbers) == len(given) == n_models and max(numbers) <= MOST_WEIGHT
+    fit = len(numbers) == len(given) == len(models) and max(numbers) <= MOST_WEIGHT
     if not fit or not math.fsum(numbers) > 0:
-        n = f"{len(models)} models" if several else repr(models)[:60]
-        raise InvalidParameterError(
-            f"weights of {function} must be one number of at least 0 for each of at least one model, not all 0 "
-            f"and none above {MOST_WEIGHT:,}. Got {n} and {weights!r}."
-        )
+        must = f"a list of one number of at least 0 for each model, not all 0 and none above {MOST_WEIGHT:,}"
+        raise invalid_parameter("weights", function, must, f"{repr(weights)[:80]} for {len(models)} models")
     total = math.fsum(numbers)
     return [one / total for one in numbers]
+
+
+def name_of(given: object, function: str, /) -> str:
+    """Return the name of a composed model, which reports and baselines use.
+
+    Raises
+    ------
+    InvalidParameterError
+        It is not a text, or empty.
+    """
+    if not isinstance(given, str) or not given.strip():
+        raise invalid_parameter("name", function, "a text that is not empty", repr(given)[:60])
+    return given.strip()
 
 
 def load_mixture(spec: str, /, **options: Any) -> Mixture:
@@ -226,6 +241,10 @@ class Mixture:
         """Return the prompt as the first part reads it."""
         return prompt_text_of(self.models[0], prompt)
 
+    def take_notes(self) -> list[str]:
+        """Return what the parts have to say, once."""
+        return notes_of(self.models)
+
     def close(self) -> None:
         """Give back the memory of all parts."""
         for model in self.models:
@@ -303,6 +322,9 @@ def _means(values: Sequence[Sequence[float]], weights: Sequence[float]) -> list[
 def _mean_of_logs(logs: Sequence[float], weights: Sequence[float]) -> float:
     """Return the logarithm of the weighted mean of numbers that are given as logarithms."""
     pairs = [(one, weight) for one, weight in zip(logs, weights, strict=True) if weight]
+    # A probability that a part does not know is not 0, and the largest of numbers may pass over it.
+    if any(math.isnan(one) for one, _ in pairs):
+        return math.nan
     top = max(one for one, _ in pairs)
     if top == -math.inf:
         return top
@@ -332,6 +354,12 @@ def prompt_text_of(model: LanguageModel, prompt: Prompt, /) -> str:
     """Return the prompt as a part reads it, or its question where the part does not tell."""
     shown = getattr(model, "prompt_text", None)
     return str(shown(prompt)) if shown is not None else prompt.question
+
+
+def notes_of(models: Sequence[LanguageModel], /) -> list[str]:
+    """Return what models have to say since they were last asked; one that is not loaded has nothing to say."""
+    loaded = [model for model in models if getattr(model, "is_loaded", True)]
+    return list(dict.fromkeys(note for model in loaded for note in getattr(model, "take_notes", list)()))
 
 
 def chunked(

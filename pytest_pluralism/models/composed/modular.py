@@ -21,6 +21,8 @@ from pytest_pluralism.models.composed.mixture import (
     generative,
     load_part,
     mixed_answer,
+    name_of,
+    notes_of,
     prompt_text_of,
     shares_of,
 )
@@ -118,6 +120,7 @@ def modular(
         raise invalid_parameter("mode", "modular", f"one of {', '.join(MODES)}", repr(mode))
     if weights is not None and mode != "distributional":
         raise invalid_parameter("weights", "modular", UNWEIGHTED.format(mode=mode), repr(weights)[:80])
+    name = name_of(name, "modular")
     shares = shares_of(weights, parts, "modular")
     if len(parts) > MOST_PARTS:
         raise invalid_parameter("communities", "modular", f"at most {MOST_PARTS} models", f"{len(parts)} models")
@@ -165,6 +168,7 @@ class Modular:
         self.communities, self.weights = tuple(communities), tuple(weights)
         self._settings = GenerationSettings(max_new_tokens=tokens, temperature=0.0)
         self._comments: dict[tuple[int, str], str] = {}
+        self._silent: dict[int, list[str]] = {}
         about: list[object] = [mode, tokens, *self.wording.texts, main.identity.sha256]
         about += [[model.identity.sha256, weight] for model, weight in zip(communities, weights, strict=True)]
         # Answers that were stored before unread choices were marked are not taken for marked ones.
@@ -211,6 +215,16 @@ class Modular:
         """Return the prompt as the main model reads it, without the comments."""
         return prompt_text_of(self.main, prompt)
 
+    def take_notes(self) -> list[str]:
+        """Return what the models have to say, once, and which communities wrote no comment."""
+        silent, self._silent = self._silent, {}
+        empty = [
+            f"{self.identity.name}: community {number + 1} ({self.communities[number].identity.name}) wrote an empty "
+            f"comment on {len(stems)} question(s), such as {stems[0][:60]!r}: the main model read nothing from it"
+            for number, stems in silent.items()
+        ]
+        return [*empty, *notes_of((self.main, *self.communities))]
+
     def close(self) -> None:
         """Give back the memory of all models."""
         for model in (self.main, *self.communities):
@@ -251,6 +265,8 @@ class Modular:
                 missing, generative(model).generate(asked, self._settings) if asked else [], strict=True
             ):
                 self._comments[number, stem] = comment.text.strip()
+                if not comment.text.strip():
+                    self._silent.setdefault(number, []).append(stem)
         return [[self._comments[number, stem] for number in range(len(self.communities))] for stem in stems]
 
     def _chosen(self, prompts: Sequence[Prompt], comments: Sequence[Sequence[str]]) -> tuple[list[Prompt], list[bool]]:

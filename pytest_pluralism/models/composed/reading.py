@@ -87,8 +87,11 @@ def read_composition(path: Path, kind: str, /) -> Composition:
         The file cannot be read, or lacks or holds too much; the message names the key, its value and the remedy.
     """
     content = _content(path)
+    table, other = ("part", "community") if kind == "mixture" else ("community", "part")
+    if other in content and table not in content:
+        right = "modular" if kind == "mixture" else "mixture"
+        raise ModelError(f"{path}: a file with tables [[{other}]] is a {right} model. Write {right}:{path.name}.")
     _refuse_unknown(content, _KEYS[kind], path, f"the file of a {kind} model")
-    table = "part" if kind == "mixture" else "community"
     rows = content.get(table)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise ModelError(f"{path}: there must be at least one table [[{table}]], with model = SPEC.")
@@ -146,7 +149,7 @@ def _beside(spec: str, path: Path) -> str:
     def moved(text: str) -> str:
         kind, colon, rest = text.partition(":")
         if colon and kind in {"mixture", "modular", "responses", "llamacpp"}:
-            return f"{kind}:{path.parent / rest}"
+            return f"{kind}:{path.parent / Path(rest).expanduser()}"
         # A scheme has two letters at least, so that C:\\models is a path.
         if colon and len(kind) > 1 and kind.isidentifier():
             return text
@@ -159,7 +162,8 @@ def _content(path: Path) -> dict[str, object]:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ModelError(f"{path} has more than {MOST_BYTES:,} bytes: it is not the file of a composed model.")
-        text = path.read_text(encoding="utf-8")
+        # Some editors write a mark before the first line.
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ModelError(f"{path} cannot be read: {why}. Name a .toml file.") from None

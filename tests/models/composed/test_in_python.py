@@ -91,6 +91,19 @@ def test_a_function_that_gives_no_probabilities_is_refused(given: Any, message: 
         pp.FunctionModel(lambda prompt: given).answer([QUESTION])
 
 
+def test_a_function_that_raises_is_named_with_the_question() -> None:
+    def broken(prompt: Prompt) -> Any:
+        raise KeyError("price")
+
+    for ask in (
+        lambda model: model.answer([QUESTION]),
+        lambda model: model.generate([Prompt("What about taxes?", ())], GenerationSettings(9)),
+    ):
+        with pytest.raises(ModelError, match=r"'broken' raised KeyError: 'price'\. It was asked: 'What") as raised:
+            ask(pp.mixture([broken]))
+        assert isinstance(raised.value.__cause__, KeyError)
+
+
 def test_a_function_that_gives_no_text_is_refused() -> None:
     with pytest.raises(ModelError, match="must return a text"):
         pp.FunctionModel(lambda prompt: 3).generate([Prompt("Why?", ())], GenerationSettings(9))
@@ -99,13 +112,18 @@ def test_a_function_that_gives_no_text_is_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: pp.mixture("one"), "weights of mixture"),
-        (lambda: pp.mixture([even], weights=[-1]), "weights of mixture"),
+        (lambda: pp.mixture("one"), "'models' parameter of mixture"),
+        (lambda: pp.mixture([even], weights=[-1]), "'weights' parameter of mixture"),
         (lambda: pp.mixture([even, even], weights=[1e308, 1e308]), "none above 1,000,000,000"),
-        (lambda: pp.mixture([even], weights=3), "weights of mixture"),  # type: ignore[arg-type]
-        (lambda: pp.mixture(3), "weights of mixture"),  # type: ignore[arg-type]
+        (lambda: pp.mixture([even], weights=3), "'weights' parameter of mixture"),  # type: ignore[arg-type]
+        (lambda: pp.mixture(3), "'models' parameter of mixture"),  # type: ignore[arg-type]
         (lambda: pp.mixture([even, 3]), "Got 3"),  # type: ignore[list-item]
-        (lambda: pp.modular(even, [], mode="overton"), "weights of modular"),
+        (lambda: pp.mixture({"a": even}), "'models' parameter of mixture"),  # type: ignore[arg-type]
+        (lambda: pp.mixture([even, even], weights={1, 3}), "'weights' parameter of mixture"),  # type: ignore[arg-type]
+        (lambda: pp.mixture([even, even], weights={1: 0, 3: 0}), "'weights' parameter of mixture"),  # type: ignore[arg-type]
+        (lambda: pp.mixture([even], name=" "), "'name' parameter of mixture"),
+        (lambda: pp.modular(even, [even], mode="overton", name=3), "'name' parameter of modular"),  # type: ignore[arg-type]
+        (lambda: pp.modular(even, [], mode="overton"), "'models' parameter of modular"),
         (lambda: pp.modular(even, [even], mode="best"), "one of overton, steerable, distributional"),
         (lambda: pp.modular(even, [even], mode="steerable", weights=[1]), "which has no weights"),
         (lambda: pp.modular(even, [even] * 27, mode="overton"), "at most 26"),

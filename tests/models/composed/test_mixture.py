@@ -123,7 +123,7 @@ def test_a_spec_without_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_must_fit_the_models() -> None:
-    with pytest.raises(InvalidParameterError, match="weights of mixture"):
+    with pytest.raises(InvalidParameterError, match="'models' parameter of mixture"):
         mixture([], weights=[])
 
 
@@ -133,6 +133,41 @@ def test_what_a_part_leaves_open_stays_open() -> None:
     mixed = mixed_answer([known, served], [0.25, 0.75])
     assert mixed.bounds == (pytest.approx((0.65, 0.65)), pytest.approx((0.125, 0.275)))
     assert mixed_answer([known, known], [0.25, 0.75]).bounds == ()
+
+
+@pytest.mark.parametrize("places", [(0, 1), (1, 0)])
+def test_a_probability_that_one_part_does_not_know_is_not_known_of_the_mixture(places: tuple[int, int]) -> None:
+    answers = [Answer((-math.inf, 0.0), 1.0, "B", 1.0), Answer((math.nan, math.log(0.5)), 0.5, "B", 0.5)]
+    mixed = mixed_answer([answers[place] for place in places], [0.5, 0.5])
+    assert math.isnan(mixed.log_probabilities[0])
+    assert math.exp(mixed.log_probabilities[1]) == pytest.approx(0.75)
+    # A part without weight says nothing.
+    alone = mixed_answer([answers[place] for place in places], [1.0 - place for place in places])
+    assert alone.log_probabilities == (-math.inf, 0.0)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(folders: tuple[Path, Path]) -> None:
+    file = write(folders[0].parent / "blend.toml", 'model = "one"')
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load_model(f"mixture:{file}").identity.name == "blend"
+
+
+def test_the_file_of_another_kind_is_named_as_what_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text('mode = "overton"\nmain = "a"\n[[community]]\nmodel = "b"', encoding="utf-8")
+    with pytest.raises(ModelError, match=r"is a modular model. Write modular:x.toml"):
+        load_model(f"mixture:{file}")
+    write(file, 'model = "a"')
+    with pytest.raises(ModelError, match=r"is a mixture model. Write mixture:x.toml"):
+        load_model(f"modular:{file}")
+
+
+def test_a_home_folder_is_found_in_every_kind_of_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for part in ("~/nowhere", "responses:~/nowhere.jsonl#x", "mixture:~/nowhere.toml"):
+        file = write(tmp_path / "blend.toml", f'model = "{part}"')
+        with pytest.raises(ModelError, match=f"{tmp_path}/home/nowhere"):
+            load_model(f"mixture:{file}")
 
 
 def test_sampled_answers_are_refused() -> None:

@@ -89,6 +89,28 @@ def test_steerable_answers_after_the_comment_that_fits_the_system_text() -> None
     assert math.exp(answer.log_probabilities[1]) == pytest.approx(0.8)
 
 
+def test_a_community_that_says_nothing_is_told_once() -> None:
+    main, green, silent = Speaker("main", "A summary."), Speaker("green", "Clean air."), Speaker("silent", " ")
+    made = pp.modular(main, [green, silent], mode="distributional", name="town")
+    made.answer([QUESTION, Prompt("Ban dogs?", ("A", "B"))])
+    (note,) = made.take_notes()
+    assert note == (
+        "town: community 2 (silent) wrote an empty comment on 2 question(s), such as 'Ban cars?': the main model read "
+        "nothing from it"
+    )
+    assert made.take_notes() == []
+
+
+def test_the_notes_of_parts_are_passed_on() -> None:
+    class Noted(Speaker):
+        def take_notes(self) -> list[str]:
+            return ["two replicas answer"]
+
+    parts = [Noted("one", "Yes."), Noted("two", "No.")]
+    assert pp.mixture(parts).take_notes() == ["two replicas answer"]
+    assert pp.modular(parts[0], parts[1:], mode="overton").take_notes() == ["two replicas answer"]
+
+
 def test_overton_writes_with_all_comments() -> None:
     made, main, _ = system("overton")
     received: list[tuple[Prompt, Response]] = []
