@@ -70,12 +70,18 @@ class Trust:
         How much higher it may be than that: at large aversions the bias is not known well, and may be none.
     doubt : str
         Why no interval would hold what it says; empty where one does.
+    least_carriers : float
+        The number of jurors that carry the welfare, as :func:`carriers` returns it.
+    single_groups : tuple of str
+        The groups of a single juror, where groups have one voice each.
     """
 
     carriers: float = math.inf
     below: float = 0.0
     doubt: str = ""
     above: float = 0.0
+    least_carriers: float = math.inf
+    single_groups: tuple[str, ...] = ()
 
 
 def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Trust:
@@ -88,18 +94,19 @@ def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Tru
     found : QueryWelfare
         Their welfare under the rule.
     """
-    if rule.between_alpha is not None and (alone := _groups_of_one(table)):
-        return Trust(doubt=_of_one(alone[0]))
     overall, each = _carriers(table, rule, found.by_response)
+    least = min(overall, each)
+    if rule.between_alpha is not None and (alone := _groups_of_one(table)):
+        return Trust(doubt=_of_one(alone[0]), least_carriers=least, single_groups=tuple(alone))
     if math.isnan(overall):
         return Trust()
     pooled = pooled_welfare(table, rule)
     below = max(0.0, found.mean - found.bias - pooled) if math.isfinite(pooled) else 0.0
     averse = rule.satisfied_above is None and rule.worst_share is None and rule.between_alpha is None
     if not averse or not 1.0 < rule.alpha < math.inf:
-        return Trust(overall, below)
+        return Trust(overall, below, least_carriers=least)
     is_large = rule.alpha > MOST_TOLD
-    number = min(overall, each) if is_large else overall
+    number = least if is_large else overall
     doubt = ""
     # Rounding must not decide: a tenth of fifty is five.
     if number < LEAST_CARRIERS - 1e-9:
@@ -117,7 +124,7 @@ def trust_of(table: JuryTable, rule: WelfareRule, found: QueryWelfare, /) -> Tru
     ):
         # A few whom a panel may not hold decide it: it may be anything below, and still not above.
         below = max(below, found.mean)
-    return Trust(overall, below, doubt, max(found.bias, 0.0) if is_large else 0.0)
+    return Trust(overall, below, doubt, max(found.bias, 0.0) if is_large else 0.0, least)
 
 
 def juror_share(found: QueryWelfare, /) -> float:
@@ -220,14 +227,13 @@ def _worst_off_parts(table: JuryTable, share: float) -> FloatArray:
     return part
 
 
-def doubts(table: JuryTable, rule: WelfareRule, /) -> Iterator[str]:
-    """Yield the warnings about an interval over jurors."""
-    if rule.between_alpha is not None:
-        yield from map(_of_one, _groups_of_one(table))
-    number = carriers(table, rule)
+def doubts(rule: WelfareRule, trust: Trust, /) -> Iterator[str]:
+    """Yield the warnings about an interval over jurors, from what :func:`trust_of` found under the rule."""
+    yield from map(_of_one, trust.single_groups)
     # Rounding must not decide: a tenth of fifty is five.
-    if number < LEAST_CARRIERS - 1e-9:
+    if trust.least_carriers < LEAST_CARRIERS - 1e-9:
         yield (
-            f"about {number:.1f} jurors carry the {'share' if rule.satisfied_above is not None else 'welfare'}: with "
-            f"fewer than {LEAST_CARRIERS:g} the interval is too narrow; ask more jurors, or count the worst-off less"
+            f"about {trust.least_carriers:.1f} jurors carry the "
+            f"{'share' if rule.satisfied_above is not None else 'welfare'}: with fewer than {LEAST_CARRIERS:g} the "
+            "interval is too narrow; ask more jurors, or count the worst-off less"
         )

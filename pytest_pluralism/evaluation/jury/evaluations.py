@@ -17,8 +17,8 @@ import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError, ModelError
 from pytest_pluralism.core.estimation.welfare_bands import Band, dominance_band, errors_of_difference
-from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule
-from pytest_pluralism.core.metrics.welfare_carriers import doubts
+from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule, query_welfare
+from pytest_pluralism.core.metrics.welfare_carriers import doubts, trust_of
 from pytest_pluralism.core.records import (
     Crossed,
     GenerationSettings,
@@ -339,9 +339,10 @@ class AgainstReference:
         """Return what is to be said of the band where fewest jurors carry the welfare: at its largest aversion."""
         if self.evaluation.settings.whole_jury:
             return []
-        largest = max(self.alphas)
+        rule = WelfareRule(alpha=max(self.alphas))
         tables = (ours.table, theirs.table)
-        return [f"at alpha {largest:g} {words}" for one in tables for words in doubts(one, WelfareRule(alpha=largest))]
+        found = [trust_of(one, rule, query_welfare(one, rule)) for one in tables]
+        return [f"at alpha {rule.alpha:g} {words}" for trust in found for words in doubts(rule, trust)]
 
     def _band_of_report(self, ours: JuryMeasured, theirs: JuryMeasured) -> Band | None:
         curves = [one.scores.details["curve"]["alphas"] for one in (ours, theirs)]

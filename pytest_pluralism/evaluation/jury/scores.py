@@ -511,7 +511,7 @@ def _over_jurors(
     if fixed:
         return None, Trust()
     trust = trust_of(table, rule, found)
-    warnings.extend(doubts(table, rule))
+    warnings.extend(doubts(rule, trust))
     warnings.extend(missing_group_warnings(settings, found))
     crossed = Crossed(
         units=tuple(

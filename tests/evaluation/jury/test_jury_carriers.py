@@ -82,26 +82,30 @@ def test_the_worst_off_share_is_carried_by_as_many(share: float, number: float) 
 def test_nobody_carries_what_nobody_judged() -> None:
     table = table_of(np.full((3, 2), np.nan))
     assert math.isnan(carriers(table, WelfareRule(alpha=2.0)))
-    assert not list(doubts(table, WelfareRule(alpha=2.0)))
+    assert not words_about(table, WelfareRule(alpha=2.0))
+
+
+def words_about(table: JuryTable, rule: WelfareRule) -> list[str]:
+    return list(doubts(rule, trust_of(table, rule, query_welfare(table, rule))))
 
 
 def test_few_jurors_behind_the_number_are_said() -> None:
     matrix = np.random.default_rng(3).uniform(0.01, 1.0, (20, 20))
-    assert not list(doubts(table_of(matrix), WelfareRule(alpha=1.0)))
-    (words,) = doubts(table_of(matrix), WelfareRule(alpha=5.0))
+    assert not words_about(table_of(matrix), WelfareRule(alpha=1.0))
+    (words,) = words_about(table_of(matrix), WelfareRule(alpha=5.0))
     assert f"fewer than {LEAST_CARRIERS:g}" in words
-    (words,) = doubts(table_of(matrix), WelfareRule(worst_share=0.1))
+    (words,) = words_about(table_of(matrix), WelfareRule(worst_share=0.1))
     assert "about 2.0 jurors" in words
-    assert not list(doubts(table_of(matrix), WelfareRule(worst_share=0.5)))
+    assert not words_about(table_of(matrix), WelfareRule(worst_share=0.5))
 
 
 def test_a_group_of_a_single_juror_is_named() -> None:
     matrix = np.random.default_rng(3).uniform(0.5, 1.0, (21, 20))
     groups = np.array([0] * 20 + [1])
-    words = list(doubts(table_of(matrix, groups=groups), WelfareRule(alpha=0.0, between_alpha=0.0)))
+    words = words_about(table_of(matrix, groups=groups), WelfareRule(alpha=0.0, between_alpha=0.0))
     assert "group 'b' is a single juror" in words[0]
     groups = np.array([0] * 11 + [1] * 10)
-    assert not list(doubts(table_of(matrix, groups=groups), WelfareRule(alpha=0.0, between_alpha=0.0)))
+    assert not words_about(table_of(matrix, groups=groups), WelfareRule(alpha=0.0, between_alpha=0.0))
 
 
 def trust(matrix: np.ndarray, rule: WelfareRule, groups: np.ndarray | None = None) -> Trust:
