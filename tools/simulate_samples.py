@@ -3,6 +3,7 @@
     python tools/simulate_samples.py --docs docs/explanation            # minutes on one core
     python tools/simulate_samples.py --runs 20                          # a rough round, to the terminal
     python tools/simulate_samples.py --only seed-pairs --docs docs/explanation    # asks the packaged models
+    python tools/simulate_samples.py --only juries --alpha 5 --docs docs/explanation    # these rows alone
 
 With ``--docs`` it writes ``samples.json`` and the tables of ``statistics.md`` between ``<!-- sampled: NAME -->`` and
 ``<!-- end -->``. Everything is drawn from one seed.
@@ -17,6 +18,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,10 @@ from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule,
 from pytest_pluralism.core.metrics.welfare_carriers import trust_of
 from pytest_pluralism.core.records import Estimate, Scores, UnitScore
 from pytest_pluralism.core.records.calibration import JudgeCalibration
+
+# Found beside this file, also when a test loads it by its path.
+sys.path.append(str(Path(__file__).parent))
+from simulate_rare import rare_failures, rare_scores
 
 FloatArray = npt.NDArray[np.float64]
 Row = dict[str, Any]
@@ -99,10 +105,16 @@ def _truth(name: str, alpha: float) -> float:
     return float(np.mean(np.exp(mean) if alpha == 1.0 else mean ** (1.0 / (1.0 - alpha))))
 
 
-def juries(n_runs: int, populations: Sequence[str] = tuple(POPULATIONS)) -> Iterator[Row]:
+#: The aversions of the table of juries.
+ALPHAS = (0.0, 1.0, 2.0, 5.0)
+
+
+def juries(
+    n_runs: int, populations: Sequence[str] = tuple(POPULATIONS), alphas: Sequence[float] = ALPHAS
+) -> Iterator[Row]:
     """Count how often intervals of welfare hold that of all jurors, by the share of queries with a single vote."""
     for name in populations:
-        for alpha in (0.0, 1.0, 2.0, 5.0):
+        for alpha in alphas:
             truth = _truth(name, alpha)
             for kind in VOTES:
                 row: Row = {"population": name, "votes": kind, "alpha": alpha, "n_runs": n_runs}
@@ -211,36 +223,6 @@ def small_groups(n_runs: int) -> Iterator[Row]:
             "too_high": low / n_runs,
             "too_low": high / n_runs,
         }
-
-
-#: Scores of which 5 % are 0: name -> (the mean of the others, their standard deviation).
-RARE_SCORES = {".6, little spread": (0.6, 0.05), ".6": (0.6, 0.15), ".9": (0.9, 0.05), ".999": (0.999, 0.0005)}
-
-
-def rare_scores(n_runs: int) -> Iterator[Row]:
-    """Count passes of ``at_least`` at exactly the truth where 5 % of the units, or of the clusters, score 0."""
-    for name, (mean, spread) in RARE_SCORES.items():
-        bound = Gate(at_least=0.95 * mean)
-        for clusters, size in ((25, 1), (50, 1), (80, 1), (10, 8), (25, 4)):
-            rng = np.random.default_rng([SEED, clusters, round(1000 * mean)])
-            ids = np.repeat(np.arange(clusters), size).tolist()
-            passed = failed = said = 0
-            for _ in range(5 * n_runs):
-                good = np.clip(mean + spread * rng.standard_normal(clusters * size), 0.0, 1.0)
-                scores = np.where(np.repeat(rng.random(clusters) < 0.05, size), 0.0, good)
-                verdict = decide(bound, estimate_mean(scores, clusters=ids if size > 1 else None))
-                passed += verdict.passed
-                failed += verdict.outcome is Outcome.FAILED
-                said += verdict.passed and "may not show" in verdict.unseen
-            yield {
-                "scores": name,
-                "units": clusters * size,
-                "clusters": clusters,
-                "passed": passed / (5 * n_runs),
-                "said": said / passed if passed else math.nan,
-                "failed": failed / (5 * n_runs),
-                "none": 0.95**clusters,
-            }
 
 
 def _held(name: str, kind: str, alone: float, rule: WelfareRule, truth: float, n_runs: int) -> Row:
@@ -461,6 +443,7 @@ PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
     "unequal-jurors": unequal_jurors,
     "small-groups": small_groups,
     "rare-scores": rare_scores,
+    "rare-failures": rare_failures,
     "people": people,
     "shared-people": shared_people,
     "false-failures": false_failures,
@@ -528,6 +511,11 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
               *(_percent(row[name]) for name in ("passed", "said", "failed", "none")))
              for row in results["rare-scores"]),
         ),
+        "rare-failures": _table(
+            ("units", "failed falsely, alone", "among 12 promises", "samples that hold no score near .9"),
+            ((row["units"], *(_percent(row[name]) for name in ("failed", "failed among 12", "none")))
+             for row in results["rare-failures"]),
+        ),
         "people": _table(
             ("options", "number", "people", "nearest distance", "bias", "uncorrected", "least step", "uncorrected"),
             (
@@ -584,19 +572,40 @@ def with_tables(page: str, results: dict[str, list[Row]]) -> str:
     return re.sub(r"(<!-- sampled: ([a-z-]+) -->).*?<!-- end -->", renewed, page, flags=re.DOTALL)
 
 
+def with_rows_of(stored: Sequence[Row], made: Sequence[Row]) -> list[Row]:
+    """Return the stored rows of juries with those that were made anew in their places."""
+
+    def place(row: Row) -> tuple[str, float, str]:
+        return row["population"], row["alpha"], row["votes"]
+
+    anew = {place(row): row for row in made}
+    return [anew.get(place(row), row) for row in stored]
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--docs", type=Path, help="the folder of statistics.md")
     parser.add_argument("--runs", type=int, default=400, help="runs behind each row")
     parser.add_argument("--only", choices=sorted(PARTS), action="append", help="this part alone")
+    parser.add_argument(
+        "--alpha",
+        type=float,
+        action="append",
+        choices=ALPHAS,
+        help="of the table of juries, the rows of this aversion alone; with --docs the stored others stay",
+    )
     options = parser.parse_args(arguments)
     wanted = options.only or [name for name in PARTS if name not in BY_NAME]
-    results = {name: list(part(options.runs)) for name, part in PARTS.items() if name in wanted}
+    parts = PARTS | {"juries": partial(juries, alphas=options.alpha or ALPHAS)}
+    results = {name: list(part(options.runs)) for name, part in parts.items() if name in wanted}
     if options.docs is not None:
         stored, page = options.docs / "samples.json", options.docs / "statistics.md"
         if stored.exists():
-            results = {**json.loads(stored.read_text(encoding="utf-8"))["results"], **results}
+            kept = json.loads(stored.read_text(encoding="utf-8"))["results"]
+            if options.alpha and "juries" in results:
+                results["juries"] = with_rows_of(kept["juries"], results["juries"])
+            results = {**kept, **results}
         content = json.loads(json.dumps({"runs": options.runs, "results": results}).replace("NaN", "null"))
         stored.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         page.write_text(with_tables(page.read_text(encoding="utf-8"), content["results"]), encoding="utf-8")
