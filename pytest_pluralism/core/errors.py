@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 __all__ = [
@@ -84,13 +85,21 @@ def invalid_parameter(name: str, function: str, must: str, got: object) -> Inval
     return InvalidParameterError(f"The '{name}' parameter of {function} must be {must}. Got {got} instead.")
 
 
+#: Maximum numbers of characters and of names that are compared with a mistyped one.
+LONGEST_NAME = 400
+MOST_NAMES = 5_000
+
+
 def nearest_names(name: str, known: Iterable[str], /, *, most: int = 3) -> list[str]:
     """Return the known names that look most like a mistyped one, best first."""
     import difflib  # Only where somebody mistyped a name.
 
+    if len(name) > LONGEST_NAME:
+        return []
     by_folded: dict[str, str] = {}
-    for candidate in known:
-        by_folded.setdefault(candidate.casefold(), candidate)
+    for candidate in itertools.islice(known, MOST_NAMES):
+        if len(candidate) <= LONGEST_NAME:
+            by_folded.setdefault(candidate.casefold(), candidate)
     close = difflib.get_close_matches(name.casefold(), list(by_folded), n=most, cutoff=0.5)
     return [by_folded[folded] for folded in close]
 

@@ -6,16 +6,17 @@ rows, the one with more columns is meant.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.errors import DatasetError, PluralismError
 from pytest_pluralism.datasets.reading import Entries, Line, Problems
 
-__all__ = ["OWN", "Rows", "Source", "as_list", "source_of"]
+__all__ = ["OWN", "Rows", "Source", "as_list", "of_one_form", "source_of"]
 
 R = TypeVar("R")
 
@@ -66,6 +67,24 @@ class Source(Generic[R]):
     def words(self) -> str:
         """Return the source in words, for ``source``."""
         return f"{self.name} ({self.licence}, {self.link})" + (f"; {self.note}" if self.note else "")
+
+
+@contextlib.contextmanager
+def of_one_form(path: Path, name: str, /) -> Iterator[None]:
+    """Turn the failure of a reader into an error that names the file, for rows that are not like the published ones.
+
+    Raises
+    ------
+    DatasetError
+        If the reader meets a row that lacks a field, or has a value of another kind.
+    """
+    try:
+        yield
+    except PluralismError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+        lacks = f"a row lacks the field {error}" if isinstance(error, KeyError) else f"a row is odd: {str(error)[:200]}"
+        raise DatasetError(f"{path}: is not like the published files of {name}: {lacks}. Correct the row.") from error
 
 
 def source_of(sources: Iterable[Source[R]], row: object, /) -> Source[R] | None:

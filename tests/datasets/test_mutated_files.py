@@ -22,23 +22,29 @@ from typing import Any
 import pytest
 
 from pytest_pluralism.baselines.store import read_baseline
-from pytest_pluralism.core.errors import PluralismError
-from pytest_pluralism.core.records import Answer, Prompt
+from pytest_pluralism.cli import main
+from pytest_pluralism.core.errors import DatasetError, PluralismError
+from pytest_pluralism.core.records import Answer, Prompt, Turn
 from pytest_pluralism.datasets import load_panel, load_survey, load_windows
+from pytest_pluralism.datasets.kinds import taken_for
 from pytest_pluralism.datasets.preferences.file import load_preferences
 from pytest_pluralism.datasets.steering.file import load_steering
 from pytest_pluralism.datasets.steering.labels import read_labels
 from pytest_pluralism.datasets.steering.trade_offs import load_trade_offs
+from pytest_pluralism.datasets.surveys.answer_keys import read_answer_key
 from pytest_pluralism.datasets.windows.representation import read_ratings
 from pytest_pluralism.datasets.windows.responses import read_responses
+from pytest_pluralism.evaluation.steering.contexts import steer_prompt
 from pytest_pluralism.models.answers.kinds import ANSWERS
 from pytest_pluralism.models.answers.store import AnswerStore
 from pytest_pluralism.models.calibration import read_judges
 from pytest_pluralism.models.composed.reading import read_composition
 from pytest_pluralism.models.embedded import GgufSource
+from pytest_pluralism.models.local.adapters import described_model
 from pytest_pluralism.models.local.gguf import read_header, read_vocabulary
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.recorded.model import load_recorded
+from pytest_pluralism.models.specification import parse_model_spec
 
 #: Values that stand where another was.
 JUNK = (None, -1, 0, 1.5, "x", "", [], {}, True, [None], {"a": None}, 1e308, "\u202e", [[1]], "NaN", 10**400, "\ud800")
@@ -204,6 +210,190 @@ def recorded(path: Path) -> None:
     load_recorded(f"responses:{path}#big").close()
 
 
+TEMPLATES = [
+    {"attribute": "South", "you": "you come from the south", "category": "place", "population": "North"},
+    {"template": "as a voter", "place": "before", "text": "You vote as {who} does.", "joiner": " "},
+    {"template": "asked", "place": "exchange", "text": "Which ({category})?\n{choices}", "answer": "{letter}"},
+    {"template": "shown", "place": "examples", "n_examples": 3},
+]
+
+
+def steered(path: Path) -> None:
+    read = load_steering(str(path))
+    for template in read.templates:
+        for attribute in read.attributes:
+            steer_prompt(PROMPT, template, attribute, family=read.attributes, examples=[Turn("So?", "Yes")])
+
+
+ANSWER_KEY = [
+    {"options": ["Yes", "No"], "option": "Yes", "says": ["I want {it}."], "checks": [{"text": "Let it be."}],
+     "questions": {"q0": "the bus"}},
+    {"options": ["Yes", "No"], "option": "No", "says": ["{It} must go."], "questions": {"q0": "the bus"}},
+    {"options": ["Yes", "No"], "option": None, "checks": ["I know neither."], "questions": {"q0": "the bus"}},
+]  # fmt: skip
+
+#: The files of a conversation.
+POLIS = {
+    "comments.csv": "comment-id,author-id,agrees,disagrees,moderated,comment-body\n"
+    + "".join(f"{n},0,{9 + n},{3 - n},1,Statement {n} is so.\n" for n in range(3)),
+    "participants-votes.csv": "participant,group-id,0,1,2\n"
+    + "".join(f"{n},{n % 2},{1 if n < 9 else -1},{1 if n < 10 else -1},1\n" for n in range(12)),
+    "votes.csv": "timestamp,comment-id,voter-id,vote\n"
+    + "".join(f"17{n},{c},{n},{1 if n < 9 + c else -1}\n" for n in range(12) for c in range(3)),
+    "summary.csv": "topic,Buses\nviews,12\n",
+}
+
+
+def among(files: dict[str, str], name: str, load: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """Return a reader of a folder in which one file was mutated."""
+
+    def read(path: Path) -> None:
+        folder = path.parent / f"folder of {path.name}"
+        folder.mkdir()
+        try:
+            for other, text in files.items():
+                (folder / other).write_text(text, encoding="utf-8")
+            shutil.copy(path, folder / name)
+            load(folder)
+        finally:
+            shutil.rmtree(folder)
+
+    return read
+
+
+def voted(folder: Path) -> None:
+    load_panel(f"polis:{folder}")
+
+
+def panel_and_window(folder: Path) -> None:
+    load_panel(f"polis:{folder}")
+    load_windows(str(folder))
+
+
+MATRIX = {name: text for name, text in POLIS.items() if name != "votes.csv"}
+RAW = {name: text for name, text in POLIS.items() if name != "participants-votes.csv"}
+
+ADAPTER = {
+    "base_model_name_or_path": "base", "peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"],
+    "bias": "none", "modules_to_save": None, "task_type": "CAUSAL_LM", "inference_mode": True, "revision": None,
+}  # fmt: skip
+#: Enough of a network for its identity.
+BASE = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 8, "hidden_size": 4,
+    "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 8,
+}  # fmt: skip
+WEIGHTS = struct.pack("<Q", 2) + b"{}"
+
+
+def identified(path: Path, of: str) -> None:
+    """Find the identity of an adapter on a network, one of whose files was mutated."""
+    folder = path.parent / f"model of {path.name}"
+    (folder / "base").mkdir(parents=True)
+    try:
+        for place, config, weights in (
+            (folder, (ADAPTER, "adapter_config.json"), "adapter_model.safetensors"),
+            (folder / "base", (BASE, "config.json"), "model.safetensors"),
+        ):
+            (place / config[1]).write_text(json.dumps(config[0]), encoding="utf-8")
+            (place / weights).write_bytes(WEIGHTS)
+            (place / "tokenizer_config.json").write_text("{}", encoding="utf-8")
+        shutil.copy(path, folder / of)
+        described_model(parse_model_spec(str(folder)))
+    finally:
+        shutil.rmtree(folder)
+
+
+RESPONDENTS = "weight,party,trust,tax\n" + "".join(
+    f"{1 + n % 3}.5,{('Green', 'Blue')[n % 2]},{n % 4},{n % 3}\n" for n in range(70)
+)
+SURVEY_OF = {
+    "questions": {"trust": {"question": "So?", "options": {"0": "No", "1": "A bit", "2": "Yes", "3": "Fully"}}},
+    "weights": "weight", "groups": ["party"], "missing": [-1], "least": 5,
+}  # fmt: skip
+CODEBOOK_TOML = (
+    'weights = "weight"\ngroups = ["party"]\nleast = 5\n[questions.trust]\nquestion = "Do you trust?"\n'
+    'options = { 0 = "No", 1 = "A bit", 2 = "Yes", 3 = "Fully" }\n'
+)
+
+
+def built(path: Path) -> None:
+    """Build a survey of a table of respondents, by the command, or by a codebook of it."""
+    table, codebook = path, path
+    if "codebook" in path.name:
+        table = path.with_name(f"of {path.name}.csv")
+        table.write_text(RESPONDENTS, encoding="utf-8")
+    else:
+        codebook = path.with_name(f"of {path.name}.json")
+        codebook.write_text(json.dumps(SURVEY_OF), encoding="utf-8")
+    output = path.with_name("built.jsonl")
+    try:
+        if main(["survey", "build", str(table), f"--codebook={codebook}", "-o", str(output)]) != 0:
+            raise DatasetError("refused")
+    finally:
+        for one in {table, codebook} - {path}:
+            one.unlink()
+        output.unlink(missing_ok=True)
+
+
+def respondents_in(ending: str) -> bytes:
+    """Return the table of respondents in another format; nothing where its package is missing."""
+    from importlib.util import find_spec
+
+    rows = [line.split(",") for line in RESPONDENTS.splitlines()]
+    needed = {".xlsx": "openpyxl", ".parquet": "pyarrow"}.get(ending, "pyreadstat")
+    if find_spec(needed) is None:
+        return b""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"people{ending}"
+        if ending == ".xlsx":
+            import openpyxl
+
+            book = openpyxl.Workbook()
+            for row in rows:
+                book.active.append(row)
+            book.save(path)
+        elif ending == ".parquet":
+            import pyarrow
+            import pyarrow.parquet
+
+            columns = list(zip(*rows, strict=True))
+            pyarrow.parquet.write_table(pyarrow.table({column[0]: list(column[1:]) for column in columns}), path)
+        else:
+            import pandas
+            import pyreadstat
+
+            frame = pandas.DataFrame(rows[1:], columns=rows[0])
+            (pyreadstat.write_sav if ending == ".sav" else pyreadstat.write_dta)(frame, str(path))
+        return path.read_bytes()
+
+
+#: Other people's surveys and panels, told by their columns.
+SUBPOP = {
+    "qkey": "Q1", "attribute": "SEX", "group": "Female", "question": "Is it?", "options": ["Yes", "No", "Refused"],
+    "responses": [0.75, 0.25], "refusal_rate": 0.2, "ordinal": [1.0, 2.0],
+}  # fmt: skip
+OPINIONS = {
+    "SAFE": {"MC_options": ["Safe", "Not safe", "Refused"], "question_text": "How safe is it?",
+             "Female": {"Not safe": 30.0, "Refused": 10.0, "Safe": 60.0}, "Male": {"Not safe": 20.0, "Safe": 30.0}}
+}  # fmt: skip
+GLOBAL = {
+    "question": "Is it so?", "selections": "defaultdict(<class 'list'>, {'Japan': [0.25, 0.75], 'Peru': [0.5, 0.5]})",
+    "options": "['Yes', 'No']", "source": "GAS",
+}  # fmt: skip
+NOTES = "noteId\traterParticipantId\tcreatedAtMillis\tagree\thelpfulnessLevel\n" + "".join(
+    f"{n % 2}\tA{n}\t1\t1\t{('HELPFUL', 'NOT_HELPFUL')[n % 2]}\n" for n in range(6)
+)
+UTTERANCES = [
+    {"utterance_id": f"ut{n}", "interaction_id": "int1", "conversation_id": "c1", "user_id": "user1", "turn": 0,
+     "within_turn_id": n, "user_prompt": "Hello?", "model_response": f"Hello {n}!", "model_name": "m", "score": 9 + n,
+     "if_chosen": n == 1} for n in range(2)
+]  # fmt: skip
+
+
+def checked(path: Path) -> None:
+    taken_for(path).load()
+
+
 #: The good files, and their readers.
 FILES: dict[str, tuple[str | bytes, Callable[[Path], Any]]] = {
     "survey.jsonl": (lines(QUESTIONS), load_survey),
@@ -243,6 +433,25 @@ FILES: dict[str, tuple[str | bytes, Callable[[Path], Any]]] = {
     "pairs.jsonl": (lines(PAIRS), load_preferences),
     "personas.jsonl": (lines(PAIRS), lambda path: load_panel(f"preferences:{path}")),
     "dices.json": (json.dumps(DICES, indent=1), lambda path: load_panel(f"dices:{path}")),
+    "templates.jsonl": (lines([ATTRIBUTE, *TEMPLATES, *STEERED]), steered),
+    "answer_key.jsonl": (lines(ANSWER_KEY), read_answer_key),
+    **{
+        f"polis_{kind}_{name}": (text, among(files, name, panel_and_window if kind == "matrix" else voted))
+        for kind, files in (("matrix", MATRIX), ("raw", RAW))
+        for name, text in files.items()
+    },
+    "adapter_config.json": (json.dumps(ADAPTER, indent=1), lambda path: identified(path, "adapter_config.json")),
+    "config.json": (json.dumps(BASE, indent=1), lambda path: identified(path, "base/config.json")),
+    "respondents.csv": (RESPONDENTS, built),
+    "respondents.tsv": (RESPONDENTS.replace(",", "\t"), built),
+    **{f"respondents{ending}": (respondents_in(ending), built) for ending in (".xlsx", ".parquet", ".sav", ".dta")},
+    "codebook.json": (json.dumps(SURVEY_OF, indent=1), built),
+    "codebook.toml": (CODEBOOK_TOML, built),
+    "subpop.jsonl": (lines([SUBPOP, {**SUBPOP, "group": "Male"}]), checked),
+    "opinions.json": (json.dumps(OPINIONS, indent=1), checked),
+    "global.jsonl": (lines([GLOBAL]), checked),
+    "notes.tsv": (NOTES, checked),
+    "utterances.jsonl": (lines(UTTERANCES), checked),
     "header.gguf": (GGUF, header),
     "answers.sqlite3": (store_file(), stored),
     "baseline.json": (BASELINE.read_text(encoding="utf-8"), lambda path: read_baseline(path, None, update="pytest")),
@@ -297,14 +506,21 @@ def _mutate(value: Any, chance: random.Random) -> None:
         return
 
 
+#: Files that are never packed.
+UNPACKED = {
+    "baseline.json", "judges.json", "mixture.toml", "modular.toml", "header.gguf", "answers.sqlite3", "codebook.json",
+    "codebook.toml", "adapter_config.json", "config.json", *(name for name in FILES if name.startswith("polis_")),
+    *(f"respondents{ending}" for ending in (".xlsx", ".parquet", ".sav", ".dta")),
+}  # fmt: skip
+
+
 def tried(folder: Path, name: str, seed: int) -> bool:
     """Return whether a mutated file was read; it was refused otherwise."""
     text, load = FILES[name]
     chance = random.Random(f"{name} {seed}")
     content = mutated(name, text, chance)
     path = folder / f"{seed}-{name}"
-    plain = ("baseline", "judges", "mixture", "modular", "header", "answers")
-    if chance.random() < 0.1 and not name.startswith(plain):
+    if chance.random() < 0.1 and name not in UNPACKED:
         path = path.with_name(path.name + ".gz")
         content = gzip.compress(content)[: None if chance.random() < 0.5 else -chance.randrange(1, 20)]
     path.write_bytes(content)
@@ -322,6 +538,8 @@ def tried(folder: Path, name: str, seed: int) -> bool:
 @pytest.mark.parametrize("name", FILES)
 def test_the_good_file_is_read_and_some_mutations_end_well(tmp_path: Path, name: str) -> None:
     text, load = FILES[name]
+    if not text:
+        pytest.skip(f"the package that writes {name} is not installed")
     (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
     load(tmp_path / name)
     for seed in range(12):
@@ -343,6 +561,8 @@ def test_bombs_in_the_header_of_a_gguf_file_are_damage(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_two_thousand_mutations_end_well(tmp_path: Path, name: str) -> None:
+    if not FILES[name][0]:
+        pytest.skip(f"the package that writes {name} is not installed")
     each = -(-2000 // len(FILES))
     found = [tried(tmp_path, name, seed) for seed in range(each)]
     assert found.count(False) > each // 10

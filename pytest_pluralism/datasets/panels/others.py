@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from pytest_pluralism.datasets.panels.records import UtilityScale
-from pytest_pluralism.datasets.reading import Entries, Line, Problems, json_lines, read_table, read_text
+from pytest_pluralism.datasets.reading import Entries, Line, Problems, json_lines, read_table, read_text, shown
 from pytest_pluralism.datasets.sources import Rows, Source, as_list
 
 __all__ = ["PANEL_SOURCES", "RatedTable"]
@@ -73,11 +73,15 @@ def _with_survey(rows: Rows) -> Entries:
     people: dict[str, dict[str, str]] = {}
     path = _beside(rows.path, "survey.jsonl")
     if path is not None and path != rows.path:
-        text = read_text(path, what="survey of PRISM", holds="participant")
-        for _, one in json_lines(text, Problems(str(path))):
+        text, problems = read_text(path, what="survey of PRISM", holds="participant"), Problems(str(path))
+        for where, one in json_lines(text, problems):
+            if not isinstance(one, dict):
+                problems.add(where, f"must be an object with the answers of a participant, not {shown(one)}")
+                continue
             groups = {name: one.get(name) for name in PRISM_GROUPS}
             nested = {name: (one.get(name) or {}).get("simplified") for name in ("ethnicity", "religion")}
             people[one.get("user_id", "")] = {n: str(g) for n, g in {**groups, **nested}.items() if isinstance(g, str)}
+        problems.raise_if_any()
     known = {name: "unknown" for one in people.values() for name in one}
     for where, row in rows.entries:
         yield where, {**row, "response": f"{row['within_turn_id']}", **known, **people.get(row["user_id"], {})}
@@ -140,8 +144,8 @@ def _each_response(rows: Rows) -> Entries:
     """
     for where, row in rows.entries:
         texts = {letter: row.get(f"first_turn_response_{letter}") for letter in LETTERS}
-        chosen = str(row["first_turn_preferred_response"] or "")[-1:].lower()
-        if chosen not in texts or not row["first_turn_prompt"]:
+        chosen = str(row.get("first_turn_preferred_response") or "")[-1:].lower()
+        if chosen not in texts or not row.get("first_turn_prompt"):
             continue
         shown = sorted(str(text) for text in texts.values() if text)
         query = hashlib.sha256(json.dumps([row["first_turn_prompt"], shown]).encode()).hexdigest()[:12]

@@ -25,8 +25,9 @@ from pytest_pluralism.datasets.reading import (
     read_entries,
     read_table,
     read_text,
+    shown,
 )
-from pytest_pluralism.datasets.sources import Rows, Source
+from pytest_pluralism.datasets.sources import Rows, Source, of_one_form
 
 __all__ = ["RATING_FORMATS", "panel_of_source", "read_ratings"]
 
@@ -194,10 +195,16 @@ def panel_of_source(source: Source[RatedTable], rows: Rows) -> Panel:
     DatasetError
         If anything in it is wrong.
     """
-    table = source.read(rows)
-    groups = table.columns.get("groups", ())
     differing: dict[str, str] = {}
-    held = [(where, row) for where, row in table.rows if isinstance(row, Mapping)]
+    held: list[tuple[str, Line]] = []
+    with of_one_form(rows.path, source.name):
+        table = source.read(rows)
+        for where, row in table.rows:
+            if isinstance(row, Mapping):
+                held.append((where, row))
+            else:
+                rows.problems.add(where, f"must be an object with one rating, not {shown(row)}")
+    groups = table.columns.get("groups", ())
     known = set(itertools.chain.from_iterable(row for _, row in held))
     votes, jurors, queries = _rated_by(
         held, table.columns, [name for name in groups if name in known], table.values, rows.problems, differing

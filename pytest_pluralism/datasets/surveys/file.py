@@ -23,7 +23,7 @@ from pytest_pluralism.datasets.reading import (
     read_table,
     read_text,
 )
-from pytest_pluralism.datasets.sources import OWN, Rows, Source, source_of
+from pytest_pluralism.datasets.sources import OWN, Rows, Source, of_one_form, source_of
 from pytest_pluralism.datasets.surveys import modular_pluralism
 from pytest_pluralism.datasets.surveys.assembly import (
     DISTRIBUTION,
@@ -132,7 +132,8 @@ def read_survey_file(path: Path, /, *, refusals: Refusals = "keep") -> Survey:
 def _of_source(source: Source[ReadSource], rows: Rows, refusals: Refusals) -> Survey:
     """Return the survey of a known source, which a user cannot correct; one of the user's own can be."""
     counted = _Counted(rows.entries)
-    questions, note = source.read(Rows(rows.path, counted, rows.problems))
+    with of_one_form(rows.path, source.name):
+        questions, note = source.read(Rows(rows.path, counted, rows.problems))
     return assemble_survey(
         rows.path.name,
         questions,

@@ -10,6 +10,8 @@ import codecs
 import gzip
 import importlib
 import math
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from pytest_pluralism.core.errors import DatasetError, MissingExtraError, nearest_names
+from pytest_pluralism.core.errors import DatasetError, MissingExtraError, PluralismError, nearest_names
 from pytest_pluralism.datasets.frames import columns_of, is_frame
 from pytest_pluralism.datasets.reading import listed
 
@@ -36,6 +38,15 @@ EMPTY = frozenset({"", "NA", "NaN", "nan", "<NA>", "#N/A", "NULL", "null", "."})
 
 #: The signs that separate the columns of a table.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+#: Maximum number of bytes of a table after decompression, and of the parts of an Excel file.
+MOST_BYTES = 1 << 30
+MOST_EXCEL_BYTES = 1 << 28
+
+#: Maximum numbers of columns of a table, of rows of a Parquet file, and of cells of a sheet, empty ones included.
+MOST_COLUMNS = 50_000
+MOST_ROWS = 20_000_000
+MOST_CELLS = 20_000_000
 
 #: Installs what files of respondents need.
 INSTALL = 'pip install "pytest-pluralism[respondents]"'
@@ -109,6 +120,9 @@ def canonical(value: object, /) -> Value:
     return int(number) if number.is_integer() else number
 
 
+#: The remedy for a file that is too large.
+KEEP = "Keep the columns that you need, and save the file anew."
+
 #: Takes the names of all columns, and returns those to read.
 Wanted = Callable[[Sequence[str]], Iterable[str]]
 
@@ -146,18 +160,24 @@ def read_respondents(source: object, wanted: Wanted, /, *, sheet: str | None = N
         raise DatasetError(f"{path}: there is no such file.")
     try:
         return reader(path, wanted, sheet)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path}: is not a whole gzip file, though its name ends in .gz.") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
 def _checked(path: object, names: Sequence[str], wanted: Wanted) -> list[str]:
     """Return the wanted columns, all of which are there, each once."""
-    repeated = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if repeated is not None:
-        raise DatasetError(f"{path}, line 1: column {repeated!r} appears twice. Give each column another name.")
+    if len(names) > MOST_COLUMNS:
+        raise DatasetError(f"{path}: has {len(names):,} columns; at most {MOST_COLUMNS:,} are read. {KEEP}")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DatasetError(f"{path}, line 1: column {name!r} appears twice. Give each column another name.")
+        seen.add(name)
     chosen = list(dict.fromkeys(wanted(names)))
     for name in chosen:
-        if name not in names:
+        if name not in seen:
             near = nearest_names(name, names, most=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise DatasetError(f"{path}: lacks the column {name!r} (it has {listed(names[:12])}).{hint}")
@@ -215,9 +235,12 @@ def _check_text(path: Path) -> str:
     """Return the header of a table after a look at its encoding."""
     opened = gzip.open if path.suffix == ".gz" else open
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    header, line = "", 1
+    header, line, n_bytes = "", 1, 0
     with opened(path, "rb") as stream:
         while block := stream.read(1 << 20):
+            n_bytes += len(block)
+            if opened is gzip.open and n_bytes > MOST_BYTES:
+                raise DatasetError(f"{path}: holds more than {MOST_BYTES:,} bytes when decompressed. {KEEP}")
             if not header and block.startswith((b"\xff\xfe", b"\xfe\xff")):
                 raise DatasetError(f"{path}: is encoded in UTF-16. Save it as UTF-8.")
             if b"\x00" in block[:8192]:
@@ -232,6 +255,8 @@ def _check_text(path: Path) -> str:
             line += block.count(b"\n")
     if not header.strip():
         raise DatasetError(f"{path}: is empty. A table of respondents has a header and rows.")
+    if max(map(header.count, SEPARATORS)) >= MOST_COLUMNS:
+        raise DatasetError(f"{path}: has more than {MOST_COLUMNS:,} columns. {KEEP}")
     return header
 
 
@@ -297,9 +322,14 @@ def _of_arrow(name: str, column: Any) -> Variable:
 def _from_parquet(path: Path, wanted: Wanted, _: str | None) -> Respondents:
     arrow, parquet = _package("pyarrow", path), _package("pyarrow.parquet", path)
     try:
-        names = list(parquet.read_schema(path).names)
+        schema, n_rows = parquet.read_schema(path), parquet.read_metadata(path).num_rows
+        if n_rows > MOST_ROWS:
+            raise DatasetError(f"{path}: has {n_rows:,} rows; at most {MOST_ROWS:,} are read. Draw some of them.")
+        names = list(schema.names)
         chosen = _checked(path, names, wanted)
-        found = parquet.read_table(path, columns=chosen)
+        # A few bytes can stand for millions of equal texts, which stay one each.
+        texts = [name for name in chosen if arrow.types.is_string(schema.field(name).type)]
+        found = parquet.read_table(path, columns=chosen, read_dictionary=texts)
     except arrow.ArrowInvalid as error:
         raise DatasetError(f"{path}: is not a Parquet file: {_arrow_words(error)}.") from error
     variables = {}
@@ -313,7 +343,15 @@ def _from_parquet(path: Path, wanted: Wanted, _: str | None) -> Respondents:
 def _from_excel(path: Path, wanted: Wanted, sheet: str | None) -> Respondents:
     excel = _package("openpyxl", path)
     try:
+        with zipfile.ZipFile(path) as packed:
+            n_bytes = sum(part.file_size for part in packed.infolist())
+        if n_bytes > MOST_EXCEL_BYTES:
+            raise DatasetError(
+                f"{path}: holds {n_bytes:,} bytes when decompressed; at most {MOST_EXCEL_BYTES:,} are read. {KEEP}"
+            )
         book = excel.load_workbook(path, read_only=True, data_only=True)
+    except DatasetError:
+        raise
     except (ValueError, KeyError, excel.utils.exceptions.InvalidFileException) as error:
         raise DatasetError(f"{path}: is not an Excel file: {str(error)[:200]}.") from error
     except Exception as error:
@@ -324,12 +362,15 @@ def _from_excel(path: Path, wanted: Wanted, sheet: str | None) -> Respondents:
             raise DatasetError(f"{path}: has the sheets {listed(names)}. Name one: sheet={names[0]!r}.")
         if sheet is not None and sheet not in names:
             raise DatasetError(f"{path}: has no sheet {sheet!r}. It has {listed(names)}.")
-        rows: Iterator[tuple[object, ...]] = book[sheet or names[0]].iter_rows(values_only=True)
+        rows = _sheet_rows(book[sheet or names[0]], path)
         header = next((row for row in rows if any(cell is not None for cell in row)), ())
         columns = ["" if cell is None else str(cell).strip() for cell in header]
         while columns and not columns[-1]:
             columns.pop()
-        places = {name: columns.index(name) for name in _checked(path, columns, wanted)}
+        # A table may begin at any column of its sheet.
+        first = next((place for place, name in enumerate(columns) if name), 0)
+        columns = columns[first:]
+        places = {name: first + columns.index(name) for name in _checked(path, columns, wanted)}
         found: dict[str, list[object]] = {name: [] for name in places}
         n_rows = 0
         for row in rows:
@@ -338,10 +379,27 @@ def _from_excel(path: Path, wanted: Wanted, sheet: str | None) -> Respondents:
             n_rows += 1
             for name, place in places.items():
                 found[name].append(row[place] if place < len(row) else None)
+    except PluralismError:
+        raise
+    except Exception as error:
+        # The parts of a sheet are read one by one, and each may be damaged in ways of its own.
+        raise DatasetError(f"{path}: is damaged: {type(error).__name__}: {str(error)[:200]}.") from error
     finally:
         book.close()
     variables = {name: _variable(name, *_factorised(values)) for name, values in found.items()}
     return Respondents(path.name, n_rows, variables, tuple(columns))
+
+
+def _sheet_rows(sheet: Any, path: Path) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of a sheet up to a number of cells: a few bytes can stand for a row of thousands of them."""
+    # The size that a file declares may be wrong: cells beyond it would be lost.
+    sheet.reset_dimensions()
+    n_cells = 0
+    for row in sheet.iter_rows(values_only=True):
+        n_cells += len(row)
+        if n_cells > MOST_CELLS:
+            raise DatasetError(f"{path}: the sheet has more than {MOST_CELLS:,} cells. {KEEP}")
+        yield row
 
 
 def _from_statistics(path: Path, wanted: Wanted, _: str | None) -> Respondents:

@@ -299,7 +299,8 @@ def refuse_remote_code(folder: Path, config: dict[str, object], named: ModelSpec
     """Refuse a model that transformers knows only through the code that comes with it."""
     from transformers.models.auto import configuration_auto
 
-    known = config.get("model_type") in getattr(configuration_auto, "CONFIG_MAPPING_NAMES", ())
+    model_type = config.get("model_type")
+    known = isinstance(model_type, str) and model_type in getattr(configuration_auto, "CONFIG_MAPPING_NAMES", ())
     needs = []
     if config.get("auto_map") and not known:
         needs.append("config.json")
