@@ -8,6 +8,7 @@ import importlib
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -362,10 +363,14 @@ def json_array(text: str, path: Path, /, *, remedy: str, holds: str = "question"
 
 @dataclass(frozen=True)
 class Table:
-    """A table: the names of its columns, and the place and the cells of each row, which are read once."""
+    """A table: the names of its columns, and the place and the cells of each row, which are read once.
+
+    ``cells`` are the same rows as lists, each with the number of its line, for readers of many rows.
+    """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[str, dict[str, str]]]
+    cells: Iterator[tuple[int, list[str]]] = field(default_factory=lambda: iter(()))
 
 
 def read_table(text: str, problems: Problems, /, *, delimiter: str = ",") -> Table:
@@ -385,14 +390,15 @@ def read_table(text: str, problems: Problems, /, *, delimiter: str = ",") -> Tab
     except csv.Error as error:
         problems.add("line 1", f"is not CSV: {error}")
         return nothing
-    repeated = next((column for place, column in enumerate(columns) if column in columns[:place]), None)
+    repeated = next((column for column, number in Counter(columns).items() if number > 1), None)
     if repeated is not None:
         problems.add("line 1", f"column {repeated!r} appears twice")
         return nothing
     if len(columns) == 1 and delimiter == "," and ";" in columns[0]:
         problems.add("line 1", "separate columns with commas, not semicolons")
         return nothing
-    return Table(columns, _rows(reader, columns, problems))
+    cells = _cells(reader, columns, problems)
+    return Table(columns, _rows(cells, columns), cells)
 
 
 def _is_quoted(text: str) -> bool:
@@ -419,17 +425,21 @@ class _Reader(Protocol):
     def __iter__(self) -> Iterator[list[str]]: ...
 
 
-def _rows(reader: _Reader, columns: tuple[str, ...], problems: Problems) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(cells: Iterator[tuple[int, list[str]]], columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    for number, row in cells:
+        yield f"line {number}", {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
+
+
+def _cells(reader: _Reader, columns: tuple[str, ...], problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    n_columns = len(columns)
     try:
         for cells in reader:
-            if not cells:
-                continue
-            where = f"line {reader.line_num}"
-            if len(cells) != len(columns):
+            if len(cells) == n_columns:
+                yield reader.line_num, cells
+            elif cells:
                 hint = "; a cell holds neither tabs nor line feeds" if reader.dialect.delimiter == "\t" else ""
-                problems.add(where, f"must have {len(columns)} columns like the header, not {len(cells)}{hint}")
-                continue
-            yield where, {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+                what = f"must have {n_columns} columns like the header, not {len(cells)}{hint}"
+                problems.add(f"line {reader.line_num}", what)
     except csv.Error as error:
         problems.add(f"line {reader.line_num}", f"is not CSV: {error}")
 

