@@ -353,16 +353,16 @@ def respondents_in(ending: str) -> bytes:
                 book.active.append(row)
             book.save(path)
         elif ending == ".parquet":
-            import pyarrow
-            import pyarrow.parquet
+            import pyarrow as pa
+            from pyarrow import parquet
 
             columns = list(zip(*rows, strict=True))
-            pyarrow.parquet.write_table(pyarrow.table({column[0]: list(column[1:]) for column in columns}), path)
+            parquet.write_table(pa.table({column[0]: list(column[1:]) for column in columns}), path)
         else:
-            import pandas
+            import pandas as pd
             import pyreadstat
 
-            frame = pandas.DataFrame(rows[1:], columns=rows[0])
+            frame = pd.DataFrame(rows[1:], columns=rows[0])
             (pyreadstat.write_sav if ending == ".sav" else pyreadstat.write_dta)(frame, str(path))
         return path.read_bytes()
 
