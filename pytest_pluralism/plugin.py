@@ -27,7 +27,17 @@ from pytest_pluralism.fixtures import (
 from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks, uncollected, yielding
 from pytest_pluralism.run import exporting, promises, surroundings
 from pytest_pluralism.run.controller import Controller, Worker
-from pytest_pluralism.run.items import ENTRIES, MARKS, PLANS, UNJUDGED, error_entries, model_id, parameter_id, test_of
+from pytest_pluralism.run.items import (
+    ENTRIES,
+    MARKS,
+    PLANS,
+    UNJUDGED,
+    error_entries,
+    is_never_run,
+    model_id,
+    parameter_id,
+    test_of,
+)
 from pytest_pluralism.run.models import SPECS
 from pytest_pluralism.run.session import SESSION, PluralismSession
 from pytest_pluralism.settings import resolving as options
@@ -249,6 +259,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let the hooks that hold for a test load its models: those of a ``conftest.py`` hold under its folder."""
+    wrong = item.stash.get(PLANS, ([], []))[1]
+    if wrong and is_never_run(item):
+        # No fixture would tell of it.
+        pytest.fail("\n".join(wrong), pytrace=False)
     item.config.stash[SESSION].models.enter(item)
 
 

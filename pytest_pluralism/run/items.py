@@ -84,6 +84,20 @@ def plans_of(item: pytest.Item, spec: str) -> list[PlannedGate]:
     return item.stash[PLANS][0] if skipped_because(item) is None else []
 
 
+def is_never_run(item: pytest.Item) -> bool:
+    """Return whether a test is expected to fail and not run at all: ``xfail(run=False)``."""
+    if not item.config.pluginmanager.hasplugin("skipping") or item.config.option.runxfail:
+        return False
+    try:
+        if evaluate_skip_marks(item) is not None:
+            return False
+        expected = evaluate_xfail_marks(item)
+    except (pytest.fail.Exception, TypeError):
+        # The error of its test.
+        return False
+    return expected is not None and not expected.run
+
+
 def skipped_because(item: pytest.Item) -> str | None:
     """Return why a test does not run, as its marks ``skip``, ``skipif`` and ``xfail`` say; ``None`` where it runs."""
     if not item.config.pluginmanager.hasplugin("skipping"):

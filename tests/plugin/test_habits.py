@@ -46,6 +46,29 @@ def test_an_expected_failure_hides_no_promise_that_was_not_judged(project: pytes
     }
 
 
+@pytest.mark.parametrize("mark", ["xfail(run=False)", "xfail(True, reason='later', run=False)"])
+@pytest.mark.parametrize("options", [(), ("-n", "1"), ("--runxfail",)])
+def test_a_wrong_keyword_is_an_error_where_the_test_never_runs(
+    project: pytest.Pytester, mark: str, options: tuple[str, ...]
+) -> None:
+    if "-n" in options:
+        pytest.importorskip("xdist")
+    tests = {"keyword": "at_mots=0.3", "direction": "at_least=0.3", "fine": "at_most=0.0001"}
+    body = "".join(
+        f"@pytest.mark.{mark}\n{MARKED.format(promise=promise, name=name, body='...')}"
+        for name, promise in tests.items()
+    )
+    project.makepyfile(test_gate="import pytest\n\n" + body)
+    result = run(project, "--pluralism-report=out.json", "-rA", *options)
+    result.assert_outcomes(errors=2, **({"failed": 1} if "--runxfail" in options else {"xfailed": 1}))
+    result.stdout.fnmatch_lines(["ERROR *test_keyword*"])
+    found = {one["nodeid"].partition("::test_")[2]: one["outcome"] for one in report(project)}
+    assert {name: found[name] for name in ("keyword[table:m]", "direction[table:m]")} == {
+        "keyword[table:m]": "error",
+        "direction[table:m]": "error",
+    }
+
+
 # ---------------------------------------------------------------------------------------------------------- two seeds
 
 
