@@ -234,13 +234,17 @@ def _read_labels(file: Path) -> dict[str, bool | None]:
     if not file.is_file():
         return {}
     found: dict[str, bool | None] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: is not UTF-8 text (byte {error.start}). Labels are written as UTF-8.") from None
+    for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
             held = row["held"]
             if not (held is None or isinstance(held, bool)) or not isinstance(row["key"], str):
                 raise TypeError
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(f"{file}, line {number}: is not a label. Correct or remove the line.") from None
         found[row["key"]] = held
     return found

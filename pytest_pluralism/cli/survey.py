@@ -111,8 +111,9 @@ def _codebook(path: Path) -> Content:
         content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"--codebook {path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise UsageError(f"--codebook {path}: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        why = "is nested too deeply" if isinstance(error, RecursionError) else error
+        raise UsageError(f"--codebook {path}: {why}.") from error
     if not isinstance(content, dict):
         raise UsageError(f"--codebook {path} must hold an object with questions, labels, weights, ...")
     return content

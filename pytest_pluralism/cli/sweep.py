@@ -336,7 +336,7 @@ def _numbers_of(name: str, specs: Sequence[str]) -> Mapping[str, float] | None:
         return None
     try:
         content = json.loads(Path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{shown(name)} cannot be read as JSON: {shown(error)}") from None
     form = 'such as {"run/checkpoint-100": 0.71}'
     if not isinstance(content, dict) or not all(is_number(value) for value in content.values()):

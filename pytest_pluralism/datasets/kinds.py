@@ -122,7 +122,7 @@ def _entries(path: Path) -> Sequence[object]:
         text = read_text(path, what="file", holds="entry")
         try:
             content = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if isinstance(content, dict) and "instances" in content:
             return [content]

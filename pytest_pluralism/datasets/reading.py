@@ -506,13 +506,32 @@ def _parquet(path: Path, what: str, holds: str) -> Entries:
         read_text(path, what=what, holds=holds)
     try:
         with parquet.ParquetFile(path) as file:
-            number = 0
-            for batch in file.iter_batches():
+            n_rows, fields = file.metadata.num_rows, list(file.schema_arrow)
+        if n_rows > MOST_LINES:
+            raise DatasetError(f"{path}: has {n_rows:,} rows; at most {MOST_LINES:,} are read. Split the file.")
+        # A few bytes can stand for thousands of equal texts: these are counted before they are made.
+        texts = [field.name for field in fields if pa.types.is_string(field.type)]
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
+            number = n_bytes = 0
+            for batch in file.iter_batches(batch_size=1024):
+                n_bytes += sum(map(_unpacked_bytes, batch.columns))
+                if n_bytes > MAXIMUM_BYTES:
+                    raise DatasetError(
+                        f"{path}: is too large when unpacked (at most {MAXIMUM_BYTES:,} bytes are read)."
+                    )
                 for row in batch.to_pylist():
                     number += 1
                     yield f"row {number}", {name: value for name, value in row.items() if value is not None}
     except (OSError, pa.ArrowInvalid) as error:
         raise DatasetError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0][:200]}.") from error
+
+
+def _unpacked_bytes(column: Any) -> int:
+    """Return the bytes of a column of Arrow with each of its texts written out."""
+    if not hasattr(column, "dictionary"):
+        return int(column.nbytes)
+    lengths = [len(text or "") for text in column.dictionary.to_pylist()]
+    return sum(lengths[place] for place in column.indices.drop_null().to_pylist())
 
 
 def _objects(table: Table, numbers: Sequence[str]) -> Entries:

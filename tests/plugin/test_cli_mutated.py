@@ -169,3 +169,37 @@ def test_what_is_labelled_is_checked_with_its_place(
     file.write_text(json.dumps(content), encoding="utf-8")
     assert main(["label", str(file)]) in (1, 2)
     assert words in capsys.readouterr().err
+
+
+DEEP, LONG = "[" * 100_000, "1" * 5000
+BYTES = {"deep": DEEP.encode(), "long": b'{"held": %b, "key": "a"}' % LONG.encode(), "not utf-8": b'{"key": "\xff"}'}
+
+
+@pytest.mark.parametrize("kind", BYTES)
+def test_files_that_python_cannot_read_end_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("data.json", "data.jsonl", "book.json", "labels.jsonl", "numbers.json", "shard.json"):
+        Path(name).write_bytes(BYTES[kind])
+    Path("book.toml").write_bytes(b"a = " + BYTES[kind])
+    Path("mixture.toml").write_bytes(b"a = " + (BYTES[kind] if kind != "long" else LONG.encode()))
+    Path("people.csv").write_text("a\n1\n", encoding="utf-8")
+    commands = [
+        ["check", "data.json"],
+        ["check", "data.jsonl"],
+        ["survey", "build", "people.csv", "-o", "o.jsonl", "--codebook=book.json"],
+        ["survey", "build", "people.csv", "-o", "o.jsonl", "--codebook=book.toml"],
+        ["sweep", "./a", "--front", "test_it", "numbers.json"],
+        ["label", str(RECORDED), "--labels=labels.jsonl"],
+        ["merge", "shard.json", "-o", "out.json"],
+        ["report", "data.json", "-o", "out.html"],
+        ["history", "data.json"],
+    ]
+    for command in commands:
+        try:
+            code = main(command)
+        except SystemExit as ended:
+            code = int(str(ended.code))
+        assert code != 0, command
+        assert capsys.readouterr().err.strip(), command

@@ -169,7 +169,8 @@ def _content(path: Path) -> dict[str, object]:
         raise ModelError(f"{path} cannot be read: {why}. Name a .toml file.") from None
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # Python reads no integer of thousands of digits, which is not an error of TOML.
         raise ModelError(f"{path} is not TOML: {error}.") from None
 
 

@@ -101,3 +101,28 @@ def test_a_wide_table_of_millions_of_cells_is_refused(tmp_path: Path) -> None:
     path.write_text(f"juror,{','.join(f'q{n}' for n in range(2000))}\n{text}", encoding="utf-8")
     with pytest.raises(DatasetError, match="the table has more than 10,000,000 cells; split the panel"):
         load_panel(path)
+
+
+def test_parquet_of_a_few_bytes_that_stand_for_gigabytes_is_refused(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path, n = tmp_path / "p.parquet", 20_000
+    texts = arrow.DictionaryArray.from_arrays(arrow.array([0] * n, arrow.int32()), arrow.array(["x" * 500_000]))
+    table = arrow.table({"rater": [f"r{k}" for k in range(n)], "item": texts, "rating": [1.0] * n})
+    parquet.write_table(table, path, store_schema=False)
+    assert path.stat().st_size < 1_000_000
+    begun = time.process_time()
+    with pytest.raises(DatasetError, match="is too large when unpacked"):
+        load_panel(path, columns={"juror": "rater", "query": "item", "utility": "rating"})
+    assert time.process_time() - begun < 10
+
+
+def test_parquet_with_repeated_and_missing_texts_is_read(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = arrow.table(
+        {"rater": ["a", "a", "b"], "item": ["q", "r", "q"], "rating": [1.0, None, 0.5], "on": [None] * 3}
+    )
+    parquet.write_table(table, tmp_path / "p.parquet")
+    panel = load_panel(tmp_path / "p.parquet", columns={"juror": "rater", "query": "item", "utility": "rating"})
+    assert panel.vote_values.tolist() == [1.0, 0.5]
