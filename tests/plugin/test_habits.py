@@ -106,9 +106,18 @@ def test_two_markers_of_one_seed_are_an_error(project: pytest.Pytester) -> None:
 # ----------------------------------------------------------------------------------------------------- named two times
 
 
-@pytest.mark.parametrize("names", [["pytest_pluralism.plugin"], ["pluralism"], ["pytest_pluralism.plugin"] * 2])
-@pytest.mark.parametrize("way", ["conftest", "option"])
-def test_the_plugin_may_be_named_once_more(project: pytest.Pytester, names: list[str], way: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "names"),
+    [
+        ("conftest", ["pytest_pluralism.plugin"]),
+        ("conftest", ["pluralism"]),
+        ("option", ["pytest_pluralism.plugin"] * 2),
+        pytest.param("conftest", ["pytest_pluralism.plugin"] * 2, marks=pytest.mark.slow),
+        pytest.param("option", ["pytest_pluralism.plugin"], marks=pytest.mark.slow),
+        pytest.param("option", ["pluralism"], marks=pytest.mark.slow),
+    ],
+)
+def test_the_plugin_may_be_named_once_more(project: pytest.Pytester, way: str, names: list[str]) -> None:
     options = [] if way == "conftest" else [word for name in names for word in ("-p", name)]
     if way == "conftest":
         conftest = project.path / "conftest.py"

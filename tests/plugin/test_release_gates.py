@@ -271,7 +271,7 @@ def test_a_guard_finds_the_one_question_that_got_worse(project: pytest.Pytester,
 MANY = """
 import pytest
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(8))
 @pytest.mark.js_distance("town.jsonl", population="North", at_most={bound})
 def test_many(number): ...
 """
@@ -284,19 +284,17 @@ def test_failures_are_adjusted_for_their_number_before_the_tests_report(
     project.makepyfile(test_town=MANY.format(bound=0.9))
     run()
     (low,) = {entry["estimate"]["low"] for entry in verdicts(project)}
-    # Just broken: among twenty of its kind that may be chance.
+    # Just broken: among eight of its kind that may be chance.
     project.makepyfile(test_town=MANY.format(bound=low - 0.002))
-    run("--pluralism-multiplicity=none").assert_outcomes(failed=20)
+    run("--pluralism-multiplicity=none").assert_outcomes(failed=8)
     assert {entry["outcome"] for entry in verdicts(project)} == {"failed"}
     adjusted = run("--pluralism-inconclusive=skip", *workers)
-    adjusted.assert_outcomes(skipped=20)
+    adjusted.assert_outcomes(skipped=8)
     assert {entry["outcome"] for entry in verdicts(project)} == {"inconclusive"}
-    assert all(
-        "among 20 gates this may be chance (holm-adjusted p = " in entry["reason"] for entry in verdicts(project)
-    )
+    assert all("among 8 gates this may be chance (holm-adjusted p = " in entry["reason"] for entry in verdicts(project))
     # A promise that is broken beyond doubt fails its own test.
     project.makepyfile(test_town=MANY.format(bound=0.01))
-    run("--pluralism-inconclusive=skip").assert_outcomes(failed=20)
+    run("--pluralism-inconclusive=skip").assert_outcomes(failed=8)
 
 
 def test_a_run_that_stops_at_a_failure_says_that_it_did_not_adjust(project: pytest.Pytester, run: Run) -> None:

@@ -33,8 +33,9 @@ def slow_project(project: pytest.Pytester) -> pytest.Pytester:
         "            if progress is not None:\n"
         "                progress(1, len(prompts))\n"
         "            import pathlib, time\n"
-        "            pathlib.Path('working').touch()\n"
-        "            time.sleep(WAIT)\n"
+        "            if not pathlib.Path('working').exists():\n"
+        "                pathlib.Path('working').touch()\n"
+        "                time.sleep(WAIT)\n"
         "        self.asked += len(prompts)\n",
     )
     conftest.write_text(text.replace("class TableModel", "WAIT = 2.0\n\n\nclass TableModel"))
@@ -63,6 +64,7 @@ def test_a_terminal_shows_progress_and_a_pipe_does_not(slow_project: pytest.Pyte
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+    (slow_project.path / "working").unlink()
     piped = slow_project.runpytest_inprocess(*ARGUMENTS)
     piped.assert_outcomes(passed=2)
     assert "asking plain" not in piped.stdout.str()

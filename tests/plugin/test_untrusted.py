@@ -102,7 +102,9 @@ def test_measured(pluralism):
 """
 
 
-@pytest.mark.parametrize("width", ["60", "100", "200"])
+@pytest.mark.parametrize(
+    "width", ["60", pytest.param("100", marks=pytest.mark.slow), pytest.param("200", marks=pytest.mark.slow)]
+)
 def test_the_log_of_a_hostile_run_holds_only_our_annotations(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: str
 ) -> None:
