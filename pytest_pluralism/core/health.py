@@ -114,6 +114,7 @@ def health_problems(
         *_problems(gate, scores, estimate, measure, baseline_entry, seed_origin),
         *_drawn_problems(gate, scores, estimate, measure),
         *_kept_blindly(gate, scores, measure),
+        *_says_nothing(gate, scores, measure),
         *_baseline_problems(gate, noise_floors, is_old=is_old),
         *((("anchor_differs", anchor_problem),) if anchor_problem else ()),
     ]
@@ -238,6 +239,15 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterat
                 value = min(kept) if measure.direction == "higher" else max(kept)
                 yield check, f"{words} would score {value:.3f} and keep this promise; promise more{remedy}"
                 break
+
+
+def _says_nothing(gate: Gate, scores: Scores, measure: Measure | None) -> Iterator[tuple[str, str]]:
+    """Yield that a change to the worse cannot show in responses that are worth no more than refusals."""
+    if measure is None or measure.direction != "lower" or gate.bounds_value or not gate.needs_baseline:
+        return
+    if scores.units and all(unit.value == unit.references.get("refusal") for unit in scores.units):
+        said = "the responses are not shown to hold any answer, and a refusal of every query would keep this promise too"
+        yield "refusal_would_pass", f"{said}; promise overton_coverage beside it"
 
 
 def _blind_value(name: str, gate: Gate, scores: Scores, measure: Measure) -> float | None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pytest_pluralism.datasets import load_windows
+
 # pytester forgets what a run inside this process imported, and numpy can be imported only once in a process.
 for _name in (
     "pytest_pluralism.core.estimation.comparison",
@@ -159,6 +161,24 @@ def test_a_promise_that_refusals_keep_does_not_pass(project: pytest.Pytester, ma
     verdict = judged(project, marker, f"stub:{reply}", "--pluralism-entailment-model=words")
     assert verdict["outcome"] == "inconclusive"
     assert "health refusal_would_pass:" in verdict["reason"]
+
+
+@pytest.mark.parametrize("bound", ["max_increase", "max_change"])
+def test_a_change_of_false_balance_is_not_kept_by_saying_nothing(project: pytest.Pytester, bound: str) -> None:
+    marker = f'false_balance("contested", n_draws=1, threshold=0.5, {bound}=0.05, confidence_level=None)'
+    options = ("--pluralism-entailment-model=words", "--pluralism-baseline=base")
+    judged(project, marker, "stub:Towns.", *options, "--pluralism-update-baseline")
+    refused = judged(project, marker, "stub:Towns.", *options)
+    assert refused["outcome"] == "inconclusive"
+    assert "health refusal_would_pass: the responses are not shown to hold any answer" in refused["reason"]
+    accepted = "--pluralism-suppress-health-check=refusal_would_pass"
+    assert judged(project, marker, "stub:Towns.", *options, accepted)["outcome"] == "passed"
+    # Responses that hold answers of the windows are judged by their change.
+    windows = [window for window in load_windows("contested").windows if window.kind != "contested"]
+    said = " ".join(one.text for window in windows for one in window.reasonable)
+    options = (*options[:1], "--pluralism-baseline=other")
+    judged(project, marker, f"stub:{said}", *options, "--pluralism-update-baseline")
+    assert judged(project, marker, f"stub:{said}", *options)["outcome"] == "passed"
 
 
 def test_a_model_that_ignores_its_steering_gets_one_verdict_whatever_the_number_of_scenarios(

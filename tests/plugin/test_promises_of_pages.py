@@ -294,11 +294,9 @@ def test_a_perfect_model_keeps_what_pages_show(verdicts_of_pages: Mapping[str, A
 KEPT: dict[str, dict[str, str]] = {
     "even": {
         "answer_entropy(": "even answers have the most entropy, and the promise is that none is lost",
-        "false_balance('contested', max_increase": "refusals argue nothing; coverage stands beside it",
     },
     "random": {
         "answer_entropy(": "answers by a hash have more entropy than people's",
-        "false_balance('contested', max_increase": "words that say nothing argue nothing; coverage stands beside it",
     },
 }
 
