@@ -246,7 +246,7 @@ def _says_nothing(gate: Gate, scores: Scores, measure: Measure | None) -> Iterat
     if measure is None or measure.direction != "lower" or gate.bounds_value or not gate.needs_baseline:
         return
     if scores.units and all(unit.value == unit.references.get("refusal") for unit in scores.units):
-        said = "the responses are not shown to hold any answer, and a refusal of every query would keep this promise too"
+        said = "the responses are not shown to hold any answer, and a refusal of every query would keep this promise"
         yield "refusal_would_pass", f"{said}; promise overton_coverage beside it"
 
 
