@@ -226,6 +226,12 @@ def write_data(folder: Path) -> None:
     (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
     with (folder / "ratings.csv").open(encoding="utf-8") as opened:
         votes = list(csv.DictReader(opened))
+    # The same votes under the column names of a reader's own table.
+    own = {"rater": "juror", "prompt": "query_text", "answer": "response_text", "score": "utility", "age": "group"}
+    with (folder / "votes.csv").open("w", encoding="utf-8", newline="") as opened:
+        table = csv.DictWriter(opened, list(own))
+        table.writeheader()
+        table.writerows({name: row[of] for name, of in own.items()} for row in votes)
     lines: list[dict[str, object]] = [{"scale": {"lowest": 1, "highest": 5, "levels": 5}}]
     lines += [{"juror": one, "group": of} for one, of in {row["juror"]: row["group"] for row in votes}.items()]
     lines += [{"query": one, "text": of} for one, of in {row["query"]: row["query_text"] for row in votes}.items()]
