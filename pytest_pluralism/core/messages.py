@@ -310,7 +310,7 @@ def _commands(entry: ReportEntry) -> str:
     # The node id is quoted as a shell needs it: brackets are patterns to some.
     nodeid = "'" + printable(entry.path or entry.nodeid, most=1000).replace("'", "'\\''") + "'"
     options = f"{entry.options} " if entry.options else ""
-    words = f"to inspect: pytest {options}--pluralism-report=report.json {nodeid}"
+    words = f"to inspect: pytest {options}--pluralism-report=report.html {nodeid}"
     if entry.verdict.gate.needs_baseline and (entry.verdict.change is not None or entry.verdict.drift is None):
         words += f"    to accept: pytest {options}--pluralism-update-baseline {nodeid}"
     if entry.verdict.drift is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pytest_pluralism.baselines.schema import Entry
 from pytest_pluralism.core.untrusted import printable
 
@@ -13,6 +15,8 @@ __all__ = [
     "interval_cell",
     "outcome_of",
     "promise_cell",
+    "shortened",
+    "started_words",
     "warning_words",
 ]
 
@@ -39,8 +43,8 @@ def bound_words(value: float | None, low: float | None, high: float | None, sign
     """Return ``0.382 [0.361, 0.404]``, the value alone without an interval, and ``None`` without a value."""
     if value is None:
         return None
-    # Without a sign a zero that rounding left below 0 is shown as 0.
-    form = f"{sign or 'z'}.3f"
+    # A zero that rounding left below 0 is shown as 0.
+    form = f"{sign}z.3f"
     if low is None or high is None:
         return Ours(f"{value:{form}}")
     return Ours(f"{value:{form}} [{low:{form}}, {high:{form}}]")
@@ -72,6 +76,33 @@ def warning_words(entry: Entry, /) -> str:
     """Return the warnings of a verdict that its reason does not say already, in one line; empty without any."""
     reason = str(entry.get("reason") or "")
     return "; ".join(str(one) for one in entry.get("warnings", ()) if str(one) not in reason)
+
+
+def shortened(text: str, /, *, most: int) -> str:
+    """Return a text of at most ``most`` characters, cut after a whole word, with an ellipsis in place of the rest.
+
+    Examples
+    --------
+    >>> shortened("Should shops open on Sundays?", most=40)
+    'Should shops open on Sundays?'
+    >>> shortened("Should shops open on Sundays?", most=20)
+    'Should shops open…'
+    """
+    if len(text) <= most:
+        return text
+    words = text[:most].rpartition(" ")[0].rstrip(" ,;:")
+    # A text without a space, such as one in Chinese, is cut where it is.
+    return f"{words if len(words) > most // 2 else text[: most - 1]}…"
+
+
+def started_words(started: object, /) -> str:
+    """Return the start of a run as people write it, ``21 November 2026, 08:49 UTC``; what is not a time as it is."""
+    try:
+        moment = datetime.fromisoformat(str(started))
+    except ValueError:
+        return str(started)
+    zone = moment.tzname() or ""
+    return Ours(f"{moment.day} {moment:%B %Y, %H:%M} {zone}".rstrip())
 
 
 def promise_cell(gate: Entry, /) -> str:

@@ -73,7 +73,7 @@ class Chart:
 def chart_svg(chart: Chart, /, *, place: str = "") -> Markup:
     """Return a chart as an element; ``place`` has attributes that put it into another picture."""
     frame = _Frame(chart)
-    parts = [*frame.axes(), *(part for mark in chart.marks for part in frame.drawn(mark)), *frame.end_labels()]
+    parts = [*frame.axes(), *(part for mark in frame.in_order() for part in frame.drawn(mark)), *frame.end_labels()]
     head = Markup('<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="{}" viewBox="{}"{}>')
     opening = head.format(_name(chart.title, most=200), f"0 0 {_WIDTH:g} {chart.height:g}", Markup(place))  # noqa: S704
     return opening + Markup("").join(parts) + Markup("</svg>")
@@ -128,6 +128,16 @@ class _Frame:
 
     def y(self, value: float) -> float:
         return self.bottom - (self.bottom - self.top) * (value - self.y_low) / (self.y_high - self.y_low)
+
+    def in_order(self) -> list[Mark]:
+        """Return the marks, rules last and those nearest to the middle first, so that no rule crosses a lower name.
+
+        A name stands on the side of its rule that is nearer to the middle.
+        """
+        middle = (self.left + self.right) / 2
+        rules = [mark for mark in self.chart.marks if mark.shape == "rule"]
+        others = [mark for mark in self.chart.marks if mark.shape != "rule"]
+        return [*others, *sorted(rules, key=lambda mark: abs(self.x(mark.points[0][0]) - middle))]
 
     def axes(self) -> Iterator[Markup]:
         """Yield the grid, the two axes, and all their names."""

@@ -79,18 +79,18 @@ def _made(details: Entry, measure: Measure) -> Para:
     jurors = details["jurors"]
     parts: list[str] = [Ours(f"{jurors['n']} jurors, ")]
     if jurors["kind"] == "recorded":
-        parts.append(Ours(f"{jurors['votes']} recorded votes."))
+        parts.append(Ours(f"{jurors['votes']:,} recorded votes"))
     else:
-        parts += [jurors["made"], Ours(": estimates, not people.")]
+        parts += [jurors["made"], Ours(": estimates, not people")]
         found = ", ".join(f"{name} {value:.3f}" for name, value in jurors["accuracy"].items())
         if found:
-            parts += [Ours(" On votes they were not shown: "), found, Ours(".")]
+            parts += [Ours("; on votes they were not shown: "), found]
         else:
-            parts.append(Ours(" Nothing is known of how well they predict."))
-    parts += [Ours(" "), details["scale"]["mapping"], Ours(".")]
+            parts.append(Ours("; nobody knows how well they predict"))
+    parts += [Ours("; "), details["scale"]["mapping"]]
     figures = [(term.words, details.get(term.name)) for term in measure.figures]
-    parts += [f" {words} {value:.3f}." for words, value in figures if value is not None]
-    return Para(tuple(parts))
+    parts += [f"; {words} {value:.3f}" for words, value in figures if value is not None]
+    return Para((*parts, Ours(".")))
 
 
 def _dominance(gain: Entry) -> Table:

@@ -61,6 +61,7 @@ def _environments() -> tuple[Environment, Environment]:
         "track": track_svg,
         "two": lambda value: f"{value:.2f}" if is_number(value) else "–",
         "whole": partial(_cut, most=None),
+        "wrapped": _wrapped,
     }
     in_markdown: dict[str, Callable[..., object]] = {
         "at_most": lambda text, most: Markup(markdown_text(text, most=most)),  # noqa: S704 - escaped
@@ -120,6 +121,14 @@ def _cut(value: object, /, *, most: int | None) -> Markup:
     if not kept.isprintable():
         kept = harmless(kept)
     return escape(f"{kept}… ({left:,} characters more)" if left > 0 else kept)
+
+
+def _wrapped(text: object) -> object:
+    """Return words that a narrow column breaks after an underscore, and never between a sign and its number."""
+    shown = Markup(_in_html(text))  # noqa: S704 - escaped
+    for sign in ("≤", "≥", "±"):
+        shown = shown.replace(f"{sign} ", Markup("{}&nbsp;").format(sign))
+    return shown.replace("_", Markup("_<wbr>"))
 
 
 def _drawn(chart: Chart) -> Markup:

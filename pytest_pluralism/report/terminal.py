@@ -36,6 +36,9 @@ MOST_ALIKE = 3
 #: Stands in the table where the line of a test will stand: it occurs in no text that can be printed.
 _TEST = "\ue000"
 
+#: The cells of a row: its columns, its test and its model.
+_Cells = tuple[str, str, str, str, str, str, str]
+
 _COLUMNS = ("outcome", "value [interval]", "promise", "reference", "measure")
 
 
@@ -53,7 +56,9 @@ def summary_lines(
 def _lines(entries: Sequence[Entry], notes: Sequence[str], width: int, color: bool) -> Iterator[str]:
     models = told_apart((str(entry["model"].get("name", "")) for entry in entries), most=32)
     keys = told_apart((str(entry["key"]) for entry in entries), most=60)
-    rows = [_row(entry, keys[str(entry["key"])], models[str(entry["model"].get("name", ""))]) for entry in entries]
+    rows = _wrapped(
+        [_row(entry, keys[str(entry["key"])], models[str(entry["model"].get("name", ""))]) for entry in entries], width
+    )
     for model in models.values():
         if len(models) > 1:
             yield model
@@ -98,7 +103,7 @@ def _data(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"{printable(kind, most=30)} {printable(name, most=60)}: {printable(source, most=600)}"
 
 
-def _row(entry: Entry, key: str, model: str) -> tuple[str, str, str, str, str, str, str]:
+def _row(entry: Entry, key: str, model: str) -> _Cells:
     measure = measure_of(entry)
     beside = entry.get("references", {}).get(measure.beside)
     reference = f"{words_for(measure.beside, measure.references)} {beside:.2f}" if beside is not None else "-"
@@ -117,6 +122,29 @@ def _row(entry: Entry, key: str, model: str) -> tuple[str, str, str, str, str, s
         printable(str(entry.get("test") or entry["nodeid"]), most=200),
         model,
     )
+
+
+def _wrapped(rows: Sequence[_Cells], width: int) -> list[_Cells]:
+    """Return the rows with promises and names of measures on two lines, where the table has no room for one."""
+    if not rows or width < _NARROW:
+        return list(rows)
+    if _room(rows, width) < LEAST_NAME:
+        rows = [(*row[:2], row[2].replace("better than ", "better than\n"), *row[3:]) for row in rows]
+    room = max(_room(rows, width), LEAST_NAME)
+    return [(*row[:4], " ".join(_broken(word, room) for word in row[4].split(" ")), *row[5:]) for row in rows]
+
+
+def _room(rows: Sequence[_Cells], width: int) -> int:
+    """Return how many characters of a line are left for the name of a measure."""
+    numbers = [index for index, name in enumerate(_COLUMNS[:-1]) if name != "reference" or width >= _WIDE]
+    cells = ([_COLUMNS[index], *(line for row in rows for line in row[index].split("\n"))] for index in numbers)
+    return width - 1 - sum(max(map(len, lines)) + _GAP for lines in cells)
+
+
+def _broken(word: str, room: int) -> str:
+    """Return a word that is longer than its room broken after an underscore, where it has one there."""
+    place = word.rfind("_", 0, room) + 1
+    return word if len(word) <= room or not place else f"{word[:place]}\n{_broken(word[place:], room)}"
 
 
 def _table(rows: Sequence[tuple[str, ...]], every: Sequence[tuple[str, ...]], width: int, color: bool) -> Iterator[str]:

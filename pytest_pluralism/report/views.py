@@ -19,7 +19,16 @@ from pytest_pluralism.evaluation.measures.registry import measure_of
 from pytest_pluralism.report.alike import alike_lines
 from pytest_pluralism.report.blocks import Para, Part, Table, texts
 from pytest_pluralism.report.boards import Asked, Board, boards
-from pytest_pluralism.report.cells import Entry, Ours, estimate_words, interval_cell, outcome_of, promise_cell
+from pytest_pluralism.report.cells import (
+    Entry,
+    Ours,
+    estimate_words,
+    interval_cell,
+    outcome_of,
+    promise_cell,
+    shortened,
+    started_words,
+)
 from pytest_pluralism.report.charts import Track
 from pytest_pluralism.report.decisions import KEPT, OUTCOMES, Decision, Judged, decisions, moved_of, source_words
 from pytest_pluralism.report.family_views import VIEWS, groups_part, protocol_part
@@ -50,6 +59,9 @@ __all__ = [
     "title_of",
     "verdict_views",
 ]
+
+#: Maximum number of characters of a question in the banner; the promise below it has the whole question.
+MOST_WITNESS = 90
 
 #: Maximum number of characters of a prompt that a page holds.
 MOST_PROMPT = 20_000
@@ -156,6 +168,15 @@ class VerdictView:
         return next((unit for unit in units if unit.id == witness), units[0] if units else None)
 
     @property
+    def worst_words(self) -> str:
+        """The witness in a few words: without a beginning that other questions share, and cut after a whole word."""
+        if self.witness is None:
+            return ""
+        units = self.units.units if self.units and self.witness.is_unit else ()
+        brief = next((unit.brief for unit in units if unit.id == self.witness.id), "")
+        return shortened(brief or self.witness.name, most=MOST_WITNESS)
+
+    @property
     def worst(self) -> tuple[UnitView, ...]:
         """The five units that did worst."""
         return tuple(unit for unit in (self.units.units if self.units else ()) if unit.value is not None)[:5]
@@ -193,7 +214,7 @@ class RunView:
                 one.title,
                 one.decided,
                 one.promise,
-                one.witness.name if one.witness else "",
+                one.worst_words,
                 said=one.witness.said if one.witness else "",
                 has_warnings=bool(one.warnings),
                 moved=one.moved,
@@ -207,6 +228,11 @@ class RunView:
             lets_pass=policy != "fail",
             failed_tests=len(self.failed_tests),
         )
+
+    @property
+    def started(self) -> str:
+        """The time at which the run began, in words; empty where the report does not have it."""
+        return started_words(self.run["started"]) if self.run.get("started") else ""
 
     @property
     def failed_tests(self) -> list[str]:

@@ -32,6 +32,9 @@ __all__ = ["OWNERS", "SESSION", "PluralismSession"]
 #: The reports of a run that goes on may take this many seconds, and this share of the time that it has taken.
 KEPT_SECONDS, KEPT_SHARE = 0.5, 0.1
 
+#: The last line of a run that keeps no report, and whose promises are not all kept.
+LOOK_CLOSER = "to look closer: add --pluralism-report=report.html, a page with every question behind these numbers"
+
 #: The key under which the controller tells a worker of pytest-xdist that each model has one owner among the workers.
 OWNERS = "pluralism_owners"
 
@@ -232,6 +235,9 @@ class PluralismSession:
             self.could_not_write |= problem is not None
             words = f"report {path} could not be written: {problem}" if problem else f"report written: {path}"
             self.notes.append(words)
+        outcomes = {entry["outcome"] for entry in self.entries.values()}
+        if not self.settings["report"] and outcomes & {"failed", "inconclusive"}:
+            self.notes.append(LOOK_CLOSER)
         for tell in self.when_written:
             tell()
 

@@ -29,7 +29,7 @@ def test_speaks_for_the_north(): ...
             "*shuffled 0.*uniform 0.*human sampling floor 0.*South 0.*",
             '*worst * "Should the town do thing number *" 0.*: model * % "*", North * %*',
             "*model   plain sha256:* float32 cpu    survey town*sha256:*",
-            "*to inspect: pytest --pluralism-model=table:plain --pluralism-report=report.json 'test_town.py::*'*",
+            "*to inspect: pytest --pluralism-model=table:plain --pluralism-report=report.html 'test_town.py::*'*",
             "FAILED test_town.py::test_speaks_for_the_north[[]table:plain] - Failed: 0.*",
         ]
     )

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 
+from pytest_pluralism.report.cells import shortened
 from pytest_pluralism.report.decisions import Judged, decisions, moved_of, source_words
+from pytest_pluralism.report.html import report_html
+from pytest_pluralism.report.markdown import report_markdown
+from pytest_pluralism.report.views import MOST_WITNESS
 
 
 def judged(
@@ -112,3 +119,50 @@ def test_only_web_addresses_become_links() -> None:
         ("job", "javascript:alert(1)", ""),
         ("run by", "ann", ""),
     ]
+
+
+def test_the_banner_names_the_worst_question_in_a_few_words(recorded: dict[str, Any]) -> None:
+    for text in (report_html(recorded["verdicts"], recorded["run"]), report_markdown(recorded["verdicts"], {})):
+        named = re.findall(r"most on (?:<bdi>)?“([^”]+)”", text)
+        assert named
+        assert all(len(one) <= MOST_WITNESS for one in named)
+    # The beginning that all questions on abortion share says nothing about this one.
+    assert "most on <bdi>“… woman&#39;s own health is seriously endangered" in report_html(
+        recorded["verdicts"], recorded["run"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Is it so?", "Is it so?"),
+        ("Should shops be open on Sundays?", "Should shops be open on…"),
+        ("Should shops in towns, open now?", "Should shops in towns…"),
+        ("一" * 40, "一" * 23 + "…"),
+    ],
+)
+def test_a_long_text_is_cut_after_a_whole_word(text: str, words: str) -> None:
+    assert shortened(text, most=24) == words
+
+
+@pytest.mark.parametrize(
+    ("started", "words"),
+    [
+        ("2026-11-21T08:49:40Z", "21 November 2026, 08:49 UTC"),
+        ("yesterday <b>", "yesterday &lt;b&gt;"),
+        (5, "5"),
+    ],
+)
+def test_the_start_of_a_run_is_told_as_people_write_it(recorded: dict[str, Any], started: object, words: str) -> None:
+    recorded["run"]["started"] = started
+    assert f'<p class="muted">{words} · 3 s' in report_html(recorded["verdicts"], recorded["run"])
+
+
+def test_the_table_names_models_where_there_are_several(recorded: dict[str, Any]) -> None:
+    cell = '<td data-name="Model">'
+    assert cell in report_html(recorded["verdicts"], recorded["run"])
+    one = [verdict for verdict in recorded["verdicts"] if verdict["model"]["name"] == "smollm2-135m-instruct"]
+    text = report_html(one, recorded["run"])
+    assert cell not in text
+    assert "test_<wbr>speaks_<wbr>for_<wbr>both_<wbr>parties_<wbr>alike" in text
+    assert "≥&nbsp;-0.15, ≤&nbsp;0.15" in text

@@ -80,7 +80,7 @@ def test_every_measure_has_its_view(page_text: str) -> None:
         "Answers of each group (rows) by the model steered to each (columns), 25 questions",
         "Welfare by aversion to inequality",
         "Who is served worst",
-        "50 jurors, 1800 recorded votes.",
+        "50 jurors, 1,800 recorded votes;",
         "What each weighting (rows) makes of the model steered to each (columns)",
         "Hypervolume",
         "Objective by objective",

@@ -114,7 +114,7 @@ def test_a_schema_that_refuses_nothing_would_prove_nothing() -> None:
 def test_the_message_has_the_numbers_first_and_the_command_last() -> None:
     lines = verdict_message(entry()).splitlines()
     assert lines[0] == "0.400 [0.250, 0.500], must be at most 0.125: JS distance to Everyone (town), 95 % interval"
-    assert lines[-1] == "  to inspect: pytest --pluralism-report=report.json 'test_x.py::test_it[m]'"
+    assert lines[-1] == "  to inspect: pytest --pluralism-report=report.html 'test_x.py::test_it[m]'"
     assert '  worst   q1 "Is it so?" 0.40: model 75 % "Yes", Everyone 50 %' in lines
     assert "  questions 2 in 2 clusters   seed 0   option mass 0.50 (lowest 0.25 on q1)" in lines
 
@@ -240,3 +240,19 @@ def test_a_promise_about_value_and_change_shows_both_and_names_wrap_between_word
     assert "rise ≤ 0.02" in text
     assert "+0.250 [+0.125, +0.375]" in text
     assert "js_distance" in text
+
+
+def test_a_wide_promise_leaves_the_name_of_its_measure_room() -> None:
+    one = {**entry_json(entry()), "outcome": "inconclusive", "gate": {"better_than": "uniform"}, "warnings": ["mind"]}
+    one |= {
+        "change": {**one["estimate"], "value": -0.0002, "low": -0.0003, "high": 0.1},
+        "key": "jury_welfare votes.csv",
+    }
+    lines = list(summary_lines([{**one, "gate": {**one["gate"], "max_increase": 0.2}}], [], width=80))
+    assert max(map(len, lines)) <= 80
+    assert any(line.endswith("better than   jury_welfare") for line in lines), lines
+    assert any(line.split() == ["+0.000", "[+0.000,", "+0.100]", "uniform,", "votes.csv"] for line in lines), lines
+    long = {**one, "key": "trade_off_steerability trade_offs.jsonl"}
+    words = [line.split()[-1] for line in summary_lines([long], [], width=80) if line.strip()]
+    assert "trade_off_" in words
+    assert "steerability" in words

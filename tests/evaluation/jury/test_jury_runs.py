@@ -30,7 +30,7 @@ def test_the_shipped_example_pleases_on_average_and_fails_those_who_are_served_w
     views = (town.path / "report.md").read_text(encoding="utf-8")
     assert views.count("### jury\\_welfare example\\_town") == 3
     assert "| alpha | welfare | 95 % interval | band over all alpha | center | river |" in views
-    assert "50 jurors, 1800 recorded votes." in views
+    assert "50 jurors, 1,800 recorded votes;" in views
     assert "\\(made up\\) | river |" in views
     result.stdout.fnmatch_lines(["*PASSED*test_good_on_average*", "*FAILED*served_worst*", "*FAILED*river_quarter*"])
     result.stdout.fnmatch_lines(["*worst*group river*the group that is served worst*0.0*"])
