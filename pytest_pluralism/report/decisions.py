@@ -30,7 +30,8 @@ class Judged:
     """The facts of one promise that a decision needs.
 
     ``moved`` is 1 where the measure got better than its baseline with confidence, -1 where it got worse, 0 where the
-    interval of the change holds 0, and ``None`` without a change.
+    interval of the change holds 0, and ``None`` without a change. ``witness`` is the worst question, ``who`` the worst
+    group or objective; one of the two is empty.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Judged:
     decided: str
     promise: str
     witness: str = ""
+    who: str = ""
     said: str = ""
     has_warnings: bool = False
     moved: int | None = None

@@ -168,13 +168,20 @@ class VerdictView:
         return next((unit for unit in units if unit.id == witness), units[0] if units else None)
 
     @property
-    def worst_words(self) -> str:
-        """The witness in a few words: without a beginning that other questions share, and cut after a whole word."""
-        if self.witness is None:
+    def worst_question(self) -> str:
+        """The unit that did worst: without a beginning that other questions share, and cut after a whole word."""
+        if self.witness is None or not self.witness.is_unit:
             return ""
-        units = self.units.units if self.units and self.witness.is_unit else ()
-        brief = next((unit.brief for unit in units if unit.id == self.witness.id), "")
-        return shortened(brief or self.witness.name, most=MOST_WITNESS)
+        units = self.units.units if self.units else ()
+        text = next((unit.brief or unit.text for unit in units if unit.id == self.witness.id), self.witness.text)
+        return shortened(text or self.witness.id, most=MOST_WITNESS)
+
+    @property
+    def worst_group(self) -> str:
+        """The group or objective that did worst, where that is not a unit."""
+        if self.witness is None or self.witness.is_unit:
+            return ""
+        return shortened(self.witness.name, most=MOST_WITNESS)
 
     @property
     def worst(self) -> tuple[UnitView, ...]:
@@ -214,7 +221,8 @@ class RunView:
                 one.title,
                 one.decided,
                 one.promise,
-                one.worst_words,
+                one.worst_question,
+                one.worst_group,
                 said=one.witness.said if one.witness else "",
                 has_warnings=bool(one.warnings),
                 moved=one.moved,

