@@ -284,8 +284,20 @@ class Panel:
             if by is None:
                 return None
         if not isinstance(by, str) or by not in known:
-            raise InvalidParameterError(unknown_name(f"kind of group of panel {self.name}", str(by), known))
+            lacking = self.without_group(by) if isinstance(by, str) else ""
+            raise InvalidParameterError(lacking or unknown_name(f"kind of group of panel {self.name}", str(by), known))
         return tuple(juror.attributes[by] for juror in self.jurors)
+
+    def without_group(self, by: str = "group", /) -> str:
+        """Return which jurors lack a kind of group that others have, as a sentence; empty where none or all do."""
+        alone = [juror.juror_id for juror in self.jurors if by not in juror.attributes]
+        if not 0 < len(alone) < len(self.jurors):
+            return ""
+        others = f" and {len(alone) - 1} other(s) have" if len(alone) > 1 else " has"
+        return (
+            f"In panel {self.name} juror {alone[0]!r}{others} no {by!r}, so that it is not read as a kind of group. "
+            "Give every juror one, or leave these jurors out."
+        )
 
     def _tells_groups(self, by: str) -> bool:
         """Return whether some group has two jurors; an attribute such as an address differs for every juror."""

@@ -323,7 +323,8 @@ def _groups(planning: Planning, panel: Panel, by: str | None) -> list[str | None
     known = list(dict.fromkeys(panel.groups(by) or ()))
     if not known:
         raise InvalidParameterError(
-            f"Panel {panel.name} knows no groups, so population={wanted!r} names nobody. Give jurors a 'group', or "
+            panel.without_group()
+            or f"Panel {panel.name} knows no groups, so population={wanted!r} names nobody. Give jurors a 'group', or "
             "leave 'population' out."
         )
     if _says(wanted, "all"):

@@ -201,3 +201,15 @@ def test_few_jurors_who_agree_say_nothing_of_another_jury(tmp_path: Path) -> Non
     sample = measured(0, few, "schulze")
     assert decide(Gate(at_least=0.5), sample.estimate).outcome is Outcome.INCONCLUSIVE
     assert "3 jurors say too little" in sample.scores.doubt
+
+
+def test_jurors_without_a_group_are_named_where_groups_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "town.csv"
+    lines = ["juror,group,q/a,q/b,q/c", "j1,,.9,.5,.1", "j2,north,.1,.9,.5", "j3,,.1,.9,.5", "j4,south,.9,.5,.2"]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    for keywords in ({"by": "group"}, {"population": "all"}, {"population": "worst"}):
+        with pytest.raises(InvalidParameterError, match=r"juror 'j1' and 1 other\(s\) have no 'group'"):
+            pp.evaluate(gives(0), "jury_welfare", str(path), alpha=0, **keywords, **ASKING)
+    path.write_text(path.read_text(encoding="utf-8").replace("j3,,", "j3,north,"), encoding="utf-8")
+    with pytest.raises(InvalidParameterError, match="juror 'j1' has no 'group'"):
+        pp.evaluate(gives(0), "jury_welfare", str(path), alpha=0, population="all", **ASKING)
