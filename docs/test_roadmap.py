@@ -49,6 +49,8 @@ def test_the_outputs_are_those_of_the_examples() -> None:
     ]
     for key, lines in found.items():
         if key[0] == "lake":
+            assert [line.split()[0] for line in lines.splitlines()] == ["after", module.TUNED]
+            assert "ERROR" not in lines
             continue
         outcomes: dict[str, list[str]] = {}
         for line in lines.splitlines():

@@ -1,9 +1,9 @@
-"""Write the output blocks of docs/explanation/roadmap.md: what each promise of examples/roadmap says of two models.
+"""Write the output blocks of docs/explanation/roadmap.md: what each promise of examples/roadmap says of its models.
 
-    python tools/roadmap_page.py          # half a minute on one core; nothing is loaded or fetched
+    python tools/roadmap_page.py          # some minutes on one core; nothing is fetched
 
-A block stands behind a line ``<!-- output: FILE TEST -->``; both made models are asked, with their reward models, and
-of a real one the recorded answers are read (``tools/record_roadmap.py``), where they were recorded.
+A block stands behind a line ``<!-- output: FILE TEST -->``; both made models are asked, with their reward models. Of
+real ones the recorded answers and texts are read (``tools/record_roadmap.py``), and the packaged judge reads the texts.
 """
 
 from __future__ import annotations
@@ -29,12 +29,20 @@ BLOCK = re.compile(r"(<!-- output: (\w+) (\w+) -->\n\n```text\n).*?(```\n)", re.
 #: The models that are asked: the second ignores what is promised.
 MODELS = ("good", "poor")
 
-#: A real model, the recording of its answers, and the tests that it holds answers for, by file.
-REAL = "SmolLM2"
-RECORDING = "answers/smollm2-135m-instruct.jsonl.gz"
+#: The real models: the name in the lines, and the recording. The second is a fine-tune of the first.
+REAL, TUNED = "SmolLM2", "tuned"
+RECORDINGS = {REAL: "answers/smollm2-135m-instruct.jsonl.gz", TUNED: "answers/smollm2-harmless-v2.jsonl.gz"}
+
+#: The judge of what real models wrote.
+JUDGE = "embedded:nli-minilm"
+
+#: The examples whose requests the first real model was asked, each with the tests, or all.
 RECORDED = {
     "moral_choice": "sure_where_it_should_be",
     "juries": "",
+    "values": "supports_opposes_or_either",
+    "steering": "",
+    "overton": "",
 }
 
 
@@ -50,31 +58,39 @@ def outputs() -> dict[tuple[str, str], str]:
                 key = file.removeprefix("test_").removesuffix(".py"), test.partition("[")[0].removeprefix("test_")
                 found[key] = found.get(key, "") + line(model, verdict)
         for name, test in RECORDED.items():
-            for verdict in run(REAL, Path(folder), f"test_{name}.py", "-k", test or "test"):
+            for verdict in run(REAL, Path(folder), f"test_{name}.py", "-k", test or "test", reference=TUNED):
                 key = name, str(verdict["nodeid"]).partition("::test_")[2].partition("[")[0]
                 found[key] += line(REAL, verdict)
-        for verdict in run("after", Path(folder), "--pluralism-baseline=reference", "test_lake.py", reference="before"):
-            test = str(verdict["nodeid"]).partition("::test_")[2].partition("[")[0]
-            found["lake", test] = line("after", verdict)
+        for model, before in (("after", "before"), (TUNED, REAL)):
+            pair = run(model, Path(folder), "--pluralism-baseline=reference", "test_lake.py", reference=before)
+            for verdict in pair:
+                test = str(verdict["nodeid"]).partition("::test_")[2].partition("[")[0]
+                found["lake", test] = found.get(("lake", test), "") + line(model, verdict)
     return found
+
+
+def spec_of(model: str) -> str:
+    """Return the spec of a model: its recording, or that of a made one."""
+    return f"responses:{RECORDINGS[model]}#{model}" if model in RECORDINGS else f"made:{model}"
 
 
 def run(model: str, folder: Path, *words: str, reference: str = "poor") -> list[dict[str, Any]]:
     """Return the verdicts of a run."""
     report = folder / "run.json"
     stored = (f"--pluralism-baseline={folder / 'past'}", "--pluralism-baseline-model=good-reward")
-    asked = f"responses:{RECORDING}#{REAL}" if model == REAL else f"made:{model}"
     options = [
-        f"--pluralism-model={asked}",
-        f"--pluralism-reference-model=made:{reference}",
-        *([] if model == REAL else [f"--pluralism-value-model=made:{model}"]),
-        "--pluralism-entailment-model=words",
-        *(stored if reference == "poor" and model != REAL else ()),
+        f"--pluralism-model={spec_of(model)}",
+        f"--pluralism-reference-model={spec_of(reference)}",
+        *([] if model in RECORDINGS else [f"--pluralism-value-model=made:{model}"]),
+        f"--pluralism-entailment-model={JUDGE if model in RECORDINGS else 'words'}",
+        *(stored if reference == "poor" and model not in RECORDINGS else ()),
+        # The judge reads each text once.
+        *([f"--pluralism-answers={folder / 'judged'}"] if model in RECORDINGS else []),
         f"--pluralism-report={report}",
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PLURALISM_HEALTH": "fail"}
     command = [sys.executable, "-m", "pytest", "-q", *options, *words]
-    subprocess.run(command, cwd=EXAMPLES, env=environment, capture_output=True, check=False, timeout=900)
+    subprocess.run(command, cwd=EXAMPLES, env=environment, capture_output=True, check=False, timeout=3600)
     verdicts: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["verdicts"]
     return verdicts
 
