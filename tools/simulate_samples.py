@@ -329,6 +329,40 @@ def shared_people(n_runs: int) -> Iterator[Row]:
         }
 
 
+def shared_changes(n_runs: int) -> Iterator[Row]:
+    """Count how often the interval of a change holds it where the same people answer all 60 questions."""
+    for asked, before, after in ((200, 0.7, 0.75), (200, 0.7, -0.7), (1000, 0.7, -0.7), (200, 0.7, math.nan)):
+        rng = np.random.default_rng([SEED, 9, asked, round(100 * before)])
+        drawn = [_moved(rng, asked, before, after) for _ in range(n_runs)]
+        truth = float(np.mean([one[0] for one in drawn]))
+        yield {
+            "asked": asked,
+            "before": before,
+            "after": after,
+            "truth": truth,
+            "held": float(np.mean([change.low <= truth <= change.high for _, change in drawn])),
+        }
+
+
+def _moved(rng: np.random.Generator, asked: int, before: float, after: float) -> tuple[float, Estimate]:
+    """Return the true change of a model, or that to even answers, and its estimate."""
+    questions = 60
+    loads, cuts = rng.uniform(0.5, 1.5, questions), np.sort(rng.normal(0.0, 1.0, (questions, 3)), axis=1)
+    latent = rng.normal(size=(asked, 1)) * loads + rng.normal(size=(asked, questions))
+    answers = (latent[:, :, None] > cuts).sum(axis=2)
+    sample = np.stack([(answers == option).mean(axis=0) for option in range(4)], axis=1)
+
+    def shares(at: FloatArray) -> FloatArray:
+        reached = special.ndtr(at / np.sqrt(1.0 + loads**2)[:, None])
+        return np.diff(np.concatenate([np.zeros((questions, 1)), reached, np.ones((questions, 1))], axis=1), axis=1)
+
+    models = [np.full((questions, 4), 0.25) if math.isnan(one) else shares(cuts - (one * loads)[:, None])
+              for one in (before, after)]  # fmt: skip
+    then, now = (correct_for_respondents(model, sample, asked) for model in models)
+    truth = [float(np.mean(jensen_shannon_distance(model, shares(cuts)))) for model in models]
+    return truth[1] - truth[0], compare_paired(now.values, then.values)
+
+
 def false_failures(n_runs: int) -> Iterator[Row]:
     """Count failures of a promise that holds just so: 25 questions, each asked of other people."""
     for asked in (50, 100, 300):
@@ -446,6 +480,7 @@ PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
     "rare-failures": rare_failures,
     "people": people,
     "shared-people": shared_people,
+    "shared-changes": shared_changes,
     "false-failures": false_failures,
     "judges": judges,
     "seed-pairs": seed_pairs,
@@ -453,6 +488,11 @@ PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
 
 #: Parts that need the packaged models run only where they are named.
 BY_NAME = ("seed-pairs",)
+
+
+def _is_nan(number: float | None) -> bool:
+    """Return whether a number is NaN, which a stored row has as null."""
+    return number is None or math.isnan(number)
 
 
 def _percent(share: float) -> str:
@@ -530,6 +570,14 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
                 (row["questions"], row["asked"], row["displaced"],
                  *(_percent(row[name]) for name in ("held", "alone", "failed", "passed")))
                 for row in results["shared-people"]
+            ),
+        ),
+        "shared-changes": _table(
+            ("people", "displaced before", "after", "true change", "held"),
+            (
+                (row["asked"], row["before"], "even answers" if _is_nan(row["after"]) else row["after"],
+                 f"{row['truth']:.3f}", _percent(row["held"]))
+                for row in results["shared-changes"]
             ),
         ),
         "false-failures": _table(

