@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,16 @@ from pytest_pluralism.evaluation.measures.registry import MEASURES, PLANNERS, Pl
 if TYPE_CHECKING:
     from pytest_pluralism.evaluation.measures.planning import Planner
 
-__all__ = ["MarkerLines", "marks_of", "misspelt_marks", "planners_of", "uncollected", "yielding"]
+__all__ = [
+    "MarkerLines",
+    "marked_conftest",
+    "marks_of",
+    "misspelt_marks",
+    "planners_of",
+    "uncollected",
+    "uncollected_class",
+    "yielding",
+]
 
 HOOK = "pytest_pluralism_measures"
 
@@ -122,6 +132,40 @@ def uncollected(collector: pytest.Collector, name: str, function: object) -> str
         f"{name} has the marker {mark} and is not collected, since tests have names as python_functions says; its "
         "promise is not judged. Rename it, or take the marker off."
     )
+
+
+def uncollected_class(collector: pytest.Collector, name: str, of: object) -> str | None:
+    """Return what is wrong where a class holds a marker of a measure and pytest does not take it for one of tests."""
+    module = getattr(getattr(collector, "obj", None), "__name__", None)
+    if not inspect.isclass(of) or of.__module__ != module or of.__subclasses__() or not getattr(of, "__test__", True):
+        # Those of other modules are collected there, and a base gives its markers to its subclasses.
+        return None
+    known = planners_of(collector)
+    marks = [getattr(one, "pytestmark", ()) for one in (of, *vars(of).values()) if one is of or inspect.isfunction(one)]
+    names = [getattr(one, "name", None) for own in marks if isinstance(own, list) for one in own]
+    mark = next((one for one in names if one in known), None)
+    if mark is None:
+        return None
+    return (
+        f"{name} has the marker {mark} and is not collected, since classes of tests have names as python_classes says; "
+        "its promise is not judged. Rename it, or take the marker off."
+    )
+
+
+def marked_conftest(config: pytest.Config) -> str | None:
+    """Return what is wrong where a ``conftest.py`` has a ``pytestmark`` with a measure: pytest does not read it."""
+    measures = {*PLANNERS, *(one.MEASURE.name for some in config.stash[BROUGHT].values() for one in some)}
+    for plugin in config.pluginmanager.get_plugins():
+        if not inspect.ismodule(plugin) or Path(plugin.__file__ or "").name != "conftest.py":
+            continue
+        marks: object = vars(plugin).get("pytestmark", ())
+        for one in marks if isinstance(marks, (list, tuple)) else [marks]:
+            if (name := getattr(one, "name", None)) in measures:
+                return (
+                    f"{plugin.__file__} has a pytestmark with the marker {name}, which pytest does not read there, so "
+                    "that it promises nothing. Put it into a module of tests."
+                )
+    return None
 
 
 def yielding(collector: pytest.Module | pytest.Class, name: str, obj: object) -> str | None:

@@ -24,7 +24,15 @@ from pytest_pluralism.fixtures import (
     reference_language_model,
     value_model,
 )
-from pytest_pluralism.markers import MarkerLines, marks_of, misspelt_marks, uncollected, yielding
+from pytest_pluralism.markers import (
+    MarkerLines,
+    marked_conftest,
+    marks_of,
+    misspelt_marks,
+    uncollected,
+    uncollected_class,
+    yielding,
+)
 from pytest_pluralism.run import exporting, promises, surroundings
 from pytest_pluralism.run.controller import Controller, Worker
 from pytest_pluralism.run.items import (
@@ -170,7 +178,7 @@ def pytest_pycollect_makeitem(
     if problem := yielding(collector, name, obj):
         raise collector.CollectError(harmless(problem))
     made = yield
-    if made is None and (problem := uncollected(collector, name, obj)):
+    if made is None and (problem := uncollected(collector, name, obj) or uncollected_class(collector, name, obj)):
         collector.warn(pytest.PytestCollectionWarning(harmless(problem)))
     return made
 
@@ -182,6 +190,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = config.stash[SESSION].settings
     if not hasattr(config, "workerinput"):
         options.refuse_misspelt(config, settings, known_kinds=False)
+        if unread := marked_conftest(config):
+            raise pytest.UsageError(harmless(unread))
     for item in items:
         problems = misspelt_marks(item)
         if not marks_of(item) and not problems:

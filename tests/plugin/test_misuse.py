@@ -132,13 +132,31 @@ def test_a_marker_that_the_project_registers_or_that_is_far_is_its_own(project: 
     run(project, body, "-W", "ignore::pytest.PytestUnknownMarkWarning").assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("body", ["def tets_it(): ...", "class TestIt:\n    {mark}    def its(self): ..."])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def tets_it(): ...",
+        "class TestIt:\n    {mark}    def its(self): ...",
+        "class Gates:\n    def test_it(self): ...",
+        "class Gates:\n    {mark}    def test_it(self): ...",
+    ],
+)
 def test_a_promise_of_a_function_that_is_not_collected_is_told_of(project: pytest.Pytester, body: str) -> None:
     body = body.replace("{mark}", MARKED) if "{mark}" in body else MARKED + body
     # Else a warning is the error that it is in the run around this one.
     result = run(project, f"{body}\n\ndef test_plain(): ...\n", "--pluralism-model=table:m", "-W", "always")
     assert result.parseoutcomes()["passed"] == 1
     result.stdout.fnmatch_lines(["*has the marker js_distance and is not collected*its promise is not judged*"])
+
+
+@pytest.mark.parametrize("marks", ["{mark}", "[pytest.mark.slow, {mark}]"])
+def test_a_pytestmark_of_a_conftest_is_an_error(project: pytest.Pytester, marks: str) -> None:
+    conftest = project.path / "conftest.py"
+    marks = marks.replace("{mark}", MARKED.strip()[1:])
+    conftest.write_text(f"import pytest\n{conftest.read_text()}\npytestmark = {marks}\n")
+    result = run(project, "def test_plain(): ...\n", "--pluralism-model=table:m")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*conftest.py has a pytestmark with the marker js_distance*promises nothing*"])
 
 
 def test_a_marked_function_that_is_collected_or_is_not_meant_to_be_is_left_alone(project: pytest.Pytester) -> None:
