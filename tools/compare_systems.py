@@ -173,6 +173,10 @@ def main() -> None:
         found,
         {
             "three communities less SmolLM2 alone": ("mixture of three (patched)", "SmolLM2 alone"),
+            "three communities less the Democrat community alone": (
+                "mixture of three (patched)",
+                "the Democrat community alone",
+            ),
             "patch: the Republican community added": ("mixture of three (patched)", "mixture of two communities"),
         },
     )
