@@ -503,13 +503,14 @@ def _over_jurors(
     if not fixed and by_power and math.isinf(rule.alpha):
         warnings.append("the worst-off juror of a sample says little of others: the interval is over queries alone")
         fixed = True
-    if not fixed and int(seated.sum()) < 2:
-        warnings.append("a single juror says nothing of others: the interval is over queries alone")
-        fixed = True
+    # Otherwise the votes of one juror would keep a promise that those of two do not.
+    alone = not fixed and int(seated.sum()) == 1
     if panel.scale.measurement == "ordinal" and rule.satisfied_above is None:
         warnings.append("the scale is ordinal: welfare takes its steps to be equal (satisfied_above does not)")
-    if fixed:
+    if fixed or not seated.any():
         return None, Trust()
+    if alone:
+        return None, Trust(doubt="a single juror says nothing of others (jury='whole' speaks of this juror alone)")
     trust = trust_of(table, rule, found)
     warnings.extend(doubts(rule, trust))
     warnings.extend(missing_group_warnings(settings, found))

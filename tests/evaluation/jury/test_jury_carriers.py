@@ -15,6 +15,14 @@ from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, Trust
 from pytest_pluralism.core.records import Gate, Outcome, Provenance
 from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.datasets.panels.loading import load_panel
+from pytest_pluralism.datasets.panels.records import (
+    Juror,
+    Panel,
+    PanelQuery,
+    PanelResponse,
+    UtilityScale,
+    make_panel,
+)
 from pytest_pluralism.evaluation.jury.evaluations import AgainstReference, ChoiceEvaluation
 from pytest_pluralism.evaluation.jury.scores import measured_policy, policy_scores
 from pytest_pluralism.evaluation.jury.settings import JurySettings
@@ -158,6 +166,31 @@ def test_reports_say_where_few_decide() -> None:
     assert any("about 1.0 jurors" in words for words in few.warnings)
     many = policy_scores(panel, share, settings=JurySettings(rule=WelfareRule(alpha=2.0)))
     assert not any("jurors carry" in words for words in many.warnings)
+
+
+def test_a_single_juror_keeps_no_promise_about_others() -> None:
+    """Two jurors who differ leave it undecided; taking one of them out must not keep it."""
+    rows = [{"juror": "a", "query": f"q{i}", "utility": 0.8 + 0.01 * (i % 3)} for i in range(40)]
+    panel = panel_of(rows)
+    alone = policy_scores(panel, np.ones(40), settings=JurySettings(rule=WelfareRule(alpha=0.0)))
+    assert "a single juror says nothing of others" in alone.doubt
+    assert decide(Gate(at_least=0.5), estimate_scores(alone)).outcome is Outcome.INCONCLUSIVE
+    whole = policy_scores(panel, np.ones(40), settings=JurySettings(rule=WelfareRule(alpha=0.0), whole_jury=True))
+    assert decide(Gate(at_least=0.5), estimate_scores(whole)).outcome is Outcome.PASSED
+
+
+def panel_of(rows: list[dict[str, object]]) -> Panel:
+    jurors = sorted({str(row["juror"]) for row in rows})
+    queries = list(dict.fromkeys(str(row["query"]) for row in rows))
+    return make_panel(
+        "made",
+        tuple(map(Juror, jurors)),
+        tuple(PanelQuery(name, name, (PanelResponse("r", "r"),)) for name in queries),
+        UtilityScale(0.0, 1.0, mapped=False),
+        [jurors.index(str(row["juror"])) for row in rows],
+        [queries.index(str(row["query"])) for row in rows],
+        [float(str(row["utility"])) for row in rows],
+    )
 
 
 def test_a_change_of_a_welfare_that_few_carry_is_as_unknown_as_its_level() -> None:
