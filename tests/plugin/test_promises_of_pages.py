@@ -227,7 +227,10 @@ def write_data(folder: Path) -> None:
     with (folder / "ratings.csv").open(encoding="utf-8") as opened:
         votes = list(csv.DictReader(opened))
     # The same votes under the column names of a reader's own table.
-    own = {"rater": "juror", "prompt": "query_text", "answer": "response_text", "score": "utility", "age": "group"}
+    own = {
+        "rater": "juror", "prompt_id": "query", "prompt": "query_text", "system": "response", "answer": "response_text",
+        "score": "utility", "age": "group",
+    }  # fmt: skip
     with (folder / "votes.csv").open("w", encoding="utf-8", newline="") as opened:
         table = csv.DictWriter(opened, list(own))
         table.writeheader()
