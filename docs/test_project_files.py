@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,23 @@ def test_an_issue_form_has_what_a_form_needs(path: Path) -> None:
     names = [part["id"] for part in body]
     assert len(set(names)) == len(names)
     assert all(part["attributes"]["label"] for part in body)
+
+
+GATES = [
+    *sorted((ROOT / "examples").rglob("pytest.ini")),
+    *sorted((ROOT / "pytest_pluralism/suites").rglob("pytest.ini")),
+]
+
+
+@pytest.mark.parametrize("path", GATES, ids=lambda path: path.parent.name)
+def test_a_gate_that_others_copy_stops_without_the_plugin_and_at_an_unknown_marker(path: Path) -> None:
+    ini = configparser.ConfigParser()
+    ini.read(path, encoding="utf-8")
+    assert "pytest-pluralism" in ini["pytest"]["required_plugins"]
+    assert "--strict-markers" in ini["pytest"]["addopts"]
+
+
+def test_the_page_on_continuous_integration_audits_and_lists_what_is_installed() -> None:
+    page = (ROOT / "docs/how-to/ci.md").read_text(encoding="utf-8")
+    assert "pip-audit" in page
+    assert "cyclonedx" in page.lower()
