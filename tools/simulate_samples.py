@@ -154,18 +154,28 @@ def _welfare(
 
 
 def small_panels(n_runs: int) -> Iterator[Row]:
-    """Count intervals of a mean welfare that are wrong where one juror in twenty finds every response bad."""
-    truth = 0.95 * 0.7 + 0.05 * 0.05
-    for jurors in (10, 20, 30, 45, 60):
-        rng = np.random.default_rng([SEED, jurors])
-        low = high = 0
-        for _ in range(n_runs):
-            angry = rng.random((jurors, 1)) < 0.05
-            utilities = np.where(angry, 0.05, np.clip(0.7 + 0.1 * _latent(rng, jurors, 20)[0], 0.4, 1.0))
-            estimate, _doubt = _welfare(utilities, np.ones(utilities.shape, dtype=np.bool_), WelfareRule(alpha=0.0))
-            low += estimate.low > truth
-            high += estimate.high < truth
-        yield {"jurors": jurors, "passed": low / n_runs, "failed": high / n_runs, "none": 0.95**jurors}
+    """Count intervals of a mean welfare that are wrong where one juror in twenty, or in five, finds all responses bad.
+
+    In the second population the other jurors are much alike.
+    """
+    for bad, spread in ((0.05, 0.1), (0.2, 0.03)):
+        truth = (1.0 - bad) * 0.7 + bad * 0.05
+        for jurors in (2, 3, 5, 10, 20, 30, 45, 60):
+            rng = np.random.default_rng([SEED, jurors] if bad == 0.05 else [SEED, jurors, 2])
+            low = high = 0
+            for _ in range(n_runs):
+                angry = rng.random((jurors, 1)) < bad
+                utilities = np.where(angry, 0.05, np.clip(0.7 + spread * _latent(rng, jurors, 20)[0], 0.4, 1.0))
+                estimate, _doubt = _welfare(utilities, np.ones(utilities.shape, dtype=np.bool_), WelfareRule(alpha=0.0))
+                low += estimate.low > truth
+                high += estimate.high < truth
+            yield {
+                "bad": bad,
+                "jurors": jurors,
+                "passed": low / n_runs,
+                "failed": high / n_runs,
+                "none": (1.0 - bad) ** jurors,
+            }
 
 
 def unequal_jurors(n_runs: int) -> Iterator[Row]:
@@ -529,8 +539,10 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
             ),
         ),
         "small-panels": _table(
-            ("jurors", "too high: passed falsely", "too low: failed falsely", "panels that hold none of them"),
-            ((row["jurors"], *(_percent(row[name]) for name in ("passed", "failed", "none")))
+            ("served badly", "jurors", "too high: passed falsely", "too low: failed falsely",
+             "panels that hold none of them"),
+            ((f"{100 * row['bad']:.0f} %", row["jurors"],
+              *(_percent(row[name]) for name in ("passed", "failed", "none")))
              for row in results["small-panels"]),
         ),
         "unequal-jurors": _table(
