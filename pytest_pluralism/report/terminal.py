@@ -138,7 +138,8 @@ def _room(rows: Sequence[_Cells], width: int) -> int:
     """Return how many characters of a line are left for the name of a measure."""
     numbers = [index for index, name in enumerate(_COLUMNS[:-1]) if name != "reference" or width >= _WIDE]
     cells = ([_COLUMNS[index], *(line for row in rows for line in row[index].split("\n"))] for index in numbers)
-    return width - 1 - sum(max(map(len, lines)) + _GAP for lines in cells)
+    # The table has a blank at either edge.
+    return width - 2 - sum(max(map(len, lines)) + _GAP for lines in cells)
 
 
 def _broken(word: str, room: int) -> str:
