@@ -260,7 +260,8 @@ def test_a_wide_promise_leaves_the_name_of_its_measure_room() -> None:
 @pytest.mark.parametrize("width", range(72, 90))
 def test_the_name_of_a_measure_breaks_after_an_underscore(width: int) -> None:
     one = {**entry_json(entry()), "outcome": "failed", "gate": {"better_than": "placebo", "at_least": 0.3}}
-    lines = list(summary_lines([{**one, "key": "steering_faithfulness s.jsonl", "warnings": ["mind"]}], [], width=width))
+    one |= {"key": "steering_faithfulness s.jsonl", "warnings": ["mind"]}
+    lines = list(summary_lines([one], [], width=width))
     assert max(map(len, lines)) <= width
     table = [line for line in lines if not line.startswith("warning")]
     assert {"steering_faithfulness", "steering_"} & {word for line in table for word in line.split()}, "\n".join(table)
