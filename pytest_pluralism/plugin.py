@@ -52,6 +52,9 @@ from pytest_pluralism.settings import resolving as options
 
 __all__ = ["entailment_model", "jury", "language_model", "pluralism", "reference_language_model", "value_model"]
 
+#: How pytest 8.2 and 8.3 skip an async test that no plugin runs; later versions fail it.
+NOT_AWAITED = "async def function and no async plugin installed"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the settings."""
@@ -299,6 +302,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             raise
         # The sentence says what is wrong; the frames of ours between it and the test do not.
         pytest.fail(failure_of(item, error), pytrace=False)
+    except pytest.skip.Exception as skipped:
+        if PLANS in item.stash and NOT_AWAITED in str(skipped):
+            pytest.fail(
+                "the test is an async function, which pytest does not run, so that its promises were not judged. "
+                "Install pytest-asyncio or anyio and mark the test for it, or take the word async out.",
+                pytrace=False,
+            )
+        raise
     if _marks(item) != item.stash.get(MARKS, 0):
         pytest.fail(
             "a marker of this plugin was added after collection, so that its promise was not judged. "

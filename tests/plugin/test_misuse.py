@@ -196,6 +196,16 @@ def test_a_promise_of_a_test_that_yields_is_an_error_in_every_version(project: p
     result.stdout.fnmatch_lines(["*test_it has the marker js_distance and a yield*Take the yield out of the test*"])
 
 
+def test_a_promise_of_an_async_test_that_no_plugin_runs_is_an_error_in_every_version(project: pytest.Pytester) -> None:
+    # pytest 8.2 and 8.3 skip such a test with a warning.
+    options = ("--pluralism-model=table:m", "--pluralism-report=out.json", "-W", "default", "-p", "no:asyncio")
+    result = run(project, f"{MARKED}async def test_it(): ...\n", *options, "-p", "no:anyio")
+    result.assert_outcomes(failed=1)
+    report = json.loads((project.path / "out.json").read_text())
+    assert [entry["outcome"] for entry in report["verdicts"]] == ["error"]
+    assert "async" in report["verdicts"][0]["reason"]
+
+
 def test_what_yields_and_is_not_a_test_is_left_alone(project: pytest.Pytester) -> None:
     body = (
         f"pytestmark = {KEPT[1:]}\n\n"
