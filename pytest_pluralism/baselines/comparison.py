@@ -233,11 +233,7 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
             unit_ids=ids,
             crossed_ids=[unit["id"] for unit in now["crossed"]],
         )
-        doubt = now.get("doubt") or then.get("doubt")
-        if not doubt:
-            return change
-        # Too few jurors for an interval of the level are too few for one of its change, as in a gain over a model.
-        return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
+        return _unless_doubted(change, now, then)
     clusters = [unit.get("cluster", unit["id"]) for unit in units]
     change = compare_paired(ours, theirs, clusters=clusters, confidence_level=confidence_level, unit_ids=ids)
     # The same judge read both sides: its errors shrink or stretch the change as a whole.
@@ -248,7 +244,16 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
         # The distances of single draws differ from those of the answers that they are drawn from.
         told = f"unknown: one draw says nothing of how a model answers a question ({_some(once)})"
         return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=told))
-    return change
+    return change if confidence_level is None else _unless_doubted(change, now, then)
+
+
+def _unless_doubted(change: Estimate, now: Entry, then: Entry) -> Estimate:
+    """Return a change without its interval where too few jurors stand behind one of its sides."""
+    doubt = now.get("doubt") or then.get("doubt")
+    if not doubt:
+        return change
+    # Too few jurors for an interval of the level are too few for one of its change, as in a gain over a model.
+    return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
 
 
 def _open_differences(units: Sequence[Entry], stored: Sequence[Entry], change: Estimate) -> list[tuple[float, float]]:
@@ -440,10 +445,10 @@ def _units_of(scores: Scores) -> Content:
     ]
     names = ("extra_variance", "relative_variance")
     beside = {name: value for name in names if (value := getattr(scores, name))}
+    doubt = {"doubt": scores.change_doubt} if scores.change_doubt else {}
     if scores.crossed is None:
-        return {"units": units, **beside}
+        return {"units": units, **doubt, **beside}
     crossed = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
-    doubt = {"doubt": scores.doubt} if scores.doubt else {}
     return {"units": units, "crossed": crossed, **doubt, **beside}
 
 

@@ -44,6 +44,9 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
     if not guards or verdict.outcome is Outcome.ERROR or not gate.bounds_value:
         return verdict
     level = gate.confidence_level
+    guards = [one for one in guards if level is not None or not one.of_sample]
+    if not guards:
+        return verdict
     strict = None if level is None else 1.0 - (1.0 - level) / len(guards)
     broken = [
         one for one in guards
@@ -58,7 +61,8 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
     ]  # fmt: skip
     if open_ and verdict.passed:
         return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=_reason(open_))
-    return verdict
+    # No number of units says what the sample does not hold.
+    return replace(verdict, units_needed=None) if any(one.of_sample for one in open_) else verdict
 
 
 def _reason(guards: Sequence[Guard]) -> str:

@@ -32,7 +32,7 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "shuffled_would_pass": "the model's own probabilities, permuted over the options, would keep the promise",
     "constant_would_pass": "the same option, first or last, for every question would keep the promise",
     "refusal_would_pass": "a refusal to answer any query would keep the promise",
-    "too_few_units": "an interval comes from few clusters",
+    "too_few_units": "an interval comes from few clusters, or from few jurors",
     "baseline_size": "the baseline holds another number of units",
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
     "anchor_differs": "the anchor of the baseline cannot be compared with this run, so that drift is not seen",
@@ -145,12 +145,32 @@ def _problems(
     unread, of = scores.unread_choices
     if unread > LARGEST_UNREAD_SHARE * of:
         yield "unread_choice", f"{unread_words(scores)}, more than one in ten"
-    if gate.confidence_level is not None and estimate.n_clusters < FEWEST_CLUSTERS:
-        yield "too_few_units", f"{estimate.n_clusters} clusters, fewer than {FEWEST_CLUSTERS}"
+    if few := _few(gate, scores, estimate, measure):
+        yield "too_few_units", few
     if entry is not None and len(entry["units"]) != len(scores.units):
         yield "baseline_size", f"the baseline has {len(entry['units'])} units, this run {len(scores.units)}"
     if seed_origin == "default":
         yield "seed_unset", "the seed is the default; write it down (pluralism_seed = 0 in the ini file)"
+
+
+def _few(gate: Gate, scores: Scores, estimate: Estimate, measure: Measure | None) -> str:
+    """Return a sentence where an interval comes from few clusters, or from few jurors; else empty."""
+    if gate.confidence_level is None:
+        return ""
+    found = {"": estimate}
+    if gate.better_than is not None:
+        key = gate.better_than if measure is None else measure.reference_key(gate.better_than)
+        if key in scores.advantages:
+            # Jurors who judged only one of the two are not in it.
+            found[f" in the comparison with {gate.better_than!r}"] = scores.advantages[key]
+    for where, one in found.items():
+        jurors = len(one.crossed_values)
+        if jurors < FEWEST_CLUSTERS and jurors == one.n_clusters:
+            words = "jurors" if measure is None else measure.people.many
+            return f"{jurors} {words}{where}, fewer than {FEWEST_CLUSTERS}"
+        if one.n_clusters < FEWEST_CLUSTERS:
+            return f"{one.n_clusters} clusters{where}, fewer than {FEWEST_CLUSTERS}"
+    return ""
 
 
 def unread_words(scores: Scores, /) -> str:

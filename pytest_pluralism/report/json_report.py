@@ -56,6 +56,8 @@ def _comparison(scores: Scores) -> Content:
     result: Content = {name: value for name in names if (value := getattr(scores, name))}
     if scores.crossed is not None:
         result["crossed"] = [{"id": unit.unit_id, "value": unit.value} for unit in scores.crossed.units]
+    if scores.change_doubt:
+        result["doubt"] = scores.change_doubt
     if scores.drawn is not None:
         result["drawn"] = {"mean": scores.drawn.mean, "corrected": scores.drawn.corrected}
     return result

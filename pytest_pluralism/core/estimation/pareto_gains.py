@@ -128,6 +128,9 @@ def pair_objective(
             gain = subtract_estimates(first, second)
         # A unit that is alike in both is the same text, of which jurors who are estimated think the same.
         gain = with_extra_variance(gain, float(differ.mean()) * (candidate.extra_variance + reference.extra_variance))
+        doubt = candidate.change_doubt or reference.change_doubt
+        if doubt and confidence_level is not None:
+            gain = replace(gain, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
     beyond = gain.standard_error**2 - plain.standard_error**2
     return PairedObjective(
         ids, clusters, ours, theirs, values, as_difference(gain), beyond if beyond > 0 else 0.0, is_mean

@@ -67,7 +67,8 @@ class Guard:
 
     With ``must_be_shown`` a promise passes only when the whole interval is at ``least`` or above; without, it is enough
     that the interval is not below it. ``told`` is the whole reason where it does not hold; without it, the reason names
-    the number and its bound.
+    the number and its bound. A guard ``of_sample`` speaks of others than were measured, and is left out of a promise
+    without an interval.
     """
 
     words: str
@@ -75,6 +76,7 @@ class Guard:
     must_be_shown: bool = True
     least: float = 0.0
     told: str = ""
+    of_sample: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Scores:
     ``judge_variance`` is what is not known of the errors of a judge, as a part of the variance of the level;
     ``relative_variance`` is the same of a change, relative to its square.
     ``scale`` is the lowest and the highest value that there can be, between which the interval lies; ``doubt`` says why
-    no interval is known, where none is.
+    no interval is known, where none is, and ``change_doubt`` why none of a change is.
     ``estimate`` is given where the promise is not about a mean of the units (the least of several means).
     ``differences`` says that each value is a difference: gains of 0 and 1 are not shares, and no gain in any unit is no
     lack of a spread.
@@ -153,6 +155,7 @@ class Scores:
     relative_variance: float = 0.0
     scale: tuple[float, float] | None = None
     doubt: str = ""
+    change_doubt: str = ""
     estimate: Estimate | None = None
     differences: bool = False
     shared: str = ""

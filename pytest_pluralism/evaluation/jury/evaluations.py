@@ -427,7 +427,8 @@ def gain_over(
         witness=witness,
         extra_variance=extra,
         differences=True,
-        doubt=candidate.doubt or reference.doubt,
+        doubt=candidate.change_doubt or reference.change_doubt,
+        change_doubt=candidate.change_doubt or reference.change_doubt,
     )
 
 

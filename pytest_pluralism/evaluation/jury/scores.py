@@ -21,8 +21,9 @@ from pytest_pluralism.core.metrics.sparse_welfare import (
 )
 from pytest_pluralism.core.metrics.welfare_carriers import Trust, doubts, trust_of
 from pytest_pluralism.core.parameters import FloatArray, IntArray
-from pytest_pluralism.core.records import Crossed, Scores, UnitScore, Witness
+from pytest_pluralism.core.records import Crossed, Estimate, Scores, UnitScore, Witness
 from pytest_pluralism.core.records.plain import JsonObject
+from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import JurorUtilities, scale_range
 from pytest_pluralism.evaluation.jury.settings import JurySettings
@@ -470,6 +471,7 @@ def _assembled(
         by_group = group_means(full, rule)
     by_group = {name: value for name, value in by_group.items() if math.isfinite(value)}
     crossed, trust = _over_jurors(panel, table, found, settings, warnings)
+    guards = _worst_off_guards(settings)
     witness = None
     if by_group and settings.group is None:
         worst = min(by_group, key=lambda name: by_group[name])
@@ -488,8 +490,29 @@ def _assembled(
         witness=witness,
         extra_variance=found.extra_variance if math.isfinite(found.extra_variance) else 0.0,
         scale=_scale(panel, table, rule),
+        guards=guards,
         doubt=trust.doubt,
+        change_doubt=trust.doubt or (guards[0].told if guards else ""),
     )
+
+
+def _worst_off_guards(settings: JurySettings) -> tuple[Guard, ...]:
+    """Return what keeps the welfare of the worst-off juror of a sample from passing: others may be worse off.
+
+    A population holds the jurors of its sample, so that a promise which these break is broken.
+    """
+    if settings.whole_jury or settings.composition is not None or not _is_of_worst_off(settings.rule):
+        return ()
+    told = (
+        "at alpha=inf the worst-off juror decides, and a sample says nothing of those who are worse off "
+        "(jury='whole' speaks of these jurors alone)"
+    )
+    unknown = Estimate(math.nan, math.nan, math.nan, math.nan, n=0, n_clusters=0)
+    return (Guard("the welfare of the worst-off juror of all", unknown, told=told, of_sample=True),)
+
+
+def _is_of_worst_off(rule: WelfareRule) -> bool:
+    return rule.satisfied_above is None and rule.worst_share is None and math.isinf(rule.alpha)
 
 
 def _over_jurors(
@@ -499,8 +522,7 @@ def _over_jurors(
     rule = settings.rule
     seated = np.isfinite(found.pseudo_values)
     fixed = settings.whole_jury or settings.composition is not None
-    by_power = rule.satisfied_above is None and rule.worst_share is None
-    if not fixed and by_power and math.isinf(rule.alpha):
+    if not fixed and _is_of_worst_off(rule):
         warnings.append("the worst-off juror of a sample says little of others: the interval is over queries alone")
         fixed = True
     # Otherwise the votes of one juror would keep a promise that those of two do not.

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pytest_pluralism.baselines.comparison import entry_of, paired_change
 from pytest_pluralism.core.estimation import estimate_crossed, estimate_scores
+from pytest_pluralism.core.estimation.pareto_gains import pair_objective
+from pytest_pluralism.core.estimation.welfare_bands import dominance_band
+from pytest_pluralism.core.guards import guarded
+from pytest_pluralism.core.health import health_problems
 from pytest_pluralism.core.metrics import two_level_welfare, welfare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
 from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, Trust, carriers, doubts, trust_of
-from pytest_pluralism.core.records import Gate, Outcome, Provenance
+from pytest_pluralism.core.records import Estimate, Gate, Outcome, Provenance, Scores
 from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.datasets.panels.loading import load_panel
 from pytest_pluralism.datasets.panels.records import (
@@ -26,6 +31,7 @@ from pytest_pluralism.datasets.panels.records import (
 from pytest_pluralism.evaluation.jury.evaluations import AgainstReference, ChoiceEvaluation
 from pytest_pluralism.evaluation.jury.scores import measured_policy, policy_scores
 from pytest_pluralism.evaluation.jury.settings import JurySettings
+from pytest_pluralism.evaluation.measures.registry import MEASURES
 
 
 def table_of(matrix: np.ndarray, *, weights: np.ndarray | None = None, groups: np.ndarray | None = None) -> JuryTable:
@@ -177,6 +183,95 @@ def test_a_single_juror_keeps_no_promise_about_others() -> None:
     assert decide(Gate(at_least=0.5), estimate_scores(alone)).outcome is Outcome.INCONCLUSIVE
     whole = policy_scores(panel, np.ones(40), settings=JurySettings(rule=WelfareRule(alpha=0.0), whole_jury=True))
     assert decide(Gate(at_least=0.5), estimate_scores(whole)).outcome is Outcome.PASSED
+
+
+def panel_of_jurors(n_jurors: int, n_queries: int = 20) -> Panel:
+    rng = np.random.default_rng(7)
+    return panel_of(
+        [
+            {"juror": f"j{j}", "query": f"q{i}", "utility": float(np.clip(0.8 + 0.05 * rng.normal(), 0.1, 1.0))}
+            for j in range(n_jurors)
+            for i in range(n_queries)
+        ]
+    )
+
+
+def scores_of(panel: Panel, rule: WelfareRule, *, whole: bool = False) -> Scores:
+    return policy_scores(panel, np.ones(len(panel.queries)), settings=JurySettings(rule=rule, whole_jury=whole))
+
+
+@pytest.mark.parametrize(("n_jurors", "n_queries", "said"), [
+    (6, 20, "6 jurors, fewer than 10"), (6, 5, "5 clusters, fewer than 10"), (10, 20, ""),
+])  # fmt: skip
+@pytest.mark.parametrize("bound", ["at_least", "max_decrease"])
+def test_few_jurors_are_few_units(n_jurors: int, n_queries: int, said: str, bound: str) -> None:
+    scores = scores_of(panel_of_jurors(n_jurors, n_queries), WelfareRule(alpha=0.0))
+    measure, gate = MEASURES["jury_welfare"], Gate(**{bound: 0.1})
+    found = dict(health_problems(gate, scores, estimate_scores(scores), measure=measure))
+    assert found.get("too_few_units", "") == said
+    accepted = health_problems(gate, scores, estimate_scores(scores), measure=measure, suppressed=["too_few_units"])
+    assert "too_few_units" not in dict(accepted)
+    alone = health_problems(replace(gate, confidence_level=None), scores, estimate_scores(scores), measure=measure)
+    assert "too_few_units" not in dict(alone)
+
+
+def test_the_jurors_of_a_comparison_are_those_who_judged_both_systems() -> None:
+    scores, few = (scores_of(panel_of_jurors(n), WelfareRule(alpha=0.0)) for n in (20, 4))
+    beside = replace(scores, advantages={"uniform": estimate_scores(few)})
+    gate, estimate = Gate(better_than="uniform"), estimate_scores(scores)
+    found = dict(health_problems(gate, beside, estimate, measure=MEASURES["jury_welfare"]))
+    assert found["too_few_units"] == "4 jurors in the comparison with 'uniform', fewer than 10"
+    whole = replace(scores, advantages={"uniform": estimate})
+    assert "too_few_units" not in dict(health_problems(gate, whole, estimate, measure=MEASURES["jury_welfare"]))
+
+
+def changed(scores: Scores, level: float | None = 0.95) -> Estimate:
+    """Return the change from these scores to slightly higher ones."""
+    units = tuple(replace(unit, value=unit.value + 0.01 + 0.001 * (i % 3)) for i, unit in enumerate(scores.units))
+    provenance = Provenance({"name": "m", "sha256": "ab"}, {"name": "made", "sha256": "cd"}, {"seed": 0})
+    now, then = (
+        entry_of(one, estimate_scores(one), provenance, None, direction="higher")
+        for one in (replace(scores, units=units), scores)
+    )
+    return paired_change(now, then, confidence_level=level)
+
+
+@pytest.mark.parametrize(("n_jurors", "alpha"), [(1, 0.0), (12, math.inf)])
+def test_a_change_that_says_nothing_of_other_jurors_keeps_no_promise(n_jurors: int, alpha: float) -> None:
+    panel, rule, gate = panel_of_jurors(n_jurors), WelfareRule(alpha=alpha), Gate(max_decrease=0.1)
+    scores, whole = scores_of(panel, rule), scores_of(panel, rule, whole=True)
+    found = decide(gate, estimate_scores(scores), change=changed(scores))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "jury='whole'" in found.reason
+    assert decide(gate, estimate_scores(whole), change=changed(whole)).outcome is Outcome.PASSED
+    # Decided on the value alone, the jurors are all there are.
+    assert changed(scores, None).low == pytest.approx(changed(scores, None).value)
+    better = replace(scores, units=tuple(replace(unit, value=unit.value + 0.1) for unit in scores.units))
+    assert math.isnan(pair_objective("welfare", 1.0, better, scores, confidence_level=0.95).gain.low)
+    assert pair_objective("welfare", 1.0, better, scores, confidence_level=None).gain.low > 0.0
+
+
+def test_the_worst_off_juror_of_a_sample_breaks_a_promise_and_keeps_none() -> None:
+    panel, rule = panel_of_jurors(12), WelfareRule(alpha=math.inf)
+    scores = scores_of(panel, rule)
+    estimate = estimate_scores(scores)
+    kept = guarded(decide(Gate(at_least=0.5), estimate), scores.guards)
+    assert kept.outcome is Outcome.INCONCLUSIVE
+    assert "worst-off juror decides" in kept.reason
+    assert guarded(decide(Gate(at_least=0.9), estimate), scores.guards).outcome is Outcome.FAILED
+    near = guarded(decide(Gate(at_least=estimate.value), estimate), scores.guards)
+    assert (near.outcome, near.units_needed) == (Outcome.INCONCLUSIVE, None)
+    without = Gate(at_least=0.5, confidence_level=None)
+    alone = estimate_scores(scores, confidence_level=None)
+    assert guarded(decide(without, alone), scores.guards).outcome is Outcome.PASSED
+    assert not scores_of(panel, rule, whole=True).guards
+
+
+def test_the_gain_at_every_aversion_is_unknown_before_a_single_juror() -> None:
+    matrix = np.random.default_rng(3).uniform(0.5, 0.9, (1, 20))
+    tables = [table_of(matrix + shift) for shift in (0.1, 0.0)]
+    assert math.isnan(dominance_band(*tables, alphas=[0.0, 1.0]).least().low)
+    assert dominance_band(*tables, alphas=[0.0, 1.0], whole_jury=True).least().low > 0.0
 
 
 def panel_of(rows: list[dict[str, object]]) -> Panel:
