@@ -32,6 +32,7 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "shuffled_would_pass": "the model's own probabilities, permuted over the options, would keep the promise",
     "constant_would_pass": "the same option, first or last, for every question would keep the promise",
     "refusal_would_pass": "a refusal to answer any query would keep the promise",
+    "placebo_would_pass": "steering to attributes that mean nothing would keep a promise on what steering adds",
     "too_few_units": "an interval comes from few clusters, or from few jurors",
     "baseline_size": "the baseline holds another number of units",
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
@@ -52,6 +53,7 @@ _BLIND = {
         "last": "the same option for every question",
     },
     "refusal_would_pass": {"refusal": "a refusal of every query"},
+    "placebo_would_pass": {"placebo": "steering to attributes that mean nothing"},
 }
 
 #: Checks that decide whatever the run makes of the others: a level that was read from answers the model would not give.
@@ -253,11 +255,15 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterat
         remedy = f", for example better_than={measure.comparisons[0].words!r}"
     for check, answers in _BLIND.items():
         for name, words in answers.items():
+            if name == "placebo" and not (scores.differences or gate.better_than == "unsteered"):
+                # A level of faithfulness may be kept by a model that needs no steering; what steering adds may not.
+                continue
             values = [_blind_value(name, gate, part, measure) for part in _promised_of(scores)]
             kept = [value for value in values if value is not None]
             if len(kept) == len(values):
                 value = min(kept) if measure.direction == "higher" else max(kept)
-                yield check, f"{words} would score {value:.3f} and keep this promise; promise more{remedy}"
+                more = f", or compare with {name!r}" if name == "placebo" else remedy
+                yield check, f"{words} would score {value:.3f} and keep this promise; promise more{more}"
                 break
 
 

@@ -42,7 +42,10 @@ from pytest_pluralism.models.protocol import ModelIdentity
 
 
 class Stub:
-    """Answers evenly (even), the first label (first), by a hash of the question (random), or says REPLY."""
+    """Answers evenly (even), the first label (first), by a hash of the question (random), or says REPLY.
+
+    Addressed by a system text, it answers or says another thing: whoever is named there (anybody), or only for Reds.
+    """
 
     def __init__(self, spec):
         self.how = spec.partition(":")[2]
@@ -53,7 +56,7 @@ class Stub:
         for prompt in prompts:
             n = len(prompt.labels)
             shares = [1.0] * n
-            if self.how == "first":
+            if self.how == "first" or self.heeds(prompt):
                 shares[0] = 50.0
             if self.how == "random":
                 digest = hashlib.sha256((prompt.question + prompt.cue).encode()).digest()
@@ -61,8 +64,13 @@ class Stub:
             result.append(Answer(tuple(math.log(one / sum(shares)) for one in shares), 1.0, prompt.labels[0], 0.5))
         return result
 
+    def heeds(self, prompt):
+        named = prompt.system or ""
+        return {"anybody": bool(named), "reds": "Red" in named}.get(self.how, False)
+
     def generate(self, prompts, settings, *, n_draws=1, threshold=0.5, progress=None):
-        return [tuple(Response(self.how, "eos", 4) for _ in range(n_draws)) for _ in prompts]
+        texts = ["I hold it." if self.heeds(prompt) else self.how for prompt in prompts]
+        return [tuple(Response(text, "eos", 4) for _ in range(n_draws)) for text in texts]
 
     def close(self):
         pass
@@ -179,6 +187,31 @@ def test_a_change_of_false_balance_is_not_kept_by_saying_nothing(project: pytest
     options = (*options[:1], "--pluralism-baseline=other")
     judged(project, marker, f"stub:{said}", *options, "--pluralism-update-baseline")
     assert judged(project, marker, f"stub:{said}", *options)["outcome"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "promised"),
+    [
+        ("options", 'over="unsteered", at_least=0.2'),
+        ("texts", 'over="unsteered", at_least=0.2'),
+        ("texts", 'better_than="unsteered", at_least=0.5'),
+    ],
+)
+def test_what_any_attribute_adds_is_not_what_this_one_adds(project: pytest.Pytester, kind: str, promised: str) -> None:
+    leagues = [{"attribute": name, "who": f"a member of the {name} league"} for name in ("Red", "Blue")]
+    asked = {"options": {"options": ["Yes", "No"], "answers": {"Red": "Yes", "Blue": "No"}},
+             "texts": {"statements": {"Red": "I hold it.", "Blue": "Blue thoughts."}}}[kind]  # fmt: skip
+    rows = [*leagues, *({"question_id": f"q{n}", "question": f"What of {n}?", **asked} for n in range(40))]
+    (project.path / "leagues.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    asked_how = 'attribute="Red", context="system", option_order="none"'
+    marker = f'steering_faithfulness("leagues.jsonl", {asked_how}, {promised})'
+    options = ("--pluralism-entailment-model=words",)
+    moved = judged(project, marker, "stub:anybody", *options)
+    assert moved["outcome"] == "inconclusive"
+    assert "health placebo_would_pass: steering to attributes that mean nothing would score" in moved["reason"]
+    accepted = "--pluralism-suppress-health-check=placebo_would_pass"
+    assert judged(project, marker, "stub:anybody", *options, accepted)["outcome"] == "passed"
+    assert judged(project, marker, "stub:reds", *options)["outcome"] == "passed"
 
 
 def test_a_model_that_ignores_its_steering_gets_one_verdict_whatever_the_number_of_scenarios(

@@ -174,7 +174,7 @@ def _plan_texts(
     )
     # Texts written beside it must be labelled too.
     checks = keywords.get("checks", () if labels else (UNSTEERED, "family"))
-    if "checks" not in keywords and not labels and keywords.get("over") == UNSTEERED:
+    if "checks" not in keywords and not labels and UNSTEERED in (keywords.get("over"), keywords.get("better_than")):
         # A gain may come of being addressed at all.
         checks = (*checks, PLACEBO)
     text = TextSettings(

@@ -153,12 +153,11 @@ class TextBoard:
         return float(np.mean([self.score(one.name, attribute, question_id) for one in PLACEBOS]))
 
     def references(self, unit: TextUnit, /) -> dict[str, float]:
-        """Return what other responses to the question of a unit score; nothing where the unit is a difference."""
-        if self.over is not None:
-            return {}
-        found = {} if unit.unsteered is None else {UNSTEERED: unit.unsteered}
-        if self._has_placebos():
-            found[PLACEBO] = self.placebo(unit.attribute, unit.question.question_id)
+        """Return what other responses to the question of a unit score; of a gain only what placebos gain."""
+        found = {} if unit.unsteered is None or self.over is not None else {UNSTEERED: unit.unsteered}
+        if self._has_placebos() and self.over in (None, UNSTEERED):
+            placebo = self.placebo(unit.attribute, unit.question.question_id)
+            found[PLACEBO] = placebo if unit.over is None else float(difference(placebo, unit.over))
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _has_placebos(self) -> bool:
