@@ -377,7 +377,7 @@ class SteerableEvaluation:
                 value = values[index] if below is None else difference(values[index], below[index])
                 beside = {side: float(scores[index]) for side, scores in sides.items() if scores is not None}
                 if over == UNSTEERED and plain is not None and placebo is not None:
-                    beside["placebo"] = difference(placebo[index], plain[index])
+                    beside["placebo"] = float(difference(placebo[index], plain[index]))
                 beside |= board.blind(row, name, over)
                 masses = board.reference_masses((side for side in sides if side in beside), row.question_id)
                 unit = board.unit(name, row, float(value), details)
