@@ -268,23 +268,21 @@ def verdicts_of_pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, 
     fixed = "-p no:cacheprovider -q --pluralism-entailment-model=words --pluralism-answers=off"
     fixed += " --pluralism-repetitions=1 --pluralism-reference-model=stub:mute --pluralism-baseline=base.json"
     surroundings = {name: value for name, value in os.environ.items() if name != "PLURALISM_HEALTH"}
-    found: dict[str, dict[str, tuple[str, str]]] = {}
-    for model, more in (("perfect", "--pluralism-update-baseline"), ("perfect", ""), ("even", ""), ("random", "")):
-        asked = [f"--pluralism-model=stub:{model}", f"--pluralism-value-model=stub:{model}"]
+
+    def started(model: str, *more: str) -> subprocess.Popen[bytes]:
         # Every model is compared with what the perfect one stored.
-        asked += [] if more else ["--pluralism-baseline-model=stub:perfect"]
-        arguments = [*fixed.split(), *asked, "--pluralism-report=out.json", *more.split()]
-        subprocess.run(
-            [sys.executable, "-m", "pytest", *arguments],
-            cwd=folder,
-            env=surroundings,
-            capture_output=True,
-            check=False,
-            timeout=600,
-        )
-        report = json.loads((folder / "out.json").read_text(encoding="utf-8"))
+        asked = [f"--pluralism-model=stub:{model}", f"--pluralism-value-model=stub:{model}"]
+        arguments = [*fixed.split(), *asked, f"--pluralism-report={model}.json", *more]
+        command = [sys.executable, "-m", "pytest", *arguments]
+        return subprocess.Popen(command, cwd=folder, env=surroundings, stdout=subprocess.DEVNULL)
+
+    started("perfect", "--pluralism-update-baseline").wait(timeout=600)
+    runs = [started(model, "--pluralism-baseline-model=stub:perfect") for model in ("perfect", "even", "random")]
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for run, model in zip(runs, ("perfect", "even", "random"), strict=True):
+        run.wait(timeout=600)
         rows: dict[str, tuple[str, str]] = {}
-        for verdict in report["verdicts"]:
+        for verdict in json.loads((folder / f"{model}.json").read_text(encoding="utf-8"))["verdicts"]:
             promise = promises[int(verdict["nodeid"].partition("::test_")[2].partition("[")[0])]
             worst = rows.get(promise, ("passed", ""))
             rows[promise] = worst if worst[0] != "passed" else (verdict["outcome"], verdict["reason"])
