@@ -28,6 +28,7 @@ from scipy import special
 
 from pytest_pluralism.core import Gate, Outcome, decide
 from pytest_pluralism.core.estimation import compare_paired, estimate_mean, estimate_scores
+from pytest_pluralism.core.estimation.at_level import half_of_people, with_extra_variance
 from pytest_pluralism.core.estimation.crossed import estimate_crossed
 from pytest_pluralism.core.estimation.judged import correct_change_for_judge, correct_for_judge
 from pytest_pluralism.core.estimation.people import correct_for_respondents
@@ -350,12 +351,14 @@ def shared_changes(n_runs: int) -> Iterator[Row]:
             "before": before,
             "after": after,
             "truth": truth,
-            "held": float(np.mean([change.low <= truth <= change.high for _, change in drawn])),
+            "held": float(np.mean([change.low <= truth <= change.high for _, change, _ in drawn])),
+            "told": float(np.mean([one.low - 2 * half <= truth <= one.high + 2 * half for _, one, half in drawn])),
+            "open": float(np.mean([half for _, _, half in drawn])),
         }
 
 
-def _moved(rng: np.random.Generator, asked: int, before: float, after: float) -> tuple[float, Estimate]:
-    """Return the true change of a model, or that to even answers, and its estimate."""
+def _moved(rng: np.random.Generator, asked: int, before: float, after: float) -> tuple[float, Estimate, float]:
+    """Return the true change of a model, or that to even answers, its estimate, and what the people leave open."""
     questions = 60
     loads, cuts = rng.uniform(0.5, 1.5, questions), np.sort(rng.normal(0.0, 1.0, (questions, 3)), axis=1)
     latent = rng.normal(size=(asked, 1)) * loads + rng.normal(size=(asked, questions))
@@ -370,7 +373,9 @@ def _moved(rng: np.random.Generator, asked: int, before: float, after: float) ->
               for one in (before, after)]  # fmt: skip
     then, now = (correct_for_respondents(model, sample, asked) for model in models)
     truth = [float(np.mean(jensen_shannon_distance(model, shares(cuts)))) for model in models]
-    return truth[1] - truth[0], compare_paired(now.values, then.values)
+    people = now.shared_variance
+    level = with_extra_variance(estimate_mean(now.values), people, of_people=people)
+    return truth[1] - truth[0], compare_paired(now.values, then.values), half_of_people(level)
 
 
 def false_failures(n_runs: int) -> Iterator[Row]:
@@ -585,10 +590,10 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
             ),
         ),
         "shared-changes": _table(
-            ("people", "displaced before", "after", "true change", "held"),
+            ("people", "displaced before", "after", "true change", "held", "with what a pass tells", "value open by"),
             (
                 (row["asked"], row["before"], "even answers" if _is_nan(row["after"]) else row["after"],
-                 f"{row['truth']:.3f}", _percent(row["held"]))
+                 f"{row['truth']:.3f}", _percent(row["held"]), _percent(row["told"]), f"{row['open']:.3f}")
                 for row in results["shared-changes"]
             ),
         ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_pluralism.run.measured import Beside, Measured, NoiseFloors
 
 if TYPE_CHECKING:
-    from pytest_pluralism.core.records import Gate, Scores, Verdict, Witness
+    from pytest_pluralism.core.records import Estimate, Gate, Scores, Verdict, Witness
 
 __all__ = ["STORED", "decided", "gate_while_stored"]
 
@@ -73,8 +73,9 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
         verdict = replace(verdict, reason=measured.scores.shared)
     if verdict.passed and beside.is_stored and not gate.bounds_value:
         verdict = replace(verdict, reason=STORED)
-    if verdict.passed and (words := _of_judge(measured.scores, gate)):
-        verdict = replace(verdict, unseen="; ".join(filter(None, (verdict.unseen, words))))
+    if verdict.passed:
+        unseen = (verdict.unseen, _of_judge(measured.scores, gate), _of_people(estimate, gate, beside, floors))
+        verdict = replace(verdict, unseen="; ".join(filter(None, unseen)))
     witness = _witness(measured, verdict, floors, beside.groups)
     return guarded(replace(verdict, witness=witness), measured.scores.guards)
 
@@ -87,6 +88,27 @@ def _of_judge(scores: Scores, gate: Gate) -> str:
     return (
         f"the judge's errors are those on {judge['data']}; where it finds less than {judge['sensitivity']:.2f} of what "
         "these responses hold, values and falls are larger than shown (measure it with pluralism label)"
+    )
+
+
+def _of_people(estimate: Estimate, gate: Gate, beside: Beside, floors: NoiseFloors) -> str:
+    """Return what the people who were asked may hide of a change: a sample of them leaves both values open.
+
+    Two models on one side of the people share this error. A model that goes over to their other side has it twice, and
+    the interval of its change does not hold it: nobody who has only the shares can tell the two apart.
+    """
+    from pytest_pluralism.core.bounds import is_unchanged
+    from pytest_pluralism.core.estimation.at_level import half_of_people
+
+    half = half_of_people(estimate)
+    if not half or (gate.max_increase, gate.max_change, gate.max_drift) == (None, None, None):
+        return ""
+    changes = [one for one in (beside.change, beside.drift) if one is not None]
+    if all(is_unchanged(one, gate, floors.mean) for one in changes):
+        return ""
+    return (
+        f"the people who were asked are a sample, which leaves each value open by {half:.3f}; where the model went "
+        f"over to another side of them, a loss of up to about {2.0 * half:.3f} may not show"
     )
 
 

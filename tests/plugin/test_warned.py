@@ -86,3 +86,37 @@ def test_a_health_problem_that_decides_is_told_once(gated: pytest.Pytester, monk
     assert message.count("health uniform_would_pass") == 1
     details = (gated.path / "out.html").read_text().partition('id="promise-1"')[2]
     assert details.count("even answers would score") == 1
+
+
+@pytest.mark.parametrize(("model", "promise", "is_told"), [
+    ("table:m*1.2", "max_increase=0.5", True),
+    ("table:m*1.2", "max_change=0.5", True),
+    ("table:m*1.2", "max_increase=0.5, confidence_level=None", False),
+    ("table:m*1.2", "at_most=0.9", False),
+    ("table:m", "max_increase=0.5", False),
+])  # fmt: skip
+def test_a_kept_change_says_what_a_sample_of_people_may_hide(
+    project: pytest.Pytester, model: str, promise: str, is_told: bool
+) -> None:
+    """A model that goes over to the other side of the people has their error twice, and its interval holds none."""
+    project.makepyfile(
+        test_gate=f"""
+        import pytest
+
+        @pytest.mark.js_distance("town.jsonl", population="South", {promise})
+        def test_change(): ...
+        """
+    )
+    project.runpytest_inprocess("--pluralism-model=table:m", "--pluralism-update-baseline").assert_outcomes(passed=1)
+    options = (f"--pluralism-model={model}", "--pluralism-baseline-model=m", "--pluralism-report=out.json")
+    project.runpytest_inprocess(*options).assert_outcomes(passed=1)
+    verdict = json.loads((project.path / "out.json").read_text())["verdicts"][0]
+    found = re.search(
+        r"each value open by (\S+); .* a loss of up to about (\S+) may not show", verdict.get("unseen", "")
+    )
+    assert bool(found) is is_told
+    if found is not None:
+        half, loss = map(float, found.groups())
+        # It is a part of the interval of the level.
+        assert 0.0 < half < (verdict["estimate"]["high"] - verdict["estimate"]["low"]) / 2
+        assert loss == pytest.approx(2 * half, abs=0.002)
