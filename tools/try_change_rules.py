@@ -62,24 +62,30 @@ def upper_end(
     return end
 
 
-def mixture_end(changes: FloatArray, *, beyond: float, quantile: float, always: bool = False) -> FloatArray:
+def mixture_end(
+    changes: FloatArray, *, beyond: float, quantile: float, apart: float = 0.0, always: bool = False
+) -> FloatArray:
     """Return the outer one of today's end and a mixture bound: so many outlying rises, each of ``LARGEST_RISE``.
 
     A rise is outlying that lies ``beyond`` so many robust standard deviations above the median; these are read off the
     quantile. The share of such questions has its exact upper bound at 97.5 %, or 95 % where the bound is ``always``
-    taken and not only where a tenth of the rises or fewer are outlying.
+    taken and not only where a tenth of the rises or fewer are outlying, and the least of these is at least ``apart``
+    times as far above the median as the largest of the others.
     """
     n, end = changes.shape[1], upper_end(changes)
     middle = np.median(changes, axis=1)[:, None]
     above = (np.quantile(changes, quantile, axis=1)[:, None] - middle) / float(special.ndtri(quantile))
     around = 1.4826 * np.median(np.abs(changes - middle), axis=1)[:, None]
-    outlying = changes - middle > beyond * np.maximum(above, around)
+    distance = changes - middle
+    outlying = distance > beyond * np.maximum(above, around)
     count = outlying.sum(axis=1)
     share = special.betaincinv(count + 1, n - count, 0.95 if always else 0.975)
     rest = np.where(outlying, 0.0, changes).sum(axis=1) / (n - count)
     error = np.sqrt(np.where(outlying, 0.0, (changes - rest[:, None]) ** 2).sum(axis=1) / (n - count) / n)
     bound = rest * (1.0 - share) + 1.96 * error + share * LARGEST_RISE
-    applies = np.full(len(count), True) if always else (count > 0) & (count <= 0.1 * n)
+    nearest, others = np.where(outlying, distance, np.inf).min(axis=1), np.where(outlying, 0.0, distance).max(axis=1)
+    is_apart = (count > 0) & (count <= 0.1 * n) & (nearest >= apart * others)
+    applies = np.full(len(count), True) if always else is_apart
     return np.where(applies, np.maximum(end, bound), end)
 
 
@@ -106,6 +112,12 @@ RULES: dict[str, Rule] = {
     "a level of 99.5 %": lambda x, m: upper_end(x, level=0.995) <= m,
     "mixture where a rise is 4 sd out": lambda x, m: mixture_end(x, beyond=4.0, quantile=0.95) <= m,
     "mixture where a rise is 3.5 sd out": lambda x, m: mixture_end(x, beyond=3.5, quantile=0.95) <= m,
+    "mixture where it is 3.5 sd out and 1.3 times the next": lambda x, m: (
+        mixture_end(x, beyond=3.5, quantile=0.95, apart=1.3) <= m
+    ),
+    "mixture where it is 3 sd out and 1.6 times the next": lambda x, m: (
+        mixture_end(x, beyond=3.0, quantile=0.95, apart=1.6) <= m
+    ),
     "mixture always, at 95 %": lambda x, m: mixture_end(x, beyond=4.0, quantile=0.95, always=True) <= m,
     "betting, for changes in [-1, 1]": betting_keeps,
 }
