@@ -10,7 +10,9 @@ CHAT = (
 )
 
 
-def write(path: Path, *, add_bos: bool | None = True, chat: str | None = CHAT, seed: int = 0) -> Path:
+def write(
+    path: Path, *, add_bos: bool | None = True, chat: str | None = CHAT, seed: int = 0, context: int = 128
+) -> Path:
     import gguf
     import numpy as np
 
@@ -21,7 +23,7 @@ def write(path: Path, *, add_bos: bool | None = True, chat: str | None = CHAT, s
     width, layers, inner, heads = 32, 2, 64, 4
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
-    writer.add_context_length(128)
+    writer.add_context_length(context)
     writer.add_embedding_length(width)
     writer.add_block_count(layers)
     writer.add_feed_forward_length(inner)
