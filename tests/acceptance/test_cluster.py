@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,14 +95,36 @@ def test_a_ray_job_on_two_workers_gives_the_verdict_of_a_run(town):
 @pytest.mark.slow
 def test_a_slurm_array_of_three_tasks_gives_the_verdict_of_a_run(town, monkeypatch):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    script = str(EXAMPLES / "slurm_answers.sh")
-    for task in range(3):
-        place = {"SLURM_ARRAY_TASK_ID": str(task), "SLURM_ARRAY_TASK_COUNT": "3"}
-        command = ["bash", script, "prompts.jsonl", "./tiny", "tiny"]
-        subprocess.run(command, env=os.environ | place, cwd=town.path, check=True, capture_output=True)
+    script = EXAMPLES / "slurm_answers.sh"
+    # Slurm runs a copy of the script from its spool, and srun starts the steps of a job.
+    spool, programs = town.path / "spool", town.path / "programs"
+    for folder in (spool, programs):
+        folder.mkdir()
+    copy = shutil.copy(script, spool / "slurm_script")
+    srun = programs / "srun"
+    srun.write_text('#!/usr/bin/env bash\necho "$*" >> srun.txt\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n')
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+
+    def task(number, *more, count="3", jobs=EXAMPLES):
+        place = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_TASK_COUNT": count}
+        place |= {"SLURM_SUBMIT_DIR": str(town.path), "PLURALISM_JOBS": str(jobs)}
+        command = ["bash", str(copy), "prompts.jsonl", "./tiny", "tiny", *more]
+        return subprocess.run(command, env=os.environ | place, cwd=town.path, capture_output=True, text=True)
+
+    for number in range(2):
+        assert task(number).returncode == 0
+    # One task that is started again alone has a count of one.
+    alone = task(2, count="1")
+    assert alone.returncode == 2
+    assert "number tasks from 0" in alone.stderr
+    assert "PLURALISM_JOBS" in task(2, jobs=town.path).stderr
+    assert not (town.path / "answers-2.jsonl").exists()
+    assert task(2, "3", count="1").returncode == 0
+    assert len((town.path / "srun.txt").read_text().splitlines()) == 3
     # As the head of the script says.
     join = "(head -1 answers-0.jsonl; tail -qn +2 answers-*.jsonl) > answers.jsonl"
-    assert join in Path(script).read_text(encoding="utf-8")
+    assert join in script.read_text(encoding="utf-8")
     subprocess.run(["bash", "-c", join], cwd=town.path, check=True)  # noqa: S607
     recorded, outcome = units(town, "responses:answers.jsonl")
     live, same = units(town, "./tiny")
