@@ -30,7 +30,7 @@ Columns = tuple["array[int]", "array[int]", "array[int]", "array[int]"]
 _COLUMNS = (("hashes", "Q"), ("offsets", "Q"), ("draws", "i"), ("is_text", "b"))
 
 #: Raised when rows are read in another way.
-VERSION = 1
+VERSION = 2
 
 
 class KeptIndex:

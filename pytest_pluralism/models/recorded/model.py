@@ -364,6 +364,7 @@ class RecordedModel:
 
     def _by_label(self, row: Row, labels: Sequence[str], name: RequestName | None) -> list[float]:
         """Return the numbers of a row in the order of the labels of a prompt."""
+        name = self._as_shown(row, name)
         options = list(labels) if name is None or not row.by_name else list(name.options)
         order = range(len(labels)) if name is None or not row.by_name else name.order
         value = row.value
@@ -376,6 +377,27 @@ class RecordedModel:
                 f"{len(options)} options: {', '.join(map(repr, options[:8]))}. Write one for each, 0 where it is 0."
             )
         return [float(value[place]) for place in order]
+
+    def _as_shown(self, row: Row, name: RequestName | None) -> RequestName | None:
+        """Return a name whose options stand in the order in which a row says that they were shown.
+
+        Raises
+        ------
+        ModelError
+            Other options were shown.
+        """
+        shown = row.content.get("options")
+        if shown is None or name is None or not row.by_name or not name.options:
+            return name
+        folded, own = ([one.strip().casefold() for one in names] for names in (shown, name.options))
+        if sorted(folded) != sorted(own):
+            theirs, ours = (", ".join(map(repr, names[:8])) for names in (shown, name.options))
+            raise ModelError(
+                f"{self.recording.path}: the row about {row.shown!r} was shown the options {theirs}, and the question "
+                f"has {ours}. Ask with the options of the survey, or name them alike."
+            )
+        options = tuple(name.options[own.index(one)] for one in folded)
+        return replace(name, options=options, order=tuple(folded.index(own[option]) for option in name.order))
 
     def _refuse_other_options(self, row: Row, options: Sequence[str]) -> None:
         lacking = [option for option in options if option not in row.value]
@@ -394,16 +416,18 @@ class RecordedModel:
     def _counted(self, rows: Sequence[Row], prompt: Prompt, name: RequestName | None) -> Answer:
         """Count the labels, or the options, that recorded texts name."""
         texts = [text for row in rows for text in _texts_of(row)]
+        shown = [(text, own) for row in rows for own in [self._as_shown(row, name)] for text in _texts_of(row)]
         options: dict[str, int] = {}
         if name is not None:
             options = {name.options[option].strip().casefold(): label for label, option in enumerate(name.order)}
         counts = [0.0] * len(prompt.labels)
-        for text in texts:
+        for text, own in shown:
             label = options.get(text.strip().casefold())
             if label is None:
                 letter = named_label(text, prompt.labels)
-                # Letters of a question by name are those of the survey's order, whatever order a prompt shows.
-                label = letter if letter is None or name is None else name.order.index(letter)
+                # Letters of a question by name are those of the survey's order, or of the row's own, whatever order a
+                # prompt shows.
+                label = letter if letter is None or own is None else own.order.index(letter)
             if label is not None:
                 counts[label] += 1
         if not any(counts):
@@ -427,8 +451,9 @@ class RecordedModel:
         tokens = tuple((text, None, value) for text, value in listed)
         found = NextToken(tokens, listed[0][0], None)
         read = read_options(found, prompt.labels, {})
+        name = self._as_shown(row, name)
         if name is not None:
-            # Letters of a question by name are those of the survey's order, whatever order a prompt shows.
+            # Letters of a question by name are those of the survey's order, or of the row's own.
             low, high = (tuple(side[option] for option in name.order) for side in (read.low, read.high))
             read = replace(read, low=low, high=high)
         return answer_of(found, read)

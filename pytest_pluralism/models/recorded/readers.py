@@ -162,6 +162,7 @@ def _inspect(content: JsonFields) -> Iterator[JsonFields]:
             yield from _inspect(sample)
         return
     name, draw = str(content["id"]), int(content["epoch"]) - 1
+    key: JsonFields = {"question_id": name, **_shown(content.get("choices"))}
     choices = (content["output"] or {}).get("choices") or []
     if content.get("error") or not choices:
         why = str(content.get("error") or "no output")[:120]
@@ -169,10 +170,17 @@ def _inspect(content: JsonFields) -> Iterator[JsonFields]:
     first = _first_tokens(choices[0].get("logprobs"))
     if first:
         # Likeliest tokens are the same answer in each epoch.
-        yield from [{"question_id": name, "top_log_probabilities": first}] if draw == 0 else []
+        yield from [{**key, "top_log_probabilities": first}] if draw == 0 else []
         return
-    for row in _choices(choices[:1], {"question_id": name}):
+    for row in _choices(choices[:1], key):
         yield {**row, "draw": draw}
+
+
+def _shown(choices: object) -> JsonFields:
+    """Return the options beside the letters of a prompt; nothing where letters are all that the log has."""
+    if not isinstance(choices, list) or all(str(one).strip() == chr(65 + place) for place, one in enumerate(choices)):
+        return {}
+    return {"options": [str(one) for one in choices]}
 
 
 # --------------------------------------------------------------------------------------------------------- HELM

@@ -41,7 +41,7 @@ KINDS: Mapping[str, str] = {
 _BESIDE = (
     *("population", "steering", "context", "draw", "stopped_by", "n_tokens", "neutral_log_likelihoods"),
     *("label_logits", "top_tokens", "neutral", "contradiction", "n_drawn", "error", "round", "role", "work", "model"),
-    "unread_choice",
+    *("unread_choice", "options"),
 )
 
 FIELDS = (*KEYS, *KINDS, *_BESIDE)
@@ -147,6 +147,7 @@ def read_row(content: JsonFields, /) -> Row:
         raise RowError("has one draw for several 'responses'. Leave the draw out, or write a row for each response")
     _CHECKS[field](field, content[field])
     _check_drawn(content)
+    _check_options(content.get("options"))
     if field == "log_likelihoods" and content.get("neutral_log_likelihoods") is not None:
         _check_log_likelihoods("neutral_log_likelihoods", content["neutral_log_likelihoods"])
     return Row(key, shown, kind, field, content, by_name, draw)
@@ -241,6 +242,15 @@ def _check_drawn(content: JsonFields) -> None:
     total = math.fsum(_numbers("samples", content["samples"]))
     if not total <= drawn:
         raise RowError(f"has n_drawn {drawn:g}, and samples that sum to {total:g}")
+
+
+def _check_options(shown: object) -> None:
+    if shown is None:
+        return
+    if not isinstance(shown, list) or not shown or not all(isinstance(one, str) and one.strip() for one in shown):
+        raise RowError(f"has options {str(shown)[:80]}. They must be a list of texts, in the order that was shown")
+    if len({one.strip().casefold() for one in shown}) < len(shown):
+        raise RowError(f"shows an option twice: {str(shown)[:80]}")
 
 
 def _check_samples(name: str, value: object) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -436,3 +439,82 @@ def test_letters_in_another_order_than_the_alphabets_are_refused(tmp_path):
 def test_an_entry_in_another_shape_than_its_log_is_refused_with_its_line(tmp_path, row):
     with pytest.raises(ModelError, match=r"(?s)line 1: the row is not in the shape of .*question_id"):
         opened(tmp_path / "log.jsonl", [row])
+
+
+# ------------------------------------------------------------------------------------------ options as they were shown
+
+
+def test_letters_stand_for_the_options_that_a_row_shows(tmp_path):
+    other = {"question_id": "q1", "options": ["no", "Yes "]}
+    for number, (answer, expected) in enumerate(
+        [
+            ({"response": "ANSWER: A"}, [1.0, 0.0]),
+            ({"top_log_probabilities": {"A": math.log(0.7), "B": math.log(0.3)}}, [0.7, 0.3]),
+            ({"probabilities": [0.7, 0.3]}, [0.7, 0.3]),
+            ({"probabilities": {"No": 0.7, "Yes": 0.3}}, [0.7, 0.3]),
+        ]
+    ):
+        # The labels of the prompt are No and Yes, as those of the row.
+        assert shares(opened(tmp_path / f"{number}.jsonl", [{**other, **answer}])) == expected, answer
+
+
+def test_other_options_than_those_of_the_question_are_refused(tmp_path):
+    row = {"question_id": "q1", "response": "A", "options": ["Yes", "Never"]}
+    with pytest.raises(ModelError, match=r"was shown the options 'Yes', 'Never', and the question has 'Yes', 'No'"):
+        shares(opened(tmp_path / "a.jsonl", [row]))
+    for wrong in ("Yes", [], ["Yes", 1], ["Yes", "yes"]):
+        with pytest.raises(ModelError, match="option"):
+            opened(tmp_path / "b.jsonl", [{**row, "options": wrong}])
+
+
+def test_a_log_of_inspect_with_shuffled_choices_is_read_by_its_choices(tmp_path):
+    # Where the choices are letters alone, they are those of the survey.
+    for name, choices, counts in (
+        ("a", ["Yes", "No"], (0.0, 1.0)),
+        ("b", ["No", "Yes"], (1.0, 0.0)),
+        ("c", ["A", "B"], (0.0, 1.0)),
+    ):
+        one = {**sample("q1", 1, "ANSWER: A"), "choices": choices}
+        (tmp_path / f"{name}.json").write_text(json.dumps({**HEADER, "samples": [one]}, indent=2))
+        model = load_model(f"responses:{tmp_path / f'{name}.json'}#logged")
+        model.take_names([(PROMPT, NAME)])
+        assert model.answer([PROMPT])[0].counts == counts
+
+
+#: Run by inspect_ai: logs of both forms, written by its own mock model.
+REAL = """
+import json, sys
+from inspect_ai import Task, eval as run
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ModelOutput, ModelUsage, get_model
+from inspect_ai.scorer import choice
+from inspect_ai.solver import multiple_choice
+
+# Counted here: else the mock model fetches a tokenizer.
+usage = ModelUsage(input_tokens=9, output_tokens=3, total_tokens=12)
+for form, choices in (("eval", ["Yes", "No"]), ("json", ["No", "Yes"])):
+    outputs = (
+        ModelOutput.from_content("mockllm/model", f"ANSWER: {letter}").model_copy(update={"usage": usage})
+        for letter in "AAB"
+    )
+    model = get_model("mockllm/model", custom_outputs=outputs, memoize=False)
+    data = MemoryDataset([Sample(id="q1", input="Is it?", choices=choices, target="A")])
+    task = Task(dataset=data, solver=multiple_choice(), scorer=choice())
+    (log,) = run(task, model=model, epochs=3, max_samples=1, log_dir=form, log_format=form, display="none")
+    assert log.status == "success", log.error
+"""
+
+
+@pytest.mark.slow
+def test_logs_that_inspect_itself_wrote(tmp_path):
+    python = os.environ.get("PLURALISM_INSPECT_PYTHON", sys.executable)
+    found = subprocess.run([python, "-c", "import inspect_ai"], capture_output=True)
+    if found.returncode:
+        pytest.skip("inspect_ai is not installed (PLURALISM_INSPECT_PYTHON names a Python that has it)")
+    subprocess.run([python, "-c", REAL], cwd=tmp_path, check=True, capture_output=True)
+    for form, counts in (("eval", (1.0, 2.0)), ("json", (2.0, 1.0))):
+        (path,) = (tmp_path / form).glob(f"*.{form}")
+        model = load_model(f"responses:{path}#logged")
+        model.take_names([(PROMPT, NAME)])
+        # Labels of the prompt are No and Yes; A was drawn twice, which is Yes in one log and No in the other.
+        assert model.answer([PROMPT])[0].counts == counts
