@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import importlib
+import io
 import json
 import re
 import zlib
@@ -257,9 +258,19 @@ def _neighbours(path: Path) -> str:
 #: Maximum number of lines of a file, blank ones included.
 MOST_LINES = 3_000_000
 
+#: Number of characters after which the part of a text ends whose lines are found at once.
+LINES_PART = 1 << 16
+
 #: Maximum numbers of objects and arrays, and of commas, of one JSON text: what fits into the memory of a small machine.
 MOST_PARTS = 3_000_000
 MOST_COMMAS = 20_000_000
+
+#: Maximum numbers of values of a Parquet file, those in lists counted one by one, and of those in lists.
+MOST_VALUES = 50_000_000
+MOST_LISTED = 5_000_000
+
+#: Maximum number of cells of a Parquet file that are made at once.
+MOST_AT_ONCE = 1 << 18
 
 
 class _DuplicateKeyError(ValueError):
@@ -286,18 +297,15 @@ def _parse_json(text: str) -> object:
 
 def _lines(text: str, problems: Problems) -> Iterator[str]:
     """Yield the lines of a text with their ends. Only line feeds separate: other separators may stand inside a text."""
-    start = 0
-    for _ in range(MOST_LINES):
-        end = text.find("\n", start) + 1
-        if not end:
-            if start < len(text):
-                yield text[start:]
-            return
-        yield text[start:end]
-        start = end
-    if start < len(text):
+    if text.count("\n") + (not text.endswith("\n")) > MOST_LINES:
         problems.add("", f"holds more than {MOST_LINES:,} lines; split the file")
         problems.raise_if_any()
+    start = 0
+    while start < len(text):
+        # A part at a time, as a stream of a text takes four times its memory.
+        end = text.find("\n", start + LINES_PART) + 1 or len(text)
+        yield from io.StringIO(text[start:end], newline="\n")
+        start = end
 
 
 def json_lines(text: str, problems: Problems, /) -> Entries:
@@ -506,14 +514,13 @@ def _parquet(path: Path, what: str, holds: str) -> Entries:
         read_text(path, what=what, holds=holds)
     try:
         with parquet.ParquetFile(path) as file:
-            n_rows, fields = file.metadata.num_rows, list(file.schema_arrow)
-        if n_rows > MOST_LINES:
-            raise DatasetError(f"{path}: has {n_rows:,} rows; at most {MOST_LINES:,} are read. Split the file.")
+            _check_parquet(path, file.metadata)
+            leaves = [file.schema.column(place) for place in range(len(file.schema))]
         # A few bytes can stand for thousands of equal texts: these are counted before they are made.
-        texts = [field.name for field in fields if pa.types.is_string(field.type)]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
             number = n_bytes = 0
-            for batch in file.iter_batches(batch_size=1024):
+            for batch in file.iter_batches(batch_size=max(1, min(1024, MOST_AT_ONCE // max(len(leaves), 1)))):
                 n_bytes += sum(map(_unpacked_bytes, batch.columns))
                 if n_bytes > MAXIMUM_BYTES:
                     raise DatasetError(
@@ -526,12 +533,34 @@ def _parquet(path: Path, what: str, holds: str) -> Entries:
         raise DatasetError(f"{path}: cannot be read as Parquet: {str(error).splitlines()[0][:200]}.") from error
 
 
+def _check_parquet(path: Path, metadata: Any) -> None:
+    """Raise an error for a Parquet file with more rows, or values of its columns and lists, than are read."""
+    if metadata.num_rows > MOST_LINES:
+        raise DatasetError(f"{path}: has {metadata.num_rows:,} rows; at most {MOST_LINES:,} are read. Split the file.")
+    n_values = n_listed = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for place in range(group.num_columns):
+            n_values += group.column(place).num_values
+            n_listed += group.column(place).num_values if metadata.schema.column(place).max_repetition_level else 0
+            if n_values > MOST_VALUES or n_listed > MOST_LISTED:
+                raise DatasetError(
+                    f"{path}: has more than {MOST_VALUES:,} values, or {MOST_LISTED:,} in lists. Split the file, or "
+                    "leave columns out."
+                )
+
+
 def _unpacked_bytes(column: Any) -> int:
-    """Return the bytes of a column of Arrow with each of its texts written out."""
-    if not hasattr(column, "dictionary"):
+    """Return the bytes of a column of Arrow with each of its texts written out, those in lists and objects too."""
+    if hasattr(column, "dictionary"):
+        lengths = [len(text or "") for text in column.dictionary.to_pylist()]
+        return sum(lengths[place] for place in column.indices.drop_null().to_pylist())
+    parts = column.type.num_fields
+    if not parts:
         return int(column.nbytes)
-    lengths = [len(text or "") for text in column.dictionary.to_pylist()]
-    return sum(lengths[place] for place in column.indices.drop_null().to_pylist())
+    if hasattr(column, "keys"):
+        return _unpacked_bytes(column.keys) + _unpacked_bytes(column.items)
+    flat = column.flatten()
+    return sum(map(_unpacked_bytes, flat)) if isinstance(flat, list) else _unpacked_bytes(flat)
 
 
 def _objects(table: Table, numbers: Sequence[str]) -> Entries:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import cast
 
 import numpy as np
 
@@ -74,6 +77,12 @@ MOST_FOUND = 3
 #: Maximum number of different cells that are remembered.
 MOST_KNOWN = 1 << 16
 
+#: Number of rows of a table that are taken in at once.
+BLOCK = 256
+
+#: Maximum number of different jurors and responses of a table.
+MOST_NAMES = 250_000
+
 #: Votes, the jurors that are described, and the queries that have texts.
 ReadPanel = tuple[list[ReadVote] | VoteColumns, list[Juror] | None, list[PanelQuery] | None]
 
@@ -108,12 +117,16 @@ def _from_long(table: Table, problems: Problems) -> ReadPanel:
     check_weights(extra, parts, groups, problems)
     problems.raise_if_any()
     long, next_look = _Long(columns, extra, problems), 1 << 13
-    for number, cells in table.cells:
-        long.add(number, cells)
+    while block := list(itertools.islice(table.cells, BLOCK)):
+        long.add(block)
         if len(long.votes.odd) >= MOST_COUNTED:
             # They are errors, and so many of them that the rest of the file tells no more.
             break
-        if len(long.votes.values) == next_look:
+        if long.n_names > MOST_NAMES:
+            names = f"holds more than {MOST_NAMES:,} names of jurors and responses"
+            problems.add(f"line {block[-1][0]}", f"{names}; split the panel or select queries")
+            problems.raise_if_any()
+        if len(long.votes.values) >= next_look:
             next_look *= 2
             if long.votes.n_repeated >= MOST_COUNTED:
                 break
@@ -136,25 +149,44 @@ class _Long:
         self._about = [columns.index(name) for name in extra]
         parts = [name for name in ("query", "response", "query_text", "response_text") if name in columns]
         self._on = {name: columns.index(name) for name in parts}
-        #: By the cells of a row: the place of a juror and its description, and that of a response.
-        self._who: dict[str, tuple[int, list[str]]] = {}
-        self._what: dict[tuple[str, ...], int] = {}
+        #: By the cells of a row: the place of a juror with its description, and that of a response with its texts.
+        self._who: dict[object, int] = {}
+        self._what: dict[object, int] = {}
+        self._who_in: Callable[[list[str]], object] = itemgetter(self._juror, *self._about)
+        self._what_in: Callable[[list[str]], object] = itemgetter(*self._on.values())
         self._places: dict[str, int] = {}
         self._pairs: dict[tuple[str, str], int] = {}
 
-    def add(self, number: int, cells: list[str]) -> None:
-        """Take in a row."""
-        known = self._who.get(cells[self._juror])
-        if known is None or known[1] != [cells[place] for place in self._about]:
+    @property
+    def n_names(self) -> int:
+        """The number of different jurors and responses."""
+        return len(self._places) + len(self._pairs)
+
+    def add(self, block: Sequence[tuple[int, list[str]]]) -> None:
+        """Take in rows: all at once where all their names are known and all their votes are numbers."""
+        rows = [cells for _, cells in block]
+        who = list(map(self._who.get, map(self._who_in, rows)))
+        what = list(map(self._what.get, map(self._what_in, rows)))
+        try:
+            values = array("d", map(float, [cells[self._vote] for cells in rows]))
+        except ValueError:
+            values = array("d")
+        if None in who or None in what or not values or not math.isfinite(sum(values)):
+            for number, cells in block:
+                self._add_row(number, cells)
+            return
+        self.lines.extend([number for number, _ in block])
+        self.votes.extend(cast("list[int]", who), cast("list[int]", what), values)
+
+    def _add_row(self, number: int, cells: list[str]) -> None:
+        who = self._who.get(self._who_in(cells))
+        if who is None:
             who = self._described(number, cells)
             if who is None:
                 return
-        else:
-            who = known[0]
-        on = tuple([cells[place] for place in self._on.values()])
-        what = self._what.get(on)
+        what = self._what.get(self._what_in(cells))
         if what is None:
-            what = self._answered(number, on)
+            what = self._answered(number, cells)
         self.lines.append(number)
         self.votes.add(who, what, _number_or_vote(cells[self._vote]))
 
@@ -171,12 +203,12 @@ class _Long:
         place = self._places.setdefault(juror, len(self._places))
         if place == len(self.votes.jurors):
             self.votes.jurors.append(juror)
-        self._who[cells[self._juror]] = (place, about)
+        self._who[self._who_in(cells)] = place
         return place
 
-    def _answered(self, number: int, on: tuple[str, ...]) -> int:
+    def _answered(self, number: int, row: list[str]) -> int:
         """Return the place of a response to a query, whose texts must be the same in all rows."""
-        cells, where = dict(zip(self._on, on, strict=True)), f"line {number}"
+        cells, where = {name: row[place] for name, place in self._on.items()}, f"line {number}"
         query, response = clean_name(cells["query"]), clean_name(cells.get("response", "")) or ONLY
         before = self.problems.count
         text = cells.get("query_text", "").strip() or query
@@ -193,7 +225,7 @@ class _Long:
         if place == len(self.votes.responses):
             self.votes.responses.append((query, response))
         if self.problems.count == before:
-            self._what[on] = place
+            self._what[self._what_in(row)] = place
         return place
 
 
@@ -264,6 +296,9 @@ class WideTable:
             if len(votes.odd) >= MOST_COUNTED:
                 # They are errors, and so many of them that the rest of the file tells no more.
                 break
+            if len(places) > MOST_NAMES:
+                problems.add(where, f"the table has more than {MOST_NAMES:,} jurors; split the panel")
+                problems.raise_if_any()
             if len(votes.values) > MOST_CELLS:
                 problems.add(where, f"the table has more than {MOST_CELLS:,} cells; split the panel or select queries")
                 problems.raise_if_any()

@@ -94,6 +94,41 @@ def test_a_million_votes_are_read_within_bounds(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_longest_table_is_read_within_bounds_and_a_longer_one_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    rows = "".join(f"j{n % 3000},q{n // 3000},0.{n % 1000:03d}\n" for n in range(2_999_999))
+    path.write_text(f"juror,query,utility\n{rows}", encoding="utf-8")
+    begun = time.process_time()
+    assert load_panel(path).n_votes == 2_999_999
+    assert time.process_time() - begun < 10
+    with path.open("a", encoding="utf-8") as file:
+        file.write("j,q,1")
+    begun = time.process_time()
+    with pytest.raises(DatasetError, match="holds more than 3,000,000 lines; split the file"):
+        load_panel(path)
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("header", "row", "says"),
+    [
+        ("juror,query,utility", "j{n},q{n},0.5", "more than 250,000 names of jurors and responses; split the panel"),
+        ("juror,query,response,utility", "j,q,r{n},0.5", "more than 250,000 names of jurors and responses"),
+        ("juror,q", "j{n},0.5", "the table has more than 250,000 jurors; split the panel"),
+    ],
+    ids=["both", "responses", "wide"],
+)
+def test_a_table_of_too_many_names_is_refused(tmp_path: Path, header: str, row: str, says: str) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(header + "\n" + "".join(row.format(n=n) + "\n" for n in range(400_000)), encoding="utf-8")
+    begun = time.process_time()
+    with pytest.raises(DatasetError, match=says):
+        load_panel(path)
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.slow
 def test_a_wide_table_of_millions_of_cells_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     row = ",".join("1" for _ in range(2000))
@@ -113,6 +148,36 @@ def test_parquet_of_a_few_bytes_that_stand_for_gigabytes_is_refused(tmp_path: Pa
     assert path.stat().st_size < 1_000_000
     begun = time.process_time()
     with pytest.raises(DatasetError, match="is too large when unpacked"):
+        load_panel(path, columns={"juror": "rater", "query": "item", "utility": "rating"})
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize("nested", ["values", "nothing", "texts", "object", "map"])
+def test_parquet_of_a_few_bytes_with_long_lists_is_refused(tmp_path: Path, nested: str) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path, n = tmp_path / "p.parquet", 1_000
+    of_texts = nested in ("texts", "object", "map")
+    size = 3_000 if of_texts else 6_000_000
+    ends = arrow.array([0, *[size] * n], arrow.int32())
+    if of_texts:
+        texts = arrow.DictionaryArray.from_arrays(arrow.array([0] * size, arrow.int32()), arrow.array(["x" * 100_000]))
+        if nested == "object":
+            texts = arrow.StructArray.from_arrays([texts], ["a"])
+        names = arrow.array([str(k) for k in range(size)])
+        lists = (
+            arrow.MapArray.from_arrays(ends, names, texts)
+            if nested == "map"
+            else arrow.ListArray.from_arrays(ends, texts)
+        )
+    else:
+        kind = arrow.int8() if nested == "values" else arrow.null()
+        lists = arrow.ListArray.from_arrays(ends, arrow.nulls(size, kind))
+    table = arrow.table({"rater": [f"r{k}" for k in range(n)], "item": lists, "rating": [1.0] * n})
+    parquet.write_table(table, path, store_schema=False)
+    assert path.stat().st_size < 1_000_000
+    begun = time.process_time()
+    with pytest.raises(DatasetError, match="is too large when unpacked" if of_texts else "or 5,000,000 in lists"):
         load_panel(path, columns={"juror": "rater", "query": "item", "utility": "rating"})
     assert time.process_time() - begun < 10
 
