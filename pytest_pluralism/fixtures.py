@@ -330,10 +330,8 @@ class Pluralism:
         from pytest_pluralism.core.guards import guarded
 
         known = next(((plan, scores) for one, plan, scores in self._measured if one is estimate), None)
-        if known is None:
-            return verdict
-        plan, scores = known
-        verdict, texts = self.session.judge.healthy(guarded(verdict, scores.guards), plan, scores, estimate)
+        guards = () if known is None else known[1].guards
+        verdict, texts = self.session.judge.healthy(guarded(verdict, guards), estimate, known)
         self.session.notes += texts
         return verdict
 

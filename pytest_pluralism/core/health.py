@@ -19,6 +19,7 @@ __all__ = [
     "LEAST_OPTION_MASS",
     "health_problems",
     "is_decisive",
+    "problems_of_difference",
     "unread_words",
 ]
 
@@ -165,14 +166,34 @@ def _few(gate: Gate, scores: Scores, estimate: Estimate, measure: Measure | None
         if key in scores.advantages:
             # Jurors who judged only one of the two are not in it.
             found[f" in the comparison with {gate.better_than!r}"] = scores.advantages[key]
-    for where, one in found.items():
-        jurors = len(one.crossed_values)
-        if jurors < FEWEST_CLUSTERS and jurors == one.n_clusters:
-            words = "jurors" if measure is None else measure.people.many
-            return f"{jurors} {words}{where}, fewer than {FEWEST_CLUSTERS}"
-        if one.n_clusters < FEWEST_CLUSTERS:
-            return f"{one.n_clusters} clusters{where}, fewer than {FEWEST_CLUSTERS}"
-    return ""
+    words = "jurors" if measure is None else measure.people.many
+    return next((said for where, one in found.items() if (said := _few_of(one, where, words))), "")
+
+
+def _few_of(estimate: Estimate, where: str, people: str) -> str:
+    """Return a sentence where an estimate comes from few clusters; else empty."""
+    number = estimate.n_clusters
+    if number >= FEWEST_CLUSTERS:
+        return ""
+    # The difference of two groups keeps no jurors, and counts those of the smaller one.
+    is_of_people = len(estimate.crossed_values) == number or (estimate.how.is_crossed_sample and number < estimate.n)
+    return f"{number} {people if is_of_people else 'clusters'}{where}, fewer than {FEWEST_CLUSTERS}"
+
+
+def problems_of_difference(gate: Gate, estimate: Estimate, /, *, suppressed: Collection[str]) -> list[tuple[str, str]]:
+    """Return the checks that a promise on the difference of two welfares does not pass, each with a sentence.
+
+    Parameters
+    ----------
+    gate, estimate
+        The promise, and the difference.
+    suppressed : collection of str
+        Checks that were accepted by name.
+    """
+    if gate.confidence_level is None or not estimate.how.is_crossed_sample or "too_few_units" in suppressed:
+        return []
+    few = _few_of(estimate, "", "jurors")
+    return [("too_few_units", few)] if few else []
 
 
 def unread_words(scores: Scores, /) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
-from pytest_pluralism.core.health import health_problems, is_decisive
+from pytest_pluralism.core.health import health_problems, is_decisive, problems_of_difference
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
 from pytest_pluralism.run.by_length import drift_at_equal_length, told_by_length
@@ -206,26 +206,25 @@ class Judge:
         return result
 
     def healthy(
-        self, verdict: Verdict, plan: PlannedGate, scores: Scores, estimate: Estimate
+        self, verdict: Verdict, estimate: Estimate, known: tuple[PlannedGate, Scores] | None
     ) -> tuple[Verdict, list[str]]:
-        """Return a verdict on what was measured inside a test as that of a marker would be, and what its checks find.
+        """Return a verdict on an estimate inside a test as that of a marker would be, and what its checks find.
 
         Parameters
         ----------
         verdict : Verdict
             The verdict on a promise about the value.
-        plan : PlannedGate
-            The measurement.
-        scores, estimate
-            The measurement.
+        estimate : Estimate
+            The value.
+        known : tuple or None
+            Its measurement; ``None`` for another estimate, such as a difference, which is checked for few jurors alone.
         """
-        found = health_problems(
-            verdict.gate,
-            scores,
-            estimate,
-            measure=plan.measure,
-            suppressed=self._settings["suppress_health_check"],
-        )
+        accepted = self._settings["suppress_health_check"]
+        if known is None:
+            found = problems_of_difference(verdict.gate, estimate, suppressed=accepted)
+        else:
+            plan, scores = known
+            found = health_problems(verdict.gate, scores, estimate, measure=plan.measure, suppressed=accepted)
         texts = _health_texts(found)
         return self._checked(verdict, verdict.gate, texts), [text for _, text in texts]
 

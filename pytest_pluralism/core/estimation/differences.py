@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
@@ -10,7 +11,7 @@ from pytest_pluralism.core.estimation.comparison import compare_paired, same_par
 from pytest_pluralism.core.estimation.left_open import difference_bounds, with_bounds
 from pytest_pluralism.core.estimation.sample import units_of
 from pytest_pluralism.core.estimation.scale import on_scale
-from pytest_pluralism.core.records import Estimate
+from pytest_pluralism.core.records import Estimate, IntervalMethod
 
 __all__ = ["subtract_estimates"]
 
@@ -21,7 +22,8 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     Units are matched by their names, whatever their order. A unit without a score on either side is missing from the
     difference and counted in its ``n_missing``. The uncertainty of a sample of people is added for both sides, unless
     both were measured beside the same people: it is then the same for both, and not part of the difference. Where the
-    ends of both lie within a scale, those of the difference lie within what two values of it can differ by.
+    ends of both lie within a scale, those of the difference lie within what two values of it can differ by. Where the
+    interval of a side is unknown, that of the difference is unknown too.
 
     Parameters
     ----------
@@ -87,8 +89,8 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
     if left.crossed_values or right.crossed_values:
         from pytest_pluralism.core.estimation.crossed import subtract_crossed
 
-        crossed = subtract_crossed(left, right, here, order)
-        return replace(_on_scale(crossed, left, right), n_missing=n_asked - n_common)
+        crossed = _on_scale(subtract_crossed(left, right, here, order), left, right)
+        return _unless_unknown(replace(crossed, n_missing=n_asked - n_common), left, right)
     change = compare_paired(
         [left.values[i] for i in here],
         [right.values[i] for i in order],
@@ -110,7 +112,15 @@ def subtract_estimates(left: Estimate, right: Estimate, /) -> Estimate:
             [right.bounds[i] for i in order] if right.bounds else (),
         ),
     )
-    return replace(change, n_missing=n_asked - n_common)
+    return _unless_unknown(replace(change, n_missing=n_asked - n_common), left, right)
+
+
+def _unless_unknown(change: Estimate, left: Estimate, right: Estimate) -> Estimate:
+    """Return a difference without its interval where that of a side is unknown, as before a single juror."""
+    unknown = next((one for one in (left, right) if math.isnan(one.low) or math.isnan(one.high)), None)
+    if unknown is None:
+        return change
+    return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=unknown.how.told or "unknown"))
 
 
 def _on_scale(change: Estimate, left: Estimate, right: Estimate) -> Estimate:

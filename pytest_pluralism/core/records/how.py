@@ -109,6 +109,11 @@ class IntervalMethod:
         return self.kind in _BOOTSTRAPS
 
     @property
+    def is_crossed_sample(self) -> bool:
+        """Whether the units and what is crossed with them, such as jurors, are both samples."""
+        return self.kind is IntervalKind.CROSSED
+
+    @property
     def is_mean_of_units(self) -> bool:
         """Whether the interval is one of the mean of independent units, which the units alone give again."""
         return self.kind not in _NOT_OF_UNITS

@@ -106,3 +106,49 @@ def test_an_unknown_system_is_told_before_a_model_loads(town: pytest.Pytester) -
     result = town.runpytest_inprocess("--pluralism-model=town:bridge")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*better_than='for nobody': 12 of 12 queries of example_town have no response*"])
+
+
+@pytest.mark.parametrize(("n_river", "reason"), [
+    (10, ""), (6, "6 jurors, fewer than 10"), (1, "a single juror says nothing of others"),
+])  # fmt: skip
+def test_a_gap_to_a_group_of_few_jurors_is_not_shown(
+    town: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, n_river: int, reason: str
+) -> None:
+    monkeypatch.setenv("PLURALISM_HEALTH", "fail")
+    panel = load_panel("example_town")
+    river = [one.juror_id for one in panel.jurors if one.attributes["group"] == "river"]
+    jurors = [one for one in panel.jurors if one.juror_id not in river[n_river:]]
+    kept = {one.juror_id for one in jurors}
+    rows: list[dict[str, Any]] = [{"scale": {"lowest": 0, "highest": 1}}]
+    rows += [{"juror": one.juror_id, **one.attributes} for one in jurors]
+    for query in panel.queries:
+        rows.append({"query": query.query_id, "text": query.text})
+        rows += [{"query": query.query_id, "response": one.response_id, "text": one.text} for one in query.responses]
+    votes = zip(panel.vote_jurors, panel.vote_responses, panel.utilities, strict=True)
+    for juror, response, utility in votes:
+        name, query = panel.jurors[juror].juror_id, panel.queries[panel.response_queries[response]].query_id
+        if name in kept:
+            of = panel.responses[response].response_id
+            rows.append({"juror": name, "query": query, "response": of, "utility": float(utility)})
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    town.path.joinpath("small.jsonl").write_text(lines, encoding="utf-8")
+    town.makepyfile(
+        test_town="""
+        def test_gap(pluralism):
+            sides = [
+                pluralism.evaluate("jury_welfare", "small.jsonl", population=name, alpha=0.0)
+                for name in ("center", "river")
+            ]
+            pluralism.require(sides[0] - sides[1], at_most=0.9)
+        """
+    )
+    result = town.runpytest_inprocess("--pluralism-model=town:bridge", "--pluralism-report=out.json")
+    result.assert_outcomes(passed=1 if not reason else 0, failed=1 if reason else 0)
+    (verdict,) = json.loads((town.path / "out.json").read_text(encoding="utf-8"))["verdicts"]
+    assert verdict["outcome"] == ("inconclusive" if reason else "passed")
+    assert reason in verdict.get("reason", "")
+    accepted = town.runpytest_inprocess(
+        "--pluralism-model=town:bridge", "--pluralism-suppress-health-check=too_few_units"
+    )
+    # Nothing is known of others where there is one.
+    accepted.assert_outcomes(passed=int(n_river > 1), failed=int(n_river == 1))
