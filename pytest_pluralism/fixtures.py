@@ -326,7 +326,7 @@ class Pluralism:
         return verdict
 
     def _as_a_marker(self, verdict: Verdict, estimate: Estimate) -> Verdict:
-        """Return the verdict that the marker of a measure would give; that of other estimates stays as it is."""
+        """Return the verdict that the marker of a measure would give; of others only jurors are counted."""
         from pytest_pluralism.core.guards import guarded
 
         known = next(((plan, scores) for one, plan, scores in self._measured if one is estimate), None)
