@@ -146,7 +146,7 @@ def _known(number: float) -> float | None:
 
 def _named(value: object) -> str:
     """Return a value that JSON cannot hold as text; a function by its name, because its address changes every run."""
-    return str(getattr(value, "__qualname__", value)) if callable(value) else str(value)
+    return str(getattr(value, "__qualname__", type(value).__qualname__)) if callable(value) else str(value)
 
 
 def _fields_or_name(value: object) -> object:

@@ -11,6 +11,7 @@ or a function that the marker names in ``callables``,
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import inspect
 import json
@@ -186,11 +187,23 @@ def _called(
 
 
 def _source_of(function: Callable[..., object]) -> str:
-    """Return the source of a function, else its name: what is not written in Python is told apart by its version."""
+    """Return the source of a function, else its name: what is not written in Python is told apart by its version.
+
+    An object that is called is the source of its class and what it holds, a partial its function and arguments.
+    """
+    if isinstance(function, functools.partial):
+        return json.dumps([_source_of(function.func), _held(function.args), _held(function.keywords)])
+    if not inspect.isroutine(function) and not inspect.isclass(function):
+        return json.dumps([_source_of(type(function)), _held(getattr(function, "__dict__", {}))])
     try:
         return inspect.getsource(inspect.unwrap(function))
     except (OSError, TypeError):
         return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def _held(values: object) -> str:
+    """Return plain values as text, and others by their type, because an address changes in every run."""
+    return json.dumps(values, sort_keys=True, skipkeys=True, default=lambda one: type(one).__qualname__)
 
 
 def _check_fields(entry: Mapping[str, object], known: Sequence[str], where: str) -> None:

@@ -238,7 +238,14 @@ class PairwiseEvaluation:
                 )
             )
         ties = outcomes.count(0) / len(outcomes)
-        return Scores(self.metric, tuple(units), {"even": 0.5, "share_of_ties": ties})
+        differ = sum(one.first != one.second for one in comparisons)
+        doubt = ""
+        if isinstance(self.judge, ModelJudge) and differ and not any(outcomes):
+            doubt = (
+                f"the judge preferred neither side in any of {differ} pairs of different responses, as one does that "
+                "answers by the place of a response: its rate says nothing about the model"
+            )
+        return Scores(self.metric, tuple(units), {"even": 0.5, "share_of_ties": ties}, doubt=doubt)
 
     def _texts(self, recorded: Mapping[str, Sequence[str]] | None, named: str | None) -> Asking[list[tuple[str, ...]]]:
         windows = self.windows.windows

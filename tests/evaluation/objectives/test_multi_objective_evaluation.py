@@ -296,6 +296,37 @@ def test_a_weight_that_is_ruined_does_not_cancel():
     assert "at the weight 50 % is -0.5" in verdict.reason
 
 
+def test_gains_in_one_pair_do_not_hide_a_ruined_one(monkeypatch):
+    """Without steering the model serves the other pairs badly, so that over all pairs steering gains."""
+    others = [
+        dataclasses.replace(
+            one,
+            scenario_id=f"{one.scenario_id} of {pair}",
+            pair=pair,
+            text=f"{one.text[:-1]} for {pair}.",
+            options=tuple(f"{option} for {pair}" for option in one.options),
+        )
+        for pair in (("c", "d"), ("e", "f"))
+        for one in thirty().scenarios
+    ]
+    ruined = {one.served for one in thirty().scenarios}
+    served = {one.served: tuple((a / 2, b / 2) for a, b in one.served) for one in thirty().scenarios}
+    others = [dataclasses.replace(one, served=served[one.served]) for one in others]
+
+    def ruins_one(weight, served):
+        if tuple(map(tuple, served)) in ruined:
+            return ruin(weight, served)
+        return pick(3) if weight is None else best_by(weight, served)
+
+    monkeypatch.setitem(BEHAVIORS, "ruins one pair", ruins_one)
+    scores = respond_to(TradeOffSet("three", (*thirty().scenarios, *others), "0"), "ruins one pair", weights=(0.0, 1.0))
+    assert scores.details["reward_over_unsteered"]["low"] > 0
+    assert any("these pairs worse than no steering: a-b (-0." in warning for warning in scores.warnings)
+    verdict = guarded(decide(Gate(at_least=0.05), estimate_scores(scores)), scores.guards)
+    assert "the reward by the weightings over no steering of a-b is -0." in verdict.reason
+    assert verdict.outcome is Outcome.FAILED
+
+
 def test_a_reward_that_may_be_lower_is_not_decided():
     """The advantage is there, and the reward lies about that of no steering."""
     passed = decide(Gate(at_least=0.05), Estimate(0.2, 0.15, 0.25, 0.025, n=40, n_clusters=40))

@@ -257,6 +257,44 @@ def test_a_function_is_its_source_and_its_version_to_a_baseline(project):
         assert (verdict["estimate"], verdict.get("details") or {}) == (None, {})
 
 
+@pytest.mark.parametrize("form", ["Quick({shift})", "functools.partial(quick, {shift})"])
+def test_an_object_that_is_called_is_its_source_and_what_it_holds(project, form):
+    def save(shift):
+        objectives = [{"name": "quick", "callable": "quick"}, {"name": "sure", "callable": "sure"}]
+        (project.path / "called.json").write_text(json.dumps({"objectives": objectives}), encoding="utf-8")
+        called = f"""
+import functools
+
+
+def quick(shift, language_model):
+    return {{f"u{{n}}": shift + n % 7 for n in range(40)}}
+
+
+class Quick:
+    def __init__(self, shift):
+        self.shift, self.other = shift, object()
+
+    def __call__(self, language_model):
+        return quick(self.shift, language_model)
+
+
+CALLED = {form.format(shift=shift)}
+"""
+        text = BY_FUNCTION.format(shift=shift).replace('"quick": quick', '"quick": CALLED')
+        project.makepyfile(called + text.replace("def quick(language_model)", "def unused(language_model)"))
+
+    base = ("--pluralism-model=skill:0.5", "--pluralism-baseline=b.json")
+    save(1)
+    report_of(project, *base, "--pluralism-update-baseline")[0].assert_outcomes(passed=1)
+    save(1)
+    _, (verdict,) = report_of(project, *base)
+    assert verdict["outcome"] == "passed", verdict["reason"]
+    save(1000)
+    _, (verdict,) = report_of(project, *base)
+    assert verdict["outcome"] == "error"
+    assert "baseline not comparable" in verdict["reason"]
+
+
 @pytest.mark.parametrize("field", ["prompts", "scores"])
 def test_objectives_read_no_file_outside_the_project(project, field):
     outside = {"prompts": {"callable": "words", "prompts": "../../secret.txt"}, "scores": {"scores": "/etc/passwd"}}

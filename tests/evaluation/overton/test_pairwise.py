@@ -153,6 +153,11 @@ def test_the_win_rates_of_two_sides_add_up_to_one(mine: Any, theirs: Any, steps:
 @given(COUNTS, COUNTS, st.one_of(st.integers(1, 99).map(lambda k: k / 100), st.floats(0.001, 0.999)))
 def test_a_judge_that_always_says_the_same_prefers_nothing(mine: Any, theirs: Any, share: float) -> None:
     assert rated(ModelJudge(), holding(*mine), holding(*theirs), lambda question: share) == [0.5] * 3
+    windows = WindowSet("claims", CLAIMS, "0")
+    found = drive(PairwiseEvaluation(windows, ModelJudge(), OvertonSettings(), holding(*mine), holding(*theirs)),
+                  lambda question: share)  # fmt: skip
+    # Equal responses are ties by right; of others a judge that sees no difference says nothing.
+    assert bool(found.doubt) == (mine != theirs)
 
 
 @settings(max_examples=40, deadline=None)
