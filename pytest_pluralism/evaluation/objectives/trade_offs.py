@@ -279,9 +279,7 @@ class TradeOffEvaluation:
         ideal = np.array([[max(f(row) for row in one.served) for f in functions] for one in scenarios]).mean()
         places = _by_pair(scenarios)
         tables = [self._table(pair, mine, scenarios, served, matrices) for pair, mine in places.items()]
-        clusters = [unit.cluster for unit in units]
-        kept, gains = _over_unsteered(own, plain, clusters, opened)
-        of_pairs = _over_unsteered_by_pair(places, own, plain, clusters, opened)
+        kept, gains, of_pairs = _over_unsteered(own, plain, [unit.cluster for unit in units], opened, places)
         is_advantage = self.settings.score == "advantage"
         return Scores(
             "trade_off_steerability",
@@ -519,16 +517,21 @@ def _by_pair(scenarios: Sequence[Scenario]) -> dict[tuple[str, str], list[int]]:
 
 
 def _over_unsteered(
-    own: np.ndarray, plain: np.ndarray, clusters: Sequence[str], opened: OpenTradeOffs | None
-) -> tuple[Estimate, list[Estimate]]:
-    """Return the gains over unsteered answers: over all weights, and of each."""
+    own: np.ndarray,
+    plain: np.ndarray,
+    clusters: Sequence[str],
+    opened: OpenTradeOffs | None,
+    places: Mapping[tuple[str, str], Sequence[int]],
+) -> tuple[Estimate, list[Estimate], dict[str, Estimate]]:
+    """Return the gains over unsteered answers: over all weights, of each, and of each of several pairs of values."""
     # A model that ignores its steering gains exactly nothing, however few the scenarios are.
     kept = compare_paired(own.mean(axis=-1), plain.mean(axis=-1), clusters=clusters)
     gains = [compare_paired(own[:, place], plain[:, place], clusters=clusters) for place in range(own.shape[1])]
     if opened is not None:
         kept = with_bounds(kept, pairs_of(opened.over_unsteered))
         gains = [with_bounds(one, pairs_of(ends)) for one, ends in zip(gains, opened.gains, strict=True)]
-    return as_difference(kept), [as_difference(one) for one in gains]
+    of_pairs = _over_unsteered_by_pair(places, own, plain, clusters, opened) if len(places) > 1 else {}
+    return as_difference(kept), [as_difference(one) for one in gains], of_pairs
 
 
 def _over_unsteered_by_pair(
@@ -538,9 +541,9 @@ def _over_unsteered_by_pair(
     clusters: Sequence[str],
     opened: OpenTradeOffs | None,
 ) -> dict[str, Estimate]:
-    """Return the gain over unsteered answers of each of several pairs of values; of a single one, nothing more."""
+    """Return the gain over unsteered answers of each pair of values."""
     found = {}
-    for pair, mine in places.items() if len(places) > 1 else ():
+    for pair, mine in places.items():
         at = list(mine)
         gain = compare_paired(own[at].mean(axis=-1), plain[at].mean(axis=-1), clusters=[clusters[one] for one in at])
         if opened is not None:
