@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import pytest_pluralism as pp
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.core.records import EntailmentPair, Window, WindowAnswer
+from pytest_pluralism.datasets.windows.debunks import load_debunks
 from pytest_pluralism.evaluation.asking.rounds import Round, drive
 from pytest_pluralism.evaluation.overton.judges import EntailmentJudge
 from pytest_pluralism.evaluation.overton.premises import premises
@@ -106,3 +110,23 @@ def test_similarities_are_symmetric_and_one_for_a_text_itself(models: dict[str, 
     assert one == pytest.approx(other, abs=1e-6)
     assert same == pytest.approx(1.0, abs=1e-6)
     assert one < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.usefixtures("models")
+def test_debunks_are_taken_for_the_myth_as_often_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/explanation/judges.md says .400 of debunks, and .830 of endorsements."""
+    myths = load_debunks()
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for name, said in (("debunks", myths.debunks), ("endorsements", myths.endorsements)):
+        rows = [{"query_id": query, "response": text} for query, texts in said.items() for text in texts]
+        Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        asked = {"responses": f"{name}.jsonl", "entailment_model": "embedded:nli-minilm"}
+        found[name] = pp.evaluate(
+            lambda prompt: "", "false_balance", myths.windows, **asked, settings={"answers": "off"}
+        ).value
+    assert found == {"debunks": pytest.approx(0.40, abs=0.03), "endorsements": pytest.approx(0.83, abs=0.03)}
