@@ -178,8 +178,9 @@ def yielding(collector: pytest.Module | pytest.Class, name: str, obj: object) ->
         return None
     if not collector.istestfunction(obj, name):
         return None
-    marks: object = getattr(function, "pytestmark", None)
-    own = marks if isinstance(marks, list) else [marks]
+    # Before pytest 8.4, the marks of a static method stand on itself and not on its function.
+    marks: list[object] = [getattr(one, "pytestmark", ()) for one in (obj, function)]
+    own = [mark for some in marks if isinstance(some, list) for mark in some]
     known = planners_of(collector)
     names = [getattr(mark, "name", None) for mark in (*own, *collector.iter_markers())]
     mark = next((mark for mark in names if mark in known), None)
