@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -121,11 +121,7 @@ def uncollected(collector: pytest.Collector, name: str, function: object) -> str
     """Return what is wrong where a function has a marker of a measure and pytest does not take it for a test."""
     if not inspect.isfunction(function) or getattr(function, "__test__", True) is False:
         return None
-    marks: object = getattr(function, "pytestmark", None)
-    if not isinstance(marks, list) or not marks:
-        return None
-    known = planners_of(collector)
-    mark = next((mark.name for mark in marks if getattr(mark, "name", None) in known), None)
+    mark = _measure_among(collector, _own_marks([function]))
     if mark is None:
         return None
     return (
@@ -140,10 +136,7 @@ def uncollected_class(collector: pytest.Collector, name: str, of: object) -> str
     if not inspect.isclass(of) or of.__module__ != module or of.__subclasses__() or not getattr(of, "__test__", True):
         # Those of other modules are collected there, and a base gives its markers to its subclasses.
         return None
-    known = planners_of(collector)
-    marks = [getattr(one, "pytestmark", ()) for one in (of, *vars(of).values()) if one is of or inspect.isfunction(one)]
-    names = [getattr(one, "name", None) for own in marks if isinstance(own, list) for one in own]
-    mark = next((one for one in names if one in known), None)
+    mark = _measure_among(collector, _own_marks([of, *filter(inspect.isfunction, vars(of).values())]))
     if mark is None:
         return None
     return (
@@ -179,17 +172,25 @@ def yielding(collector: pytest.Module | pytest.Class, name: str, obj: object) ->
     if not collector.istestfunction(obj, name):
         return None
     # Before pytest 8.4, the marks of a static method stand on itself and not on its function.
-    marks: list[object] = [getattr(one, "pytestmark", ()) for one in (obj, function)]
-    own = [mark for some in marks if isinstance(some, list) for mark in some]
-    known = planners_of(collector)
-    names = [getattr(mark, "name", None) for mark in (*own, *collector.iter_markers())]
-    mark = next((mark for mark in names if mark in known), None)
+    mark = _measure_among(collector, [*_own_marks([obj, function]), *collector.iter_markers()])
     if mark is None:
         return None
     return (
         f"{name} has the marker {mark} and a yield, and pytest does not run tests that yield, so that its promise "
         "would not be judged. Take the yield out of the test; where it sets something up, put it into a fixture."
     )
+
+
+def _own_marks(of: Iterable[object]) -> list[object]:
+    """Return the marks that decorators have put on functions and classes."""
+    lists: list[object] = [getattr(one, "pytestmark", ()) for one in of]
+    return [mark for marks in lists if isinstance(marks, list) for mark in marks]
+
+
+def _measure_among(collector: pytest.Collector, marks: Sequence[object]) -> str | None:
+    """Return the name of the first mark of a measure; ``None`` where there is none."""
+    known = planners_of(collector) if marks else {}
+    return next((name for mark in marks if (name := getattr(mark, "name", None)) in known), None)
 
 
 def _edits(a: str, b: str) -> int:

@@ -17,7 +17,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from pytest_pluralism.baselines.schema import Content, Entry, variance_of
 from pytest_pluralism.core.equal import compare
@@ -28,8 +27,9 @@ from pytest_pluralism.core.estimation.crossed import compare_crossed
 from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.lengths import ByLength, change_by_length
 from pytest_pluralism.core.estimation.trust import trusted_p_value
+from pytest_pluralism.core.estimation.unknown import without_interval
 from pytest_pluralism.core.finite import is_number
-from pytest_pluralism.core.records import Estimate, Gate, IntervalMethod, Provenance, Scores, UnitScore
+from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
 from pytest_pluralism.core.verdict import ROUNDING
 
 __all__ = [
@@ -243,7 +243,7 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
     if once:
         # The distances of single draws differ from those of the answers that they are drawn from.
         told = f"unknown: one draw says nothing of how a model answers a question ({_some(once)})"
-        return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=told))
+        return without_interval(change, told)
     return change if confidence_level is None else _unless_doubted(change, now, then)
 
 
@@ -253,7 +253,7 @@ def _unless_doubted(change: Estimate, now: Entry, then: Entry) -> Estimate:
     if not doubt:
         return change
     # Too few jurors for an interval of the level are too few for one of its change, as in a gain over a model.
-    return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
+    return without_interval(change, f"unknown: {doubt}")
 
 
 def _open_differences(units: Sequence[Entry], stored: Sequence[Entry], change: Estimate) -> list[tuple[float, float]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_pluralism.baselines.comparison import paired_change
@@ -46,7 +45,7 @@ def change_of_worst(now: Entry, then: Entry, /, *, confidence_level: float | Non
         do not say all of its uncertainty, as where the same jurors or a judge stand behind all of them.
     """
     from pytest_pluralism.core.estimation import worst_change
-    from pytest_pluralism.core.records import IntervalMethod
+    from pytest_pluralism.core.estimation.unknown import without_interval
 
     sides = _by_group(now), _by_group(then)
     estimates = [{name: _estimate(part, confidence_level) for name, part in side.items()} for side in sides]
@@ -60,7 +59,7 @@ def change_of_worst(now: Entry, then: Entry, /, *, confidence_level: float | Non
     if confidence_level is None or whole:
         return change
     told = "unknown: the units of a group do not say all of its uncertainty; a run beside a baseline knows it"
-    return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=told))
+    return without_interval(change, told)
 
 
 def _by_group(entry: Entry) -> dict[str, Content]:

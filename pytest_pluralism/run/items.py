@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
-from _pytest.skipping import evaluate_skip_marks, evaluate_xfail_marks
+from _pytest.skipping import Skip, Xfail, evaluate_skip_marks, evaluate_xfail_marks
 
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.core.records.plain import JsonFields
@@ -86,12 +86,8 @@ def plans_of(item: pytest.Item, spec: str) -> list[PlannedGate]:
 
 def is_never_run(item: pytest.Item) -> bool:
     """Return whether a test is expected to fail and not run at all: ``xfail(run=False)``."""
-    if not item.config.pluginmanager.hasplugin("skipping") or item.config.option.runxfail:
-        return False
     try:
-        if evaluate_skip_marks(item) is not None:
-            return False
-        expected = evaluate_xfail_marks(item)
+        _, expected = _as_marked(item)
     except (pytest.fail.Exception, TypeError):
         # The error of its test.
         return False
@@ -100,12 +96,8 @@ def is_never_run(item: pytest.Item) -> bool:
 
 def skipped_because(item: pytest.Item) -> str | None:
     """Return why a test does not run, as its marks ``skip``, ``skipif`` and ``xfail`` say; ``None`` where it runs."""
-    if not item.config.pluginmanager.hasplugin("skipping"):
-        # With -p no:skipping all tests run.
-        return None
     try:
-        skipped = evaluate_skip_marks(item)
-        expected = None if skipped or item.config.option.runxfail else evaluate_xfail_marks(item)
+        skipped, expected = _as_marked(item)
     except (pytest.fail.Exception, TypeError) as error:
         # A condition that cannot be evaluated is the error of its test, which does not run.
         return str(error)
@@ -114,6 +106,15 @@ def skipped_because(item: pytest.Item) -> str | None:
     if expected is not None and not expected.run:
         return expected.reason or "xfail(run=False)"
     return None
+
+
+def _as_marked(item: pytest.Item) -> tuple[Skip | None, Xfail | None]:
+    """Return what the marks ``skip``, ``skipif`` and ``xfail`` of a test come to; of a skipped one only the former."""
+    if not item.config.pluginmanager.hasplugin("skipping"):
+        # With -p no:skipping all tests run.
+        return None, None
+    skipped = evaluate_skip_marks(item)
+    return skipped, None if skipped or item.config.option.runxfail else evaluate_xfail_marks(item)
 
 
 def test_of(item: pytest.Item) -> str:

@@ -15,6 +15,7 @@ from pytest_pluralism.core.estimation.sample import ClusteredSample, UnitLabels,
 from pytest_pluralism.core.estimation.scale import beyond_scale, off_scale, on_scale
 from pytest_pluralism.core.estimation.shares import share_ends, share_p_value
 from pytest_pluralism.core.estimation.skewness import side_p_value, skewness_of, tails_of
+from pytest_pluralism.core.estimation.unknown import without_interval
 from pytest_pluralism.core.parameters import cluster_codes, one_of, real_number, unit_interval
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
@@ -98,8 +99,7 @@ def interval_at(estimate: Estimate, confidence_level: float | None, /) -> Estima
         return replace(again, n_missing=estimate.n_missing, people=estimate.people, how=how)
     error = estimate.standard_error
     if estimate.confidence_level is None or estimate.n_clusters < 2 or math.isnan(error):
-        unknown = IntervalMethod(told="unknown")
-        return replace(estimate, low=math.nan, high=math.nan, confidence_level=level, how=unknown)
+        return without_interval(replace(estimate, confidence_level=level), "unknown")
     how = replace(how, remade="standard error")
     if _is_plain_share(estimate) and 0.0 <= estimate.value <= 1.0:
         # Counts and the error say all that an interval of a share is made of; a stretched one would leave [0, 1].

@@ -14,6 +14,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, invalid_paramete
 from pytest_pluralism.core.estimation.resampling import FEW_CLUSTERS
 from pytest_pluralism.core.estimation.scale import on_scale, skewness_of_scale
 from pytest_pluralism.core.estimation.skewness import unsure_skewness, without_skewness
+from pytest_pluralism.core.estimation.unknown import without_interval
 from pytest_pluralism.core.parameters import FloatArray, finite_array, real_number, same_length, unit_interval
 from pytest_pluralism.core.records import Estimate, IntervalKind, IntervalMethod
 
@@ -189,7 +190,7 @@ def _around_its_value(found: Estimate, shift: float) -> Estimate:
     if found.low - rounding <= value <= found.high + rounding:
         return replace(found, low=min(found.low, value), high=max(found.high, value))
     why = f"it is about {shift:.3f} too high by the number of votes, and its interval does not reach it"
-    return replace(found, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {why}"))
+    return without_interval(found, f"unknown: {why}")
 
 
 def compare_crossed(

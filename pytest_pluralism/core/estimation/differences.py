@@ -11,7 +11,8 @@ from pytest_pluralism.core.estimation.comparison import compare_paired, same_par
 from pytest_pluralism.core.estimation.left_open import difference_bounds, with_bounds
 from pytest_pluralism.core.estimation.sample import units_of
 from pytest_pluralism.core.estimation.scale import on_scale
-from pytest_pluralism.core.records import Estimate, IntervalMethod
+from pytest_pluralism.core.estimation.unknown import without_interval
+from pytest_pluralism.core.records import Estimate
 
 __all__ = ["subtract_estimates"]
 
@@ -120,7 +121,7 @@ def _unless_unknown(change: Estimate, left: Estimate, right: Estimate) -> Estima
     unknown = next((one for one in (left, right) if math.isnan(one.low) or math.isnan(one.high)), None)
     if unknown is None:
         return change
-    return replace(change, low=math.nan, high=math.nan, how=IntervalMethod(told=unknown.how.told or "unknown"))
+    return without_interval(change, unknown.how.told or "unknown")
 
 
 def _on_scale(change: Estimate, left: Estimate, right: Estimate) -> Estimate:

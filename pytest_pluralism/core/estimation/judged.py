@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pytest_pluralism.core.estimation.at_level import checked_estimate, with_extra_variance
+from pytest_pluralism.core.estimation.unknown import without_interval
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Estimate, IntervalMethod
 from pytest_pluralism.core.records.calibration import JudgeCalibration
@@ -216,5 +217,5 @@ def _corrected(
     found = with_extra_variance(found, variance)
     if is_hardly_better(calibration):
         why = f"the judge is hardly better than chance on {calibration.n_entailing + calibration.n_other} pairs"
-        return replace(found, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {why}"))
+        return without_interval(found, f"unknown: {why}")
     return found

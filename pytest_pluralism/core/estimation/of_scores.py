@@ -15,7 +15,8 @@ from pytest_pluralism.core.estimation.crossed import estimate_crossed, variance_
 from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.scale import on_scale
-from pytest_pluralism.core.records import Estimate, IntervalMethod, Scores
+from pytest_pluralism.core.estimation.unknown import without_interval
+from pytest_pluralism.core.records import Estimate, Scores
 
 __all__ = ["estimate_scores"]
 
@@ -63,7 +64,7 @@ def estimate_scores(scores: Scores, /, *, confidence_level: float | None = 0.95)
     if lowest is not None and highest is not None and not lowest <= found.value <= highest:
         doubt = doubt or f"it is outside its scale, from {lowest:g} to {highest:g}"
     if doubt:
-        return replace(found, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
+        return without_interval(found, f"unknown: {doubt}")
     # A crossed mean is drawn in where its skewness is known.
     return with_bounds(found if found.how.lowest is not None else on_scale(found, lowest, highest), bounds)
 

@@ -17,6 +17,7 @@ from pytest_pluralism.core.estimation.differences import subtract_estimates
 from pytest_pluralism.core.estimation.multiplicity import adjust_p_values
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.estimation.trust import trusted_p_value
+from pytest_pluralism.core.estimation.unknown import without_interval
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Crossed, Estimate, IntervalKind, IntervalMethod, Scores
 from pytest_pluralism.core.records.plain import JsonObject
@@ -130,7 +131,7 @@ def pair_objective(
         gain = with_extra_variance(gain, float(differ.mean()) * (candidate.extra_variance + reference.extra_variance))
         doubt = candidate.change_doubt or reference.change_doubt
         if doubt and confidence_level is not None:
-            gain = replace(gain, low=math.nan, high=math.nan, how=IntervalMethod(told=f"unknown: {doubt}"))
+            gain = without_interval(gain, f"unknown: {doubt}")
     beyond = gain.standard_error**2 - plain.standard_error**2
     return PairedObjective(
         ids, clusters, ours, theirs, values, as_difference(gain), beyond if beyond > 0 else 0.0, is_mean

@@ -524,33 +524,20 @@ def _over_unsteered(
     places: Mapping[tuple[str, str], Sequence[int]],
 ) -> tuple[Estimate, list[Estimate], dict[str, Estimate]]:
     """Return the gains over unsteered answers: over all weights, of each, and of each of several pairs of values."""
-    # A model that ignores its steering gains exactly nothing, however few the scenarios are.
-    kept = compare_paired(own.mean(axis=-1), plain.mean(axis=-1), clusters=clusters)
-    gains = [compare_paired(own[:, place], plain[:, place], clusters=clusters) for place in range(own.shape[1])]
-    if opened is not None:
-        kept = with_bounds(kept, pairs_of(opened.over_unsteered))
-        gains = [with_bounds(one, pairs_of(ends)) for one, ends in zip(gains, opened.gains, strict=True)]
-    of_pairs = _over_unsteered_by_pair(places, own, plain, clusters, opened) if len(places) > 1 else {}
-    return as_difference(kept), [as_difference(one) for one in gains], of_pairs
 
+    def gain(ours: np.ndarray, theirs: np.ndarray, ends: np.ndarray | None, at: Sequence[int]) -> Estimate:
+        # A model that ignores its steering gains exactly nothing, however few the scenarios are.
+        found = compare_paired(ours[at], theirs[at], clusters=[clusters[place] for place in at])
+        return as_difference(found if ends is None else with_bounds(found, pairs_of(ends[:, at])))
 
-def _over_unsteered_by_pair(
-    places: Mapping[tuple[str, str], Sequence[int]],
-    own: np.ndarray,
-    plain: np.ndarray,
-    clusters: Sequence[str],
-    opened: OpenTradeOffs | None,
-) -> dict[str, Estimate]:
-    """Return the gain over unsteered answers of each pair of values."""
-    found = {}
-    for pair, mine in places.items():
-        at = list(mine)
-        gain = compare_paired(own[at].mean(axis=-1), plain[at].mean(axis=-1), clusters=[clusters[one] for one in at])
-        if opened is not None:
-            bounds = pairs_of(opened.over_unsteered)
-            gain = with_bounds(gain, [bounds[one] for one in at])
-        found["-".join(pair)] = as_difference(gain)
-    return found
+    everywhere = list(range(len(clusters)))
+    of_all = own.mean(axis=-1), plain.mean(axis=-1), None if opened is None else opened.over_unsteered
+    gains = [
+        gain(own[:, place], plain[:, place], None if opened is None else opened.gains[place], everywhere)
+        for place in range(own.shape[1])
+    ]
+    of_pairs = {"-".join(pair): gain(*of_all, at) for pair, at in places.items()} if len(places) > 1 else {}
+    return gain(*of_all, everywhere), gains, of_pairs
 
 
 def _by_weight(weights: Sequence[float], gains: Sequence[Estimate]) -> list[JsonObject]:
