@@ -203,7 +203,11 @@ def _source_of(function: Callable[..., object]) -> str:
 
 def _held(values: object) -> str:
     """Return plain values as text, and others by their type, because an address changes in every run."""
-    return json.dumps(values, sort_keys=True, skipkeys=True, default=lambda one: type(one).__qualname__)
+    try:
+        return json.dumps(values, skipkeys=True, default=lambda one: type(one).__qualname__)
+    except (ValueError, RecursionError):
+        # It holds itself.
+        return type(values).__qualname__
 
 
 def _check_fields(entry: Mapping[str, object], known: Sequence[str], where: str) -> None:

@@ -272,7 +272,7 @@ def quick(shift, language_model):
 
 class Quick:
     def __init__(self, shift):
-        self.shift, self.other = shift, object()
+        self.shift, self.other, self.mixed = shift, object(), {{1: "one", "two": 2}}
 
     def __call__(self, language_model):
         return quick(self.shift, language_model)
