@@ -71,7 +71,7 @@ def build(arguments: argparse.Namespace) -> int:
     check_output(arguments.output, (".jsonl",))
     how = _parameters(arguments)
     if not how.get("questions"):
-        raise UsageError(_columns(arguments.file, arguments.sheet))
+        raise UsageError(_columns(arguments.file, arguments.sheet, set(_used(how))))
     built = build_survey(arguments.file, **how)
     write_atomically(arguments.output, survey_lines(built.survey))
     if arguments.json:
@@ -119,8 +119,18 @@ def _codebook(path: Path) -> Content:
     return content
 
 
-def _columns(path: Path, sheet: str | None) -> str:
-    """Return the columns of a file, for a command that names no question."""
+def _used(how: Content) -> list[str]:
+    """Return the columns that the command names for something other than a question."""
+    crossed = [(names,) if isinstance(names, str) else names for names in how.get("groups") or ()]
+    named = [how.get(name) for name in ("weights", "strata", "clusters")]
+    return [name for names in crossed for name in names] + [name for name in named if isinstance(name, str)]
+
+
+def _columns(path: Path, sheet: str | None, used: set[str]) -> str:
+    """Return the columns of a file, for a command that names no question, and the remedy with likely questions.
+
+    A likely question has between two and ten values and is not in ``used``.
+    """
     from pytest_pluralism.datasets.surveys.respondent_files import read_respondents
 
     found = read_respondents(path, lambda names: names[:MOST_COLUMNS], sheet=sheet)
@@ -130,7 +140,8 @@ def _columns(path: Path, sheet: str | None) -> str:
         labelled = f", {len(variable.labels)} labels" if variable.labels else ""
         told.append(f"{printable(name, most=40)}{about} ({len(variable.values)} values{labelled})")
     more = f", and {len(found.columns) - len(told)} more" if len(found.columns) > len(told) else ""
-    first = next(iter(found.columns), "COLUMN")
+    likely = [name for name, it in found.variables.items() if 2 <= len(it.values) <= 10 and name not in used]
+    first = ",".join(printable(name, most=40) for name in likely[:2]) or "COLUMN"
     return f"--questions names no column. {path} has {'; '.join(told)}{more}. Write --questions={first},..."
 
 

@@ -344,3 +344,14 @@ def test_the_command_lists_columns_where_no_question_is_named(
     told = capsys.readouterr().err
     assert 'trust "Can most people be trusted?" (4 values, 4 labels)' in told
     assert not (tmp_path / "s.jsonl").exists()
+
+
+def test_the_remedy_for_a_missing_question_names_columns_that_look_like_questions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "people.csv"
+    rows = [f"{i},{1 + i % 3},{'ab'[i % 2]},{'yn'[i % 2]},{'yn'[i // 2 % 2]}" for i in range(40)]
+    source.write_text("\n".join(["number,weight,party,taxes,trust", *rows]))
+    words = ["survey", "build", str(source), "-o", str(tmp_path / "s.jsonl"), "--groups=party", "--weights=weight"]
+    assert main(words) == 2
+    assert "Write --questions=taxes,trust,..." in capsys.readouterr().err
