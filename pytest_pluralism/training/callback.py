@@ -26,6 +26,7 @@ from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, 
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.untrusted import harmless
 from pytest_pluralism.models.local.budget import TokenBudget
+from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.notebook import OTHER_MODELS, settings_of, spec_of
 from pytest_pluralism.training.live import asked_network, live_model, refuse_sharded, undisturbed
 from pytest_pluralism.training.watching import PREFIX, Look, Watch, Watching, plans_of, start_file
@@ -41,7 +42,7 @@ DEFAULT = (Watch("js_distance", "gss", repetitions=1),)
 class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers is not installed where types are checked
     """Measure pluralism while a trainer of ``transformers`` or ``trl`` trains.
 
-    The live network is asked, without loading it again, before the first step and then once an epoch or every so many
+    The live network is asked, without loading it again, before the first step and after each epoch or every so many
     steps. The numbers go into the trainer's own logs, so that TensorBoard, W&B, MLflow and ``trainer_state.json`` hold
     them. Training goes on as if nothing had been measured: the weights are equal to the last bit.
 
@@ -56,6 +57,9 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         After each epoch, or each time after so many steps, at least 1. The last step is always measured.
     stop : bool
         Whether a broken promise ends the training. One that is broken before the first step ends nothing yet.
+    at_start : bool
+        Whether the network is measured before the first step, too. False saves the time of a look: the start then only
+        checks that the network can be asked. A promise about a change needs the measured start.
     tokenizer : transformers.PreTrainedTokenizerBase, optional
         By default that of the trainer.
     entailment_model, value_model : str, optional
@@ -100,6 +104,7 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         *,
         every: int | str = EPOCH,
         stop: bool = True,
+        at_start: bool = True,
         tokenizer: PreTrainedTokenizerBase | None = None,
         entailment_model: str | None = None,
         value_model: str | None = None,
@@ -121,6 +126,11 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         others = {name: given[name] for name in OTHER_MODELS if given.get(name) is not None}
         self._trainer, self._every, self._stop, self._tokenizer = trainer, every, stop, tokenizer
         self._plans, self._chosen, self._others = plans_of(watches, chosen), chosen, others
+        compared = [name for name, plan in self._plans.items() if plan.gate is not None and plan.gate.needs_baseline]
+        if not at_start and compared:
+            must = f"True where a promise compares with the start, as that about {compared[0]} does"
+            raise invalid_parameter("at_start", "PluralismCallback", must, repr(at_start))
+        self._at_start = at_start
         self._watching = Watching(self._plans, chosen, others)
         self._budget: TokenBudget | None = None
         self._seconds: list[float] = []
@@ -131,7 +141,7 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Check the trainer, say the cost, and measure the start."""
+        """Check the trainer and the network, say the cost, and measure the start."""
         if self._trainer.args is not args and self._trainer.state is not state:
             raise InvalidParameterError(
                 "This PluralismCallback was made for another trainer. Make one for each: PluralismCallback(trainer)."
@@ -141,6 +151,11 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         self._watching = Watching(self._plans, self._chosen, self._others)
         for line in self._watching.cost_words() if state.is_world_process_zero else ():
             _tell(line)
+        if not self._at_start:
+            with self._asked(state, kwargs["model"]):
+                if state.is_world_process_zero:
+                    _tell(f"the start is not measured; {self._n_looks(args, state)} looks follow.")
+            return
         look = self._look(args, state, control, kwargs["model"], is_start=True)
         if state.is_world_process_zero:
             n_left = self._n_looks(args, state)
@@ -229,6 +244,20 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
     ) -> Look:
         """Measure the network as it is now."""
         started = time.perf_counter()
+        folder, file = Path(args.output_dir), start_file(self._place())
+        with self._asked(state, model) as asked:
+            if is_start and state.global_step > 0:
+                _tell(self._watching.recall(folder / file, asked))
+            look = self._watching.measured(asked, state.global_step)
+            if self._at_start:
+                self._watching.keep(folder / file)
+        self._seconds.append(time.perf_counter() - started)
+        values = {**look.values, f"{PREFIX}/seconds": self._seconds[-1]}
+        return Look(look.step, values, look.verdicts, look.problem, look.broken)
+
+    @contextlib.contextmanager
+    def _asked(self, state: TrainerState, model: torch.nn.Module) -> Iterator[HuggingFaceModel]:
+        """Yield the network as a model that can be asked; afterwards all is as the training left it."""
         network = asked_network(model)
         tokenizer = self._tokenizer or self._trainer.processing_class
         # A processor of several kinds of input has the tokenizer of its text.
@@ -242,18 +271,11 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         mixed = str(getattr(self._trainer.accelerator, "mixed_precision", "no"))
         own = str(next(network.parameters()).dtype).removeprefix("torch.")
         dtype = {"bf16": "bfloat16", "fp16": "float16", "no": own}.get(mixed, mixed)
-        folder, file = Path(args.output_dir), start_file(self._place())
         # The wish to compute in another format is that of the trainer: the network is asked as it is trained.
         with undisturbed(model), self._trainer.accelerator.autocast():
             asked = live_model(network, tokenizer, step=state.global_step, dtype=dtype, budget=self._budget)
             self._budget = asked.scorer.budget
-            if is_start and state.global_step > 0:
-                _tell(self._watching.recall(folder / file, asked))
-            look = self._watching.measured(asked, state.global_step)
-            self._watching.keep(folder / file)
-        self._seconds.append(time.perf_counter() - started)
-        values = {**look.values, f"{PREFIX}/seconds": self._seconds[-1]}
-        return Look(look.step, values, look.verdicts, look.problem, look.broken)
+            yield asked
 
     def _place(self) -> int:
         """Return the place of this callback among those of its kind, from 1: each keeps a start of its own."""

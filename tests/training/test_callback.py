@@ -51,9 +51,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def watched(trainer: Any, town: str, /, every: int | str = 3, **keywords: Any) -> PluralismCallback:
     """Add the callback to a trainer, with a promise or without."""
-    stop = keywords.pop("stop", True)
+    own = {name: keywords.pop(name) for name in ("stop", "at_start") if name in keywords}
     callback = PluralismCallback(
-        trainer, [Watch("js_distance", town, population="North", **keywords)], every=every, stop=stop
+        trainer, [Watch("js_distance", town, population="North", **keywords)], every=every, **own
     )
     trainer.add_callback(callback)
     return callback
@@ -143,6 +143,18 @@ def test_reporters_get_the_numbers_once_an_epoch(tmp_path: Path, town: str, caps
     # The log of the loss that was due at the same moment is not lost.
     assert sum("loss" in row for row in reporter.rows) == 2
     assert "once an epoch: 2 more looks take about" in capsys.readouterr().err
+
+
+def test_a_start_that_is_not_measured_costs_no_look(
+    tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = make_trainer(tmp_path)
+    callback = watched(trainer, town, at_start=False)
+    trainer.train()
+    assert [look.step for look in callback.history] == [3, 6]
+    assert all(NORTH in look.values for look in callback.history)
+    assert "the start is not measured; 2 looks follow" in capsys.readouterr().err
+    assert not list(tmp_path.glob("pluralism-start*.json"))
 
 
 def test_tensorboard_has_the_numbers(tmp_path: Path, town: str) -> None:
@@ -357,6 +369,11 @@ def test_two_callbacks_keep_a_start_each(tmp_path: Path, town: str) -> None:
         (("trainer",), {"every": 0}, "must be 'epoch' or a number of steps from 1. Got 0"),
         (("trainer",), {"every": "epochs"}, "Got 'epochs'"),
         (("trainer",), {"every": True}, "Got True"),
+        (
+            ("trainer", "change"),
+            {"at_start": False},
+            "at_start' parameter of PluralismCallback must be True where a promise comp",
+        ),
         (("trainer",), {"settings": {"sead": 1}}, "unknown setting 'sead'.* Nearest: 'seed'"),
         (("trainer", "unknown"), {}, "unknown measure 'js_distence'.* Did you mean 'js_distance'"),
         (("trainer", "direction"), {}, "promises the wrong direction"),
@@ -369,6 +386,7 @@ def test_a_wrong_parameter_is_refused_before_training(
 ) -> None:
     lists = {
         "unknown": [Watch("js_distence", town, population="North")],
+        "change": [Watch("js_distance", town, population="North", max_increase=0.2)],
         "direction": [Watch("js_distance", town, population="North", at_least=0.2)],
         "population": [Watch("js_distance", town, population="Nrth")],
         "twice": [Watch("js_distance", town, population="North"), Watch("js_distance", town, population="North")],
@@ -382,9 +400,10 @@ def test_a_wrong_parameter_is_refused_before_training(
         PluralismCallback(first, *watches, **keywords)
 
 
-def test_a_trainer_that_cannot_be_measured_is_refused_at_the_start(tmp_path: Path, town: str) -> None:
+@pytest.mark.parametrize("measures", [True, False])
+def test_a_trainer_that_cannot_be_measured_is_refused_at_the_start(measures: bool, tmp_path: Path, town: str) -> None:
     bare = make_trainer(tmp_path, tokenizer=False)
-    watched(bare, town)
+    watched(bare, town, at_start=measures)
     with pytest.raises(InvalidParameterError, match=r"PluralismCallback\(trainer, tokenizer=tokenizer\)"):
         bare.train()
 
