@@ -24,7 +24,8 @@ class Choice:
     place : int
         The place of the comment.
     unread : bool
-        Whether the letters of the main model named none, so that the comment was drawn.
+        Whether the letters of the main model named no single one, so that the comment was drawn among several that
+        differ.
     """
 
     place: int
@@ -36,7 +37,7 @@ def choice_of(answer: Answer, prompt: Prompt, comments: Sequence[str], /) -> Cho
 
     A letter counts when the letters together hold at least half of the probability. Comments whose letters are equally
     likely are drawn from, and so are all of them where no letter counts: by the prompt, so that a second run draws the
-    same. A draw among all comments is an unread choice, unless they say the same.
+    same. A draw is an unread choice, unless the comments that it is among say the same.
 
     Parameters
     ----------
@@ -52,8 +53,8 @@ def choice_of(answer: Answer, prompt: Prompt, comments: Sequence[str], /) -> Cho
     tied = _likeliest(answer) if known else list(range(len(comments)))
     if len(tied) == 1:
         return Choice(tied[0])
-    differ = len({comment.strip() for comment in comments}) > 1
-    return Choice(tied[_point(prompt) % len(tied)], unread=differ and len(tied) == len(comments))
+    differ = len({comments[place].strip() for place in tied}) > 1
+    return Choice(tied[_point(prompt) % len(tied)], unread=differ)
 
 
 def _likeliest(answer: Answer) -> list[int]:

@@ -171,8 +171,8 @@ class Modular:
         self._silent: dict[int, list[str]] = {}
         about: list[object] = [mode, tokens, *self.wording.texts, main.identity.sha256]
         about += [[model.identity.sha256, weight] for model, weight in zip(communities, weights, strict=True)]
-        # Answers that were stored before unread choices were marked are not taken for marked ones.
-        kind = "modular, choices marked" if mode == "steerable" else "modular"
+        # Answers that were stored before all draws of a comment were marked are not taken for marked ones.
+        kind = "modular, draws marked" if mode == "steerable" else "modular"
         self.identity = composed_identity(spec, name, [main, *communities], [kind, about])
 
     def answer(

@@ -35,9 +35,12 @@ def test_the_likeliest_letter_is_chosen() -> None:
 
 
 def test_two_that_are_equally_likely_are_drawn_from() -> None:
-    assert set(picked([0.45, 0.45, 0.1])) == {(0, False), (1, False)}
+    # The text decided nothing between the two, whatever it says of the third.
+    assert set(picked([0.45, 0.45, 0.1])) == {(0, True), (1, True)}
     # Rounding does not prefer the first.
-    assert set(picked([0.1 + 0.2, 0.3, 0.0])) == {(0, False), (1, False)}
+    assert set(picked([0.1 + 0.2, 0.3, 0.0])) == {(0, True), (1, True)}
+    # Two that say the same are one comment.
+    assert set(picked([0.45, 0.45, 0.1], said=("Yes.", "Yes.", "No."))) == {(0, False), (1, False)}
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.49])
@@ -60,13 +63,14 @@ def test_between_comments_that_say_the_same_there_is_nothing_to_choose() -> None
 
 
 def test_letters_whose_probabilities_are_left_open_are_told_apart_only_beyond_that() -> None:
-    def choices(*bounds: tuple[float, float]) -> set[int]:
+    def choices(*bounds: tuple[float, float]) -> set[tuple[int, bool]]:
         logs = tuple(math.log((low + high) / 2) for low, high in bounds)
         answer = Answer(logs, 0.9, "A", 0.5, bounds=bounds)
-        return {choice_of(answer, prompt(number), SAID).place for number in range(100)}
+        found = [choice_of(answer, prompt(number), SAID) for number in range(100)]
+        return {(one.place, one.unread) for one in found}
 
-    assert choices((0.6, 0.6), (0.2, 0.3), (0.0, 0.1)) == {0}
-    assert choices((0.45, 0.45), (0.40, 0.50), (0.0, 0.1)) == {0, 1}
+    assert choices((0.6, 0.6), (0.2, 0.3), (0.0, 0.1)) == {(0, False)}
+    assert choices((0.45, 0.45), (0.40, 0.50), (0.0, 0.1)) == {(0, True), (1, True)}
 
 
 class Main:
@@ -131,23 +135,31 @@ def main(prompt):
     if "fits this best" in prompt.question:
         # Which passage fits is said of some questions alone.
         read = any(f"thing {number} " in prompt.question for number in range(READ))
-        return [0.8, 0.1] if read else [0.2, 0.1]
+        return [0.8, 0.1, 0.05][: len(prompt.labels)] if read else SHARES
     return [0.6, 0.4]
 
 
 def pytest_pluralism_load_model(spec, settings):
     if spec == "system":
-        parts = [pp.FunctionModel(lambda _, word=word: word, name=word, version="1") for word in ("Yes.", "No.")]
+        words = ("Yes.", "No.", "Perhaps.")[: len(SHARES)]
+        parts = [pp.FunctionModel(lambda _, word=word: word, name=word, version="1") for word in words]
         return pp.modular(pp.FunctionModel(main, name="main", version="1"), parts, mode="steerable", name="system")
 """
 
 
-@pytest.mark.parametrize(("n_read", "outcome"), [(12, "passed"), (11, "passed"), (10, "inconclusive")])
+#: No letter is read; or two of three letters are equally likely, and the third is not.
+UNREAD, TIED = "[0.2, 0.1]", "[0.4, 0.4, 0.1]"
+
+
+@pytest.mark.parametrize(
+    ("n_read", "shares", "outcome"),
+    [(12, UNREAD, "passed"), (11, UNREAD, "passed"), (10, UNREAD, "inconclusive"), (10, TIED, "inconclusive")],
+)
 def test_a_promise_is_not_kept_by_choices_that_nobody_read(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, n_read: int, outcome: str
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, n_read: int, shares: str, outcome: str
 ) -> None:
     monkeypatch.setenv("PLURALISM_HEALTH", "warn")
-    pytester.makeconftest(CONFTEST.replace("READ", str(n_read)))
+    pytester.makeconftest(CONFTEST.replace("READ", str(n_read)).replace("SHARES", shares))
     pytester.makeini("[pytest]\npluralism_seed = 0\n")
     pytester.makepyfile(
         test_it="import pytest\n\n@pytest.mark.js_distance('town.jsonl', at_most=0.4, option_order='none', examples=0)"
