@@ -33,6 +33,7 @@ from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
 from pytest_pluralism.evaluation.jury.evaluations import choice_survey
 from pytest_pluralism.evaluation.jury.planner import panel_for
 from pytest_pluralism.evaluation.jury.systems import bridging_of_responses
+from pytest_pluralism.evaluation.jury.ties import TIES, worth_of_winners
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planning
 from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import AskSettings, meanings_of, names_of, requests
@@ -78,9 +79,6 @@ RULES: Mapping[str, tuple[float, float, str]] = {
     "minimax": (0.0, 0.5, "least share against any rival"),
 }
 
-#: The ways of counting several winners of Schulze's method.
-TIES = ("any", "random")
-
 #: How often the jurors are drawn again, for what another jury would say, by rule: each draw of bridging is a fit.
 N_JURIES = {"bridging": 24, "schulze": 100, "minimax": 100}
 
@@ -100,8 +98,9 @@ class ChosenSettings:
     rule : {"bridging", "schulze", "minimax"}
         The bridging score of the responses that are given; how often a Schulze winner is given; or the share of the
         jury that prefers what is given to its strongest rival, ties counting half, at most 1/2.
-    ties : {"any", "random"}
-        Whether each of several Schulze winners counts as one, or as the chance to be drawn among them.
+    ties : {"any", "random", "ballot"}
+        Whether each of several Schulze winners counts as one, as the chance to be drawn among them, or as the chance
+        to be put first by the ballots of jurors who are drawn.
     whole_jury : bool
         Whether the jurors are all there are; else the interval also holds what another jury would say.
     asking : AskSettings
@@ -363,8 +362,8 @@ def _schulze(
             found[name] = _unknown(len(here))
             continue
         winners = schulze(pairwise_counts(ranks, counts=weights, missing="omit")).winners
-        each = winners / (1.0 if settings.ties == "any" else float(winners.sum()))
-        found[name] = _Worth(np.asarray(each, dtype=np.float64)[:, None], np.flatnonzero(winners).tolist())
+        each = worth_of_winners(winners, ranks, weights, ties=settings.ties)
+        found[name] = _Worth(each[:, None], np.flatnonzero(winners).tolist())
     return found
 
 
