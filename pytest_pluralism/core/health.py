@@ -289,8 +289,13 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterat
 
 
 def _says_nothing(gate: Gate, scores: Scores, measure: Measure | None) -> Iterator[tuple[str, str]]:
-    """Yield that a change to the worse cannot show in responses that are worth no more than refusals."""
-    if measure is None or measure.direction != "lower" or gate.bounds_value or not gate.needs_baseline:
+    """Yield that a change to the worse cannot show, in texts worth no more than refusals, or for a judge that is blind."""
+    if measure is None or gate.bounds_value or not gate.needs_baseline:
+        return
+    if scores.units and all(unit.details.get("preference") == 0.0 for unit in scores.units):
+        said = "the judge prefers neither response of any pair, as one does that reads nothing: a loss cannot show"
+        yield "uniform_would_pass", f"{said}; promise at_least or better_than beside it"
+    if measure.direction != "lower":
         return
     if scores.units and all(unit.value == unit.references.get("refusal") for unit in scores.units):
         said = "the responses are not shown to hold any answer, and a refusal of every query would keep this promise"

@@ -240,10 +240,11 @@ class PairwiseEvaluation:
         ties = outcomes.count(0) / len(outcomes)
         differ = sum(one.first != one.second for one in comparisons)
         doubt = ""
-        if isinstance(self.judge, ModelJudge) and differ and not any(outcomes):
+        if differ and not any(outcomes):
+            blind = "answers by the place of a response" if isinstance(self.judge, ModelJudge) else "sees no difference"
             doubt = (
                 f"the judge preferred neither side in any of {differ} pairs of different responses, as one does that "
-                "answers by the place of a response: its rate says nothing about the model"
+                f"{blind}: its rate says nothing about the model"
             )
         return Scores(self.metric, tuple(units), {"even": 0.5, "share_of_ties": ties}, doubt=doubt)
 

@@ -69,9 +69,22 @@ def test_the_wider_response_wins() -> None:
     found = drive(evaluation(CoverageJudge(), MIXED, NARROW))
     assert values(found) == [1.0, 0.5, 0.0]
     assert found.references["share_of_ties"] == pytest.approx(1 / 3)
+    assert not found.doubt
     # The two win rates of a comparison add up to one.
     assert values(drive(evaluation(CoverageJudge(), NARROW, MIXED))) == [0.0, 0.5, 1.0]
     assert values(drive(evaluation(CoverageJudge(margin=0.6), MIXED, NARROW))) == [0.5, 0.5, 0.5]
+
+
+def test_a_judge_of_coverage_that_sees_no_difference_says_nothing() -> None:
+    """Every pair is a tie at a rate of .5, whatever the two models wrote."""
+    nothing = {name: ["Something else."] for name in NARROW}
+    refused = {name: ["I cannot say."] for name in NARROW}
+    found = drive(evaluation(CoverageJudge(), nothing, refused))
+    assert values(found) == [0.5, 0.5, 0.5]
+    assert "preferred neither side in any of 3 pairs of different responses, as one does that sees no" in found.doubt
+    assert drive(evaluation(CoverageJudge(margin=2.0), WIDE, NARROW)).doubt
+    # Equal responses are ties by right.
+    assert not drive(evaluation(CoverageJudge(), refused, refused)).doubt
 
 
 def test_a_model_judges_in_both_orders() -> None:

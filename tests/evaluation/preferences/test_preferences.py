@@ -217,3 +217,47 @@ def test_an_order_that_is_not_read_is_not_hidden_by_the_other(masses: tuple[floa
     one, swapped = (Answer((-0.1, -3.0), mass, "A", 0.9) for mass in masses)
     assert _chosen(one, swapped).option_mass == 0.02
     assert _chosen(one, Answer((-math.inf, -math.inf), 0.9, "A", 0.9)).option_mass == min(0.9, masses[0])
+
+
+BLIND_CONFTEST = """
+import os
+
+from pytest_pluralism.models.protocol import ModelIdentity
+
+
+class Reward:
+    identity = ModelIdentity("coin", "coin", "coin", "float32", "cpu")
+
+    def reward(self, requests, /, *, progress=None):
+        # Right on every other pair; or no preference at all.
+        return [float(os.environ["KNOWS"]) * float(("fields" in one.response) == ("1" in one.prompt))
+                for one in requests]
+
+    def close(self):
+        pass
+
+
+def pytest_pluralism_load_value_model(spec, settings):
+    return Reward() if spec == "coin" else None
+"""
+
+
+def test_a_judge_that_prefers_nothing_keeps_no_promise_of_a_change(
+    pytester: pytest.Pytester, town: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLURALISM_HEALTH", "fail")
+    pytester.makeconftest(BLIND_CONFTEST)
+    pytester.makeini("[pytest]\npluralism_seed = 0\npluralism_answers = off\n")
+    pytester.makepyfile(
+        test_it=f"import pytest\n\n@pytest.mark.preference_accuracy({town!r}, tell='nothing', max_decrease=0.05)\n"
+        "def test_it(): ...\n"
+    )
+    found, few = [], "--pluralism-suppress-health-check=too_few_units"
+    # A judge that is right as often as a coin loses nothing; of one that is blind nothing is known.
+    for knows in ("1", "0"):
+        monkeypatch.setenv("KNOWS", knows)
+        for update in ("--pluralism-update-baseline", "--pluralism-report=out.json"):
+            pytester.runpytest_inprocess("--pluralism-value-model=coin", few, update)
+        (verdict,) = json.loads((pytester.path / "out.json").read_text(encoding="utf-8"))["verdicts"]
+        found.append((verdict["outcome"], "prefers neither response of any pair" in str(verdict["warnings"])))
+    assert found == [("passed", False), ("inconclusive", True)]
