@@ -132,15 +132,25 @@ class RunModels:
         if self.merge is not None:
             return self.merge.model("language_model", spec)
         with self.progress(f"loading {spec}"), inside(self._start):
-            model: LanguageModel = self._hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
-        lacking = [name for name in ("identity", "answer", "close") if not hasattr(model, name)]
-        if lacking:
-            raise ModelError(
-                f"A hook pytest_pluralism_load_model gave a {type(model).__name__} for {spec!r}, which has no "
-                f"{lacking[0]!r}. It must give a model that follows LanguageModel."
-            )
+            from pytest_pluralism.models.composed.mixture import own_parts
+
+            with own_parts(self._own_part):
+                model: LanguageModel = self._hook.pytest_pluralism_load_model(spec=spec, settings=self.settings)
+        _refuse_unlike(model, spec)
         if getattr(type(model), "is_recorded", False):
             self._recorded.append(model)
+        return model
+
+    def _own_part(self, spec: str) -> LanguageModel | None:
+        """Return the part of a composition that a hook of the project loads; ``None`` where none does."""
+        manager = self.config.pluginmanager
+        here = [one.plugin for one in self._hook.pytest_pluralism_load_model.get_hookimpls()]
+        ours = manager.get_plugin("pluralism-loading")
+        others = [one for one in manager.get_plugins() if one is ours or one not in here]
+        own = manager.subset_hook_caller("pytest_pluralism_load_model", others)
+        model: LanguageModel | None = own(spec=spec, settings=self.settings)
+        if model is not None:
+            _refuse_unlike(model, spec)
         return model
 
     def load_entailment_model(self, spec: str) -> EntailmentModel:
@@ -383,3 +393,19 @@ class RunModels:
 def reference_of(model_of: ModelOf, /) -> ModelOf:
     """Return the models of a run with the reference model in the place of the tested one."""
     return lambda role: model_of("reference_language_model" if role == "language_model" else role)
+
+
+def _refuse_unlike(model: object, spec: str) -> None:
+    """Refuse what a hook gave that cannot be asked.
+
+    Raises
+    ------
+    ModelError
+        It lacks a part of a language model.
+    """
+    lacking = [name for name in ("identity", "answer", "close") if not hasattr(model, name)]
+    if lacking:
+        raise ModelError(
+            f"A hook pytest_pluralism_load_model gave a {type(model).__name__} for {spec!r}, which has no "
+            f"{lacking[0]!r}. It must give a model that follows LanguageModel."
+        )

@@ -7,7 +7,8 @@ import hashlib
 import json
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -46,6 +47,7 @@ __all__ = [
     "mixture",
     "name_of",
     "notes_of",
+    "own_parts",
     "prompt_text_of",
     "shares_of",
 ]
@@ -58,6 +60,20 @@ CHUNK = 256
 
 #: The files of the compositions that are being loaded, the outermost first.
 _OPEN: ContextVar[tuple[Path, ...]] = ContextVar("compositions", default=())
+
+#: Returns the model of a spec that is of no kind of this package, such as one of a hook of the project, or ``None``.
+LoadOwn = Callable[[str], LanguageModel | None]
+_OWN: ContextVar[LoadOwn | None] = ContextVar("own parts", default=None)
+
+
+@contextmanager
+def own_parts(load: LoadOwn, /) -> Iterator[None]:
+    """Have the parts of compositions that are loaded inside asked of a loader of the caller first."""
+    token = _OWN.set(load)
+    try:
+        yield
+    finally:
+        _OWN.reset(token)
 
 
 def mixture(
@@ -165,6 +181,9 @@ def load_part(part: Part, path: Path, options: Mapping[str, Any], /) -> Language
         raise ModelError(f"{path} holds itself: a part leads back to it. Name other models in it.")
     token = _OPEN.set((*_OPEN.get(), here))
     try:
+        own = _OWN.get()
+        if own is not None and (found := own(part.spec)) is not None:
+            return found
         known = {name: value for name, value in options.items() if name != "batch_size"}
         return lazy_model(part.spec, functools.partial(load_model, part.spec, **options), **known)
     except ModelError as error:

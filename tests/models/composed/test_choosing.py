@@ -192,3 +192,48 @@ def test_a_promise_is_not_kept_by_choices_that_nobody_read(
 
 def test_letters_are_enough_for_all_communities() -> None:
     assert len(LETTERS) == 26
+
+
+OWN_PARTS = """
+import pytest_pluralism as pp
+
+
+def pytest_pluralism_load_model(spec, settings):
+    if spec.startswith("ours:"):
+        share = float(spec.removeprefix("ours:"))
+        return pp.FunctionModel(lambda prompt: [share, 1 - share], name=spec, version="1")
+    if spec == "broken:x":
+        return object()
+"""
+
+
+def test_parts_of_a_file_come_from_hooks_of_the_project(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLURALISM_HEALTH", "warn")
+    pytester.makeconftest(OWN_PARTS)
+    pytester.makeini("[pytest]\npluralism_seed = 0\npluralism_answers = off\n")
+    pytester.makepyfile(
+        test_it="import pytest\n\n@pytest.mark.js_distance('town.jsonl', at_most=0.01, option_order='none', examples=0,"
+        " confidence_level=None)\ndef test_it(): ...\n"
+    )
+    row = {
+        "question_id": "q",
+        "question": "Is this good?",
+        "options": ["Yes", "No"],
+        "distributions": [{"population": "Town", "probabilities": [0.4, 0.6], "n_respondents": 900}],
+    }
+    Path("town.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    Path("blend.toml").write_text(
+        '[[part]]\nmodel = "ours:0.2"\nweight = 1\n[[part]]\nmodel = "ours:0.5"\nweight = 2\n', encoding="utf-8"
+    )
+    for name, part in (("broken", "broken:x"), ("unknown", "theirs:x")):
+        Path(f"{name}.toml").write_text(f'[[part]]\nmodel = "{part}"\n', encoding="utf-8")
+    pytester.runpytest_inprocess("--pluralism-model=mixture:blend.toml").assert_outcomes(passed=1)
+    said = pytester.runpytest_inprocess("--pluralism-model=mixture:broken.toml").stdout.str()
+    assert "gave a object for 'broken:x', which has no 'identity'" in said
+    said = pytester.runpytest_inprocess("--pluralism-model=mixture:unknown.toml").stdout.str()
+    assert "unknown.toml: 1: theirs:x: The model 'theirs:x' is of an unknown kind 'theirs:'" in said
+    # Outside a run nobody asks the hooks.
+    with pytest.raises(pp.core.errors.ModelError, match="unknown kind 'ours:'"):
+        pp.load_model("mixture:blend.toml")
