@@ -289,7 +289,7 @@ def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterat
 
 
 def _says_nothing(gate: Gate, scores: Scores, measure: Measure | None) -> Iterator[tuple[str, str]]:
-    """Yield that a change to the worse cannot show, in texts worth no more than refusals, or for a judge that is blind."""
+    """Yield that a loss cannot show: in texts that are worth no more than refusals, or for a judge that is blind."""
     if measure is None or gate.bounds_value or not gate.needs_baseline:
         return
     if scores.units and all(unit.details.get("preference") == 0.0 for unit in scores.units):
