@@ -120,9 +120,9 @@ def references_part(entry: Entry, title: str, measure: Measure, domain: tuple[fl
     place = next((place for place, row in enumerate(rows) if row[1] is own), None)
     table = Table(
         "References",
-        (Ours("who"), measure.title, Ours(f"from {own.ends[0]} to {own.ends[1]}")),
+        (Ours("reference"), measure.title, Ours(f"from {own.ends[0]} to {own.ends[1]}")),
         tuple((Cell(name), number(one.value), Cell("", track=one)) for name, one in rows),
-        (Ours(f"What the value is read against, {'highest' if is_higher else 'lowest'} is best"),),
+        (Ours(f"References, {'highest' if is_higher else 'lowest'} is best"),),
         own=place,
     )
     left = len(others) - MOST_POPULATIONS
@@ -162,7 +162,7 @@ def _spread(entry: Entry, title: str, measure: Measure) -> Iterator[Chart]:
         Mark("rule", ((value, 0.0),), "ink", name, "" if name == "mean" else "6 3")
         for name, value in sorted(numbers(lines), key=lambda line: line[1])
     ]
-    caption = "How the units are spread; the table below has each of them."
+    caption = "Spread of the values; the table below lists each one."
     yield Chart(f"Spread of the units of {title}", caption, measure.title, measure.unit.many, tuple(marks))
 
 

@@ -398,13 +398,15 @@ def _whole(entry: Entry, domains: Mapping[str, tuple[float, float]], run: Entry)
         nearest=nearest,
         units=units,
         origins=_origins(entry),
-        repeat=_repeat(str(run.get("command", "pytest")), str(entry["nodeid"])),
+        repeat=_repeat(str(run.get("command", "pytest")), entry),
     )
 
 
-def _repeat(command: str, nodeid: str) -> str:
+def _repeat(command: str, entry: Entry) -> str:
     """Return the command that repeats a promise; of a ready suite, whose tests nobody names, that of the suite."""
-    return command if command.startswith("pluralism ") else f"{command} {shlex.quote(nodeid)}"
+    if command.startswith("pluralism "):
+        return command
+    return str(entry.get("repeat") or f"{command} {shlex.quote(str(entry['nodeid']))}")
 
 
 def guarded(title: str, make: Callable[[], Iterable[Part]]) -> tuple[Part, ...]:

@@ -65,6 +65,19 @@ class Commands:
             words += [f"{setting.option}={one}" for one in (value if setting.many else (value,))]
         return shlex.join(words)
 
+    def run(self, paths: Sequence[str] = ()) -> str:
+        """Return the command that repeats this run, with the files, folders and packages of tests that were named."""
+        places = []
+        for path in paths:
+            file, separator, rest = path.partition("::")
+            place = os.path.relpath(file, self._start) if Path(file).is_absolute() else file
+            places.append(place + separator + rest)
+        return " ".join(word for word in ("pytest", self.options(), shlex.join(places)) if word)
+
+    def repeat(self, nodeid: str) -> str:
+        """Return the command that runs one test as this run did."""
+        return " ".join(word for word in ("pytest", self.options(), shlex.quote(self.typed(nodeid))) if word)
+
     def typed(self, nodeid: str) -> str:
         """Return a node id as it is typed in the folder where the run was started."""
         file, separator, rest = nodeid.partition("::")

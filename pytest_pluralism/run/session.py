@@ -248,6 +248,7 @@ class PluralismSession:
 
         written: list[tuple[Path, str | None]] = []
         run = self.run_provenance() if self.settings["report"] else {}
+        entries = [{**entry, "repeat": self.commands.repeat(str(entry["nodeid"]))} for entry in entries]
         for path in self.settings["report"]:
             text = rendered(path, entries, run)
             try:
@@ -271,6 +272,10 @@ class PluralismSession:
             self.notes += notes
             self.could_not_write |= not well
 
+    @property
+    def _names_tests(self) -> bool:
+        return self.config.args_source is pytest.Config.ArgsSource.ARGS
+
     def _failed_otherwise(self) -> list[str]:
         """Return the tests that failed although no promise of theirs is broken."""
         breaks = {"failed", "error"} | ({"inconclusive"} if self.settings["inconclusive"] == "fail" else set())
@@ -292,8 +297,8 @@ class PluralismSession:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.started)),
             "seconds": round(time.time() - self.started, 1),
             "answers": {"computed": self.models.asked, "from_store": self.models.recalled},
-            # Our own options only: others may hold what is nobody's business.
-            "command": f"pytest {self.commands.options()}".rstrip(),
+            # Our own options and the places of tests only: other options may hold what is nobody's business.
+            "command": self.commands.run(self.config.args if self._names_tests else ()),
             "settings": self.settings.as_json(),
             "versions": versions(),
             **({"source": self._source} if self._source else {}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +36,28 @@ def test_a_run_writes_its_page_beside_its_json(project: pytest.Pytester) -> None
     command = (sys.executable, "-m", "pytest_pluralism.cli", "report", "out.json", "-o", "again.html")
     assert project.run(*command).ret == 0
     assert (project.path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_the_commands_of_a_report_run_in_the_folder_where_the_run_was_started(project: pytest.Pytester) -> None:
+    project.mkdir("gates")
+    path = project.makepyfile(BODY)
+    path = path.rename(project.path / "gates" / path.name)
+    (project.path / "gates" / "pytest.ini").write_text("[pytest]\npluralism_seed = 1\n", encoding="utf-8")
+    (project.path / "town.jsonl").rename(project.path / "gates" / "town.jsonl")
+    conftest = project.path / "conftest.py"
+    conftest.rename(project.path / "gates" / "conftest.py")
+    project.runpytest_inprocess(
+        "gates", "--pluralism-model=table:plain", "--pluralism-report=out.json", "--pluralism-report=out.html"
+    ).assert_outcomes(passed=1)
+    report = json.loads((project.path / "out.json").read_text(encoding="utf-8"))
+    assert report["run"]["command"] == "pytest --pluralism-model=table:plain gates"
+    (verdict,) = report["verdicts"]
+    assert verdict["nodeid"] == f"{path.name}::test_kept[table:plain]"
+    repeat = shlex.split(verdict["repeat"])
+    assert repeat == ["pytest", "--pluralism-model=table:plain", f"gates/{path.name}::test_kept[table:plain]"]
+    page = (project.path / "out.html").read_text(encoding="utf-8")
+    assert f"Repeat it: <code>{verdict['repeat']}</code>" in html.unescape(page)
+    assert project.run(sys.executable, "-m", "pytest", *repeat[1:]).ret == 0
 
 
 @pytest.mark.parametrize("name", ["out.html", "out.json", "out.md"])

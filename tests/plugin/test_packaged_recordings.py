@@ -48,8 +48,14 @@ def test_a_real_verdict_without_torch_or_any_package_of_data(tmp_path, name):
                f"--pluralism-model=responses:{name}", f"--pluralism-report={report}", "-q"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    verdicts = json.loads(report.read_text(encoding="utf-8"))["verdicts"]
+    content = json.loads(report.read_text(encoding="utf-8"))
+    verdicts = content["verdicts"]
     assert len(verdicts) == 4
+    # The commands of the report name the suite, which lies in no folder of the reader.
+    again = f"pytest --pyargs --pluralism-model=responses:{name}"
+    assert content["run"]["command"] == f"{again} pytest_pluralism.suites.parties"
+    places = {verdict["repeat"].partition("::")[0] for verdict in verdicts}
+    assert places == {f"{again} 'pytest_pluralism.suites.parties.test_parties"}
     # The command of a message can be typed where the run was started.
     if done.returncode:
         assert "'pytest_pluralism.suites.parties.test_parties::test_" in done.stdout

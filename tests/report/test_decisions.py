@@ -123,11 +123,11 @@ def test_only_web_addresses_become_links() -> None:
 
 def test_the_banner_names_the_worst_question_in_a_few_words(recorded: dict[str, Any]) -> None:
     for text in (report_html(recorded["verdicts"], recorded["run"]), report_markdown(recorded["verdicts"], {})):
-        named = re.findall(r"most on (?:<bdi>)?“([^”]+)”", text)
+        named = re.findall(r"worst on (?:<bdi>)?“([^”]+)”", text)
         assert named
         assert all(len(one) <= MOST_WITNESS for one in named)
     # The beginning that all questions on abortion share says nothing about this one.
-    assert "most on <bdi>“… woman&#39;s own health is seriously endangered" in report_html(
+    assert "worst on <bdi>“… woman&#39;s own health is seriously endangered" in report_html(
         recorded["verdicts"], recorded["run"]
     )
 

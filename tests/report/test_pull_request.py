@@ -17,13 +17,20 @@ def test_it_says_decision_worst_question_table_and_folded_details(recorded: dict
     decision, table, details = (text.index(words) for words in ("Do not release", "| model | measure", "<details>"))
     assert decision < table < details
     # The worst question of a broken promise, with what the model and the people answered.
-    assert re.search(r"most on “[^”]+” \(model \d+ % “Yes”, Democrat \d+ %\)", text.replace("\\", ""))
+    assert re.search(r"worst on “[^”]+” \(model \d+ % “Yes”, Democrat \d+ %\)", text.replace("\\", ""))
     head = next(line for line in text.splitlines() if line.startswith("| model | measure"))
     assert head.endswith("| change |")
     assert "+0.000 [" in text[table:details]
     assert text.count("<details>") == text.count("</details>") == 1
     assert "## Warnings" in text[details:]
     assert len(text) < MOST
+
+
+def test_a_report_without_details_folds_nothing(recorded: dict[str, Any]) -> None:
+    plain = {**recorded["verdicts"][0], "warnings": [], "unseen": ""}
+    text = report_markdown([plain], {**recorded["run"], "mutants": []})
+    assert "| js\\_distance gss |" in text
+    assert "details>" not in text
 
 
 def test_a_report_that_would_be_too_long_keeps_what_is_not_kept(survey: Callable[..., dict[str, Any]]) -> None:
