@@ -26,6 +26,8 @@ def checked(page: Path, text: str) -> subprocess.CompletedProcess[str]:
         "| at most so many answers | 3 |",
         "A threshold out of the blue.",
         "The model has nothing of them.",
+        "One vote says nothing of the others.",
+        "The language is told by its script.",
     ],
 )
 def test_a_sentence_to_rewrite_is_found(tmp_path: Path, text: str) -> None:
@@ -36,7 +38,14 @@ def test_a_sentence_to_rewrite_is_found(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["What is measured?", "There are no responses.", "It is no longer there.", "```text\nWhat a block shows.\n```"],
+    [
+        "What is measured?",
+        "The model is told to weigh both.",
+        "They are told apart.",
+        "There are no responses.",
+        "It is no longer there.",
+        "```text\nWhat a block shows.\n```",
+    ],
 )
 def test_an_idiomatic_sentence_stands(tmp_path: Path, text: str) -> None:
     assert checked(tmp_path / "page.md", text).returncode == 0

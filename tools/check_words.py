@@ -31,6 +31,11 @@ RULES = (
     (r"\bat most so many\b", "write `maximum number of ...`"),
     (r"\bout of the blue\b", "write `arbitrary`"),
     (r"\b(?:say|says|have|has|hold|holds) nothing of (?:it|them)\b", "name the missing thing"),
+    (r"\b(?:say|says|said|know|knows) nothing of\b", "write `nothing about`"),
+    (
+        r"\b(?:is|are|was|were) told (?:by|from|in|at|instead|only|as|on|like)\b",
+        "write `reported`, `recognized` or `said`",
+    ),
     (r"\b[Ww]hoever\b", "name the person or the part of the program"),
 )
 COMPILED = tuple((re.compile(pattern), remedy) for pattern, remedy in RULES)

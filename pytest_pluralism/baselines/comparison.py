@@ -201,7 +201,7 @@ def compare_with_baseline(
 
 
 def _unknown(now: Entry, then: Entry) -> Iterator[str]:
-    """Yield what a stored entry does not say and must: only version 1, which is told as such, did not know it."""
+    """Yield what a stored entry does not say and must: only version 1, with its own message, did not know it."""
     if then.get("from_version") == 1:
         return
     if now["prompts_sha256"] is not None and then.get("prompts_sha256") is None:
@@ -242,7 +242,7 @@ def paired_change(now: Entry, then: Entry, /, *, confidence_level: float | None)
     once = {unit["id"] for unit in (*units, *then["units"]) if unit.get("drawn", math.inf) <= 1.0}
     if once:
         # The distances of single draws differ from those of the answers that they are drawn from.
-        told = f"unknown: one draw says nothing of how a model answers a question ({_some(once)})"
+        told = f"unknown: one draw says nothing about how a model answers a question ({_some(once)})"
         return without_interval(change, told)
     return change if confidence_level is None else _unless_doubted(change, now, then)
 
@@ -365,7 +365,7 @@ def moved_surroundings(now: Entry, then: Entry, /) -> list[str]:
     old, new = then.get("versions") or {}, now.get("versions") or {}
     for name in ROUNDING_VERSIONS:
         was, is_ = old.get(name), new.get(name)
-        # Version 1 says nothing of the engine.
+        # Version 1 says nothing about the engine.
         if was != is_ and not (was is None and then.get("from_version") == 1):
             found.append(f"{name} was {was!r}, is {is_!r}")
     return found

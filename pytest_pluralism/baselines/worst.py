@@ -19,7 +19,7 @@ __all__ = ["change_of_worst", "is_of_worst"]
 #: How far two intervals of one group may differ by rounding.
 _ROUNDING = 1e-9
 
-#: The parts of a result that belong to its worst group alone, and say nothing of the others.
+#: The parts of a result that belong to its worst group alone, and say nothing about the others.
 _OF_ONE_GROUP = ("crossed", "extra_variance", "relative_variance", "doubt")
 
 

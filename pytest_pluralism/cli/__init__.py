@@ -1,7 +1,7 @@
 """The ``pluralism`` command: what is done outside a run of tests.
 
 Every subcommand is one function that takes the parsed arguments and returns the exit code: 0 when all is well, 1 when
-problems were found (or what was asked for could not be done), 2 for a command that is wrong.
+problems were found or the command failed, 2 for a wrong command.
 Results go to the standard output, complaints to the standard error; names from outside are shown so that no terminal
 obeys them.
 """
@@ -88,7 +88,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
         prog="pluralism",
-        description="Look after what pluralism regression tests keep. The tests themselves run with pytest.",
+        description="Write, try and look after pluralism regression tests. The tests themselves run with pytest.",
         epilog=EXIT_CODES,
     )
     parser.add_argument("--version", action="version", version=f"pytest-pluralism {__version__}")

@@ -51,7 +51,7 @@ _KINDS = {
 
 def add_answers(commands: Commands) -> None:
     """Add ``pluralism answers``."""
-    actions = group(commands, "answers", "the store of answers that models gave before", "Look after the answer store.")
+    actions = group(commands, "answers", "inspect, move and clean the store of answers", "Look after the answer store.")
     where = "the folder of the store (default: answers in $PLURALISM_CACHE, or in the user's cache)"
     which = "only the answers of this model: its name, or at least 8 digits of its sha256"
     common = (

@@ -39,7 +39,12 @@ _UPDATE = "pytest --pluralism-update-baseline"
 
 def add_baselines(commands: Commands) -> None:
     """Add ``pluralism baselines``."""
-    actions = group(commands, "baselines", "stored past results of models", "Look after the baselines in a folder.")
+    actions = group(
+        commands,
+        "baselines",
+        "inspect and maintain stored past results of models",
+        "Look after the baselines in a folder.",
+    )
     words = "a folder, a .json file or a URL (default: %(default)s)"
     place = option("place", nargs="?", default=DEFAULT_PLACE, metavar="PATH", help=words)
     add_command(actions, "list", list_baselines, "show what is stored, one line a result", place)

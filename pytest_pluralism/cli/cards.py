@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import shlex
 import subprocess
@@ -135,6 +136,7 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     from pytest_pluralism.report.views import run_view
 
     page, record, card = (arguments.output / f"{suite.name}{ending}" for ending in (".html", ".json", ".md"))
+    is_new = not arguments.output.exists()
     arguments.output.mkdir(parents=True, exist_ok=True)
     check_output(card, [".md"])
     # Files of an earlier run must not be taken for those of this one, which may end without any.
@@ -150,6 +152,10 @@ def _card(suite: Suite, arguments: argparse.Namespace) -> tuple[int, list[str]]:
     command = suite_command(suite, words)
     done = subprocess.run(command, check=False, stdout=sys.stderr if arguments.json else None)
     if done.returncode not in JUDGED or not record.is_file():
+        if is_new:
+            # A folder that is not empty stays.
+            with contextlib.suppress(OSError):
+                arguments.output.rmdir()
         return done.returncode or EXIT_PROBLEMS, []
     content = read_report(record)
     repeat = _typed(suite, arguments)

@@ -43,7 +43,7 @@ def add_check(commands: Commands) -> None:
         commands,
         "check",
         check,
-        "what a file of data was taken for, and what a model would see of it",
+        "show how a data file was read, and what a model would see of it",
         option("file", type=Path, metavar="FILE", help="a file or folder that a marker is to name"),
         option("--scale", metavar="LOW,HIGH[,LEVELS]", help="the scale of the votes of a panel, such as 1,5,5"),
         description="Read a file of data and say what it was taken for, how much was read and left out, and what is "

@@ -52,7 +52,7 @@ def add_compare(commands: Commands) -> None:
         commands,
         "compare",
         show_comparison,
-        "two reports or baselines beside each other, unit by unit",
+        "compare two reports or baselines, unit by unit",
         option("before", metavar="A", help=side),
         option("after", metavar="B", help=side),
         option("--model", metavar="NAME", help="the model, where A and B have several"),

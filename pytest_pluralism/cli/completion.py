@@ -17,7 +17,7 @@ def add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None:
     """Add ``pluralism completion``, which completes all of ``parser``."""
     completion = commands.add_parser(
         "completion",
-        help="the script that teaches a shell this command",
+        help="write a completion script for a shell",
         description='Write a completion script, for example: eval "$(pluralism completion bash)"',
         epilog=EXIT_CODES,
     )

@@ -45,7 +45,7 @@ def add_export(commands: Commands) -> None:
         commands,
         "export",
         export,
-        "the requests of a suite as a file, to be answered elsewhere",
+        "write the requests of a suite to a file, to be answered elsewhere",
         option("tests", nargs="*", metavar="TESTS", help="files or folders of tests (default: as pytest finds them)"),
         option("-o", "--output", metavar="FILE", required=True, help="the file to write (.jsonl)"),
         option("--format", choices=FORMATS, default="plain", help=formats),

@@ -46,7 +46,7 @@ def add_history(commands: Commands) -> None:
         commands,
         "history",
         show_history,
-        "each measure over the releases that git remembers of a baseline",
+        "show each measure over the releases of a baseline in git",
         option("place", nargs="?", default=DEFAULT_PLACE, metavar="PATH", help=place),
         option("--model", metavar="NAME", help="the model, where the folder has several baselines"),
         option("--key", metavar="PATTERN", help="only measures that match, such as '*Democrat*'"),

@@ -127,7 +127,10 @@ def write_gate(arguments: argparse.Namespace) -> int:
     }
     extras = _extras(backend, judge, PROMISES[kind][1])
     if CI[service]:
-        files[Path(CI[service])] = _recipe(service, model, judge, extras, folder.as_posix())
+        recipe = _recipe(service, model, judge, extras, folder.as_posix())
+        if SMOLLM2_PACKAGE not in backend.command_for(model):
+            recipe = "".join(line for line in recipe.splitlines(keepends=True) if SMOLLM2_PACKAGE not in line)
+        files[Path(CI[service])] = recipe
     if there := [path for path in files if path.exists() or path.is_symlink()]:
         raise UsageError(
             f"{shown(there[0])} is there already, and is not overwritten. Nothing was written. "
@@ -199,8 +202,6 @@ def _recipe(service: str, model: str, judge: str, extras: str, folder: str) -> s
     text = (recipes / f"{service}.yml").read_text(encoding="utf-8")
     lines = []
     for line in text.splitlines():
-        if SMOLLM2_PACKAGE in line and "smollm2" not in model:
-            continue
         line = line.replace(RECIPE_TESTS, f"pytest {folder}").replace("[embedded,report]", f"[{extras},report]")
         if RECIPE_MODEL in line:
             line = line.replace(RECIPE_MODEL, f'"{model}"')

@@ -67,7 +67,7 @@ def add_label(commands: Commands) -> None:
         commands,
         "label",
         label,
-        "say which answers responses hold, so that the errors of the judge are known on your own data",
+        "label the answers that responses hold, to measure the errors of the judge on your own data",
         option("report", type=Path, metavar="RUN.json", help="a report of --pluralism-report with Overton coverage"),
         option("--labels", type=Path, default=Path("labels.jsonl"), metavar="FILE", help="keeps the labels"),
         option("--n", type=int, default=100, metavar="N", help="how many labels (100)"),

@@ -17,7 +17,7 @@ def add_leaderboard(commands: Commands) -> None:
         commands,
         "leaderboard",
         show_leaderboard,
-        "models of several reports by all objectives that they share",
+        "compare the models of several reports by all objectives that they share",
         option("reports", nargs="+", type=Path, metavar="RUN.json", help="reports of --pluralism-report"),
         option("--function", action="append", default=[], metavar="NAME=W,W", help=weights),
         description="Show which models no other improves on in every objective, and their ranks under each function.",

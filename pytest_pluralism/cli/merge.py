@@ -63,7 +63,7 @@ def add_merge(commands: Commands) -> None:
         commands,
         "merge",
         merge,
-        "the verdicts of all shards of a run together",
+        "judge all shards of a run together",
         option("shards", nargs="+", metavar="SHARD.json", help="the files that --pluralism-shard=I/N wrote, all N"),
         option("-o", "--output", metavar="RUN.json", required=True, help="the report to write (.json)"),
         option("--update-baseline", action="store_true", help=update),

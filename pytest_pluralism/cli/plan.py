@@ -38,7 +38,7 @@ def add_plan(commands: Commands) -> None:
         commands,
         "plan",
         show_plan,
-        "how small a regression each promise can show, and how many units a smaller one needs",
+        "show the smallest regression that each promise can detect, and the units that a smaller one needs",
         option("place", metavar="RUN.json", help="a report, a baseline, or a folder or URL with baselines"),
         option("--against", metavar="A", help="another run of the same tests, for the spread of changes"),
         option("--model", metavar="NAME", help="the model, where there are several"),

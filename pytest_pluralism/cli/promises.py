@@ -50,7 +50,7 @@ def add_promises(commands: Commands) -> None:
         commands,
         "promises",
         show_promises,
-        "every promise of a suite with its room, and which were loosened, dropped or skipped",
+        "list every promise of a suite with its room, and those that were loosened, dropped or skipped",
         option("tests", nargs="*", metavar="TESTS", help="files or folders of tests (default: as pytest finds them)"),
         option("--results", metavar="PATH", help=results),
         option("--model", metavar="NAME", help="the model, where the results are of several"),

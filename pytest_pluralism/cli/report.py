@@ -29,7 +29,7 @@ def add_report(commands: Commands) -> None:
         commands,
         "report",
         write_report,
-        "another form of a JSON report: a page that opens offline, or Markdown",
+        "write a JSON report in another form: a page that opens offline, or Markdown",
         option("report", type=Path, metavar="RUN.json", help="a report of --pluralism-report"),
         option("-o", "--output", type=Path, required=True, metavar="PATH", help="a .html or .md file"),
         description="Write a JSON report of --pluralism-report as HTML or Markdown; the ending chooses the form.",

@@ -45,7 +45,7 @@ else:
 
 EXIT_OK, EXIT_PROBLEMS, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
-EXIT_CODES = "exit codes: 0 all is well; 1 problems were found, or it could not be done; 2 the command is wrong"
+EXIT_CODES = "exit codes: 0 all is well; 1 problems were found, or the command failed; 2 the command is wrong"
 
 #: The longest path or message that is shown.
 MOST_CHARACTERS = 2000

@@ -68,7 +68,7 @@ def add_sweep(commands: Commands) -> None:
         commands,
         "sweep",
         sweep_models,
-        "every promise of a suite over checkpoints by their steps, or adapters by their scales",
+        "measure every promise of a suite over checkpoints or over scales of an adapter",
         option(
             "models", nargs="+", metavar="SPEC", help="checkpoints, or ADAPTER?scale=0.0,0.5,1.0; patterns are expanded"
         ),

@@ -268,7 +268,7 @@ def _drawn_problems(
 
 
 def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterator[tuple[str, str]]:
-    """Yield the answers that know nothing of the questions and would keep the promise about the value."""
+    """Yield the answers that know nothing about the questions and would keep the promise about the value."""
     if measure is None or not gate.bounds_value:
         return
     remedy = ", or a change against a baseline"

@@ -209,7 +209,7 @@ def cluster_codes(clusters: Any, n: int, /, *, name: str = "clusters", function:
         raise invalid_parameter(name, function, must, f"{labels[place]!r} at position {place}"[:80]) from error
     # Only the different labels are looked at: there may be a million units.
     for label in codes:
-        # pandas' own missing values are told by the names of their types, so that it need not be installed.
+        # pandas' own missing values are recognized by the names of their types, so that it need not be installed.
         if (
             label is None
             or (isinstance(label, float | np.floating) and math.isnan(label))

@@ -1,4 +1,4 @@
-"""Tables of known sources: each is told by the names of its columns, never by their places, and read by one function.
+"""Tables of known sources: the names of its columns identify each, never their places, and one function reads it.
 
 A source is one row of a table: the columns that it has, its reader, its licence and its link. Where a file fits two
 rows, the one with more columns is meant.

@@ -64,7 +64,7 @@ def _comparison(scores: Scores) -> Content:
 
 
 def _skill(entry: ReportEntry) -> float | None:
-    """Return how far a distance is from even answers to the human floor; nothing where one of them is not known."""
+    """Return how far a distance is from even answers to the human sampling floor; nothing where one is unknown."""
     from pytest_pluralism.core.estimation.relative import skill
 
     references = entry.scores.references if entry.scores is not None else {}

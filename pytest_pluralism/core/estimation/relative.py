@@ -138,7 +138,7 @@ def estimate_reference(scores: Scores, name: str, /, *, confidence_level: float 
 
 
 def skill(value: float, /, *, uniform: float, floor: float = 0.0) -> float:
-    r"""Compute how far a distance is on the way from even answers to the human floor.
+    r"""Compute how far a distance is on the way from even answers to the human sampling floor.
 
     .. math:: S = \frac{u - v}{u - f}
 
@@ -154,7 +154,7 @@ def skill(value: float, /, *, uniform: float, floor: float = 0.0) -> float:
     Returns
     -------
     float
-        In (-inf, inf): 0 for even answers, 1 at the human floor, below 0 for what is further away than even answers.
+        In (-inf, inf): 0 for even answers, 1 at the human sampling floor, below 0 beyond even answers.
         NaN where even answers are at the floor themselves, so that there is no way to go.
 
     References

@@ -1,6 +1,6 @@
 """Skewness and heavy tails of what clusters contribute to a mean: how long each side of its interval is.
 
-A side is told in standard errors, with ``skewness`` positive where the longer tail lies on that side.
+A side is given in standard errors, with ``skewness`` positive where the longer tail lies on that side.
 """
 
 from __future__ import annotations

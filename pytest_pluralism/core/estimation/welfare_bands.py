@@ -300,7 +300,7 @@ def _pointwise(point: _Point, known: npt.NDArray[np.bool_], asked: _Asked) -> Es
     jurors = None if point.by_juror is None else point.by_juror[np.isfinite(point.by_juror)]
     if jurors is None or len(jurors) < 2:
         if jurors is not None and len(jurors) == 1:
-            # A single juror says nothing of others.
+            # A single juror says nothing about others.
             alone = estimate_mean(values, confidence_level=None)
             return replace(alone, low=math.nan, high=math.nan, confidence_level=level)
         if asked.is_difference:

@@ -59,7 +59,7 @@ def shuffle_control(
 
     .. math:: S(p, q) = \frac{1}{n!} \sum_\pi d(p_\pi, q)
 
-    The permuted answers are as certain as the model's own and know nothing of the question.
+    The permuted answers are as certain as the model's own and know nothing about the question.
 
     Parameters
     ----------

@@ -251,7 +251,7 @@ def query_welfare(table: JuryTable, rule: WelfareRule, /) -> QueryWelfare:
         draws = means_by_draw(table, found.level)
         return QueryWelfare(values, found.level, np.zeros_like(values), nothing, 0.0, 0.0, draws)
     # The jackknife over the voters of each response, weighed so that what is linear in their votes cancels: with equal
-    # weights n - 1 times the mean change. A response that one juror judged says nothing of its bias.
+    # weights n - 1 times the mean change. A response that one juror judged says nothing about its bias.
     left = np.where(np.isnan(found.without), 0.0, (1.0 - found.own) * found.without)
     biases = _by_query(table, Cells(table.response, len(table.share)).total(left))
     mean = math.fsum(values[known]) / n_known

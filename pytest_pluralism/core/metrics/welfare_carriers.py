@@ -149,7 +149,7 @@ def _groups_of_one(table: JuryTable) -> list[str]:
 
 
 def _of_one(name: str) -> str:
-    return f"group {name!r} is a single juror, which says nothing of others in that group"
+    return f"group {name!r} is a single juror, which says nothing about others in that group"
 
 
 def _carriers(table: JuryTable, rule: WelfareRule, level: FloatArray) -> tuple[float, float]:

@@ -192,7 +192,7 @@ def _from_entry(where: str, entry: object, problems: Problems) -> ReadWindow | N
         return None
     sides = {}
     for name in ("reasonable", "unreasonable"):
-        # The source of a window says where people hold the reasonable answers; it says nothing of the others.
+        # The source of a window says where people hold the reasonable answers; it says nothing about the others.
         shared = entry.get("source", "") if name == "reasonable" else ""
         answers = _answers(entry.get(name, []), name, shared, place, problems)
         complete = complete and answers is not None

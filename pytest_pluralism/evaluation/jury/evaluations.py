@@ -245,7 +245,7 @@ class WrittenEvaluation:
     def _judges(self) -> bool:
         """Return whether jurors say at little cost what a refusal is worth to them.
 
-        Recorded votes know nothing of it, and a value model would be asked as often as about the responses.
+        Recorded votes know nothing about it, and a value model would be asked as often as about the responses.
         """
         return self.jurors.name != "recorded" and not isinstance(self.jurors, ValueModelJurors)
 

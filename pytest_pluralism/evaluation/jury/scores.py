@@ -504,7 +504,7 @@ def _worst_off_guards(settings: JurySettings) -> tuple[Guard, ...]:
     if settings.whole_jury or settings.composition is not None or not _is_of_worst_off(settings.rule):
         return ()
     told = (
-        "at alpha=inf the worst-off juror decides, and a sample says nothing of those who are worse off "
+        "at alpha=inf the worst-off juror decides, and a sample says nothing about those who are worse off "
         "(jury='whole' speaks of these jurors alone)"
     )
     unknown = Estimate(math.nan, math.nan, math.nan, math.nan, n=0, n_clusters=0)
@@ -532,7 +532,7 @@ def _over_jurors(
     if fixed or not seated.any():
         return None, Trust()
     if alone:
-        return None, Trust(doubt="a single juror says nothing of others (jury='whole' speaks of this juror alone)")
+        return None, Trust(doubt="a single juror says nothing about others (jury='whole' speaks of this juror alone)")
     trust = trust_of(table, rule, found)
     warnings.extend(doubts(rule, trust))
     warnings.extend(missing_group_warnings(settings, found))

@@ -312,7 +312,7 @@ class TradeOffEvaluation:
     def _beside(
         self, scenario: Scenario, functions: Sequence[LinearCommensuration], unsteered: float
     ) -> dict[str, float]:
-        """Return what answers score that know nothing of the weights: even ones, always one option, unsteered ones."""
+        """Return the scores of answers that ignore the weights: even ones, always one option, unsteered ones."""
         if self.settings.score == "advantage":
             # The same answer under every steering gains nothing.
             return dict.fromkeys(("uniform", "first", "last"), 0.0)

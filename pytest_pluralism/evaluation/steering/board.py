@@ -131,7 +131,7 @@ class Board:
         return result
 
     def blind(self, row: AnswerDistribution, name: str, below: str | None) -> dict[str, float]:
-        """Return what answers score that know nothing of the question: even, shuffled, always the first or last option.
+        """Return the scores of answers that ignore the question: even, shuffled, always the first or last option.
 
         Parameters
         ----------

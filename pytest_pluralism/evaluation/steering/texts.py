@@ -134,8 +134,8 @@ class TextSteering:
     attribute : str or None
         The attribute; ``None`` takes every one.
     labels : HumanLabels or None
-        The ratings of responses by people; only for ``score="human"``. Questions that they say nothing of are not
-        asked, and a response that they say nothing of has no score.
+        The ratings of responses by people; only for ``score="human"``. Questions that they say nothing about are not
+        asked, and a response that they say nothing about has no score.
     """
 
     steering: SteeringSet

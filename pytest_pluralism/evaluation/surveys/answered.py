@@ -125,7 +125,7 @@ def _shares_of_labels(question_id: str, answers: Sequence[Answer]) -> tuple[np.n
     totals = counts.sum(axis=1)
     if totals.sum() <= 0.0:
         raise ModelError(f"None of the draws for question {question_id!r} names an option, so nothing can be compared.")
-    # A repetition of which no draw names an option says nothing of the options, and has no weight.
+    # A repetition of which no draw names an option says nothing about the options, and has no weight.
     return counts / np.maximum(totals, 1e-300)[:, None], totals
 
 

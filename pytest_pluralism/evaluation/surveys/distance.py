@@ -1,7 +1,7 @@
 """The distance of a model's answers to a survey from those of a population.
 
 ``requests`` says what a model must be asked; ``scores`` says what its answers mean.
-Between the two stands the engine, which knows nothing of surveys.
+Between the two stands the engine, which knows nothing about surveys.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def drawn_once(units: Sequence[UnitScore], /) -> str:
     if not once:
         return ""
     return (
-        f"one draw says nothing of how a model answers a question: {len(once)} of {len(units)} units have no more "
+        f"one draw says nothing about how a model answers a question: {len(once)} of {len(units)} units have no more "
         f"({once[0]}). Draw at least 2 answers to each question, better 20"
     )
 

@@ -18,7 +18,7 @@ APPLICATION_ID = 0x504C5552
 #: versions are read, and become this version where they lie when they are opened for writing.
 VERSION = max(kind.since for kind in KINDS)
 
-#: The beginning of what a checksum covers, by which rows of this version are told from those of earlier ones.
+#: The beginning of what a checksum covers, by which rows of this version differ from those of earlier ones.
 FORMAT = "2\n"
 
 #: Bytes that a row takes beside its texts: keys, checksum, numbers, and its entry in the index.

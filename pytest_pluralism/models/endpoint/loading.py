@@ -229,7 +229,7 @@ def _refuse_fixed(client: Client, model: EndpointModel) -> None:
     if all(len(texts) == 1 for texts in drawn):
         raise ModelError(
             f"{model.place} gives no log-probabilities, and one text to each of {len(OPEN)} open questions however "
-            "often it is asked at temperature 1, so that counted letters would say nothing of its probabilities. It "
+            "often it is asked at temperature 1, so that counted letters would say nothing about its probabilities. It "
             "may answer from a cache, or ignore the temperature: switch that off."
         )
 

@@ -109,7 +109,7 @@ def test_an_unknown_system_is_told_before_a_model_loads(town: pytest.Pytester) -
 
 
 @pytest.mark.parametrize(("n_river", "reason"), [
-    (10, ""), (6, "6 jurors, fewer than 10"), (1, "a single juror says nothing of others"),
+    (10, ""), (6, "6 jurors, fewer than 10"), (1, "a single juror says nothing about others"),
 ])  # fmt: skip
 def test_a_gap_to_a_group_of_few_jurors_is_not_shown(
     town: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, n_river: int, reason: str

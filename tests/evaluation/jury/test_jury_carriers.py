@@ -179,7 +179,7 @@ def test_a_single_juror_keeps_no_promise_about_others() -> None:
     rows = [{"juror": "a", "query": f"q{i}", "utility": 0.8 + 0.01 * (i % 3)} for i in range(40)]
     panel = panel_of(rows)
     alone = policy_scores(panel, np.ones(40), settings=JurySettings(rule=WelfareRule(alpha=0.0)))
-    assert "a single juror says nothing of others" in alone.doubt
+    assert "a single juror says nothing about others" in alone.doubt
     assert decide(Gate(at_least=0.5), estimate_scores(alone)).outcome is Outcome.INCONCLUSIVE
     whole = policy_scores(panel, np.ones(40), settings=JurySettings(rule=WelfareRule(alpha=0.0), whole_jury=True))
     assert decide(Gate(at_least=0.5), estimate_scores(whole)).outcome is Outcome.PASSED
