@@ -112,6 +112,14 @@ def test_an_old_card_is_not_taken_for_that_of_a_run_that_failed(
     assert not (tmp_path / "card/quick.md").exists()
 
 
+def test_a_run_that_cannot_start_leaves_no_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for folder, is_there in (("card", False), ("mine", True)):
+        assert main(["try", "responses:nothing-here.jsonl", "-o", folder]) != 0
+        assert (tmp_path / folder).exists() == is_there
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_each_suite_can_be_collected_by_its_package(name: str, pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess(
