@@ -131,10 +131,11 @@ def plans_of(watches: Sequence[Watch], settings: JsonObject, /) -> dict[str, Pla
 
 
 def _parts(plan: PlannedGate) -> Iterator[str]:
-    """Yield the parts of the name of a number: the data, the population, and the measure."""
+    """Yield the parts of the name of a number: the data, the population, how whole answers are scored, the measure."""
     yield PREFIX
     yield _plain(Path(plan.dataset).stem)
-    for word in (plan.population, plan.over):
+    # Letters are left unsaid in the settings.
+    for word in (plan.population, plan.over, plan.settings.get("scoring")):
         if word is not None:
             yield _plain(str(word))
     yield plan.measure.name

@@ -157,6 +157,17 @@ def test_a_start_that_is_not_measured_costs_no_look(
     assert not list(tmp_path.glob("pluralism-start*.json"))
 
 
+def test_letters_and_whole_answers_of_one_group_have_names_of_their_own(tmp_path: Path, town: str) -> None:
+    trainer = make_trainer(tmp_path, max_steps=1)
+    north = {"population": "North", "repetitions": 1}
+    watches = [Watch("js_distance", town, **north), Watch("js_distance", town, scoring="per_byte", **north)]
+    callback = PluralismCallback(trainer, watches)
+    trainer.add_callback(callback)
+    trainer.train()
+    values = callback.history[-1].values
+    assert values[NORTH] != values["eval_pluralism/town/north/per_byte/js_distance"]
+
+
 def test_tensorboard_has_the_numbers(tmp_path: Path, town: str) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

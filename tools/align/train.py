@@ -13,7 +13,8 @@ questions that are not those of the packaged windows; ``near_windows`` finds a q
 one of them. ``v3b`` is another recipe for v3: dialogues of v2, and a penalty on how far the network goes from v1 on
 v1's own answers to these questions (keep.py). Everything is decided by ``Recipe``, seed included; ``--base`` fine-tunes
 another model, ``--dialogues`` and ``--questions`` train for a shorter time. Set ``OMP_NUM_THREADS=1``: threads of torch
-wait for one another on small batches.
+wait for one another on small batches. ``sft --watch=25`` measures the network with the project's own callback after
+every 25 steps and keeps each checkpoint, for ``pluralism sweep``; the weights are those of a training without it.
 """
 
 from __future__ import annotations
@@ -222,7 +223,7 @@ def kept_texts(tokenizer: Any, work: Path, recipe: Recipe) -> Kept:
     return Kept(tuple(texts), recipe.keep_batch, recipe.keep_weight, recipe.keep_start, recipe.seed)
 
 
-def training_arguments(work: Path, name: str, recipe: Recipe) -> dict[str, Any]:
+def training_arguments(work: Path, name: str, recipe: Recipe, watch: int = 0) -> dict[str, Any]:
     """Return what SFT and DPO have in common."""
     return {
         "output_dir": str(work / name),
@@ -234,8 +235,8 @@ def training_arguments(work: Path, name: str, recipe: Recipe) -> dict[str, Any]:
         "lr_scheduler_type": "cosine",
         "warmup_steps": 5,
         "logging_steps": 5,
-        "save_steps": 10,
-        "save_total_limit": 1,
+        "save_steps": watch or 10,
+        "save_total_limit": None if watch else 1,
         "report_to": [],
         "max_length": 256,
         "dataloader_num_workers": 0,
@@ -243,9 +244,21 @@ def training_arguments(work: Path, name: str, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def run(trainer: Any, folder: Path) -> None:
+def watched(trainer: Any, every: int) -> None:
+    """Measure the network before the first step and after every so many: letters, and whole answers."""
+    from pytest_pluralism.training import PluralismCallback, Watch
+
+    people = ["US adults", "Democrat", "Republican"]
+    letters = Watch("js_distance", "gss", population="US adults", repetitions=1)
+    whole = Watch("js_distance", "gss", population=people, scoring="pmi", repetitions=1)
+    trainer.add_callback(PluralismCallback(trainer, [letters, whole], every=every))
+
+
+def run(trainer: Any, folder: Path, recipe: Recipe) -> None:
     """Train, from the last checkpoint where there is one, and keep the adapter."""
     trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
+    for path in folder.glob("checkpoint-*/adapter_config.json"):
+        name_base(path, recipe)
     trainer.model.save_pretrained(folder / "adapter", selected_adapters=["default"])
     shutil.copyfile(
         trainer.args.output_dir + f"/checkpoint-{trainer.state.global_step}/trainer_state.json",
@@ -253,7 +266,7 @@ def run(trainer: Any, folder: Path) -> None:
     )
 
 
-def sft(release: str, work: Path, recipe: Recipe) -> None:
+def sft(release: str, work: Path, recipe: Recipe, watch: int) -> None:
     """Fine-tune the packaged model on the chosen answers; v3 on v1's long answers too, v3b near v1 on these."""
     from datasets import Dataset
     from peft import LoraConfig
@@ -274,7 +287,7 @@ def sft(release: str, work: Path, recipe: Recipe) -> None:
     random.Random(recipe.seed).shuffle(rows)
     name = f"{release}-sft"
     arguments = SFTConfig(
-        **training_arguments(work, name, recipe),
+        **training_arguments(work, name, recipe, watch),
         train_sampling_strategy="group_by_length",
         learning_rate=recipe.sft_rate,
         num_train_epochs=recipe.sft_epochs,
@@ -294,7 +307,9 @@ def sft(release: str, work: Path, recipe: Recipe) -> None:
     trainer = kind(
         network, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer, peft_config=lora
     )
-    run(trainer, work / name)
+    if watch:
+        watched(trainer, watch)
+    run(trainer, work / name, recipe)
 
 
 def dpo(release: str, work: Path, recipe: Recipe) -> None:
@@ -334,7 +349,13 @@ def dpo(release: str, work: Path, recipe: Recipe) -> None:
     )
     peft = PeftModel.from_pretrained(network, str(work / f"{release}-sft" / "adapter"), is_trainable=True)
     trainer = DPOTrainer(peft, args=arguments, train_dataset=Dataset.from_list(pairs), processing_class=tokenizer)
-    run(trainer, work / name)
+    run(trainer, work / name, recipe)
+
+
+def name_base(path: Path, recipe: Recipe) -> None:
+    """Let the configuration of an adapter name its base as the project does, so that the adapter can be loaded."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**config, "base_model_name_or_path": recipe.base, "inference_mode": True})
 
 
 def export(release: str, work: Path, recipe: Recipe, to: Path) -> None:
@@ -347,9 +368,8 @@ def export(release: str, work: Path, recipe: Recipe, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     weights = {name: value.to(torch.float16) for name, value in load_file(source / "adapter_model.safetensors").items()}
     save_file(weights, to / "adapter_model.safetensors", metadata={"format": "pt"})
-    config = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
-    config = {**config, "base_model_name_or_path": recipe.base, "inference_mode": True}
-    write_json(to / "adapter_config.json", config)
+    shutil.copyfile(source / "adapter_config.json", to / "adapter_config.json")
+    name_base(to / "adapter_config.json", recipe)
     recipe_of = {**dataclasses.asdict(recipe), "release": release, "steps": steps}
     losses = {
         step: [
@@ -452,6 +472,7 @@ def main() -> None:
     parser.add_argument(
         "--questions", type=int, default=Recipe.questions, metavar="N", help="v1 answers so many at most"
     )
+    parser.add_argument("--watch", type=int, default=0, metavar="N", help="sft measures the network every N steps")
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="where export writes (default: in fixtures/models)")
     options = parser.parse_args()
     work = options.work_dir.resolve()
@@ -470,8 +491,10 @@ def main() -> None:
         respond(names or [recipe.base], work, recipe)
     elif options.step == "export":
         export(names[0], work, recipe, options.to or MODELS / f"smollm2-harmless-{names[0]}")
+    elif options.step == "sft":
+        sft(names[0], work, recipe, options.watch)
     else:
-        {"sft": sft, "dpo": dpo}[options.step](names[0], work, recipe)
+        dpo(names[0], work, recipe)
 
 
 if __name__ == "__main__":
