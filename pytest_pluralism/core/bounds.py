@@ -89,7 +89,7 @@ def relative_part(gate: Gate, estimate: Estimate, advantage: Estimate | None) ->
     known = interval_at(advantage, gate.confidence_level)
     part = _bound(known, 0.0, upper=False, what=f"the advantage over {gate.better_than}", floor=0.0)
     if part.outcome is Outcome.PASSED and compare(known.low, 0.0) <= 0:
-        return Part(Outcome.INCONCLUSIVE, f"the advantage over {gate.better_than} is {known}, must be above 0")
+        return Part(Outcome.INCONCLUSIVE, f"the advantage over {gate.better_than} is {known} and must be above 0")
     return part
 
 
@@ -172,7 +172,8 @@ def over_looks(part: Part, gate: Gate, change: Estimate | None, margin: float, *
     p_value = looks * bound_p_value_of(gate, change, margin if upper else -margin, "greater" if upper else "less")
     if p_value < (1.0 - level) / 2.0:
         return part
-    why = f"{part.reason}; among the looks at this baseline this may be chance (p times {looks:g} = {p_value:.2g})"
+    chance = f"(p times {looks:g} = {p_value:.2g})"
+    why = f"{part.reason}; over repeated comparisons with this baseline, this may be chance {chance}"
     return Part(Outcome.INCONCLUSIVE, why)
 
 
@@ -247,7 +248,7 @@ def value_part(gate: Gate, estimate: Estimate, bound: float, floor: float, *, up
     more = None if needed is None or needed <= estimate.n else needed - estimate.n
     return Part(
         Outcome.INCONCLUSIVE,
-        f"the value is {at_gate}, must be at {'most' if upper else 'least'} {bound:.3g}: with scores that "
+        f"the value is {at_gate} and must be at {'most' if upper else 'least'} {bound:.3g}: with scores that "
         f"{_counted(estimate)} may miss it may be {end:.3f}" + (f"; {more} more units would show them" if more else ""),
         more,
     )
@@ -282,7 +283,7 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str, floor: f
     must = f"must be at {'most' if upper else 'least'} {bound:.3g}"
     told = f"{estimate}" + (f" ({estimate.method})" if estimate.how.remade else "")
     if broken:
-        return Part(Outcome.FAILED, f"{what} is {told}, {must}")
+        return Part(Outcome.FAILED, f"{what} is {told} and {must}")
     if estimate.n_missing:
         return Part(Outcome.INCONCLUSIVE, _missing(estimate))
     if kept and is_alike_but_one(estimate, bound, upper=upper, noise_floor=floor):
@@ -296,7 +297,7 @@ def _bound(estimate: Estimate, bound: float, *, upper: bool, what: str, floor: f
     if kept:
         return Part(Outcome.PASSED)
     more, hint = _remedy(estimate, bound)
-    return Part(Outcome.INCONCLUSIVE, f"{what} is {told}, {must}: {hint}", more)
+    return Part(Outcome.INCONCLUSIVE, f"{what} is {told} and {must}: {hint}", more)
 
 
 def _remedy(estimate: Estimate, bound: float) -> tuple[int | None, str]:

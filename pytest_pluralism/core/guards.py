@@ -38,7 +38,7 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
     >>> passed = decide(Gate(at_least=0.1), Estimate(0.3, 0.2, 0.4, 0.05, n=50, n_clusters=50))
     >>> loss = Guard("the reward over no steering", Estimate(-0.3, -0.4, -0.2, 0.05, n=50, n_clusters=50))
     >>> guarded(passed, [loss]).reason
-    'the reward over no steering is -0.300 [-0.400, -0.200], must be at least 0'
+    'the reward over no steering is -0.300 [-0.400, -0.200] and must be at least 0'
     """
     gate = verdict.gate
     if not guards or verdict.outcome is Outcome.ERROR or not gate.bounds_value:
@@ -66,4 +66,4 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
 
 
 def _reason(guards: Sequence[Guard]) -> str:
-    return "; ".join(one.told or f"{one.words} is {one.estimate}, must be at least {one.least:zg}" for one in guards)
+    return "; ".join(one.told or f"{one.words} is {one.estimate} and must be at least {one.least:zg}" for one in guards)

@@ -394,7 +394,7 @@ def _n_bounds(gate: Gate) -> int:
 
 
 def _tests(n_gates: int, gate: Gate) -> str:
-    return f"{n_gates} gates" if n_gates > 1 else f"the {_n_bounds(gate)} bounds of this gate"
+    return f"{n_gates} promises" if n_gates > 1 else f"the {_n_bounds(gate)} bounds of this promise"
 
 
 def _noise_floor(value: float, function: str) -> float:

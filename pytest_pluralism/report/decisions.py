@@ -138,6 +138,8 @@ def _changes(moved: Sequence[int]) -> str:
     if not worse and not better:
         return Ours("Since the baseline, no measure has changed beyond its interval.")
     parts = [f"{n} got {word}" for n, word in ((worse, "worse"), (better, "better")) if n]
+    first = worse or better
+    parts[0] = parts[0].replace(" got", f" measure{'s' * (first != 1)} got", 1)
     same = len(moved) - worse - better
     rest = f"; {same} did not change beyond {'its' if same == 1 else 'their'} interval" if same else ""
     return Ours(f"Since the baseline, {' and '.join(parts)}{rest}.")

@@ -84,7 +84,7 @@ def test_many_looks_take_back_a_failure_and_never_a_pass() -> None:
     assert decide(gate, NOW, change=broken).outcome is Outcome.FAILED
     verdict = decide(gate, NOW, change=broken, looks=look_factor(9))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "among the looks at this baseline this may be chance" in verdict.reason
+    assert "over repeated comparisons with this baseline, this may be chance" in verdict.reason
     assert decide(gate, NOW, change=kept, looks=1e6).passed
     assert decide(gate, NOW, change=change_of(0.2), looks=1e6).outcome is Outcome.FAILED
     one, many = (failure_p_value(gate, NOW, change=broken, looks=looks) for looks in (1.0, 9.0))

@@ -337,12 +337,12 @@ def test_no_number_of_units_decides():
 
 
 def test_the_reason_is_one_sentence_with_the_numbers():
-    assert decide(Gate(at_most=0.2), estimated()).reason == "the value is 0.300 [0.250, 0.350], must be at most 0.2"
+    assert decide(Gate(at_most=0.2), estimated()).reason == "the value is 0.300 [0.250, 0.350] and must be at most 0.2"
     change = estimated(0.04, 0.03, 0.05)
     verdict = decide(Gate(max_increase=0.02), estimated(), change=change)
-    assert verdict.reason == "the change is 0.040 [0.030, 0.050], must be at most 0.02"
+    assert verdict.reason == "the change is 0.040 [0.030, 0.050] and must be at most 0.02"
     verdict = decide(Gate(max_decrease=0.02), estimated(), change=estimated(-0.04, -0.05, -0.03))
-    assert verdict.reason == "the change is -0.040 [-0.050, -0.030], must be at least -0.02"
+    assert verdict.reason == "the change is -0.040 [-0.050, -0.030] and must be at least -0.02"
 
 
 def test_everything_passes_through():
@@ -410,7 +410,7 @@ def test_holm_takes_back_failures_that_chance_explains():
     assert [verdict.outcome for verdict in run] == [FAILED, FAILED, PASSED, FAILED, ERROR]
     adjusted = adjust_verdicts(run)
     assert [verdict.outcome for verdict in adjusted] == [FAILED, INCONCLUSIVE, PASSED, FAILED, ERROR]
-    assert "among 3 gates this may be chance" in adjusted[1].reason
+    assert "among 3 promises this may be chance" in adjusted[1].reason
     assert adjusted[0] == clear
     p_values = [failure_p_value(verdict.gate, verdict.estimate) for verdict in run[:3]]
     assert [p < 0.025 for p in holm(p_values)] == [True, False, False]

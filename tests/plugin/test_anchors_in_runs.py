@@ -67,7 +67,7 @@ def test_a_drift_in_small_steps_fails_against_the_anchor(project: pytest.Pyteste
     assert found["baseline"]["anchor"]["estimate"]["value"] < found["baseline"]["estimate"]["value"]
     result = run(model=model)
     result.stdout.fnmatch_lines(["*change of JS distance to North*; from the anchor +0.0*"])
-    result.stdout.fnmatch_lines(["*the change from the anchor is *, must be at most 0.02*"])
+    result.stdout.fnmatch_lines(["*the change from the anchor is * and must be at most 0.02*"])
     # An update stores the release and does not accept the drift, although health checks are warnings here.
     run("--pluralism-update-baseline", model=model).assert_outcomes(failed=1)
     assert (verdict(project)["outcome"], "change" in verdict(project)) == ("failed", False)

@@ -150,7 +150,7 @@ def test_what_many_promises_explain_is_undecided(tmp_path: Path, capsys: pytest.
     code, out, _ = command(capsys, "compare", tmp_path / "a.json", tmp_path / "b.json")
     assert code == 0
     assert "inconclusive" in out
-    assert "among 9 gates this may be chance" in out
+    assert "among 9 promises this may be chance" in out
 
 
 def test_an_entry_of_version_1_is_compared_and_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ def test_a_table_tells_its_rows(project: pytest.Pytester) -> None:
     (project.path / "t.csv").write_text("question_id,question,option,population,probability\n" + rows)
     project.makepyfile(test_town=BODY.replace("town.jsonl", "t.csv").replace("0.99", "0.99, confidence_level=None"))
     result = project.runpytest_inprocess(*RUN)
-    result.stdout.fnmatch_lines(["survey t.csv: file t.csv; read: 4 rows; read: 1 question, 2 distributions"])
+    result.stdout.fnmatch_lines(["survey t.csv: file t.csv; read: 4 rows, 1 question, 2 distributions"])
 
 
 @pytest.mark.parametrize(

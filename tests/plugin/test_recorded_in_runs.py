@@ -120,7 +120,7 @@ sys.meta_path.insert(0, Refuse())
     [
         ("responses:nowhere.jsonl#x", "There is no file 'nowhere.jsonl'"),
         ("responses:town.jsonl#x", "unknown field 'question'"),
-        ("responses:town.jsonl", "Nobody says which model was recorded"),
+        ("responses:town.jsonl", "does not name the model that was recorded"),
     ],
 )
 def test_wrong_files_are_told_at_once(town, spec, why):

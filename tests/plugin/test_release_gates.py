@@ -291,7 +291,9 @@ def test_failures_are_adjusted_for_their_number_before_the_tests_report(
     adjusted = run("--pluralism-inconclusive=skip", *workers)
     adjusted.assert_outcomes(skipped=8)
     assert {entry["outcome"] for entry in verdicts(project)} == {"inconclusive"}
-    assert all("among 8 gates this may be chance (holm-adjusted p = " in entry["reason"] for entry in verdicts(project))
+    assert all(
+        "among 8 promises this may be chance (holm-adjusted p = " in entry["reason"] for entry in verdicts(project)
+    )
     # A promise that is broken beyond doubt fails its own test.
     project.makepyfile(test_town=MANY.format(bound=0.01))
     run("--pluralism-inconclusive=skip").assert_outcomes(failed=8)

@@ -82,7 +82,11 @@ def test_the_worst_reasons_come_first_and_the_rest_are_counted() -> None:
         ([], ""),
         ([None], ""),
         ([0, 0], "Since the baseline, no measure has changed beyond its interval."),
-        ([-1, 0, 1, 1], "Since the baseline, 1 got worse and 2 got better; 1 did not change beyond its interval."),
+        ([1, 1], "Since the baseline, 2 measures got better."),
+        (
+            [-1, 0, 1, 1],
+            "Since the baseline, 1 measure got worse and 2 got better; 1 did not change beyond its interval.",
+        ),
     ],
 )
 def test_changes_since_the_baseline_are_counted(moved: list[int | None], words: str) -> None:

@@ -137,9 +137,9 @@ def assemble_survey(
     if not questions:
         problems.add("", f"none of its {n_read} questions has two options and an answer")
         problems.raise_if_any()
-    source += (
-        f"{'; ' if source else ''}read: {_counted(n_read, 'question')}, {_counted(gathered.n_rows, 'distribution')}"
-    )
+    # Readers of tables say how many rows were read; the numbers stand in one list.
+    joint = ", " if source.endswith(" rows") else f"{'; ' if source else ''}read: "
+    source += f"{joint}{_counted(n_read, 'question')}, {_counted(gathered.n_rows, 'distribution')}"
     if gathered.few_options:
         source += f"; left out: {gathered.few_options} question(s) with fewer than two options"
     if gathered.only_refusals:

@@ -43,7 +43,7 @@ def named_recording(text: str, /) -> tuple[Path, str]:
     name = name.strip() or str(header_of(path).get("name", "")).strip()
     if not name:
         raise ModelError(
-            f"Nobody says which model was recorded in {str(path)!r}. Write {PREFIX}{path}#NAME, or a first line "
+            f"{str(path)!r} does not name the model that was recorded. Write {PREFIX}{path}#NAME, or a first line "
             '{"model": {"name": "NAME"}}.'
         )
     return path, name

@@ -277,7 +277,7 @@ def test_the_name_of_the_model(tmp_path):
     assert model.identity.parts == {"revision": "v1"}
     assert len(model.recording) == 1
     assert recorded(tmp_path, header, PLAIN).identity.name == "mine"
-    with pytest.raises(ModelError, match="Nobody says which model was recorded"):
+    with pytest.raises(ModelError, match="does not name the model that was recorded"):
         recorded(tmp_path, PLAIN, spec="")
     with pytest.raises(ModelError, match="unknown field 'nme'"):
         recorded(tmp_path, {"model": {"nme": "x"}}, PLAIN, spec="")
