@@ -28,6 +28,13 @@ def test_every_example_is_on_the_page() -> None:
         assert f"`{file.name}`" in text, f"{file.name} is not on the page"
 
 
+def test_every_example_has_its_output_on_the_page() -> None:
+    module = tool()
+    shown = {file for _, file, *_ in module.BLOCK.findall(PAGE.read_text(encoding="utf-8"))}
+    files = {file.stem.removeprefix("test_") for file in (ROOT / "examples" / "roadmap").glob("test_*.py")}
+    assert shown == files == {*module.FILES, *(name for name, *_ in module.COMPARED), "lake"}
+
+
 def test_a_promise_on_the_page_is_that_of_its_example() -> None:
     examples = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "examples" / "roadmap").glob("test_*.py"))
     promises = re.findall(r"^@pytest\.mark\..*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
@@ -47,7 +54,19 @@ def test_the_outputs_are_those_of_the_examples() -> None:
         "FAILED",
         "PASSED",
     ]
+    moved, harm = (
+        found["modular_pluralism", test].splitlines()
+        for test in ("the_patch_moves_the_patched_group", "the_patch_takes_nothing_from_any_party")
+    )
+    # A patch moves its group, and the other promise says who loses by it; one with another voice moves it not at all.
+    assert [line.split()[:2] for line in moved] == [["patched", "PASSED"], ["again", "FAILED"]]
+    assert [line.split()[1] for line in harm if line.startswith("patched")] == ["FAILED", "PASSED", "PASSED"]
+    closer = found["composed_system", "closer_to_each_party"].splitlines()
+    assert [line.split()[:2] for line in closer] == [["plain", "PASSED"]] * 3 + [["mixture", "INCONCLUSIVE"]] * 3
     for key, lines in found.items():
+        if key[0] in {name for name, *_ in module.COMPARED}:
+            assert "ERROR" not in lines
+            continue
         if key[0] == "lake":
             assert [line.split()[0] for line in lines.splitlines()] == ["after", module.TUNED]
             assert "ERROR" not in lines

@@ -22,7 +22,7 @@ PAGE = ROOT / "docs" / "explanation" / "roadmap.md"
 EXAMPLES = ROOT / "examples" / "roadmap"
 
 #: The examples that run on made models; the others need packaged ones.
-FILES = ("values", "steering", "moral_choice", "overton", "personas", "rewards", "juries")
+FILES = ("values", "steering", "moral_choice", "overton", "personas", "rewards", "juries", "hidden_context")
 
 BLOCK = re.compile(r"(<!-- output: (\w+) (\w+) -->\n\n```text\n).*?(```\n)", re.DOTALL)
 
@@ -32,6 +32,9 @@ MODELS = ("good", "poor")
 #: The real models: the name in the lines, and the recording. The second is a fine-tune of the first.
 REAL, TUNED = "SmolLM2", "tuned"
 RECORDINGS = {REAL: "answers/smollm2-135m-instruct.jsonl.gz", TUNED: "answers/smollm2-harmless-v2.jsonl.gz"}
+
+#: Groups that are parameters of tests.
+PARTIES = ("Democrat", "Independent", "Republican")
 
 #: The judge of what real models wrote.
 JUDGE = "embedded:nli-minilm"
@@ -43,7 +46,26 @@ RECORDED = {
     "values": "supports_opposes_or_either",
     "steering": "",
     "overton": "",
+    "hidden_context": "",
 }
+
+#: Made systems: of two communities, with a third one that speaks for Republicans, or for Democrats once more; the main
+#: model alone; and the mixture of the three parts.
+SYSTEMS = {
+    "two": "modular:made_two.toml",
+    "patched": "modular:made_patched.toml",
+    "again": "modular:made_again.toml",
+    "plain": "made:listener",
+    "mixture": "mixture:made_blend.toml",
+}
+
+#: The runs of systems: the file, the name in the lines, the system, the one that it is compared with, and options.
+COMPARED = (
+    ("modular_pluralism", "patched", "patched", "two", ("--pluralism-baseline=reference",)),
+    ("modular_pluralism", "again", "again", "two", ("--pluralism-baseline=reference",)),
+    ("composed_system", "plain", "patched", "plain", ()),
+    ("composed_system", "mixture", "patched", "mixture", ()),
+)
 
 
 def outputs() -> dict[tuple[str, str], str]:
@@ -66,11 +88,17 @@ def outputs() -> dict[tuple[str, str], str]:
             for verdict in pair:
                 test = str(verdict["nodeid"]).partition("::test_")[2].partition("[")[0]
                 found["lake", test] = found.get(("lake", test), "") + line(model, verdict)
+        for name, label, system, other, options in COMPARED:
+            for verdict in run(system, Path(folder), *options, f"test_{name}.py", reference=other):
+                test = str(verdict["nodeid"]).partition("::test_")[2].partition("[")[0]
+                found[name, test] = found.get((name, test), "") + line(label, verdict)
     return found
 
 
 def spec_of(model: str) -> str:
-    """Return the spec of a model: its recording, or that of a made one."""
+    """Return the spec of a model: its recording, the file of a system, or that of a made one."""
+    if model in SYSTEMS:
+        return SYSTEMS[model]
     return f"responses:{RECORDINGS[model]}#{model}" if model in RECORDINGS else f"made:{model}"
 
 
@@ -101,10 +129,16 @@ def line(model: str, verdict: dict[str, Any]) -> str:
     value = "nothing measured" if shown is None else f"{shown['value']:.3f}"
     if shown is not None and shown["low"] is not None:
         value += f" [{shown['low']:.3f}, {shown['high']:.3f}]"
-    of = verdict.get("population") or ""
+    of = verdict.get("population") or parameter_of(str(verdict["nodeid"]))
     witness = verdict.get("witness") or {}
     worst = f"  ({witness['id']}: {witness['text']})" if witness and "worst" in str(witness.get("text")) else ""
     return f"{model:7} {verdict['outcome'].upper():12} {value:22} {of}{worst}".rstrip() + "\n"
+
+
+def parameter_of(nodeid: str) -> str:
+    """Return the group that stands among the parameters of a test; empty where none does."""
+    names = nodeid.partition("[")[2].rstrip("]").split("-")
+    return next((name for name in names if name in PARTIES), "")
 
 
 def page(text: str, found: dict[tuple[str, str], str], /) -> str:

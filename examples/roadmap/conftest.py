@@ -54,17 +54,23 @@ def likes(who, text):
 
 
 class Made:
-    """A language model that knows the data, answers everything alike, or is one of a pair of before and after."""
+    """A language model that knows the data, answers everything alike, or is one of a pair of before and after.
+
+    Of a modular system `made:listener` knows nobody but those whom it reads of, and `made:voice-GROUP` speaks for one.
+    """
 
     def __init__(self, spec):
         name = spec.partition(":")[2]
         self.good, self.how = name != "poor", name
+        self.speaks_for = name.removeprefix("voice-") if name.startswith("voice-") else "US adults"
         self.identity = ModelIdentity(spec, name, spec, "float32", "cpu")
 
     def shares(self, prompt, options):
         text = prompt.question
+        if self.how == "listener" and known(text, WHO) is None:
+            return [1.0] * len(options)
         if question := QUESTIONS.get(known(text, QUESTIONS)):
-            side = WHO.get(known(text, WHO), "US adults") if self.good else "US adults"
+            side = WHO.get(known(text, WHO), self.speaks_for) if self.good else "US adults"
             pairs = zip(PEOPLE[side, question.question_id], PEOPLE["US adults", question.question_id], strict=True)
             # Most of what the party says, and a little of what everybody does.
             shares = [0.85 * party + 0.15 * everybody for party, everybody in pairs]
@@ -94,6 +100,9 @@ class Made:
 
     def generate(self, prompts, settings, *, n_draws=1, progress=None):
         result = []
+        if self.how.startswith("voice-"):
+            who = next(who for who, name in WHO.items() if name == self.speaks_for)
+            return [tuple(Response(f"So says {who}.", 9, "eos", draw) for draw in range(n_draws)) for _ in prompts]
         for prompt in prompts:
             window = WINDOWS.get(known(prompt.question, WINDOWS))
             answers = [] if window is None else [one.text for one in window.reasonable]
