@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def answer_settings(options: str, /) -> dict[str, object]:
     """Return the settings of a run that say where and how a model is loaded, of options for pytest in one text."""
     found: dict[str, object] = {}
     words = shlex.split(options)
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in itertools.pairwise([*words, ""]):
         name, sign, value = word.removeprefix("--pluralism-").partition("=")
         value = value if sign else after
         name = name.replace("-", "_")

@@ -84,6 +84,7 @@ def test_a_file_of_nations_and_one_of_personality(project: pytest.Pytester, monk
 
 
 def test_the_tables_are_asked_where_the_suite_was() -> None:
+    assert answer_settings("") == {}
     found = answer_settings(
         "-q --pluralism-device=cuda --pluralism-answers off --pluralism-seed=3 --pluralism-health=warn "
         "--pluralism-gguf=llamacpp"
