@@ -3,7 +3,8 @@
     python tools/try_change_rules.py --runs 20000
 
 prints, for each rule, how often ``max_increase`` passes: at the true mean where the release got worse, so that a pass
-is false, and at .02 where it did not. docs/explanation/statistics.md has the table, and the reason why none is used.
+is false, and at .02 where it did not; and how many samples hold nothing of what is turned round.
+docs/explanation/statistics.md has the table, and the reason why none is used.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ SAMPLES = (
     ("unchanged but for noise, sd .05", 80),
     ("skewed noise, sd .02", 25),
     ("skewed noise, sd .02", 80),
+    ("noise of unequal sizes, sd .02", 80),
 )
 
 
@@ -89,6 +91,26 @@ def mixture_end(
     return np.where(applies, np.maximum(end, bound), end)
 
 
+def stands_apart(changes: FloatArray, *, times: float, others: int, either: bool) -> npt.NDArray[np.bool_]:
+    """Return whether the largest rise stands apart from the rises next to it, or, for ``either``, the largest fall.
+
+    The gap between the largest and the second, the second and the third, and so on have the expectations 1, 1/2, 1/3,
+    ... under an exponential tail. So each is weighed by its place, and the first stands apart that is more than so many
+    ``times`` the mean of the ``others``. No spread and no shape of the noise enters it.
+    """
+    largest = -np.sort(-changes, axis=1)[:, : others + 2]
+    gaps = (largest[:, :-1] - largest[:, 1:]) * np.arange(1, others + 2)
+    found = gaps[:, 0] > times * gaps[:, 1:].mean(axis=1)
+    if either:
+        found = found | stands_apart(-changes, times=times, others=others, either=False)
+    return np.asarray(found)
+
+
+def worse_questions_seen(changes: FloatArray) -> npt.NDArray[np.bool_]:
+    """Return whether any question rose by more than a tenth of the scale: a rule that needs to know what noise is."""
+    return np.asarray((changes > 0.1).any(axis=1))
+
+
 def betting_keeps(changes: FloatArray, margin: float) -> npt.NDArray[np.bool_]:
     """Return whether a betting test of changes in [-1, 1] shows a mean below the margin (one-sided 2.5 %)."""
     scores, at, n = (changes + 1.0) / 2.0, (margin + 1.0) / 2.0, changes.shape[1]
@@ -118,9 +140,47 @@ RULES: dict[str, Rule] = {
     "mixture where it is 3 sd out and 1.6 times the next": lambda x, m: (
         mixture_end(x, beyond=3.0, quantile=0.95, apart=1.6) <= m
     ),
+    "undecided where the largest rise stands 3 times apart": lambda x, m: (
+        (upper_end(x) <= m) & ~stands_apart(x, times=3.0, others=7, either=False)
+    ),
+    "undecided where it or the largest fall does, 3.5 times": lambda x, m: (
+        (upper_end(x) <= m) & ~stands_apart(x, times=3.5, others=7, either=True)
+    ),
+    "undecided where it or the largest fall does, 3 times": lambda x, m: (
+        (upper_end(x) <= m) & ~stands_apart(x, times=3.0, others=7, either=True)
+    ),
+    "undecided where any rise is above .1": lambda x, m: (upper_end(x) <= m) & ~worse_questions_seen(x),
     "mixture always, at 95 %": lambda x, m: mixture_end(x, beyond=4.0, quantile=0.95, always=True) <= m,
     "betting, for changes in [-1, 1]": betting_keeps,
 }
+
+
+def drawn_from(kind: str) -> tuple[FloatArray, float, np.random.Generator]:
+    """Return a population of changes, the margin at which they are judged, and the generator that goes on from it."""
+    if kind == "noise of unequal sizes, sd .02":
+        generator = np.random.default_rng([simulate_verdicts.SEED, 2, len(simulate_verdicts.CHANGES)])
+        size = simulate_verdicts.POPULATION
+        noise = generator.standard_normal(size) * np.exp(0.7 * generator.standard_normal(size))
+        return 0.02 * (noise - noise.mean()) / noise.std(), 0.02, generator
+    generator = np.random.default_rng([simulate_verdicts.SEED, 2, list(simulate_verdicts.CHANGES).index(kind)])
+    population = simulate_verdicts.changed(generator, kind, simulate_verdicts.POPULATION)
+    return population, float(population.mean()) if simulate_verdicts.CHANGES[kind] else 0.02, generator
+
+
+def print_floor() -> None:
+    """Print how many samples of 100 hold nothing that a rule could see: they pass by every rule that looks for it."""
+    population = drawn_from("3 % of answers turned round")[0]
+    again = np.random.default_rng([simulate_verdicts.SEED, 2, 2])
+    again.dirichlet(np.full(4, 1.5), len(population))
+    again.standard_normal((2, len(population), 4))
+    turned = again.random(len(population)) < 0.03
+    for what, shown in (
+        ("turned round", turned),
+        ("turned round and worse", turned & (population > 0)),
+        ("turned round and worse by more than .1", turned & (population > 0.1)),
+    ):
+        share = float(shown.mean())
+        print(f"{what}: {share:.2%} of the questions, none of them in {(1.0 - share) ** 100:.2%} of samples")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -130,16 +190,14 @@ def main(arguments: list[str] | None = None) -> int:
     runs = parser.parse_args(arguments).runs
     drawn = []
     for kind, n in SAMPLES:
-        place = list(simulate_verdicts.CHANGES).index(kind)
-        generator = np.random.default_rng([simulate_verdicts.SEED, 2, place])
-        population = simulate_verdicts.changed(generator, kind, simulate_verdicts.POPULATION)
-        margin = float(population.mean()) if simulate_verdicts.CHANGES[kind] else 0.02
+        population, margin, generator = drawn_from(kind)
         drawn.append((population[generator.integers(0, len(population), (runs, n))], margin))
     print("| rule | " + " | ".join(f"{kind}, {n} units" for kind, n in SAMPLES) + " |")
     print("|---" * (len(SAMPLES) + 1) + "|")
     for name, rule in RULES.items():
         shares = [100.0 * float(np.mean(rule(changes, margin))) for changes, margin in drawn]
         print(f"| {name} | " + " | ".join(f"{share:.1f}" for share in shares) + " |", flush=True)
+    print_floor()
     return 0
 
 
