@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -326,14 +327,26 @@ class Pluralism:
         return verdict
 
     def _as_a_marker(self, verdict: Verdict, estimate: Estimate) -> Verdict:
-        """Return the verdict that the marker of a measure would give; of others only jurors are counted."""
+        """Return the verdict that the marker of a measure would give; others are checked for what they come from."""
         from pytest_pluralism.core.guards import guarded
 
         known = next(((plan, scores) for one, plan, scores in self._measured if one is estimate), None)
-        guards = () if known is None else known[1].guards
-        verdict, texts = self.session.judge.healthy(guarded(verdict, guards), estimate, known)
+        behind = () if known is not None else self._behind(estimate)
+        # No difference says more of a population than the sample that both sides come from.
+        guards = [one for scores in behind for one in scores.guards if one.of_sample]
+        verdict = guarded(verdict, guards if known is None else known[1].guards)
+        verdict, texts = self.session.judge.healthy(verdict, estimate, known, behind)
         self.session.notes += texts
         return verdict
+
+    def _behind(self, estimate: Estimate) -> Sequence[Scores]:
+        """Return the measurements of this test that an estimate is the difference of, or all where none are."""
+        for left, _, scores in self._measured:
+            for right, _, others in self._measured:
+                with contextlib.suppress(PluralismError):
+                    if abs(left.value - right.value - estimate.value) < 1e-9 and left - right == estimate:
+                        return (scores, others)
+        return [scores for _, _, scores in self._measured]
 
     def assert_promises(self) -> None:
         """Judge the markers of this test, and fail it unless every promise is kept."""

@@ -220,7 +220,7 @@ def small_groups(n_runs: int) -> Iterator[Row]:
     for smallest in (1, 2, 3, 5, 10):
         rng = np.random.default_rng([SEED, 8, smallest])
         groups = np.repeat(np.arange(3), (15, 10, smallest))
-        low = high = doubts = 0
+        low = high = doubts = held = 0
         for _ in range(n_runs):
             utilities = drawn(rng, groups, 40)
             votes = np.ones(utilities.shape, dtype=np.bool_)
@@ -228,8 +228,10 @@ def small_groups(n_runs: int) -> Iterator[Row]:
             doubts += bool(doubt)
             low += not doubt and estimate.low > truth
             high += not doubt and estimate.high < truth
+            held += estimate.low <= truth <= estimate.high
         yield {
             "smallest": smallest,
+            "held": held / n_runs,
             "unknown": doubts / n_runs,
             "too_high": low / n_runs,
             "too_low": high / n_runs,
@@ -557,8 +559,9 @@ def tables(results: dict[str, list[Row]]) -> dict[str, str]:
              for row in results["unequal-jurors"]),
         ),
         "small-groups": _table(
-            ("jurors of the smallest group", "undecided", "too high: passed falsely", "too low: failed falsely"),
-            ((row["smallest"], *(_percent(row[name]) for name in ("unknown", "too_high", "too_low")))
+            ("jurors of the smallest group", "held, were all decided", "undecided", "too high: passed falsely",
+             "too low: failed falsely"),
+            ((row["smallest"], *(_percent(row[name]) for name in ("held", "unknown", "too_high", "too_low")))
              for row in results["small-groups"]),
         ),
         "rare-scores": _table(

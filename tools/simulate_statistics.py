@@ -491,23 +491,15 @@ def parts_of(n_runs: int) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
     }
 
 
-#: The modules of the package that are measured here.
-MEASURED = (
-    *("intervals", "at_level", "sample", "skewness", "shares", "trust"),
-    *("comparison", "resampling", "multiplicity", "survey", "selection", "power"),
-)
-
-
 def fingerprint() -> str:
     """Return a hash of the code that is measured and that draws: parts that other code made are not reused."""
     core = Path(pytest_pluralism.core.__file__).parent
-    measured = [(core / "estimation" / f"{name}.py").read_text(encoding="utf-8") for name in MEASURED]
+    measured = [file.read_text(encoding="utf-8") for file in sorted(core.rglob("*.py"))]
     tools = (Path(__file__), Path(simulate_verdicts.__file__))
     drawing = "".join(
         file.read_text(encoding="utf-8").split("# " + "-" * 20 + "-" * 85 + " output")[0] for file in tools
     )
-    decided = (core / "verdict.py").read_text(encoding="utf-8")
-    return hashlib.sha256("".join([*measured, decided, drawing]).encode()).hexdigest()
+    return hashlib.sha256("".join([*measured, drawing]).encode()).hexdigest()
 
 
 def run_part(name: str, n_runs: int, folder: Path) -> tuple[list[dict[str, Any]], float]:

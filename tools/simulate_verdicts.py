@@ -265,6 +265,34 @@ def many_gates(n_runs: int, n_gates: int = 20) -> Iterator[dict[str, Any]]:
         }
 
 
+def alike_shares(n_runs: int) -> Iterator[dict[str, Any]]:
+    """Count errors of each end where units of 0 and 1 lie in clusters that are more or less alike."""
+    for truth in (0.5, 0.8, 0.9):
+        threshold = -float(special.ndtri(truth))
+        for n_clusters, size, likeness in ((10, 10, 0.3), (10, 10, 0.9), (20, 10, 0.9), (40, 10, 0.9)):
+            generator = np.random.default_rng([SEED, 9, n_clusters, round(10 * likeness), round(10 * truth)])
+            labels = np.repeat(np.arange(n_clusters), size)
+            at_least, at_most = Gate(at_least=truth), Gate(at_most=truth)
+            low = high = least = most = 0
+            for _ in range(n_runs):
+                shared, own = generator.standard_normal(n_clusters)[labels], generator.standard_normal(len(labels))
+                normal = math.sqrt(likeness) * shared + math.sqrt(1.0 - likeness) * own
+                estimate = estimate_mean((normal > threshold).astype(np.float64), clusters=labels)
+                low += estimate.high < truth
+                high += estimate.low > truth
+                least += decide(at_least, estimate).passed
+                most += decide(at_most, estimate).passed
+            yield {
+                "share": truth,
+                "n_clusters": n_clusters,
+                "cluster_size": size,
+                "likeness": likeness,
+                "n_runs": n_runs,
+                "false_decisions": {"too_low": low / n_runs, "too_high": high / n_runs},
+                "passed": {"at_least": least / n_runs, "at_most": most / n_runs},
+            }
+
+
 # ----------------------------------------------------------------------------------------------------------- output
 
 Rows = Sequence[Mapping[str, Any]]
@@ -280,6 +308,7 @@ def parts_of(n_runs: int) -> dict[str, Callable[[], Iterator[dict[str, Any]]]]:
         "two_bounds": partial(two_bounds, half),
         "planning": partial(planning, max(20, n_runs // 10)),
         "many_gates": partial(many_gates, half),
+        "alike_shares": partial(alike_shares, half),
         "exact_test": partial(exact_test, max(20, n_runs // 10) * 2),
     }
 
@@ -305,6 +334,20 @@ def tables(results: Mapping[str, Rows]) -> dict[str, tuple[tuple[str, ...], list
                 (row["change"], row["n"], *_percents(row, "passed", "failed"))
                 for row in results["patchy"]
                 if not row["is_broken"]
+            ],
+        ),
+        "alike-shares": (
+            (
+                *("true share", "clusters", "units in each", "likeness", "upper end too low", "lower end too high"),
+                *("`at_most` passed falsely", "`at_least` passed falsely"),
+            ),
+            [
+                (
+                    *(row[name] for name in ("share", "n_clusters", "cluster_size", "likeness")),
+                    *_percents(row["false_decisions"], "too_low", "too_high"),
+                    *_percents(row["passed"], "at_most", "at_least"),
+                )
+                for row in results["alike_shares"]
             ],
         ),
         "selection": (

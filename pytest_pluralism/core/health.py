@@ -11,6 +11,7 @@ from pytest_pluralism.core.records.verdicts import CHANGES
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Measure, Scores
+    from pytest_pluralism.core.records.scores import Drawn
 
 __all__ = [
     "FEWEST_CLUSTERS",
@@ -180,20 +181,35 @@ def _few_of(estimate: Estimate, where: str, people: str) -> str:
     return f"{number} {people if is_of_people else 'clusters'}{where}, fewer than {FEWEST_CLUSTERS}"
 
 
-def problems_of_difference(gate: Gate, estimate: Estimate, /, *, suppressed: Collection[str]) -> list[tuple[str, str]]:
-    """Return the checks that a promise on the difference of two welfares does not pass, each with a sentence.
+def problems_of_difference(
+    gate: Gate, estimate: Estimate, behind: Sequence[Scores], /, *, suppressed: Collection[str]
+) -> list[tuple[str, str]]:
+    """Return the checks that a promise on something else than a measurement does not pass, each with a sentence.
 
     Parameters
     ----------
     gate, estimate
-        The promise, and the difference.
+        The promise, and what it is about, such as the difference of two measurements.
+    behind : sequence of Scores
+        The measurements that it was made from. Answers that could not be read make no difference that could.
     suppressed : collection of str
         Checks that were accepted by name.
     """
-    if gate.confidence_level is None or not estimate.how.is_crossed_sample or "too_few_units" in suppressed:
-        return []
-    few = _few_of(estimate, "", "jurors")
-    return [("too_few_units", few)] if few else []
+    found = []
+    if gate.confidence_level is not None and (few := _few_of(estimate, "", "jurors")):
+        found.append(("too_few_units", few))
+    for scores in behind:
+        of = f" for {scores.units[0].population}" if scores.units else ""
+        if said := _unread(scores, of):
+            found.append(("low_option_mass", f"of what was measured before, {said}"))
+        unread, asked = scores.unread_choices
+        if unread > LARGEST_UNREAD_SHARE * asked:
+            found.append(("unread_choice", f"{unread_words(scores)}, more than one in ten"))
+    drawn = [scores.drawn for scores in behind if scores.drawn is not None]
+    if drawn and gate.confidence_level is None:
+        said = _moved_by_drawing(drawn, [abs(estimate.value - bound) for bound in _bounds_of(gate)])
+        found += [("sampled_answers", said)] if said else []
+    return [one for one in dict.fromkeys(found) if one[0] not in suppressed]
 
 
 def unread_words(scores: Scores, /) -> str:
@@ -246,25 +262,35 @@ def _drawn_problems(
     drawn = scores.drawn
     if drawn is None or gate.confidence_level is not None:
         return
-    remedy = "Give the promise a confidence_level, or draw more answers"
     if scores.doubt:
         yield "sampled_answers", scores.doubt
         return
-    if drawn.variance is None:
-        yield "sampled_answers", f"without an interval nobody knows what drawing does to the value. {remedy}"
-        return
-    error = drawn.variance**0.5
-    bounds = [bound for bound in (gate.at_most, gate.at_least) if bound is not None]
+    away = [abs(estimate.value - bound) for bound in _bounds_of(gate)]
     if gate.better_than is not None and measure is not None:
         key = measure.reference_key(gate.better_than)
         values = [unit.references[key] for unit in scores.units if key in unit.references]
-        bounds += [sum(values) / len(values)] if values else []
+        away += [abs(estimate.value - sum(values) / len(values))] if values else []
     # The other side of a change was drawn too.
-    changes = [bound for name in CHANGES if (bound := getattr(gate, name)) is not None]
-    away = [*(abs(estimate.value - bound) for bound in bounds), *(bound / 2.0**0.5 for bound in changes)]
-    if away and min(away) < ERRORS_AWAY * error:
-        said = f"the promise is decided on the value alone, and drawing moves that by a standard error of {error:.2g}"
-        yield "sampled_answers", f"{said}. {remedy}"
+    away += [bound / 2.0**0.5 for name in CHANGES if (bound := getattr(gate, name)) is not None]
+    if said := _moved_by_drawing([drawn], away):
+        yield "sampled_answers", said
+
+
+def _bounds_of(gate: Gate) -> list[float]:
+    return [bound for bound in (gate.at_most, gate.at_least) if bound is not None]
+
+
+def _moved_by_drawing(drawn: Sequence[Drawn], away: Sequence[float]) -> str:
+    """Return a sentence where drawing may have moved a value beyond what it is compared with; else empty."""
+    remedy = "Give the promise a confidence_level, or draw more answers"
+    variances = [one.variance for one in drawn if one.variance is not None]
+    if len(variances) < len(drawn):
+        return f"without an interval nobody knows what drawing does to the value. {remedy}"
+    error = sum(variances) ** 0.5
+    if not away or min(away) >= ERRORS_AWAY * error:
+        return ""
+    said = f"the promise is decided on the value alone, and drawing moves that by a standard error of {error:.2g}"
+    return f"{said}. {remedy}"
 
 
 def _kept_blindly(gate: Gate, scores: Scores, measure: Measure | None) -> Iterator[tuple[str, str]]:

@@ -206,22 +206,22 @@ class Judge:
         return result
 
     def healthy(
-        self, verdict: Verdict, estimate: Estimate, known: tuple[PlannedGate, Scores] | None
+        self, verdict: Verdict, estimate: Estimate, known: tuple[PlannedGate, Scores] | None, behind: Sequence[Scores]
     ) -> tuple[Verdict, list[str]]:
         """Return a verdict on an estimate inside a test as that of a marker would be, and what its checks find.
 
         Parameters
         ----------
-        verdict : Verdict
-            The verdict on a promise about the value.
-        estimate : Estimate
-            The value.
+        verdict, estimate
+            The verdict on a promise about the value, and the value.
         known : tuple or None
-            Its measurement; ``None`` for another estimate, such as a difference, which is checked for few jurors alone.
+            Its measurement; ``None`` for another estimate, such as a difference.
+        behind : sequence of Scores
+            The measurements that such an estimate was made from.
         """
         accepted = self._settings["suppress_health_check"]
         if known is None:
-            found = problems_of_difference(verdict.gate, estimate, suppressed=accepted)
+            found = problems_of_difference(verdict.gate, estimate, behind, suppressed=accepted)
         else:
             plan, scores = known
             found = health_problems(verdict.gate, scores, estimate, measure=plan.measure, suppressed=accepted)

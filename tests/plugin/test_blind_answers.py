@@ -255,6 +255,71 @@ def test_require_gives_the_verdict_of_the_marker(project: pytest.Pytester) -> No
     project.runpytest_inprocess(*args, "--pluralism-health=warn").assert_outcomes(passed=2)
 
 
+UNREAD = """
+from pytest_pluralism.core.records import Answer
+
+
+class Elsewhere(Stub):
+    \"\"\"Says nearly everywhere something else than an option.\"\"\"
+
+    def answer(self, prompts, *, progress=None):
+        return [Answer(one.log_probabilities, 0.01, one.top_token, 0.9) for one in super().answer(prompts)]
+
+
+def pytest_pluralism_load_model(spec, settings):
+    return Elsewhere(spec)
+"""
+
+
+def test_a_difference_of_answers_that_nobody_read_does_not_pass(project: pytest.Pytester) -> None:
+    """Whatever a test makes of two measurements, a copy of one included."""
+    project.makeconftest(CONFTEST + UNREAD)
+    project.makepyfile(
+        test_inside="""
+        from dataclasses import replace
+
+        def test_difference(pluralism):
+            left = pluralism.evaluate("js_distance", "gss", population="Democrat")
+            pluralism.evaluate("js_distance", "gss", population="Independent")
+            right = pluralism.evaluate("js_distance", "gss", population="Republican")
+            pluralism.require(left - right, at_most=0.9, at_least=-0.9)
+
+        def test_copy(pluralism):
+            left = pluralism.evaluate("js_distance", "gss", population="Democrat")
+            pluralism.require(replace(left, method="mine"), at_most=0.9)
+        """
+    )
+    args = ("--pluralism-model=stub:even", "--pluralism-repetitions=1", "--pluralism-health=warn")
+    result = project.runpytest_inprocess(*args)
+    result.assert_outcomes(failed=2)
+    text = result.stdout.str()
+    assert "for Democrat, under 0.5" in text
+    assert "for Republican, under 0.5" in text
+    assert "for Independent" not in text, "it has no part in the difference"
+    accepted = project.runpytest_inprocess(*args, "--pluralism-suppress-health-check=low_option_mass")
+    accepted.assert_outcomes(passed=2)
+
+
+def test_a_difference_over_few_questions_does_not_pass(project: pytest.Pytester) -> None:
+    """As a promise of a marker over as few does not."""
+    people = [{"population": name, "probabilities": [share, 1.0 - share]} for name, share in (("A", 0.6), ("B", 0.3))]
+    rows = [
+        {"question_id": f"q{i}", "question": f"Is field {i} green?", "options": ["Yes", "No"], "distributions": people}
+        for i in range(6)
+    ]
+    (project.path / "fields.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    project.makepyfile(
+        test_inside="""
+        def test_difference(pluralism):
+            left, right = (pluralism.evaluate("js_distance", "fields.jsonl", population=name) for name in "AB")
+            pluralism.require(left - right, at_most=0.9, at_least=-0.9)
+        """
+    )
+    result = project.runpytest_inprocess("--pluralism-model=stub:random", "--pluralism-repetitions=1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*health too_few_units: 6 clusters, fewer than 10*"])
+
+
 RUINED = """
 import re
 
