@@ -80,16 +80,22 @@ class Part:
     units_needed: int | None = None
 
 
-def relative_part(gate: Gate, estimate: Estimate, advantage: Estimate | None) -> Part:
-    """Compare the advantage over the reference with 0, which it must exceed."""
+#: The advantage of answers that are alike but for rounding (of probabilities in single precision) is not above this.
+LEAST_ADVANTAGE = 1e-5
+
+
+def relative_part(gate: Gate, estimate: Estimate, advantage: Estimate | None, floor: float) -> Part:
+    """Compare the advantage over the reference with 0, which it must exceed by more than numeric noise."""
     if math.isnan(estimate.value) or estimate.n == 0:
         return Part(Outcome.ERROR, "nothing was measured: the estimate has no value")
     if advantage is None:
         return Part(Outcome.INCONCLUSIVE, f"there is no value of the reference {gate.better_than!r} to compare with")
     known = interval_at(advantage, gate.confidence_level)
     part = _bound(known, 0.0, upper=False, what=f"the advantage over {gate.better_than}", floor=0.0)
-    if part.outcome is Outcome.PASSED and compare(known.low, 0.0) <= 0:
-        return Part(Outcome.INCONCLUSIVE, f"the advantage over {gate.better_than} is {known} and must be above 0")
+    least = max(floor, LEAST_ADVANTAGE)
+    if part.outcome is Outcome.PASSED and compare(known.low, least) <= 0:
+        above = "0" if compare(known.low, 0.0) <= 0 else f"numeric noise ({least:.1g})"
+        return Part(Outcome.INCONCLUSIVE, f"the advantage over {gate.better_than} is {known} and must be above {above}")
     return part
 
 

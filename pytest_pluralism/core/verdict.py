@@ -63,16 +63,16 @@ def decide(
     ==================== ================================ ============================ =====================
     ``at_most=t``        ``estimate.high <= t``           ``estimate.low > t``         otherwise
     ``at_least=t``       ``estimate.low >= t``            ``estimate.high < t``        otherwise
-    ``better_than=r``    ``advantage.low > 0``            ``advantage.high < 0``       otherwise
+    ``better_than=r``    ``advantage.low > noise``        ``advantage.high < 0``       otherwise
     ``max_increase=m``   ``change.high <= margin``        ``change.low > margin``      otherwise
     ``max_decrease=m``   ``change.low >= -margin``        ``change.high < -margin``    otherwise
     ``max_change=m``     both of these                    either of these              otherwise
     ==================== ================================ ============================ =====================
 
-    with ``margin = max(m, noise_floor)``. Two numbers that rounding alone can part are equal here
-    (:func:`~pytest_pluralism.core.equal.compare`). Several bounds in one gate: the worst outcome wins. With
-    ``confidence_level=None`` the value stands for both ends. ``max_change`` is a test of equivalence (TOST), with both
-    one-sided tests at half the rest of the confidence level.
+    with ``margin = max(m, noise_floor)`` and ``noise = max(1e-5, noise_floor)``. Two numbers that rounding alone can
+    part are equal here (:func:`~pytest_pluralism.core.equal.compare`). Several bounds in one gate: the worst outcome
+    wins. With ``confidence_level=None`` the value stands for both ends. ``max_change`` is a test of equivalence (TOST),
+    with both one-sided tests at half the rest of the confidence level.
 
     With a ``drift``, the same promises are judged against the anchor of the baseline too, with ``max_drift`` in the
     place of ``m`` where it is given. A failure must then survive two comparisons, and with ``looks`` above 1 that many
@@ -193,7 +193,7 @@ def decide(
     if gate.at_least is not None:
         parts.append(value_part(gate, estimate, gate.at_least, floor, upper=False))
     if gate.better_than is not None:
-        parts.append(relative_part(gate, estimate, advantage))
+        parts.append(relative_part(gate, estimate, advantage, floor))
     for what, side in (sides := _sides(change, drift)):
         for margin, upper in mean_bounds(gate, floor, of_drift=side is drift is not None):
             part = change_part(gate, estimate, side, margin, floor, upper=upper, what=what)

@@ -88,7 +88,10 @@ def test_a_bound_that_is_met_is_kept_whatever_the_last_digit(promise):
 
 def test_an_advantage_of_rounding_is_none():
     estimate = Estimate(0.5, 0.4, 0.6, 0.05, n=50, n_clusters=50)
-    for low in (0.0, 1e-16, 1e-13):
+    for low in (0.0, 1e-16, 1e-13, 3e-8, 1e-5):
         advantage = Estimate(0.1, low, 0.2, 0.05, n=50, n_clusters=50)
         verdict = decide(Gate(better_than="uniform"), estimate, advantage=advantage)
         assert verdict.outcome is Outcome.INCONCLUSIVE
+    beyond = Estimate(0.1, 2e-5, 0.2, 0.05, n=50, n_clusters=50)
+    assert decide(Gate(better_than="uniform"), estimate, advantage=beyond).passed
+    assert not decide(Gate(better_than="uniform"), estimate, advantage=beyond, noise_floor=1e-3).passed

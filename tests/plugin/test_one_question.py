@@ -51,6 +51,16 @@ def test_a_level_of_one_question_is_undecided_and_names_the_remedies(nations: py
     assert "confidence_level=None" in str(found["reason"])
 
 
+def test_a_question_under_many_names_is_one_question(nations: pytest.Pytester) -> None:
+    row = json.loads((nations.path / "nations.jsonl").read_text(encoding="utf-8"))
+    rows = [{**row, "question_id": f"work {i}", "distributions": [one]} for i, one in enumerate(row["distributions"])]
+    for one in rows:
+        one["distributions"] = [{**one["distributions"][0], "population": "Members"}]
+    (nations.path / "nations.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    found = verdict(nations, "at_most=0.99", "--pluralism-health=warn")
+    assert found["outcome"] == "inconclusive"
+
+
 def test_the_value_alone_may_decide(nations: pytest.Pytester) -> None:
     assert verdict(nations, "at_most=0.99, confidence_level=None")["outcome"] == "passed"
     assert verdict(nations, "at_most=0.001, confidence_level=None")["outcome"] == "failed"

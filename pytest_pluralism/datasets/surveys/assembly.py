@@ -130,7 +130,8 @@ def assemble_survey(
             near = nearest_names(name, gathered.options, most=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.add("", f"no question has the option {name!r}, which refusals= names{hint}")
-    n_read, questions, rows = gathered.n_read, gathered.questions, gathered.rows
+    n_read, rows = gathered.n_read, gathered.rows
+    questions, n_again = _in_clusters(gathered.questions)
     if n_read == 0 and not problems.count:
         problems.add("", "holds no questions")
     problems.raise_if_any()
@@ -146,6 +147,8 @@ def assemble_survey(
         source += f"; left out: {gathered.only_refusals} distribution(s) with nothing but refusals"
     for what, found in gathered.notes.items():
         source += f"; {len(found)} {what}, such as {found[0]!r}"
+    if n_again:
+        source += f"; {n_again} question(s) with the text and options of another, which move with it and are no more"
     if gathered.alike:
         source += f"; {gathered.alike} population(s) differ from another by case or look-alike letters alone"
     if gathered.policy != "keep" and (gathered.refusals or may_refuse):
@@ -163,6 +166,26 @@ def assemble_survey(
         source=source,
         default_population=default_population,
     )
+
+
+def _in_clusters(questions: Sequence[Question]) -> tuple[list[Question], int]:
+    """Return questions of which those with the same text and options are one cluster, and how many are another again.
+
+    A model gives them one and the same answer, so that they are no more than one question. Clusters that are said stay.
+    """
+    asked = [(" ".join(one.text.split()).casefold(), frozenset(one.options)) for one in questions]
+    first: dict[object, str] = {}
+    for one, place in zip(questions, asked, strict=True):
+        if one.cluster is None:
+            first[place] = min(one.question_id, first.get(place, one.question_id))
+    alike = [
+        one.cluster is None and first[place] != one.question_id for one, place in zip(questions, asked, strict=True)
+    ]
+    found = [
+        replace(one, cluster=first[place]) if again else one
+        for one, place, again in zip(questions, asked, alike, strict=True)
+    ]
+    return found, sum(alike)
 
 
 def _counted(number: int, noun: str) -> str:

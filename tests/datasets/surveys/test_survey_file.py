@@ -201,6 +201,24 @@ def test_default_population(tmp_path: Path) -> None:
     assert load_survey(write_jsonl(tmp_path / "many.jsonl", GOOD)).default_population is None
 
 
+def test_a_question_that_is_asked_again_is_in_the_cluster_of_the_first(tmp_path: Path) -> None:
+    """The answer of a model to it is the same; a cluster that is said stays, as does a question with other options."""
+    entries = [
+        *(one(question_id=name) for name in ("b", "a")),
+        one(question_id="c", question="  is it SO? "),
+        one(question_id="d", cluster="of their own"),
+        one(question_id="e", options=["Yes", "Never"]),
+    ]
+    found = load_survey(write_jsonl(tmp_path / "again.jsonl", entries))
+    clusters = {"b": "a", "a": None, "c": "a", "d": "of their own", "e": None}
+    assert {question.question_id: question.cluster for question in found.questions} == clusters
+    assert "2 question(s) with the text and options of another" in found.source
+    assert load_survey(write_jsonl(tmp_path / "back.jsonl", entries[::-1])).sha256 == found.sha256
+    with_clusters = [{**entry, "cluster": clusters[str(entry["question_id"])] or ...} for entry in entries]
+    kept = [{name: value for name, value in entry.items() if value is not ...} for entry in with_clusters]
+    assert load_survey(write_jsonl(tmp_path / "said.jsonl", kept)).sha256 == found.sha256
+
+
 # ------------------------------------------------------------------------------------------------- content and hash
 
 
