@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -149,7 +150,10 @@ def encode(kind: Kind[AskedT, ResultT], asked: AskedT, result: ResultT, /) -> by
 def decode(kind: Kind[AskedT, ResultT], encoded: bytes, asked: AskedT | None, /) -> ResultT | None:
     """Return the result that was stored, or ``None`` when this version cannot read it without a guess."""
     try:
-        content = json.loads(encoded.decode("utf-8", "surrogatepass"))
+        text = encoded.decode("utf-8", "surrogatepass")
+        content, end = _DECODER.raw_decode(text)
+        if end != len(text):
+            return None
         return kind.read(content, asked) if isinstance(content, dict) else None
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
@@ -328,14 +332,19 @@ KINDS: tuple[Kind[Any, Any], ...] = (
 
 
 def _frozen_values(content: Content) -> Content:
-    return {name: _frozen(value) for name, value in content.items()}
+    return {name: _frozen(value) if type(value) is list else value for name, value in content.items()}
 
 
 def _frozen(value: object) -> object:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    if type(value) is not list:
+        return value
+    return tuple([_frozen(one) if type(one) is list else one for one in value])
 
 
 def _is_number(value: object) -> bool:
+    if type(value) is float:
+        # Nearly every value is one.
+        return value == value
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
 
 
@@ -350,11 +359,23 @@ def canonical(content: object) -> bytes:
 
 def _fields(record: DataclassInstance) -> dict[str, object]:
     # Several times faster than dataclasses.asdict, which copies every string, and asked for once a prompt.
-    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return {name: getattr(record, name) for name in _field_names(type(record))}
 
 
-#: Not ensure_ascii: as escapes, a lone pair of surrogates could not be told from the character that they make.
-_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_fields)
+@functools.lru_cache(maxsize=64)
+def _field_names(kind: type[DataclassInstance]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+#: Not ensure_ascii: as escapes, a lone pair of surrogates could not be told from the character that they make. What
+#: contains itself is a RecursionError, whether or not the encoder looks for it.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_fields
+)
+
+
+#: Rows are written without blanks around them, which this reader does not pass over.
+_DECODER = json.JSONDecoder()
 
 
 def device_type(identity: ModelIdentity) -> str:

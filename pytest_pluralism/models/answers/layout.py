@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import sqlite3
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ TABLES = tuple(kind.table for kind in KINDS)
 TABLES_OF = {version: tuple(kind.table for kind in KINDS if kind.since <= version) for version in range(1, VERSION + 1)}
 
 COLUMNS = "key, model_sha256, model, dtype, device, answer, checksum, bytes, created, used"
+
+#: The texts of a row are remembered as JSON up to this number of characters.
+MOST_KEPT = 4096
 
 #: Selects every table and index that a file has.
 SCHEMA_QUERY = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
@@ -79,15 +83,26 @@ def is_of_earlier_version(row: Row) -> bool:
     return _has_types(row) and bool(checksum_of(row[0], row[1:5], row[5], format_name="") == row[6])
 
 
+#: The types of the columns up to the answer.
+_TYPES = [bytes, str, str, str, str, bytes]
+
+
 def _has_types(row: Row) -> bool:
-    key, texts, encoded = row[0], row[1:5], row[5]
-    return isinstance(key, bytes) and isinstance(encoded, bytes) and all(isinstance(text, str) for text in texts)
+    return list(map(type, row[:6])) == _TYPES
 
 
 def checksum_of(key: bytes, texts: Sequence[str], encoded: bytes, *, format_name: str = FORMAT) -> bytes:
     """Return the checksum of a row."""
     # The key is part of it: a whole row under the key of another prompt is as wrong as a torn one.
-    return hashlib.sha256(format_name.encode("ascii") + canonical([key.hex(), *texts]) + b"\n" + encoded).digest()
+    head = f'{format_name}["{key.hex()}",'.encode("ascii")
+    rest = _written(tuple(texts)) if sum(map(len, texts)) < MOST_KEPT else canonical(texts)[1:]
+    return hashlib.sha256(b"".join((head, rest, b"\n", encoded))).digest()
+
+
+@functools.lru_cache(maxsize=64)
+def _written(texts: tuple[str, ...]) -> bytes:
+    """Return the rest of the JSON list that begins with a key; all rows of a model have the same texts."""
+    return canonical(texts)[1:]
 
 
 def rows_of(connection: sqlite3.Connection, *, table: str, keys: Sequence[bytes]) -> list[Row]:

@@ -17,7 +17,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -196,20 +196,25 @@ class AnswerStore:
         """
         wanted: dict[bytes, list[AskedT]] = {}
         for one in dict.fromkeys(asked):
-            wanted.setdefault(key_of(kind, identity, one, reading=readings.get(one, "")), []).append(one)
+            reading = readings.get(one, "") if readings else ""
+            wanted.setdefault(key_of(kind, identity, one, reading=reading), []).append(one)
         found: dict[AskedT, ResultT] = {}
         damaged = hits = 0
         stale: list[bytes] = []
         now = self._clock()
         with self._guard:
-            for row in self._rows(kind.table, list(wanted)):
+            # In the order of the table, so that each of its pages is read once.
+            for row in self._rows(kind.table, sorted(wanted)):
                 if not is_whole(row):
                     damaged += 1
                     continue
-                key, result = row[0], decode(kind, row[5], wanted[row[0]][0])
+                key = row[0]
+                same = wanted[key]
+                result = decode(kind, row[5], same[0])
                 if result is not None:
                     hits += 1
-                    found |= dict.fromkeys(wanted[key], result)
+                    for one in same:
+                        found[one] = result
                     if not isinstance(row[9], float) or row[9] < now - TOUCH_AFTER:
                         stale.append(key)
             self._touch(kind.table, stale, now)
@@ -292,16 +297,14 @@ class AnswerStore:
                 sql = f"DELETE FROM {kind.table} WHERE key = ?"  # noqa: S608 - constant names
                 self._file.write(lambda connection: connection.executemany(sql, keys))
 
-    def _rows(self, table: str, keys: Sequence[bytes]) -> list[Row]:
-        """Return the rows of a table that have one of the keys; a file of an older version may lack the table."""
+    def _rows(self, table: str, keys: Sequence[bytes]) -> Iterator[Row]:
+        """Yield the rows of a table that have one of the keys; a file of an older version may lack the table."""
 
         def find(connection: sqlite3.Connection, chunk: Sequence[bytes]) -> list[Row]:
             return rows_of(connection, table=table, keys=chunk) if table in self._file.tables else []
 
-        rows: list[Row] = []
         for start in range(0, len(keys), CHUNK):
-            rows += self._file.do(functools.partial(find, chunk=keys[start : start + CHUNK]))
-        return rows
+            yield from self._file.do(functools.partial(find, chunk=keys[start : start + CHUNK]))
 
     def _touch(self, table: str, keys: Sequence[bytes], now: float) -> None:
         """Write down when answers were used; it is worth no waiting and no error."""
