@@ -66,15 +66,19 @@ def read_options(found: NextToken, labels: Sequence[str], spellings: Mapping[str
     >>> [round(high - low, 3) for low, high in zip(options.low, options.high)]
     [0.0, 0.0, 0.17]
     """
-    residual = max(0.0, 1.0 - found.mass)
+    residual, least = max(0.0, 1.0 - found.mass), found.least
+    names = {label.strip() for label in labels}
+    spelled = {number for label in labels for number in spellings.get(label, ())}
+    # A list may hold the whole vocabulary, of which few spell a label.
+    near = [
+        (name, number, math.exp(value))
+        for text, number, value in found.tokens
+        if (name := text.strip()) in names or number in spelled
+    ]
     low, high = [], []
     for label in labels:
         known = set(spellings.get(label, ()))
-        listed = [
-            (number, math.exp(value))
-            for text, number, value in found.tokens
-            if number in known or text.strip() == label.strip()
-        ]
+        listed = [(number, value) for name, number, value in near if number in known or name == label.strip()]
         numbers = {number for number, _ in listed if number is not None}
         if not known:
             missing = max(1, MOST_SPELLINGS - len(listed))
@@ -84,7 +88,7 @@ def read_options(found: NextToken, labels: Sequence[str], spellings: Mapping[str
             missing = max(0, len(known) - len(listed))
         total = min(1.0, math.fsum(value for _, value in listed))
         low.append(total)
-        high.append(min(1.0, total + min(residual, missing * found.least)))
+        high.append(min(1.0, total + min(residual, missing * least)))
     return Options(tuple(low), tuple(high))
 
 

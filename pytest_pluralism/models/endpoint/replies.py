@@ -8,9 +8,10 @@ log-probability are checked before anything is made of them.
 from __future__ import annotations
 
 import math
+import operator
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,8 @@ ROUNDED_UP = 2e-3
 
 #: The number that servers write for the logarithm of 0.
 NOTHING = -9000.0
+
+_VALUE = operator.itemgetter(2)
 
 _SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|\d{4})")
 _TOKEN_ID = re.compile(r"token_id:(\d+)")
@@ -81,10 +84,10 @@ class NextToken:
 
         The drawn token may be listed far below its rank, so that it does not count as the last.
         """
-        values = [math.exp(value) for _, _, value in self.tokens]
-        if len(values) > 1 and self.tokens[-1][0] == self.drawn:
-            values.pop()
-        return min(values[-1], 1.0)
+        last = self.tokens[-1]
+        if len(self.tokens) > 1 and last[0] == self.drawn:
+            last = self.tokens[-2]
+        return min(math.exp(last[2]), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +176,18 @@ def next_token(reply: object, /, *, place: str) -> NextToken:
         rows = content["content"]
         if not rows or not isinstance(rows[0], dict):
             raise _wrong(place, "no log-probabilities of the first token", content)
-        listed = [_entry(one, place) for one in rows[0].get("top_logprobs") or ()]
+        listed = _entries(rows[0].get("top_logprobs") or (), place)
         own = _entry(rows[0], place)
     else:
         tops, tokens, values = (content.get(name) for name in ("top_logprobs", "tokens", "token_logprobs"))
         if not (isinstance(tops, list) and isinstance(tokens, list) and isinstance(values, list) and tops and tokens):
             raise _wrong(place, "log-probabilities of another shape", content)
         top = tops[-1] if isinstance(tops[-1], dict) else {}
-        listed = [_entry({"token": token, "logprob": value}, place) for token, value in top.items()]
+        listed = _entries([{"token": token, "logprob": value} for token, value in top.items()], place)
         own = _entry({"token": tokens[-1], "logprob": values[-1]}, place)
-    by_token = {(text, number): value for text, number, value in [own, *listed]}
-    found = tuple(
-        sorted(((*key, value) for key, value in by_token.items() if value > NOTHING), key=lambda one: -one[2])
-    )
+    # The one that was drawn stands first; where it is listed too, the list counts.
+    by_token = {one[:2]: one for one in (own, *listed)}
+    found = tuple(sorted([one for one in by_token.values() if one[2] > NOTHING], key=_VALUE, reverse=True))
     if not found or not listed:
         raise _wrong(place, "no likeliest tokens, which were asked for", content)
     total = math.fsum(math.exp(value) for _, _, value in found)
@@ -272,6 +274,20 @@ def _choice(reply: object, place: str) -> JsonObject:
         raise _wrong(place, "something else than one choice", reply)
     choice: Mapping[str, object] = choices[0]
     return choice
+
+
+def _entries(rows: Iterable[object], place: str) -> list[tuple[str, int | None, float]]:
+    """Return the text, the number and the log-probability of each entry of a list, which may be long."""
+    found = []
+    for one in rows:
+        if type(one) is dict:
+            text, number, value = one.get("token"), one.get("id"), one.get("logprob")
+            # As nearly all are; the others, and wrong ones, are looked at with care.
+            if type(text) is str and type(value) is float and value <= 0.0 and not text.startswith("token_id:"):
+                found.append((text, number if type(number) is int else None, value))
+                continue
+        found.append(_entry(one, place))
+    return found
 
 
 def _entry(one: object, place: str) -> tuple[str, int | None, float]:

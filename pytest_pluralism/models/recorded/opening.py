@@ -16,10 +16,9 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.core.records.plain import JsonFields
@@ -45,8 +44,7 @@ _ZIPPED_BY_ZSTD, _LOCAL_HEADER = 93, 30
 PARQUET_KEY = b"pytest_pluralism"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One JSON object of a file, where it stands in words, and where its line begins in a file of plain lines."""
 
     content: JsonFields

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pytest_pluralism.core.errors import ModelError, nearest_names
 from pytest_pluralism.core.finite import is_finite, is_number
@@ -52,8 +51,7 @@ class RowError(ModelError):
     """A row that cannot be read; the text says why, without the place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row.
 
     Attributes
@@ -102,7 +100,11 @@ def row_of_line(line: bytes, /) -> JsonFields:
         It is not one, or names a field or an option twice.
     """
     try:
-        content = _DECODER.decode(line.decode("utf-8"))
+        text = line.decode("utf-8")
+        content, end = _DECODER.raw_decode(text)
+        if end < len(text):
+            # Blanks behind it are read over, and anything else is an error.
+            content = _DECODER.decode(text)
     except RowError:
         raise
     except (ValueError, RecursionError) as error:
@@ -158,6 +160,11 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_once_each)
 
 
 def _one_of(content: JsonFields, names: Collection[str], what: str) -> str:
+    there = content.keys() & names
+    if len(there) == 1:
+        (name,) = there
+        if content[name] is not None:
+            return name
     found = [name for name in content if name in names and content[name] is not None]
     if len(found) != 1:
         got = "none" if not found else " and ".join(map(repr, found))
@@ -197,6 +204,8 @@ def _steering(content: JsonFields) -> tuple[str, str]:
 
 def _numbers(name: str, value: object) -> list[float]:
     numbers = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(numbers, list) and set(map(type, numbers)) == _FLOATS and not any(map(math.isnan, numbers)):
+        return numbers
     if not isinstance(numbers, list) or not numbers:
         raise RowError(f"has {name!r} that is neither an object of numbers by option nor a list of numbers")
     for number in numbers:
@@ -204,6 +213,9 @@ def _numbers(name: str, value: object) -> list[float]:
         if is_odd or (isinstance(number, int) and not is_finite(number)):
             raise RowError(f"has {str(number)[:40]!r} among its {name}. Each must be a number")
     return cast("list[float]", numbers)
+
+
+_FLOATS = {float}
 
 
 def _check_log_likelihoods(name: str, value: object) -> None:
