@@ -212,6 +212,35 @@ def test_wrong_suites_are_told_and_leave_no_file(project, monkeypatch, capsys):
     assert not [path for path in project.path.iterdir() if path.name.startswith(".p.jsonl")]
 
 
+def test_an_export_that_is_killed_leaves_the_file_of_the_last_one(project, monkeypatch, capsys):
+    monkeypatch.chdir(project.path)
+    project.makepyfile(test_town=SUITE)
+    earlier = '{"prompt_id": "a-earlier"}\n'
+    (project.path / "p.jsonl").write_text(earlier)
+    conftest = project.path / "conftest.py"
+    whole = conftest.read_text()
+    # In the middle of the rows.
+    killed = """
+import os, signal
+import pytest_pluralism.models.recorded.exported as exported
+made, row = [], exported.exported_row
+def exported_row(*arguments, **named):
+    made.append(1)
+    if len(made) > 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return row(*arguments, **named)
+exported.exported_row = exported_row
+"""
+    conftest.write_text(whole + killed)
+    assert main(["export", "-o", "p.jsonl"]) == 2
+    assert "could not collect the tests (exit code -9)" in capsys.readouterr().err
+    assert (project.path / "p.jsonl").read_text() == earlier
+    conftest.write_text(whole)
+    assert main(["export", "-o", "p.jsonl"]) == 0
+    assert len(read(project.path / "p.jsonl")) > 20
+    assert not [path for path in project.path.iterdir() if path.name.startswith(".p.jsonl")]
+
+
 def test_a_changed_row_is_not_answered(project, elsewhere):
     project.makepyfile(test_town=SUITE)
     assert main(["export", "-o", "prompts.jsonl"]) == 0

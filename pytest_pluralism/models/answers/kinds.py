@@ -367,8 +367,8 @@ def _field_names(kind: type[DataclassInstance]) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
-#: Not ensure_ascii: as escapes, a lone pair of surrogates could not be told from the character that they make. What
-#: contains itself is a RecursionError, whether or not the encoder looks for it.
+#: Not ensure_ascii: as escapes, a lone pair of surrogates could not be told from the character that they make. An
+#: object that contains itself is a RecursionError, whether or not the encoder looks for it.
 _ENCODER = json.JSONEncoder(
     sort_keys=True, ensure_ascii=False, check_circular=False, separators=(",", ":"), default=_fields
 )

@@ -97,7 +97,7 @@ def _reader(named: str) -> PromptReader:
     from pytest_pluralism.models.local.identification import prompt_reader
     from pytest_pluralism.models.specification import parse_model_spec
 
-    return prompt_reader(parse_model_spec(named), allow_pickle=False)
+    return prompt_reader(parse_model_spec(named), needs_weights=False)
 
 
 def _opened(spec: str, client: Client, reader: PromptReader | None) -> EndpointModel:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.local.adapters import described_model
 from pytest_pluralism.models.local.devices import chosen_device
+from pytest_pluralism.models.local.files import read_json, refuse_remote_code
 from pytest_pluralism.models.local.loading import identity_of, load_parts
 from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.prompts import PromptReader
 from pytest_pluralism.models.protocol import ModelIdentity
-from pytest_pluralism.models.specification import ModelSpec
+from pytest_pluralism.models.specification import ADAPTER_CONFIG, ModelSpec
 
 if TYPE_CHECKING:
     from pytest_pluralism.models.local.interfaces import AutoClass, Config, Network
@@ -68,8 +70,17 @@ def identify(
     return None if network is None else identity_of(named, found.parts, tokenizer, network, place, compiled=compiled)
 
 
-def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False) -> PromptReader:
+def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False, needs_weights: bool = True) -> PromptReader:
     """Return what reads prompts as a model does, without loading the model.
+
+    Parameters
+    ----------
+    named : ModelSpec
+        Which model.
+    allow_pickle : bool
+        As for :func:`pytest_pluralism.models.load_model`.
+    needs_weights : bool
+        False for a folder that may hold a configuration and a tokenizer alone, whose weights are not looked at.
 
     Raises
     ------
@@ -77,13 +88,20 @@ def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False) -> PromptR
         If the model cannot be found, or is refused.
     """
     backend_of(named.kind).require()
+    folder = Path(named.target)
     with quiet_transformers():
-        found = described_model(named, allow_pickle=allow_pickle)
-        config, tokenizer, _ = load_parts(
-            found.folder, found.named, trust_remote_code=False, tokenizer_folder=found.tokenizer
-        )
+        if not needs_weights and named.kind == "folder" and not (folder / ADAPTER_CONFIG).is_file():
+            refuse_remote_code(folder, read_json(folder / "config.json"), named)
+            add_bos = None
+            config, tokenizer, _ = load_parts(folder, named, trust_remote_code=False)
+        else:
+            found = described_model(named, allow_pickle=allow_pickle)
+            add_bos = found.add_bos
+            config, tokenizer, _ = load_parts(
+                found.folder, found.named, trust_remote_code=False, tokenizer_folder=found.tokenizer
+            )
     closes = bool(getattr(config, "is_encoder_decoder", False))
-    return PromptReader(tokenizer, model=named.name, add_bos=found.add_bos, closes_text=closes)
+    return PromptReader(tokenizer, model=named.name, add_bos=add_bos, closes_text=closes)
 
 
 def _without_weights(config: Config, auto: AutoClass, dtype: str) -> Network | None:

@@ -22,6 +22,7 @@ from pytest_pluralism.core.records import (
 )
 from pytest_pluralism.models import load_model
 from pytest_pluralism.models.recorded.ids import messages_of, prompt_id
+from pytest_pluralism.models.recorded.rows import read_row
 from pytest_pluralism.models.specification import parse_model_spec
 
 OPTIONS = ("Yes", "No", "Unsure")
@@ -352,6 +353,26 @@ def test_the_index_of_a_large_file_is_kept_until_the_file_changes(tmp_path, monk
     rows[2] = rows[1]
     with pytest.raises(ModelError, match="two rows"):
         recorded(tmp_path, *rows)
+
+
+def test_a_reading_that_is_interrupted_keeps_no_index(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("pytest_pluralism.models.recorded.index.LEAST_KEPT", 1)
+    rows = [{"question_id": f"q{n}", "probabilities": {"Yes": 0.5, "No": 0.3, "Unsure": 0.2}} for n in range(9)]
+    seen = []
+
+    def interrupted(content):
+        seen.append(content)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        return read_row(content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pytest_pluralism.models.recorded.index.read_row", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            recorded(tmp_path, *rows)
+    assert not list((tmp_path / "cache").rglob("*.npz"))
+    assert len(recorded(tmp_path, *rows).recording) == 9
 
 
 def test_an_edit_in_place_with_the_old_time_is_seen(tmp_path, monkeypatch):
