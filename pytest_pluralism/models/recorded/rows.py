@@ -101,9 +101,9 @@ def row_of_line(line: bytes, /) -> JsonFields:
     """
     try:
         text = line.decode("utf-8")
-        content, end = _DECODER.raw_decode(text)
-        if end < len(text):
-            # Blanks behind it are read over, and anything else is an error.
+        content, end = _DECODER.raw_decode(text) if text.startswith("{") else (None, -1)
+        if end != len(text):
+            # Blanks around it are read over, and anything else is an error.
             content = _DECODER.decode(text)
     except RowError:
         raise

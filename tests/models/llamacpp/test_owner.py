@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -126,5 +128,50 @@ def test_a_server_whose_owner_is_killed_is_replaced_and_nothing_is_left(suite: p
     result, servers = run(suite, tiny_file(context=2048))
     # The test that killed its worker is an error; all others are judged by the next owner.
     result.assert_outcomes(passed=11, failed=1)
+    assert len({process for process, _ in servers}) == len(servers) == 2
+    assert_nothing_is_left(servers)
+
+
+#: One server, started as a process of its own, which every worker of a run is told of.
+SERVES = """
+import sys, time, xllamacpp
+
+wanted = xllamacpp.CommonParams()
+wanted.model.path, wanted.model_alias = sys.argv[1], {"tiny"}
+wanted.port, wanted.n_ctx, wanted.n_parallel, wanted.cpuparams.n_threads, wanted.verbosity = 0, 2048, 1, 1, -1
+server = xllamacpp.Server(wanted)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_with_dist_each_every_worker_asks_the_same_server_and_judges_alike(suite: pytest.Pytester, tiny_file) -> None:
+    suite.makepyfile(test_a=SUITE)
+    command = [sys.executable, "-c", SERVES, str(tiny_file(context=2048))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        address = server.stdout.readline().strip()
+        options = ("-n", "2", "--dist", "each", "--pluralism-answers=off", "--pluralism-report=r.json")
+        accepted = "--pluralism-suppress-health-check=low_option_mass"
+        model = f"--pluralism-model=endpoint:{address}#tiny"
+        result = suite.runpytest_subprocess(model, accepted, *options)
+        place = urlsplit(address)
+        # The server is not the run's own, and goes on.
+        socket.create_connection((place.hostname, place.port), timeout=5).close()
+        server.stdin.close()
+    # Two promises and three other tests, in each of two workers.
+    result.assert_outcomes(passed=10)
+    assert len(workers(suite)) == 2
+    assert not (suite.path / "servers.txt").exists()
+    verdicts = json.loads((suite.path / "r.json").read_text())["verdicts"]
+    assert {one["outcome"] for one in verdicts} == {"passed"}
+    assert len({one["estimate"]["value"] for one in verdicts if "north" in one["nodeid"]}) == 1
+
+
+def test_with_dist_each_every_worker_has_a_server_of_its_own_which_stops_with_it(
+    suite: pytest.Pytester, tiny_file
+) -> None:
+    suite.makepyfile(test_a=SUITE)
+    result, servers = run(suite, tiny_file(context=2048), "--dist", "each")
+    result.assert_outcomes(passed=10)
     assert len({process for process, _ in servers}) == len(servers) == 2
     assert_nothing_is_left(servers)

@@ -410,6 +410,15 @@ def test_damaged_and_hostile_files_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_blanks_around_a_member_of_an_archive_are_read_over(tmp_path):
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(2):
+            row = json.dumps({"question_id": f"q{number}", "probabilities": {"Yes": 0.5, "No": 0.3, "Unsure": 0.2}})
+            archive.writestr(f"samples/{number}.json", f"\n  {row}\n\n")
+    assert answer(load_model(f"responses:{path}#mine"), PROMPT) == [0.3, 0.2, 0.5]
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ModelError, match="There is no file"):
