@@ -177,7 +177,7 @@ def _few_of(estimate: Estimate, where: str, people: str) -> str:
     if number >= FEWEST_CLUSTERS:
         return ""
     # The difference of two groups keeps no jurors, and counts those of the smaller one.
-    is_of_people = len(estimate.crossed_values) == number or (estimate.how.is_crossed_sample and number < estimate.n)
+    is_of_people = len(estimate.crossed_values) == number or (estimate.how.may_count_people and number < estimate.n)
     return f"{number} {people if is_of_people else 'clusters'}{where}, fewer than {FEWEST_CLUSTERS}"
 
 

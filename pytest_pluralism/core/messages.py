@@ -199,6 +199,10 @@ def _counts(entry: ReportEntry, estimate: Estimate) -> str:
     words = [f"{measure.unit.many} {estimate.n}"]
     if entry.scores is not None and entry.scores.crossed is not None:
         words[0] += f" x {measure.people.many} {len(entry.scores.crossed.units)}"
+    elif estimate.how.may_count_people:
+        # An interval over queries and jurors that keeps no jurors.
+        fewer = estimate.n_clusters < estimate.n
+        words[0] += f" x {measure.people.many} {estimate.n_clusters}" if fewer else ""
     else:
         words[0] += f" in {estimate.n_clusters} {CLUSTERS.of(estimate.n_clusters)}"
     seed = entry.provenance.settings.get("seed")

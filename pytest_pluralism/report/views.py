@@ -461,7 +461,12 @@ def _facts(estimate: Entry | None, measure: Measure, masses: Sequence[float]) ->
     if estimate is None:
         return
     n, n_clusters = estimate["n"], estimate["n_clusters"]
-    yield f"{n:,} {measure.unit.of(n)} in {n_clusters:,} {CLUSTERS.of(n_clusters)}"
+    units = f"{n:,} {measure.unit.of(n)}"
+    if (estimate.get("how") or {}).get("kind") in ("crossed", "band"):
+        # Over queries and jurors, of whom the number of clusters is that of the fewer.
+        yield f"{units} x {n_clusters:,} {measure.people.of(n_clusters)}" if n_clusters < n else units
+    else:
+        yield f"{units} in {n_clusters:,} {CLUSTERS.of(n_clusters)}"
     if estimate.get("standard_error") is not None:
         yield f"standard error {estimate['standard_error']:.3f}"
     if estimate.get("method"):

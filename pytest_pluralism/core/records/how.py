@@ -114,6 +114,11 @@ class IntervalMethod:
         return self.kind is IntervalKind.CROSSED
 
     @property
+    def may_count_people(self) -> bool:
+        """Whether the number of clusters is that of the jurors where there are fewer of them than units."""
+        return self.kind in (IntervalKind.CROSSED, IntervalKind.BAND)
+
+    @property
     def is_mean_of_units(self) -> bool:
         """Whether the interval is one of the mean of independent units, which the units alone give again."""
         return self.kind not in _NOT_OF_UNITS

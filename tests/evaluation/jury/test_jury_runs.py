@@ -404,6 +404,7 @@ def test_at_least_as_good_for_every_aversion_is_one_gate(town: pytest.Pytester) 
     worse.stdout.fnmatch_lines(
         ["*least gain in welfare for everyone, every alpha*", "*worst*group river*at alpha *which decides*"]
     )
+    assert "cluster" not in worse.stdout.str(), "an interval over queries and jurors has none"
     (verdict,) = json.loads((town.path / "report.json").read_text(encoding="utf-8"))["verdicts"]
     assert verdict["outcome"] == "failed"
     assert verdict["population"] == "everyone, every alpha, over the reference model"
