@@ -34,6 +34,8 @@ __all__ = [
 
 _Model = TypeVar("_Model")
 
+_MEASURED: pytest.StashKey[list[tuple[Estimate, PlannedGate, Scores]]] = pytest.StashKey()
+
 NO_MODEL = (
     "no language model to test. Name one with --pluralism-model=SPEC (for example "
     "--pluralism-model=embedded:smollm2-135m-instruct, hf:ORG/NAME or a folder), with pluralism_model in the ini file, "
@@ -167,9 +169,21 @@ def jury(request: pytest.FixtureRequest) -> Callable[..., Jury]:
         def answered(asked: Round) -> Results:
             return session.models.engine.answered(asked, Pluralism(request, session, []).model_of(asked.role))
 
-        return seat(plans[0].evaluation, plans[0].confidence_level, answered)
+        def measured(estimate: Estimate, scores: Scores) -> None:
+            _measured_in(request).append((estimate, plans[0], scores))
+
+        return seat(plans[0].evaluation, plans[0].confidence_level, answered, measured)
 
     return seated
+
+
+def _measured_in(request: pytest.FixtureRequest) -> list[tuple[Estimate, PlannedGate, Scores]]:
+    """Return what was measured inside a test, to which its fixtures add: a promise about it is as that of a marker."""
+    stash = request.node.stash
+    if _MEASURED not in stash:
+        stash[_MEASURED] = []
+        request.addfinalizer(lambda: stash.__delitem__(_MEASURED))
+    return stash[_MEASURED]
 
 
 def harmless(text: str) -> str:
@@ -194,8 +208,8 @@ class Pluralism:
         self._plans = plans
         self._judged: list[ReportEntry] | None = None
         self._required = 0
-        #: The measurements inside the test, by identity: a promise about it is judged as that of a marker.
-        self._measured: list[tuple[Estimate, PlannedGate, Scores]] = []
+        #: The measurements inside the test, by identity.
+        self._measured = _measured_in(request)
 
     @property
     def language_model(self) -> LanguageModel:

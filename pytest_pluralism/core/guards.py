@@ -66,4 +66,5 @@ def guarded(verdict: Verdict, guards: Sequence[Guard], /) -> Verdict:
 
 
 def _reason(guards: Sequence[Guard]) -> str:
-    return "; ".join(one.told or f"{one.words} is {one.estimate} and must be at least {one.least:zg}" for one in guards)
+    words = [one.told or f"{one.words} is {one.estimate} and must be at least {one.least:zg}" for one in guards]
+    return "; ".join(dict.fromkeys(words))

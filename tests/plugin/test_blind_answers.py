@@ -320,6 +320,43 @@ def test_a_difference_over_few_questions_does_not_pass(project: pytest.Pytester)
     result.stdout.fnmatch_lines(["*health too_few_units: 6 clusters, fewer than 10*"])
 
 
+def test_the_worst_off_juror_of_a_sample_keeps_no_promise_inside_a_test(project: pytest.Pytester) -> None:
+    """Neither on a level nor on a difference, measured by the marker's name or by a seated jury."""
+    rows: list[dict[str, Any]] = [{"scale": {"lowest": 0, "highest": 1}}]
+    rows += [
+        {"juror": f"j{j}", "query": f"q{q}", "response": text, "utility": worth + 0.01 * ((j + q) % 5)}
+        for q in range(12)
+        for text, worth in (("Yes", 0.8), ("No", 0.6))
+        for j in range(12)
+    ]
+    (project.path / "panel.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    project.makepyfile(
+        test_inside="""
+        def seated(given, **keywords):
+            seat = given("panel.jsonl", jurors="recorded", **keywords)
+            return [seat.welfare({f"q{q}": text for q in range(12)}) for text in ("Yes", "No")]
+
+        def test_level(pluralism, jury):
+            pluralism.require(seated(jury, alpha=float("inf"))[0], at_least=0.1)
+
+        def test_difference(jury, pluralism):
+            yes, no = seated(jury, alpha=float("inf"))
+            pluralism.require(yes - no, at_least=0.1)
+
+        def test_evaluated(pluralism):
+            one = pluralism.evaluate("jury_welfare", "panel.jsonl", alpha=float("inf"))
+            pluralism.require(one - one, at_least=-0.1)
+
+        def test_these_jurors(pluralism, jury):
+            yes, no = seated(jury, alpha=float("inf"), jury="whole")
+            pluralism.require(yes - no, at_least=0.1)
+        """
+    )
+    result = project.runpytest_inprocess("--pluralism-model=stub:even", "--pluralism-health=warn")
+    result.assert_outcomes(passed=1, failed=3)
+    assert result.stdout.str().count("a sample says nothing about those who are worse off") == 3
+
+
 RUINED = """
 import re
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,12 @@ class Jury:
         The rule, the group, and whether the jurors are all there are.
     jurors : JurorFunction
         The utility of a text for each juror.
+    confidence_level : float or None
+        Of the estimates.
+    answered : callable
+        Answers the rounds of jurors who ask a model.
+    measured : callable, optional
+        Is told each welfare and what it was computed from, so that a promise about it is judged as one of a marker.
     """
 
     panel: Panel
@@ -48,6 +54,7 @@ class Jury:
     jurors: JurorFunction
     confidence_level: float | None
     answered: Answered
+    measured: Callable[[Estimate, Scores], None] | None = None
 
     def utilities(self, responses: Responses, /) -> JurorUtilities:
         """Return what texts are worth to each juror, and how that was made.
@@ -100,7 +107,10 @@ class Jury:
         for unit in scores.units:
             if math.isnan(unit.value):
                 raise InvalidParameterError(self._unjudged(unit.unit_id, responses[unit.unit_id]))
-        return estimate_scores(scores, confidence_level=self.confidence_level)
+        estimate = estimate_scores(scores, confidence_level=self.confidence_level)
+        if self.measured is not None:
+            self.measured(estimate, scores)
+        return estimate
 
     def _unjudged(self, query_id: str, given: str | Sequence[str]) -> str:
         """Say why what is given for a query has no value."""
@@ -146,7 +156,13 @@ def _texts(given: str | Sequence[str]) -> Sequence[str]:
     return [given] if isinstance(given, str) else given
 
 
-def seat(evaluation: object, confidence_level: float | None, answered: Answered, /) -> Jury:
+def seat(
+    evaluation: object,
+    confidence_level: float | None,
+    answered: Answered,
+    /,
+    measured: Callable[[Estimate, Scores], None] | None = None,
+) -> Jury:
     """Return the jury of an evaluation that was planned for a marker.
 
     Parameters
@@ -157,9 +173,11 @@ def seat(evaluation: object, confidence_level: float | None, answered: Answered,
         Of the estimates.
     answered : callable
         Answers the rounds of jurors who ask a model.
+    measured : callable, optional
+        Is told each welfare and what it was computed from.
     """
     if isinstance(evaluation, (AgainstReference, BesideSystem)):
         evaluation = evaluation.evaluation
     assert isinstance(evaluation, (ChoiceEvaluation, WrittenEvaluation))  # noqa: S101 - the planner makes no others
     jurors = evaluation.jurors if isinstance(evaluation, WrittenEvaluation) else RecordedJurors()
-    return Jury(evaluation.panel, evaluation.settings, jurors, confidence_level, answered)
+    return Jury(evaluation.panel, evaluation.settings, jurors, confidence_level, answered, measured)
