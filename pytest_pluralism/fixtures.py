@@ -183,7 +183,8 @@ def _measured_in(request: pytest.FixtureRequest) -> list[tuple[Estimate, Planned
     if _MEASURED not in stash:
         stash[_MEASURED] = []
         request.addfinalizer(lambda: stash.__delitem__(_MEASURED))
-    return stash[_MEASURED]
+    measured: list[tuple[Estimate, PlannedGate, Scores]] = stash[_MEASURED]
+    return measured
 
 
 def harmless(text: str) -> str:

@@ -167,3 +167,19 @@ def test_a_kept_level_says_which_scores_may_not_show() -> None:
     assert decide(Gate(at_least=0.5), estimate_mean([1.0] * 25)).unseen == ""
     alone = estimate_mean(scores, confidence_level=None)
     assert decide(Gate(at_least=0.57, confidence_level=None), alone).unseen == ""
+
+
+def test_a_share_in_few_clusters_that_are_nearly_equal_shows_no_more_than_the_clusters_do() -> None:
+    """One cluster holds the few units that differ, so that the interval is short; other clusters may hold none else."""
+    clusters = np.repeat(np.arange(20), 10)
+    scores = np.ones(200)
+    scores[:3] = 0.0
+    estimate = estimate_mean(scores, clusters=clusters)
+    assert estimate.low > 0.9
+    verdict = decide(Gate(at_least=0.9), estimate)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "200 units in 20 clusters may miss" in verdict.reason
+    assert decide(Gate(at_most=0.1), estimate_mean(1.0 - scores, clusters=clusters)).outcome is Outcome.INCONCLUSIVE
+    assert decide(Gate(at_least=0.8), estimate).passed
+    # Two hundred units that stand alone do show it.
+    assert decide(Gate(at_least=0.9), estimate_mean(scores)).passed

@@ -129,6 +129,9 @@ def unseen_share(n: int, level: float, /) -> float:
 def unseen_end(estimate: Estimate, /, *, upper: bool) -> float | None:
     """Return the best end that scores in [0, 1] can show, whatever their spread; ``None`` for other scores.
 
+    Shares of units that stand alone have an exact interval, and need none. In clusters the interval of a share depends
+    on how alike the units of a cluster seem, and where one cluster alone holds the few units that differ, it is short.
+
     It follows every score: no score that gets worse makes it better. Two things limit it. Perfect scores of n clusters
     leave room for a share of :func:`unseen_share` that is the worst. And below ``CLUSTERS_NEEDED_TO_SEE_OUTLIERS``
     clusters the mean is taken as if ``UNSEEN_SHARE`` of the units, which the sample does not hold, were the worst.
@@ -141,7 +144,7 @@ def unseen_end(estimate: Estimate, /, *, upper: bool) -> float | None:
         Whether high scores are the worse ones, as for ``at_most``.
     """
     level = estimate.confidence_level
-    if level is None or not _is_in_unit_interval(estimate) or estimate.how.is_share:
+    if level is None or not _is_in_unit_interval(estimate) or _is_exact(estimate):
         return None
     value = estimate.value if upper else 1.0 - estimate.value
     if estimate.n_clusters < CLUSTERS_NEEDED_TO_SEE_OUTLIERS:
@@ -157,7 +160,8 @@ def unseen_end(estimate: Estimate, /, *, upper: bool) -> float | None:
 def missed_scores(estimate: Estimate, /, *, upper: bool) -> tuple[float, float] | None:
     """Return the share of clusters that one sample in twenty holds none of, and the value if these all scored worst.
 
-    ``None`` for scores that are not in [0, 1], and for shares, whose exact interval holds such units already.
+    ``None`` for scores that are not in [0, 1], and for shares of units that stand alone, whose exact interval holds
+    such units already.
 
     Parameters
     ----------
@@ -166,7 +170,7 @@ def missed_scores(estimate: Estimate, /, *, upper: bool) -> tuple[float, float] 
     upper : bool
         Whether high scores are the worse ones, as for ``at_most``.
     """
-    if estimate.n_clusters < 1 or not _is_in_unit_interval(estimate) or estimate.how.is_share:
+    if estimate.n_clusters < 1 or not _is_in_unit_interval(estimate) or _is_exact(estimate):
         return None
     share = 1.0 - math.pow(0.05, 1.0 / estimate.n_clusters)
     return share, estimate.value + share * ((1.0 if upper else 0.0) - estimate.value)
@@ -183,6 +187,11 @@ def units_to_see(estimate: Estimate, bound: float, /, *, upper: bool) -> int | N
     outliers = math.ceil(CLUSTERS_NEEDED_TO_SEE_OUTLIERS * estimate.n / estimate.n_clusters)
     value = estimate.value if upper else 1.0 - estimate.value
     return max(perfect, estimate.n if value + UNSEEN_SHARE * (1.0 - value) <= room else outliers)
+
+
+def _is_exact(estimate: Estimate) -> bool:
+    """Whether the interval is the exact one of a share of units that stand alone."""
+    return estimate.how.is_share and estimate.n_clusters >= estimate.n
 
 
 def _is_in_unit_interval(estimate: Estimate) -> bool:
