@@ -43,7 +43,12 @@ def test_a_group_of_which_too_little_is_known_leaves_the_worst_open() -> None:
     few = groups(0.9) | {"few": estimate_mean([0.8, 0.8, 0.8])}
     worst = estimate_worst(few)[1]
     assert math.isnan(worst.low)
-    assert decide(Gate(at_least=0.5), worst).outcome is not Outcome.PASSED
+    verdict = decide(Gate(at_least=0.5), worst)
+    assert verdict.outcome is not Outcome.PASSED
+    assert verdict.reason == (
+        "the interval of the value is unknown: the units of few (3 in 3 clusters) are too few or too much alike to "
+        "show how much they vary"
+    )
     nothing = groups(0.9) | {"none": Estimate(math.nan, math.nan, math.nan, math.nan, 0, 0)}
     assert estimate_worst(nothing)[0] == "none"
     assert decide(Gate(at_least=0.5), estimate_worst(nothing)[1]).outcome is Outcome.ERROR

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scipy import special
@@ -73,16 +73,18 @@ def estimate_worst(estimates: Mapping[str, Estimate], /, *, direction: str = "hi
     if any(math.isnan(one.value) for one in estimates.values()):
         value = math.nan
     low = high = value
+    blurred: list[str] = []
     if level is not None and not math.isnan(value):
         strict = {name: interval_at(one, level_for(len(estimates), level)) for name, one in estimates.items()}
-        low = _least(_lower(one, sign) for one in estimates.values())
-        high = _least(_ends(one, sign)[1] for one in strict.values())
+        ends = {name: (_lower(one, sign), _ends(strict[name], sign)[1]) for name, one in estimates.items()}
+        low, high = (_least(column) for column in zip(*ends.values(), strict=True))
         low, high = (low, high) if sign > 0 else (-high, -low)
+        blurred = _blurred(ends)
     elif not math.isnan(value):
         # Without an interval the ends are those that the answers leave open.
         choose = min if sign > 0 else max
         low, high = (choose(getattr(one, end) for one in estimates.values()) for end in ("low", "high"))
-    return place, _estimate(value, low, high, list(estimates.values()), level)
+    return place, _estimate(value, low, high, estimates, level, blurred)
 
 
 def worst_change(
@@ -137,6 +139,7 @@ def worst_change(
     value = estimate_worst(now, direction=direction)[1].value - estimate_worst(before, direction=direction)[1].value
     low = high = value
     changes: list[Estimate] = []
+    blurred: list[str] = []
     if level is not None and not math.isnan(value):
         strict = level_for(len(now), level)
         ours = {name: _ends(interval_at(one, strict), sign) for name, one in now.items()}
@@ -144,8 +147,10 @@ def worst_change(
         # A group in which no unit changed has no change, however few its units are.
         own = {name: as_difference(make(strict)) for name, make in paired.items()}
         changes = list(own.values())
-        low, high = _of_pairs(ours, theirs, {name: _ends_of_change(one, sign) for name, one in own.items()})
+        of_change = {name: _ends_of_change(one, sign) for name, one in own.items()}
+        low, high = _of_pairs(ours, theirs, of_change)
         low, high = (low, high) if sign > 0 else (-high, -low)
+        blurred = _blurred(ours, theirs, of_change)
     elif level is None and any(one.bounds for one in (*now.values(), *before.values())):
         # Without an interval the ends are those that the answers leave open.
         own = {name: as_difference(make(None)) for name, make in paired.items()}
@@ -155,7 +160,7 @@ def worst_change(
             {name: _open_ends(one, sign) for name, one in own.items()},
         )
         low, high = (low, high) if sign > 0 else (-high, -low)
-    return _difference(now, value, low, high, level, changes)
+    return _difference(now, value, low, high, level, changes, blurred)
 
 
 def worst_advantage(
@@ -218,7 +223,8 @@ def worst_advantage(
         own = {name: _open_ends(gain, 1.0) for name, gain in gains.items()}
     theirs = {name: (ends[0] - own[name][1], ends[1] - own[name][0]) for name, ends in ours.items()}
     low, high = _of_pairs(ours, theirs, own) if ours else (value, value)
-    return _difference(now, value, low, high, level, list(gains.values()))
+    blurred = [] if strict is None else _blurred(ours, own)
+    return _difference(now, value, low, high, level, list(gains.values()), blurred)
 
 
 def _open_ends(estimate: Estimate, sign: float) -> Ends:
@@ -243,10 +249,16 @@ def _of_pairs(ours: Mapping[str, Ends], theirs: Mapping[str, Ends], own: Mapping
 
 
 def _difference(
-    now: Mapping[str, Estimate], value: float, low: float, high: float, level: float | None, of: list[Estimate]
+    now: Mapping[str, Estimate],
+    value: float,
+    low: float,
+    high: float,
+    level: float | None,
+    of: list[Estimate],
+    blurred: list[str],
 ) -> Estimate:
     """Return the estimate of a difference of worst groups; a unit that lacks one of both sides is missing."""
-    found = _estimate(value, min(low, value), max(high, value), list(now.values()), level)
+    found = _estimate(value, min(low, value), max(high, value), now, level, blurred)
     n_missing = max(found.n_missing, sum(one.n_missing for one in of))
     n_asked = found.n + found.n_missing
     return replace(found, n=n_asked - n_missing, n_missing=n_missing, how=replace(found.how, difference=True))
@@ -302,8 +314,25 @@ def _most(values: Iterable[float]) -> float:
     return math.nan if any(map(math.isnan, found)) else max(found)
 
 
-def _estimate(value: float, low: float, high: float, of: list[Estimate], level: float | None) -> Estimate:
+def _blurred(*sides: Mapping[str, Ends]) -> list[str]:
+    """Return the groups of which an end of an interval is unknown."""
+    return [name for name in sides[0] if any(math.isnan(end) for side in sides for end in side[name])]
+
+
+def _told(groups: Mapping[str, Estimate], blurred: Sequence[str]) -> str:
+    """Return how an interval was made, or which groups leave it unknown."""
+    if not blurred:
+        return f"the worst of {len(groups)} groups, simultaneous"
+    shown = ", ".join(f"{name} ({groups[name].n} in {groups[name].n_clusters} clusters)" for name in blurred[:3])
+    more = ", ..." if len(blurred) > 3 else ""
+    return f"unknown: the units of {shown}{more} are too few or too much alike to show how much they vary"
+
+
+def _estimate(
+    value: float, low: float, high: float, groups: Mapping[str, Estimate], level: float | None, blurred: Sequence[str]
+) -> Estimate:
     """Return the estimate of a worst group; it counts the units of all groups and the clusters of the smallest."""
+    of = list(groups.values())
     n, n_clusters = sum(one.n for one in of), min(one.n_clusters for one in of)
     error = math.nan
     if level is not None and not math.isnan(low + high):
@@ -311,5 +340,5 @@ def _estimate(value: float, low: float, high: float, of: list[Estimate], level: 
         error = max(value - low, high - value, 0.0) / quantile
     elif level is None:
         error = 0.0
-    how = IntervalMethod(kind=IntervalKind.BAND, told=f"the worst of {len(of)} groups, simultaneous")
+    how = IntervalMethod(kind=IntervalKind.BAND, told=_told(groups, blurred))
     return Estimate(value, low, high, error, n, n_clusters, level, n_missing=sum(one.n_missing for one in of), how=how)

@@ -223,6 +223,11 @@ class PreferenceEvaluation:
 
     def _said(self, ties: int, n: int, table: Sequence[Mapping[str, object]]) -> list[str]:
         said = []
+        if table or self.group is not None:
+            everybody = self.preferences.pairs
+            left = sum(self.kind not in self.preferences.groups_of(pair) for pair in everybody)
+            if left:
+                said.append(f"{left} of {len(everybody)} pairs have no {self.kind}, and are in none of the groups")
         if ties:
             share = f"{ties} of {n} pairs"
             said.append(f"the judge does not tell the two responses of {share} apart; each counts as half right")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, unknown_name
 from pytest_pluralism.core.records.measures import Measure, Noun, Term
@@ -59,18 +60,40 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         planning.choose("template"),
     )
     kind = _kind(planning, preferences)
+    groups = _groups(planning, preferences, kind)
+    evaluations = [PreferenceEvaluation(preferences, settings, kind, group) for group in groups]
+    _check_untold(planning, evaluations)
     subject = "value_model" if settings.judge == "rewards" else "language_model"
     gates = [
         planning.planned(
-            PreferenceEvaluation(preferences, settings, kind, group),
+            evaluation,
             source={"name": preferences.name, "sha256": preferences.sha256, "source": preferences.source},
             settings={**settings.as_json(), "by": kind},
-            population=group,
-            n_units=len(preferences.pairs if group is None else preferences.by_group(kind)[group]),
+            population=evaluation.group,
+            n_units=len(evaluation.pairs()),
         )
-        for group in _groups(planning, preferences, kind)
+        for evaluation in evaluations
     ]
     return [dataclasses.replace(gate, subject=subject) for gate in gates]
+
+
+def _check_untold(planning: Planning, evaluations: Sequence[PreferenceEvaluation]) -> None:
+    """Refuse a comparison with a judge that is not told who prefers, where the judge itself is told nothing."""
+    if planning.gate is None or planning.gate.better_than != "untold":
+        return
+    if evaluations[0].settings.tell == "nothing":
+        raise InvalidParameterError(
+            "better_than='untold' compares with the same judge that is told nothing, and so is this one with "
+            "tell='nothing'. Leave 'tell' out, or compare with 'longer' or 'uniform'."
+        )
+    for one in evaluations:
+        if not any(one.preferences.description_of(pair) for pair in one.pairs()):
+            whose = "" if one.group is None else f" of the {one.kind} {one.group!r}"
+            raise InvalidParameterError(
+                f"better_than='untold' compares with a judge that is not told who prefers, and {one.preferences.name} "
+                f"describes nobody{whose}, so that no judge is told. Add lines "
+                '{"persona": "...", "description": "..."}, or compare with \'longer\' or \'uniform\'.'
+            )
 
 
 def _kind(planning: Planning, preferences: PreferenceSet) -> str:

@@ -333,8 +333,10 @@ class _Measured:
             least = max(bounds.least_margin, NOTHING)
             beyond = compare_paired(others, own + least, clusters=self.clusters)
             beyond = self._carried(beyond, ("elsewhere", place), ("own", place), others - own - least)
-            words = f"how much further the other steerings are, less {bounds.least_margin:g},"
-            yield Guard(words, as_difference(beyond))
+            whose = "the groups than their own" if place is None else f"{self.family[place].name} than its own"
+            margin = f"{self.margin(place)}, which must be more than {bounds.least_margin:g}"
+            told = f"the other steerings are further from {whose} by {margin}"
+            yield Guard("the margin", as_difference(beyond), told=told)
         if bounds.most_gap is not None:
             for one, other in itertools.permutations(range(len(self.family)), 2):
                 # Groups that are served alike in every question have no gap, however few the questions are.
@@ -426,8 +428,13 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
             f"{steering.name}: the groups {', '.join(one.name for one in family)} share {len(questions)} questions, "
             "and an interval needs at least two. Name groups that answered the same."
         )
-    requests(dataclasses.replace(steering.survey, distributions=()), asking)
     names = [one.name for one in family]
+    if bounds.least_margin is not None and _answer_alike(steering, questions):
+        raise InvalidParameterError(
+            f"{steering.name}: the groups {', '.join(names)} answer every question that they share alike, so that no "
+            "steering fits one of them better than another. Name other groups, or write least_margin=None."
+        )
+    requests(dataclasses.replace(steering.survey, distributions=()), asking)
     chosen = [None] if wanted is None or isinstance(wanted, list) else names if wanted == "all" else [str(wanted)]
     return [
         planning.planned(
@@ -445,6 +452,16 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
         )
         for group in chosen
     ]
+
+
+def _answer_alike(steering: SteeringSet, questions: Sequence[str]) -> bool:
+    """Return whether all groups of a family answer every shared question by the same shares."""
+    populations = {one.population for one in steering.attributes}
+    shared, found = set(questions), dict[str, list[Sequence[float]]]()
+    for row in steering.survey.distributions:
+        if row.question_id in shared and row.population in populations:
+            found.setdefault(row.question_id, []).append(row.probabilities)
+    return all(np.allclose(rows, rows[0], rtol=0.0, atol=1e-9) for rows in found.values())
 
 
 def _family(steering: SteeringSet, category: object, wanted: object) -> list[Attribute]:

@@ -84,6 +84,23 @@ def test_a_reward_that_serves_one_persona_alone_has_a_worst_one(town: str) -> No
     assert [row["group"] for row in worst.scores.details["groups"]] == ["farmer", "sailor"]
 
 
+def test_pairs_without_a_group_are_counted(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"p{number}", "chosen": f"fields {number}", "rejected": "no", "groups": {"trade": trade}}
+        for trade in ("farmer", "sailor")
+        for number in range(12)
+    ]
+    rows += [{"prompt": f"p{number}", "chosen": f"sea {number}", "rejected": "fields"} for number in range(6)]
+    path = write(tmp_path / "pairs.jsonl", rows)
+    for keywords in ({"population": "worst"}, {"population": "farmer"}, {}):
+        found = measured(lambda one: float("fields" in one.response), path, **keywords)
+        said = [text for text in found.scores.warnings if "in none of the groups" in text]
+        # Nothing else shows that the judge is wrong on the six pairs of nobody.
+        assert said == ["6 of 30 pairs have no trade, and are in none of the groups"]
+    whole = measured(knows, write(tmp_path / "all.jsonl", rows[:24]))
+    assert not any("in none of the groups" in text for text in whole.scores.warnings)
+
+
 def test_a_constant_reward_ties_and_says_so(town: str) -> None:
     found = measured(lambda one: 3.0, town)
     assert found.estimate.value == 0.5
@@ -261,3 +278,41 @@ def test_a_judge_that_prefers_nothing_keeps_no_promise_of_a_change(
         (verdict,) = json.loads((pytester.path / "out.json").read_text(encoding="utf-8"))["verdicts"]
         found.append((verdict["outcome"], "prefers neither response of any pair" in str(verdict["warnings"])))
     assert found == [("passed", False), ("inconclusive", True)]
+
+
+def test_a_comparison_with_the_untold_judge_needs_something_to_tell(pytester: pytest.Pytester) -> None:
+    """Otherwise every pair would be judged, and the comparison fail in the end."""
+    rows: list[object] = [{"persona": "ana", "description": "a farmer"}, {"persona": "bo"}]
+    rows += [
+        {"prompt": f"p{number}", "chosen": f"fields {number}", "rejected": "no", "persona": persona}
+        for persona in ("ana", "bo")
+        for number in range(12)
+    ]
+    write(pytester.path / "half.jsonl", rows)
+    write(pytester.path / "bare.jsonl", rows[2:])
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.preference_accuracy("half.jsonl", better_than="untold", tell="nothing")
+        def test_nothing(): ...
+
+        @pytest.mark.preference_accuracy("half.jsonl", better_than="untold", population="worst")
+        def test_worst(): ...
+
+        @pytest.mark.preference_accuracy("bare.jsonl", better_than="untold")
+        def test_bare(): ...
+
+        @pytest.mark.preference_accuracy("half.jsonl", better_than="untold", population="ana")
+        def test_good(): ...
+        """
+    )
+    result = pytester.runpytest_inprocess("--collect-only")
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR*::test_nothing*: *told nothing, and so is this one with tell='nothing'. Leave 'tell' out*",
+            "*ERROR*::test_worst*: *half.jsonl describes nobody of the persona 'bo', so that no judge is told. Add*",
+            "*ERROR*::test_bare*: *bare.jsonl describes nobody, so that no judge is told. Add*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*ERROR*::test_good*")

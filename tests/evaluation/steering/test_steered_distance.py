@@ -92,6 +92,10 @@ def test_a_model_that_follows_its_steering_keeps_the_promise(town: str) -> None:
 def test_a_model_that_ignores_or_turns_its_steering_does_not(town: str, answers: Answers) -> None:
     found = measured(town, answers)
     assert outcome(found, at_most=0.9) is not Outcome.PASSED
+    (guard,) = found.scores.guards
+    # The margin of a model that ignores its steering is 0.000, so that "at least 0" would contradict the outcome.
+    assert guard.told.startswith("the other steerings are further from the groups than their own by ")
+    assert guard.told.endswith("], which must be more than 0")
     free = measured(town, answers, least_margin=None)
     assert outcome(free, at_most=0.9) is Outcome.PASSED
     if answers is ignores:
@@ -160,6 +164,28 @@ def test_groups_that_are_served_alike_have_no_gap_however_few_the_questions_are(
 def test_wrong_keywords_are_refused(town: str, keywords: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidParameterError, match=message):
         measured(town, follows, **keywords)
+
+
+def test_groups_that_answer_alike_leave_nothing_to_steer_to(tmp_path: Path) -> None:
+    rows = [
+        {
+            "question_id": f"q{number}",
+            "question": f"Question {number}?",
+            "options": ["a", "b", "c"],
+            "distributions": [
+                {"population": g, "probabilities": SHARES["North" if g == "East" else g][number].round(6).tolist()}
+                for g in GROUPS
+            ],
+        }
+        for number in range(12)
+    ]
+    path = tmp_path / "alike.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(InvalidParameterError, match=r"North, East answer every .* alike.*least_margin=None"):
+        measured(str(path), follows, population=["North", "East"])
+    assert measured(str(path), follows, population=["North", "East"], least_margin=None).scores.units
+    # The third group can be steered to, whatever the two share.
+    assert measured(str(path), follows).scores.units
 
 
 def test_several_kinds_of_groups_must_be_told_apart() -> None:
