@@ -158,6 +158,7 @@ def test_exchangeable_releases_change_in_few_runs_where_seeds_carry_the_interval
         # As it was before: each population a cluster of its own.
         change = compare_paired([u.value for u in one], [u.value for u in other])
         alarms["populations"] += not change.low <= 0.0 <= change.high
+    print({name: f"{count / pairs:.1%} of {pairs} changes exclude 0" for name, count in alarms.items()})
     assert alarms["populations"] > 0.5 * pairs
     assert alarms["seeds"] <= 0.05 * pairs + 2 * (0.05 * 0.95 * pairs) ** 0.5
 
