@@ -319,7 +319,7 @@ def differences(now: Entry, then: Entry, /) -> Iterator[str]:
             "anew with --pluralism-update-baseline=NODEID"
         )
         return
-    for part, label in (("name", "survey"), ("sha256", "survey content")):
+    for part, label in (("name", "data"), ("sha256", "content of the data")):
         was, is_ = then["dataset"].get(part), now["dataset"].get(part)
         if was != is_:
             yield f"{label} was {str(was)[:16]!r}, is {str(is_)[:16]!r}"

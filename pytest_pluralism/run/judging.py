@@ -510,6 +510,8 @@ class Judge:
                     about["from_version"] = 1
                 stored[name] = entry or {}
         except (BaselineError, MissingExtraError) as error:
+            if is_worst(measured):
+                return measured.scores, Verdict(Outcome.ERROR, gate, measured.estimate, reason=str(error))
             # Measured beside itself so far: a gain of 0 in every objective would be no result.
             bare = replace(measured.scores, units=(), details={}, warnings=(), witness=None, estimate=None)
             return bare, Verdict(Outcome.ERROR, gate, reason=str(error))

@@ -91,8 +91,8 @@ def compare(scores: Scores, provenance: Provenance, *, prompts: str = "ef", entr
     ("scores", "provenance", "prompts", "says"),
     [
         (replace(SCORES, metric="other"), PROVENANCE, "ef", "it holds 'js_distance', not 'other'"),
-        (SCORES, changed(dataset={"name": "city"}), "ef", "survey was 'town', is 'city'"),
-        (SCORES, changed(dataset={"sha256": "ce"}), "ef", "survey content was 'cd', is 'ce'"),
+        (SCORES, changed(dataset={"name": "city"}), "ef", "data was 'town', is 'city'"),
+        (SCORES, changed(dataset={"sha256": "ce"}), "ef", "content of the data was 'cd', is 'ce'"),
         (SCORES, PROVENANCE, "ff", "the prompts were 'ef', are 'ff'"),
         (SCORES, changed(settings={"seed": 1}), "ef", "seed was 0, is 1"),
         (SCORES, changed(settings={"threshold": 0.6}), "ef", "threshold was 0.5, is 0.6"),

@@ -95,7 +95,7 @@ def write_bytes(content: bytes) -> Callable[[pytest.Pytester], None]:
 @pytest.mark.parametrize(
     ("damage", "args", "words"),
     [
-        (damage_survey, (), ["not comparable", "survey content was"]),
+        (damage_survey, (), ["not comparable", "content of the data was"]),
         (drop_entry, (), ["no baseline", "has no entry", "nearest"]),
         (edit("base.json", lambda text: text[: len(text) // 2]), (), ["corrupt baseline", "not JSON", "git checkout"]),
         (edit("base.json", lambda text: "<<<<<<< HEAD\n" + text), (), ["merge conflict markers"]),

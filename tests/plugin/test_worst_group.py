@@ -107,6 +107,22 @@ def test_a_loss_of_the_better_group_that_stays_above_the_worst_is_no_loss_of_the
     assert outcomes(project, "fields+sea")["test_change"]["outcome"] == "passed"
 
 
+@pytest.mark.parametrize("groups", [{"south": "east"}, {"south": ""}], ids=["renamed", "vanished"])
+def test_a_group_that_vanishes_is_not_compared_and_the_others_are_still_measured(
+    project: pytest.Pytester, groups: dict[str, str]
+) -> None:
+    assert outcomes(project, "fields+stars", "--pluralism-update-baseline")["test_change"]["outcome"] == "passed"
+    path = project.path / "pairs.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    named = [{**row, "groups": groups.get(row["groups"], row["groups"])} for row in rows]
+    named += [{**row, "pair_id": f"also {row['pair_id']}", "groups": "west"} for row in rows[:30]]
+    path.write_text("\n".join(json.dumps(row) for row in named if row["groups"]), encoding="utf-8")
+    change = outcomes(project, "fields+stars")["test_change"]
+    assert change["outcome"] == "error"
+    assert "baseline not comparable: content of the data was" in change["reason"]
+    assert change["estimate"]["n"] == (190 if groups["south"] else 150)
+
+
 def test_single_units_of_a_changing_group_cannot_be_guarded(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_pairs="""

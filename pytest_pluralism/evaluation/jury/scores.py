@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.left_open import around
+from pytest_pluralism.core.estimation.trust import CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
 from pytest_pluralism.core.metrics.jury_groups import median_of_juries
 from pytest_pluralism.core.metrics.sparse_welfare import (
     JuryTable,
@@ -529,6 +530,9 @@ def _over_jurors(
     alone = not fixed and int(seated.sum()) == 1
     if panel.scale.measurement == "ordinal" and rule.satisfied_above is None:
         warnings.append("the scale is ordinal: welfare takes its steps to be equal (satisfied_above does not)")
+    if settings.composition is not None and not settings.whole_jury:
+        doubt = _of_seated(table, settings, warnings)
+        return None, Trust(doubt=doubt)
     if fixed or not seated.any():
         return None, Trust()
     if alone:
@@ -549,6 +553,22 @@ def _over_jurors(
         above=trust.above,
     )
     return crossed, trust
+
+
+def _of_seated(table: JuryTable, settings: JurySettings, warnings: list[str]) -> str:
+    """Say that the interval leaves other jurors out; return why so few jurors cannot stand for them."""
+    names = np.array(table.group_names)[table.group] if table.group is not None else np.array([])
+    n = int(np.isin(names, list(settings.composition or ())).sum())
+    if n < CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE:
+        return (
+            f"the juries are drawn from {n} jurors, who say too little of others (at least "
+            f"{CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE} are needed; jury='whole' speaks of these jurors alone)"
+        )
+    warnings.append(
+        f"the interval is over queries alone: it leaves out what other jurors than these {n} would say "
+        "(jury='whole' speaks of these jurors alone)"
+    )
+    return ""
 
 
 def _scale(panel: Panel, table: JuryTable, rule: WelfareRule) -> tuple[float, float] | None:

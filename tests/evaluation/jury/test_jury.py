@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pytest_pluralism.core import decide
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError
 from pytest_pluralism.core.estimation import estimate_scores
 from pytest_pluralism.core.metrics import welfare
@@ -19,7 +20,9 @@ from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule
 from pytest_pluralism.core.records import (
     Answer,
     EntailmentScores,
+    Gate,
     GenerationSettings,
+    Outcome,
     Response,
     RewardRequest,
     Scores,
@@ -220,6 +223,17 @@ def test_a_stated_jury_is_the_median_of_sampled_ones() -> None:
     # Half of the seats at about .9 and half at about .06: the majority has no more say than the minority.
     assert estimate_scores(scores).value == pytest.approx(0.48, abs=0.03)
     assert settings.as_json()["rule"].startswith("median over 101 juries of 5 center, 5 river")
+    said = "over queries alone: it leaves out what other jurors than these 50 would say (jury='whole'"
+    assert [said in text for text in scores.warnings] == [True]
+    # Nine jurors do not stand for others, however many queries they judged; by themselves they do.
+    nine = panel.select(jurors=[one.juror_id for one in panel.jurors[36:45]])
+    few = JurySettings(composition={"center": 4, "river": 5}, n_juries=11)
+    undecided = policy_scores(nine, np.tile([0.0, 0.0, 1.0], 12), settings=few)
+    assert "drawn from 9 jurors, who say too little of others" in undecided.doubt
+    assert decide(Gate(at_least=0.1), estimate_scores(undecided)).outcome is Outcome.INCONCLUSIVE
+    whole = policy_scores(nine, np.tile([0.0, 0.0, 1.0], 12), settings=replace(few, whole_jury=True))
+    assert decide(Gate(at_least=0.1), estimate_scores(whole)).outcome is Outcome.PASSED
+    assert not any("over queries alone" in text for text in whole.warnings)
 
 
 @pytest.mark.parametrize("share", [np.tile([1.0, 1.0, 0.0], 12), np.ones(5), np.tile([1.5, -0.5, 0.0], 12)])
