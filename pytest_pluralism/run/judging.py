@@ -480,8 +480,7 @@ class Judge:
                 about["stored"] = True
                 if is_worst(measured):
                     replaced = {name: baselines.replaced(nodeid, key, model_name) for name, key in keys.items()}
-                    move = self._commands.move(nodeid)
-                    looks = self._settings["looks"]
+                    looks, move = self._settings["looks"], self._commands.move(nodeid)
                     return measured.scores, verdict_of_stored(measured, parts, replaced, looks, move=move)
                 # A result that is being stored is not compared with itself.
                 return replace(measured.scores, guards=()), Verdict(
@@ -510,11 +509,10 @@ class Judge:
                     about["from_version"] = 1
                 stored[name] = entry or {}
         except (BaselineError, MissingExtraError) as error:
-            if is_worst(measured):
-                return measured.scores, Verdict(Outcome.ERROR, gate, measured.estimate, reason=str(error))
-            # Measured beside itself so far: a gain of 0 in every objective would be no result.
+            # An objective was measured beside itself so far: a gain of 0 in each would be no result.
             bare = replace(measured.scores, units=(), details={}, warnings=(), witness=None, estimate=None)
-            return bare, Verdict(Outcome.ERROR, gate, reason=str(error))
+            scores, estimate = (measured.scores, measured.estimate) if is_worst(measured) else (bare, None)
+            return scores, Verdict(Outcome.ERROR, gate, estimate, reason=str(error))
         if is_worst(measured):
             return measured.scores, self._worst(measured, parts, stored, about, nodeid)
         evaluation: Any = plan.evaluation
