@@ -51,7 +51,7 @@ def main() -> None:
             train_dataset=data,
             data_collator=transformers.DataCollatorForSeq2Seq(model.tokenizer),
         )
-        timed = _Timed(PluralismCallback(trainer, tokenizer=model.tokenizer))
+        timed = _Timed(PluralismCallback(trainer, tokenizer=model.tokenizer, at_start=True))
         trainer.add_callback(timed)
         trainer.train()
     step = timed.steps / steps

@@ -1,4 +1,4 @@
-"""Tell the story of three releases: v1 is stored, v2 is refused, v3 is wider and not accepted, and a plot shows them.
+"""Tell the story of three releases: v1 is stored, v2 is refused, v3 is undecided, and a plot shows them.
 
     python examples/releases/tell.py FOLDER            # from the answers recorded in answers/
     python examples/releases/tell.py FOLDER --live     # the models answer here: some minutes of a CPU for each
@@ -91,6 +91,8 @@ def main() -> int:
         parser.error(f"{folder} holds a story already. Name another folder, or remove it.")
     folder.mkdir(parents=True, exist_ok=True)
     git(folder, "init", "--quiet")
+    print("Three releases of one small model: v1 is stored, and two fine-tunes for harmlessness are judged.")
+    print("No fine-tune is accepted: neither two trainings of v3 nor one of them at half strength kept the promises.")
     odd = []
     for release, expected in EXPECTED.items():
         print(f"\n=== {release}: {SPECS[release] if release == 'v1' else Path(SPECS[release]).name} ===", flush=True)

@@ -42,9 +42,10 @@ DEFAULT = (Watch("js_distance", "gss", repetitions=1),)
 class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers is not installed where types are checked
     """Measure pluralism while a trainer of ``transformers`` or ``trl`` trains.
 
-    The live network is asked, without loading it again, before the first step and after each epoch or every so many
-    steps. The numbers go into the trainer's own logs, so that TensorBoard, W&B, MLflow and ``trainer_state.json`` hold
-    them. Training goes on as if nothing had been measured: the weights are equal to the last bit.
+    The live network is asked, without loading it again, after each epoch or every so many steps, and where a promise
+    needs it before the first step. The numbers go into the trainer's own logs, so that TensorBoard, W&B, MLflow and
+    ``trainer_state.json`` hold them. Training goes on as if nothing had been measured: the weights are equal to the
+    last bit.
 
     Parameters
     ----------
@@ -57,9 +58,9 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         After each epoch, or each time after so many steps, at least 1. The last step is always measured.
     stop : bool
         Whether a broken promise ends the training. One that is broken before the first step ends nothing yet.
-    at_start : bool
-        Whether the network is measured before the first step, too. False saves the time of a look: the start then only
-        checks that the network can be asked. A promise about a change needs the measured start.
+    at_start : bool, optional
+        Whether the network is measured before the first step, too; by default where a promise is about a change, which
+        needs it. Where it is not measured, the start only checks that the network can be asked.
     tokenizer : transformers.PreTrainedTokenizerBase, optional
         By default that of the trainer.
     entailment_model, value_model : str, optional
@@ -104,7 +105,7 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         *,
         every: int | str = EPOCH,
         stop: bool = True,
-        at_start: bool = True,
+        at_start: bool | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
         entailment_model: str | None = None,
         value_model: str | None = None,
@@ -127,10 +128,10 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         self._trainer, self._every, self._stop, self._tokenizer = trainer, every, stop, tokenizer
         self._plans, self._chosen, self._others = plans_of(watches, chosen), chosen, others
         compared = [name for name, plan in self._plans.items() if plan.gate is not None and plan.gate.needs_baseline]
-        if not at_start and compared:
+        if at_start is False and compared:
             must = f"True where a promise compares with the start, as that about {compared[0]} does"
             raise invalid_parameter("at_start", "PluralismCallback", must, repr(at_start))
-        self._at_start = at_start
+        self._at_start = bool(compared) if at_start is None else at_start
         self._watching = Watching(self._plans, chosen, others)
         self._budget: TokenBudget | None = None
         self._seconds: list[float] = []
@@ -154,16 +155,11 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         if not self._at_start:
             with self._asked(state, kwargs["model"]):
                 if state.is_world_process_zero:
-                    _tell(f"the start is not measured; {self._n_looks(args, state)} looks follow.")
+                    each = "once an epoch" if self._every == EPOCH else f"every {self._every} steps"
+                    _tell(f"measures {each}, about {self._n_looks(args, state)} times; at_start=True adds the start.")
             return
         look = self._look(args, state, control, kwargs["model"], is_start=True)
         if state.is_world_process_zero:
-            n_left = self._n_looks(args, state)
-            each = "once an epoch" if self._every == EPOCH else f"every {self._every} steps"
-            _tell(
-                f"measured in {self._seconds[-1]:.1f} s, {each}: {n_left} more looks take about "
-                f"{n_left * self._seconds[-1]:.0f} s of this training."
-            )
             for line in look.broken:
                 _tell(f"before training, {line} Training goes on; the next look may end it.")
 
@@ -252,6 +248,13 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
             if self._at_start:
                 self._watching.keep(folder / file)
         self._seconds.append(time.perf_counter() - started)
+        if len(self._seconds) == 1:
+            n_left, seconds = self._n_looks(args, state), self._seconds[0]
+            each = "once an epoch" if self._every == EPOCH else f"every {self._every} steps"
+            _tell(
+                f"measured in {seconds:.1f} s, {each}: {n_left} more looks take about {n_left * seconds:.0f} s of this "
+                "training."
+            )
         values = {**look.values, f"{PREFIX}/seconds": self._seconds[-1]}
         return Look(look.step, values, look.verdicts, look.problem, look.broken)
 

@@ -72,7 +72,7 @@ def test_a_gate_with_two_bounds_is_two_tests_also_when_it_is_alone():
     (alone,) = adjust_verdicts([verdict])
     beside, _ = adjust_verdicts([verdict, decide(Gate(at_most=1.0), value)])
     assert alone.outcome is beside.outcome is Outcome.INCONCLUSIVE
-    assert "the 2 bounds of this gate" in alone.reason
+    assert "the 2 bounds of this promise" in alone.reason
     assert adjust_verdicts([verdict], method="none")[0].outcome is Outcome.FAILED
 
 

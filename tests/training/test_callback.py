@@ -51,7 +51,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def watched(trainer: Any, town: str, /, every: int | str = 3, **keywords: Any) -> PluralismCallback:
     """Add the callback to a trainer, with a promise or without."""
-    own = {name: keywords.pop(name) for name in ("stop", "at_start") if name in keywords}
+    own = {"at_start": True} | {name: keywords.pop(name) for name in ("stop", "at_start") if name in keywords}
     callback = PluralismCallback(
         trainer, [Watch("js_distance", town, population="North", **keywords)], every=every, **own
     )
@@ -134,7 +134,7 @@ class Reporter(transformers.TrainerCallback):
 def test_reporters_get_the_numbers_once_an_epoch(tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]) -> None:
     trainer, reporter = make_trainer(tmp_path, logging_strategy="epoch"), Reporter()
     trainer.add_callback(reporter)
-    trainer.add_callback(PluralismCallback(trainer, [Watch("js_distance", town, population="all")]))
+    trainer.add_callback(PluralismCallback(trainer, [Watch("js_distance", town, population="all")], at_start=True))
     trainer.train()
     names = [row for row in reporter.rows if NORTH in row]
     assert [row["epoch"] for row in names] == [0, 1.0, 2.0]
@@ -145,15 +145,18 @@ def test_reporters_get_the_numbers_once_an_epoch(tmp_path: Path, town: str, caps
     assert "once an epoch: 2 more looks take about" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("at_start", [None, False])
 def test_a_start_that_is_not_measured_costs_no_look(
-    tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]
+    at_start: bool | None, tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trainer = make_trainer(tmp_path)
-    callback = watched(trainer, town, at_start=False)
+    callback = watched(trainer, town, at_start=at_start)
     trainer.train()
     assert [look.step for look in callback.history] == [3, 6]
     assert all(NORTH in look.values for look in callback.history)
-    assert "the start is not measured; 2 looks follow" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "measures every 3 steps, about 2 times; at_start=True adds the start." in told
+    assert "every 3 steps: 1 more looks take about" in told
     assert not list(tmp_path.glob("pluralism-start*.json"))
 
 
@@ -459,7 +462,7 @@ spec.loader.exec_module(trainers)
 from pytest_pluralism.training import PluralismCallback, Watch
 trainer = trainers.make_trainer(sys.argv[2], per_device_train_batch_size=2, ddp_backend="gloo")
 watch = Watch("js_distance", sys.argv[3], population="North", at_most=float(sys.argv[4]))
-trainer.add_callback(PluralismCallback(trainer, [watch], every=2))
+trainer.add_callback(PluralismCallback(trainer, [watch], every=2, at_start=True))
 trainer.train()
 rows = [row for row in trainer.state.log_history if "eval_pluralism/seconds" in row]
 found = {"steps": [row["step"] for row in rows], "last": trainer.state.global_step, "world": trainer.args.world_size}
@@ -484,7 +487,7 @@ for is_watched in (False, True):
     trainer = SFTTrainer(model=trainers.make_network(len(words)), args=args, train_dataset=data, processing_class=words)
     if is_watched:
         watch = Watch("js_distance", sys.argv[3], population="North")
-        trainer.add_callback(PluralismCallback(trainer, [watch], every=3))
+        trainer.add_callback(PluralismCallback(trainer, [watch], every=3, at_start=True))
     trainer.train()
     results.append({"weights": trainers.weights_hash(trainer), "log": trainer.state.log_history})
 open(f"{sys.argv[2]}/out.json", "w").write(json.dumps(results))

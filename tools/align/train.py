@@ -251,7 +251,7 @@ def watched(trainer: Any, every: int) -> None:
     people = ["US adults", "Democrat", "Republican"]
     letters = Watch("js_distance", "gss", population="US adults", repetitions=1)
     whole = Watch("js_distance", "gss", population=people, scoring="pmi", repetitions=1)
-    trainer.add_callback(PluralismCallback(trainer, [letters, whole], every=every))
+    trainer.add_callback(PluralismCallback(trainer, [letters, whole], every=every, at_start=True))
 
 
 def run(trainer: Any, folder: Path, recipe: Recipe) -> None:
@@ -461,6 +461,17 @@ def respond(specs: list[str], work: Path, recipe: Recipe) -> None:
         print(f"| {name} | {len(texts)} | {words:.0f} | {evasive} | {refused} |")
 
 
+def refuse_another_base(work: Path, recipe: Recipe, parser: argparse.ArgumentParser) -> None:
+    """Refuse a folder with the training of another base model, which a training would go on with."""
+    file = work / "base.json"
+    if file.is_file():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        if before != recipe.base:
+            parser.error(f"--work-dir={work} holds a training of {before}. Name another folder for {recipe.base}.")
+    else:
+        write_json(file, recipe.base)
+
+
 def main() -> None:
     """Run one step of the training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -479,6 +490,9 @@ def main() -> None:
     recipe = Recipe(base=options.base, dialogues=options.dialogues, questions=options.questions)
     work.mkdir(parents=True, exist_ok=True)
     names: list[str] = options.releases
+    if options.step != "write" and not PREFERENCES.is_file():
+        parser.error(f"{PREFERENCES} is not there. docs/explanation/alignment-study.md says where it comes from.")
+    refuse_another_base(work, recipe, parser)
     if options.step in {"sft", "dpo", "export"} and (len(names) != 1 or names[0] not in RELEASES):
         parser.error(f"name one release: {', '.join(RELEASES)}")
     if options.step == "export" and options.to is None and recipe.base != BASE:
