@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.core.messages import farthest_of, gained_over, needed_words, subject
+from pytest_pluralism.core.records.how import MAY_COUNT_PEOPLE
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.core.words import CLUSTERS, in_order, words_for
 from pytest_pluralism.evaluation.measures.registry import measure_of
@@ -462,7 +463,7 @@ def _facts(estimate: Entry | None, measure: Measure, masses: Sequence[float]) ->
         return
     n, n_clusters = estimate["n"], estimate["n_clusters"]
     units = f"{n:,} {measure.unit.of(n)}"
-    if (estimate.get("how") or {}).get("kind") in ("crossed", "band"):
+    if (estimate.get("how") or {}).get("kind") in MAY_COUNT_PEOPLE:
         # Over queries and jurors, of whom the number of clusters is that of the fewer.
         yield f"{units} x {n_clusters:,} {measure.people.of(n_clusters)}" if n_clusters < n else units
     else:

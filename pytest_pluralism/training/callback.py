@@ -155,8 +155,8 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         if not self._at_start:
             with self._asked(state, kwargs["model"]):
                 if state.is_world_process_zero:
-                    each = "once an epoch" if self._every == EPOCH else f"every {self._every} steps"
-                    _tell(f"measures {each}, about {self._n_looks(args, state)} times; at_start=True adds the start.")
+                    n_left = self._n_looks(args, state)
+                    _tell(f"measures {self._when}, about {n_left} times; at_start=True adds the start.")
             return
         look = self._look(args, state, control, kwargs["model"], is_start=True)
         if state.is_world_process_zero:
@@ -250,10 +250,9 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         self._seconds.append(time.perf_counter() - started)
         if len(self._seconds) == 1:
             n_left, seconds = self._n_looks(args, state), self._seconds[0]
-            each = "once an epoch" if self._every == EPOCH else f"every {self._every} steps"
             _tell(
-                f"measured in {seconds:.1f} s, {each}: {n_left} more looks take about {n_left * seconds:.0f} s of this "
-                "training."
+                f"measured in {seconds:.1f} s, {self._when}: {n_left} more looks take about {n_left * seconds:.0f} s "
+                "of this training."
             )
         values = {**look.values, f"{PREFIX}/seconds": self._seconds[-1]}
         return Look(look.step, values, look.verdicts, look.problem, look.broken)
@@ -294,6 +293,11 @@ class PluralismCallback(TrainerCallback):  # type: ignore[misc] # transformers i
         for name, wish in wishes.items():
             if wish:
                 setattr(control, name, wish)
+
+    @property
+    def _when(self) -> str:
+        """When the network is measured, in words."""
+        return "once an epoch" if self._every == EPOCH else f"every {self._every} steps"
 
     def _n_looks(self, args: TrainingArguments, state: TrainerState) -> int:
         """Return about how many looks are still to come."""

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-__all__ = ["IntervalKind", "IntervalMethod"]
+__all__ = ["MAY_COUNT_PEOPLE", "IntervalKind", "IntervalMethod"]
 
 
 class IntervalKind(enum.StrEnum):
@@ -37,6 +37,10 @@ _BOOTSTRAPS = (IntervalKind.BCA, IntervalKind.BOOTSTRAP_T)
 
 #: The origin of an interval that was made again, at another level or after something was added.
 _REMADE = ("", "units", "standard error")
+
+
+#: Intervals whose number of clusters is that of the jurors where there are fewer of them than units.
+MAY_COUNT_PEOPLE = (IntervalKind.CROSSED, IntervalKind.BAND)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +120,7 @@ class IntervalMethod:
     @property
     def may_count_people(self) -> bool:
         """Whether the number of clusters is that of the jurors where there are fewer of them than units."""
-        return self.kind in (IntervalKind.CROSSED, IntervalKind.BAND)
+        return self.kind in MAY_COUNT_PEOPLE
 
     @property
     def is_mean_of_units(self) -> bool:
