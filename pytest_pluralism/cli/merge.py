@@ -27,6 +27,7 @@ from pytest_pluralism.cli.showing import (
 )
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.files import write_atomically
+from pytest_pluralism.models.recorded.merged import place_of
 from pytest_pluralism.settings.table import SETTINGS
 
 __all__ = ["add_merge"]
@@ -130,9 +131,19 @@ def _read(path: Path) -> Content:
     odd = next((name for name, kind in _PARTS.items() if not isinstance(content.get(name), kind)), None)
     if odd is None and not _is_place(content["shard"]):
         odd = "shard"
+    if odd is None and not all(map(_is_result, content["results"])):
+        odd = "results"
     if odd is not None:
         raise InvalidParameterError(f"{path} is damaged: {odd!r} is missing or wrong. Run its shard again.")
     return content
+
+
+def _is_result(row: object) -> bool:
+    """Return whether a row says what it answers."""
+    match row:
+        case {"model": str(), "work": str(), "id": str(), "draw": int(), "result": _}:
+            return True
+    return False
 
 
 def _is_place(shard: Sequence[object]) -> bool:
@@ -178,3 +189,20 @@ def _refuse_unlike(shards: Sequence[Entry], names: Sequence[str]) -> None:
     for shard, name in zip(shards, names, strict=True):
         for error in shard["errors"][:5]:
             complain(f"{name}: {error}")
+    if differing := _answered_otherwise(shards):
+        complain(
+            f"{differing} requests were answered differently by two shards, as by a model that samples or a server "
+            "that is not repeatable; the answers of the first shard count"
+        )
+
+
+def _answered_otherwise(shards: Sequence[Entry]) -> int:
+    """Return the number of requests to which two shards hold different results."""
+    known: dict[tuple[str, ...], object] = {}
+    differing = set()
+    for shard in sorted(shards, key=lambda one: one["shard"][0]):
+        for row in shard["results"]:
+            place = (row["model"], *map(str, place_of(row)))
+            if known.setdefault(place, row["result"]) != row["result"]:
+                differing.add(place)
+    return len(differing)

@@ -29,6 +29,8 @@ class Merge:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         shards = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        # Where two answer one request, the first shard counts, in whatever order the files are named.
+        shards.sort(key=lambda shard: shard["shard"])
         self._suite = shards[0]["suite"]
         self._versions: Mapping[str, str] = shards[0]["versions"]
         self._identities: dict[str, Json] = {}

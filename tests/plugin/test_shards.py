@@ -90,6 +90,34 @@ def test_a_merge_may_store_the_baseline(suite):
     again.assert_outcomes(passed=1)
 
 
+def test_where_two_shards_answer_one_request_differently_the_first_counts(suite, capsys):
+    """As a server that is not repeatable may: the merge says how often, whatever the order of the files."""
+    for number in (1, 2):
+        shard(suite, number, 2)
+    paths = [suite.path / f"shard-{number}.json" for number in (1, 2)]
+    first, second = (json.loads(path.read_text()) for path in paths)
+    other = []
+    for row in (row for row in first["results"] if row["work"] == "answers"):
+        turned = json.loads(json.dumps(row))
+        (name,) = [part for part, value in row["result"].items() if isinstance(value, list) and len(value) == 3][:1]
+        turned["result"][name].reverse()
+        other.append(turned)
+    given = {(row["id"], row["draw"]) for row in first["results"]}
+    assert other
+    second["results"] = [row for row in second["results"] if (row["id"], row["draw"]) not in given] + other
+    paths[1].write_text(json.dumps(second))
+    outcomes = []
+    for order in (paths, paths[::-1]):
+        capsys.readouterr()
+        main(["merge", *map(str, order), "-o", "merged.json"])
+        said = capsys.readouterr().err
+        assert f"{len(other)} requests were answered differently by two shards" in said
+        outcomes.append(told(suite.path / "merged.json"))
+    live = suite.runpytest(MODEL, "--pluralism-baseline=base", "--pluralism-report=live.json")
+    assert live.ret == 1
+    assert outcomes[0] == outcomes[1] == told(suite.path / "live.json")
+
+
 def test_shards_that_do_not_belong_together_are_refused(suite, capsys):
     for number in (1, 2):
         shard(suite, number, 2)
@@ -114,6 +142,7 @@ def test_shards_that_do_not_belong_together_are_refused(suite, capsys):
         ({"versions": {**content["versions"], "numpy": "0.1"}}, "another set of versions"),
         ({"schema": "x"}, "is not a shard"),
         ({"results": None}, "'results' is missing"),
+        ({"results": [{"model": "m"}]}, "'results' is missing or wrong"),
         (
             {"models": {name: {**about, "sha256": "f" * 64} for name, about in content["models"].items()}},
             "different models",

@@ -24,7 +24,7 @@ from pytest_pluralism.models.noise import NoiseFloor
 from pytest_pluralism.models.protocol import ModelIdentity
 from pytest_pluralism.models.recorded.ids import prompt_id
 
-__all__ = ["MergedModel", "result_row"]
+__all__ = ["MergedModel", "place_of", "result_row"]
 
 #: The kinds of work that a shard can hold.
 KINDS: Mapping[str, Kind[Any, Any]] = {
@@ -44,6 +44,11 @@ def _place(work: str, cell: Any) -> Place:
         prompt, settings, draw = cell
         return work, prompt_id(prompt, settings), draw
     return work, prompt_id(cell), 0
+
+
+def place_of(row: JsonObject, /) -> Place:
+    """Return which request and draw a row of a shard answers."""
+    return row["work"], row["id"], row["draw"]
 
 
 def result_row(work: str, cell: Hashable, result: object, /) -> JsonFields | None:
@@ -75,7 +80,7 @@ class MergedModel:
     identity : ModelIdentity
         The identity that it had in the shards.
     rows : iterable of mapping
-        The rows that :func:`result_row` made of its results.
+        The rows that :func:`result_row` made of its results; of several for one request the first counts.
     noise : NoiseFloor, optional
         The noise floor that was measured there.
     versions : mapping, optional
@@ -95,7 +100,9 @@ class MergedModel:
     ) -> None:
         self.identity, self.noise = identity, noise
         self.versions = dict(versions or {})
-        self._results: dict[Place, object] = {(row["work"], row["id"], row["draw"]): row["result"] for row in rows}
+        self._results: dict[Place, object] = {}
+        for row in rows:
+            self._results.setdefault(place_of(row), row["result"])
 
     def answer(self, prompts: Sequence[object], /, **_: object) -> list[Any]:
         """Return the answer to each prompt."""
