@@ -157,11 +157,6 @@ RULES: dict[str, Rule] = {
 
 def drawn_from(kind: str) -> tuple[FloatArray, float, np.random.Generator]:
     """Return a population of changes, the margin at which they are judged, and the generator that goes on from it."""
-    if kind == "noise of unequal sizes, sd .02":
-        generator = np.random.default_rng([simulate_verdicts.SEED, 2, len(simulate_verdicts.CHANGES)])
-        size = simulate_verdicts.POPULATION
-        noise = generator.standard_normal(size) * np.exp(0.7 * generator.standard_normal(size))
-        return 0.02 * (noise - noise.mean()) / noise.std(), 0.02, generator
     generator = np.random.default_rng([simulate_verdicts.SEED, 2, list(simulate_verdicts.CHANGES).index(kind)])
     population = simulate_verdicts.changed(generator, kind, simulate_verdicts.POPULATION)
     return population, float(population.mean()) if simulate_verdicts.CHANGES[kind] else 0.02, generator

@@ -20,6 +20,7 @@ __all__ = [
     "LEAST_OPTION_MASS",
     "health_problems",
     "is_decisive",
+    "problems_of_change",
     "problems_of_difference",
     "unread_words",
 ]
@@ -36,6 +37,7 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "refusal_would_pass": "a refusal to answer any query would keep the promise",
     "placebo_would_pass": "steering to attributes that mean nothing would keep a promise on what steering adds",
     "too_few_units": "an interval comes from few clusters, or from few jurors",
+    "change_apart": "one unit changed far more than all others, so that more such changes may not be in the sample",
     "baseline_size": "the baseline holds another number of units",
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
     "anchor_differs": "the anchor of the baseline cannot be compared with this run, so that drift is not seen",
@@ -181,6 +183,55 @@ def _few_of(estimate: Estimate, where: str, people: str) -> str:
     return f"{number} {people if is_of_people else 'clusters'}{where}, fewer than {FEWEST_CLUSTERS}"
 
 
+def problems_of_change(
+    gate: Gate,
+    change: Estimate | None,
+    drift: Estimate | None = None,
+    /,
+    *,
+    measure: Measure | None = None,
+    noise_floor: float = 0.0,
+    suppressed: Collection[str] = (),
+) -> list[tuple[str, str]]:
+    """Return the checks that a promise about a change does not pass, each with a sentence.
+
+    Parameters
+    ----------
+    gate : Gate
+        The promise.
+    change, drift : Estimate or None
+        The changes against the baseline and its anchor, with their units.
+    measure : Measure, optional
+        The measure, which says what its units are called.
+    noise_floor : float
+        How much the mean of an unchanged model may seem to move.
+    suppressed : collection of str
+        Checks that were accepted by name.
+    """
+    from pytest_pluralism.core.bounds import mean_bounds
+    from pytest_pluralism.core.estimation.apart import MOST_CLUSTERS, change_apart
+
+    if gate.confidence_level is None or "change_apart" in suppressed:
+        return []
+    for side, of_drift, since in ((change, False, ""), (drift, True, " since the anchor")):
+        margins = [margin for margin, _ in mean_bounds(gate, noise_floor, of_drift=of_drift)]
+        found = None if side is None or not margins else change_apart(side, margin=min(margins))
+        if found is None:
+            continue
+        share = 100.0 * (1.0 - 0.05 ** (1.0 / found.n_clusters))
+        one, many = ("unit", "units") if measure is None else (measure.unit.one, measure.unit.many)
+        if side is not None and found.n_clusters < len(side.values):
+            one, many = "cluster", "clusters"
+        which = f"{one} {found.name}" if found.name else f"one {one}"
+        said = (
+            f"{which} changed by {found.change:+.3f}{since}, far more than all others (next: {found.next_change:+.3f})"
+            f"; up to {share:.2g} % of the {many} may do so, and the interval does not show it: 5 % of samples of "
+            f"{found.n_clusters} hold none of them. Look at this one, or ask more than {MOST_CLUSTERS} {many}"
+        )
+        return [("change_apart", said)]
+    return []
+
+
 def problems_of_difference(
     gate: Gate, estimate: Estimate, behind: Sequence[Scores], /, *, suppressed: Collection[str]
 ) -> list[tuple[str, str]]:
@@ -198,6 +249,8 @@ def problems_of_difference(
     found = []
     if gate.confidence_level is not None and (few := _few_of(estimate, "", "jurors")):
         found.append(("too_few_units", few))
+    if estimate.how.paired and (as_change := _as_change(gate)):
+        found += problems_of_change(as_change, estimate)
     for scores in behind:
         of = f" for {scores.units[0].population}" if scores.units else ""
         if said := _unread(scores, of):
@@ -210,6 +263,16 @@ def problems_of_difference(
         said = _moved_by_drawing(drawn, [abs(estimate.value - bound) for bound in _bounds_of(gate)])
         found += [("sampled_answers", said)] if said else []
     return [one for one in dict.fromkeys(found) if one[0] not in suppressed]
+
+
+def _as_change(gate: Gate) -> Gate | None:
+    """Return a promise that a difference is not below some loss, or not above some rise, as one about a change."""
+    fall = None if gate.at_least is None or gate.at_least >= 0.0 else -gate.at_least
+    rise = None if gate.at_most is None or gate.at_most <= 0.0 else gate.at_most
+    if fall is None and rise is None:
+        return None
+    margin = min(bound for bound in (fall, rise) if bound is not None)
+    return replace(gate, at_least=None, at_most=None, max_change=margin)
 
 
 def unread_words(scores: Scores, /) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_pluralism.core.health import is_decisive
 from pytest_pluralism.run.measured import Beside, Measured, NoiseFloors
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Scores, Verdict, Witness
 
-__all__ = ["STORED", "decided", "gate_while_stored"]
+__all__ = ["STORED", "decided", "gate_while_stored", "health_texts", "undecided_by"]
 
 #: Why a promise about a change is kept in the run that stores its result.
 STORED = "stored as the baseline"
@@ -78,6 +79,25 @@ def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors,
         verdict = replace(verdict, unseen="; ".join(filter(None, unseen)))
     witness = _witness(measured, verdict, floors, beside.groups)
     return guarded(replace(verdict, witness=witness), measured.scores.guards)
+
+
+def health_texts(found: Iterable[tuple[str, str]], /) -> list[tuple[str, str]]:
+    """Return the names of checks with what they find, and the option that accepts it."""
+    accept = "to accept: --pluralism-suppress-health-check="
+    return [(name, f"health {name}: {text} ({accept}{name})") for name, text in found]
+
+
+def undecided_by(texts: Sequence[tuple[str, str]], verdict: Verdict, gate: Gate, /, *, fails: bool) -> Verdict:
+    """Return a verdict that does not pass while a health check says that it must not.
+
+    ``fails`` says whether all checks do so, or only those that decide whatever the run makes of the others.
+    """
+    from pytest_pluralism.core.records import Outcome
+
+    kept = [text for name, text in texts if name != "seed_unset" and (fails or is_decisive(name, gate))]
+    if kept and verdict.passed:
+        return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(kept))
+    return verdict
 
 
 def _of_judge(scores: Scores, gate: Gate) -> str:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_pluralism.core.errors import BaselineError, MissingExtraError, PluralismError
-from pytest_pluralism.core.health import health_problems, is_decisive, problems_of_difference
+from pytest_pluralism.core.health import health_problems, problems_of_change, problems_of_difference
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
 from pytest_pluralism.run.by_length import drift_at_equal_length, told_by_length
-from pytest_pluralism.run.decided import STORED, decided
+from pytest_pluralism.run.decided import STORED, decided, health_texts, undecided_by
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
@@ -177,7 +177,7 @@ class Judge:
     def _healthy(self, measured: Measured, judged: Sequence[Judged], nodeid: str, test: str) -> list[Judged]:
         """Return verdicts of which none passes while a health check says that it must not."""
         plan, settings = measured.plan, self._settings
-        gate = _gate_of(plan)
+        gate, fails = _gate_of(plan), settings["health"] == "fail"
         chosen = plan.settings.get("seed", settings["seed"]) != settings["seed"]
         # A comparison with another seed is refused.
         keeps = self._baselines.writes(nodeid)
@@ -193,16 +193,27 @@ class Judge:
             seed_origin=settings.origins["seed"] if keeps and not chosen else "",
             suppressed=settings["suppress_health_check"],
         )
-        texts = _health_texts(found)
+        shared = health_texts(found)
         # Once a run is enough for what is the same for every promise.
-        own = tuple(text for name, text in texts if name != "seed_unset")
-        self._notes += [text for _, text in texts if text not in own]
+        self._notes += [text for name, text in shared if name == "seed_unset"]
         result = []
         for one in judged:
-            entry = one.entry
+            entry, about = one.entry, one.entry.verdict
+            texts = list(shared)
+            if about.passed:
+                of_change = problems_of_change(
+                    *(about.gate, about.change, about.drift),
+                    measure=plan.measure,
+                    noise_floor=one.floors.mean,
+                    suppressed=settings["suppress_health_check"],
+                )
+                texts += health_texts(of_change)
+            own = tuple(text for name, text in texts if name != "seed_unset")
             if own and entry.scores is not None:
                 entry = replace(entry, scores=replace(entry.scores, warnings=(*entry.scores.warnings, *own)))
-            result.append(replace(one, entry=replace(entry, verdict=self._checked(entry.verdict, gate, texts))))
+            result.append(
+                replace(one, entry=replace(entry, verdict=undecided_by(texts, entry.verdict, gate, fails=fails)))
+            )
         return result
 
     def healthy(
@@ -225,18 +236,9 @@ class Judge:
         else:
             plan, scores = known
             found = health_problems(verdict.gate, scores, estimate, measure=plan.measure, suppressed=accepted)
-        texts = _health_texts(found)
-        return self._checked(verdict, verdict.gate, texts), [text for _, text in texts]
-
-    def _checked(self, verdict: Verdict, gate: Gate, texts: Sequence[tuple[str, str]]) -> Verdict:
-        """Return a verdict that does not pass while a health check says that it must not."""
-        from pytest_pluralism.core.records import Outcome
-
+        texts = health_texts(found)
         fails = self._settings["health"] == "fail"
-        kept = [text for name, text in texts if name != "seed_unset" and (fails or is_decisive(name, gate))]
-        if kept and verdict.passed:
-            return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(kept))
-        return verdict
+        return undecided_by(texts, verdict, verdict.gate, fails=fails), [text for _, text in texts]
 
     def _entry_beside(self, measured: Measured, key: str) -> JsonObject | None:
         """Return what the first baseline holds for a promise that is not compared with it."""
@@ -584,12 +586,6 @@ class Judge:
         floors = NoiseFloors(max(LEAST_NOISE_FLOOR, found.typical), max(LEAST_NOISE_FLOOR, found.distribution))
         content = {"value": floors.mean, **found.as_json()}
         return floors, replace(provenance, model={**provenance.model, "noise_floor": content})
-
-
-def _health_texts(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the names of checks with what they find, and the option that accepts it."""
-    accept = "to accept: --pluralism-suppress-health-check="
-    return [(name, f"health {name}: {text} ({accept}{name})") for name, text in found]
 
 
 def _gate_of(plan: PlannedGate) -> Gate:

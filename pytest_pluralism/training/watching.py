@@ -226,7 +226,7 @@ class Watching:
         from pytest_pluralism.core.estimation import look_factor
         from pytest_pluralism.core.estimation.relative import advantage_of
         from pytest_pluralism.core.guards import guarded
-        from pytest_pluralism.core.health import health_problems
+        from pytest_pluralism.core.health import health_problems, problems_of_change
         from pytest_pluralism.core.records import Witness
         from pytest_pluralism.core.verdict import decide
 
@@ -245,17 +245,21 @@ class Watching:
             pick = max if plan.measure.direction == "lower" else min
             unit, worst = pick(zip(change.unit_ids, change.values, strict=True), key=lambda pair: pair[1])
             witness = Witness(unit, worst, next((one.text for one in scores.units if one.unit_id == unit), ""))
+        floor = usual_noise_floor(entry["model"]) if change is not None else 0.0
         verdict = decide(
             gate,
             estimate,
             change=change,
             advantage=advantage_of(scores, gate, plan.measure, confidence_level=plan.confidence_level),
             looks=look_factor(max(1, self._n_looks)),
-            noise_floor=usual_noise_floor(entry["model"]) if change is not None else 0.0,
+            noise_floor=floor,
             witness=witness,
         )
         verdict = guarded(verdict, scores.guards)
-        problems = health_problems(gate, scores, estimate, measure=plan.measure) if verdict.passed else []
+        problems = []
+        if verdict.passed:
+            problems = health_problems(gate, scores, estimate, measure=plan.measure)
+            problems += problems_of_change(gate, change, measure=plan.measure, noise_floor=floor)
         if problems:
             verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(text for _, text in problems))
         return verdict
