@@ -19,7 +19,8 @@ from pytest_pluralism.models.embedded import CALIBRATION_FILE, GgufSource, find_
 from pytest_pluralism.models.specification import ADAPTER_CONFIG, ModelSpec, holds_weights
 
 #: The files that are fetched of a repository: never code, never pickles, never copies in other formats.
-HUB_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+HUB_PATTERNS = ("*.json", "*.model", "*.txt", "*.jinja")
+WEIGHTS_PATTERN = "*.safetensors"
 PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 #: The files of a trainer beside the weights of a checkpoint.
 TRAINER_STATE = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "training_args.bin", "rng_state*.pth")
@@ -80,7 +81,14 @@ def described_folder(
     return DescribedFolder(folder, config, parts, add_bos)
 
 
-def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool, offline: bool = False) -> Path:
+def fetched(
+    named: ModelSpec,
+    *,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    offline: bool = False,
+    needs_weights: bool = True,
+) -> Path:
     """Return the local copy of a repository, fetching what is not there yet, unless that is to be ``offline``."""
     try:
         from huggingface_hub import snapshot_download
@@ -88,7 +96,11 @@ def fetched(named: ModelSpec, *, trust_remote_code: bool, allow_pickle: bool, of
     except ImportError as error:
         raise MissingExtraError("A model of the Hugging Face hub", backend_of("hf").command) from error
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
-    patterns = [*HUB_PATTERNS, *(("*.py",) if trust_remote_code else ())]
+    patterns = [
+        *HUB_PATTERNS,
+        *((WEIGHTS_PATTERN,) if needs_weights else ()),
+        *(("*.py",) if trust_remote_code else ()),
+    ]
     download = functools.partial(
         snapshot_download,
         named.target,

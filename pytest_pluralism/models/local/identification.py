@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.local.adapters import described_model
 from pytest_pluralism.models.local.devices import chosen_device
-from pytest_pluralism.models.local.files import read_json, refuse_remote_code
+from pytest_pluralism.models.local.files import fetched, read_json, refuse_remote_code
 from pytest_pluralism.models.local.loading import identity_of, load_parts
 from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.prompts import PromptReader
@@ -80,7 +80,7 @@ def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False, needs_weig
     allow_pickle : bool
         As for :func:`pytest_pluralism.models.load_model`.
     needs_weights : bool
-        False for a folder that may hold a configuration and a tokenizer alone, whose weights are not looked at.
+        False where the configuration and the tokenizer are enough: weights are neither looked at nor fetched.
 
     Raises
     ------
@@ -90,7 +90,9 @@ def prompt_reader(named: ModelSpec, /, *, allow_pickle: bool = False, needs_weig
     backend_of(named.kind).require()
     folder = Path(named.target)
     with quiet_transformers():
-        if not needs_weights and named.kind == "folder" and not (folder / ADAPTER_CONFIG).is_file():
+        if not needs_weights and named.kind == "hf":
+            folder = fetched(named, trust_remote_code=False, allow_pickle=False, needs_weights=False)
+        if not needs_weights and named.kind in {"folder", "hf"} and not (folder / ADAPTER_CONFIG).is_file():
             refuse_remote_code(folder, read_json(folder / "config.json"), named)
             add_bos = None
             config, tokenizer, _ = load_parts(folder, named, trust_remote_code=False)

@@ -294,6 +294,24 @@ def test_a_repository_becomes_a_folder(tiny_folder, monkeypatch):
     assert not {"*.bin", "*.py"} & set(arguments["allow_patterns"])
 
 
+def test_a_tokenizer_of_a_repository_is_fetched_without_the_weights(tiny_folder, monkeypatch):
+    import huggingface_hub
+
+    from pytest_pluralism.models.local.identification import prompt_reader
+    from pytest_pluralism.models.specification import parse_model_spec
+
+    folder, asked = tiny_folder(), []
+    for weights in folder.glob("*.safetensors"):
+        weights.unlink()
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda _, **arguments: asked.append(arguments) or str(folder)
+    )
+    reader = prompt_reader(parse_model_spec("hf:ORG/NAME"), needs_weights=False)
+    assert reader.tokenizer("one")["input_ids"]
+    assert "*.json" in asked[0]["allow_patterns"]
+    assert not [one for arguments in asked for one in arguments["allow_patterns"] if "safetensors" in one]
+
+
 @pytest.mark.slow
 def test_offline_and_not_in_the_cache(tmp_path):
     program = "from pytest_pluralism.models import load_model\nload_model('hf:nobody/nothing-at-all')\n"
