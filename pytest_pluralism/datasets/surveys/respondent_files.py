@@ -276,8 +276,10 @@ def _from_text(path: Path, wanted: Wanted, _: str | None) -> Respondents:
     header = _check_text(path)
     sign = _separator(path, header)
     parsing = table.ParseOptions(delimiter=sign, newlines_in_values='"' in header or _has_quotes(path))
+    # Several threads do not say in which line an error is.
+    in_turn = table.ReadOptions(use_threads=False)
     try:
-        with table.open_csv(path, parse_options=parsing) as stream:
+        with table.open_csv(path, read_options=in_turn, parse_options=parsing) as stream:
             names = [name.strip() for name in stream.schema.names]
             raw = stream.schema.names
         chosen = _checked(path, names, wanted)
@@ -286,7 +288,10 @@ def _from_text(path: Path, wanted: Wanted, _: str | None) -> Respondents:
         # Columns that are not wanted are parsed as well, so that a row that is too short is found.
         types = dict.fromkeys(original.values(), coded)
         converting = table.ConvertOptions(column_types=types, include_columns=list(original.values()))
-        found = table.read_csv(path, parse_options=parsing, convert_options=converting)
+        try:
+            found = table.read_csv(path, parse_options=parsing, convert_options=converting)
+        except arrow.ArrowInvalid:
+            found = table.read_csv(path, read_options=in_turn, parse_options=parsing, convert_options=converting)
     except arrow.ArrowInvalid as error:
         raise DatasetError(f"{path}: is not a table: {_arrow_words(error)}.") from error
     variables = {name: _of_arrow(name, found.column(column)) for name, column in original.items()}

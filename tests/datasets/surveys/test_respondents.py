@@ -282,6 +282,20 @@ def test_a_table_that_is_not_whole_is_refused(tmp_path: Path, text: bytes, says:
         pp.survey_from_respondents(path, **{**HOW, "groups": []})
 
 
+@pytest.mark.parametrize("n_before", [1, 400_000], ids=["first block", "another block"])
+def test_a_line_is_named_also_where_several_threads_read(tmp_path: Path, n_before: int) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    path = tmp_path / "people.csv"
+    path.write_bytes(b"trust,wt\n" + b"1,1\n" * n_before + b"2\n")
+    before = arrow.cpu_count()
+    arrow.set_cpu_count(4)
+    try:
+        with pytest.raises(DatasetError, match=f"line {n_before + 2}"):
+            pp.survey_from_respondents(path, **{**HOW, "groups": []})
+    finally:
+        arrow.set_cpu_count(before)
+
+
 def test_an_excel_file_with_two_sheets_must_name_one(tmp_path: Path, expected: Any) -> None:
     path = tmp_path / "people.xlsx"
     with pd.ExcelWriter(path) as writer:
