@@ -205,7 +205,8 @@ def test_the_answers_of_a_verbatim_prompt_come_after_its_last_word(tiny_folder):
     text = model.reader.chat_renderer()([{"role": "user", "content": "one two"}])
     (verbatim,) = model.score_answers([FullAnswerPrompt(Prompt("", (), verbatim=text), ANSWERS)])
     (rendered,) = model.score_answers([FullAnswerPrompt(Prompt("one two", ()), ANSWERS)])
-    assert verbatim.log_likelihoods == rendered.log_likelihoods
+    # Several threads add in another order.
+    assert verbatim.log_likelihoods == pytest.approx(rendered.log_likelihoods, abs=1e-5)
 
 
 @pytest.mark.parametrize(
