@@ -27,6 +27,25 @@ with contextlib.suppress(ImportError):
     settings.load_profile("any machine")
 
 
+#: The markers by which ``-m`` chooses the tests of another command than that of the quick suite.
+APART = {"slow", "whole", "browser", "architectures"}
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Read no file of tests that cannot have the one marker that was asked for: to collect them all takes long."""
+    wanted = config.option.markexpr
+    if wanted not in APART or not collection_path.match("test_*.py"):
+        return None
+    return f"mark.{wanted}" not in collection_path.read_text(encoding="utf-8") or None
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Let ``tox -e py -- SOME_TESTS`` end well where none of them is marked ``whole``."""
+    is_part = session.config.args_source is session.config.ArgsSource.ARGS
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.option.markexpr == "whole" and is_part:
+        session.exitstatus = pytest.ExitCode.OK
+
+
 #: The packages that runs of pytest import where they are installed, beside our own modules.
 IMPORTED_IN_RUNS = (
     "jinja2",

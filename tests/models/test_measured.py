@@ -222,6 +222,7 @@ def test_whatever_is_measured_the_budget_is_a_size_that_was_tried_or_the_default
 # ------------------------------------------------------------------------------------------------------- on a network
 
 
+@pytest.mark.whole
 def test_a_network_is_timed_only_when_that_pays_off(tiny, kept, monkeypatch):
     pytest.importorskip("torch")
     from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest
@@ -254,6 +255,7 @@ def test_a_network_is_timed_only_when_that_pays_off(tiny, kept, monkeypatch):
     assert chosen.timed_tokens == 0
 
 
+@pytest.mark.whole
 def test_no_memory_while_a_network_is_timed_or_works(tiny, kept, monkeypatch):
     torch = pytest.importorskip("torch")
     from pytest_pluralism.models.local.scoring import Scorer, ScoreRequest

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -121,3 +126,22 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     # The plugin of hypothesis takes seconds to say nothing at the end of each run; some tests count on their order.
     pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -p no:hypothesispytest -p no:randomly\n")
     return pytester
+
+
+@pytest.fixture
+def in_this_process(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands run pytest in this process, which is much faster.
+
+    Each command has a test that lets it start a process, as it does for users.
+    """
+    real = subprocess.run
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[Any]:
+        if command[:3] != [sys.executable, "-m", "pytest"]:
+            return real(command, **options)
+        # What the run prints belongs to the command alone.
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            done = pytester.runpytest_inprocess(*command[3:])
+        return subprocess.CompletedProcess(command, int(done.ret), done.stdout.str(), done.stderr.str())
+
+    monkeypatch.setattr(subprocess, "run", run)

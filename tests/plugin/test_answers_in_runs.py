@@ -42,6 +42,7 @@ def test_a_second_run_computes_nothing(kept: pytest.Pytester) -> None:
     assert json.loads((kept.path / "out.json").read_text())["verdicts"] == first
 
 
+@pytest.mark.whole
 def test_workers_share_the_store_and_report_what_they_did(kept: pytest.Pytester) -> None:
     counts = run(kept, "-n", "2")
     assert counts["computed"] + counts["from_store"] == 132

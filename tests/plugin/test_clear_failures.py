@@ -198,7 +198,7 @@ def test_a_promise_too_large_for_a_float_is_one_sentence(project: pytest.Pyteste
     result.stdout.fnmatch_lines(["*'max_increase' parameter of Gate must be a finite number*Got 1000*"])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.whole)], ids=["alone", "workers"])
 def test_a_file_that_cannot_be_collected_leaves_the_run_incomplete(
     project: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:

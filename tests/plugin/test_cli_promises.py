@@ -37,14 +37,24 @@ def suite(project: pytest.Pytester, *, at_most: float = 0.4, rise: float = 0.02,
     project.makepyfile(test_town=BODY.format(at_most=at_most, rise=rise, mark=mark))
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the first project of this module is kept for the others; empty before."""
+    return tmp_path_factory.mktemp("kept") / "project"
+
+
 @pytest.fixture
-def stored(project: pytest.Pytester) -> pytest.Pytester:
+def stored(project: pytest.Pytester, in_this_process: None, kept: Path) -> pytest.Pytester:
     """A project whose promises are stored and committed."""
-    suite(project)
-    done = project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline")
-    done.assert_outcomes(passed=2)
-    for words in (("init", "--initial-branch=main"), ("add", "."), ("commit", "--message", "first"), ("tag", "v1")):
-        git(project.path, *words)
+    if not kept.exists():
+        suite(project)
+        done = project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline")
+        done.assert_outcomes(passed=2)
+        for words in (("init", "--initial-branch=main"), ("add", "."), ("commit", "--message", "first"), ("tag", "v1")):
+            git(project.path, *words)
+        shutil.copytree(project.path, kept)
+    else:
+        shutil.copytree(kept, project.path, dirs_exist_ok=True)
     return project
 
 
@@ -85,6 +95,7 @@ def test_every_promise_with_its_value_and_slack(stored: pytest.Pytester, capsys:
     assert f"{estimate['value']:.3f}" in lines[1]
 
 
+@pytest.mark.whole
 def test_without_results_the_numbers_are_blank(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     suite(project)
     code, content = promises(capsys)
@@ -132,7 +143,7 @@ SKIPS = {
 }
 
 
-def test_the_ways_to_skip(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_ways_to_skip(project: pytest.Pytester, in_this_process: None, capsys: pytest.CaptureFixture[str]) -> None:
     marked = '{}\n@pytest.mark.js_distance("town.jsonl", population="South", max_increase=0.05)\ndef test_{}(): ...\n'
     tests = "\n".join(marked.format(mark, place) for place, mark in enumerate(SKIPS))
     (project.path / "test_town.py").write_text(f"import sys\n\nimport pytest\n\nFAST = True\n\n{tests}")

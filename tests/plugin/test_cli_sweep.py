@@ -54,7 +54,7 @@ def run(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pyt
 
 
 def test_checkpoints_stand_in_the_order_of_their_steps(
-    run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+    run: pytest.Pytester, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run.path / "run/checkpoint-3").mkdir()
     front = ["--front", "js_distance*", "answer_entropy*"]
@@ -119,6 +119,7 @@ def test_what_is_wrong_is_said_before_anything_runs(
     assert "1 of" not in said
 
 
+@pytest.mark.whole
 def test_a_promise_that_is_skipped_for_a_model_is_not_kept_in_silence(
     run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,7 +133,7 @@ def test_a_promise_that_is_skipped_for_a_model_is_not_kept_in_silence(
 
 
 def test_a_suite_that_cannot_be_collected_ends_the_sweep_at_its_first_model(
-    run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+    run: pytest.Pytester, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run.makepyfile(test_town="import pytest\n\nraise RuntimeError('it is broken')\n")
     assert main(["sweep", "run/checkpoint-*", "--tests=test_town.py"]) == 2
@@ -187,7 +188,7 @@ def test_pages_of_one_model_and_of_none_that_has_a_value() -> None:
 
 
 def test_a_promise_that_is_expected_to_be_broken_is_a_problem(
-    run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+    run: pytest.Pytester, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     body = BODY.replace("at_most=0.45", "at_most=0.001").replace("def test", "@pytest.mark.xfail\ndef test")
     (run.path / "test_town.py").write_text(body, encoding="utf-8")

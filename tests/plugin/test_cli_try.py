@@ -73,6 +73,7 @@ def tried(
     return main(["try", model, "-o", "card", f"--pytest={words}"])
 
 
+@pytest.mark.whole
 def test_a_model_of_the_people_gets_a_card_with_kept_promises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_model_of_the_people_gets_a_card_with_kept_promises(
     assert not (tmp_path / "pluralism-baselines").exists()
 
 
+@pytest.mark.whole
 def test_even_answers_keep_no_promise_of_the_quick_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tried(tmp_path, monkeypatch, "people:nobody") == 1
     card = (tmp_path / "card/quick.md").read_text(encoding="utf-8")
@@ -153,6 +155,7 @@ def test_a_wrong_choice_is_refused_before_anything_runs(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.whole
 def test_a_part_of_a_suite_is_no_card_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

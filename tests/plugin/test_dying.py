@@ -62,6 +62,12 @@ def run(project: pytest.Pytester, *options: str) -> tuple[pytest.RunResult, dict
     return result, json.loads((project.path / "out.json").read_text())
 
 
+def run_here(project: pytest.Pytester, *options: str) -> tuple[pytest.RunResult, dict[str, Any]]:
+    """Run in this process, where nothing dies."""
+    result = project.runpytest_inprocess(*MODELS, "--pluralism-report=out.json", *options)
+    return result, json.loads((project.path / "out.json").read_text())
+
+
 def outcomes(report: dict[str, Any]) -> dict[str, str]:
     return {entry["nodeid"].partition("::test_")[2]: entry["outcome"] for entry in report["verdicts"]}
 
@@ -72,7 +78,7 @@ JUDGED = {"before[table:one]": "passed", "dies[table:one]": "passed", "after[tab
 @pytest.mark.parametrize(
     ("how", "options"),
     [
-        ("exit", ("-n", "1")),
+        pytest.param("exit", ("-n", "1"), marks=pytest.mark.whole),
         pytest.param("kill", ("-n", "2", "--dist", "loadfile"), marks=pytest.mark.slow),
         pytest.param("exit", ("-n", "3", "--dist", "loadgroup"), marks=pytest.mark.slow),
         pytest.param("exit", ("-n", "2", "--dist", "worksteal"), marks=pytest.mark.slow),
@@ -98,6 +104,7 @@ def test_a_worker_that_dies_costs_one_test(
     assert [key.split()[0] for key in stored["entries"]] == ["test_gate.py::test_after", "test_gate.py::test_before"]
 
 
+@pytest.mark.whole
 def test_promises_that_no_worker_is_left_for_are_errors(dying: pytest.Pytester) -> None:
     result, report = run(dying, "-n", "1", "--max-worker-restart", "0")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -109,6 +116,7 @@ def test_promises_that_no_worker_is_left_for_are_errors(dying: pytest.Pytester) 
     assert report["run"]["complete"] is False
 
 
+@pytest.mark.whole
 def test_workers_that_die_while_they_collect_leave_no_green_run(dying: pytest.Pytester) -> None:
     # pytest-xdist ends with 0 when one worker has collected and the others died.
     conftest = dying.path / "conftest.py"
@@ -132,6 +140,7 @@ def test_a_test_that_runs_again_after_its_worker_died_is_judged(
     assert report["run"]["complete"] is True
 
 
+@pytest.mark.whole
 def test_tests_without_a_model_go_on_after_a_worker_died(project: pytest.Pytester) -> None:
     # Of pytest-xdist itself the new worker would get one of them, and wait for the next for ever.
     project.makepyfile(
@@ -152,6 +161,7 @@ def test_tests_without_a_model_go_on_after_a_worker_died(project: pytest.Pyteste
 # ------------------------------------------------------------------------------------------------ without workers
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("how", ["exit", "kill"])
 def test_a_run_that_dies_leaves_a_report_of_what_it_judged(
     dying: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, how: str
@@ -171,6 +181,7 @@ def test_a_run_that_dies_leaves_a_report_of_what_it_judged(
     assert reason == "not judged: the run ended before this test did"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("place", ["test_first.py", "test_gate.py"])
 def test_no_part_of_a_suite_ends_the_run_with_success(dying: pytest.Pytester, place: str) -> None:
     # While tests are collected, and in a test whose neighbors have failed; 256 is 0 to a system.
@@ -181,6 +192,7 @@ def test_no_part_of_a_suite_ends_the_run_with_success(dying: pytest.Pytester, pl
     result.stderr.fnmatch_lines(["pluralism: os._exit ended the run before all promises were judged*"])
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("place", ["test_first.py", "test_gate.py"])
 def test_no_part_of_a_suite_becomes_another_program(dying: pytest.Pytester, place: str) -> None:
     # True ends with 0, as a run in which all is well does.
@@ -193,6 +205,7 @@ def test_no_part_of_a_suite_becomes_another_program(dying: pytest.Pytester, plac
     assert "passed" not in {entry["outcome"] for entry in report["verdicts"] if "dies[table:two]" in entry["nodeid"]}
 
 
+@pytest.mark.whole
 def test_the_step_that_reads_a_report_finds_a_run_that_nothing_else_saw_end(dying: pytest.Pytester) -> None:
     # As the page on threats has it.
     page = (Path(__file__).parents[2] / "docs" / "explanation" / "threats.md").read_text(encoding="utf-8")
@@ -209,6 +222,7 @@ def test_the_step_that_reads_a_report_finds_a_run_that_nothing_else_saw_end(dyin
     assert subprocess.run(step, cwd=dying.path, check=False, capture_output=True).returncode == 1
 
 
+@pytest.mark.whole
 def test_a_process_that_a_test_forks_becomes_what_it_likes(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
@@ -229,11 +243,12 @@ def test_a_process_that_a_test_forks_becomes_what_it_likes(project: pytest.Pytes
 def test_a_run_that_is_stopped_as_a_success_is_none_after_a_failure(dying: pytest.Pytester) -> None:
     stop = "\n\ndef test_last():\n    pytest.exit('enough', returncode=0)\n"
     dying.makepyfile(test_gate=BODY.replace("die()\n\n@", "pass\n\n@") + stop)
-    result, report = run(dying)
+    result, report = run_here(dying)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert set(outcomes(report).values()) == {"passed", "failed"}
 
 
+@pytest.mark.whole
 def test_processes_of_a_suite_end_as_they_like(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
@@ -255,7 +270,10 @@ def test_processes_of_a_suite_end_as_they_like(project: pytest.Pytester) -> None
     result.assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "1"), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "workers",
+    [pytest.param((), marks=pytest.mark.whole), pytest.param(("-n", "1"), marks=pytest.mark.slow)],
+)
 def test_a_run_that_is_told_to_end_writes_what_it_judged(
     dying: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:
@@ -279,6 +297,7 @@ def test_a_run_that_is_told_to_end_writes_what_it_judged(
     assert not (dying.path / "base" / "two.json").exists()
 
 
+@pytest.mark.whole
 def test_a_process_that_a_test_forks_is_ended_at_once(dying: pytest.Pytester) -> None:
     dying.makepyfile(
         test_gate="""
@@ -302,7 +321,7 @@ def test_a_process_that_a_test_forks_is_ended_at_once(dying: pytest.Pytester) ->
 
 def test_setting_fixtures_up_alone_judges_nothing_and_writes_nothing(dying: pytest.Pytester) -> None:
     before = (dying.path / "out.json").read_text()
-    result, _ = run(dying, "--setup-only")
+    result, _ = run_here(dying, "--setup-only")
     assert result.ret == pytest.ExitCode.OK
     assert (dying.path / "out.json").read_text() == before
 
@@ -319,7 +338,7 @@ def pytest_runtest_protocol(item):
 """
     conftest.write_text(conftest.read_text() + hides)
     dying.makepyfile(test_gate=BODY.replace("die()\n\n@", "pass\n\n@"))
-    result, report = run(dying)
+    result, report = run_here(dying)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert outcomes(report)["after[table:one]"] == "error"
     assert report["run"]["complete"] is False
@@ -328,7 +347,7 @@ def pytest_runtest_protocol(item):
 @pytest.mark.parametrize("stop", ["-x", "--maxfail=1"])
 def test_somebody_who_stops_a_run_is_told_how_much_was_not_judged(dying: pytest.Pytester, stop: str) -> None:
     dying.makepyfile(test_gate=BODY.replace("at_most=0.9)\ndef test_before", "at_most=0.0001)\ndef test_before"))
-    result, report = run(dying, stop)
+    result, report = run_here(dying, stop)
     assert report["run"]["complete"] is False
     assert outcomes(report) == {"before[table:one]": "failed"}
     result.stdout.fnmatch_lines(["5 promises were not judged: the run was stopped before"])
@@ -340,13 +359,14 @@ def test_a_plugin_that_raises_at_the_end_costs_neither_report_nor_baseline(dying
         conftest.read_text() + "\ndef pytest_sessionfinish():\n    raise RuntimeError('upload failed')\n"
     )
     dying.makepyfile(test_gate=BODY.replace("die()\n\n@", "pass\n\n@"))
-    result, report = run(dying, "--pluralism-baseline=base", "--pluralism-update-baseline")
+    result, report = run_here(dying, "--pluralism-baseline=base", "--pluralism-update-baseline")
     assert result.ret != pytest.ExitCode.OK
     assert report["run"]["complete"] is True
     assert len(report["verdicts"]) == 6
     assert (dying.path / "base" / "two.json").exists()
 
 
+@pytest.mark.whole
 def test_a_run_that_never_began_leaves_its_process_as_it_was(dying: pytest.Pytester) -> None:
     conftest = dying.path / "conftest.py"
     conftest.write_text(conftest.read_text() + "\ndef pytest_sessionstart():\n    raise RuntimeError('no license')\n")

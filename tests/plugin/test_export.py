@@ -103,7 +103,7 @@ def test_the_round_trip_gives_the_verdicts_of_a_live_run(project, elsewhere, cap
     assert read(project.path / "left.jsonl") == []
 
 
-def test_a_batch_of_chats_comes_back_by_custom_id(project, monkeypatch):
+def test_a_batch_of_chats_comes_back_by_custom_id(project, monkeypatch, in_this_process):
     monkeypatch.chdir(project.path)
     project.makepyfile(
         test_town="""
@@ -139,7 +139,7 @@ def test_a_batch_of_chats_comes_back_by_custom_id(project, monkeypatch):
 
 
 @pytest.mark.slow
-def test_rounds_that_depend_on_answers_come_as_rounds(project, monkeypatch, capsys):
+def test_rounds_that_depend_on_answers_come_as_rounds(project, monkeypatch, in_this_process, capsys):
     monkeypatch.chdir(project.path)
     project.makepyfile(test_window=WINDOWS)
     write(
@@ -187,7 +187,7 @@ def test_rounds_that_depend_on_answers_come_as_rounds(project, monkeypatch, caps
     assert {round(estimate["value"], 4) for _, _, estimate, _ in found.values()} == {0.3333}
 
 
-def test_requests_that_a_batch_cannot_hold_are_told(project, monkeypatch, capsys):
+def test_requests_that_a_batch_cannot_hold_are_told(project, monkeypatch, in_this_process, capsys):
     monkeypatch.chdir(project.path)
     project.makepyfile(test_town=SUITE)
     assert main(["export", "-o", "b.jsonl", "--format=vllm", "--model=m", "--form=raw"]) == 1
@@ -199,7 +199,7 @@ def test_requests_that_a_batch_cannot_hold_are_told(project, monkeypatch, capsys
 
 
 @pytest.mark.slow
-def test_wrong_suites_are_told_and_leave_no_file(project, monkeypatch, capsys):
+def test_wrong_suites_are_told_and_leave_no_file(project, monkeypatch, in_this_process, capsys):
     monkeypatch.chdir(project.path)
     project.makepyfile(
         test_town='import pytest\n\n@pytest.mark.js_distance("town.jsonl", at_mots=0.4)\ndef test(): ...\n'
@@ -212,6 +212,7 @@ def test_wrong_suites_are_told_and_leave_no_file(project, monkeypatch, capsys):
     assert not [path for path in project.path.iterdir() if path.name.startswith(".p.jsonl")]
 
 
+@pytest.mark.whole
 def test_an_export_that_is_killed_leaves_the_file_of_the_last_one(project, monkeypatch, capsys):
     monkeypatch.chdir(project.path)
     project.makepyfile(test_town=SUITE)
@@ -241,7 +242,7 @@ exported.exported_row = exported_row
     assert not [path for path in project.path.iterdir() if path.name.startswith(".p.jsonl")]
 
 
-def test_a_changed_row_is_not_answered(project, elsewhere):
+def test_a_changed_row_is_not_answered(project, elsewhere, in_this_process):
     project.makepyfile(test_town=SUITE)
     assert main(["export", "-o", "prompts.jsonl"]) == 0
     row = read(project.path / "prompts.jsonl")[0]

@@ -154,6 +154,7 @@ def quoted(*options: str) -> str:
     return " ".join(f"'{word}'" for word in command(*options))
 
 
+@pytest.mark.whole
 def test_a_run_whose_disk_fills_up_goes_on(batched: pytest.Pytester) -> None:
     finished(batched, "--pluralism-answers=off")
     expected, _ = report(batched)
@@ -171,6 +172,7 @@ def test_a_run_whose_disk_fills_up_goes_on(batched: pytest.Pytester) -> None:
     assert counts == {"computed": N_PROMPTS, "from_store": 0}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("filled", [False, True], ids=["empty", "filled"])
 def test_a_run_with_a_cache_that_cannot_be_written_goes_on(batched: pytest.Pytester, filled: bool) -> None:
     cache = batched.path / "cache"
@@ -185,6 +187,7 @@ def test_a_run_with_a_cache_that_cannot_be_written_goes_on(batched: pytest.Pytes
     assert counts["from_store" if filled else "computed"] == N_PROMPTS
 
 
+@pytest.mark.whole
 def test_a_store_of_a_newer_version_is_left_alone(batched: pytest.Pytester) -> None:
     finished(batched)
     expected, _ = report(batched)

@@ -47,7 +47,7 @@ def test_an_expected_failure_hides_no_promise_that_was_not_judged(project: pytes
 
 
 @pytest.mark.parametrize("mark", ["xfail(run=False)", "xfail(True, reason='later', run=False)"])
-@pytest.mark.parametrize("options", [(), ("-n", "1"), ("--runxfail",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("-n", "1"), marks=pytest.mark.whole), ("--runxfail",)])
 def test_a_wrong_keyword_is_an_error_where_the_test_never_runs(
     project: pytest.Pytester, mark: str, options: tuple[str, ...]
 ) -> None:
@@ -130,6 +130,7 @@ def test_the_plugin_may_be_named_once_more(project: pytest.Pytester, way: str, n
 # ------------------------------------------------------------------------------------------------------------ settings
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(int(pytest.__version__.partition(".")[0]) < 9, reason="pytest 9 reads native types of TOML")
 @pytest.mark.parametrize("form", ["[pytest]", "[tool.pytest]"])
 def test_the_native_types_of_toml_are_read(project: pytest.Pytester, form: str) -> None:

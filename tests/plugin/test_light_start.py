@@ -59,6 +59,7 @@ def tiny_gguf(path: Path) -> None:
     module.write(path)
 
 
+@pytest.mark.whole
 def test_a_file_runs_in_llama_cpp_and_is_not_compared_with_the_other_way(light: pytest.Pytester) -> None:
     tiny_gguf(light.path / "tiny.gguf")
     light.makepyfile(test_it=GATE.format(survey="town.jsonl", population="North"))
@@ -82,6 +83,7 @@ def test_a_file_runs_in_llama_cpp_and_is_not_compared_with_the_other_way(light: 
     assert "Traceback" not in text
 
 
+@pytest.mark.whole
 def test_transformers_can_be_asked_for_and_says_what_is_missing(light: pytest.Pytester) -> None:
     tiny_gguf(light.path / "tiny.gguf")
     light.makepyfile(test_it=GATE.format(survey="town.jsonl", population="North"))

@@ -55,7 +55,7 @@ def test_a_suite_without_our_markers_is_untouched(pytester: pytest.Pytester, mon
     "options",
     [
         (),
-        ("-n", "2"),
+        pytest.param(("-n", "2"), marks=pytest.mark.whole),
         ("-p", "no:cacheprovider"),
         ("--strict-markers",),
         ("--reruns", "1"),
@@ -115,6 +115,7 @@ def test_the_same_questions_are_asked_once(gated: pytest.Pytester) -> None:
     assert "ASKED 72" in result.stdout.str()
 
 
+@pytest.mark.whole
 def test_interrupting_leaves_no_half_written_file(gated: pytest.Pytester) -> None:
     gated.makepyfile(
         test_town=BODY + "\ndef test_then_interrupt():\n    raise KeyboardInterrupt\n",
@@ -245,6 +246,7 @@ def test_it(language_model, reference_language_model):
     missing.stdout.fnmatch_lines(["*no reference model. Name one with --pluralism-reference-model=SPEC*"])
 
 
+@pytest.mark.whole
 def test_every_module_of_the_plugin_is_importable_alone() -> None:
     package = Path(__import__("pytest_pluralism").__file__).parent
     for path in package.glob("*.py"):

@@ -41,6 +41,7 @@ def test_both_packaged_models_are_recorded():
         parse_model_spec("responses:smolm2")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", packaged())
 def test_a_real_verdict_without_torch_or_any_package_of_data(tmp_path, name):
     report = tmp_path / "r.json"

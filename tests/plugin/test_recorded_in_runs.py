@@ -96,6 +96,7 @@ def test_sampled_rows_are_told_in_the_verdict(town):
     assert verdict["units"][0]["n_draws"] == 20
 
 
+@pytest.mark.whole
 def test_a_recording_needs_no_torch(town):
     model = recording(town)
     town.makeconftest(

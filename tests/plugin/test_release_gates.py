@@ -277,7 +277,7 @@ def test_many(number): ...
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["plain", "xdist"])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.whole)], ids=["plain", "xdist"])
 def test_failures_are_adjusted_for_their_number_before_the_tests_report(
     project: pytest.Pytester, run: Run, workers: tuple[str, ...]
 ) -> None:

@@ -50,6 +50,7 @@ def told(path):
     return {(one["nodeid"], one["key"]): {part: one.get(part) for part in parts} for one in verdicts}
 
 
+@pytest.mark.whole
 def test_three_shards_give_the_verdicts_of_one_run(suite, capsys):
     for number in (1, 2, 3):
         result = shard(suite, number)
@@ -79,7 +80,7 @@ def test_three_shards_give_the_verdicts_of_one_run(suite, capsys):
     assert {one["outcome"] for one in whole.values()} >= {"passed", "failed"}
 
 
-def test_a_merge_may_store_the_baseline(suite):
+def test_a_merge_may_store_the_baseline(suite, in_this_process):
     for number in (1, 2):
         assert shard(suite, number, 2).ret == 0
     before = (suite.path / "base" / "mine.json").read_text() if (suite.path / "base" / "mine.json").exists() else ""
@@ -90,7 +91,7 @@ def test_a_merge_may_store_the_baseline(suite):
     again.assert_outcomes(passed=1)
 
 
-def test_where_two_shards_answer_one_request_differently_the_first_counts(suite, capsys):
+def test_where_two_shards_answer_one_request_differently_the_first_counts(suite, in_this_process, capsys):
     """As a server that is not repeatable may: the merge says how often, whatever the order of the files."""
     for number in (1, 2):
         shard(suite, number, 2)
@@ -118,7 +119,7 @@ def test_where_two_shards_answer_one_request_differently_the_first_counts(suite,
     assert outcomes[0] == outcomes[1] == told(suite.path / "live.json")
 
 
-def test_shards_that_do_not_belong_together_are_refused(suite, capsys):
+def test_shards_that_do_not_belong_together_are_refused(suite, in_this_process, capsys):
     for number in (1, 2):
         shard(suite, number, 2)
     one, two = suite.path / "shard-1.json", suite.path / "shard-2.json"
@@ -161,7 +162,7 @@ def test_shards_that_do_not_belong_together_are_refused(suite, capsys):
     assert "the shards are of another suite" in refused(one, two)
 
 
-def test_shards_are_compared_where_the_first_asked_no_model(suite, capsys):
+def test_shards_are_compared_where_the_first_asked_no_model(suite, in_this_process, capsys):
     for number in (1, 2, 3):
         shard(suite, number)
     contents = [json.loads((suite.path / f"shard-{number}.json").read_text()) for number in (1, 2, 3)]

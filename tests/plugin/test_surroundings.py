@@ -115,7 +115,7 @@ def test_a_summary_that_cannot_be_written_is_told_and_changes_nothing_else(
     result.stdout.fnmatch_lines(["*could not be written: Is a directory"])
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.whole)], ids=["alone", "workers"])
 def test_pytest_html_shows_the_verdicts_of_each_test(gate: pytest.Pytester, workers: tuple[str, ...]) -> None:
     pytest.importorskip("pytest_html")
     survey = (gate.path / "town.jsonl").read_text(encoding="utf-8")

@@ -47,6 +47,7 @@ def slow_project(project: pytest.Pytester) -> pytest.Pytester:
 ARGUMENTS = ("-x", "--pluralism-model=table:plain", "--pluralism-report=out.json")
 
 
+@pytest.mark.whole
 def test_a_log_has_a_line_on_progress_a_minute(slow_project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     # A minute of the test takes a second.
     monkeypatch.setattr("pytest_pluralism.run.models.LOG_SECONDS", 1.0)
@@ -60,6 +61,7 @@ def test_a_log_has_a_line_on_progress_a_minute(slow_project: pytest.Pytester, mo
     assert logged.stdout.str().count("pluralism: asking plain") == 1
 
 
+@pytest.mark.whole
 def test_a_terminal_shows_progress_and_a_pipe_does_not(slow_project: pytest.Pytester) -> None:
     child = pexpect.spawn(
         sys.executable,
@@ -88,6 +90,7 @@ def heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.whole
 def test_ctrl_c_while_a_model_works_leaves_whole_files(slow_project: pytest.Pytester) -> None:
     conftest = slow_project.path / "conftest.py"
     conftest.write_text(conftest.read_text().replace("WAIT = 2.0", "WAIT = 60.0"))

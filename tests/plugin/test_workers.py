@@ -55,7 +55,11 @@ SLOW_MODES = ("load", "worksteal", "loadscope", "loadgroup")
 
 
 @pytest.mark.parametrize(
-    "mode", ["default", "loadfile", *(pytest.param(m, marks=pytest.mark.slow) for m in SLOW_MODES)]
+    "mode",
+    [
+        *(pytest.param(mode, marks=pytest.mark.whole) for mode in ("default", "loadfile")),
+        *(pytest.param(mode, marks=pytest.mark.slow) for mode in SLOW_MODES),
+    ],
 )
 def test_each_model_is_loaded_by_one_worker(spread: pytest.Pytester, mode: str) -> None:
     options = () if mode == "default" else ("--dist", mode)
@@ -68,6 +72,7 @@ def test_each_model_is_loaded_by_one_worker(spread: pytest.Pytester, mode: str) 
     assert report["run"]["answers"] == {"computed": 144, "from_store": 0}
 
 
+@pytest.mark.whole
 def test_the_owner_asks_for_all_its_tests_at_once(spread: pytest.Pytester) -> None:
     spread.makepyfile(test_a=BODY.replace('"North", at', '"North", seed=5, at'))
     result = spread.runpytest_inprocess("--pluralism-model=table:one", "-n", "2", "-rP")
@@ -76,11 +81,13 @@ def test_the_owner_asks_for_all_its_tests_at_once(spread: pytest.Pytester) -> No
     assert result.stdout.str().count("ASKED") == 1
 
 
+@pytest.mark.whole
 def test_every_worker_has_its_own_where_that_is_what_was_asked_for(spread: pytest.Pytester) -> None:
     spread.runpytest_inprocess("--pluralism-model=table:one", "-n", "2", "--dist", "each").assert_outcomes(passed=30)
     assert loads(spread) == ["one", "one"]
 
 
+@pytest.mark.whole
 def test_a_scheduler_of_the_project_is_left_alone(spread: pytest.Pytester) -> None:
     conftest = spread.path / "conftest.py"
     conftest.write_text(

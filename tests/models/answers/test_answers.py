@@ -1495,6 +1495,7 @@ def kill_at_random_moments(folder: Path, times: int) -> None:
     assert damaged_files(folder) == []
 
 
+@pytest.mark.whole
 def test_killed_writers_lose_nothing_that_was_committed(tmp_path: Path) -> None:
     kill_at_random_moments(tmp_path, 8)
 

@@ -431,6 +431,7 @@ def test_a_cache_that_gives_every_draw_the_same_text_is_not_counted(serve, opene
         opened(served.spec + PATIENT)
 
 
+@pytest.mark.whole
 def test_a_process_that_closes_no_client_ends(serve):
     """Python stops the thread of the loop at its end; a client that is still open then would wait for it for ever."""
     served = serve()
@@ -443,6 +444,7 @@ def test_a_process_that_closes_no_client_ends(serve):
     assert (done.returncode, done.stdout.strip()) == (0, "tiny"), done.stderr
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in /proc")
 def test_models_that_nobody_closed_give_back_their_connections_and_their_loops(serve):
     from pytest_pluralism.models.endpoint.loading import load_endpoint_model

@@ -98,6 +98,7 @@ def holders(folder):
     return found + [path for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.whole
 def test_a_key_is_sent_and_stands_nowhere(town, serve, monkeypatch, tmp_path):
     monkeypatch.setenv("PLURALISM_ENDPOINT_API_KEY", SECRET)
     served = serve()
@@ -150,6 +151,7 @@ def test_workers_share_one_server(town, serve):
     assert questions(served) == []
 
 
+@pytest.mark.whole
 def test_the_key_of_openai_goes_to_no_other_host_whose_abilities_are_told(town, serve, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     served = serve()
@@ -267,6 +269,7 @@ def test_the_number_of_sampled_letters_is_planned_from_the_promise(town, serve):
     assert report(town)["verdicts"][0]["units"][0]["n_draws"] > 300
 
 
+@pytest.mark.whole
 def test_a_plan_counts_the_tokens_and_asks_nothing(town, serve):
     served = serve()
     model = f"{served.spec}{PATIENT}&prices=10/20"

@@ -122,6 +122,7 @@ def test_a_template_that_raises_is_a_sentence(tiny_file, opened):
         model.answer([Prompt("Is the B?", ("A", "B"))])
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("add_bos", [True, False, None])
 def test_the_tokens_are_those_of_transformers(tiny_file, opened, add_bos):
     path = tiny_file(add_bos=add_bos, chat=None)
@@ -142,6 +143,7 @@ def test_the_tokens_are_those_of_transformers(tiny_file, opened, add_bos):
 # ------------------------------------------------------------------------------------------------------- identity
 
 
+@pytest.mark.whole
 def test_the_two_ways_are_two_models_of_one_name(tiny_file, opened):
     path = tiny_file()
     ours, theirs = opened(path), load_model(str(path))

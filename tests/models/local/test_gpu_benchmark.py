@@ -16,6 +16,7 @@ gpu = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(gpu)
 
 
+@pytest.mark.whole
 def test_every_part_gives_its_figures(tmp_path, monkeypatch):
     monkeypatch.setenv("PLURALISM_CACHE", str(tmp_path / "cache"))
     lines = {line["part"]: line for line in gpu.main(["--tiny", f"--json={tmp_path / 'out.jsonl'}"])}

@@ -341,6 +341,7 @@ def test_loading_is_quiet_and_leaves_the_filters_alone(tiny_folder, capfd, recwa
     assert (transformers_logging.get_verbosity(), list(warnings.filters)) == before
 
 
+@pytest.mark.whole
 def test_a_process_that_turns_warnings_into_errors(tiny_folder):
     program = (
         "import sys\n"
@@ -395,6 +396,7 @@ def equals_one_by_one(model, prompts):
     return answers
 
 
+@pytest.mark.whole
 @pytest.mark.model
 def test_smollm2_answers_in_chat_form():
     model = packaged("embedded:smollm2-135m-instruct")
