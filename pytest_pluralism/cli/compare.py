@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_pluralism.baselines.schema import Content, Entry
@@ -110,7 +110,7 @@ def show_comparison(arguments: argparse.Namespace) -> int:
             drift = row["drift"]
             words = bound_words(drift["value"], drift["low"], drift["high"], "+")
             say(f"from the anchor: {words}: {printable(row['key'], most=120)}")
-        if "among" in row.get("reason", ""):
+        if "health" in row or "among" in row.get("reason", ""):
             say(f"{printable(row['key'], most=120)}: {printable(row['reason'], most=300)}")
     for side, keys in only.items():
         for key in keys:
@@ -142,7 +142,8 @@ def _compared(key: str, now: Entry, then: Entry) -> _Compared:
         paired_change,
     )
     from pytest_pluralism.baselines.worst import change_of_worst, is_of_worst
-    from pytest_pluralism.core.records import Estimate, Gate
+    from pytest_pluralism.core.health import problems_of_change
+    from pytest_pluralism.core.records import Estimate, Gate, Outcome
     from pytest_pluralism.core.records.verdicts import CHANGES
     from pytest_pluralism.core.verdict import decide
     from pytest_pluralism.report.json_report import estimate_json
@@ -184,6 +185,10 @@ def _compared(key: str, now: Entry, then: Entry) -> _Compared:
         estimate = Estimate(value, value, value, 0.0, change.n, change.n_clusters, None)
         promised = Gate(confidence_level=level, **row["promise"])
         verdict = decide(promised, estimate, change=change, drift=drift, noise_floor=floor, unit_noise_floor=unit_floor)
+        found = problems_of_change(promised, [units_change, drift], noise_floors=(floor, unit_floor))
+        if found and verdict.passed:
+            row["health"] = [name for name, _ in found]
+            verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=found[0][1])
         return _Compared(row, verdict, (floor, unit_floor))
     return _Compared(row)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ HEALTH_CHECKS: Mapping[str, str] = {
     "refusal_would_pass": "a refusal to answer any query would keep the promise",
     "placebo_would_pass": "steering to attributes that mean nothing would keep a promise on what steering adds",
     "too_few_units": "an interval comes from few clusters, or from few jurors",
-    "change_apart": "one unit changed far more than all others, so that more such changes may not be in the sample",
+    "change_apart": "few units changed far more than the others, so that more such changes may not be in the sample",
     "baseline_size": "the baseline holds another number of units",
     "old_baseline": "the baseline is of version 1 of its schema, which kept less that could be compared",
     "anchor_differs": "the anchor of the baseline cannot be compared with this run, so that drift is not seen",
@@ -185,12 +186,11 @@ def _few_of(estimate: Estimate, where: str, people: str) -> str:
 
 def problems_of_change(
     gate: Gate,
-    change: Estimate | None,
-    drift: Estimate | None = None,
+    changes: Sequence[Estimate | None],
     /,
     *,
     measure: Measure | None = None,
-    noise_floor: float = 0.0,
+    noise_floors: tuple[float, float] = (0.0, 0.0),
     suppressed: Collection[str] = (),
 ) -> list[tuple[str, str]]:
     """Return the checks that a promise about a change does not pass, each with a sentence.
@@ -198,38 +198,68 @@ def problems_of_change(
     Parameters
     ----------
     gate : Gate
-        The promise.
-    change, drift : Estimate or None
-        The changes against the baseline and its anchor, with their units.
+        The promise: about a change, or that a difference is not below some loss or above some rise.
+    changes : sequence of Estimate or None
+        The changes that it is about, with their units: against the baseline and its anchor, or of each group.
     measure : Measure, optional
-        The measure, which says what its units are called.
-    noise_floor : float
-        How much the mean of an unchanged model may seem to move.
+        The measure, which says what its units are called, and how long its scale is.
+    noise_floors : tuple of float
+        How much an unchanged model may seem to move: in the mean, and in a single unit.
     suppressed : collection of str
         Checks that were accepted by name.
     """
     from pytest_pluralism.core.bounds import mean_bounds
-    from pytest_pluralism.core.estimation.apart import MOST_CLUSTERS, change_apart
 
     if gate.confidence_level is None or "change_apart" in suppressed:
         return []
-    for side, of_drift, since in ((change, False, ""), (drift, True, " since the anchor")):
-        margins = [margin for margin, _ in mean_bounds(gate, noise_floor, of_drift=of_drift)]
-        found = None if side is None or not margins else change_apart(side, margin=min(margins))
+    bounds = list(mean_bounds(gate, noise_floors[0], of_drift=False)) or list(_bounds_as_changes(gate))
+    for change in changes if bounds else ():
+        for said in () if change is None else _apart(change, bounds, measure, noise_floors[1]):
+            return [("change_apart", said)]
+    return []
+
+
+def _bounds_as_changes(gate: Gate) -> Iterator[tuple[float, bool]]:
+    """Yield the margins of a promise that a difference shows no more than some loss or rise, as those of a change."""
+    if gate.at_least is not None and gate.at_least <= 0.0:
+        yield -gate.at_least, False
+    if gate.at_most is not None and gate.at_most >= 0.0:
+        yield gate.at_most, True
+
+
+def _apart(
+    change: Estimate, bounds: Sequence[tuple[float, bool]], measure: Measure | None, unit_floor: float
+) -> Iterator[str]:
+    """Yield which units of a change stand apart and leave a promise open, in either of two crossed dimensions."""
+    from pytest_pluralism.core.estimation.apart import changes_apart
+    from pytest_pluralism.core.estimation.trust import ROUNDING
+
+    least = max(min(margin for margin, _ in bounds), unit_floor, ROUNDING)
+    longest = math.inf if measure is None else measure.highest - measure.lowest
+    room = max(0.0, min(margin - (change.value if upper else -change.value) for margin, upper in bounds))
+    unit, people = (None, None) if measure is None else (measure.unit, measure.people)
+    for values, names, noun in (
+        (change.values, change.unit_ids, unit),
+        (change.crossed_values, change.crossed_ids, people),
+    ):
+        clusters = change.clusters if values is change.values else ()
+        of_units = replace(change, values=values, unit_ids=names, clusters=clusters)
+        found = changes_apart(of_units, least=least, room=room, longest=longest)
         if found is None:
             continue
-        share = 100.0 * (1.0 - 0.05 ** (1.0 / found.n_clusters))
-        one, many = ("unit", "units") if measure is None else (measure.unit.one, measure.unit.many)
-        if side is not None and found.n_clusters < len(side.values):
+        one, many = ("unit", "units") if noun is None else (noun.one, noun.many)
+        if found.n_clusters < len(values):
             one, many = "cluster", "clusters"
-        which = f"{one} {found.name}" if found.name else f"one {one}"
-        said = (
-            f"{which} changed by {found.change:+.3f}{since}, far more than all others (next: {found.next_change:+.3f})"
-            f"; up to {share:.2g} % of the {many} may do so, and the interval does not show it: 5 % of samples of "
-            f"{found.n_clusters} hold none of them. Look at this one, or ask more than {MOST_CLUSTERS} {many}"
+        some = f"{one} {found.names[0]}" if found.names else f"one {one}"
+        if found.n_apart > 1:
+            some = f"{found.n_apart} {many}" + (f" ({', '.join(found.names)})" if found.names else "")
+        past = "rose" if found.change > 0 else "fell"
+        more, it = ("", "it") if found.n_apart == 1 else (" or more", "them")
+        size, share = f"{abs(found.change):.3f}{more}", f"{100.0 * found.largest_share:.2g} %"
+        yield (
+            f"{some} {past} by {size}, far from the next change ({found.next_change:+.3f}); up to {share} of {many} "
+            f"may change so, which the interval of {found.n_clusters} does not show. Look at {it}, or ask more {many}"
         )
-        return [("change_apart", said)]
-    return []
 
 
 def problems_of_difference(
@@ -249,8 +279,8 @@ def problems_of_difference(
     found = []
     if gate.confidence_level is not None and (few := _few_of(estimate, "", "jurors")):
         found.append(("too_few_units", few))
-    if estimate.how.paired and (as_change := _as_change(gate)):
-        found += problems_of_change(as_change, estimate)
+    if _is_difference(gate, estimate):
+        found += problems_of_change(gate, [estimate])
     for scores in behind:
         of = f" for {scores.units[0].population}" if scores.units else ""
         if said := _unread(scores, of):
@@ -265,14 +295,12 @@ def problems_of_difference(
     return [one for one in dict.fromkeys(found) if one[0] not in suppressed]
 
 
-def _as_change(gate: Gate) -> Gate | None:
-    """Return a promise that a difference is not below some loss, or not above some rise, as one about a change."""
-    fall = None if gate.at_least is None or gate.at_least >= 0.0 else -gate.at_least
-    rise = None if gate.at_most is None or gate.at_most <= 0.0 else gate.at_most
-    if fall is None and rise is None:
-        return None
-    margin = min(bound for bound in (fall, rise) if bound is not None)
-    return replace(gate, at_least=None, at_most=None, max_change=margin)
+def _is_difference(gate: Gate, estimate: Estimate) -> bool:
+    """Return whether an estimate is a difference; of two crossed ones only the promise or the numbers say it."""
+    how = estimate.how
+    if how.paired or how.difference or not how.crossed:
+        return how.paired or how.difference
+    return (gate.at_least is not None and gate.at_least <= 0.0) or min(estimate.values, default=0.0) < 0.0
 
 
 def unread_words(scores: Scores, /) -> str:

@@ -96,7 +96,7 @@ def undecided_by(texts: Sequence[tuple[str, str]], verdict: Verdict, gate: Gate,
 
     kept = [text for name, text in texts if name != "seed_unset" and (fails or is_decisive(name, gate))]
     if kept and verdict.passed:
-        return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(kept))
+        return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(kept), unseen="")
     return verdict
 
 

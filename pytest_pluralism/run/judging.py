@@ -17,7 +17,7 @@ from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
-from pytest_pluralism.run.worst import is_worst, verdict_beside, verdict_of_stored
+from pytest_pluralism.run.worst import changes_of_parts, is_worst, verdict_beside, verdict_of_stored
 from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
@@ -202,9 +202,10 @@ class Judge:
             texts = list(shared)
             if about.passed:
                 of_change = problems_of_change(
-                    *(about.gate, about.change, about.drift),
+                    about.gate,
+                    one.changes or (about.change, about.drift),
                     measure=plan.measure,
-                    noise_floor=one.floors.mean,
+                    noise_floors=(one.floors.mean, one.floors.unit),
                     suppressed=settings["suppress_health_check"],
                 )
                 texts += health_texts(of_change)
@@ -445,15 +446,17 @@ class Judge:
             about: Json = {"key": f"{test} {plan.key}", **({"name": named.name} if named.name else {})}
             if place == 0 and baselines.writes(nodeid):
                 about["parts"] = {keys[name]: self._new_entry(part, NoiseFloors()) for name, part in parts.items()}
+            before: dict[str, JsonObject] = {}
             if named.is_reference and is_worst(measured):
-                of_reference = {name: self._of_reference(part, model_of, nodeid) for name, part in parts.items()}
-                about["model"] = next(iter(of_reference.values()))["model"]["name"]
-                scores, verdict = measured.scores, self._worst(measured, parts, of_reference, about, nodeid)
+                before |= {name: self._of_reference(part, model_of, nodeid) for name, part in parts.items()}
+                about["model"] = next(iter(before.values()))["model"]["name"]
+                scores, verdict = measured.scores, self._worst(measured, parts, before, about, nodeid)
             else:
-                scores, verdict = self._beside_parts(measured, named, parts, keys, about, nodeid)
+                scores, verdict = self._beside_parts(measured, named, parts, keys, about, nodeid, before)
             against = named.name if place else None
             entry = self._entry(replace(measured, scores=scores), verdict, about, nodeid, test, against)
-            result.append(Judged(entry, NoiseFloors()))
+            changes = changes_of_parts(parts, before, plan.confidence_level) if verdict.passed else ()
+            result.append(Judged(entry, NoiseFloors(), changes=changes))
         return result
 
     def _beside_parts(
@@ -464,8 +467,12 @@ class Judge:
         keys: Mapping[str, str],
         about: Json,
         nodeid: str,
+        stored: dict[str, JsonObject],
     ) -> tuple[Scores, Verdict]:
-        """Put several measurements beside those of one baseline, and decide what was promised of them together."""
+        """Put several measurements beside those of one baseline, and decide what was promised of them together.
+
+        What the baseline holds of each is added to ``stored``.
+        """
         from pytest_pluralism.baselines.comparison import compare_with_baseline
         from pytest_pluralism.baselines.store import nearest_keys
         from pytest_pluralism.core.estimation.of_scores import estimate_scores
@@ -475,7 +482,6 @@ class Judge:
 
         plan, baselines, gate = measured.plan, self._baselines, _gate_of(measured.plan)
         model_name, update = str(measured.provenance.model["name"]), self._commands.update(nodeid)
-        stored: dict[str, JsonObject] = {}
         try:
             # Where only some are stored, the promise is about all of them, and is not comparable.
             if named == baselines.first and all(baselines.stores(nodeid, key, model_name) for key in keys.values()):

@@ -49,6 +49,8 @@ class Judged:
     floors: NoiseFloors
     #: Why the anchor of the baseline cannot be compared; empty where it can.
     anchor_problem: str = ""
+    #: The changes of the parts of the promise, such as the groups of which it is about the worst.
+    changes: tuple[Estimate, ...] = ()
 
     @property
     def guards(self) -> tuple[Guard, ...]:

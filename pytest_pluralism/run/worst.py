@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Verdict
     from pytest_pluralism.evaluation.measures.worst import WorstEvaluation
 
-__all__ = ["is_worst", "verdict_beside", "verdict_of_stored"]
+__all__ = ["changes_of_parts", "is_worst", "verdict_beside", "verdict_of_stored"]
 
 #: The stored entry of each group.
 Stored = Mapping[str, JsonObject]
@@ -124,6 +124,23 @@ def verdict_of_stored(
     )
     verdict = replace(verdict, reason=STORED) if verdict.passed and not gate.bounds_value else verdict
     return guarded(verdict, measured.scores.guards)
+
+
+def changes_of_parts(
+    parts: Mapping[str, Measured], stored: Stored, confidence_level: float | None
+) -> tuple[Estimate, ...]:
+    """Return the change of each part of a promise against what is stored of it; nothing where that is not whole."""
+    from pytest_pluralism.baselines.comparison import entry_of, paired_change
+
+    if not stored.keys() >= parts.keys():
+        return ()
+    result = []
+    for name, part in parts.items():
+        now = entry_of(
+            part.scores, part.estimate, part.provenance, part.plan.population, prompts_sha256=part.prompts_sha256
+        )
+        result.append(paired_change(now, stored[name], confidence_level=confidence_level))
+    return tuple(result)
 
 
 def _advantage(measured: Measured) -> Estimate | None:

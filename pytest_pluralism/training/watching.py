@@ -259,7 +259,7 @@ class Watching:
         problems = []
         if verdict.passed:
             problems = health_problems(gate, scores, estimate, measure=plan.measure)
-            problems += problems_of_change(gate, change, measure=plan.measure, noise_floor=floor)
+            problems += problems_of_change(gate, [change], measure=plan.measure, noise_floors=(floor, floor))
         if problems:
             verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason="; ".join(text for _, text in problems))
         return verdict

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+
+from pytest_pluralism.cli import main
 
 CONFTEST = '''
 import hashlib
@@ -15,7 +20,7 @@ from pytest_pluralism.models.protocol import ModelIdentity
 
 
 class Town:
-    """Says Yes with about .6; ``town:turned`` says No to question 7, and ``town:moved`` moves all a little."""
+    """Says Yes with about .6; ``town:turned`` changes its mind on question 7, and ``town:moved`` moves all a little."""
 
     def __init__(self, spec):
         self.identity = ModelIdentity(
@@ -29,7 +34,7 @@ class Town:
             moved = 0.0 if self.identity.spec == "town:before" else 0.001 * (number % 9 - 4)
             yes = 0.62 + 0.002 * (number * 7 % 11) + moved
             if number == 7 and self.identity.spec == "town:turned":
-                yes = 0.05
+                yes = 0.80
             options = [line[3:] for line in prompt.question.splitlines() if line[1:3] == ". "]
             shares = [yes if option == "Yes" else 1.0 - yes for option in options]
             result.append(Answer(tuple(map(math.log, shares)), 1.0, "A", 0.9))
@@ -46,37 +51,64 @@ def pytest_pluralism_load_model(spec, settings):
 TESTS = """
 import pytest
 
-@pytest.mark.js_distance("s.jsonl", population="North", max_increase=0.3)
-def test_stays():
-    pass
+@pytest.mark.js_distance("s.jsonl", population="North", max_increase=0.1)
+def test_stays(): ...
+
+@pytest.mark.js_distance("s.jsonl", population="worst", max_increase=0.1)
+def test_worst(): ...
+
+@pytest.mark.pareto_improvement("objectives.json", against="baseline", at_least=-0.1)
+def test_no_objective_loses(): ...
 """
 
 
-def test_a_single_turned_question_leaves_a_promise_about_a_change_undecided(
-    yes_no_suite: Callable[[str, str], pytest.Pytester], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = yes_no_suite(CONFTEST, TESTS)
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
     monkeypatch.setenv("PLURALISM_ANSWERS", "off")
     monkeypatch.delenv("PLURALISM_HEALTH")
+    monkeypatch.chdir(pytester.path)
+    people = [
+        {"population": name, "probabilities": [yes, 1.0 - yes], "n_respondents": 900}
+        for name, yes in (("North", 0.6), ("South", 0.58))
+    ]
+    about = {"options": ["Yes", "No"], "distributions": people}
+    rows = [{"question_id": f"q{n}", "question": f"Do you like number {n}?", **about} for n in range(40)]
+    objectives = [
+        {"name": name, "measure": "js_distance", "dataset": "s.jsonl", "population": name}
+        for name in ("North", "South")
+    ]
+    Path("objectives.json").write_text(json.dumps({"objectives": objectives}), encoding="utf-8")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_suite=TESTS)
+    pytester.path.joinpath("s.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
 
     def run(model: str, *options: str) -> pytest.RunResult:
-        return suite.runpytest_inprocess(
-            f"--pluralism-model=town:{model}",
-            "--pluralism-suppress-health-check=seed_unset",
-            "-p",
-            "no:randomly",
-            *options,
-        )
+        names = (f"--pluralism-model=town:{model}", "--pluralism-suppress-health-check=seed_unset", "-p", "no:randomly")
+        return pytester.runpytest_inprocess(*names, *options)
 
-    run("before", "--pluralism-update-baseline").assert_outcomes(passed=1)
-    run("moved").assert_outcomes(passed=1)
-    undecided = run("turned")
-    undecided.assert_outcomes(failed=1)
-    text = " ".join(undecided.stdout.str().split())
-    assert "INCONCLUSIVE" in text
-    assert "health change_apart: question q7 changed by +" in text
-    assert "--pluralism-suppress-health-check=change_apart)" in text
-    run("turned", "--pluralism-suppress-health-check=change_apart").assert_outcomes(passed=1)
-    warned = run("turned", "--pluralism-health=warn")
-    warned.assert_outcomes(passed=1)
+    run("before", "--pluralism-update-baseline").assert_outcomes(passed=3)
+    return run
+
+
+def test_a_single_turned_question_leaves_promises_about_a_change_undecided(
+    suite: Callable[..., pytest.RunResult], capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite("moved").assert_outcomes(passed=3)
+    undecided = suite("turned", "--pluralism-report=turned.json")
+    undecided.assert_outcomes(failed=3)
+    verdicts = json.loads(Path("turned.json").read_text(encoding="utf-8"))["verdicts"]
+    assert [one["outcome"] for one in verdicts] == ["inconclusive"] * 3
+    for verdict in verdicts:
+        assert re.match(r"health change_apart: (question|unit) q7 rose by 0\.", verdict["reason"])
+        assert "--pluralism-suppress-health-check=change_apart)" in verdict["reason"]
+    suite("turned", "--pluralism-suppress-health-check=change_apart").assert_outcomes(passed=3)
+    warned = suite("turned", "--pluralism-health=warn")
+    warned.assert_outcomes(passed=3)
     assert "health change_apart" in warned.stdout.str()
+    # Two files beside each other say what the run said.
+    capsys.readouterr()
+    main(["compare", "pluralism-baselines", "turned.json"])
+    said = capsys.readouterr().out
+    assert "inconclusive" in said
+    assert "question q7" not in said.split("promise")[0]
+    assert "q7 rose by 0." in said
