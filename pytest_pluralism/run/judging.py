@@ -471,7 +471,7 @@ class Judge:
     ) -> tuple[Scores, Verdict]:
         """Put several measurements beside those of one baseline, and decide what was promised of them together.
 
-        What the baseline holds of each is added to ``stored``.
+        The entry that the baseline holds of each is added to ``stored``.
         """
         from pytest_pluralism.baselines.comparison import compare_with_baseline
         from pytest_pluralism.baselines.store import nearest_keys

@@ -69,7 +69,7 @@ def changes_apart(change: Estimate, /, *, least: float, room: float, longest: fl
     change : Estimate
         A paired difference that keeps its units.
     least : float
-        A change that is no larger, in [0, inf), does not stand apart: the margin, or the noise of a single unit.
+        A change within this, in [0, inf), does not stand apart: the margin, or the noise of a single unit.
     room : float
         By how much the mean may still change before the promise is broken, in [0, inf). Where the largest share of
         such clusters could not use it up, even if each made the longest change, nothing is left open.
