@@ -22,7 +22,7 @@ from pytest_pluralism.baselines.schema import (
     parse_summary,
     summary_model,
 )
-from pytest_pluralism.core.errors import BaselineError, nearest_names
+from pytest_pluralism.core.errors import BaselineError, did_you_mean
 
 __all__ = [
     "SCHEMA",
@@ -185,8 +185,7 @@ def change_entries(file: BaselineFile | Path, model_name: str, change: Callable[
 
 def nearest_keys(key: str, entries: Sequence[str], /) -> str:
     """Return a hint at entries with similar keys, for a test that was renamed."""
-    near = nearest_names(key, entries, most=1)
-    return f" (nearest: {near[0]!r})" if near else ""
+    return did_you_mean(key, entries, " (nearest: {!r})")
 
 
 def _file(file: BaselineFile | Path) -> BaselineFile:

@@ -155,8 +155,7 @@ def prune_answers(arguments: argparse.Namespace) -> int:
         say(_nothing(arguments))
     else:
         say(f"{shown(store.path)}: removed {removed:,} answers; {size(before)} before, {size(after)} now")
-    for note in notes:
-        complain(note)
+    complain(*notes)
     return EXIT_PROBLEMS if notes else EXIT_OK
 
 

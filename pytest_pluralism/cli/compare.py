@@ -91,8 +91,7 @@ def show_comparison(arguments: argparse.Namespace) -> int:
     say(f"from {shown(then.place)} ({printable(then.model)}) to {shown(now.place)} ({printable(now.model)})")
     lines: list[tuple[str, ...]] = [("was", "is", "change [interval]", "worst unit", "promise", "measure")]
     lines += [_row(row) for row in rows]
-    for line in table(lines):
-        say(line)
+    say(*table(lines))
     units = [str(row["worst"]["id"]) for row in rows if row["worst"]]
     for line in [
         *alike_names("model", [then.model, now.model]),

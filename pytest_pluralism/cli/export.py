@@ -90,8 +90,7 @@ def export(arguments: argparse.Namespace) -> int:
             say(f"{count} requests to the {role} are not in it: export them with --role={role}")
         for note in summary["notes"]:
             say(shown(note))
-        for one in problems:
-            complain(one)
+        complain(*problems)
     return EXIT_PROBLEMS if problems else EXIT_OK
 
 

@@ -88,13 +88,11 @@ def show_history(arguments: argparse.Namespace) -> int:
     else:
         say(f"{shown(file)}: {len(keys)} measures, {len(revisions)} revisions")
         for key in keys:
-            for line in _drawn(key, revisions):
-                say(line)
+            say(*_drawn(key, revisions))
     for line in alike_names("measure", keys):
         complain(f"names that look the same: {line}")
     if isinstance(file, LocalFile):
-        for gap in history_gaps(file):
-            complain(gap)
+        complain(*history_gaps(file))
     damaged = [one for one in revisions if one.problem not in ("", "removed")]
     for one in damaged:
         complain(one.problem)

@@ -256,8 +256,7 @@ def _ask(drawn: Sequence[_Item], known: dict[str, bool | None], file: Path) -> N
     place = 0
     while place < len(left):
         one = left[place]
-        for line in _shown(one, len(drawn) - len(left) + place + 1, len(drawn)):
-            say(line)
+        say(*_shown(one, len(drawn) - len(left) + place + 1, len(drawn)))
         key = _typed()
         if key == "q":
             return

@@ -45,6 +45,5 @@ def show_leaderboard(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json(leaderboard_json(board, functions=functions))
         return EXIT_OK
-    for line in leaderboard_lines(board, functions=functions):
-        say(line)
+    say(*leaderboard_lines(board, functions=functions))
     return EXIT_OK

@@ -79,10 +79,8 @@ def show_plan(arguments: argparse.Namespace) -> int:
         return EXIT_OK
     power = f"{100 * arguments.power:g} %"
     say(f"{shown(results.place)} ({printable(results.model)}): what a promise shows with a power of {power}")
-    for line in table([_heads(arguments, power), *(_cells(row, arguments) for row in rows)]):
-        say(line)
-    for line in _notes(rows, gates):
-        say(line)
+    say(*table([_heads(arguments, power), *(_cells(row, arguments) for row in rows)]))
+    say(*_notes(rows, gates))
     return EXIT_OK
 
 

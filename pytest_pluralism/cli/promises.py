@@ -88,10 +88,8 @@ def show_promises(arguments: argparse.Namespace) -> int:
         content = {"since": arguments.since, "results": place, "promises": rows, "gone": gone, "problems": problems}
         say_json({"schema": SCHEMA, **content})
     else:
-        for line in _lines(rows, gone):
-            say(line)
-        for one in problems:
-            complain(one)
+        say(*_lines(rows, gone))
+        complain(*problems)
     return EXIT_PROBLEMS if failed else EXIT_OK
 
 

@@ -114,8 +114,7 @@ def models_in(place: str, /) -> list[str]:
             problems.append(error)
     if problems and not found:
         raise problems[0]
-    for problem in problems:
-        complain(problem)
+    complain(*problems)
     return found
 
 

@@ -148,9 +148,9 @@ def shown(what: object) -> str:
     return printable(str(what), most=MOST_CHARACTERS)
 
 
-def say(line: str) -> None:
-    """Write a line of the result."""
-    sys.stdout.write(harmless(line) + "\n")
+def say(*lines: str) -> None:
+    """Write lines of the result."""
+    sys.stdout.writelines(harmless(line) + "\n" for line in lines)
 
 
 def say_json(content: Content) -> None:
@@ -161,8 +161,9 @@ def say_json(content: Content) -> None:
     sys.stdout.write(text.replace("##", "#\\u0023") + "\n")
 
 
-def complain(what: object) -> None:
+def complain(*whats: object) -> None:
     """Write what went wrong; an error that lists several problems keeps its lines, each without commands."""
-    first, *others = str(what)[:MOST_CHARACTERS].split("\n")
-    lines = [f"pluralism: {shown(first)}", *(f"  {shown(line.strip())}" for line in others if line.strip())]
-    sys.stderr.write(harmless("\n".join(lines)) + "\n")
+    for what in whats:
+        first, *others = str(what)[:MOST_CHARACTERS].split("\n")
+        lines = [f"pluralism: {shown(first)}", *(f"  {shown(line.strip())}" for line in others if line.strip())]
+        sys.stderr.write(harmless("\n".join(lines)) + "\n")

@@ -77,8 +77,7 @@ def build(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json(_as_json(built, arguments.output))
         return EXIT_OK
-    for line in _lines(built, arguments.output):
-        say(line)
+    say(*_lines(built, arguments.output))
     return EXIT_OK
 
 

@@ -122,8 +122,7 @@ def sweep_models(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json(content)
     else:
-        for line in _lines(content):
-            say(line)
+        say(*_lines(content))
         if output is not None:
             say(f"written: {shown(output)}")
     for line in [*alike_names("model", specs), *alike_names("promise", [one["key"] for one in content["promises"]])]:
@@ -132,8 +131,7 @@ def sweep_models(arguments: argparse.Namespace) -> int:
     for place in lost:
         complain(f"{place.spec} was not measured: {place.problem}")
     gaps = list(_gaps(content))
-    for gap in gaps:
-        complain(gap)
+    complain(*gaps)
     # pytest ends with 0 where a test was expected to fail: its promise is broken nevertheless.
     broken = any(one["outcome"] in ("failed", "error") for place in measured for one in place.verdicts)
     return EXIT_PROBLEMS if lost or gaps or broken or any(place.exit_code for place in measured) else EXIT_OK

@@ -16,6 +16,7 @@ __all__ = [
     "NoNumberError",
     "NotRecordedError",
     "PluralismError",
+    "did_you_mean",
     "invalid_parameter",
     "nearest_names",
     "unknown_name",
@@ -102,6 +103,12 @@ def nearest_names(name: str, known: Iterable[str], /, *, most: int = 3) -> list[
             by_folded.setdefault(candidate.casefold(), candidate)
     close = difflib.get_close_matches(name.casefold(), list(by_folded), n=most, cutoff=0.5)
     return [by_folded[folded] for folded in close]
+
+
+def did_you_mean(name: str, known: Iterable[str], /, form: str = " Did you mean {!r}?") -> str:
+    """Return a hint at the known name that was probably meant, and nothing where none is near."""
+    near = nearest_names(name, known, most=1)
+    return form.format(*near) if near else ""
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.core.errors import did_you_mean, nearest_names
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.reading import HALF_CHARACTERS, Line, Problems, Record, kind_of, listed, shown
 
@@ -253,7 +253,6 @@ def one_of(names: Collection[str], /) -> Kind[str]:
     def read(value: object) -> str:
         if isinstance(value, str) and value in names:
             return value
-        near = nearest_names(value, names, most=1) if isinstance(value, str) else []
-        raise UnfitError(f"; did you mean {near[0]!r}?" if near else "")
+        raise UnfitError(did_you_mean(value, names, "; did you mean {!r}?") if isinstance(value, str) else "")
 
     return Kind(f"one of {listed(names)}", read)

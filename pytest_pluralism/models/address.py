@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pytest_pluralism.core.errors import ModelError, nearest_names
+from pytest_pluralism.core.errors import ModelError, did_you_mean
 from pytest_pluralism.core.records.plain import JsonFields
 
 __all__ = ["API_KEY", "FORM", "OPENAI_KEY", "EndpointAddress", "Replica", "parse_address"]
@@ -199,8 +199,7 @@ def _options(text: str, options: str) -> JsonFields:
     for part in filter(None, options.split("&")):
         name, _, value = part.partition("=")
         if name not in _OPTIONS:
-            near = nearest_names(name, _OPTIONS, most=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(name, _OPTIONS, " Did you mean {}?")
             raise ModelError(f"The model {text!r} has an unknown option {name!r}.{hint} Known: {', '.join(_OPTIONS)}.")
         read, must = _OPTIONS[name]
         try:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.core.errors import did_you_mean, nearest_names
 from pytest_pluralism.core.untrusted import has_secret
 from pytest_pluralism.files import check_writable
 from pytest_pluralism.settings.places import REFERENCE, NamedBaseline, named_place
@@ -206,15 +206,14 @@ def _profile(config: pytest.Config) -> Mapping[str, str]:
             ) from None
         for word in words:
             if word not in by_name:
-                near = nearest_names(word, by_name, most=1)
-                hint = f" Did you mean {near[0]}?" if near else ""
+                hint = did_you_mean(word, by_name, " Did you mean {}?")
                 raise pytest.UsageError(
                     f"{PROFILES_INI}: the profile {name!r} sets {word!r}, which is no setting.{hint}"
                 )
         profiles.setdefault(name, {}).update(words)
     if chosen is not None and chosen not in profiles:
-        near = nearest_names(chosen, [name for name, content in profiles.items() if not _is_laxer(content)], most=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        offered = [name for name, content in profiles.items() if not _is_laxer(content)]
+        hint = did_you_mean(chosen, offered, " Did you mean {}?")
         raise pytest.UsageError(f"--pluralism-profile must be one of {', '.join(profiles)}.{hint} Got {chosen!r}.")
     return profiles[chosen] if chosen is not None else {}
 

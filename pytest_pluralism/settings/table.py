@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_pluralism.baselines import DEFAULT_PLACE
-from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.core.errors import did_you_mean
 from pytest_pluralism.core.health import HEALTH_CHECKS
 from pytest_pluralism.report.forms import ENDINGS
 
@@ -55,8 +55,7 @@ def _choice(*choices: str, laxer: Collection[str] = ()) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text in choices:
             return text
-        near = nearest_names(text, [choice for choice in choices if choice not in laxer], most=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(text, [choice for choice in choices if choice not in laxer], " Did you mean {}?")
         raise ValueError(f"must be one of {', '.join(choices)}.{hint}")
 
     return read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, nearest_names
+from pytest_pluralism.core.errors import InvalidParameterError, did_you_mean, invalid_parameter
 from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 
 __all__ = ["POPULATION", "SYSTEM", "Measure", "Noun", "Term"]
@@ -202,8 +202,7 @@ class Measure:
             return word if word.startswith(POPULATION) else f"{POPULATION}{word}"
         if self.compares_systems:
             return word if word.startswith(SYSTEM) else f"{SYSTEM}{word}"
-        near = nearest_names(word, words, most=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(word, words)
         known = ", ".join(map(repr, words)) or "none"
         raise InvalidParameterError(f"better_than={word!r}: {self.name} has no such reference. It has {known}.{hint}")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_pluralism.core.errors import DatasetError, invalid_parameter, nearest_names
+from pytest_pluralism.core.errors import DatasetError, did_you_mean, invalid_parameter
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.datasets.names import clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote, assemble_panel
@@ -91,8 +91,7 @@ def read_ratings(
     named = [column for part, column in columns.items() if part not in ("groups", "votes") and column is not None]
     for name in [*named, *groups, *asked]:
         if name not in found:
-            near = nearest_names(str(name), found, most=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(str(name), found, "; did you mean {!r}?")
             problems.add("line 1", f"lacks the column {name!r} (it has {listed(found[:8])}){hint}")
     problems.raise_if_any()
     differing: dict[str, str] = {}

@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.core.errors import did_you_mean
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, Kind, UnfitError, one_of, text
 from pytest_pluralism.datasets.names import NAME, clean_name
 from pytest_pluralism.datasets.panels.assembly import ReadVote, VoteColumns
@@ -93,8 +93,7 @@ def read_panel_table(table: Table, scale: UtilityScale | None, problems: Problem
     if not columns:
         return [], None, None
     if "juror" not in columns:
-        near = nearest_names("juror", columns, most=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = did_you_mean("juror", columns, " (did you mean {!r}?)")
         problems.add(
             "line 1",
             f"lacks the column 'juror'{hint}; it has {', '.join(map(repr, columns[:8]))}. A table with other columns "

@@ -20,7 +20,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_pluralism.core.errors import DatasetError, PluralismError, invalid_parameter, nearest_names, unknown_name
+from pytest_pluralism.core.errors import (
+    DatasetError,
+    PluralismError,
+    did_you_mean,
+    invalid_parameter,
+    nearest_names,
+    unknown_name,
+)
 from pytest_pluralism.core.records import Question, Survey
 from pytest_pluralism.datasets.beside import file_beside
 from pytest_pluralism.datasets.fields import ANYTHING, Field, Fields, text, texts
@@ -480,8 +487,7 @@ def _chosen(where: str, entry: Line, known: Sequence[Attribute], problems: Probl
         if isinstance(answer, str) and answer.strip() in choices:
             rows.append(ReadDistribution(name, [float(option == answer.strip()) for option in choices]))
         elif choices:
-            near = nearest_names(str(answer), choices, most=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(str(answer), choices, "; did you mean {!r}?")
             must = f"the answer of {name!r} must be one of the options ({', '.join(choices)})"
             problems.add(where, f"{must}, not {shown(answer)}{hint}")
     if not choices:

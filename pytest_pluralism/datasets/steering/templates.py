@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, nearest_names
+from pytest_pluralism.core.errors import InvalidParameterError, did_you_mean, invalid_parameter
+from pytest_pluralism.core.parameters import one_of
 from pytest_pluralism.datasets.reading import Record
 
 __all__ = [
@@ -122,9 +123,7 @@ class SteeringTemplate:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if self.place not in PLACES:
-            must = "one of " + ", ".join(map(repr, PLACES))
-            raise invalid_parameter("place", f"the template {self.name!r}", must, repr(self.place))
+        one_of(self.place, PLACES, name="place", function=f"the template {self.name!r}")
         if self.place == "examples":
             if isinstance(self.n_examples, bool) or not isinstance(self.n_examples, int) or self.n_examples < 1:
                 must = "a whole number from 1"
@@ -168,8 +167,7 @@ def _placeholders(text: str, name: str) -> set[str]:
             )
     for field in sorted(fields):
         if field not in PLACEHOLDERS:
-            near = nearest_names(field, PLACEHOLDERS, most=1)
-            hint = f" Did you mean {{{near[0]}}}?" if near else ""
+            hint = did_you_mean(field, PLACEHOLDERS, " Did you mean {{{}}}?")
             raise InvalidParameterError(
                 f"The template {name!r} has the unknown placeholder {{{field}}}.{hint} Known: {_braced(PLACEHOLDERS)}."
             )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.core.errors import did_you_mean
 from pytest_pluralism.core.records import Question
 from pytest_pluralism.datasets.fields import ANY_LIST, Field, Fields, Kind, UnfitError, as_text, text, texts
 from pytest_pluralism.datasets.reading import Problems, read_entries
@@ -170,8 +170,7 @@ def _is_of_options(row: _Row, where: str, problems: Problems) -> bool:
         problems.add(where, "'options' must be at least two different options")
         return False
     if row.option is not None and row.option not in row.options:
-        near = nearest_names(row.option, row.options, most=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(row.option, row.options, "; did you mean {!r}?")
         problems.add(where, f"'option' {row.option!r} is not one of the options{hint}")
         return False
     if row.option is None and row.says:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from pytest_pluralism.core.alike import differing, look, look_alikes
-from pytest_pluralism.core.errors import nearest_names
+from pytest_pluralism.core.errors import did_you_mean
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records import AnswerDistribution, Question, Survey
 from pytest_pluralism.datasets.fields import ANY_LIST, ANYTHING, Field, Fields, Kind, UnfitError, as_text, number, text
@@ -127,8 +127,7 @@ def assemble_survey(
         gathered.add(item, problems)
     for name in names:
         if not named_refusals(list(gathered.refusals), [name]) and not problems.count:
-            near = nearest_names(name, gathered.options, most=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, gathered.options, "; did you mean {!r}?")
             problems.add("", f"no question has the option {name!r}, which refusals= names{hint}")
     n_read, rows = gathered.n_read, gathered.rows
     questions, n_again = _in_clusters(gathered.questions)

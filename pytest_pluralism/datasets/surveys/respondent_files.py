@@ -21,7 +21,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from pytest_pluralism.core.errors import DatasetError, MissingExtraError, PluralismError, nearest_names
+from pytest_pluralism.core.errors import DatasetError, MissingExtraError, PluralismError, did_you_mean
 from pytest_pluralism.datasets.frames import columns_of, is_frame
 from pytest_pluralism.datasets.reading import listed
 
@@ -178,8 +178,7 @@ def _checked(path: object, names: Sequence[str], wanted: Wanted) -> list[str]:
     chosen = list(dict.fromkeys(wanted(names)))
     for name in chosen:
         if name not in seen:
-            near = nearest_names(name, names, most=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, names)
             raise DatasetError(f"{path}: lacks the column {name!r} (it has {listed(names[:12])}).{hint}")
     return chosen
 

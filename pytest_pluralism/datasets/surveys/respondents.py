@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter, nearest_names
+from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, did_you_mean, invalid_parameter
 from pytest_pluralism.core.estimation.design import SampleDesign, design_effective_size
 from pytest_pluralism.core.estimation.survey import effective_sample_size
 from pytest_pluralism.core.parameters import BoolArray, FloatArray, IntArray
@@ -209,8 +209,7 @@ class _Asked:
         known = cls.__dataclass_fields__
         for name in how:
             if name not in known:
-                near = nearest_names(name, known, most=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(name, known)
                 raise InvalidParameterError(f"{FUNCTION} has no parameter {name!r}.{hint} It has {', '.join(known)}.")
         given = {name: value for name, value in how.items() if value is not None}
         given["questions"] = _asked_questions(how.get("questions"))

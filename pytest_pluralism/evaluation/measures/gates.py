@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, nearest_names
+from pytest_pluralism.core.errors import InvalidParameterError, PluralismError, did_you_mean
 from pytest_pluralism.core.records import Gate, Measure, Survey
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.records.verdicts import BOUNDS as ALL_BOUNDS
@@ -70,8 +70,7 @@ def plan_of_words(
         All that is wrong, in paragraphs.
     """
     if name not in planners:
-        near = nearest_names(name, planners)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, planners)
         raise InvalidParameterError(f"unknown measure {name!r}. Known: {', '.join(planners)}.{hint}")
     planner = planners[name]
     measure = planner.MEASURE
@@ -127,8 +126,7 @@ def _gate(
     offered = [word for word in allowed if word not in OPPOSITES or word in measure.promises]
     for word in keywords:
         if word not in allowed:
-            near = nearest_names(word, offered)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(word, offered)
             problems.append(f"unknown keyword {word!r}.{hint} Keywords: {', '.join(offered)}.")
     wrong = [word for word in OPPOSITES if word in keywords and word not in measure.promises]
     problems += [

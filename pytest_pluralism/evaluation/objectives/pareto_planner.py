@@ -23,8 +23,8 @@ from pytest_pluralism.core.errors import (
     DatasetError,
     InvalidParameterError,
     PluralismError,
+    did_you_mean,
     invalid_parameter,
-    nearest_names,
 )
 from pytest_pluralism.core.finite import is_number
 from pytest_pluralism.core.records.measures import Measure, Term
@@ -154,8 +154,7 @@ def _called(
     if not isinstance(name, str):
         raise DatasetError(f"{where}: 'callable' must be the name of a function in callables=, not {shown(name)}.")
     if name not in callables:
-        near = nearest_names(str(name), callables, most=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(name), callables)
         raise InvalidParameterError(
             f"{where}: the marker names no function {name!r}.{hint} Add callables={{{str(name)!r}: ...}} to it."
         )
@@ -213,8 +212,7 @@ def _held(values: object) -> str:
 def _check_fields(entry: Mapping[str, object], known: Sequence[str], where: str) -> None:
     for field in entry:
         if field not in known:
-            near = nearest_names(str(field), known, most=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(str(field), known)
             raise DatasetError(f"{where}: unknown field {field!r}.{hint} Known: {', '.join(known)}.")
 
 
@@ -265,16 +263,14 @@ def _measured(planning: Planning, entry: JsonObject, where: str, path: Path) -> 
     name = entry["measure"]
     known = [one for one in planning.planners if one != ITSELF]
     if name not in known:
-        near = nearest_names(str(name), known, most=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(name), known)
         raise DatasetError(f"{where}: unknown measure {name!r}.{hint} Known: {', '.join(known)}.")
     planner = planning.planners[name]
     measure = planner.MEASURE
     keywords = {word: value for word, value in entry.items() if word not in (*COMMON_FIELDS, "measure", "dataset")}
     unknown = [word for word in keywords if word not in planner.KEYWORDS]
     if unknown:
-        near = nearest_names(unknown[0], planner.KEYWORDS, most=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(unknown[0], planner.KEYWORDS, "; did you mean {!r}?")
         raise DatasetError(f"{where}: {name} has no keyword {unknown[0]!r}{hint}")
     dataset = entry.get("dataset")
     if not isinstance(dataset, str):
@@ -316,8 +312,7 @@ def _external(planning: Planning, entry: JsonObject, where: str, path: Path) -> 
                 f"({', '.join(map(repr, list(scores)[:4]))})."
             )
         if model not in scores:
-            near = nearest_names(model, list(scores), most=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(model, list(scores))
             raise DatasetError(f"{where}: has no scores of {model!r}.{hint} It has {', '.join(map(repr, scores))}.")
         for unit, value in scores[model].items():
             if not is_number(value):

@@ -11,7 +11,7 @@ import numpy as np
 from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
 from pytest_pluralism.core.metrics.representation import pairwise_win_rate
-from pytest_pluralism.core.parameters import real_number
+from pytest_pluralism.core.parameters import one_of, real_number
 from pytest_pluralism.core.records import Answer, Prompt, RequestName, Scores, UnitScore, Window, WindowSet
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import QUERIES
@@ -285,9 +285,7 @@ def plan(planning: Planning, /) -> list[PlannedGate]:
     parts, settings, file = chosen_judge(planning, chosen)
     windows = windows_of(planning)
     name, margin = planning.keywords.get("judge", "coverage"), planning.keywords.get("margin", 0.0)
-    if name not in JUDGES:
-        must = "one of " + ", ".join(map(repr, JUDGES))
-        raise invalid_parameter("judge", planning.measure.name, must, repr(name))
+    one_of(name, JUDGES, name="judge", function=planning.measure.name)
     judge: PairwiseJudge = CoverageJudge(settings, margin, parts) if name == "coverage" else ModelJudge(margin=margin)
     recorded = {word: recorded_of(planning, windows, word) for word in ("responses", "rivals")}
     texts = {word: None if one is None else one.responses for word, one in recorded.items()}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_pluralism.core.errors import DatasetError, InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.parameters import one_of
 from pytest_pluralism.core.records import WindowSet
 from pytest_pluralism.core.records.measures import Measure, Term
 from pytest_pluralism.core.words import QUERIES, UNIT_COLUMNS
@@ -196,9 +197,7 @@ def _protocol(planning: Planning) -> str:
         run = str(planning.settings["protocol"])
         return run if run in PROTOCOLS else "sound"
     protocol = planning.keywords["protocol"]
-    if protocol not in PROTOCOLS:
-        must = "one of " + ", ".join(map(repr, PROTOCOLS))
-        raise invalid_parameter("protocol", planning.measure.name, must, repr(protocol))
+    one_of(protocol, PROTOCOLS, name="protocol", function=planning.measure.name)
     if protocol != "sound":
         fixed = [name for name in OWN if name in planning.keywords and name != "seed"]
         if fixed:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.parameters import one_of
 from pytest_pluralism.datasets.steering.file import SteeringSet
 from pytest_pluralism.datasets.steering.templates import Attribute
 from pytest_pluralism.evaluation.asking.rounds import SteeredModel
@@ -136,8 +137,7 @@ class SteeringSettings:
     def __post_init__(self) -> None:
         function = "steering_faithfulness"
         for name, value, known in (("across", self.across, ACROSS), ("score", self.score, SCORES)):
-            if value not in known:
-                raise invalid_parameter(name, function, "one of " + ", ".join(map(repr, known)), repr(value))
+            one_of(value, known, name=name, function=function)
         check_steering(self.contexts, self.over, self.checks, known_checks=CHECKS)
         check_most_units(self.most_units)
 

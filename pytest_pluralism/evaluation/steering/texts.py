@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
+from pytest_pluralism.core.parameters import one_of
 from pytest_pluralism.core.records import (
     EntailmentPair,
     GenerationSettings,
@@ -97,8 +98,7 @@ class TextSettings:
     def __post_init__(self) -> None:
         function = "steering_faithfulness"
         for name, value, known in (("score", self.score, TEXT_SCORES), ("premise", self.premise, PREMISE_FORMS)):
-            if value not in known:
-                raise invalid_parameter(name, function, "one of " + ", ".join(map(repr, known)), repr(value))
+            one_of(value, known, name=name, function=function)
         if isinstance(self.threshold, bool) or not isinstance(self.threshold, float) or not 0.0 < self.threshold < 1.0:
             raise invalid_parameter("threshold", function, "a float in (0, 1)", repr(self.threshold))
         if isinstance(self.n_draws, bool) or not isinstance(self.n_draws, int) or self.n_draws < 1:

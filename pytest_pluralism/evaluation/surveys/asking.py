@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter
-from pytest_pluralism.core.parameters import whole_number
+from pytest_pluralism.core.parameters import one_of, whole_number
 from pytest_pluralism.core.records import Prompt, RequestName, Survey, Turn
 from pytest_pluralism.evaluation.asking.meanings import Meaning, NamedRequests
 from pytest_pluralism.evaluation.surveys.published import FIXED, protocol_prompts
@@ -76,9 +76,7 @@ class AskSettings:
     max_new_tokens: int = 48
 
     def __post_init__(self) -> None:
-        if self.protocol not in ("sound", *FIXED):
-            must = "one of " + ", ".join(repr(name) for name in ("sound", *FIXED))
-            raise invalid_parameter("protocol", "AskSettings", must, repr(self.protocol))
+        one_of(self.protocol, ("sound", *FIXED), name="protocol", function="AskSettings")
         for name, value in FIXED.get(self.protocol, {}).items():
             object.__setattr__(self, name, value)
         limits = {"examples": (0, len(EXAMPLES)), "repetitions": (1, 10_000)}
@@ -95,9 +93,7 @@ class AskSettings:
             ("template", ("auto", "chat", "raw")),
             ("scoring", (*SCORINGS, FREE_TEXT)),
         ):
-            if getattr(self, name) not in choices:
-                must = "one of " + ", ".join(repr(choice) for choice in choices)
-                raise invalid_parameter(name, "AskSettings", must, repr(getattr(self, name)))
+            one_of(getattr(self, name), choices, name=name, function="AskSettings")
 
     def as_json(self) -> dict[str, object]:
         """Return the settings as plain JSON values; letters are left unsaid, as before there was another scoring."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, cast
 
-from pytest_pluralism.core.errors import ModelError, nearest_names
+from pytest_pluralism.core.errors import ModelError, did_you_mean
 from pytest_pluralism.core.finite import is_finite, is_number
 from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.models.recorded.ids import text_key
@@ -136,8 +136,7 @@ def read_row(content: JsonFields, /) -> Row:
         raise RowError(f"holds an error instead of an answer ({str(content['error'])[:120]}). Ask it again")
     if not content.keys() <= _KNOWN:
         unknown = next(name for name in content if name not in _KNOWN)
-        near = nearest_names(unknown, FIELDS, most=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(unknown, FIELDS)
         raise RowError(f"has an unknown field {unknown[:60]!r}.{hint}")
     field = _one_of(content, KINDS, "an answer")
     kind = KINDS[field]
