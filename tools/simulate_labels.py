@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.intervals import estimate_mean
-from pytest_pluralism.core.estimation.judged import correct_for_judge
+from pytest_pluralism.core.estimation.judged import corrected_shares, level_variance
 from pytest_pluralism.core.estimation.labelled import Label, calibrate_from_labels
 
 SEED = 11
@@ -35,9 +36,9 @@ def run(rng: np.random.Generator, n_labels: int) -> tuple[float, float, bool]:
             for query, answer in places[taken]
         ]
     calibration = calibrate_from_labels(labels, threshold=0.5, data="labels", data_sha256="-")
-    estimate = estimate_mean(found.mean(axis=1))
-    corrected = correct_for_judge(estimate, calibration)
-    alone = (estimate.high - estimate.low) / calibration.power / 2.0
+    estimate = estimate_mean(corrected_shares(found.mean(axis=1).tolist(), [ANSWERS] * QUERIES, calibration))
+    corrected = with_extra_variance(estimate, level_variance(estimate.value, calibration))
+    alone = (estimate.high - estimate.low) / 2.0
     return alone, (corrected.high - corrected.low) / 2.0, bool(corrected.low <= COVERAGE <= corrected.high)
 
 

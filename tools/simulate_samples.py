@@ -30,7 +30,7 @@ from pytest_pluralism.core import Gate, Outcome, decide
 from pytest_pluralism.core.estimation import compare_paired, estimate_mean, estimate_scores
 from pytest_pluralism.core.estimation.at_level import half_of_people, with_extra_variance
 from pytest_pluralism.core.estimation.crossed import estimate_crossed
-from pytest_pluralism.core.estimation.judged import correct_change_for_judge, correct_for_judge
+from pytest_pluralism.core.estimation.judged import change_variance, corrected_shares, level_variance
 from pytest_pluralism.core.estimation.people import correct_for_respondents
 from pytest_pluralism.core.metrics import jensen_shannon_distance
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
@@ -469,7 +469,10 @@ def judges(n_runs: int) -> Iterator[Row]:
                 *(0.5, n_pairs, n_pairs, "drawn", ""),
             )
             level, change = estimate_mean(old), compare_paired(new, old)
-            fixed, moved = correct_for_judge(level, calibration), correct_change_for_judge(change, calibration)
+            was, now = (corrected_shares(one.tolist(), [5] * len(one), calibration) for one in (old, new))
+            fixed, moved = estimate_mean(was), compare_paired(now, was)
+            fixed = with_extra_variance(fixed, level_variance(fixed.value, calibration))
+            moved = with_extra_variance(moved, change_variance(moved.value, calibration))
             rows.append(
                 (
                     *(level.value, fixed.value, fixed.low <= 0.6 <= fixed.high),

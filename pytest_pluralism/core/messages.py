@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, UnitScore, Verdict
+from pytest_pluralism.core.records import Estimate, Gate, Measure, Outcome, ReportEntry, Verdict
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.core.untrusted import harmless, printable
 from pytest_pluralism.core.words import CLUSTERS, in_order
@@ -22,7 +22,6 @@ __all__ = [
     "printable",
     "subject",
     "verdict_message",
-    "worst_unit",
 ]
 
 #: How many other populations stand in a message before the rest is counted.
@@ -112,14 +111,6 @@ def _from_anchor(verdict: Verdict) -> str:
 def change_origin(estimate: Estimate, change: Estimate, /) -> str:
     """Return what a change is between, ``was 0.351, is 0.382``."""
     return f"was {estimate.value - change.value:.3f}, is {estimate.value:.3f}"
-
-
-def worst_unit(entry: ReportEntry, /) -> UnitScore | None:
-    """Return the unit that did worst in the direction of the measure."""
-    if entry.scores is None or not entry.scores.units:
-        return None
-    pick = max if entry.measure.direction == "lower" else min
-    return pick(entry.scores.units, key=lambda unit: unit.value)
 
 
 def verdict_message(entry: ReportEntry, /) -> str:

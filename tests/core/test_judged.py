@@ -13,13 +13,8 @@ import pytest
 
 from pytest_pluralism.core.errors import InvalidParameterError, ModelError
 from pytest_pluralism.core.estimation import compare_paired, estimate_mean, interval_at
-from pytest_pluralism.core.estimation.judged import (
-    change_variance,
-    correct_change_for_judge,
-    correct_for_judge,
-    corrected_shares,
-    level_variance,
-)
+from pytest_pluralism.core.estimation.at_level import with_extra_variance
+from pytest_pluralism.core.estimation.judged import change_variance, corrected_shares, is_hardly_better, level_variance
 from pytest_pluralism.core.judges import CombinedJudge
 from pytest_pluralism.core.records import Estimate
 from pytest_pluralism.core.records.calibration import JudgeCalibration
@@ -38,6 +33,19 @@ def measured(rng: np.random.Generator, sensitivity: float, specificity: float, n
     )
 
 
+def corrected_level(found: np.ndarray, n_answers: int, calibration: JudgeCalibration) -> Estimate:
+    """Return the level of shares without the errors of the judge, as a measurement has it."""
+    estimate = estimate_mean(corrected_shares(found.tolist(), [n_answers] * len(found), calibration))
+    return with_extra_variance(estimate, level_variance(estimate.value, calibration))
+
+
+def corrected_change(now: np.ndarray, before: np.ndarray, n_answers: int, calibration: JudgeCalibration) -> Estimate:
+    """Return the change between two shares of each unit without the errors of the judge, as a baseline has it."""
+    sides = (corrected_shares(one.tolist(), [n_answers] * len(one), calibration) for one in (now, before))
+    change = compare_paired(*sides)
+    return with_extra_variance(change, change_variance(change.value, calibration))
+
+
 def coverages(rng: np.random.Generator, share: float, n_windows: int, n_answers: int) -> np.ndarray:
     """Return which answers the responses hold, with windows that are easier or harder."""
     return rng.random((n_windows, n_answers)) < rng.beta(4 * share, 4 * (1 - share), (n_windows, 1))
@@ -53,10 +61,9 @@ def test_a_corrected_level_is_unbiased_and_its_interval_holds_the_truth(
     held, raw, values = 0, [], []
     for _ in range(300):
         found = judged(rng, coverages(rng, share, 60, 5), *errors).mean(axis=1)
-        estimate = estimate_mean(found)
-        corrected = correct_for_judge(estimate, measured(rng, *errors, n))
+        corrected = corrected_level(found, 5, measured(rng, *errors, n))
         held += corrected.low <= share <= corrected.high
-        raw.append(estimate.value)
+        raw.append(found.mean())
         values.append(corrected.value)
     assert abs(np.mean(raw) - share) > 0.02
     assert np.mean(values) == pytest.approx(share, abs=0.012)
@@ -69,10 +76,10 @@ def test_a_corrected_change_is_not_shrunk() -> None:
     for _ in range(300):
         before = coverages(rng, 0.6, 60, 5)
         after = before & (rng.random(before.shape) > 0.2)
-        change = compare_paired(*(judged(rng, one, 0.75, 0.9).mean(axis=1) for one in (after, before)))
-        corrected = correct_change_for_judge(change, measured(rng, 0.75, 0.9, 150))
+        now, then = (judged(rng, one, 0.75, 0.9).mean(axis=1) for one in (after, before))
+        corrected = corrected_change(now, then, 5, measured(rng, 0.75, 0.9, 150))
         held += corrected.low <= -0.12 <= corrected.high
-        raw.append(change.value)
+        raw.append((now - then).mean())
         values.append(corrected.value)
     assert np.mean(raw) == pytest.approx(-0.12 * 0.65, abs=0.005)
     assert np.mean(values) == pytest.approx(-0.12, abs=0.006)
@@ -102,21 +109,8 @@ def test_the_bend_of_a_judge_is_taken_off_at_every_share_and_in_mixtures(n_answe
     assert corrected.mean() == pytest.approx(truth.mean(), abs=0.012)
 
 
-def test_a_mean_is_read_along_the_bend() -> None:
+def test_what_is_not_known_of_the_bend_widens_a_level_and_a_change() -> None:
     straight = replace(BENT, bend=None, bend_error=None)
-    for share in (0.0, 0.1, 0.5, 0.9, 1.0):
-        found = 0.01 * (1.0 - share) + 0.8 * share + 0.16 * share * (1.0 - share)
-        estimate = correct_for_judge(Estimate(found, found - 0.05, found + 0.05, 0.02, 60, 60), BENT)
-        assert estimate.value == pytest.approx(share)
-        assert estimate.low < share < estimate.high
-        assert correct_for_judge(Estimate(found, 0.0, 1.0, 0.02, 60, 60), straight).value >= share - 1e-9
-    # Beyond both ends it goes on as a line.
-    beyond = [correct_for_judge(Estimate(one, 0.0, 1.0, 0.02, 60, 60), BENT).value for one in (0.0, 0.9)]
-    assert beyond == pytest.approx([-0.01 / 0.95, 1.0 + 0.1 / 0.63])
-    change = correct_change_for_judge(Estimate(0.1, 0.05, 0.15, 0.02, 60, 60), BENT)
-    plain = correct_change_for_judge(Estimate(0.1, 0.05, 0.15, 0.02, 60, 60), straight)
-    # A change may be at either end of the scale.
-    assert change.high - change.low > plain.high - plain.low
     assert level_variance(0.5, BENT) > level_variance(0.5, straight)
     assert change_variance(0.1, BENT) > change_variance(0.1, straight)
 
@@ -133,29 +127,28 @@ def test_a_bend_is_checked() -> None:
 
 def test_a_perfect_judge_of_many_pairs_changes_nothing() -> None:
     perfect = JudgeCalibration(1.0, 1.0, 0.5, 10**9, 10**9, "pairs", "ab")
-    estimate = estimate_mean([0.2, 0.4, 0.3, 0.5], unit_ids=["a", "b", "c", "d"])
-    found = correct_for_judge(estimate, perfect)
+    shares = np.array([0.2, 0.4, 0.3, 0.5])
+    estimate, found = estimate_mean(shares), corrected_level(shares, 5, perfect)
     assert (found.value, found.low, found.high) == pytest.approx((estimate.value, estimate.low, estimate.high))
     assert found.values == pytest.approx(estimate.values)
     again = interval_at(found, 0.9)
     assert (again.low, again.high) == pytest.approx((interval_at(estimate, 0.9).low, interval_at(estimate, 0.9).high))
 
 
-def test_shares_of_units_are_corrected_and_stay_differences_of_nothing() -> None:
-    estimate = estimate_mean([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0])
-    found = correct_for_judge(estimate, JudgeCalibration(0.9, 0.8, 0.5, 400, 400, "pairs", "ab"))
+def test_shares_of_units_are_corrected_and_are_no_shares_of_what_was_counted() -> None:
+    found = corrected_level(
+        np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0]),
+        1,
+        JudgeCalibration(0.9, 0.8, 0.5, 400, 400, "pairs", "ab"),
+    )
     assert found.value == pytest.approx((0.7 - 0.2) / 0.7)
     assert not found.how.is_share
-    assert found.low < (estimate.low - 0.2) / 0.7
     assert interval_at(found, 0.99).low < found.low
 
 
-def test_a_judge_of_few_pairs_leaves_the_interval_unknown() -> None:
-    found = correct_for_judge(
-        Estimate(0.5, 0.4, 0.6, 0.05, 50, 50), JudgeCalibration(0.6, 0.6, 0.5, 12, 12, "pairs", "ab")
-    )
-    assert math.isnan(found.low)
-    assert "hardly better than chance on 24 pairs" in found.how.told
+def test_a_judge_of_few_pairs_is_hardly_better_than_chance() -> None:
+    assert is_hardly_better(JudgeCalibration(0.6, 0.6, 0.5, 12, 12, "pairs", "ab"))
+    assert not is_hardly_better(JudgeCalibration(0.9, 0.9, 0.5, 12, 12, "pairs", "ab"))
 
 
 @pytest.mark.parametrize(

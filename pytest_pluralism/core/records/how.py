@@ -113,11 +113,6 @@ class IntervalMethod:
         return self.kind in _BOOTSTRAPS
 
     @property
-    def is_crossed_sample(self) -> bool:
-        """Whether the units and what is crossed with them, such as jurors, are both samples."""
-        return self.kind is IntervalKind.CROSSED
-
-    @property
     def may_count_people(self) -> bool:
         """Whether the number of clusters is that of the jurors where there are fewer of them than units."""
         return self.kind in MAY_COUNT_PEOPLE

@@ -10,9 +10,7 @@ import unicodedata
 from collections import Counter
 from typing import Any
 
-__all__ = ["INSTALL_LANGUAGES", "detect_language", "script_of"]
-
-INSTALL_LANGUAGES = 'pip install "pytest-pluralism[languages]"'
+__all__ = ["detect_language", "script_of"]
 
 #: Shorter texts are too often taken for another language.
 LEAST_CHARACTERS = 40
