@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_pluralism.core.errors import MissingExtraError, invalid_parameter
+from pytest_pluralism.core.errors import invalid_parameter, needed_for
 from pytest_pluralism.core.parameters import FloatArray, real_number
 from pytest_pluralism.core.records import AnswerDistribution, Prompt, Question, Scores, Survey, Turn
 from pytest_pluralism.datasets.surveys.assembly import survey_sha256
@@ -23,11 +23,9 @@ from pytest_pluralism.datasets.surveys.assembly import survey_sha256
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import UnitScore
 
-try:
+with needed_for("pytest_pluralism.strategies", "pip install hypothesis"):
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as hnp
-except ImportError as error:
-    raise MissingExtraError("pytest_pluralism.strategies", "pip install hypothesis") from error
 
 __all__ = [
     "PromptParaphrase",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from pytest_pluralism.core.errors import BaselineError, MissingExtraError
+from pytest_pluralism.core.errors import BaselineError, MissingExtraError, needed_for
 from pytest_pluralism.core.untrusted import has_secret
 from pytest_pluralism.files import locked_folder, read_regular, write_atomically
 
@@ -362,10 +362,8 @@ class RemoteFile:
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
-    try:
+    with needed_for(f"The baseline {url}", 'pip install "pytest-pluralism[remote]"'):
         from fsspec.core import url_to_fs
-    except ImportError:
-        raise MissingExtraError(f"The baseline {url}", 'pip install "pytest-pluralism[remote]"') from None
     try:
         filesystem, path = url_to_fs(url)
     except ImportError:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from pytest_pluralism.cli.showing import EXIT_CODES, EXIT_OK, Commands
-from pytest_pluralism.core.errors import MissingExtraError
+from pytest_pluralism.core.errors import needed_for
 
 __all__ = ["add_completion"]
 
@@ -27,9 +27,7 @@ def add_completion(commands: Commands, parser: argparse.ArgumentParser) -> None:
 
 def show_completion(arguments: argparse.Namespace) -> int:
     """Write the script."""
-    try:
+    with needed_for("Shell completion", 'pip install "pytest-pluralism[completion]"'):
         import shtab
-    except ImportError:
-        raise MissingExtraError("Shell completion", 'pip install "pytest-pluralism[completion]"') from None
     sys.stdout.write(shtab.complete(arguments.parser, shell=arguments.shell) + "\n")
     return EXIT_OK

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "BaselineError",
@@ -19,6 +20,7 @@ __all__ = [
     "did_you_mean",
     "invalid_parameter",
     "nearest_names",
+    "needed_for",
     "unknown_name",
 ]
 
@@ -73,6 +75,15 @@ class MissingExtraError(PluralismError, ImportError):
     def __init__(self, what: str, command: str) -> None:
         super().__init__(f"{what} needs packages that are not installed. Install them with: {command}")
         self.command = command
+
+
+@contextlib.contextmanager
+def needed_for(what: str, command: str, /) -> Iterator[None]:
+    """Say what cannot be done where a package that is imported here is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(what, command) from error
 
 
 def invalid_parameter(name: str, function: str, must: str, got: object) -> InvalidParameterError:

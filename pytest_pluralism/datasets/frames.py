@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Protocol
 
-from pytest_pluralism.core.errors import DatasetError, MissingExtraError, invalid_parameter
+from pytest_pluralism.core.errors import DatasetError, invalid_parameter, needed_for
 from pytest_pluralism.datasets.reading import Table
 
 __all__ = ["FRAMES", "columns_of", "is_frame", "make_frame", "table_of_frame"]
@@ -102,18 +102,14 @@ def make_frame(columns: Mapping[str, Sequence[object]], /, *, backend: str) -> o
     if backend not in ("pandas", "polars"):
         raise invalid_parameter("backend", "to_frame", "'pandas' or 'polars'", repr(backend))
     narwhals = _narwhals("A data frame")
-    try:
+    with needed_for(f"A data frame of {backend}", f"pip install {backend}"):
         return narwhals.from_dict(dict(columns), backend=backend).to_native()
-    except ImportError as error:
-        raise MissingExtraError(f"A data frame of {backend}", f"pip install {backend}") from error
 
 
 def _narwhals(what: str) -> ModuleType:
-    try:
+    with needed_for(what, FRAMES):
         # The stable names do not change with the version that is installed.
         return importlib.import_module("narwhals.stable.v2")
-    except ImportError as error:
-        raise MissingExtraError(what, FRAMES) from error
 
 
 def _cell(value: object) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from pytest_pluralism.core.errors import DatasetError, MissingExtraError
+from pytest_pluralism.core.errors import DatasetError, needed_for
 from pytest_pluralism.datasets.reading import FORMATS, format_of
 
 __all__ = ["HubFile", "HubName", "hub_file", "parse_hub_name"]
@@ -92,10 +92,8 @@ def hub_file(text: str, /) -> HubFile:
         If ``huggingface_hub`` is not installed.
     """
     name = parse_hub_name(text)
-    try:
+    with needed_for(f"{text!r}", 'pip install "pytest-pluralism[hub]"'):
         hub = importlib.import_module("huggingface_hub")
-    except ImportError as error:
-        raise MissingExtraError(f"{text!r}", 'pip install "pytest-pluralism[hub]"') from error
     constants = importlib.import_module("huggingface_hub.constants")
     cached = _of_cache(hub, name) if constants.HF_HUB_OFFLINE else None
     if cached is not None:

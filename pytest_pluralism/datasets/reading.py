@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
-from pytest_pluralism.core.errors import DatasetError, MissingExtraError, nearest_names
+from pytest_pluralism.core.errors import DatasetError, nearest_names, needed_for
 from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 
 __all__ = [
@@ -506,10 +506,8 @@ def read_entries(
 
 def _parquet(path: Path, what: str, holds: str) -> Entries:
     """Yield the rows of a Parquet file, without their nulls, block by block."""
-    try:
+    with needed_for(f"The file {path.name}", 'pip install "pytest-pluralism[respondents]"'):
         pa, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingExtraError(f"The file {path.name}", 'pip install "pytest-pluralism[respondents]"') from error
     if not path.is_file():
         read_text(path, what=what, holds=holds)
     try:

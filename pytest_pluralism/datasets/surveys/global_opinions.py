@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from pytest_pluralism.core.errors import DatasetError, MissingExtraError
+from pytest_pluralism.core.errors import DatasetError, needed_for
 from pytest_pluralism.datasets.literals import literal_of
 from pytest_pluralism.datasets.reading import Line
 from pytest_pluralism.datasets.surveys.assembly import SUM_TOLERANCE, ReadDistribution, ReadQuestion, one_line
@@ -51,10 +51,8 @@ def fetch_rows(revision: str | None = None, /) -> Iterable[Line]:
     DatasetError
         If the dataset cannot be had.
     """
-    try:
+    with needed_for(f"The survey 'hf:{HUB_NAME}'", 'pip install "pytest-pluralism[hub]"'):
         import datasets  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError as error:
-        raise MissingExtraError(f"The survey 'hf:{HUB_NAME}'", 'pip install "pytest-pluralism[hub]"') from error
     try:
         rows: Iterable[Line] = datasets.load_dataset(HUB_NAME, split="train", revision=revision)
     except Exception as error:

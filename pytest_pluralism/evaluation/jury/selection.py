@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pytest_pluralism.core.errors import InvalidParameterError, MissingExtraError, invalid_parameter, unknown_name
+from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter, needed_for, unknown_name
 from pytest_pluralism.datasets.panels.records import Panel
 
 __all__ = ["select_jury"]
@@ -68,11 +68,9 @@ def select_jury(
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise invalid_parameter("seed", name, "an integer in [0, inf)", repr(seed))
     limits = _limits(panel, quotas, size)
-    try:
+    with needed_for("Drawing a representative jury", INSTALL_SELECTION):
         from sortition_algorithms import Settings, read_in_features, read_in_people, run_stratification
         from sortition_algorithms.errors import SortitionBaseError
-    except ImportError as error:
-        raise MissingExtraError("Drawing a representative jury", INSTALL_SELECTION) from error
     # The library trims and folds what it reads, so it gets numbers for names.
     rows = [
         {"feature": f"k{kind}", "value": f"g{value}", "min": str(least), "max": str(most)}

@@ -9,7 +9,7 @@ import re
 from itertools import pairwise
 
 from pytest_pluralism.core.cues import comments_on
-from pytest_pluralism.core.errors import MissingExtraError, invalid_parameter
+from pytest_pluralism.core.errors import invalid_parameter, needed_for
 
 __all__ = ["PREMISE_FORMS", "premises", "sentences"]
 
@@ -124,10 +124,8 @@ def sentences(text: str, /, *, language: str = "en") -> tuple[str, ...]:
 
 def _sentence_places(text: str, language: str) -> list[tuple[int, int]]:
     """Return where each sentence begins and ends, white space left out."""
-    try:
+    with needed_for("Splitting a response into sentences", "pip install sentencex"):
         import sentencex
-    except ImportError as error:
-        raise MissingExtraError("Splitting a response into sentences", "pip install sentencex") from error
     marks = [match.span() for match in _MARK.finditer(text)]
     cuts = {0, len(text), *(place for span in marks for place in span)}
     cuts.update(place for match in _HEADING.finditer(text) for place in match.span())

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, NamedTuple
 
-from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.core.errors import MissingExtraError, ModelError, needed_for
 from pytest_pluralism.core.records.plain import JsonFields
 from pytest_pluralism.models.recorded.rows import RowError, row_of_line
 
@@ -203,11 +203,8 @@ def _zstd() -> ModuleType:
 
 
 def _pyarrow() -> ModuleType:
-    try:
+    with needed_for("A recording in Parquet", 'pip install "pytest-pluralism[recorded]"'):
         return importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        command = 'pip install "pytest-pluralism[recorded]"'
-        raise MissingExtraError("A recording in Parquet", command) from None
 
 
 def _document(path: Path) -> Iterator[Found]:
