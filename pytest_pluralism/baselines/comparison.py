@@ -28,7 +28,7 @@ from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.lengths import ByLength, change_by_length
 from pytest_pluralism.core.estimation.trust import trusted_p_value
 from pytest_pluralism.core.estimation.unknown import without_interval
-from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.core.finite import finite_or_none, is_number
 from pytest_pluralism.core.records import Estimate, Gate, Provenance, Scores, UnitScore
 from pytest_pluralism.core.verdict import ROUNDING
 
@@ -120,7 +120,7 @@ def entry_of(
         "estimate": {
             "value": estimate.value,
             # An interval that is not known has no ends.
-            **{name: _known(getattr(estimate, name)) for name in ("low", "high", "standard_error")},
+            **{name: finite_or_none(getattr(estimate, name)) for name in ("low", "high", "standard_error")},
             "n": estimate.n,
             "n_clusters": estimate.n_clusters,
             "confidence_level": estimate.confidence_level,
@@ -138,10 +138,6 @@ def entry_of(
         **({"groups": dict(scores.details["by_group"])} if scores.details.get("by_group") else {}),
         **units,
     }
-
-
-def _known(number: float) -> float | None:
-    return number if math.isfinite(number) else None
 
 
 def _named(value: object) -> str:

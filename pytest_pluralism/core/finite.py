@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import SupportsFloat, SupportsIndex, TypeGuard
 
-__all__ = ["is_finite", "is_number"]
+__all__ = ["finite_or_none", "is_finite", "is_number"]
 
 
 def is_finite(value: SupportsFloat | SupportsIndex, /) -> bool:
@@ -19,3 +19,8 @@ def is_finite(value: SupportsFloat | SupportsIndex, /) -> bool:
 def is_number(value: object, /) -> TypeGuard[float]:
     """Return whether a value is a number that a float64 can hold; ``True`` and ``False`` are not numbers."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value)
+
+
+def finite_or_none(value: float, /) -> float | None:
+    """Return a number for JSON, which has neither NaN nor infinity."""
+    return value if math.isfinite(value) else None

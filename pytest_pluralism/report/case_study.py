@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_pluralism.core.estimation import compare_paired
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.records import Estimate, Scores
 from pytest_pluralism.report.blocks import Cell, Para, Part, Table, number
 from pytest_pluralism.report.cells import Ours, bound_words
@@ -110,7 +111,7 @@ _COLUMNS = ("before, published", "after, published", "before, sound", "after, so
 
 def _pair(first: float, second: float, *, marks: bool = True) -> tuple[Cell, Cell]:
     """Return two numbers as cells, the smaller one in bold as the paper has it."""
-    known = [value if math.isfinite(value) else None for value in (first, second)]
+    known = [finite_or_none(value) for value in (first, second)]
     bold = marks and None not in known and f"{first:.3f}" != f"{second:.3f}"
     return (
         number(known[0], why="smaller" if bold and first < second else ""),
@@ -126,7 +127,7 @@ def _distances(rows: Sequence[CaseRow]) -> Table:
     cells = []
     for row in rows:
         change = _change(row)
-        low, high = (end if math.isfinite(end) else None for end in (change.low, change.high))
+        low, high = map(finite_or_none, (change.low, change.high))
         cells.append(
             (
                 Cell(row.name),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 
 from pytest_pluralism.baselines.schema import Content
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.records import Estimate, ReportEntry, Scores, UnitScore, Verdict
 from pytest_pluralism.report.cells import Entry
 
@@ -35,8 +35,10 @@ def entry_json(entry: ReportEntry, /) -> Content:
     if entry.baseline is not None:
         result["baseline"] = dict(entry.baseline)
     if entry.scores is not None:
-        result["references"] = {name: _number(value) for name, value in entry.scores.references.items()}
-        result["other_populations"] = {name: _number(value) for name, value in entry.scores.other_populations.items()}
+        result["references"] = {name: finite_or_none(value) for name, value in entry.scores.references.items()}
+        result["other_populations"] = {
+            name: finite_or_none(value) for name, value in entry.scores.other_populations.items()
+        }
         change = entry.verdict.change
         changes = dict(zip(change.unit_ids, change.values, strict=True)) if change else {}
         result["units"] = [_unit(unit, changes.get(unit.unit_id)) for unit in entry.scores.units]
@@ -71,7 +73,7 @@ def _skill(entry: ReportEntry) -> float | None:
     estimate = entry.verdict.estimate
     if entry.measure.direction != "lower" or estimate is None or not {"uniform", "sampling_floor"} <= set(references):
         return None
-    return _number(skill(estimate.value, uniform=references["uniform"], floor=references["sampling_floor"]))
+    return finite_or_none(skill(estimate.value, uniform=references["uniform"], floor=references["sampling_floor"]))
 
 
 def error_json(
@@ -98,10 +100,10 @@ def required_json(nodeid: str, test: str, key: str, verdict: Verdict, model: Ent
 def estimate_json(estimate: Estimate, /) -> Content:
     """Return an estimate as plain JSON values."""
     return {
-        "value": _number(estimate.value),
-        "low": _number(estimate.low),
-        "high": _number(estimate.high),
-        "standard_error": _number(estimate.standard_error),
+        "value": finite_or_none(estimate.value),
+        "low": finite_or_none(estimate.low),
+        "high": finite_or_none(estimate.high),
+        "standard_error": finite_or_none(estimate.standard_error),
         "n": estimate.n,
         "n_clusters": estimate.n_clusters,
         "confidence_level": estimate.confidence_level,
@@ -156,16 +158,16 @@ def _judged(verdict: Verdict) -> Content:
     if verdict.witness is not None:
         result["witness"] = {
             "id": verdict.witness.unit_id,
-            "value": _number(verdict.witness.value),
+            "value": finite_or_none(verdict.witness.value),
             "text": verdict.witness.text,
         }
     return result
 
 
 def _unit(unit: UnitScore, change: float | None) -> Content:
-    result: Content = {"id": unit.unit_id, "cluster": unit.cluster, "value": _number(unit.value)}
+    result: Content = {"id": unit.unit_id, "cluster": unit.cluster, "value": finite_or_none(unit.value)}
     if change is not None:
-        result["change"] = _number(change)
+        result["change"] = finite_or_none(change)
     parts = {
         "population": unit.population,
         "text": unit.text or None,
@@ -180,14 +182,10 @@ def _unit(unit: UnitScore, change: float | None) -> Content:
     return {**result, **unit.details}
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _plain(value: object) -> object:
     """Return JSON values without the numbers that JSON does not have, however deep they stand."""
     if isinstance(value, float):
-        return _number(value)
+        return finite_or_none(value)
     if isinstance(value, Mapping):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):

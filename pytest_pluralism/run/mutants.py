@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_pluralism.core.errors import PluralismError
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.run.items import PLANS, Json, plans_of, test_of
 from pytest_pluralism.run.measured import Judged, Measured
 from pytest_pluralism.run.session import PluralismSession
@@ -205,7 +205,7 @@ class Mutants:
             "at": damage.at,
             "caught": bool(caught),
             "outcome": shown.outcome.value,
-            "value": _number(measured.estimate.value),
+            "value": finite_or_none(measured.estimate.value),
             **({"reason": shown.reason} if shown.reason else {}),
         }
 
@@ -221,17 +221,13 @@ class Mutants:
             "gate": plan.gate.as_json() if plan.gate is not None else {},
             "outcome": worst.outcome.value,
             **({"reason": worst.reason} if worst.reason else {}),
-            "value": _number(one.measured.estimate.value),
+            "value": finite_or_none(one.measured.estimate.value),
             "kept": kept,
             "smallest": _smallest(one.found),
             "damages": one.found,
             "left_out": one.left_out,
             **({"not_compared": one.not_compared} if one.not_compared else {}),
         }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _worst(verdicts: Sequence[Verdict]) -> Verdict:

@@ -16,6 +16,7 @@ from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.crossed import estimate_crossed
 from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.estimation.scale import off_scale, on_scale
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, QueryWelfare, WelfareRule, query_welfare
 from pytest_pluralism.core.metrics.welfare_carriers import Trust, trust_of
 from pytest_pluralism.core.parameters import FloatArray
@@ -87,7 +88,7 @@ class Band:
         names = ("values", "low", "high", "band_low", "band_high")
         return {
             "alphas": [("inf" if math.isinf(alpha) else alpha) for alpha in self.alphas],
-            **{name: [value if math.isfinite(value) else None for value in getattr(self, name)] for name in names},
+            **{name: list(map(finite_or_none, getattr(self, name))) for name in names},
             "confidence_level": self.confidence_level,
         }
 

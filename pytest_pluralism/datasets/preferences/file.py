@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_pluralism.core.errors import DatasetError, invalid_parameter, unknown_name
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.datasets.fields import Field, Fields, Kind, UnfitError, number, text
 from pytest_pluralism.datasets.reading import Line, Problems, Record, read_entries, shown
 
@@ -298,4 +298,4 @@ def _content(pairs: tuple[PreferencePair, ...], personas: Mapping[str, Persona])
     for pair in pairs:
         yield [pair.pair_id, pair.prompt, pair.chosen, pair.rejected, pair.persona, dict(pair.groups), pair.cluster]
     for one in personas.values():
-        yield [one.name, one.description, dict(one.groups), one.weight if math.isfinite(one.weight) else None]
+        yield [one.name, one.description, dict(one.groups), finite_or_none(one.weight)]

@@ -17,6 +17,7 @@ import numpy as np
 
 from pytest_pluralism.core.errors import DatasetError, ModelError
 from pytest_pluralism.core.estimation.welfare_bands import Band, dominance_band, errors_of_difference
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.metrics.sparse_welfare import WelfareRule, query_welfare
 from pytest_pluralism.core.metrics.welfare_carriers import doubts, trust_of
 from pytest_pluralism.core.records import (
@@ -49,7 +50,7 @@ from pytest_pluralism.evaluation.jury.scores import (
     written_scores,
 )
 from pytest_pluralism.evaluation.jury.settings import JurySettings
-from pytest_pluralism.evaluation.jury.views import agreement, known_number
+from pytest_pluralism.evaluation.jury.views import agreement
 from pytest_pluralism.evaluation.overton.reading import REFUSAL
 from pytest_pluralism.evaluation.surveys.answered import drawn_of, model_distributions
 from pytest_pluralism.evaluation.surveys.asking import meanings_of, names_of, requests
@@ -391,8 +392,8 @@ def gain_over(
             **_open_gain(unit, there[unit.unit_id]),
             details={
                 **unit.details,
-                "welfare": known_number(unit.value),
-                "welfare_of_reference": known_number(there[unit.unit_id].value),
+                "welfare": finite_or_none(unit.value),
+                "welfare_of_reference": finite_or_none(there[unit.unit_id].value),
             },
         )
         for unit in candidate.units

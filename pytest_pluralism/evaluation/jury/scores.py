@@ -11,6 +11,7 @@ import numpy as np
 from pytest_pluralism.core.errors import InvalidParameterError, invalid_parameter
 from pytest_pluralism.core.estimation.left_open import around
 from pytest_pluralism.core.estimation.trust import CLUSTERS_NEEDED_FOR_A_CONSTANT_SHARE
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.metrics.jury_groups import median_of_juries
 from pytest_pluralism.core.metrics.sparse_welfare import (
     JuryTable,
@@ -28,7 +29,7 @@ from pytest_pluralism.core.records.scores import Guard
 from pytest_pluralism.datasets.panels.records import Panel
 from pytest_pluralism.evaluation.jury.jurors import JurorUtilities, scale_range
 from pytest_pluralism.evaluation.jury.settings import JurySettings
-from pytest_pluralism.evaluation.jury.views import jury_details, known_number
+from pytest_pluralism.evaluation.jury.views import jury_details
 from pytest_pluralism.evaluation.jury.votes import few_votes, left_out_note, missing_group_warnings, vote_warnings
 from pytest_pluralism.evaluation.surveys.answered import ModelDistribution
 from pytest_pluralism.evaluation.surveys.left_open import linear_bounds, open_words
@@ -180,7 +181,7 @@ def measured_policy(
         place += len(query.responses)
         answered = model.get(query.query_id) if model is not None else None
         details: dict[str, object] = {
-            "welfare_by_response": [known_number(value) for value in found.by_response[here]],
+            "welfare_by_response": [finite_or_none(float(value)) for value in found.by_response[here]],
             "best_response": query.responses[best[row]].response_id if best[row] >= 0 else None,
         }
         if answered is not None:

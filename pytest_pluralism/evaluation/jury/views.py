@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 
 from pytest_pluralism.core.estimation.welfare_bands import welfare_band
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.metrics.jury import conditional_value_at_risk, gini_coefficient
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, group_means, juror_means
 from pytest_pluralism.datasets.panels.records import Panel
@@ -16,7 +16,7 @@ from pytest_pluralism.evaluation.jury.jurors import scale_range
 from pytest_pluralism.evaluation.jury.settings import JurySettings
 from pytest_pluralism.evaluation.measures.agreement import MOST_CELLS, krippendorff_alpha
 
-__all__ = ["SWEEP", "agreement", "jury_details", "known_number"]
+__all__ = ["SWEEP", "agreement", "jury_details"]
 
 #: The aversions of the curve in the report.
 SWEEP = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -56,7 +56,9 @@ def jury_details(
     }
     if len(full.group_names) > 1 and settings.group is None:
         curves = [group_means(full, WelfareRule(alpha=alpha)) for alpha in alphas]
-        details["curve_by_group"] = {name: [known_number(curve[name]) for curve in curves] for name in full.group_names}
+        details["curve_by_group"] = {
+            name: [finite_or_none(float(curve[name])) for curve in curves] for name in full.group_names
+        }
     means = juror_means(table)
     counted = np.isfinite(means) & (table.weights > 0.0)
     if int(counted.sum()) > 1:
@@ -119,8 +121,3 @@ def _agreement(panel: Panel) -> float | None:
     table[panel.vote_jurors, panel.vote_responses] = panel.vote_values
     level: Literal["ordinal", "interval"] = "ordinal" if panel.scale.measurement == "ordinal" else "interval"
     return krippendorff_alpha(table, level=level, lowest=panel.scale.lowest, highest=panel.scale.highest)
-
-
-def known_number(value: float, /) -> float | None:
-    """Return a number for JSON, which has no NaN."""
-    return float(value) if math.isfinite(value) else None

@@ -14,6 +14,7 @@ from pytest_pluralism.core.estimation.at_level import interval_at
 from pytest_pluralism.core.estimation.of_scores import estimate_scores
 from pytest_pluralism.core.estimation.relative import advantage_over
 from pytest_pluralism.core.estimation.worst import estimate_worst, worst_advantage
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.records import Estimate, Gate, Scores, Witness
 from pytest_pluralism.core.records.measures import Measure
 from pytest_pluralism.evaluation.asking.meanings import Meaning, Meanings, Means, Named, NamedRequests
@@ -100,9 +101,9 @@ class WorstEvaluation:
         table = [
             {
                 "group": group,
-                "value": _known(one.value),
-                "low": _known(one.low),
-                "high": _known(one.high),
+                "value": finite_or_none(one.value),
+                "low": finite_or_none(one.low),
+                "high": finite_or_none(one.high),
                 "n": one.n,
                 "n_clusters": one.n_clusters,
                 "n_missing": one.n_missing,
@@ -199,7 +200,3 @@ def worst_of(plans: Sequence[PlannedGate], gate: Gate | None, /) -> PlannedGate:
         population=WORST,
         unreachable=next((plan.unreachable for plan in plans if plan.unreachable), ""),
     )
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -18,6 +18,7 @@ from pytest_pluralism.core.estimation.pareto_gains import (
     stored_scores,
     worse_p_values,
 )
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.metrics.multi_objective import LinearCommensuration, is_pareto_improvement
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Scores, UnitScore, Witness
@@ -333,8 +334,8 @@ def _objective_json(
         "candidate": _sign(objective) * pair.values[0],
         "reference": _sign(objective) * pair.values[1],
         "gain": pair.gain.value,
-        "low": _known(pair.gain.low),
-        "high": _known(pair.gain.high),
+        "low": finite_or_none(pair.gain.low),
+        "high": finite_or_none(pair.gain.high),
         "n": pair.gain.n,
         "n_missing": pair.gain.n_missing,
         "least": objective.least,
@@ -366,10 +367,6 @@ def _shifted(estimate: Estimate, by: float, /) -> Estimate:
         if by
         else estimate
     )
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _sign(objective: Objective) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 
 from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import DatasetError
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.records import Prompt, RequestName, Response, Scores, UnitScore, Window, WindowSet
 from pytest_pluralism.evaluation.asking.meanings import NamedRequests
 from pytest_pluralism.evaluation.asking.rounds import Round, Rounds
@@ -269,7 +270,7 @@ class OvertonEvaluation:
             ]
             details["f1"] = self._value(window, read, "f1")
             precision = precision_of(window, together, settings)
-            details["precision"] = precision if math.isfinite(precision) else None
+            details["precision"] = finite_or_none(precision)
             details["argues_unreasonable"] = share_of(argued)
             details["unreasonable_answers"] = [
                 answer_json(answer, [one.unreasonable[place] for one in read], settings.threshold)

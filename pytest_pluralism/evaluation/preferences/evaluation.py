@@ -14,6 +14,7 @@ from pytest_pluralism.core.equal import compare
 from pytest_pluralism.core.errors import invalid_parameter
 from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.estimation.left_open import around
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.metrics.agreement import cohen_kappa
 from pytest_pluralism.core.records import Answer, Prompt, RewardRequest, Scores, UnitScore, Witness
 from pytest_pluralism.datasets.preferences.file import PreferencePair, PreferenceSet
@@ -309,7 +310,7 @@ def _longer(pair: PreferencePair) -> float:
 
 def _row(name: str, pairs: Sequence[PreferencePair], values: Sequence[float]) -> dict[str, object]:
     found = estimate_mean(values, clusters=clusters_of(pairs))
-    known = {key: value if math.isfinite(value := getattr(found, key)) else None for key in ("value", "low", "high")}
+    known = {key: finite_or_none(getattr(found, key)) for key in ("value", "low", "high")}
     return {"group": name, **known, "n": found.n, "n_clusters": found.n_clusters, "n_missing": found.n_missing}
 
 
@@ -332,4 +333,4 @@ def _kappa(pairs: Sequence[PreferencePair], found: Sequence[_Judged]) -> float |
         people.append("first" if first else "second")
         judge.append("first" if first == (one.accuracy == 1.0) else "second")
     kappa = cohen_kappa(people, judge) if people else math.nan
-    return kappa if math.isfinite(kappa) else None
+    return finite_or_none(kappa)

@@ -20,7 +20,7 @@ from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.intervals import estimate_mean
 from pytest_pluralism.core.estimation.left_open import with_bounds
 from pytest_pluralism.core.estimation.selection import compare_best
-from pytest_pluralism.core.finite import is_number
+from pytest_pluralism.core.finite import finite_or_none, is_number
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import AnswerDistribution, Estimate, Scores, UnitScore, Witness
 from pytest_pluralism.core.records.measures import Measure, Noun, Term
@@ -311,9 +311,7 @@ class _Measured:
         """Return the distance of each group (rows) from the model steered to each (columns), with intervals."""
         cells = [[estimate_mean(cell, clusters=self.clusters) for cell in row] for row in self.each]
         ends = {name: [[getattr(one, name) for one in row] for row in cells] for name in ("value", "low", "high")}
-        finite = {
-            name: [[one if np.isfinite(one) else None for one in row] for row in rows] for name, rows in ends.items()
-        }
+        finite = {name: [[finite_or_none(one) for one in row] for row in rows] for name, rows in ends.items()}
         return {"groups": [one.name for one in self.family], **finite}
 
     def gap(self) -> dict[str, object]:
@@ -389,7 +387,7 @@ def _constant(board: Board, row: AnswerDistribution, at: int) -> float:
 
 def _json(found: Estimate) -> dict[str, object]:
     ends = {name: float(getattr(found, name)) for name in ("value", "low", "high")}
-    return {name: value if np.isfinite(value) else None for name, value in ends.items()}
+    return {name: finite_or_none(value) for name, value in ends.items()}
 
 
 # ---------------------------------------------------------------------------------------------------------- planning

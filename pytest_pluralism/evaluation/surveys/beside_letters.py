@@ -11,6 +11,7 @@ import numpy as np
 from pytest_pluralism.core.estimation.at_level import with_extra_variance
 from pytest_pluralism.core.estimation.comparison import compare_paired
 from pytest_pluralism.core.estimation.left_open import difference_bounds, with_bounds
+from pytest_pluralism.core.finite import finite_or_none
 from pytest_pluralism.core.metrics import entropy, jensen_shannon_distance
 from pytest_pluralism.core.parameters import FloatArray
 from pytest_pluralism.core.records import Scores, Survey, UnitScore
@@ -170,8 +171,8 @@ def beside_letters(found: Scores, letters: Scores, /) -> Scores:
             **found.details,
             "gap": {
                 "value": gap.value,
-                "low": _number(low),
-                "high": _number(high),
+                "low": finite_or_none(low),
+                "high": finite_or_none(high),
                 "confidence_level": GAP_LEVEL,
                 "n": gap.n,
             },
@@ -183,7 +184,3 @@ def _bounds(scores: Scores) -> list[tuple[float, float]]:
     if not any(unit.bounds for unit in scores.units):
         return []
     return [(unit.bounds[0], unit.bounds[1]) if unit.bounds else (unit.value, unit.value) for unit in scores.units]
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
