@@ -102,14 +102,18 @@ class Problems:
         """Return whether the next problem is only counted, so that a costly hint for it is not shown."""
         return self.count >= MOST_PROBLEMS
 
-    def raise_if_any(self) -> None:
+    def raise_if_any(self, nothing: str = "") -> None:
         """Raise one error that names up to ten problems and counts the others; one that comes often is one line.
+
+        Where there is no other problem, ``nothing`` is one: what a source without entries lacks.
 
         Raises
         ------
         DatasetError
             If there is at least one problem.
         """
+        if nothing and not self.count:
+            self.add("", nothing)
         if not self.count:
             return
         if self.count == 1:

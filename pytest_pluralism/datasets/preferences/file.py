@@ -213,9 +213,7 @@ def load_preferences(path: str | os.PathLike[str], /) -> PreferenceSet:
         if pair.pair_id in found:
             problems.add(where, f"the pair_id {pair.pair_id!r} comes a second time")
         found[pair.pair_id] = pair
-    if not found and not problems.count:
-        problems.add("", "holds no pair")
-    problems.raise_if_any()
+    problems.raise_if_any("" if found else "holds no pair")
     used = {pair.persona for pair in found.values() if pair.persona}
     silent = [name for name in personas if name not in used]
     if silent:

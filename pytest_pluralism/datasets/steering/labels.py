@@ -175,9 +175,7 @@ def read_labels(
             problems.add(where, f"annotator {name!r} labels the same response for {one.attribute!r} a second time")
             continue
         said[name] = one.label
-    if not labels and not problems.count:
-        problems.add("", "holds no labels")
-    problems.raise_if_any()
+    problems.raise_if_any("" if labels else "holds no labels")
     content = [[*about, sorted(said.items())] for about, said in sorted(labels.items())]
     digest = hashlib.sha256(json.dumps(content, ensure_ascii=True).encode("ascii")).hexdigest()
     return HumanLabels(file.name, labels, digest, scale)

@@ -104,9 +104,7 @@ def load_trade_offs(path: Path, /) -> TradeOffSet:
         if scenario.scenario_id in found:
             problems.add(where, f"the scenario_id {scenario.scenario_id!r} is used by {found[scenario.scenario_id][0]}")
         found[scenario.scenario_id] = (where, scenario)
-    if not found and not problems.count:
-        problems.add("", "holds no scenario")
-    problems.raise_if_any()
+    problems.raise_if_any("" if found else "holds no scenario")
     scenarios = tuple(scenario for _, scenario in found.values())
     encoded = json.dumps([asdict(one) for one in scenarios], sort_keys=True)
     return TradeOffSet(path.name, scenarios, hashlib.sha256(encoded.encode("utf-8")).hexdigest(), source=source)

@@ -131,9 +131,7 @@ def assemble_survey(
             problems.add("", f"no question has the option {name!r}, which refusals= names{hint}")
     n_read, rows = gathered.n_read, gathered.rows
     questions, n_again = _in_clusters(gathered.questions)
-    if n_read == 0 and not problems.count:
-        problems.add("", "holds no questions")
-    problems.raise_if_any()
+    problems.raise_if_any("" if n_read else "holds no questions")
     if not questions:
         problems.add("", f"none of its {n_read} questions has two options and an answer")
         problems.raise_if_any()

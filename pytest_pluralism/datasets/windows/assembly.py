@@ -92,9 +92,7 @@ def assemble_windows(name: str, read: Iterable[ReadWindow], /, *, problems: Prob
         window = _check_window(item, where, problems)
         if window is not None and problems.count == before:
             windows.append(window)
-    if n_read == 0 and not problems.count:
-        problems.add("", "holds no windows")
-    problems.raise_if_any()
+    problems.raise_if_any("" if n_read else "holds no windows")
     n_answers = sum(len(window.reasonable) + len(window.unreasonable) for window in windows)
     source += f"{'; ' if source else ''}read: {n_read} window(s), {n_answers} answer(s)"
     return WindowSet(name, tuple(windows), windows_sha256(windows), source)

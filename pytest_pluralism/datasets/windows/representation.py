@@ -98,9 +98,7 @@ def read_ratings(path: str | os.PathLike[str], /) -> RepresentationRatings:
     if 0 < len(weights) < len(rows):
         lacking = len(rows) - len(weights)
         problems.add("", f"{lacking} of {len(rows)} ratings have no 'sampling_weight'; give all or none")
-    if not rows and not problems.count:
-        problems.add("", "holds no ratings")
-    problems.raise_if_any()
+    problems.raise_if_any("" if rows else "holds no ratings")
     return _gathered(file.name, rows)
 
 
@@ -157,9 +155,7 @@ def read_overtonbench(
             problems.add(where, f"user {user!r} rates {model!r} on question {question!r} again, after {first}")
             continue
         by_model.setdefault(model, []).append(_Rating(question, viewpoint, float(rating), None, user))
-    if not by_model and not problems.count:
-        problems.add("", "holds no ratings")
-    problems.raise_if_any()
+    problems.raise_if_any("" if by_model else "holds no ratings")
     return {model: _gathered(f"{file.name} {model}", rows) for model, rows in by_model.items()}
 
 
