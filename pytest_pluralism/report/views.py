@@ -9,7 +9,6 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from pytest_pluralism.core.errors import PluralismError
 from pytest_pluralism.core.messages import farthest_of, gained_over, needed_words, subject
@@ -84,8 +83,6 @@ PLAIN = {
     "pareto_improvement": "Above 0 means a gain over the reference model; no objective may lose.",
     "jury_welfare": "More means that the jury is served better; the more alpha, the more those served worst count.",
 }
-
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)

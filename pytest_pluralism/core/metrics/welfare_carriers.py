@@ -31,30 +31,6 @@ MOSTLY_JURORS = 0.7
 LEAST_CARRIERS_OF_MOSTLY_JURORS = 8.0
 
 
-def carriers(table: JuryTable, rule: WelfareRule, /) -> float:
-    r"""Return the effective number of jurors that carry a welfare.
-
-    .. math:: n_r = \frac{(\sum_i d_i)^2}{\sum_i d_i^2}, \qquad d_i = \frac{\partial w_r}{\partial u_i}
-
-    It is the number of those who judged a response where all count the same, and falls to 1 as one alone decides.
-
-    Parameters
-    ----------
-    table : JuryTable
-        The utilities.
-    rule : WelfareRule
-        The rule by which they become one number, at a finite aversion between jurors.
-
-    Returns
-    -------
-    float
-        In [1, inf), or NaN where nothing was judged: the smaller one of the number behind the mean over all queries
-        and, where the worst-off count for more (an ``alpha`` above 1, or ``worst_share``), the mean over the responses
-        given of the number behind each.
-    """
-    return min(_carriers(table, rule, query_welfare(table, rule).by_response))
-
-
 @dataclass(frozen=True)
 class Trust:
     """The allowances of an interval over jurors.
@@ -71,7 +47,9 @@ class Trust:
     doubt : str
         Why no interval would hold what it says; empty where one does.
     least_carriers : float
-        The number of jurors that carry the welfare, as :func:`carriers` returns it.
+        The number of jurors that carry the welfare: the smaller one of the number behind the mean over all queries
+        and, where the worst-off count for more (an ``alpha`` above 1, or ``worst_share``), the mean over the responses
+        given of the number behind each.
     single_groups : tuple of str
         The groups of a single juror, where groups have one voice each.
     """
@@ -153,7 +131,12 @@ def _of_one(name: str) -> str:
 
 
 def _carriers(table: JuryTable, rule: WelfareRule, level: FloatArray) -> tuple[float, float]:
-    """Return the number of jurors behind the mean over all queries, and the mean number behind each response."""
+    r"""Return the number of jurors behind the mean over all queries, and the mean number behind each response.
+
+    .. math:: n_r = \frac{(\sum_i d_i)^2}{\sum_i d_i^2}, \qquad d_i = \frac{\partial w_r}{\partial u_i}
+
+    It is the number of those who judged a response where all count the same, and falls to 1 as one alone decides.
+    """
     shift = _shares_of_a_voice(table, rule, level)
     given = (table.share > 0.0)[table.response] & np.isfinite(shift)
     response, shift = table.response[given], shift[given]

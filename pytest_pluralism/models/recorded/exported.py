@@ -26,9 +26,7 @@ from pytest_pluralism.core.records.plain import JsonFields, JsonObject
 from pytest_pluralism.models.prompts import render_prompt
 from pytest_pluralism.models.recorded.ids import Asked, messages_of, prompt_id
 
-__all__ = ["SCHEMA", "answered_rows", "exported_row", "request_of"]
-
-SCHEMA = "pytest-pluralism/prompts/1"
+__all__ = ["answered_rows", "exported_row", "request_of"]
 
 #: The kinds of work that rows can ask for, with the type of their requests.
 WORKS: Mapping[str, type] = {

@@ -16,7 +16,7 @@ from pytest_pluralism.core.guards import guarded
 from pytest_pluralism.core.health import health_problems
 from pytest_pluralism.core.metrics import two_level_welfare, welfare
 from pytest_pluralism.core.metrics.sparse_welfare import JuryTable, WelfareRule, query_welfare
-from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, Trust, carriers, doubts, trust_of
+from pytest_pluralism.core.metrics.welfare_carriers import LEAST_CARRIERS, Trust, doubts, trust_of
 from pytest_pluralism.core.records import Estimate, Gate, Outcome, Provenance, Scores
 from pytest_pluralism.core.verdict import decide
 from pytest_pluralism.datasets.panels.loading import load_panel
@@ -41,6 +41,10 @@ def table_of(matrix: np.ndarray, *, weights: np.ndarray | None = None, groups: n
     voices = np.ones(n_jurors) if weights is None else weights
     names = () if groups is None else ("a", "b")
     return JuryTable(juror, response, matrix.T[response, juror], np.arange(n), np.ones(n), voices, groups, names, n)
+
+
+def carriers(table: JuryTable, rule: WelfareRule) -> float:
+    return trust_of(table, rule, query_welfare(table, rule)).least_carriers
 
 
 def kish(part: np.ndarray) -> float:
@@ -95,7 +99,8 @@ def test_the_worst_off_share_is_carried_by_as_many(share: float, number: float) 
 
 def test_nobody_carries_what_nobody_judged() -> None:
     table = table_of(np.full((3, 2), np.nan))
-    assert math.isnan(carriers(table, WelfareRule(alpha=2.0)))
+    rule = WelfareRule(alpha=2.0)
+    assert trust_of(table, rule, query_welfare(table, rule)) == Trust()
     assert not words_about(table, WelfareRule(alpha=2.0))
 
 
