@@ -68,16 +68,19 @@ def _integer(text: str) -> int:
         raise ValueError("must be a whole number.") from None
 
 
-def _batch_size(text: str) -> int | str:
-    if text == "auto":
-        return text
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise ValueError("must be 'auto' or a whole number of at least 1.")
-    return number
+def _count_or(*words: str, must: str) -> Callable[[str], int | str]:
+    def read(text: str) -> int | str:
+        if text in words:
+            return text
+        try:
+            number = int(text)
+        except ValueError:
+            number = 0
+        if number < 1:
+            raise ValueError(f"must be {must} or a whole number of at least 1.")
+        return number
+
+    return read
 
 
 def _seconds(text: str) -> float | None:
@@ -118,18 +121,6 @@ def _update(text: str) -> str | None:
     if text.lower() in {"1", "true", "yes", "on", "all"}:
         return "all"
     return None if text.lower() in {"", "0", "false", "no", "off"} else text
-
-
-def _looks(text: str) -> int | str:
-    if text in {"counted", "each"}:
-        return text
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise ValueError("must be counted, each or a whole number of at least 1.")
-    return number
 
 
 def _report_path(text: str) -> Path:
@@ -186,7 +177,11 @@ SETTINGS: tuple[Setting, ...] = (
         read=_choice("auto", "float32", "bfloat16", "float16"),
     ),
     Setting(
-        "batch_size", "auto", "prompts in one forward pass: a whole number, or auto", _batch_size, metavar="N|auto"
+        "batch_size",
+        "auto",
+        "prompts in one forward pass: a whole number, or auto",
+        _count_or("auto", must="'auto'"),
+        metavar="N|auto",
     ),
     Setting(
         "batch_timeout",
@@ -277,7 +272,7 @@ SETTINGS: tuple[Setting, ...] = (
         "counted",
         "how many looks at one baseline share one error rate: counted (as the baseline counts its updates), a planned "
         "number, or each (every look by itself)",
-        _looks,
+        _count_or("counted", "each", must="counted, each"),
         metavar="counted|N|each",
     ),
     Setting(

@@ -392,7 +392,7 @@ class SteerableEvaluation:
         return Scores(
             metric="steering_faithfulness",
             units=tuple(units),
-            references=self._references(board, steered, unsteered, details),
+            references=self._references(board, steered, unsteered),
             other_populations=self._other_sides(board),
             warnings=(*open_words(units), *self._warnings(units, details)),
             witness=worst_attribute(names, [unit.value for unit in units]) if self.attribute is None else None,
@@ -402,9 +402,7 @@ class SteerableEvaluation:
             guards=guards_of(board, self.bounds),
         )
 
-    def _references(
-        self, board: Board, steered: Sequence[float], unsteered: Sequence[float], details: Mapping[str, object]
-    ) -> dict[str, float]:
+    def _references(self, board: Board, steered: Sequence[float], unsteered: Sequence[float]) -> dict[str, float]:
         """Return what would be scored without steering, by placebos, and by answers that know nothing."""
         result: dict[str, float] = {}
         if self.settings.over is not None:
