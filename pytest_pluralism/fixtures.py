@@ -276,6 +276,7 @@ class Pluralism:
 
     def evaluate(self, metric: str, dataset: str, /, **keywords: Any) -> Estimate:
         """Measure something and return the estimate; the keywords are those of the marker, without a promise."""
+        from pytest_pluralism.evaluation.measures.gates import only_plan
         from pytest_pluralism.gate import plan_measurement
 
         item = self._request.node
@@ -288,17 +289,9 @@ class Pluralism:
                 item=item,
                 promise=False,
             )
-            if len(plans) != 1:
-                names = ", ".join(str(plan.population) for plan in plans[:6])
-                pytest.fail(
-                    harmless(
-                        f"evaluate measures one population at a time, not {len(plans)} ({names}). "
-                        "Call it once for each."
-                    ),
-                    pytrace=False,
-                )
-            scores, estimate, _ = self.session.models.measure(plans[0], self.model_of)
-            self._measured.append((estimate, plans[0], scores))
+            plan = only_plan(plans)
+            scores, estimate, _ = self.session.models.measure(plan, self.model_of)
+            self._measured.append((estimate, plan, scores))
         except PluralismError as error:
             raise pytest.fail.Exception(harmless(str(error)), pytrace=False) from None
         return estimate

@@ -237,7 +237,7 @@ def settings_of(given: object, /, *, function: str = "evaluate") -> JsonFields:
 
 def _plan(metric: str, dataset: object, keywords: JsonObject, settings: JsonObject) -> PlannedGate:
     from pytest_pluralism.datasets import load_survey
-    from pytest_pluralism.evaluation.measures.gates import BOUNDS, plan_of_words
+    from pytest_pluralism.evaluation.measures.gates import BOUNDS, only_plan, plan_of_words
     from pytest_pluralism.evaluation.measures.registry import Planners
 
     promised = [word for word in (*BOUNDS, "better_than") if word in keywords]
@@ -271,12 +271,7 @@ def _plan(metric: str, dataset: object, keywords: JsonObject, settings: JsonObje
         bring=lambda kind, *_, **__: given if isinstance(given, kind) else None,
         promise=False,
     )
-    if len(plans) != 1:
-        names = ", ".join(str(plan.population) for plan in plans[:6])
-        raise InvalidParameterError(
-            f"evaluate measures one population at a time, not {len(plans)} ({names}). Call it once for each."
-        )
-    return plans[0]
+    return only_plan(plans)
 
 
 class OpenModels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pytest_pluralism.core.records.verdicts import BOUNDS as ALL_BOUNDS
 from pytest_pluralism.evaluation.measures.planning import PlannedGate, Planner, Planning
 from pytest_pluralism.evaluation.measures.worst import WORST, worst_of
 
-__all__ = ["BOUNDS", "plan_of_words"]
+__all__ = ["BOUNDS", "only_plan", "plan_of_words"]
 
 #: The bounds that are numbers.
 BOUNDS = tuple(name for name in ALL_BOUNDS if name != "better_than")
@@ -29,6 +29,16 @@ OPPOSITES = {
 }
 
 DEFAULT_CONFIDENCE_LEVEL = 0.95
+
+
+def only_plan(plans: Sequence[PlannedGate], /) -> PlannedGate:
+    """Return the plan of one estimate, or refuse several populations."""
+    if len(plans) != 1:
+        names = ", ".join(str(plan.population) for plan in plans[:6])
+        raise InvalidParameterError(
+            f"evaluate measures one population at a time, not {len(plans)} ({names}). Call it once for each."
+        )
+    return plans[0]
 
 
 def plan_of_words(
