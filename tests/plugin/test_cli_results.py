@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import pickle
 import random
 import shutil
 import statistics
@@ -22,9 +23,10 @@ from pytest_pluralism.core.estimation import (
     bound_p_value,
     compare_paired,
     estimate_mean,
+    redrawn,
     smallest_detectable_difference,
 )
-from pytest_pluralism.core.records import Gate, Outcome
+from pytest_pluralism.core.records import Estimate, Gate, Outcome
 from pytest_pluralism.core.verdict import adjust_verdicts, decide
 
 KEY = "test_town.py::test_it js_distance town.jsonl North"
@@ -67,6 +69,25 @@ OLD = spread(1)
 WORSE = spread(2, mean=0.05, around=OLD, noise=0.02)
 
 SAME = spread(3, mean=0.0, around=OLD, noise=0.01)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[bytes, redrawn.RedrawnEnds]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def draw_once(drawn: dict[bytes, redrawn.RedrawnEnds], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the same units in the same way once, as the draws have one seed: to draw them takes long."""
+    draw = redrawn.redraw_ends
+
+    def once(estimate: Estimate, **options: Any) -> redrawn.RedrawnEnds:
+        key = pickle.dumps((estimate, sorted(options.items())))
+        if key not in drawn:
+            drawn[key] = draw(estimate, **options)
+        return drawn[key]
+
+    monkeypatch.setattr(redrawn, "redraw_ends", once)
 
 
 #: Joined from runs of the packaged models and of toy models.
