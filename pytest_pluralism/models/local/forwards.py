@@ -14,11 +14,12 @@ from pytest_pluralism.core.errors import ComputationError, ModelError, NoNumberE
 from pytest_pluralism.models.local.devices import is_out_of_memory
 from pytest_pluralism.models.local.heads import no_logits, only_last, only_positions
 from pytest_pluralism.models.local.prefixes import rope_types
+from pytest_pluralism.models.local.products import quick_products
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-    from pytest_pluralism.models.local.interfaces import Cache, Network
+    from pytest_pluralism.models.local.interfaces import Cache, Network, Output
 
 __all__ = ["Forwards", "branched", "copies", "input_device", "selected", "vocabulary_size"]
 
@@ -104,7 +105,7 @@ class Forwards:
 
         def compute() -> Cache:
             with no_logits(self.model):
-                self.model(**self.arguments(tokens, longer, cached))
+                self.run(self.arguments(tokens, longer, cached))
             return longer
 
         return self.attempt(compute)
@@ -124,15 +125,19 @@ class Forwards:
         arguments = self.arguments(suffixes, cache, cached)
         if self.decoder_start is not None:
             start = torch.full((len(suffixes), 1), self.decoder_start, dtype=torch.long, device=self.device)
-            output = self.model(**arguments, decoder_input_ids=start)
-            logits: torch.Tensor = output.logits[:, -1].float()
+            logits: torch.Tensor = self.run({**arguments, "decoder_input_ids": start}).logits[:, -1].float()
             return logits
         last = torch.tensor([len(suffix) - 1 for suffix in suffixes], device=self.device)
         with only_last(self.model, last):
-            logits = self.model(**arguments).logits
+            logits = self.run(arguments).logits
         if logits.shape[1] == 1:
             return logits[:, 0].float()
         return logits[torch.arange(len(suffixes), device=self.device), last].float()
+
+    def run(self, arguments: dict[str, object]) -> Output:
+        """Call the network, with the quickest matrix products that there are."""
+        with quick_products(self.model):
+            return self.model(**arguments)
 
     def arguments(self, suffixes: list[tuple[int, ...]], cache: Cache | None, cached: int) -> dict[str, object]:
         """Return what the network is called with, filled up on the right."""
@@ -166,7 +171,7 @@ class Forwards:
         targets = torch.tensor([token for pairs in reads for _, token in pairs], device=self.device)
         where = torch.tensor(rows, device=self.device), torch.tensor(positions, device=self.device)
         with only_positions(self.model, *where, len(suffixes)) as chosen:
-            logits = self.model(**arguments).logits
+            logits = self.run(arguments).logits
         logits = logits[0] if chosen else logits[where]
         values: list[float] = []
         # In float32 a few at a time: all at once would be a second copy of half-precision logits, and twice as large.

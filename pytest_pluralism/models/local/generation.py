@@ -427,7 +427,7 @@ class _Cached:
         generator.scorer.forwards.computed_tokens += ids.numel()
         last = torch.full((len(ids),), ids.shape[1] - 1, device=generator.device)
         with only_last(generator.model, last):
-            return generator.model(**arguments).logits[:, -1]
+            return generator.scorer.forwards.run(arguments).logits[:, -1]
 
 
 def _joined(caches: Sequence[Cache], order: torch.Tensor) -> Cache:
