@@ -150,7 +150,7 @@ RULES: dict[str, Rule] = {
     "undecided where it or the largest fall does, 3.5 times": lambda x, m: (
         (upper_end(x) <= m) & ~stands_apart(x, {1: 3.5}, either=True)
     ),
-    "the same, or where 2 to 5 do, 12 times: the check `change_apart`": lambda x, m: (
+    "the same 3 times, or where 2 to 5 do 12 times: the check `change_apart`": lambda x, m: (
         (upper_end(x) <= m) & ~stands_apart(x, APART, either=True)
     ),
     "undecided where any rise is above .1": lambda x, m: (upper_end(x) <= m) & ~worse_questions_seen(x),

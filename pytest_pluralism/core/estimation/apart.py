@@ -17,7 +17,7 @@ __all__ = ["APART", "MOST_CLUSTERS", "RARE_SHARE", "Apart", "changes_apart"]
 #: So many changes stand apart when the gap to the next one is more than so many times what the gaps after it lead to
 #: expect. One is the usual case; several, such as two equal ones, must be far away (measured by
 #: ``tools/try_change_rules.py``; docs/explanation/statistics.md shows the table).
-APART = {1: 3.5, 2: 12.0, 3: 12.0, 4: 12.0, 5: 12.0}
+APART = {1: 3.0, 2: 12.0, 3: 12.0, 4: 12.0, 5: 12.0}
 
 #: The number of these other gaps.
 N_OTHERS = 7
