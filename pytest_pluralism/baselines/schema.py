@@ -64,8 +64,8 @@ _ANCHORED = (
 _DRAWS = ("drawn", "biased_draws")
 
 _ORDER = (
-    *("metric", "direction", "population", "estimate", "variance", "noise_floor", "gate", "looks", "anchor", "model"),
-    *("dataset",),
+    *("metric", "direction", "population", "estimate", "variance", "noise_floor", "gate", "promise", "looks", "anchor"),
+    *("model", "dataset"),
     *("prompts_sha256", "settings", "origins", "versions"),
 )
 
@@ -373,6 +373,11 @@ def _outline_problem(entry: object, schema: str) -> str | None:
     for name, kind in (("versions", dict), ("origins", dict), ("gate", dict), ("prompts_sha256", str)):
         if entry.get(name) is not None and not isinstance(entry[name], kind):
             return f"{name!r} is of the wrong type"
+    promise = entry.get("promise")
+    if promise is not None and not (
+        isinstance(promise, dict) and isinstance(promise.get("key"), str) and isinstance(promise.get("gate"), dict)
+    ):
+        return "'promise' has no key or no gate"
     floor = entry.get("noise_floor")
     if floor is not None and (not is_number(floor) or floor < 0):
         return f"its noise floor is {str(floor)[:40]!r}"

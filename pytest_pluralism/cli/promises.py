@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_pluralism.baselines import DEFAULT_PLACE
@@ -37,8 +38,49 @@ SCHEMA = "pytest-pluralism/promises/1"
 #: The ways in which a promise can get weaker, as ``--fail-on`` names them.
 STATES = ("loosened", "dropped", "skipped")
 
-#: The bounds of which a larger one promises less.
-_UPPER = ("at_most", "max_increase", "max_decrease", "max_change", "max_unit_increase", "max_unit_decrease")
+#: The bounds of which a larger one promises less, beside those on a change of the mean.
+_UPPER = ("at_most", "max_unit_increase", "max_unit_decrease")
+
+#: The bounds on a change of the mean, by what they bound: one of them bounds both ways.
+_CHANGES = {"a rise": ("max_increase", "max_change"), "a fall": ("max_decrease", "max_change")}
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What was promised before: in a commit, or when the results were stored.
+
+    ``gates`` are the promises by key, one for each model that has results; ``of_part`` names, by the key of a
+    measurement, the promise that is about several of them; of ``untold`` results no promise is kept.
+    """
+
+    gates: Mapping[str, list[Entry]]
+    of_part: Mapping[str, str]
+    untold: frozenset[str]
+
+    def of(self, promise: Entry) -> list[Entry]:
+        """Return what was promised in the place of a promise."""
+        # An older version kept the promise about the worst group with each group alone.
+        parts = (gate for part in promise["parts"] for gate in self.gates.get(part, ()))
+        return self.gates.get(promise["key"]) or list(parts)
+
+    def gone(self, promises: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
+        """Yield the key and the bounds of each promise that no test makes any more; no bounds where none are kept."""
+        wholes = {promise["key"] for promise in promises}
+        known = wholes.union(*(promise["parts"] for promise in promises))
+        yield from ((key, gates[0]) for key, gates in self.gates.items() if key not in known)
+        for part, whole in self.of_part.items():
+            if whole in wholes and part not in known:
+                yield part, self.gates[whole][0]
+        yield from ((key, {}) for key in sorted(self.untold - known - self.gates.keys()))
+
+    def not_compared(self, promise: Entry) -> str | None:
+        """Return why nothing is known of what was promised in the place of a promise; ``None`` where it is known."""
+        if self.of(promise):
+            return None
+        if self.untold.intersection((promise["key"], *promise["parts"])):
+            return "an older version stored its result without the promise. Store it anew to compare it from then on."
+        older = ", or a level of the worst group, which older versions did not store"
+        return f"nothing is stored of it: it is new{older if promise['population'] == 'worst' else ''}."
 
 
 def add_promises(commands: Commands) -> None:
@@ -76,10 +118,12 @@ def show_promises(arguments: argparse.Namespace) -> int:
     before = _before(place, arguments.since, measured)
     listed, problem = _listed(arguments.tests)
     rows = [_row(promise, measured, before) for promise in listed["promises"]]
-    known = {key for promise in listed["promises"] for key in (promise["key"], *promise["parts"])}
-    left = {key: gates for key, gates in before.items() if key not in known and _is_asked(key, arguments.tests)}
     files = listed["skipped_files"]
-    gone = [{"key": key, "gate": gates[0], "skipped": files.get(key.partition("::")[0])} for key, gates in left.items()]
+    gone = [
+        {"key": key, "gate": gate, "skipped": files.get(key.partition("::")[0])}
+        for key, gate in (before.gone(listed["promises"]) if before else ())
+        if _is_asked(key, arguments.tests)
+    ]
     states = {state for row in rows for state in _states(row)}
     states |= {"skipped" if one["skipped"] is not None else "dropped" for one in gone}
     problems = [*listed["problems"], *([problem] if problem else [])]
@@ -112,28 +156,40 @@ def loosened(now: Entry, then: Entry, /) -> list[str]:
             found += [f"{name} was {was!r}, is {is_!r}"] if is_ != was else []
         elif (is_ < was) if name == "at_least" else (is_ > was):
             found.append(f"{name} was {was:g}, is {is_:g}")
-    was, is_ = _drift(then), _drift(now)
-    if was is not None and is_ is not None and is_ > was and "max_drift" in {*now, *then}:
-        found.append(f"the margin against the anchor was {was:g}, is {is_:g}")
+    # A bound both ways is said once.
+    found += dict.fromkeys(words for side in _CHANGES for words in _wider(now, then, side))
     was, is_ = then.get("confidence_level", 0.95), now.get("confidence_level", 0.95)
     if was is not None and (is_ is None or is_ < was):
         found.append(f"confidence_level was {was:g}, is {is_ if is_ is None else format(is_, 'g')}")
     return found
 
 
-def _drift(gate: Entry) -> float | None:
-    """Return the margin of a promise against the anchor."""
-    margins = [gate[name] for name in ("max_increase", "max_decrease", "max_change") if name in gate]
-    number = gate.get("max_drift", margins[0] if margins else None)
-    return None if number is None else float(number)
+def _wider(now: Entry, then: Entry, side: str) -> Iterator[str]:
+    """Yield in words what a promise says less of a rise, or of a fall, than it did; against the anchor, too."""
+    before, after = (next((name for name in _CHANGES[side] if name in gate), None) for gate in (then, now))
+    if before is None:
+        return
+    was = then[before]
+    if after is None:
+        halved = before == "max_change" and any(name in now for names in _CHANGES.values() for name in names)
+        yield f"{before}={was} is gone" + (f", and nothing bounds {side}" if halved else "")
+        return
+    is_ = now[after]
+    if is_ > was:
+        yield f"{before} was {was:g}, is {is_:g}" if after == before else f"{before} was {was:g}, is {after}={is_:g}"
+    was, is_ = then.get("max_drift", was), now.get("max_drift", is_)
+    if is_ > was and "max_drift" in {*now, *then}:
+        yield f"the margin against the anchor was {was:g}, is {is_:g}"
 
 
 def _measured(place: str | None, model: str | None) -> Mapping[str, Entry]:
     return {} if place is None else read_results(place, model).entries
 
 
-def _before(place: str | None, since: str | None, measured: Mapping[str, Entry]) -> dict[str, list[Entry]]:
-    """Return what was promised before by key: in a commit, or when the results were stored."""
+def _before(place: str | None, since: str | None, measured: Mapping[str, Entry]) -> _Before | None:
+    """Return what was promised before; nothing where there are no results."""
+    if since is None and place is None:
+        return None
     if since is None:
         entries = {key: [entry] for key, entry in measured.items()}
     else:
@@ -146,9 +202,19 @@ def _before(place: str | None, since: str | None, measured: Mapping[str, Entry])
             raise BaselineError(f"baseline {place} is not in a git repository on this machine. Name a path: --results.")
         refuse_missing(place)
         entries = entries_at(Path(place), since)
-    gates = {key: [entry.get("gate") or {} for entry in found] for key, found in entries.items()}
-    # A part of a promise about several measurements promises nothing by itself.
-    return {key: found for key, found in gates.items() if any(set(gate) - {"confidence_level"} for gate in found)}
+    gates: dict[str, list[Entry]] = {}
+    of_part: dict[str, str] = {}
+    untold: set[str] = set()
+    for key, found in entries.items():
+        for entry in found:
+            promise = entry.get("promise") or {"key": key, "gate": entry.get("gate") or {}}
+            if promise["key"] != key:
+                of_part[key] = promise["key"]
+            if set(promise["gate"]) - {"confidence_level"}:
+                gates.setdefault(promise["key"], []).append(promise["gate"])
+            else:
+                untold.add(key)
+    return _Before(gates, of_part, frozenset(untold))
 
 
 def _listed(tests: Sequence[str]) -> tuple[Content, str]:
@@ -165,16 +231,17 @@ def _is_asked(key: str, tests: Sequence[str]) -> bool:
     return not wanted or any(one == "." or file == one or file.startswith(f"{one}/") for one in wanted)
 
 
-def _row(promise: Entry, measured: Mapping[str, Entry], before: Mapping[str, list[Entry]]) -> Content:
+def _row(promise: Entry, measured: Mapping[str, Entry], before: _Before | None) -> Content:
     found = measured.get(promise["key"]) or _of_worst(promise, measured)
     slacks = dict(_slacks(promise["gate"], found)) if found is not None else {}
-    words = (loosened(promise["gate"], then) for then in before.get(promise["key"], ()))
+    words = (loosened(promise["gate"], then) for then in (before.of(promise) if before else ()))
     return {
         **{name: promise[name] for name in ("key", "test", "metric", "direction", "dataset", "population", "gate")},
         "skipped": promise["skipped"],
         "value": found["estimate"]["value"] if found is not None and found.get("estimate") else None,
         "slacks": slacks,
         "loosened": next((some for some in words if some), []),
+        "not_compared": before.not_compared(promise) if before else None,
     }
 
 
@@ -251,6 +318,8 @@ def _lines(rows: Sequence[Entry], gone: Sequence[Entry]) -> Iterator[str]:
             yield f"loosened: {printable(row['key'], most=160)}: {printable(words, most=200)}"
         if row["skipped"] is not None:
             yield f"skipped: {printable(row['key'], most=160)}: {printable(row['skipped'], most=200)}"
+        if row["not_compared"] is not None:
+            yield f"not compared: {printable(row['key'], most=160)}: {row['not_compared']}"
     for one in gone:
         why = "no test promises it any more" if one["skipped"] is None else printable(one["skipped"], most=200)
         yield f"{'dropped' if one['skipped'] is None else 'skipped'}: {shown(one['key'])}: {why}"

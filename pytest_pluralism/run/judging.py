@@ -17,6 +17,7 @@ from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
+from pytest_pluralism.run.stored import new_entry, new_parts
 from pytest_pluralism.run.worst import changes_of_parts, is_worst, verdict_beside, verdict_of_stored
 from pytest_pluralism.settings.places import NamedBaseline
 
@@ -267,9 +268,11 @@ class Judge:
         provenance = measured.provenance
         if gate.needs_baseline and (writes or any(one.change is not None for one in compared)):
             floors, provenance = self._noise_floors(plan, model_of("language_model"), provenance)
-        # The worst value is not a mean of units; where it is compared, the groups are stored one by one.
-        if writes and not is_worst(measured):
-            compared[0].about["new"] = self._new_entry(measured, floors)
+        if writes and plan.stored_parts:
+            parts = {name: self._measure(part, model_of, nodeid) for name, part in plan.stored_parts.items()}
+            compared[0].about["parts"] = new_parts(measured, parts, test, self._settings, baselines.suite)
+        elif writes:
+            compared[0].about["new"] = new_entry(measured, floors, self._settings, baselines.suite)
         return self._each(measured, compared, floors, provenance, nodeid, test)
 
     def _each(
@@ -445,7 +448,7 @@ class Judge:
         for place, named in enumerate(stored):
             about: Json = {"key": f"{test} {plan.key}", **({"name": named.name} if named.name else {})}
             if place == 0 and baselines.writes(nodeid):
-                about["parts"] = {keys[name]: self._new_entry(part, NoiseFloors()) for name, part in parts.items()}
+                about["parts"] = new_parts(measured, parts, test, self._settings, baselines.suite)
             before: dict[str, JsonObject] = {}
             if named.is_reference and is_worst(measured):
                 before |= {name: self._of_reference(part, model_of, nodeid) for name, part in parts.items()}
@@ -544,29 +547,6 @@ class Judge:
             return verdict_beside(measured, parts, stored, about, looks_plan=looks, move=move)
         except PluralismError as error:
             return Verdict(Outcome.ERROR, _gate_of(measured.plan), reason=str(error))
-
-    def _new_entry(self, measured: Measured, floors: NoiseFloors) -> Json:
-        from pytest_pluralism.baselines.comparison import entry_of
-
-        plan, settings = measured.plan, self._settings
-        origins = {
-            name: settings.origins[name] if settings.values.get(name) == value else "marker"
-            for name, value in plan.settings.items()
-            if name in settings.origins
-        }
-        entry = entry_of(
-            measured.scores,
-            measured.estimate,
-            measured.provenance,
-            plan.population,
-            direction=plan.measure.direction,
-            gate=plan.gate,
-            prompts_sha256=measured.prompts_sha256,
-            noise_floor=floors.mean or None,
-            origins={name: origin for name, origin in origins.items() if origin != "default"},
-        )
-        suite = self._baselines.suite
-        return entry if suite is None else {**entry, "suite": suite}
 
     def _noise_floors(
         self, plan: PlannedGate, model: Identified, provenance: Provenance

@@ -182,6 +182,93 @@ def test_a_suite_that_cannot_be_collected_is_a_problem(
     assert any("unknown keyword 'at_mots'" in problem for problem in content["problems"])
 
 
+SEVERAL = """
+    import pytest
+
+    @pytest.mark.js_distance("town.jsonl", population="worst", max_increase={rise})
+    def test_change(): ...
+
+    @pytest.mark.js_distance("town.jsonl", population="worst", at_most={level})
+    def test_level(): ...
+
+    @pytest.mark.pareto_improvement("both.json", against="baseline", at_least={gain})
+    def test_pareto(): ...
+"""
+
+CHANGE, LEVEL, PARETO = (
+    "test_town.py::test_change js_distance town.jsonl worst",
+    "test_town.py::test_level js_distance town.jsonl worst",
+    "test_town.py::test_pareto pareto_improvement both.json",
+)
+
+
+def objectives(project: pytest.Pytester, *names: str) -> None:
+    listed = [
+        {"name": name, "measure": "js_distance", "dataset": "town.jsonl", "population": name.title()} for name in names
+    ]
+    (project.path / "both.json").write_text(json.dumps({"objectives": [*listed, ENTROPY]}), encoding="utf-8")
+
+
+ENTROPY = {"name": "entropy", "measure": "answer_entropy", "dataset": "town.jsonl", "population": "North"}
+
+
+def as_an_older_version_stored_it(project: pytest.Pytester) -> None:
+    """Leave out what older versions did not store: the promise beside each part, and groups whose level is promised."""
+    (file,) = (project.path / "pluralism-baselines").glob("*.json")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert {entry.pop("promise")["key"] for entry in content["entries"].values()} == {CHANGE, LEVEL, PARETO}
+    content["entries"] = {key: entry for key, entry in content["entries"].items() if not key.startswith(LEVEL)}
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_promises_about_several_measurements_are_compared_and_what_an_old_baseline_cannot_tell_is_said(
+    project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objectives(project, "north", "south")
+    project.makepyfile(test_town=SEVERAL.format(rise=0.1, level=0.5, gain=-0.1))
+    project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(
+        passed=3
+    )
+    code, content = promises(capsys, "--fail-on=loosened,dropped,skipped")
+    rows = content["promises"]
+    assert (code, content["gone"], [row["key"] for row in rows]) == (0, [], [CHANGE, LEVEL, PARETO])
+    assert [(row["loosened"], row["not_compared"]) for row in rows] == [([], None)] * 3
+    assert rows[0]["value"] == rows[1]["value"] > 0
+    objectives(project, "north")
+    project.makepyfile(test_town=SEVERAL.format(rise=0.9, level=0.99, gain=-0.9))
+    code, content = promises(capsys, "--fail-on=loosened")
+    assert (code, [row["loosened"] for row in content["promises"]]) == (
+        1,
+        [["max_increase was 0.1, is 0.9"], ["at_most was 0.5, is 0.99"], ["at_least was -0.1, is -0.9"]],
+    )
+    # One of several measurements that the promise was about is gone.
+    assert [one["key"] for one in content["gone"]] == [f"{PARETO} / south"]
+    project.makepyfile(test_town="def test_nothing(): ...")
+    code, content = promises(capsys, "--fail-on=dropped")
+    assert (code, {one["key"]: one["gate"] for one in content["gone"]}) == (
+        1,
+        {
+            CHANGE: {"max_increase": 0.1, "confidence_level": 0.95},
+            LEVEL: {"at_most": 0.5, "confidence_level": 0.95},
+            PARETO: {"at_least": -0.1, "confidence_level": 0.95},
+        },
+    )
+    as_an_older_version_stored_it(project)
+    code, content = promises(capsys, "--fail-on=dropped")
+    parts = [*(f"{PARETO} / {name}" for name in ("entropy", "north", "south"))]
+    assert (code, [one["key"] for one in content["gone"]]) == (
+        1,
+        [f"{CHANGE} / North", f"{CHANGE} / South", *parts],
+    )
+    objectives(project, "north", "south")
+    project.makepyfile(test_town=SEVERAL.format(rise=0.9, level=0.99, gain=-0.9))
+    assert main(["promises", "--fail-on=loosened"]) == 1
+    out = capsys.readouterr().out
+    assert f"loosened: {CHANGE}: max_increase was 0.1, is 0.9" in out
+    assert f"not compared: {LEVEL}: nothing is stored of it: it is new, or a level of the worst group" in out
+    assert f"not compared: {PARETO}: an older version stored its result without the promise" in out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "why"),
     [
@@ -229,6 +316,22 @@ def test_the_command_imports_no_pytest() -> None:
             ["the margin against the anchor was 0.02, is 0.1"],
         ),
         ({"max_increase": 0.02}, {"max_increase": 0.02, "max_drift": 0.1}, []),
+        # A bound both ways is the same promise as one each way.
+        ({"max_change": 0.02}, {"max_increase": 0.02, "max_decrease": 0.02}, []),
+        ({"max_increase": 0.02, "max_decrease": 0.02}, {"max_change": 0.02}, []),
+        ({"max_change": 0.03}, {"max_increase": 0.02}, ["max_increase was 0.02, is max_change=0.03"]),
+        (
+            {"max_increase": 0.02, "max_decrease": 0.05},
+            {"max_change": 0.02},
+            ["max_change was 0.02, is max_decrease=0.05"],
+        ),
+        ({"max_increase": 0.02}, {"max_change": 0.02}, ["max_change=0.02 is gone, and nothing bounds a fall"]),
+        ({"at_most": 0.3}, {"max_change": 0.02}, ["max_change=0.02 is gone"]),
+        (
+            {"max_change": 0.02, "max_drift": 0.05},
+            {"max_increase": 0.05, "max_decrease": 0.02},
+            ["the margin against the anchor was 0.02, is 0.05"],
+        ),
         (
             {"at_most": 0.3, "confidence_level": None},
             {"at_most": 0.3, "confidence_level": 0.95},

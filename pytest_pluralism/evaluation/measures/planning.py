@@ -86,14 +86,20 @@ class PlannedGate:
 
     @property
     def parts(self) -> Mapping[str, PlannedGate]:
-        """The measurements that a baseline stores one by one, by name; none for most."""
+        """The measurements that are compared with a baseline one by one, by name; none for most."""
         found: Mapping[str, PlannedGate] = getattr(self.evaluation, "parts", {})
+        return found
+
+    @property
+    def stored_parts(self) -> Mapping[str, PlannedGate]:
+        """The measurements that a baseline stores one by one, whether they are compared or not, by name."""
+        found: Mapping[str, PlannedGate] = getattr(self.evaluation, "stored", self.parts)
         return found
 
     @property
     def part_keys(self) -> dict[str, str]:
         """The keys of the parts in a baseline, by name."""
-        return {name: f"{self.key} / {name}" for name in self.parts}
+        return {name: f"{self.key} / {name}" for name in self.stored_parts}
 
     @property
     def key(self) -> str:

@@ -40,7 +40,7 @@ class WorstEvaluation:
     confidence_level : float or None
         Of the interval.
     against_baseline : bool
-        Whether the groups are stored one by one, because the promise is about a change.
+        Whether the groups are compared one by one, because the promise is about a change.
     better_than : str or None
         The reference that the promise names.
     """
@@ -53,8 +53,13 @@ class WorstEvaluation:
 
     @cached_property
     def parts(self) -> Mapping[str, PlannedGate]:
-        """The measurements that a baseline stores one by one; none where nothing is compared with it."""
+        """The measurements that are compared with a baseline one by one; none where nothing is compared with it."""
         return self.groups if self.against_baseline else {}
+
+    @property
+    def stored(self) -> Mapping[str, PlannedGate]:
+        """The measurements that a baseline stores one by one: the worst value is not a mean of units."""
+        return self.groups
 
     @property
     def carries_bounds(self) -> bool:
