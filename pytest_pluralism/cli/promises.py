@@ -47,7 +47,7 @@ _CHANGES = {"a rise": ("max_increase", "max_change"), "a fall": ("max_decrease",
 
 @dataclass(frozen=True)
 class _Before:
-    """What was promised before: in a commit, or when the results were stored.
+    """The promises of before: in a commit, or when the results were stored.
 
     ``gates`` are the promises by key, one for each model that has results; ``of_part`` names, by the key of a
     measurement, the promise that is about several of them; of ``untold`` results no promise is kept.

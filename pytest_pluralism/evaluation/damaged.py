@@ -115,6 +115,33 @@ class Bearing:
         LeftOutError
             The damage does not apply to this evaluation, or needs results that are not known.
         """
+        (found,) = self._driven(damage, answered, [self.evaluation])
+        return found
+
+    def scores_of_parts(
+        self, damage: Damage, answered: Callable[[Round], Results | None], parts: Mapping[str, Evaluation], /
+    ) -> dict[str, Scores]:
+        """Return the scores that the damaged answers get in each of the evaluations that this one consists of.
+
+        A request that several of them make gets the same damaged answer in each.
+
+        Parameters
+        ----------
+        damage, answered
+            As for :meth:`scores`.
+        parts : mapping of str to Evaluation
+            The evaluations by name.
+
+        Raises
+        ------
+        LeftOutError
+            As for :meth:`scores`.
+        """
+        return dict(zip(parts, self._driven(damage, answered, list(parts.values())), strict=True))
+
+    def _driven(
+        self, damage: Damage, answered: Callable[[Round], Results | None], evaluations: Sequence[Evaluation]
+    ) -> list[Scores]:
         borne = _Borne(self, damage)
 
         def damaged(asked: Round) -> Results:
@@ -123,7 +150,7 @@ class Bearing:
                 raise LeftOutError(f"the {asked.role} would have to be asked about texts that it has not read yet")
             return borne.results(asked, found)
 
-        found = drive(self.evaluation.rounds(), damaged)
+        found = [drive(one.rounds(), damaged) for one in evaluations]
         if not borne.applied:
             raise LeftOutError(f"it takes {NEEDS[damage.name]}")
         return found

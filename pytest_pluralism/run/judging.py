@@ -18,7 +18,7 @@ from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
 from pytest_pluralism.run.provenance import Commands, provenance_of
 from pytest_pluralism.run.stored import new_entry, new_parts
-from pytest_pluralism.run.worst import changes_of_parts, is_worst, verdict_beside, verdict_of_stored
+from pytest_pluralism.run.worst import changes_of_parts, entries_of, is_worst, verdict_beside, verdict_of_stored
 from pytest_pluralism.settings.places import NamedBaseline
 
 if TYPE_CHECKING:
@@ -119,7 +119,9 @@ class Judge:
 
     def measured(self, plan: PlannedGate, model_of: ModelOf, nodeid: str) -> Measured:
         """Return what is measured for a promise; everything that it asks is known, or asked now."""
-        return self._measure(plan, model_of, nodeid)
+        found = self._measure(plan, model_of, nodeid)
+        parts = plan.parts if is_worst(found) else {}
+        return replace(found, parts={name: self._measure(part, model_of, nodeid) for name, part in parts.items()})
 
     def judged_beside(
         self, measured: Measured, before: Measured, model_of: ModelOf, nodeid: str, test: str
@@ -140,6 +142,8 @@ class Judge:
         from pytest_pluralism.baselines.comparison import entry_of, paired_change, usual_noise_floor
 
         plan, provenance = measured.plan, measured.provenance
+        if measured.parts:
+            return self._worst_beside(measured, before, model_of, nodeid, test)
         itself, stored = Beside(NamedBaseline("", ""), {}), list[Beside]()
         floors = NoiseFloors()
         if _gate_of(plan).needs_baseline:
@@ -159,6 +163,21 @@ class Judge:
             for beside in ([itself], known)
         ]
         return judged[0], judged[1], [one.problem for one in stored if one.problem]
+
+    def _worst_beside(
+        self, measured: Measured, before: Measured, model_of: ModelOf, nodeid: str, test: str
+    ) -> tuple[list[Judged], list[Judged], list[str]]:
+        """Judge a promise about a change of the worst group as :meth:`judged_beside` does, group by group."""
+        about: Json = {}
+        level, then = measured.plan.confidence_level, entries_of(before.parts)
+        verdict = self._worst(measured, measured.parts, then, about, nodeid)
+        changes = changes_of_parts(measured.parts, then, level) if verdict.passed else ()
+        itself = Judged(self._entry(measured, verdict, about, nodeid, test, None), NoiseFloors(), changes=changes)
+        found = self._judge_parts(measured, model_of, nodeid, test)
+        known = [one for one in found if one.is_compared]
+        problems = [one.entry.verdict.reason for one in found if not one.is_compared]
+        beside = self._healthy(measured, known, nodeid, test) if known else []
+        return self._healthy(measured, [itself], nodeid, test), beside, problems
 
     def _measure(self, plan: PlannedGate, model_of: ModelOf, nodeid: str) -> Measured:
         from pytest_pluralism.baselines.comparison import prompts_hash
@@ -438,7 +457,7 @@ class Judge:
     def _judge_parts(self, measured: Measured, model_of: ModelOf, nodeid: str, test: str) -> list[Judged]:
         """Judge a promise about several measurements, each of which a baseline holds by itself."""
         plan, baselines = measured.plan, self._baselines
-        parts = {name: self._measure(part, model_of, nodeid) for name, part in plan.parts.items()}
+        parts = measured.parts or {name: self._measure(part, model_of, nodeid) for name, part in plan.parts.items()}
         keys = {name: f"{test} {key}" for name, key in plan.part_keys.items()}
         result = []
         # A promise of an improvement names the model that it is an improvement over.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ class Measured:
     roles: frozenset[Role]
     provenance: Provenance
     prompts_sha256: str | None
+    #: The measurement of each group, where a promise is about a change of the worst of them.
+    parts: Mapping[str, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class Judged:
     anchor_problem: str = ""
     #: The changes of the parts of the promise, such as the groups of which it is about the worst.
     changes: tuple[Estimate, ...] = ()
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the measurement could be put beside the baseline that a promise about a change names."""
+        return self.entry.verdict.outcome.value != "error" or self.entry.verdict.change is not None
 
     @property
     def guards(self) -> tuple[Guard, ...]:

@@ -15,11 +15,12 @@ from pytest_pluralism.run.items import PLANS, Json, plans_of, test_of
 from pytest_pluralism.run.measured import Judged, Measured
 from pytest_pluralism.run.session import PluralismSession
 from pytest_pluralism.run.suite_models import SuiteModels
+from pytest_pluralism.run.worst import is_worst
 
 if TYPE_CHECKING:
     from pytest_pluralism.baselines.schema import Entry
     from pytest_pluralism.core.damage import Damage
-    from pytest_pluralism.core.records import Verdict
+    from pytest_pluralism.core.records import Scores, Verdict
     from pytest_pluralism.evaluation.asking.rounds import ModelOf, Round
     from pytest_pluralism.evaluation.measures.planning import PlannedGate
 
@@ -116,7 +117,9 @@ class Mutants:
         for one, verdicts in zip(promises, self._adjusted(whole), strict=True):
             one.whole = verdicts
         bearings = [
-            None if one.plan.parts else Bearing(one.plan.evaluation, seed=self._session.settings["seed"])
+            Bearing(one.plan.evaluation, seed=self._session.settings["seed"])
+            if is_worst(one.measured) or not one.plan.parts
+            else None
             for one in promises
         ]
         for damage in DAMAGES:
@@ -149,12 +152,22 @@ class Mutants:
         try:
             if bearing is None:
                 raise LeftOutError("it compares several measurements with stored ones")
-            found = bearing.scores(damage, answered)
-            scores, estimate = self._session.models.estimated(one.plan, found, one.measured.roles, model_of)
+            parts = one.measured.parts
+            if not parts:
+                return self._again(one.measured, bearing.scores(damage, answered), model_of)
+            each = {name: part.plan.evaluation for name, part in parts.items()}
+            found = bearing.scores_of_parts(damage, answered, each)
+            whole = self._again(one.measured, bearing.evaluation.scores(found), model_of)
+            again = {name: self._again(part, found[name], model_of) for name, part in parts.items()}
         except (LeftOutError, PluralismError) as error:
             one.left_out[damage.label] = str(error)
             return None
-        return replace(one.measured, scores=scores, estimate=estimate)
+        return replace(whole, parts=again)
+
+    def _again(self, measured: Measured, found: Scores, model_of: ModelOf) -> Measured:
+        """Return a measurement with other scores."""
+        scores, estimate = self._session.models.estimated(measured.plan, found, measured.roles, model_of)
+        return replace(measured, scores=scores, estimate=estimate)
 
     def _sides(self, one: _Promise, measured: Measured, model_of: ModelOf, *, promise: _Promise | None = None) -> Sides:
         itself, stored, problems = self._session.judge.judged_beside(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Verdict
     from pytest_pluralism.evaluation.measures.worst import WorstEvaluation
 
-__all__ = ["changes_of_parts", "is_worst", "verdict_beside", "verdict_of_stored"]
+__all__ = ["changes_of_parts", "entries_of", "is_worst", "verdict_beside", "verdict_of_stored"]
 
 #: The stored entry of each group.
 Stored = Mapping[str, JsonObject]
@@ -27,6 +27,18 @@ def is_worst(measured: Measured) -> bool:
     from pytest_pluralism.evaluation.measures.worst import WorstEvaluation
 
     return isinstance(measured.plan.evaluation, WorstEvaluation)
+
+
+def entries_of(parts: Mapping[str, Measured]) -> dict[str, Json]:
+    """Return the measurement of each group in the form of a stored entry."""
+    from pytest_pluralism.baselines.comparison import entry_of
+
+    return {
+        name: entry_of(
+            part.scores, part.estimate, part.provenance, part.plan.population, prompts_sha256=part.prompts_sha256
+        )
+        for name, part in parts.items()
+    }
 
 
 def verdict_beside(
@@ -130,17 +142,12 @@ def changes_of_parts(
     parts: Mapping[str, Measured], stored: Stored, confidence_level: float | None
 ) -> tuple[Estimate, ...]:
     """Return the change of each part of a promise against what is stored of it; nothing where that is not whole."""
-    from pytest_pluralism.baselines.comparison import entry_of, paired_change
+    from pytest_pluralism.baselines.comparison import paired_change
 
     if not stored.keys() >= parts.keys():
         return ()
-    result = []
-    for name, part in parts.items():
-        now = entry_of(
-            part.scores, part.estimate, part.provenance, part.plan.population, prompts_sha256=part.prompts_sha256
-        )
-        result.append(paired_change(now, stored[name], confidence_level=confidence_level))
-    return tuple(result)
+    now = entries_of(parts)
+    return tuple(paired_change(now[name], stored[name], confidence_level=confidence_level) for name in parts)
 
 
 def _advantage(measured: Measured) -> Estimate | None:
@@ -154,7 +161,7 @@ def _advantage(measured: Measured) -> Estimate | None:
 
 def _change(measured: Measured, parts: Mapping[str, Measured], stored: Stored, remedy: str = "") -> Estimate:
     """Return the change of the worst group against what is stored of every group; ``remedy`` stores them anew."""
-    from pytest_pluralism.baselines.comparison import compare_with_baseline, entry_of, paired_change
+    from pytest_pluralism.baselines.comparison import compare_with_baseline, paired_change
     from pytest_pluralism.core.estimation import worst_change
     from pytest_pluralism.core.estimation.pareto_gains import stored_scores
 
@@ -172,9 +179,7 @@ def _change(measured: Measured, parts: Mapping[str, Measured], stored: Stored, r
             update=remedy,
             prompts_sha256=part.prompts_sha256,
         )
-        now = entry_of(
-            part.scores, part.estimate, part.provenance, part.plan.population, prompts_sha256=part.prompts_sha256
-        )
+        now = entries_of({name: part})[name]
         return lambda level: paired_change(now, stored[name], confidence_level=level)
 
     return worst_change(

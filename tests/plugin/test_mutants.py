@@ -53,14 +53,16 @@ def of_damage(promise: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {f"{one['name']} {one['at']}".rstrip(): one for one in promise["damages"]}
 
 
-def distances(project: pytest.Pytester, change: Callable[[np.ndarray, list[float]], Any]) -> list[float]:
-    """Return the distances of the table's answers to the North, changed, by an independent implementation."""
+def distances(
+    project: pytest.Pytester, change: Callable[[np.ndarray, list[float]], Any], place: int = 0
+) -> list[float]:
+    """Return the distances of the table's answers to the North or South, changed, by an independent implementation."""
     found = []
     for line in (project.path / "town.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         logits = [hashlib.sha256((row["question"] + one).encode()).digest()[0] / 128 for one in row["options"]]
         shares = np.exp(logits) / np.exp(logits).sum()
-        people = row["distributions"][0]["probabilities"]
+        people = row["distributions"][place]["probabilities"]
         found.append(float(jensenshannon(change(shares, people), people, base=2)))
     return found
 
@@ -129,6 +131,33 @@ def test_a_level_alone_catches_little_and_a_change_much(project: pytest.Pytester
     assert promise["left_out"]["one_sided"] == "it takes windows whose answers have sides"
     assert promise["not_compared"][0].startswith("no baseline")
     assert not (project.path / "pluralism-baselines").exists()
+
+
+def test_a_change_of_the_worst_group_is_judged_beside_what_is_stored_of_each_group(
+    project: pytest.Pytester, run: Run
+) -> None:
+    project.makepyfile(test_town=MARK.format(marker="js_distance('town.jsonl', population='worst', max_increase=0.01)"))
+    stored = project.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-update-baseline")
+    stored.assert_outcomes(passed=1)
+    result = run("")
+    (promise,) = content(project)["promises"]
+    assert (promise["kept"], promise["outcome"], promise.get("not_compared")) == (True, "passed", None)
+    found = of_damage(promise)
+    for name in ("flattened", "collapsed place", "sharpened T=0.2"):
+        value = max(float(np.mean(distances(project, DAMAGES[name], place))) for place in (0, 1))
+        assert found[name]["value"] == pytest.approx(value, abs=1e-9)
+        assert found[name]["caught"] or value <= promise["value"] + 0.01
+    assert found["collapsed place"]["caught"]
+    # The change alone is promised, and refused questions keep their shares.
+    assert not found["refusals 30%"]["caught"]
+    assert "no baseline" not in result.stdout.str()
+    # Beside the groups of a release that was better, the answers as they are break the promise.
+    better = ("--pluralism-baseline=even.json", "--pluralism-looks=each")
+    project.runpytest_inprocess("--pluralism-model=table:plain*0.1", "--pluralism-update-baseline", *better)
+    text = run("", *better).stdout.str()
+    (promise,) = content(project)["promises"]
+    assert (promise["kept"], promise["outcome"]) == (True, "inconclusive")
+    assert "inconclusive without any damage, and counts as kept: the change is 0.1" in text
 
 
 def test_a_stored_baseline_counts_as_in_a_run(project: pytest.Pytester, run: Run) -> None:
