@@ -194,8 +194,8 @@ def decide(
         parts.append(value_part(gate, estimate, gate.at_least, floor, upper=False))
     if gate.better_than is not None:
         parts.append(relative_part(gate, estimate, advantage, floor))
-    for what, side in (sides := _sides(change, drift)):
-        for margin, upper in mean_bounds(gate, floor, of_drift=side is drift is not None):
+    for what, side, of_drift in (sides := _sides(change, drift)):
+        for margin, upper in mean_bounds(gate, floor, of_drift=of_drift):
             part = change_part(gate, estimate, side, margin, floor, upper=upper, what=what)
             parts.append(over_looks(part, gate, side, margin, upper=upper, looks=looks * len(sides)))
     if gate.max_unit_increase is not None:
@@ -270,9 +270,9 @@ def failure_p_value(
     if gate.better_than is not None:
         p_values.append(math.nan if advantage is None else bound_p_value_of(gate, advantage, 0.0, "less"))
     is_odd = bool(contradiction_of(estimate, "the value"))
-    for _, side in _sides(change, drift):
+    for _, side, of_drift in _sides(change, drift):
         known = None if side is None or is_odd or other_units(estimate, side) else side
-        for margin, upper in mean_bounds(gate, floor, of_drift=side is drift is not None):
+        for margin, upper in mean_bounds(gate, floor, of_drift=of_drift):
             alternative = "greater" if upper else "less"
             p_values.append(
                 _looks(looks, "failure_p_value")
@@ -283,9 +283,9 @@ def failure_p_value(
     return min(1.0, min(1.0 if math.isnan(p_value) else p_value for p_value in p_values) * len(p_values))
 
 
-def _sides(change: Estimate | None, drift: Estimate | None) -> list[tuple[str, Estimate | None]]:
-    """Return the changes that a promise is judged by, each in words; without a change, the drift alone."""
-    sides = [("the change", change), ("the change from the anchor", drift)]
+def _sides(change: Estimate | None, drift: Estimate | None) -> list[tuple[str, Estimate | None, bool]]:
+    """Return the changes that a promise is judged by, in words, and whether each is the drift, alone if need be."""
+    sides = [("the change", change, False), ("the change from the anchor", drift, True)]
     if drift is None:
         return sides[:1]
     return sides if change is not None else sides[1:]

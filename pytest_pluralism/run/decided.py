@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_pluralism.core.health import is_decisive
+from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.run.measured import Beside, Measured, NoiseFloors
 
 if TYPE_CHECKING:
     from pytest_pluralism.core.records import Estimate, Gate, Scores, Verdict, Witness
 
-__all__ = ["STORED", "decided", "gate_while_stored", "health_texts", "undecided_by"]
+__all__ = ["STORED", "decided", "gate_while_stored", "health_texts", "is_own_anchor", "undecided_by"]
 
 #: Why a promise about a change is kept in the run that stores its result.
 STORED = "stored as the baseline"
@@ -26,6 +27,12 @@ def gate_while_stored(gate: Gate, /, *, has_drift: bool) -> Gate | None:
     if has_drift:
         return replace(gate, max_unit_increase=None, max_unit_decrease=None)
     return gate.of_value() if gate.bounds_value else None
+
+
+def is_own_anchor(entry: JsonObject) -> bool:
+    """Return whether an entry is what its later results are compared with for drift."""
+    anchor = entry.get("anchor")
+    return anchor is None or bool(anchor["units"] == entry["units"] and anchor["settings"] == entry["settings"])
 
 
 def decided(measured: Measured, gate: Gate, beside: Beside, floors: NoiseFloors, /) -> Verdict:

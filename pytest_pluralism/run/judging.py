@@ -12,7 +12,7 @@ from pytest_pluralism.core.health import health_problems, problems_of_change, pr
 from pytest_pluralism.core.records.plain import JsonObject
 from pytest_pluralism.run.baselines import UNREADABLE, RunBaselines
 from pytest_pluralism.run.by_length import drift_at_equal_length, told_by_length
-from pytest_pluralism.run.decided import STORED, decided, health_texts, undecided_by
+from pytest_pluralism.run.decided import STORED, decided, health_texts, is_own_anchor, undecided_by
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Beside, Judged, Measured, NoiseFloors
 from pytest_pluralism.run.models import RunModels, reference_of
@@ -408,15 +408,17 @@ class Judge:
         from pytest_pluralism.baselines.comparison import compare_with_baseline, floors_beside
         from pytest_pluralism.core.estimation import look_factor
 
-        anchor = stored.get("anchor")
-        if anchor is None or not _gate_of(measured.plan).needs_anchor:
+        anchor, gate = stored.get("anchor"), _gate_of(measured.plan)
+        if not gate.needs_anchor:
             return
-        result.looks = look_factor(stored["looks"] + 1, plan=self._settings["looks"])
-        result.about["looks"] = stored["looks"]
-        is_entry = anchor["units"] == stored["units"] and anchor["settings"] == stored["settings"]
-        if is_entry and not result.is_stored:
-            # The comparison with the entry is the one with its anchor.
-            return
+        if anchor is not None:
+            result.looks = look_factor(stored["looks"] + 1, plan=self._settings["looks"])
+            result.about["looks"] = stored["looks"]
+        if is_own_anchor(stored):
+            # The comparison with the entry is the one with its anchor; a margin of its own is judged like one.
+            result.drift = None if gate.max_drift is None or result.is_stored else result.change
+            if anchor is None or not result.is_stored:
+                return
         result.about["anchor"] = {"estimate": anchor["estimate"], "model_sha256": anchor["model"].get("sha256")}
         result.about["anchor"].update({"moved": anchor["moved"]} if "moved" in anchor else {})
         provenance, move = measured.provenance, self._commands.move(nodeid)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_pluralism.core.records.plain import JsonObject
-from pytest_pluralism.run.decided import STORED, gate_while_stored
+from pytest_pluralism.run.decided import STORED, gate_while_stored, is_own_anchor
 from pytest_pluralism.run.items import Json
 from pytest_pluralism.run.measured import Measured
 
@@ -78,7 +78,11 @@ def verdict_beside(
     anchors = {name: entry.get("anchor") for name, entry in stored.items()}
     if gate.needs_anchor and any(anchors.values()):
         looks = max(look_factor(entry.get("looks", 0) + 1, plan=looks_plan) for entry in stored.values())
+    if gate.needs_anchor and not all(map(is_own_anchor, stored.values())):
         drift = _change(measured, parts, {name: anchors[name] or entry for name, entry in stored.items()}, move)
+    elif gate.max_drift is not None:
+        # The comparison with the entries is the one with their anchors, at a margin of its own.
+        drift = change
     verdict = decide(
         gate,
         measured.estimate,

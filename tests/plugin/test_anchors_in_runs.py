@@ -135,6 +135,27 @@ def test_a_margin_of_its_own_for_the_drift(project: pytest.Pytester, run: Run) -
     assert verdict(project)["reason"].startswith("the change from the anchor is")
 
 
+@pytest.mark.parametrize("population", ["North", "worst"])
+def test_the_margin_of_the_drift_is_judged_while_the_entry_is_its_own_anchor(
+    project: pytest.Pytester, run: Run, population: str
+) -> None:
+    body = BODY.replace("North", population)
+    project.makepyfile(test_town=body.format(promise="max_increase=0.9, max_drift=0.001, confidence_level=None"))
+    run("--pluralism-update-baseline").assert_outcomes(passed=1)
+    run().assert_outcomes(passed=1)
+    run(model="table:plain*40").assert_outcomes(failed=1)
+    assert verdict(project)["reason"].startswith("the change from the anchor is")
+
+
+def test_one_comparison_with_an_entry_that_is_its_own_anchor_counts_once(project: pytest.Pytester, run: Run) -> None:
+    """Of the worst group as of one: its p-value is not multiplied, and its reason is given once."""
+    project.makepyfile(test_town=BODY.replace("North", "worst").format(promise="max_increase=0.02"))
+    run("--pluralism-update-baseline").assert_outcomes(passed=1)
+    run("--pluralism-looks=each", model="table:plain*40").assert_outcomes(failed=1)
+    assert verdict(project)["outcome"] == "failed"
+    assert "anchor" not in verdict(project)["reason"]
+
+
 def test_only_the_named_anchor_is_moved(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
     wrong = run("--pluralism-move-anchor=test_town.py::test_nrth")
