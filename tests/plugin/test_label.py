@@ -180,7 +180,7 @@ def test_labels_stand_for_their_group_however_many_were_given(tmp_path: Path, mo
     close(report(tmp_path, rows), (0, 0), (1, 1))
     monkeypatch.setattr("pytest_pluralism.cli.label._typed", lambda: next(typed))
     asked: list[str] = []
-    monkeypatch.setattr("pytest_pluralism.cli.label.say", asked.append)
+    monkeypatch.setattr("pytest_pluralism.cli.label.say", lambda *lines: asked.extend(lines))
 
     def answers() -> Any:
         """Say the contrary of the judge about the close pairs, skip a pair far above, and agree about the others."""
