@@ -409,16 +409,16 @@ class Judge:
         from pytest_pluralism.core.estimation import look_factor
 
         anchor, gate = stored.get("anchor"), _gate_of(measured.plan)
-        if not gate.needs_anchor:
+        is_own = is_own_anchor(stored) and not result.is_stored
+        if is_own and gate.max_drift is not None:
+            # The comparison with the entry is the one with its anchor, and is judged at this margin, too.
+            result.drift = result.change
+        if anchor is None or not gate.needs_anchor:
             return
-        if anchor is not None:
-            result.looks = look_factor(stored["looks"] + 1, plan=self._settings["looks"])
-            result.about["looks"] = stored["looks"]
-        if is_own_anchor(stored):
-            # The comparison with the entry is the one with its anchor; a margin of its own is judged like one.
-            result.drift = None if gate.max_drift is None or result.is_stored else result.change
-            if anchor is None or not result.is_stored:
-                return
+        result.looks = look_factor(stored["looks"] + 1, plan=self._settings["looks"])
+        result.about["looks"] = stored["looks"]
+        if is_own:
+            return
         result.about["anchor"] = {"estimate": anchor["estimate"], "model_sha256": anchor["model"].get("sha256")}
         result.about["anchor"].update({"moved": anchor["moved"]} if "moved" in anchor else {})
         provenance, move = measured.provenance, self._commands.move(nodeid)
