@@ -218,12 +218,12 @@ class Judge:
         self._notes += [text for name, text in shared if name == "seed_unset"]
         result = []
         for one in judged:
-            entry, about = one.entry, one.entry.verdict
+            entry, verdict = one.entry, one.entry.verdict
             texts = list(shared)
-            if about.passed:
+            if verdict.passed:
                 of_change = problems_of_change(
-                    about.gate,
-                    one.changes or (about.change, about.drift),
+                    verdict.gate,
+                    one.changes or (verdict.change, verdict.drift),
                     measure=plan.measure,
                     noise_floors=(one.floors.mean, one.floors.unit),
                     suppressed=settings["suppress_health_check"],
@@ -232,9 +232,8 @@ class Judge:
             own = tuple(text for name, text in texts if name != "seed_unset")
             if own and entry.scores is not None:
                 entry = replace(entry, scores=replace(entry.scores, warnings=(*entry.scores.warnings, *own)))
-            result.append(
-                replace(one, entry=replace(entry, verdict=undecided_by(texts, entry.verdict, gate, fails=fails)))
-            )
+            verdict = undecided_by(texts, verdict, gate, fails=fails)
+            result.append(replace(one, entry=replace(entry, verdict=verdict)))
         return result
 
     def healthy(

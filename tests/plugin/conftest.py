@@ -139,7 +139,7 @@ def in_this_process(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) 
     def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[Any]:
         if command[:3] != [sys.executable, "-m", "pytest"]:
             return real(command, **options)
-        # What the run prints belongs to the command alone.
+        # The command alone gets the output of the run.
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             done = pytester.runpytest_inprocess(*command[3:])
         return subprocess.CompletedProcess(command, int(done.ret), done.stdout.str(), done.stderr.str())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.core.errors import ModelError, needed_for
 from pytest_pluralism.models.embedded import find_embedded
 from pytest_pluralism.models.local.files import (
     INSTALL_ADAPTERS,
@@ -326,10 +326,8 @@ def adapted(
     MissingExtraError
         If peft is not installed.
     """
-    try:
+    with needed_for("An adapter", INSTALL_ADAPTERS):
         import peft
-    except ImportError as error:
-        raise MissingExtraError("An adapter", INSTALL_ADAPTERS) from error
     weights = adapter_files(folder, allow_pickle=allow_pickle)[1]
     try:
         with quiet_transformers(), warnings.catch_warnings():

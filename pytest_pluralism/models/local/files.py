@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from pytest_pluralism.core.errors import MissingExtraError, ModelError
+from pytest_pluralism.core.errors import MissingExtraError, ModelError, needed_for
 from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.embedded import CALIBRATION_FILE, GgufSource, find_embedded
 from pytest_pluralism.models.specification import ADAPTER_CONFIG, ModelSpec, holds_weights
@@ -90,11 +90,9 @@ def fetched(
     needs_weights: bool = True,
 ) -> Path:
     """Return the local copy of a repository, fetching what is not there yet, unless that is to be ``offline``."""
-    try:
+    with needed_for("A model of the Hugging Face hub", backend_of("hf").command):
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
-    except ImportError as error:
-        raise MissingExtraError("A model of the Hugging Face hub", backend_of("hf").command) from error
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").strip().lower() in {"1", "true", "yes", "on"}
     patterns = [
         *HUB_PATTERNS,
