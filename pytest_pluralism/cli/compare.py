@@ -145,6 +145,7 @@ def _compared(key: str, now: Entry, then: Entry) -> _Compared:
     from pytest_pluralism.core.records import Estimate, Gate, Outcome
     from pytest_pluralism.core.records.verdicts import CHANGES
     from pytest_pluralism.core.verdict import decide
+    from pytest_pluralism.evaluation.measures.registry import measure_of
     from pytest_pluralism.report.json_report import estimate_json
 
     row: Content = {
@@ -184,7 +185,9 @@ def _compared(key: str, now: Entry, then: Entry) -> _Compared:
         estimate = Estimate(value, value, value, 0.0, change.n, change.n_clusters, None)
         promised = Gate(confidence_level=level, **row["promise"])
         verdict = decide(promised, estimate, change=change, drift=drift, noise_floor=floor, unit_noise_floor=unit_floor)
-        found = problems_of_change(promised, [units_change, drift], noise_floors=(floor, unit_floor))
+        found = problems_of_change(
+            promised, [units_change], drift=drift, measure=measure_of(now), noise_floors=(floor, unit_floor)
+        )
         if found and verdict.passed:
             row["health"] = [name for name, _ in found]
             verdict = replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=found[0][1])

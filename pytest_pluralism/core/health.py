@@ -189,6 +189,7 @@ def problems_of_change(
     changes: Sequence[Estimate | None],
     /,
     *,
+    drift: Estimate | None = None,
     measure: Measure | None = None,
     noise_floors: tuple[float, float] = (0.0, 0.0),
     suppressed: Collection[str] = (),
@@ -200,7 +201,9 @@ def problems_of_change(
     gate : Gate
         The promise: about a change, or that a difference is not below some loss or above some rise.
     changes : sequence of Estimate or None
-        The changes that it is about, with their units: against the baseline and its anchor, or of each group.
+        The changes that it is about, with their units: against the baseline, or of each group.
+    drift : Estimate, optional
+        The change from the anchor, which may have a margin of its own.
     measure : Measure, optional
         The measure, which says what its units are called, and how long its scale is.
     noise_floors : tuple of float
@@ -212,9 +215,9 @@ def problems_of_change(
 
     if gate.confidence_level is None or "change_apart" in suppressed:
         return []
-    bounds = list(mean_bounds(gate, noise_floors[0], of_drift=False)) or list(_bounds_as_changes(gate))
-    for change in changes if bounds else ():
-        for said in () if change is None else _apart(change, bounds, measure, noise_floors[1]):
+    for change, of_drift in (*((change, False) for change in changes), (drift, True)):
+        bounds = list(mean_bounds(gate, noise_floors[0], of_drift=of_drift)) or list(_bounds_as_changes(gate))
+        for said in _apart(change, bounds, measure, noise_floors[1]) if change is not None and bounds else ():
             return [("change_apart", said)]
     return []
 

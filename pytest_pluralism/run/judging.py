@@ -223,7 +223,8 @@ class Judge:
             if verdict.passed:
                 of_change = problems_of_change(
                     verdict.gate,
-                    one.changes or (verdict.change, verdict.drift),
+                    one.changes or (verdict.change,),
+                    drift=verdict.drift,
                     measure=plan.measure,
                     noise_floors=(one.floors.mean, one.floors.unit),
                     suppressed=settings["suppress_health_check"],

@@ -142,6 +142,11 @@ def test_the_check_names_the_unit_and_what_a_sample_does_not_hold() -> None:
     assert problems_of_change(Gate(max_increase=0.02), [change], suppressed=["change_apart"]) == []
     assert problems_of_change(Gate(max_increase=0.02), [None]) == []
     assert problems_of_change(Gate(max_increase=0.02), [None, change])
+    # The change from the anchor is judged at the margin of the drift.
+    tight, wide = Gate(max_increase=0.5, max_drift=0.02), Gate(max_increase=0.02, max_drift=0.5)
+    assert problems_of_change(tight, [change]) == []
+    assert problems_of_change(tight, [None], drift=change)
+    assert problems_of_change(wide, [None], drift=change) == []
     # A share of 4.7 % cannot raise the mean of a distance by more than .047.
     assert problems_of_change(Gate(max_increase=0.06), [change], measure=MEASURES["js_distance"]) == []
     # Noise of a single unit is not a change.

@@ -105,10 +105,10 @@ def test_a_single_turned_question_leaves_promises_about_a_change_undecided(
     warned = suite("turned", "--pluralism-health=warn")
     warned.assert_outcomes(passed=3)
     assert "health change_apart" in warned.stdout.str()
-    # Two files beside each other say what the run said.
+    # Two files beside each other say what the run said, and in the words of the measure.
     capsys.readouterr()
     main(["compare", "pluralism-baselines", "turned.json"])
     said = capsys.readouterr().out
     assert "inconclusive" in said
     assert "question q7" not in said.split("promise")[0]
-    assert "q7 rose by 0." in said
+    assert "question q7 rose by 0." in said
