@@ -6,10 +6,12 @@ import contextlib
 import importlib
 import os
 import shutil
+import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from importlib.metadata import PathDistribution
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -102,6 +104,29 @@ def imported() -> None:
                 importlib.import_module(name)
 
 
+def passing_over(register: Callable[..., None], places: set[Path]) -> Callable[..., None]:
+    """Return what looks for fixtures in a plugin, and passes over installed ones of which it is known to have none."""
+    known: dict[object, bool] = {}
+
+    def has_none(holder: Any) -> bool:
+        file = Path(getattr(sys.modules.get(getattr(holder, "__module__", holder.__name__)), "__file__", None) or "/")
+        kinds = {type(one).__name__ for one in vars(holder).values()} if places & set(file.parents) else {"unknown"}
+        if isinstance(holder, type):
+            kinds |= {type(one).__name__ for base in holder.__mro__ for one in vars(base).values()}
+        # Before 8.4 a fixture is a function with an attribute.
+        marked = any(hasattr(one, "_pytestfixturefunction") for one in vars(holder).values())
+        return not marked and not kinds & {"FixtureFunctionDefinition", "unknown"}
+
+    def registered(manager: Any, plugin: object, plugin_name: str) -> None:
+        holder = plugin if isinstance(plugin, ModuleType) else type(plugin)
+        if holder not in known:
+            known[holder] = has_none(holder)
+        if not known[holder]:
+            register(manager, plugin, plugin_name)
+
+    return registered
+
+
 @pytest.fixture(scope="session")
 def installed() -> Iterator[None]:
     """Read what packages say of themselves once: each run inside this process would parse that of all packages anew.
@@ -130,6 +155,10 @@ def installed() -> Iterator[None]:
             patch.setattr(machinery, "SysModulesSnapshot", remembering(machinery.SysModulesSnapshot))
         for name in ("metadata", "entry_points", "files"):
             patch.setattr(PathDistribution, name, remembered(getattr(PathDistribution, name).fget))
+        # Private as well: a version without it looks through all plugins in each run.
+        manager = getattr(importlib.import_module("_pytest.fixtures"), "FixtureManager", None)
+        if hasattr(manager, "pytest_plugin_registered"):
+            patch.setattr(manager, "pytest_plugin_registered", passing_over(manager.pytest_plugin_registered, places))
         yield
 
 

@@ -36,6 +36,7 @@ def check_coverage(rows, n_runs):
         assert low <= row["coverage"]["auto"] <= high, row
 
 
+@pytest.mark.whole
 def test_coverage_roughly(simulation):
     rows = list(simulation.coverage(150, methods=("auto",)))
     assert len(rows) == len(simulation.SCORES) * len(simulation.SIZES)
@@ -48,6 +49,7 @@ def test_ignoring_clusters_is_seen(simulation):
     assert row["coverage"]["unclustered t"] < allowed(0.935, 0.965, 150)[0]
 
 
+@pytest.mark.whole
 def test_the_paired_gate_roughly(simulation):
     rows = list(simulation.paired_gate(150, np.array([0.0, 0.02, 0.05])))
     for row in rows:
@@ -110,6 +112,7 @@ def test_rare_cases_are_as_bad_as_the_page_says(simulation):
     assert low <= rows[4]["coverage"] <= high
 
 
+@pytest.mark.whole
 def test_twenty_gates_roughly(simulation):
     for row in simulation.simulate_verdicts.many_gates(60):
         false = row["runs_with_a_false_failure"]
@@ -198,6 +201,7 @@ def test_respondents(simulation):
         assert row["coverage"]["with the bias"] >= allowed(0.935, 1.0, 400, alarm=1e-4)[0], row
 
 
+@pytest.mark.whole
 def test_targets_of_verdicts_roughly(simulation):
     verdicts = simulation.simulate_verdicts
     for row in verdicts.near_constant(60):

@@ -47,6 +47,7 @@ def test_counts_are_those_of_counting_by_hand() -> None:
     assert found.half_alarms == 1, "of the three pairs in order, 0 to 1 rises"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("noise", [0.01, 0.05])
 def test_a_sound_gate_keeps_its_level(noise: float) -> None:
     # Even with no margin, a gate on noise alone fails in at most 2.5 % of comparisons, up to what 20 runs show.

@@ -24,6 +24,7 @@ def drawn(rng: np.random.Generator, n: int, chance: float) -> dict[str, list[lis
     return {name: [curve([bool(rng.random() < chance) for _ in range(n)], 10) for _ in range(4)] for name in QUERIES}
 
 
+@pytest.mark.whole
 def test_a_model_that_only_says_less_has_no_change_at_equal_length() -> None:
     rng = np.random.default_rng(5)
     misses = 0

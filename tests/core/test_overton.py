@@ -97,6 +97,7 @@ def test_an_added_answer_raises_coverage_if_covered_and_lowers_it_if_not(entailm
     assert coverage(np.append(entailment, 0.0), threshold=threshold) <= before
 
 
+@pytest.mark.whole
 @quick
 @given(WINDOW)
 def test_soft_coverage_is_coverage_averaged_over_thresholds(entailment):

@@ -300,6 +300,7 @@ def test_answers_are_read_by_the_published_rules_or_strictly(text, loose, strict
 OUTPUTS = st.lists(st.tuples(st.sampled_from(["A", "B", "C", "no idea"]), st.integers(0, 2)), min_size=1, max_size=30)
 
 
+@pytest.mark.whole
 @settings(max_examples=80, deadline=None)
 @given(OUTPUTS)
 def test_scores_equal_scikit_learn(pairs):

@@ -35,6 +35,7 @@ def test_the_ends_are_those_of_plain_t_intervals() -> None:
     assert ends.highs == pytest.approx(np.sort(highs))
 
 
+@pytest.mark.whole
 def test_symmetric_scores_have_the_power_of_the_formula() -> None:
     estimate = estimate_mean(SYMMETRIC, method="t")
     ends = redraw_ends(estimate, method="t", n_draws=4000)

@@ -124,6 +124,7 @@ def test_the_p_value_of_an_end_is_half_the_rest(method, clusters):
     assert bound_p_value(estimate, estimate.low, alternative="greater") == pytest.approx(0.025, rel=1e-6)
 
 
+@pytest.mark.whole
 @quick
 @given(st.integers(2, 30), st.data())
 def test_p_values_fall_with_the_distance_and_agree_with_the_gate(n, data):

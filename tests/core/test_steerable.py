@@ -47,6 +47,7 @@ def distributions(rng, *shape):
 # ------------------------------------------------------------------------------------------------ classification
 
 
+@pytest.mark.whole
 @quick
 @given(answers(STANCES))
 def test_three_way_scores_are_those_of_scikit_learn(pairs):

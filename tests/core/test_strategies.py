@@ -218,12 +218,14 @@ def test_the_distance_itself_does_not_depend_on_the_order(data):
     assert jensen_shannon_distance(p[order], q[order]) == pytest.approx(jensen_shannon_distance(p, q), abs=1e-7)
 
 
+@pytest.mark.whole
 @quick
 @given(reordered_surveys(SURVEY))
 def test_a_model_that_reads_passes(other):
     assert_same_scores(distances(Reader(), SURVEY), distances(Reader(), other), tolerance=1e-9)
 
 
+@pytest.mark.whole
 def test_a_model_that_loves_the_first_label_is_caught_and_shown():
     @settings(max_examples=50, deadline=None, database=None, derandomize=True)
     @given(reordered_surveys(SURVEY))
@@ -236,6 +238,7 @@ def test_a_model_that_loves_the_first_label_is_caught_and_shown():
     assert "\n  after   " in str(caught.value)
 
 
+@pytest.mark.whole
 def test_the_page_holds_tests_that_pass_and_fail_where_they_should():
     page = (Path(__file__).parents[2] / "docs" / "how-to" / "metamorphic-tests.md").read_text(encoding="utf-8")
     names = {}

@@ -36,6 +36,7 @@ def outcome(scores, bound, *, upper):
     return decide(gate, estimate).outcome
 
 
+@pytest.mark.whole
 @thorough
 @given(lists_of_scores(), st.data(), st.booleans())
 def test_lowering_a_score_that_is_not_above_the_mean_passes_nothing(scores, data, upper):
@@ -60,6 +61,7 @@ def unseen_end_of(scores):
     return 0.5 if end is None else end
 
 
+@pytest.mark.whole
 @thorough
 @given(lists_of_scores(), st.data())
 def test_what_scores_cannot_show_follows_every_score(scores, data):
@@ -74,6 +76,7 @@ def test_what_scores_cannot_show_follows_every_score(scores, data):
         assert mirrored[1] >= mirrored[0] - 1e-12
 
 
+@pytest.mark.whole
 @thorough
 @given(st.floats(0, 1), st.integers(2, 29), st.data(), st.floats(0.01, 0.99))
 @example(0.5, 4, None, 0.1)

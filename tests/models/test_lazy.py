@@ -55,6 +55,7 @@ def test_parts_that_keep_a_format_of_their_own_are_loaded_to_be_known(tiny_folde
     assert again.identity.sha256 == load_model(str(folder), dtype="bfloat16").identity.sha256
 
 
+@pytest.mark.whole
 def test_it_is_worked_out_once(tiny_folder, monkeypatch):
     folder = tiny_folder()
     first = lazily(folder).identity
@@ -103,6 +104,7 @@ def test_a_changed_file_is_another_model_even_with_its_old_size_and_time(tiny_fo
     assert after.sha256 == load_model(str(folder)).identity.sha256
 
 
+@pytest.mark.whole
 def test_a_model_that_changes_under_a_run_is_refused_and_forgotten(tiny_folder):
     folder = tiny_folder()
     lazily(folder)

@@ -56,6 +56,7 @@ def drifted(project: pytest.Pytester, run: Run, *, most: int = 12) -> tuple[list
     return outcomes, model
 
 
+@pytest.mark.whole
 def test_a_drift_in_small_steps_fails_against_the_anchor(project: pytest.Pytester, run: Run) -> None:
     outcomes, model = drifted(project, run)
     assert outcomes[-1] == "failed"
@@ -83,6 +84,7 @@ def test_a_drift_in_small_steps_fails_against_the_anchor(project: pytest.Pyteste
     run(model=model).assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("health", ["fail", "warn"])
 def test_an_update_that_drifts_from_the_anchor_fails(project: pytest.Pytester, run: Run, health: str) -> None:
     """A pipeline that stores every release without comparing sees the drift, whatever it makes of health checks."""
@@ -127,6 +129,7 @@ def test_a_first_look_spends_a_part_of_the_error(project: pytest.Pytester, run: 
     assert verdict(project)["looks"] == 5.0
 
 
+@pytest.mark.whole
 def test_a_margin_of_its_own_for_the_drift(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(test_town=BODY.format(promise="max_increase=0.02, max_drift=0.9, confidence_level=None"))
     assert set(drifted(project, run, most=4)[0]) == {"passed"}
@@ -168,6 +171,7 @@ def test_only_the_named_anchor_is_moved(project: pytest.Pytester, run: Run) -> N
     assert stored(project)["anchor"]["moved"]["reason"] is None
 
 
+@pytest.mark.whole
 def test_an_anchor_that_was_asked_otherwise_is_told(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
     run("--pluralism-update-baseline", "--pluralism-seed=1").assert_outcomes(passed=1)
@@ -182,6 +186,7 @@ def test_an_anchor_that_was_asked_otherwise_is_told(project: pytest.Pytester, ru
     run("--pluralism-seed=1", "--pluralism-health=fail").assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_looks_at_one_baseline_are_counted_and_planned(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(test_town=BODY.format(promise="max_increase=0.0"))
     run("--pluralism-update-baseline").assert_outcomes(passed=1)

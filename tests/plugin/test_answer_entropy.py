@@ -54,6 +54,7 @@ def test_a_level_is_kept_by_even_answers_and_does_not_pass(
     assert "or a change against a baseline" in str(entropy["reason"])
 
 
+@pytest.mark.whole
 def test_a_sharpened_model_loses_entropy_against_its_baseline(project: pytest.Pytester) -> None:
     reference = ("--pluralism-baseline=reference", "--pluralism-reference-model=table:plain")
     run(project, "max_decrease=0.1", "--pluralism-model=table:plain", *reference).assert_outcomes(passed=2)

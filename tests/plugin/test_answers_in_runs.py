@@ -50,6 +50,7 @@ def test_workers_share_the_store_and_report_what_they_did(kept: pytest.Pytester)
     assert run(kept) == {"computed": 0, "from_store": 132}
 
 
+@pytest.mark.whole
 def test_another_model_or_another_way_of_asking_misses(kept: pytest.Pytester) -> None:
     run(kept)
     assert run(kept, model="table:plain*2") == {"computed": 132, "from_store": 0}

@@ -54,6 +54,7 @@ def test_results_under_another_name_are_named_with_the_option(
     run(project, "run-8", option).assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_the_nearest_of_many_names_is_proposed(project: pytest.Pytester, stored: pytest.RunResult) -> None:
     for name in ("alpha", "beta", "gamma", "delta", "omega"):
         run(project, name, "--pluralism-update-baseline")

@@ -125,6 +125,7 @@ def judged(project: pytest.Pytester, marker: str, model: str, *options: str) -> 
 STEERED = 'steering_faithfulness("gss", attribute="Democrat", checks=["unsteered"], '
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("marker", "model", "checks"),
     [
@@ -171,6 +172,7 @@ def test_a_promise_that_refusals_keep_does_not_pass(project: pytest.Pytester, ma
     assert "health refusal_would_pass:" in verdict["reason"]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("bound", ["max_increase", "max_change"])
 def test_a_change_of_false_balance_is_not_kept_by_saying_nothing(project: pytest.Pytester, bound: str) -> None:
     marker = f'false_balance("contested", n_draws=1, threshold=0.5, {bound}=0.05, confidence_level=None)'
@@ -214,6 +216,7 @@ def test_what_any_attribute_adds_is_not_what_this_one_adds(project: pytest.Pytes
     assert judged(project, marker, "stub:reds", *options)["outcome"] == "passed"
 
 
+@pytest.mark.whole
 def test_a_model_that_ignores_its_steering_gets_one_verdict_whatever_the_number_of_scenarios(
     project: pytest.Pytester,
 ) -> None:
@@ -232,6 +235,7 @@ def test_a_model_that_ignores_its_steering_gets_one_verdict_whatever_the_number_
         assert warned["outcome"] == "passed"
 
 
+@pytest.mark.whole
 def test_require_gives_the_verdict_of_the_marker(project: pytest.Pytester) -> None:
     """Guards and health checks hold for what is measured inside a test, too."""
     body = """
@@ -271,6 +275,7 @@ def pytest_pluralism_load_model(spec, settings):
 """
 
 
+@pytest.mark.whole
 def test_a_difference_of_answers_that_nobody_read_does_not_pass(project: pytest.Pytester) -> None:
     """Whatever a test makes of two measurements, a copy of one included."""
     project.makeconftest(CONFTEST + UNREAD)

@@ -90,6 +90,7 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return run
 
 
+@pytest.mark.whole
 def test_a_single_turned_question_leaves_promises_about_a_change_undecided(
     suite: Callable[..., pytest.RunResult], capsys: pytest.CaptureFixture[str]
 ) -> None:

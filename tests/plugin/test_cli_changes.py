@@ -96,6 +96,7 @@ def planned(tmp_path: Path, capsys: pytest.CaptureFixture[str], gate: dict[str, 
     return rows
 
 
+@pytest.mark.whole
 def test_plan_knows_equivalence_and_drift(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rise, fall = planned(tmp_path, capsys, {"max_change": 0.02})
     assert {rise["bound"], fall["bound"]} == {"max_change"}
@@ -109,6 +110,7 @@ def test_plan_knows_equivalence_and_drift(tmp_path: Path, capsys: pytest.Capture
     assert alone["fails_from"] < 0.03 < drift["fails_from"] < 0.06
 
 
+@pytest.mark.whole
 def test_a_report_that_lacks_results_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = json.loads((Path(__file__).parents[1] / "golden/report.json").read_text(encoding="utf-8"))
     first, second = [one for one in whole["verdicts"] if one["metric"] == "js_distance"][:3:2]

@@ -72,6 +72,7 @@ def promises(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict
     return code, content
 
 
+@pytest.mark.whole
 def test_every_promise_with_its_value_and_slack(stored: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     code, content = promises(capsys)
     assert (code, content["gone"], content["problems"]) == (0, [], [])
@@ -168,6 +169,7 @@ def test_a_file_that_skips_itself_is_skipped_and_not_dropped(
     assert promises(capsys, "--fail-on=skipped")[0] == 1
 
 
+@pytest.mark.whole
 def test_a_suite_that_cannot_be_collected_is_a_problem(
     stored: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,6 +223,7 @@ def as_an_older_version_stored_it(project: pytest.Pytester) -> None:
     file.write_text(json.dumps(content), encoding="utf-8")
 
 
+@pytest.mark.whole
 def test_promises_about_several_measurements_are_compared_and_what_an_old_baseline_cannot_tell_is_said(
     project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:

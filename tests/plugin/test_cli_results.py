@@ -188,6 +188,7 @@ def test_an_entry_of_version_1_is_compared_and_told(folder: Path, capsys: pytest
 # -------------------------------------------------------------------------------------------------------------- plan
 
 
+@pytest.mark.whole
 def test_plan_of_a_value_and_of_a_change(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gate = {"at_most": 0.5, "max_increase": 0.02, "confidence_level": 0.95}
     merge_entries(tmp_path / "m.json", "m", {KEY: entry(SAME, gate=gate)})
@@ -216,6 +217,7 @@ def plan(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[st
     return promises
 
 
+@pytest.mark.whole
 def test_promises_are_planned_as_many_as_a_run_judges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gate = {"at_most": 0.5, "confidence_level": 0.95}
     place = tmp_path / "m.json"
@@ -234,6 +236,7 @@ def test_promises_are_planned_as_many_as_a_run_judges(tmp_path: Path, capsys: py
     assert "adjusted for 3 promises about the model in one run" in out
 
 
+@pytest.mark.whole
 def test_the_planned_power_is_that_of_the_adjusted_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Among nine promises, of which eight are kept, the ninth fails as often as the plan says."""
     gate = {"max_increase": 0.02, "confidence_level": 0.95}
@@ -254,6 +257,7 @@ def test_the_planned_power_is_that_of_the_adjusted_verdict(tmp_path: Path, capsy
     assert found["alone"] > found["adjusted"]
 
 
+@pytest.mark.whole
 def test_skewed_units_are_planned_by_drawing_them_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Most questions are near, and a few are far: other failures than the formula says."""
     scores = [0.01 * (number % 7) for number in range(36)] + [0.7, 0.8, 0.9, 0.95]

@@ -177,6 +177,7 @@ def test_a_model_is_not_compared_with_itself(tmp_path: Path, capsys: pytest.Capt
         assert "--before must be another model" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 def test_a_card_of_an_earlier_model_is_gone_where_the_next_one_cannot_be_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

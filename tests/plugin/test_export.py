@@ -103,6 +103,7 @@ def test_the_round_trip_gives_the_verdicts_of_a_live_run(project, elsewhere, cap
     assert read(project.path / "left.jsonl") == []
 
 
+@pytest.mark.whole
 def test_a_batch_of_chats_comes_back_by_custom_id(project, monkeypatch, in_this_process):
     monkeypatch.chdir(project.path)
     project.makepyfile(

@@ -147,6 +147,7 @@ def test_late(): ...
     result.stdout.fnmatch_lines(["*added after collection, so that its promise was not judged*"])
 
 
+@pytest.mark.whole
 def test_a_marker_that_a_hook_adds_is_judged(project: pytest.Pytester) -> None:
     conftest = project.path / "conftest.py"
     conftest.write_text(

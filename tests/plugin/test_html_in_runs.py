@@ -20,6 +20,7 @@ def test_kept(): ...
 """
 
 
+@pytest.mark.whole
 def test_a_run_writes_its_page_beside_its_json(project: pytest.Pytester) -> None:
     project.makepyfile(BODY)
     paths = [project.path / f"out.{ending}" for ending in ("json", "html", "md")]

@@ -212,6 +212,7 @@ def test_it(pluralism):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_inconclusive_fails_by_default_and_says_how_many_units_would_decide(project: pytest.Pytester) -> None:
     probe = """
 import pathlib

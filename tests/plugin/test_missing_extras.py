@@ -85,6 +85,7 @@ MODELS = {
 }
 
 
+@pytest.mark.whole
 def test_models(bare: pytest.Pytester) -> None:
     text, reasons = run(bare, [spec for spec, _ in MODELS.values()], [f"{JS}\n@pytest.mark.{ENTROPY}"])
     assert "Traceback" not in text
@@ -108,6 +109,7 @@ SURVEYS = {
 }
 
 
+@pytest.mark.whole
 def test_surveys(bare: pytest.Pytester) -> None:
     text, reasons = run(bare, ["table:plain"], list(SURVEYS))
     assert "Traceback" not in text
@@ -117,6 +119,7 @@ def test_surveys(bare: pytest.Pytester) -> None:
     assert {found[1].strip() for found in NEEDS.finditer(text)} >= set(SURVEYS.values())
 
 
+@pytest.mark.whole
 def test_a_baseline_elsewhere(bare: pytest.Pytester) -> None:
     marker = JS.replace("at_most=0.9", "max_increase=0.02")
     text, _ = run(bare, ["table:plain"], [marker], "--pluralism-baseline=s3://bucket/baselines")
@@ -150,6 +153,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.whole
 def test_commands(bare: pytest.Pytester) -> None:
     result = bare.run(sys.executable, "-c", ONE_BY_ONE, json.dumps([words for words, _ in COMMANDS]))
     assert result.ret == 0

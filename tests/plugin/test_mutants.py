@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -40,10 +41,16 @@ def run(project: pytest.Pytester) -> Run:
     return run
 
 
+@functools.cache
+def schema() -> jsonschema.Draft202012Validator:
+    """Return the schema of reports, ready to validate: to read it takes longer than to check a report."""
+    text = Path(json_report.__file__).with_name("report.schema.json").read_text(encoding="utf-8")
+    return jsonschema.Draft202012Validator(json.loads(text))
+
+
 def content(project: pytest.Pytester) -> dict[str, Any]:
     report = json.loads((project.path / "out.json").read_text(encoding="utf-8"))
-    schema = json.loads(Path(json_report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
-    jsonschema.validate(report, schema)
+    schema().validate(report)
     (found,) = report["run"]["mutants"]
     assert not report["run"]["complete"]
     return dict(found)
@@ -110,6 +117,7 @@ def test_confused_options_are_the_same_shares_in_other_places(project: pytest.Py
     assert promise["smallest"]["sharpened"] is not None
 
 
+@pytest.mark.whole
 def test_a_level_alone_catches_little_and_a_change_much(project: pytest.Pytester, run: Run) -> None:
     whole = float(np.mean(distances(project, lambda p, _: p)))
     level = run(f"js_distance('town.jsonl', population='North', at_most={whole + 0.3!r})", "--pluralism-health=warn")
@@ -133,6 +141,7 @@ def test_a_level_alone_catches_little_and_a_change_much(project: pytest.Pytester
     assert not (project.path / "pluralism-baselines").exists()
 
 
+@pytest.mark.whole
 def test_a_change_of_the_worst_group_is_judged_beside_what_is_stored_of_each_group(
     project: pytest.Pytester, run: Run
 ) -> None:
@@ -160,6 +169,7 @@ def test_a_change_of_the_worst_group_is_judged_beside_what_is_stored_of_each_gro
     assert "failed without any damage, beside the stored baseline: the change is 0.1" in text
 
 
+@pytest.mark.whole
 def test_a_stored_baseline_counts_as_in_a_run(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(test_town=MARK.format(marker="js_distance('town.jsonl', population='North', max_increase=0.01)"))
     for file, model in (("own.json", "table:plain"), ("sharp.json", "table:plain*3"), ("even.json", "table:plain*0.1")):
@@ -180,6 +190,7 @@ def test_a_stored_baseline_counts_as_in_a_run(project: pytest.Pytester, run: Run
     assert len({json.dumps(one["smallest"]) for one in found.values()}) == 1
 
 
+@pytest.mark.whole
 def test_a_damage_is_caught_beside_a_stored_baseline_alone(project: pytest.Pytester, run: Run) -> None:
     """A mild damage is within the margin of the model itself, and beyond that of the release that it drifted from."""
     whole, mild = (float(np.mean(distances(project, one))) for one in (lambda p, _: p, DAMAGES["sharpened T=0.8"]))
@@ -206,6 +217,7 @@ def test_a_broken_promise_notices_nothing_and_a_run_of_them_fails(project: pytes
     assert "failed without any damage, so that it can notice none" in result.stdout.str()
 
 
+@pytest.mark.whole
 def test_undecided_counts_as_the_run_has_it(project: pytest.Pytester, run: Run) -> None:
     """A verdict that becomes undecided is noticed where that fails its test, and not where it is a warning."""
     whole = float(np.mean(distances(project, lambda p, _: p)))
@@ -226,6 +238,7 @@ def test_undecided_counts_as_the_run_has_it(project: pytest.Pytester, run: Run) 
         assert not outcomes["warn"][key]["caught"]
 
 
+@pytest.mark.whole
 def test_a_strict_run_fails_where_a_promise_catches_nothing(project: pytest.Pytester, run: Run) -> None:
     lax = "js_distance('town.jsonl', population='North', at_most=1.0)"
     accepted = ("--pluralism-health=warn", "--pluralism-suppress-health-check=low_option_mass")
@@ -250,6 +263,7 @@ def test_the_page_and_the_table_say_the_same(project: pytest.Pytester, run: Run)
         assert "not noticed" in text
 
 
+@pytest.mark.whole
 def test_whole_answers_bear_damage_and_published_protocols_do_not(project: pytest.Pytester, run: Run) -> None:
     run("js_distance('town.jsonl', population='North', scoring='pmi', max_increase=0.01)")
     (promise,) = content(project)["promises"]

@@ -50,6 +50,7 @@ def wobbly(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     return run
 
 
+@pytest.mark.whole
 def test_a_change_within_the_noise_is_no_change(project, wobbly):
     first = wobbly(0.0, "--pluralism-update-baseline")
     assert first.stdout.str().count("MEASURED") == 3, "the baseline holds the noise it was measured with"

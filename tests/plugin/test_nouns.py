@@ -102,6 +102,7 @@ def line(message: list[str], start: str) -> str:
     return found[0]
 
 
+@pytest.mark.whole
 def test_an_entropy_is_over_questions_and_stands_beside_that_of_the_people(messages: dict[str, list[str]]) -> None:
     assert line(messages["entropy"], "questions").startswith("questions 25 in 25 clusters")
     references = line(messages["entropy"], "people ")

@@ -168,6 +168,7 @@ CALIBRATION = {
 }
 
 
+@pytest.mark.whole
 def test_a_level_needs_a_judge_of_known_errors(project: pytest.Pytester) -> None:
     marker = 'overton_coverage("towns.jsonl", at_least=0.4, n_draws=1)'
     result = gate(project, marker, "--pluralism-report=report.json", writer="2+")
@@ -253,6 +254,7 @@ def test_a_model_that_says_less_than_the_baseline_fails(project: pytest.Pytester
     result.stdout.fnmatch_lines(["*-0.250*may fall by at most 0.050*"])
 
 
+@pytest.mark.whole
 def test_a_change_shows_its_part_at_equal_length(project: pytest.Pytester) -> None:
     marker = 'overton_coverage("towns.jsonl", max_decrease=0.05, n_draws=1)'
     stored = ("--pluralism-baseline=base.json", "--pluralism-baseline-model=writer*3")
@@ -294,6 +296,7 @@ def test_recorded_responses_are_evaluated_instead(project: pytest.Pytester) -> N
     assert "lacks responses to 2 of 16 queries: 'town-14', 'town-15'" in str(result.stdout)
 
 
+@pytest.mark.whole
 def test_recorded_responses_need_no_language_model_and_a_new_recording_is_comparable(project: pytest.Pytester) -> None:
     def said(name: str, *counts: int) -> None:
         letters = ["abcd"[: counts[n % len(counts)]] for n in range(16)]
@@ -437,6 +440,7 @@ def test_the_embedded_windows_and_a_folder(project: pytest.Pytester) -> None:
     project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_a_one_sided_prompt_lowers_coverage_and_padding_does_not_raise_it(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
@@ -473,6 +477,7 @@ def test_a_measure_inside_a_test(project: pytest.Pytester) -> None:
     project.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_damaged_responses_lose_what_they_no_longer_say(project: pytest.Pytester) -> None:
     """The writer says all four facts of a town, two of them for and two against."""
     marker = 'overton_coverage("towns.jsonl", max_decrease=0.05, n_draws=1)'
@@ -494,6 +499,7 @@ def test_damaged_responses_lose_what_they_no_longer_say(project: pytest.Pytester
     assert "sharpened T=0.5" in promise["left_out"]
 
 
+@pytest.mark.whole
 def test_damage_that_a_judge_has_not_read_is_left_out(project: pytest.Pytester) -> None:
     marker = 'overton_coverage("towns.jsonl", max_decrease=0.05, n_draws=1, premise="whole")'
     gate(project, marker, "--pluralism-mutants", "--pluralism-report=report.json", writer=4)
@@ -503,6 +509,7 @@ def test_damage_that_a_judge_has_not_read_is_left_out(project: pytest.Pytester) 
     assert {one["name"] for one in promise["damages"]} == {"refusals", "one_sided"}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("marker", "fall"),
     [

@@ -207,6 +207,7 @@ def outcomes(project: pytest.Pytester, promises: list[str], model: str) -> dict[
     return found
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("target", ["US adults", "Democrat"])
 def test_a_perfect_model_keeps_every_promise(project: pytest.Pytester, target: str) -> None:
     """Unsteered it answers as everybody, or, for the distance to a party, as that party."""
@@ -217,6 +218,7 @@ def test_a_perfect_model_keeps_every_promise(project: pytest.Pytester, target: s
     assert {promise: why for promise, why in found.items() if why[0] != "passed"} == {}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("model", ["even", "random"])
 def test_a_useless_model_keeps_none(project: pytest.Pytester, model: str) -> None:
     project.makeconftest("TARGET = 'US adults'\n" + CONFTEST)
@@ -225,6 +227,7 @@ def test_a_useless_model_keeps_none(project: pytest.Pytester, model: str) -> Non
     assert [promise for promise, why in found.items() if why[0] == "passed"] == []
 
 
+@pytest.mark.whole
 def test_useless_models_break_the_promises_of_the_demonstration(project: pytest.Pytester) -> None:
     """The last release holds a half of each window and answers as Democrats do; one that is the same is accepted."""
     project.makeconftest("TARGET = 'Democrat'\n" + CONFTEST)

@@ -152,6 +152,7 @@ def test_steered_answers_are_found_by_attribute(town):
     found.stdout.fnmatch_lines(["*no row for * requests: q0 steered to North*"])
 
 
+@pytest.mark.whole
 def test_one_draw_decides_nothing_about_a_change(town, capsys):
     town.makepyfile(
         test_town="""
@@ -193,6 +194,7 @@ def test_no_less_varied(): ...
     assert [one["outcome"] for one in compared] == ["inconclusive"] * 4
 
 
+@pytest.mark.whole
 def test_one_draw_decides_nothing_without_an_interval(town):
     marker = 'answer_entropy("town.jsonl", population="North", at_least=0.0, confidence_level=None)'
     town.makepyfile(test_town=f"import pytest\n\n@pytest.mark.{marker}\ndef test_sure(): ...\n")

@@ -169,6 +169,7 @@ def test_better_keeps_the_best_so_far(project: pytest.Pytester, run: Run) -> Non
     assert all(stored(project)[name] < value for name, value in first.items())
 
 
+@pytest.mark.whole
 def test_what_no_test_uses_is_told_and_pruned_when_asked(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline").assert_outcomes(passed=2)
     project.makepyfile(test_town=BODY.replace("test_south", "test_south_of_the_river"))
@@ -199,6 +200,7 @@ def test_pruning_under_xdist(project: pytest.Pytester, run: Run) -> None:
 # ------------------------------------------------------------------------------------------------ several baselines
 
 
+@pytest.mark.whole
 def test_each_of_several_baselines_must_be_kept(project: pytest.Pytester, run: Run) -> None:
     last, best = "--pluralism-baseline=last=last", "--pluralism-baseline=best=best"
     run(last, "--pluralism-update-baseline", model="table:plain*1.2").assert_outcomes(passed=2)
@@ -220,6 +222,7 @@ def test_each_of_several_baselines_must_be_kept(project: pytest.Pytester, run: R
     run(*reference, "--pluralism-baseline-model=other=other", model="table:plain*1.1").assert_outcomes(passed=2)
 
 
+@pytest.mark.whole
 def test_a_baseline_at_a_url(project: pytest.Pytester, run: Run) -> None:
     pytest.importorskip("fsspec")
     url = f"--pluralism-baseline=file://{project.path.as_posix()}/elsewhere"
@@ -237,6 +240,7 @@ def test_a_baseline_at_a_url(project: pytest.Pytester, run: Run) -> None:
 # ----------------------------------------------------------------------------------------------------------- guards
 
 
+@pytest.mark.whole
 def test_a_guard_finds_the_one_question_that_got_worse(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(test_town=GUARDED.format(promise="max_unit_increase=0.1"))
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
@@ -335,6 +339,7 @@ def test_health_checks_are_named_and_can_be_accepted(project: pytest.Pytester, r
     assert "health baseline_size: the baseline has 5 units, this run 4" in " ".join(run().stdout.str().split())
 
 
+@pytest.mark.whole
 def test_a_promise_below_the_numeric_noise_is_a_health_check(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(test_town=BODY.replace("max_increase=0.02", "max_increase=1e-7, max_unit_increase=1e-8"))
     run("--pluralism-update-baseline").assert_outcomes(passed=2)
@@ -370,6 +375,7 @@ def as_version_1(project: pytest.Pytester, *, keeps_schema: bool) -> None:
         change_entries(path, "plain", dict)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("keeps_schema", [True, False], ids=["version 1", "claimed in version 2"])
 def test_an_old_baseline_is_compared_and_told(
     project: pytest.Pytester, run: Run, keeps_schema: bool, monkeypatch: pytest.MonkeyPatch
@@ -388,6 +394,7 @@ def test_an_old_baseline_is_compared_and_told(
     assert "health old_baseline" not in result.stdout.str()
 
 
+@pytest.mark.whole
 def test_a_baseline_that_cannot_be_reached_costs_no_verdict_that_does_not_need_it(
     project: pytest.Pytester, run: Run
 ) -> None:
@@ -400,6 +407,7 @@ def test_a_baseline_that_cannot_be_reached_costs_no_verdict_that_does_not_need_i
         assert "INTERNALERROR" not in result.stdout.str()
 
 
+@pytest.mark.whole
 def test_profiles(project: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PLURALISM_HEALTH")
     lines = (project.path / "town.jsonl").read_text(encoding="utf-8").splitlines()

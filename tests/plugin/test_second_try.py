@@ -68,6 +68,7 @@ def test_a_second_try_is_told(suite: pytest.Pytester, kind: str) -> None:
         assert "failed once while it was asked" in json.dumps(verdict["warnings"])
 
 
+@pytest.mark.whole
 def test_there_is_no_third_try(suite: pytest.Pytester) -> None:
     result = suite.runpytest("--pluralism-model=ours:always", "--pluralism-answers=off", "-s")
     result.assert_outcomes(failed=3)

@@ -80,6 +80,7 @@ def test_three_shards_give_the_verdicts_of_one_run(suite, capsys):
     assert {one["outcome"] for one in whole.values()} >= {"passed", "failed"}
 
 
+@pytest.mark.whole
 def test_a_merge_may_store_the_baseline(suite, in_this_process):
     for number in (1, 2):
         assert shard(suite, number, 2).ret == 0
@@ -91,6 +92,7 @@ def test_a_merge_may_store_the_baseline(suite, in_this_process):
     again.assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_where_two_shards_answer_one_request_differently_the_first_counts(suite, in_this_process, capsys):
     """As a server that is not repeatable may: the merge says how often, whatever the order of the files."""
     for number in (1, 2):
@@ -162,6 +164,7 @@ def test_shards_that_do_not_belong_together_are_refused(suite, in_this_process, 
     assert "the shards are of another suite" in refused(one, two)
 
 
+@pytest.mark.whole
 def test_shards_are_compared_where_the_first_asked_no_model(suite, in_this_process, capsys):
     for number in (1, 2, 3):
         shard(suite, number)

@@ -71,6 +71,7 @@ def test_the_report_holds_what_the_model_reads(suite: pytest.Pytester) -> None:
     assert prompt["text"].startswith("<s>Do you like it?")
 
 
+@pytest.mark.whole
 def test_a_report_has_the_prompt_of_each_unit_once(suite: pytest.Pytester) -> None:
     second = TEST.replace("test_one", "test_two").replace("import pytest", "")
     suite.makepyfile(test_suite=TEST + second)

@@ -47,6 +47,7 @@ def test_promises_of_tests_that_do_not_run_do_not_count(project: pytest.Pytester
     assert printed.count("ASKED 72") == printed.count("ASKED") == 1
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("mark", ["xfail", 'xfail(False, run=False, reason="")', "xfail_run"])
 def test_promises_of_tests_that_run_count(project: pytest.Pytester, bound: float, mark: str) -> None:
     options = ["--runxfail"] if mark == "xfail_run" else []

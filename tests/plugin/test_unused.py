@@ -55,6 +55,7 @@ def test_a_plugin_that_takes_tests_out_leaves_their_entries(suite: pytest.Pytest
     assert "unused" not in run(suite).stdout.str()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("option", ["--lf", "--sw"])
 def test_what_failed_last_is_a_part_of_the_tests(suite: pytest.Pytester, option: str) -> None:
     suite.makeini("[pytest]\naddopts = -p no:hypothesispytest\n")
@@ -81,6 +82,7 @@ def test_a_run_that_fails_to_judge_prunes_nothing(suite: pytest.Pytester) -> Non
     assert stored(suite.path / "base") == ["one", "three", "two"]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", ["test_gate.py", "test_other.py"])
 def test_another_suite_that_stores_in_the_same_folder_keeps_its_entries(
     suite: pytest.Pytester, name: str, monkeypatch: pytest.MonkeyPatch
@@ -109,6 +111,7 @@ def test_another_suite_that_stores_in_the_same_folder_keeps_its_entries(
     assert sorted(stored(suite.path / "base")) == ["one", "our_one", "our_three", "our_two", "to", "tree"]
 
 
+@pytest.mark.whole
 def test_an_entry_that_names_no_suite_goes_with_its_file_alone(suite: pytest.Pytester) -> None:
     # As version 0.1.0 and what came before this field stored it.
     file = suite.path / "base" / "m.json"
@@ -126,6 +129,7 @@ def test_an_entry_that_names_no_suite_goes_with_its_file_alone(suite: pytest.Pyt
     assert stored(suite.path / "base") == ["one", "to", "tree"]
 
 
+@pytest.mark.whole
 def test_all_that_is_unused_is_listed(project: pytest.Pytester) -> None:
     many = "@pytest.mark.parametrize('number', range(9))\n" + MARKED.format(whom="North", name="it()").replace(
         "()()", "(number)"

@@ -76,6 +76,7 @@ def outcomes(project: pytest.Pytester, reward: str, *words: str) -> dict[str, di
     return {one["nodeid"].rpartition("::")[2]: one for one in found}
 
 
+@pytest.mark.whole
 def test_a_reward_that_serves_all_keeps_every_promise_and_one_that_loses_a_group_does_not(
     project: pytest.Pytester,
 ) -> None:
@@ -136,6 +137,7 @@ def test_single_units_of_a_changing_group_cannot_be_guarded(project: pytest.Pyte
     result.stdout.fnmatch_lines(["*max_unit_decrease=0.5 guards single units*Use population='all'*"])
 
 
+@pytest.mark.whole
 def test_the_worst_group_is_compared_with_that_of_a_reference_and_may_move_neither_way(
     project: pytest.Pytester,
 ) -> None:
@@ -169,6 +171,7 @@ def test_the_worst_group_is_compared_with_that_of_a_reference_and_may_move_neith
     assert better["advantage"]["low"] > 0.0
 
 
+@pytest.mark.whole
 def test_a_run_that_stores_is_judged_by_its_level_and_against_the_anchor(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_pairs="""
@@ -296,6 +299,7 @@ def test_a_change_of_the_worst_group_whose_uncertainty_is_not_known_is_not_decid
     assert (row["outcome"], row["change"]["low"], row["change"]["high"]) == ("inconclusive", None, None)
 
 
+@pytest.mark.whole
 def test_promises_about_the_worst_group_have_a_slack_from_a_baseline_of_its_groups(
     project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:

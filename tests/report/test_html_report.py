@@ -120,6 +120,7 @@ def test_a_baseline_and_its_change_are_drawn(recorded: dict[str, Any]) -> None:
     assert "-0.6" in Page(rendered({**recorded, "verdicts": [entry]})).text
 
 
+@pytest.mark.whole
 def test_the_page_loads_nothing_and_forbids_everything_but_its_own(page_text: str) -> None:
     text = page_text
     page = Page(text)
@@ -162,6 +163,7 @@ def test_tables_can_be_read_aloud(page_text: str) -> None:
     assert 'class="skip"' in text
 
 
+@pytest.mark.whole
 def test_hostile_text_is_text(hostile: dict[str, Any]) -> None:
     text = rendered(hostile)
     page = Page(text)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from pytest_pluralism.report.markdown import report_markdown
 
 #: GitHub takes no longer comment.
@@ -33,6 +35,7 @@ def test_a_report_without_details_folds_nothing(recorded: dict[str, Any]) -> Non
     assert "details>" not in text
 
 
+@pytest.mark.whole
 def test_a_report_that_would_be_too_long_keeps_what_is_not_kept(survey: Callable[..., dict[str, Any]]) -> None:
     content = survey(n_questions=2, n_groups=400)
     verdicts = content["verdicts"]
@@ -51,6 +54,7 @@ def test_a_report_that_would_be_too_long_keeps_what_is_not_kept(survey: Callable
     assert re.search(r"\d+ lines more are left out here\.$", text.strip())
 
 
+@pytest.mark.whole
 def test_a_model_that_may_not_be_released_is_not_cut_off(survey: Callable[..., dict[str, Any]]) -> None:
     content = survey(n_questions=2, n_groups=700)
     for number, one in enumerate(content["verdicts"]):

@@ -103,6 +103,7 @@ def test_training_is_the_same_with_the_callback(way: str, tmp_path: Path, town: 
     assert len(ours(trainer)) >= 2
 
 
+@pytest.mark.whole
 def test_what_is_logged_last_is_what_the_saved_model_gives(tmp_path: Path, town: str) -> None:
     trainer = make_trainer(tmp_path / "run")
     callback = watched(trainer, town, max_increase=0.5)
@@ -131,6 +132,7 @@ class Reporter(transformers.TrainerCallback):
         self.rows.append(dict(logs))
 
 
+@pytest.mark.whole
 def test_reporters_get_the_numbers_once_an_epoch(tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]) -> None:
     trainer, reporter = make_trainer(tmp_path, logging_strategy="epoch"), Reporter()
     trainer.add_callback(reporter)
@@ -145,6 +147,7 @@ def test_reporters_get_the_numbers_once_an_epoch(tmp_path: Path, town: str, caps
     assert "once an epoch: 2 more looks take about" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("at_start", [None, False])
 def test_a_start_that_is_not_measured_costs_no_look(
     at_start: bool | None, tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]
@@ -160,6 +163,7 @@ def test_a_start_that_is_not_measured_costs_no_look(
     assert not list(tmp_path.glob("pluralism-start*.json"))
 
 
+@pytest.mark.whole
 def test_letters_and_whole_answers_of_one_group_have_names_of_their_own(tmp_path: Path, town: str) -> None:
     trainer = make_trainer(tmp_path, max_steps=1)
     north = {"population": "North", "repetitions": 1}
@@ -184,6 +188,7 @@ def test_tensorboard_has_the_numbers(tmp_path: Path, town: str) -> None:
     assert any("pluralism" in tag for tag in events.Tags()["scalars"])
 
 
+@pytest.mark.whole
 def test_a_broken_promise_ends_the_training(tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]) -> None:
     trainer = make_trainer(tmp_path)
     callback = watched(trainer, town, every=1, at_most=0.001)
@@ -209,6 +214,7 @@ class Spoils(transformers.TrainerCallback):
                 self.change(model.lm_head)
 
 
+@pytest.mark.whole
 def test_a_loss_since_the_first_step_is_seen_and_may_be_only_logged(tmp_path: Path, town: str) -> None:
     letter = make_tokenizer()("A")["input_ids"][-1]
 
@@ -228,6 +234,7 @@ def test_a_loss_since_the_first_step_is_seen_and_may_be_only_logged(tmp_path: Pa
     assert [row.get(f"{NORTH}_broken") for row in ours(trainer)] == [None, 1.0, 1.0]
 
 
+@pytest.mark.whole
 def test_a_network_that_gives_no_numbers_is_told_and_training_goes_on(
     tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -306,6 +313,7 @@ def resumed(stopped: Path, tmp_path: Path, town: str, **keywords: Any) -> Plural
     return callback
 
 
+@pytest.mark.whole
 def test_a_training_that_goes_on_is_compared_with_its_first_step(
     stopped: Path, tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -318,6 +326,7 @@ def test_a_training_that_goes_on_is_compared_with_its_first_step(
     assert "Changes are measured from step 0" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 def test_without_its_first_step_the_change_begins_anew_and_that_is_told(
     stopped: Path, tmp_path: Path, town: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -329,6 +338,7 @@ def test_without_its_first_step_the_change_begins_anew_and_that_is_told(
     assert "changes are measured from the step at which this training is resumed" in capsys.readouterr().err
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "damage", ["other data", "other settings", "other network", "other units", "no JSON", "no numbers", "another form"]
 )
@@ -353,6 +363,7 @@ def test_another_first_step_is_refused(damage: str, stopped: Path, tmp_path: Pat
         resumed(tmp_path / "odd", tmp_path, town, **seed)
 
 
+@pytest.mark.whole
 def test_two_callbacks_keep_a_start_each(tmp_path: Path, town: str) -> None:
     def both(**arguments: Any) -> tuple[Any, list[PluralismCallback]]:
         trainer = make_trainer(tmp_path, **arguments)

@@ -321,6 +321,7 @@ def test_value_kaleidoscope_rows(write):
     ).replace(path + ", ", "")
 
 
+@pytest.mark.whole
 def test_shared_files_are_read_whole(shared_data):
     opinions = load_steering(str(shared_data / "steering" / "opinion_qa_small.json.gz"))
     assert len(opinions.attributes) == 22

@@ -123,6 +123,7 @@ def test_plain_question(prompt: str, options: list[str], expected: str | None) -
     assert plain_question(prompt, options) == expected
 
 
+@pytest.mark.whole
 def test_real_files(shared_data: Path) -> None:
     """5,752 rows of 1,270 questions and 130 populations; 16 rows with one option in the other file."""
     survey = load_survey(shared_data / "surveys" / "global_opinion_qa_small.json.gz")

@@ -92,6 +92,7 @@ def test_a_table_that_is_cut_off_is_not_a_whole_gzip_file(tmp_path: Path, keep: 
         read(path)
 
 
+@pytest.mark.whole
 def test_a_table_of_too_many_columns_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_text(",".join(f"c{n}" for n in range(60_000)) + "\n1\n", encoding="utf-8")

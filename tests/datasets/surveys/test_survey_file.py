@@ -615,6 +615,7 @@ questions_of_anything = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.whole
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

@@ -216,6 +216,7 @@ def test_what_is_written_is_read_and_its_hash_ignores_order(
     assert windows_sha256(other) != found.sha256
 
 
+@pytest.mark.whole
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(

@@ -138,6 +138,7 @@ def measured(model: Model, case: tuple[str, str, dict[str, Any]], data: dict[str
     return pp.measure(model, metric, data.get(name, name), **asking, **keywords)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("case", CASES, ids=[f"{metric}-{number}" for number, (metric, _, _) in enumerate(CASES)])
 def test_no_answer_within_bounds_gives_a_value_outside_of_its_own(
     case: tuple[str, str, dict[str, Any]], data: dict[str, str]
@@ -167,6 +168,7 @@ def test_no_answer_within_bounds_gives_a_value_outside_of_its_own(
     assert reached > 0.4
 
 
+@pytest.mark.whole
 def test_known_answers_have_no_bounds(data: dict[str, str]) -> None:
     for case in CASES:
         found = measured(Model(0.0, 0), case, data).scores
@@ -174,6 +176,7 @@ def test_known_answers_have_no_bounds(data: dict[str, str]) -> None:
         assert not any(guard.estimate.bounds for guard in found.guards)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("metric", "keywords", "better"),
     [(STEERING, {"attribute": "North", "score": "js"}, "unsteered"), ("steered_distance", {}, "elsewhere")],

@@ -108,6 +108,7 @@ def test_an_unknown_system_is_told_before_a_model_loads(town: pytest.Pytester) -
     result.stdout.fnmatch_lines(["*better_than='for nobody': 12 of 12 queries of example_town have no response*"])
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("n_river", "reason"), [
     (10, ""), (6, "6 jurors, fewer than 10"), (1, "a single juror says nothing about others"),
 ])  # fmt: skip

@@ -466,6 +466,7 @@ def tiny_reward_model(folder: Path, *, seed: int = 0) -> Any:
     return load_value_model(str(folder), device="cpu")
 
 
+@pytest.mark.whole
 @pytest.mark.model
 def test_a_real_reward_model_speaks_for_a_group(tmp_path: Path) -> None:
     model = tiny_reward_model(tmp_path / "reward")
@@ -489,6 +490,7 @@ def rank_by_hand(model: Any, panel: Panel, text: str) -> float:
     return float((below + 0.5) / (len(others) + 1))
 
 
+@pytest.mark.whole
 @pytest.mark.model
 def test_every_juror_may_have_a_reward_model_of_their_own(tmp_path: Path) -> None:
     models = [tiny_reward_model(tmp_path / str(seed), seed=seed) for seed in range(2)]

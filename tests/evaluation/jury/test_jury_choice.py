@@ -76,6 +76,7 @@ def test_bridging_prefers_what_both_camps_like(divided: str) -> None:
     assert both.scores.references["best"] == pytest.approx(both.estimate.value)
 
 
+@pytest.mark.whole
 def test_schulze_and_minimax_choose_what_the_majority_prefers(divided: str) -> None:
     winner, even = measured(0, divided, "schulze"), measured(None, divided, "schulze")
     assert winner.estimate.value == 1.0
@@ -250,6 +251,7 @@ def test_a_jury_that_compares_nothing_chooses_nothing(tmp_path: Path) -> None:
         assert found.scores.witness is None
 
 
+@pytest.mark.whole
 def test_few_jurors_who_agree_say_nothing_of_another_jury(tmp_path: Path) -> None:
     few = write(tmp_path / "few.jsonl", {f"q{n}": [[4, 0], [4, 1], [3, 0]] for n in range(40)})
     assert decide(Gate(at_least=0.5), measured(0, few, "schulze", jury="whole").estimate).outcome is Outcome.PASSED

@@ -248,6 +248,7 @@ def test_texts_become_unit_vectors_of_their_own() -> None:
 # -------------------------------------------------------------------------------------------------- who sits there
 
 
+@pytest.mark.whole
 def test_a_jury_is_drawn_that_meets_its_quotas() -> None:
     pytest.importorskip("sortition_algorithms")
     from pytest_pluralism.evaluation.jury.selection import select_jury

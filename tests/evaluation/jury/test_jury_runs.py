@@ -257,6 +257,7 @@ def test_a_column_that_is_another_for_every_juror_is_no_group(town: pytest.Pytes
     town.runpytest_inprocess().assert_outcomes(passed=2)
 
 
+@pytest.mark.whole
 def test_what_is_wrong_with_a_marker_is_said_at_collection(town: pytest.Pytester) -> None:
     votes = [
         {"juror": juror, "query": "q", "response": response, "utility": value}
@@ -389,6 +390,7 @@ def test_missing_votes_leave_a_stated_jury_as_it_is(town: pytest.Pytester) -> No
     assert "12 of 12 queries have no value" in " ".join(verdicts[1]["warnings"])
 
 
+@pytest.mark.whole
 def test_at_least_as_good_for_every_aversion_is_one_gate(town: pytest.Pytester) -> None:
     town.makepyfile(
         """

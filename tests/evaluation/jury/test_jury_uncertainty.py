@@ -166,6 +166,7 @@ def fitted(texts: Sequence[str]) -> np.ndarray:
     return np.array(rows)
 
 
+@pytest.mark.whole
 def test_a_text_has_the_same_error_wherever_it_is_written() -> None:
     panel = load_panel("example_town")
     evaluation = WrittenEvaluation(panel, JurySettings(), FittedJurors(embed=fitted), WRITING)

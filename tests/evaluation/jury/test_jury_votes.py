@@ -52,6 +52,7 @@ def scored(utilities: np.ndarray, alpha: float, **settings: object) -> Scores:
 TRUTHS = {0.0: 0.696, 1.0: 0.646, 2.0: 0.594}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("alpha", TRUTHS)
 def test_single_votes_leave_the_interval_on_its_scale_and_around_the_truth(alpha: float) -> None:
     rng = np.random.default_rng(11)

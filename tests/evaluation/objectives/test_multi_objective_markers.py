@@ -95,6 +95,7 @@ def report_of(project, *arguments):
     return result, json.loads((project.path / "r.json").read_text(encoding="utf-8"))["verdicts"]
 
 
+@pytest.mark.whole
 def test_trade_offs_in_a_run(project):
     write(
         project,
@@ -111,6 +112,7 @@ def test_trade_offs_in_a_run(project):
     assert len(verdicts) == 1 + 1 + 4
 
 
+@pytest.mark.whole
 def test_an_improvement_on_the_reference_model(project):
     write(
         project,
@@ -235,6 +237,7 @@ def test_better(): ...
 """
 
 
+@pytest.mark.whole
 def test_a_function_is_its_source_and_its_version_to_a_baseline(project):
     def save(shift, version):
         objectives = [{"name": "quick", "callable": "quick", "version": version}, {"name": "sure", "callable": "sure"}]
@@ -325,6 +328,7 @@ def test_files_of_objectives_that_say_two_things_or_nothing(project, text, says)
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+@pytest.mark.whole
 def test_an_objective_may_bear_a_loss_and_values_alone_may_decide(project):
     path = project.path / "objectives.json"
     content = json.loads(path.read_text(encoding="utf-8"))
@@ -345,6 +349,7 @@ def test_an_objective_may_bear_a_loss_and_values_alone_may_decide(project):
     assert all(verdict["details"]["deciding"] == "helpful" for verdict in verdicts)
 
 
+@pytest.mark.whole
 def test_an_improvement_on_a_stored_baseline(project):
     marker = 'pareto_improvement("objectives.json", candidate="{}", against="baseline", at_least={})'
     base = ("--pluralism-baseline=b.json",)
@@ -390,6 +395,7 @@ def test_the_reference_model_is_no_stored_baseline(project):
     assert "--pluralism-update-baseline" not in verdict["reason"]
 
 
+@pytest.mark.whole
 def test_a_baseline_of_other_objectives_is_not_compared(project):
     marker = 'pareto_improvement("objectives.json", candidate="old", against="baseline", at_least=0.0)'
     write(project, marker)

@@ -451,6 +451,7 @@ SAID = [
 PIECES = st.lists(st.sampled_from([*SAID, "Nothing of this.", "Tea is coffee.", "Sun and noise."]), max_size=5)
 
 
+@pytest.mark.whole
 @settings(deadline=None, max_examples=60)
 @given(PIECES, PIECES, st.sampled_from(["coverage", "soft_coverage", "sided_coverage"]))
 def test_saying_more_never_covers_less(first: list[str], second: list[str], score: str) -> None:
@@ -485,6 +486,7 @@ def test_the_order_of_answers_windows_and_draws_does_not_matter(
     assert values(ALL, texts) == pytest.approx(values(turned, texts[::-1]))
 
 
+@pytest.mark.whole
 @settings(deadline=None, max_examples=40)
 @given(PIECES)
 def test_the_union_is_at_least_each_draw_and_extraction_at_most_entailment(pieces: list[str]) -> None:

@@ -259,6 +259,7 @@ def pytest_pluralism_load_value_model(spec, settings):
 """
 
 
+@pytest.mark.whole
 def test_a_judge_that_prefers_nothing_keeps_no_promise_of_a_change(
     pytester: pytest.Pytester, town: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,7 @@ def test_over_the_unsteered_model_units_are_paired_differences(gss):
     assert np.mean([unit.value for unit in placebo.units]) == pytest.approx(plain.details["gain"]["value"], abs=1e-6)
 
 
+@pytest.mark.whole
 def test_without_an_attribute_all_are_measured_and_the_worst_is_the_witness(gss):
     def answer_as(side, question):
         return even(question) if side == "Black" else perfect(gss)(side, question)
@@ -222,6 +223,7 @@ def test_a_group_that_is_flattened_to_its_commonest_answer_is_told(gss):
     assert not any("commonest answer" in warning for warning in run(gss, perfect(gss), "Democrat").warnings)
 
 
+@pytest.mark.whole
 def test_ties_are_no_wins(gss):
     """A model that ignores who is named fits every group as well under each steering, and best under none."""
     for scores in (run(gss, lambda side, q: even(q)), run(gss, lambda side, q: perfect(gss)("", q))):
@@ -287,6 +289,7 @@ def test_a_loss_that_chance_explains_is_no_warning(gss):
     assert run(gss, perfect(gss), "Democrat").details["confusion"][0]["regret_interval"] == [None]
 
 
+@pytest.mark.whole
 def test_parties_that_are_swapped_lose_the_diagonal(gss):
     swapped = {"Democrat": "Republican", "Republican": "Democrat"}
 

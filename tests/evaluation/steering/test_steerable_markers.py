@@ -77,6 +77,7 @@ def report_of(project, *arguments):
     return result, json.loads((project.path / "r.json").read_text(encoding="utf-8"))["verdicts"]
 
 
+@pytest.mark.whole
 def test_steering_must_beat_what_it_names(project):
     """By paired units: the model that follows passes, the one that does the contrary fails, and over= is another."""
     marker = '"party_values.jsonl", attribute="Democrat", better_than='
@@ -99,6 +100,7 @@ def test_steering_must_beat_what_it_names(project):
         result.assert_outcomes(errors=1)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("reference", ["unsteered", "placebo"])
 def test_better_than_answers_that_were_not_read_is_undecided(project, reference):
     """The steered answers are read; those that they are compared with are not, which no level shows."""
@@ -138,6 +140,7 @@ def test_the_form_of_the_contract(project):
     assert (unit["id"], unit["attribute"], unit["unsteered"]) == ("q0", "Democrat", 0.5)
 
 
+@pytest.mark.whole
 def test_a_model_that_is_not_steered_fails_with_what_it_would_get_anyway(project):
     write(project, '"party_values.jsonl", attribute=["Democrat", "Republican"], at_least=0.6')
     result, verdicts = report_of(project, "--pluralism-model=voter:0.5")
@@ -147,6 +150,7 @@ def test_a_model_that_is_not_steered_fails_with_what_it_would_get_anyway(project
     result.stdout.fnmatch_lines(["*unsteered 0.50*placebo 0.50*"])
 
 
+@pytest.mark.whole
 def test_gains_and_all_attributes_at_once(project):
     write(
         project,

@@ -245,6 +245,7 @@ def test_the_published_prompts_and_parser(kaleidoscope):
     assert any(row["quirk"] == "unreadable_is_a_class" for row in scores.details["quirks"])
 
 
+@pytest.mark.whole
 def test_the_prompts_are_those_of_the_shared_file(shared_data):
     import gzip
 

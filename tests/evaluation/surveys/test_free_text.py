@@ -210,6 +210,7 @@ def test_texts_that_say_no_option_never_pass(how: str, world: World, key: Answer
     assert any("texts say none of the options" in warning for warning in found.warnings)
 
 
+@pytest.mark.whole
 def test_a_model_that_repeats_the_question_says_nothing(world: World, key: AnswerKey) -> None:
     texts = {question.question_id: question.text for question in world.survey.questions}
     for cut in (None, 90, 150):
@@ -225,6 +226,7 @@ def test_one_text_for_every_question_does_not_keep_what_a_perfect_model_keeps(wo
     assert not passes(found, Gate(at_most=0.15))
 
 
+@pytest.mark.whole
 def test_questions_without_a_read_text_are_open(world: World, key: AnswerKey) -> None:
     """Few questions that a model does not answer cost what they may be worth, and not the whole verdict."""
 
@@ -263,6 +265,7 @@ def test_entropy_is_read_from_free_text_too(world: World, key: AnswerKey) -> Non
     assert even.details["reading"]
 
 
+@pytest.mark.whole
 def test_what_may_be_asked_is_planned(world: World, key: AnswerKey) -> None:
     evaluation = DistributionalEvaluation(world.survey, SETTINGS, PEOPLE, key)
     counted = {"similarities": 0, "entailment": 0}
@@ -287,6 +290,7 @@ def test_a_recording_may_lack_letters(world: World, key: AnswerKey) -> None:
     assert any("no answers by letter" in warning for warning in found.warnings)
 
 
+@pytest.mark.whole
 def test_texts_that_were_recorded_are_read_like_others(world: World, key: AnswerKey, tmp_path: Path) -> None:
     rows = [
         {"question_id": name, "context": "free_text", "responses": world.perfect(name, 40)} for name in world.people

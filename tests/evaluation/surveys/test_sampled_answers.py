@@ -99,6 +99,7 @@ def test_draws_of_all_repetitions_count_the_same():
         model_distributions(asked, [*answers, exact(people[0])])
 
 
+@pytest.mark.whole
 def test_drawing_is_taken_out_of_the_distance_and_the_entropy():
     rng = np.random.default_rng(1)
     n = 400
@@ -124,6 +125,7 @@ def test_drawing_is_taken_out_of_the_distance_and_the_entropy():
     assert bits.drawn.variance == pytest.approx(variance_of_errors(bits, bits_true), rel=0.5)
 
 
+@pytest.mark.whole
 def test_the_interval_holds_what_drawing_does():
     """95 % intervals of questions drawn at random, each answered by 12 draws, hold the mean distance of all."""
     rng = np.random.default_rng(7)

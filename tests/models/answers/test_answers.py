@@ -1404,6 +1404,7 @@ def test_a_store_of_version_1_that_cannot_be_changed_is_read(tmp_path: Path, mon
         assert "the disk is full" in store.notes[0]
 
 
+@pytest.mark.whole
 def test_processes_that_meet_a_store_of_version_1_at_once(tmp_path: Path) -> None:
     old_store(tmp_path)
     code = """
@@ -1424,6 +1425,7 @@ def test_processes_that_meet_a_store_of_version_1_at_once(tmp_path: Path) -> Non
 # ------------------------------------------------------------------------------------------------ several processes
 
 
+@pytest.mark.whole
 def test_four_processes_write_at_once(tmp_path: Path) -> None:
     code = """
     own = int(sys.argv[2])
@@ -1529,6 +1531,7 @@ def test_writers_that_are_killed_while_others_write(tmp_path: Path) -> None:
         assert (check.damaged, check.problems) == (0, ())
 
 
+@pytest.mark.whole
 def test_four_processes_meet_the_same_damage(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"SQLite format 3\0" + b"\xff" * 9000)
     code = """

@@ -29,6 +29,7 @@ def write(path: Path, *parts: str) -> Path:
     return path
 
 
+@pytest.mark.whole
 def test_probabilities_are_the_weighted_means_of_those_of_the_parts(folders: tuple[Path, Path]) -> None:
     one, two = folders
     file = write(one.parent / "blend.toml", 'model = "one"\nweight = 3', 'model = "two"\nweight = 1')

@@ -45,6 +45,7 @@ def drawn(served):
     return sorted(set(by_prompt.values())), len(by_prompt)
 
 
+@pytest.mark.whole
 def test_stored_letters_are_topped_up_to_what_a_promise_needs(serve, opened, evaluation, tmp_path):
     served = serve(routes=("/chat/completions",), cap=0)
     spec = served.spec + "?timeout=60&patience=120"

@@ -383,6 +383,7 @@ def test_a_server_that_answers_everything_alike_is_refused(serve, opened):
         opened(served.spec + PATIENT)
 
 
+@pytest.mark.whole
 def test_a_release_under_the_name_of_the_last_one_is_another_model(serve, opened):
     served = serve()
     first = opened(served.spec + PATIENT).identity

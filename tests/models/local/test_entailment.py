@@ -373,6 +373,7 @@ def test_one_at_a_time_where_nothing_fills_up(tmp_path: Path) -> None:
         assert score.entailment == pytest.approx(directly(folder, pair)[2], abs=1e-5)
 
 
+@pytest.mark.whole
 def test_a_closed_model_cannot_be_asked(tiny: Path) -> None:
     model = load_entailment_model(str(tiny))
     model.close()

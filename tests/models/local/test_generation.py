@@ -128,6 +128,7 @@ def test_a_shared_beginning_is_computed_once(tiny, family):
     assert generator.scorer.computed_tokens == len(rows[0]) + 3 * 19
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("family", ["mamba", "phi3-longrope"])
 def test_networks_whose_cache_is_not_used(tiny, family):
     make_tokenizer, make_network = tiny
@@ -146,6 +147,7 @@ def test_an_encoder_decoder_is_refused(tiny_folder):
 # ------------------------------------------------------------------------------------------------------------- draws
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("family", DECODERS)
 def test_a_draw_does_not_depend_on_its_batch(tiny, family):
     make_tokenizer, make_network = tiny

@@ -45,6 +45,7 @@ def model():
     loaded.close()
 
 
+@pytest.mark.whole
 @pytest.mark.model
 def test_the_name_finds_these_weights() -> None:
     model = load_entailment_model("embedded:nli-minilm", device="cpu")

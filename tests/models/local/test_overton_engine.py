@@ -56,6 +56,7 @@ def engine(store=None):
     return Engine(store=lambda: store, note=lambda text: None, progress=lambda text: nullcontext())
 
 
+@pytest.mark.whole
 def test_a_real_network_is_measured_and_asked_once(tiny_folder, tmp_path) -> None:
     model, judge = load_model(str(tiny_folder()), device="cpu"), Judge()
     models = {"language_model": model, "entailment_model": judge}

@@ -123,6 +123,7 @@ def measure(evaluation, model):
     return scores, roles, loaded
 
 
+@pytest.mark.whole
 def test_an_adapter_of_one_group_raises_that_groups_faithfulness_and_nobody_elses(tiny_folder, town, tmp_path):
     model = load_model(str(tiny_folder("llama")))
     steering = town()
@@ -154,6 +155,7 @@ def test_an_adapter_of_one_group_raises_that_groups_faithfulness_and_nobody_else
     assert adapted.identity.name == "tiny+north"
 
 
+@pytest.mark.whole
 def test_the_model_under_test_stays_as_it_is(tiny_folder, town, tmp_path):
     model = load_model(str(tiny_folder("llama")))
     prompt = Prompt("What do you think about dogs ?\nA. Yes\nB. No", ("A", "B"), template="raw")
