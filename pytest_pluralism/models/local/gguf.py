@@ -10,20 +10,18 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import struct
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pytest_pluralism.core.errors import ModelError
-from pytest_pluralism.files import cache_folder
 from pytest_pluralism.models.backends import require_packages
 from pytest_pluralism.models.embedded import GgufSource
+from pytest_pluralism.models.local.copies import kept_copy
 from pytest_pluralism.models.measured import MeasuredFile
 from pytest_pluralism.models.versions import package_version
 
@@ -38,10 +36,7 @@ __all__ = [
     "ConvertedModel",
     "GgufHeader",
     "Vocabulary",
-    "cache_folder",
     "converted",
-    "is_complete",
-    "is_converted",
     "known_file",
     "read_header",
     "read_vocabulary",
@@ -49,11 +44,6 @@ __all__ = [
 
 #: Raised whenever a conversion would come out differently than before.
 CONVERTER_VERSION = 1
-
-#: Seconds to wait for another process that converts the same file.
-LOCK_TIMEOUT_S = 1800.0
-
-MANIFEST = "pluralism-manifest.json"
 
 #: A value of the header; of an array its length.
 Value = int | float | bool | str
@@ -339,9 +329,6 @@ def _tokens(source: GgufSource) -> dict[str, list[Value]]:
 def converted(source: GgufSource, /) -> ConvertedModel:
     """Return the converted copy of a GGUF file, converting it first where there is none.
 
-    Two processes that ask at once wait for one another, and a process that is killed leaves nothing that is taken for a
-    model: a conversion is written beside its place, and moved there when it is complete.
-
     Raises
     ------
     ModelError
@@ -349,31 +336,14 @@ def converted(source: GgufSource, /) -> ConvertedModel:
     MissingExtraError
         If the packages for the conversion are not installed.
     """
-    import filelock
-
     sha256, add_bos, header = known_file(source)
-    key = f"{sha256[:24]}-c{CONVERTER_VERSION}-t{_transformers_major()}"
-    root = cache_folder() / "converted"
-    target = root / key
-    if is_complete(target):
-        return ConvertedModel(target, sha256, add_bos)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(root / f"{key}.lock", timeout=LOCK_TIMEOUT_S):
-            # The process that held the lock before may have done the work.
-            if not is_complete(target):
-                _convert_into(target, source, header or read_header(source), sha256)
-    except filelock.Timeout as error:
-        raise ModelError(
-            f"Another process has been converting {source.name} for {LOCK_TIMEOUT_S / 60:.0f} minutes. "
-            f"If none is running, remove {root / (key + '.lock')}"
-        ) from error
-    except OSError as error:
-        raise ModelError(
-            f"The converted copy of {source.name} cannot be written to {root}: {error}. "
-            "Free some space, or name another folder in the environment variable PLURALISM_CACHE."
-        ) from error
-    return ConvertedModel(target, sha256, add_bos)
+    folder = kept_copy(
+        f"{sha256[:24]}-c{CONVERTER_VERSION}-t{_transformers_major()}",
+        lambda partial: convert(source, header or read_header(source), partial),
+        name=source.name,
+        told={"gguf_sha256": sha256, "converter": CONVERTER_VERSION, "source": source.name},
+    )
+    return ConvertedModel(folder, sha256, add_bos)
 
 
 def known_file(source: GgufSource, /) -> tuple[str, bool | None, GgufHeader | None]:
@@ -409,72 +379,6 @@ def _times(path: Path) -> tuple[int, int, int, int]:
     """Return the size, times and inode of a file, by which a change is seen."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-
-
-def _convert_into(target: Path, source: GgufSource, header: GgufHeader, sha256: str) -> None:
-    """Convert beside the target, then move. The caller holds the lock."""
-    # With the lock in our hands, every unfinished conversion is that of a process that died.
-    for left_over in target.parent.glob(f".partial-{target.name}-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    if target.exists():
-        shutil.rmtree(target)
-    partial = target.parent / f".partial-{target.name}-{uuid.uuid4().hex[:8]}"
-    partial.mkdir()
-    try:
-        convert(source, header, partial)
-        files: dict[str, dict[str, object]] = {}
-        for path in sorted(partial.iterdir()):
-            with path.open("rb+") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                os.fsync(stream.fileno())
-            status = path.stat()
-            times = {"mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns}
-            files[path.name] = {"size": status.st_size, **times, "sha256": digest}
-        manifest = {"gguf_sha256": sha256, "converter": CONVERTER_VERSION, "source": source.name, "files": files}
-        with (partial / MANIFEST).open("w", encoding="utf-8") as stream:
-            json.dump(manifest, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.rename(target)
-        _fsync_folder(target.parent)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make a rename outlast a power cut, where the system can do that."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def is_converted(folder: Path, /) -> bool:
-    """Return whether a folder is the converted copy of a GGUF file."""
-    return (folder / MANIFEST).is_file()
-
-
-def is_complete(folder: Path) -> bool:
-    """Return whether a conversion holds every file as it was written."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        for name, expected in manifest["files"].items():
-            path = folder / name
-            status = path.stat()
-            if status.st_size != expected["size"]:
-                return False
-            # Same size and same times: unchanged. Another time (a copied cache): the bytes decide.
-            times = status.st_mtime_ns, status.st_ctime_ns
-            if times != (expected["mtime_ns"], expected.get("ctime_ns", status.st_ctime_ns)):
-                with path.open("rb") as stream:
-                    if hashlib.file_digest(stream, "sha256").hexdigest() != expected["sha256"]:
-                        return False
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-    return True
 
 
 def sha256_of_parts(source: GgufSource) -> str:

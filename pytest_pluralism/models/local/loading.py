@@ -16,9 +16,9 @@ from pytest_pluralism.models.backends import backend_of
 from pytest_pluralism.models.local.adapters import described_model
 from pytest_pluralism.models.local.bounds import check_sizes, try_tokenizer
 from pytest_pluralism.models.local.compiling import compile_layers
+from pytest_pluralism.models.local.copies import is_converted
 from pytest_pluralism.models.local.devices import chosen_device, is_out_of_memory, too_large_for_one
 from pytest_pluralism.models.local.files import code_hash, remote_code_error, sha256_of_text
-from pytest_pluralism.models.local.gguf import is_converted
 from pytest_pluralism.models.local.language_model import HuggingFaceModel
 from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.local.quick_tokenizer import QuickTokenizer

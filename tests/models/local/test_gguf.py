@@ -23,7 +23,7 @@ from pytest_pluralism.core.records import Prompt
 from pytest_pluralism.files import cache_folder
 from pytest_pluralism.models import load_model
 from pytest_pluralism.models.embedded import GgufSource, find_embedded
-from pytest_pluralism.models.local import gguf
+from pytest_pluralism.models.local import copies, gguf
 
 PROGRAM = Path(__file__).with_name("tiny_gguf.py")
 _spec = importlib.util.spec_from_file_location("tiny_gguf", PROGRAM)
@@ -211,7 +211,7 @@ def test_a_damaged_conversion_is_made_again(tiny_file, damage):
     elif damage == "missing":
         weights.unlink()
     else:
-        (folder / gguf.MANIFEST).write_text("{", encoding="utf-8")
+        (folder / copies.MANIFEST).write_text("{", encoding="utf-8")
     gguf.converted(source(tiny_file))
     assert weights.read_bytes() == good
 
@@ -268,7 +268,7 @@ def test_a_process_that_is_killed_leaves_nothing_that_is_taken_for_a_model(tiny_
     folder = gguf.converted(source(tiny_file)).folder
     assert (folder / "model.safetensors").is_file()
     assert not list((cache / "converted").glob(".partial-*"))
-    assert json.loads((folder / gguf.MANIFEST).read_text(encoding="utf-8"))["converter"] == gguf.CONVERTER_VERSION
+    assert json.loads((folder / copies.MANIFEST).read_text(encoding="utf-8"))["converter"] == gguf.CONVERTER_VERSION
 
 
 # ----------------------------------------------------------------------------------------------------- packaged files

@@ -332,7 +332,7 @@ def test_any_byte_of_any_file_gives_another_identity_or_equal_answers(tiny_folde
 
 
 def test_a_converted_copy_that_was_edited_is_not_taken_for_the_file(tmp_path, monkeypatch):
-    from pytest_pluralism.models.local import gguf
+    from pytest_pluralism.models.local import copies
 
     folder = tmp_path / "copy"
     folder.mkdir()
@@ -340,14 +340,14 @@ def test_a_converted_copy_that_was_edited_is_not_taken_for_the_file(tmp_path, mo
     status = (folder / "model.safetensors").stat()
     digest = hashlib.sha256(b"weights").hexdigest()
     known = {"size": 7, "mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns, "sha256": digest}
-    (folder / gguf.MANIFEST).write_text(json.dumps({"files": {"model.safetensors": known}}), encoding="utf-8")
-    assert gguf.is_complete(folder)
+    (folder / copies.MANIFEST).write_text(json.dumps({"files": {"model.safetensors": known}}), encoding="utf-8")
+    assert copies.is_complete(folder)
     (folder / "model.safetensors").write_bytes(b"weighty")
     os.utime(folder / "model.safetensors", ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert not gguf.is_complete(folder)
+    assert not copies.is_complete(folder)
     # One that was copied to another place has other times and the same content.
     (folder / "model.safetensors").write_bytes(b"weights")
-    assert gguf.is_complete(folder)
+    assert copies.is_complete(folder)
 
 
 # ----------------------------------------------------------------------------------------------------- what was read
