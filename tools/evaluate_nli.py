@@ -43,6 +43,7 @@ from scipy.stats import rankdata
 
 from pytest_pluralism.core.records import EntailmentPair
 from pytest_pluralism.evaluation.overton.premises import premises
+from pytest_pluralism.models.embedded import ENTAILMENT_MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -123,7 +124,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------------------------ MNLI
 
 
-def mnli(ask: Asker, temperature: float, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def mnli(ask: Asker, temperature: float, rows: Sequence[Mapping[str, Any]], *, weak: bool = True) -> dict[str, Any]:
     """Return accuracy, calibration and the scores by class on the matched development set, and the weak spots."""
     labels = np.array([LABELS.index(row["label"]) for row in rows])
     texts = [(row["premise"], row["hypothesis"]) for row in rows]
@@ -162,7 +163,7 @@ def mnli(ask: Asker, temperature: float, rows: Sequence[Mapping[str, Any]]) -> d
         "negative_log_likelihood_without_temperature": loss(plain),
         "brier_score": float(((probabilities - np.eye(3)[labels]) ** 2).sum(axis=1).mean()),
     }
-    return {**found, "weak_spots": weak_spots(ask, texts, labels, probabilities)}
+    return {**found, "weak_spots": weak_spots(ask, texts, labels, probabilities)} if weak else found
 
 
 def weak_spots(
@@ -533,7 +534,10 @@ def weak_table(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _file_sha256(model: str) -> str | None:
-    """Return the SHA-256 of the file of weights of a model in a folder; ``None`` for another spec."""
+    """Return the SHA-256 of the file of weights of a model in a folder or of the repository; ``None`` for another."""
+    known = ENTAILMENT_MODELS.get(model.removeprefix("embedded:"))
+    if known is not None:
+        return known.sha256
     weights = Path(model) / "model.safetensors"
     return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
 
@@ -561,16 +565,20 @@ def main() -> None:
     parser.add_argument("--json", help="write the figures here")
     parser.add_argument("--card", metavar="FOLDER", help="write the figures into the card of this model")
     parser.add_argument("--only", choices=("mnli", "perspectrum"))
+    parser.add_argument("--without-weak-spots", action="store_true", help="half the time on MultiNLI")
     parser.add_argument("--limit", type=int, help="only so many pairs and claims, for a quick look")
     options = parser.parse_args()
-    if options.card and (options.only or options.limit):
-        parser.error("a card needs all figures: leave out --only and --limit")
+    if options.card and (options.only or options.limit or options.without_weak_spots):
+        parser.error("a card needs all figures: leave out --only, --limit and --without-weak-spots")
     data = Path(options.data)
     ask, model = asker(options.model)
     facts: dict[str, Any] = {"model": model.identity.name, "weights_sha256": _file_sha256(options.model)}
     if options.only != "perspectrum":
         facts["mnli_matched_dev"] = mnli(
-            ask, model.temperature, read(data / "nli" / "test_mnli_matched_dev.jsonl.gz")[: options.limit]
+            ask,
+            model.temperature,
+            read(data / "nli" / "test_mnli_matched_dev.jsonl.gz")[: options.limit],
+            weak=not options.without_weak_spots,
         )
     if options.only != "mnli":
         facts["perspectrum"] = perspectrum(

@@ -1,7 +1,9 @@
-"""Fit the combined judge of the small entailment model, and measure the errors of all judges.
+r"""Fit the combined judge of the small entailment model, and measure the errors of all judges.
 
     python tools/fit_judge.py --work-dir DIR            # fits, measures, and writes judge_calibration.json and the card
     python tools/fit_judge.py --work-dir DIR --dry-run  # prints, and writes nothing
+    python tools/fit_judge.py --work-dir DIR2 --model embedded:nli-mpnet --to fixtures/models/nli-mpnet \
+        --judges combined --claims 40                   # of a larger model, on fewer claims
 
 Texts are those of `tools/overton_texts.py`.
 DIR keeps what the models said, so that a run that was killed goes on where it was; without it everything takes about
@@ -70,11 +72,11 @@ RESAMPLES = 400
 Answered = Callable[[Round], Sequence[Any]]
 
 
-def chosen(claims: Sequence[Claim], split: str) -> list[Claim]:
+def chosen(claims: Sequence[Claim], split: str, most: int | None = None) -> list[Claim]:
     """Return the claims of one side of the split that are read, in a fixed order."""
     part, n = READ[split]
     kept = [one for one in claims if one.split == split and share(f"judge split sub {one.number}") < part]
-    return sorted(kept, key=lambda one: share(f"judge split order {one.number}"))[:n]
+    return sorted(kept, key=lambda one: share(f"judge split order {one.number}"))[:n][:most]
 
 
 def asking(folder: Path, model: str = str(MODEL)) -> tuple[Answered, str]:
@@ -98,9 +100,9 @@ def asking(folder: Path, model: str = str(MODEL)) -> tuple[Answered, str]:
     return (lambda asked: engine.answered(asked, models[asked.work])), str(identity.parts["weights"])
 
 
-def measured(claims: Sequence[Claim]) -> list[Claim]:
+def measured(claims: Sequence[Claim], most: int | None = None) -> list[Claim]:
     """Return the claims on which the threshold and the errors of the combined judge are measured."""
-    return [*chosen(claims, "cal"), *chosen(claims, "test")]
+    return [*chosen(claims, "cal", most), *chosen(claims, "test", most)]
 
 
 def features(claims: Sequence[Claim], answered: Answered) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -243,18 +245,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work-dir", required=True, help="keeps what the models said")
     parser.add_argument("--data", default=str(SHARED), help="the folder that holds overton/")
+    parser.add_argument("--model", default=str(MODEL), help="a spec, as for --pluralism-entailment-model")
+    parser.add_argument("--to", default=str(MODEL), help="the folder that gets the file")
+    parser.add_argument("--judges", default=",".join(JUDGES), help="those that are measured")
+    parser.add_argument("--claims", type=int, help="only so many claims of each side of the split")
     parser.add_argument("--bent", action="store_true", help="the errors of the combined judge are those of a parabola")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     options = parser.parse_args()
     claims = read_claims(Path(options.data))
-    answered, model_hash = asking(Path(options.work_dir))
-    rows, holds, weights = features(chosen(claims, "fit"), answered)
+    answered, model_hash = asking(Path(options.work_dir), options.model)
+    rows, holds, weights = features(chosen(claims, "fit", options.claims), answered)
     print(f"{len(rows)} sentences beside an answer, {holds.sum()} of which hold it")
     judge = fitted(rows, holds, weights)
     judges = {}
-    for name in JUDGES:
+    several = measured(claims, options.claims)
+    for name in options.judges.split(","):
         by_all = name == "combined"
-        made = responses(measured(claims) if by_all else chosen(claims, "cal")[:READ_BY_ENTAILMENT], SEED)
+        made = responses(several if by_all else chosen(claims, "cal", options.claims)[:READ_BY_ENTAILMENT], SEED)
         texts = hashlib.sha256(json.dumps([one.sentences for one in made]).encode()).hexdigest()
         n_claims = len({one.claim.number for one in made})
         data = f"{len(made)} responses put together from {n_claims} claims of Perspectrum"
@@ -262,7 +269,7 @@ def main() -> None:
         one = calibrated(made, scores, data, texts, model_hash, bent=by_all and options.bent)
         if by_all:
             reader = EntailmentJudge(name, one.threshold, combined=judge)
-            one = replace(one, **false_credit(reader, measured(claims), answered))
+            one = replace(one, **false_credit(reader, several, answered))
         judges[name] = one
         print(name, judges[name])
     # The best is the one that shrinks changes least.
@@ -270,7 +277,7 @@ def main() -> None:
     found = JudgeFile(best, judges, judge)
     print(judges_text(found))
     if not options.dry_run:
-        (MODEL / CALIBRATION_FILE).write_text(judges_text(replace(found)), encoding="utf-8")
+        (Path(options.to) / CALIBRATION_FILE).write_text(judges_text(replace(found)), encoding="utf-8")
 
 
 if __name__ == "__main__":

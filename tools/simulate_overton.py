@@ -356,6 +356,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work-dir", required=True, help="keeps what the models said")
     parser.add_argument("--data", default=str(SHARED), help="the folder that holds overton/")
+    parser.add_argument("--model", default=str(MODEL), help="a spec, as for --pluralism-entailment-model")
     parser.add_argument("--file", default=str(MODEL / CALIBRATION_FILE), help="the judges")
     parser.add_argument("--judges", default="forward,both,combined", help="those that are tried")
     parser.add_argument("--tables", help="only these tables: " + ", ".join(TABLES))
@@ -366,9 +367,9 @@ def main() -> None:
     file = read_judges(Path(options.file))
     if file is None:
         sys.exit(f"{options.file} is not there: fit the judges with tools/fit_judge.py")
-    answered, _ = asking(Path(options.work_dir))
+    answered, _ = asking(Path(options.work_dir), options.model)
     all_claims = read_claims(Path(options.data))
-    claims, everything = chosen(all_claims, "test")[: options.claims], measured(all_claims)
+    claims, everything = chosen(all_claims, "test", options.claims), measured(all_claims, options.claims)
     readers = {name: Reader(name, file, answered, bent=options.bent) for name in options.judges.split(",")}
     tables = {"judges": errors_table(file)}
     for name, (title, rows) in TABLES.items():

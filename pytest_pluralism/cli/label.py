@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import random
@@ -296,17 +297,25 @@ def _typed() -> str:
 
 def _weights(file: Path | None, settings: JsonObject) -> CombinedJudge | None:
     """Return the weights of the combined judge that judged a report; ``None`` of another judge."""
+    from pytest_pluralism.core.errors import ModelError
     from pytest_pluralism.models.calibration import judges_of, read_judges
+    from pytest_pluralism.models.specification import EMBEDDED_ENTAILMENT_MODELS
 
     if settings.get("entailment_judge") != "combined":
         return None
-    source = judges_of("embedded:nli-minilm") if file is None else read_judges(file)
-    if source is None or source.combined is None:
+    files = [] if file is None else [read_judges(file)]
+    for name in EMBEDDED_ENTAILMENT_MODELS if file is None else ():
+        # Where it is not here, another may have judged.
+        with contextlib.suppress(ModelError):
+            files.append(judges_of(f"embedded:{name}"))
+    known = [one for one in files if one is not None and one.combined is not None]
+    if not known:
         raise UsageError("the combined judge needs the weights of the file that judged: --judges=FILE.")
-    if settings.get("judge_sha256", source.sha256) != source.sha256:
-        where = "the file of the packaged entailment model" if file is None else shown(file)
-        raise UsageError(f"{where} did not judge this report. Name the file of judges that did: --judges=FILE.")
-    return source.combined
+    for one in known:
+        if settings.get("judge_sha256", one.sha256) == one.sha256:
+            return one.combined
+    where = "the file of an embedded entailment model" if file is None else shown(file)
+    raise UsageError(f"{where} did not judge this report. Name the file of judges that did: --judges=FILE.")
 
 
 def _model_hash(settings: JsonObject) -> str:

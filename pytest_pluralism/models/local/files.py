@@ -48,18 +48,25 @@ class DescribedFolder:
 
 
 def described_folder(
-    named: ModelSpec, /, *, trust_remote_code: bool, allow_pickle: bool, packaged: Path | None = None
+    named: ModelSpec,
+    /,
+    *,
+    trust_remote_code: bool,
+    allow_pickle: bool,
+    packaged: Path | None = None,
+    parts: dict[str, str] | None = None,
 ) -> DescribedFolder:
     """Return the folder of a model, fetched or converted if need be, having checked that it may be loaded.
 
-    ``packaged`` is the folder of a model that is there already: embedded and not a GGUF file, or fetched.
+    ``packaged`` is the folder of a model that is there already: embedded and not a GGUF file, or fetched. ``parts`` are
+    the hashes of its parts, where its files do not say them.
 
     Raises
     ------
     ModelError
         The model cannot be found, wants to run code of its own, or has pickled weights only.
     """
-    folder, parts, add_bos = packaged or Path(named.target), None, None
+    folder, add_bos = packaged or Path(named.target), None
     if named.kind == "hf" and packaged is None:
         folder = fetched(named, trust_remote_code=trust_remote_code, allow_pickle=allow_pickle)
     elif packaged is None and named.kind in {"embedded", "gguf"}:

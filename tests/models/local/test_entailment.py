@@ -19,7 +19,7 @@ from pytest_pluralism.models import embedded
 from pytest_pluralism.models import load_entailment_model as load_lazily
 from pytest_pluralism.models.answers.kinds import ENTAILMENTS
 from pytest_pluralism.models.answers.store import AnswerStore
-from pytest_pluralism.models.embedded import ENTAILMENT_VARIABLE, find_embedded_entailment
+from pytest_pluralism.models.embedded import ENTAILMENT_MODELS, EntailmentFiles, find_embedded_entailment
 from pytest_pluralism.models.protocol import EntailmentModel
 from pytest_pluralism.models.specification import parse_entailment_spec, parse_model_spec
 
@@ -593,14 +593,15 @@ def test_a_store_between_gives_the_same_scores(tiny: Path, tmp_path: Path) -> No
 
 
 def test_the_environment_names_the_folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENTAILMENT_VARIABLE, str(tiny))
+    variable = ENTAILMENT_MODELS["nli-minilm"].variable
+    monkeypatch.setenv(variable, str(tiny))
     with pytest.raises(ModelError, match="are not those of embedded:nli-minilm: their SHA-256 is"):
         find_embedded_entailment("nli-minilm")
     weights = hashlib.sha256((tiny / "model.safetensors").read_bytes()).hexdigest()
-    monkeypatch.setattr(embedded, "WEIGHTS_SHA256", weights)
+    monkeypatch.setitem(ENTAILMENT_MODELS, "nli-minilm", EntailmentFiles(variable, "model.safetensors", weights))
     assert find_embedded_entailment("nli-minilm") == tiny
     assert load_entailment_model("embedded:nli-minilm").identity.name == "nli-minilm"
-    monkeypatch.setenv(ENTAILMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(variable, str(tmp_path))
     with pytest.raises(ModelError, match="where no model lies"):
         find_embedded_entailment("nli-minilm")
     (tmp_path / "config.json").write_text("{}")
@@ -609,8 +610,9 @@ def test_the_environment_names_the_folder(tiny: Path, tmp_path: Path, monkeypatc
 
 
 def test_without_the_repository_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ENTAILMENT_VARIABLE, raising=False)
+    variable = ENTAILMENT_MODELS["nli-minilm"].variable
+    monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(embedded, "__file__", str(tmp_path / "site-packages" / "pytest_pluralism" / "models" / "e.py"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=f"set {ENTAILMENT_VARIABLE} to it; or name another"):
+    with pytest.raises(ModelError, match=f"set {variable} to it; or name another"):
         find_embedded_entailment("nli-minilm")
