@@ -205,8 +205,9 @@ def _before(place: str | None, since: str | None, measured: Mapping[str, Entry])
     gates: dict[str, list[Entry]] = {}
     of_part: dict[str, str] = {}
     untold: set[str] = set()
-    for key, found in entries.items():
+    for name, found in entries.items():
         for entry in found:
+            key = _bare(name, entry)
             promise = entry.get("promise") or {"key": key, "gate": entry.get("gate") or {}}
             if promise["key"] != key:
                 of_part[key] = promise["key"]
@@ -215,6 +216,12 @@ def _before(place: str | None, since: str | None, measured: Mapping[str, Entry])
             else:
                 untold.add(key)
     return _Before(gates, of_part, frozenset(untold))
+
+
+def _bare(key: str, entry: Entry) -> str:
+    """Return the key of a promise; a report has a result of it for each of several baselines."""
+    against = (entry.get("baseline") or {}).get("name")
+    return key.removesuffix(f" against {against}") if against else key
 
 
 def _listed(tests: Sequence[str]) -> tuple[Content, str]:
@@ -232,13 +239,16 @@ def _is_asked(key: str, tests: Sequence[str]) -> bool:
 
 
 def _row(promise: Entry, measured: Mapping[str, Entry], before: _Before | None) -> Content:
-    found = measured.get(promise["key"]) or _of_worst(promise, measured)
-    slacks = dict(_slacks(promise["gate"], found)) if found is not None else {}
+    found = [entry for key, entry in measured.items() if _bare(key, entry) == promise["key"]]
+    found = found or [entry for entry in [_of_worst(promise, measured)] if entry is not None]
+    slacks: dict[str, float] = {}
+    for name, slack in (pair for entry in found for pair in _slacks(promise["gate"], entry)):
+        slacks[name] = min(slack, slacks.get(name, slack))
     words = (loosened(promise["gate"], then) for then in (before.of(promise) if before else ()))
     return {
         **{name: promise[name] for name in ("key", "test", "metric", "direction", "dataset", "population", "gate")},
         "skipped": promise["skipped"],
-        "value": found["estimate"]["value"] if found is not None and found.get("estimate") else None,
+        "value": found[0]["estimate"]["value"] if found and found[0].get("estimate") else None,
         "slacks": slacks,
         "loosened": next((some for some in words if some), []),
         "not_compared": before.not_compared(promise) if before else None,

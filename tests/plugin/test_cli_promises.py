@@ -125,6 +125,28 @@ def test_what_was_loosened_dropped_or_skipped(stored: pytest.Pytester, capsys: p
     assert content["gone"][0]["gate"]["at_most"] == 0.4
 
 
+@pytest.mark.whole
+def test_a_report_against_several_baselines_has_each_promise_once(
+    stored: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [f"--pluralism-baseline={name}={folder}" for name, folder in (("last", "last"), ("best", "best"))]
+    for one, model in zip(named, ("plain", "plain*0.5"), strict=True):
+        stored.runpytest_inprocess(f"--pluralism-model=table:{model}", one, "--pluralism-update-baseline")
+    stored.runpytest_inprocess("--pluralism-model=table:plain", *named, "--pluralism-report=run.json")
+    code, content = promises(capsys, "--results=run.json", "--fail-on=loosened,dropped,skipped")
+    assert (code, content["gone"]) == (0, [])
+    north, south = content["promises"]
+    assert north["value"] is not None
+    # The slack is that beside the baseline that leaves less of it.
+    changes = {
+        one["baseline"]["name"]: one["change"]
+        for one in json.loads((stored.path / "run.json").read_text(encoding="utf-8"))["verdicts"]
+        if one["population"] == "South"
+    }
+    assert set(changes) == {"last", "best"}
+    assert south["slacks"]["max_increase"] == pytest.approx(min(0.05 - one["high"] for one in changes.values()))
+
+
 def test_since_reads_the_file_of_then(stored: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     # The promise is loosened and stored anew: the baseline of today knows nothing about it, the one of v1 does.
     suite(stored, at_most=0.5)
