@@ -207,6 +207,7 @@ class TestOtherDistances:
         largest = max(abs(p[list(event)].sum() - q[list(event)].sum()) for event in events)
         assert total_variation_distance(p, q) == pytest.approx(largest, abs=1e-12)
 
+    @pytest.mark.whole
     @PROMPT
     @given(distributions(n_options=4), st.lists(st.floats(-10, 10), min_size=4, max_size=4))
     def test_wasserstein_agrees_with_scipy(self, rows, positions):
@@ -656,6 +657,7 @@ def test_the_roof_lists_every_public_name_of_its_files():
     assert sorted(public) == sorted(metrics.__all__)
 
 
+@pytest.mark.whole
 def test_one_measure_does_not_import_the_others():
     code = (
         "import sys; from pytest_pluralism.core.metrics import entropy; "

@@ -77,6 +77,7 @@ def check_one_sided(rows, n_runs):
             assert share <= allowed(0, worst_allowed(row), n_runs, alarm=1e-4)[1], row
 
 
+@pytest.mark.whole
 def test_one_sided_errors_roughly(simulation):
     rows = list(simulation.one_sided(150, sizes=((25, 1), (25, 5), (100, 5))))
     assert len(rows) == 13
@@ -102,6 +103,7 @@ def test_one_sided_errors(simulation):
     check_one_sided(simulation.coverage(2500, methods=("auto",)), 2500)
 
 
+@pytest.mark.whole
 def test_rare_cases_are_as_bad_as_the_page_says(simulation):
     rows = list(simulation.rare_cases(300))
     # When no unit happens to worsen, the model looks unchanged: 0.92 ** n.
@@ -213,6 +215,7 @@ def test_targets_of_verdicts_roughly(simulation):
             assert row["passed"] >= allowed(0.8, 1, 60)[0], row
 
 
+@pytest.mark.whole
 def test_nothing_fits_better_where_all_are_equal(simulation):
     for row in simulation.simulate_verdicts.selection(60):
         assert row["warned"]["adjusted"] <= allowed(0, 0.05, 60)[1], row

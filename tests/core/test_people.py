@@ -27,6 +27,7 @@ def mean_of_samples(rng: np.random.Generator, people: np.ndarray, model: np.ndar
     return float(np.mean([one.values.mean() for one in found]))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("even", [2.0, 0.4], ids=["all options are common", "some are rare"])
 @pytest.mark.parametrize("n_options", [2, 4, 7])
 def test_a_hundred_people_tell_a_true_distance_from_06_on(n_options: int, even: float) -> None:
@@ -55,6 +56,7 @@ def test_a_model_that_answers_as_the_population_does_is_expected_at_the_floor() 
     assert ((found.values >= 0.0) & (found.values <= 1.0)).all()
 
 
+@pytest.mark.whole
 def test_the_standard_error_is_what_other_people_would_make_of_it() -> None:
     rng = np.random.default_rng(4)
     for spread in (0.3, 1.0):

@@ -60,6 +60,7 @@ def test_skewed_scores_fail_as_often_as_it_says(rises: bool, level: float) -> No
     assert failed / 400 == pytest.approx(0.8, abs=0.07)
 
 
+@pytest.mark.whole
 def test_whole_clusters_are_drawn_and_more_of_them_show_more() -> None:
     clusters = [number // 4 for number in range(60)]
     values = SYMMETRIC + np.repeat(np.random.default_rng(6).normal(0, 0.2, 15), 4)

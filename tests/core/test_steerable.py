@@ -255,6 +255,7 @@ def test_steered_distances_refuse(call, message):
 # --------------------------------------------------------------------------------------------------- OpinionQA
 
 
+@pytest.mark.whole
 @quick
 @given(
     hnp.arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 6)), elements=st.floats(0, 1))
@@ -285,6 +286,7 @@ def beta_wasserstein(first, second):
     return scipy.integrate.trapezoid(gap, x)
 
 
+@pytest.mark.whole
 @settings(max_examples=25, deadline=None)
 @given(
     st.integers(1, 30).flatmap(

@@ -116,6 +116,7 @@ def test_the_truth_of_a_survey_is_a_count_over_its_respondents(survey):
     assert all(len(q.positions) == len(q.options) for q in survey.questions)
 
 
+@pytest.mark.whole
 @quick
 @given(surveys())
 def test_surveys_can_be_asked_and_scored(survey):

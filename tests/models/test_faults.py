@@ -58,6 +58,7 @@ def memory_for(monkeypatch, scorer, most, failures, *, after=0):
     monkeypatch.setattr(network, "forward", forward)
 
 
+@pytest.mark.whole
 @WORKS
 @pytest.mark.parametrize("after", [0, 1])
 def test_memory_that_runs_out_in_the_middle_costs_no_answer(tiny_folder, monkeypatch, work, after):

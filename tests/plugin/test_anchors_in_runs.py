@@ -109,6 +109,7 @@ def test_an_update_that_drifts_from_the_anchor_fails(project: pytest.Pytester, r
     run("--pluralism-update-baseline", *options, model="table:plain*3").assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_an_uncertain_drift_of_an_update_is_inconclusive(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(test_town=BODY.format(promise="max_increase=0.02, max_unit_increase=0.5, at_most=0.9"))
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
@@ -138,6 +139,7 @@ def test_a_margin_of_its_own_for_the_drift(project: pytest.Pytester, run: Run) -
     assert verdict(project)["reason"].startswith("the change from the anchor is")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("population", ["North", "worst"])
 def test_the_margin_of_the_drift_is_judged_while_the_entry_is_its_own_anchor(
     project: pytest.Pytester, run: Run, population: str
@@ -150,6 +152,7 @@ def test_the_margin_of_the_drift_is_judged_while_the_entry_is_its_own_anchor(
     assert verdict(project)["reason"].startswith("the change from the anchor is")
 
 
+@pytest.mark.whole
 def test_one_comparison_with_an_entry_that_is_its_own_anchor_counts_once(project: pytest.Pytester, run: Run) -> None:
     """Of the worst group as of one: its p-value is not multiplied, and its reason is given once."""
     project.makepyfile(test_town=BODY.replace("North", "worst").format(promise="max_increase=0.02"))
@@ -202,6 +205,7 @@ def test_looks_at_one_baseline_are_counted_and_planned(project: pytest.Pytester,
     assert "must be counted, each or a whole number" in run("--pluralism-looks=none").stderr.str()
 
 
+@pytest.mark.whole
 def test_equivalence_is_a_promise_of_its_own(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(test_town=BODY.format(promise="max_change=0.01, confidence_level=None"))
     run("--pluralism-update-baseline").assert_outcomes(passed=1)

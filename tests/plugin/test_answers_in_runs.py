@@ -34,6 +34,7 @@ def run(project: pytest.Pytester, *args: str, model: str = "table:plain") -> dic
     return answers
 
 
+@pytest.mark.whole
 def test_a_second_run_computes_nothing(kept: pytest.Pytester) -> None:
     # 72 prompts a seed, of which the two seeds share 12: the same draws in one of their repetitions.
     assert run(kept) == {"computed": 132, "from_store": 0}
@@ -64,6 +65,7 @@ def test_a_store_that_cannot_be_used_is_said_and_stops_nothing(kept: pytest.Pyte
     result.stdout.fnmatch_lines(["answers are not kept: *"])
 
 
+@pytest.mark.whole
 def test_a_damaged_store_is_set_aside(kept: pytest.Pytester) -> None:
     run(kept)
     (file,) = (kept.path / "kept").glob("*.sqlite3")

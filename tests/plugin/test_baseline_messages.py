@@ -41,6 +41,7 @@ def test_a_first_result_is_stored_and_not_called_passed(project: pytest.Pytester
     assert run(project, "run-7").stdout.fnmatch_lines(["* PASSED *rise*0.02*"]) is None
 
 
+@pytest.mark.whole
 def test_results_under_another_name_are_named_with_the_option(
     project: pytest.Pytester, stored: pytest.RunResult
 ) -> None:

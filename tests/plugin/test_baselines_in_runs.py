@@ -62,6 +62,7 @@ def test_the_whole_life_of_a_baseline(project: pytest.Pytester, run: Run, option
     assert renamed.parseoutcomes()["failed"] == 1
 
 
+@pytest.mark.whole
 def test_an_unchanged_model_passes_its_own_baseline_again_and_again(run: Run) -> None:
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
     for _ in range(3):
@@ -92,6 +93,7 @@ def write_bytes(content: bytes) -> Callable[[pytest.Pytester], None]:
     return lambda project: (project.path / "base.json").write_bytes(content) and None
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("damage", "args", "words"),
     [
@@ -150,6 +152,7 @@ def test_a_baseline_of_another_model(project: pytest.Pytester, run: Run) -> None
     )
 
 
+@pytest.mark.whole
 def test_a_promise_against_a_baseline_without_a_place_for_it(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=BODY)
     result = project.runpytest_inprocess("--pluralism-model=table:plain")
@@ -177,6 +180,7 @@ def test_updating_never_overwrites_what_it_cannot_read(project: pytest.Pytester,
     assert "Do not release" in (project.path / "run.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.whole
 def test_a_folder_holds_one_file_a_model(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=BODY)
     options = ("--pluralism-model=table:one", "--pluralism-model=table:org/two", "--pluralism-baseline=stored")

@@ -59,6 +59,7 @@ def suite(yes_no_suite: Callable[[str, str], pytest.Pytester]) -> pytest.Pyteste
     return yes_no_suite(CONFTEST, TESTS)
 
 
+@pytest.mark.whole
 def test_a_model_that_hangs_ends_the_wait_with_what_was_kept(suite: pytest.Pytester) -> None:
     suite.makeini("[pytest]\npluralism_batch_timeout = 0.5\n")
     common = ("--pluralism-answers=answers", "-s")
@@ -86,6 +87,7 @@ def test_without_a_store_that_is_said(suite: pytest.Pytester) -> None:
     assert "are known to this run only" in " ".join(result.stdout.str().split())
 
 
+@pytest.mark.whole
 def test_other_errors_are_told_as_without_a_limit(suite: pytest.Pytester) -> None:
     options = ("--pluralism-answers=off", "--pluralism-batch-timeout=30")
     suite.runpytest("--pluralism-model=ours:well", *options).assert_outcomes(passed=2)

@@ -191,6 +191,7 @@ def test_a_change_of_false_balance_is_not_kept_by_saying_nothing(project: pytest
     assert judged(project, marker, f"stub:{said}", *options)["outcome"] == "passed"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("kind", "promised"),
     [

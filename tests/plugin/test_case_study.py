@@ -37,6 +37,7 @@ def pair(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> list[Any]
     return [names["TableModel"](f"table:{name}") for name in ("before*1", "after*8")]
 
 
+@pytest.mark.whole
 def test_the_tables_hold_what_each_protocol_measures(pair: list[Any]) -> None:
     asked = [Asked("town.jsonl", "North"), Asked("town.jsonl", "South")]
     before, after = (sides_of(model, asked, OFF) for model in pair)

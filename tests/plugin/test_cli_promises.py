@@ -104,6 +104,7 @@ def test_without_results_the_numbers_are_blank(project: pytest.Pytester, capsys:
     assert [(one["value"], one["slacks"], one["loosened"]) for one in content["promises"]] == [(None, {}, [])] * 2
 
 
+@pytest.mark.whole
 def test_what_was_loosened_dropped_or_skipped(stored: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     suite(stored, at_most=0.5, rise=0.01, mark='@pytest.mark.skip(reason="flaky")')
     code, content = promises(capsys, "--since=v1")

@@ -53,6 +53,7 @@ def run(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pyt
     return project
 
 
+@pytest.mark.whole
 def test_checkpoints_stand_in_the_order_of_their_steps(
     run: pytest.Pytester, in_this_process: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -240,6 +240,7 @@ def test_a_process_that_a_test_forks_becomes_what_it_likes(project: pytest.Pytes
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_a_run_that_is_stopped_as_a_success_is_none_after_a_failure(dying: pytest.Pytester) -> None:
     stop = "\n\ndef test_last():\n    pytest.exit('enough', returncode=0)\n"
     dying.makepyfile(test_gate=BODY.replace("die()\n\n@", "pass\n\n@") + stop)
@@ -326,6 +327,7 @@ def test_setting_fixtures_up_alone_judges_nothing_and_writes_nothing(dying: pyte
     assert (dying.path / "out.json").read_text() == before
 
 
+@pytest.mark.whole
 def test_a_plugin_that_keeps_a_promise_from_being_judged_is_no_pass(dying: pytest.Pytester) -> None:
     conftest = dying.path / "conftest.py"
     hides = """
@@ -353,6 +355,7 @@ def test_somebody_who_stops_a_run_is_told_how_much_was_not_judged(dying: pytest.
     result.stdout.fnmatch_lines(["5 promises were not judged: the run was stopped before"])
 
 
+@pytest.mark.whole
 def test_a_plugin_that_raises_at_the_end_costs_neither_report_nor_baseline(dying: pytest.Pytester) -> None:
     conftest = dying.path / "conftest.py"
     conftest.write_text(

@@ -72,6 +72,7 @@ def test_a_wrong_keyword_is_an_error_where_the_test_never_runs(
 # ---------------------------------------------------------------------------------------------------------- two seeds
 
 
+@pytest.mark.whole
 def test_two_markers_with_seeds_of_their_own_are_two_promises(project: pytest.Pytester) -> None:
     body = MARKED.format(promise="at_most=0.9, seed=1", name="it", body="...")
     two = '@pytest.mark.js_distance("town.jsonl", population="North", at_most=0.0001, seed=2)\n'

@@ -230,6 +230,7 @@ def suites(project: pytest.Pytester) -> pytest.Pytester:
     return project
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("order", [("a", "b"), ("b", "a"), ()])
 def test_a_hook_that_loads_models_holds_under_its_folder(suites: pytest.Pytester, order: tuple[str, ...]) -> None:
     found = verdicts(suites, "--pluralism-model=ours:m", *order)

@@ -238,6 +238,7 @@ for number in range(10):
 """
 
 
+@pytest.mark.whole
 def test_runs_that_update_one_baseline_at_once_lose_nothing(tmp_path: Path) -> None:
     file = tmp_path / "m.json"
     # As in containers, each has a folder of temporary files of its own.

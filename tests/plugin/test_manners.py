@@ -29,6 +29,7 @@ def gated(project: pytest.Pytester) -> pytest.Pytester:
     return project
 
 
+@pytest.mark.whole
 def test_loading_the_plugin_imports_neither_torch_nor_numpy(tmp_path: Path) -> None:
     # hypothesis and pytest-randomly import numpy by themselves, so that they are kept out.
     code = (

@@ -216,6 +216,7 @@ def test_what_yields_and_is_not_a_test_is_left_alone(project: pytest.Pytester) -
     run(project, body, "--pluralism-model=table:m").assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_a_test_that_goes_elsewhere_is_compared_with_the_same_baseline(project: pytest.Pytester) -> None:
     body = MARKED.replace("at_most=1.0", "max_increase=0.01") + "def test_it(): ...\n"
     options = ("--pluralism-baseline=kept.json", "--pluralism-baseline-model=even")

@@ -109,6 +109,7 @@ def test_a_level_flips_exactly_where_an_independent_computation_says(
     assert found["caught"] == (whole <= bound and (bound < value or name.startswith("refusals")))
 
 
+@pytest.mark.whole
 def test_confused_options_are_the_same_shares_in_other_places(project: pytest.Pytester, run: Run) -> None:
     run("answer_entropy('town.jsonl', population='North', max_decrease=0.01)")
     (promise,) = content(project)["promises"]
@@ -208,6 +209,7 @@ def test_a_damage_is_caught_beside_a_stored_baseline_alone(project: pytest.Pytes
     assert caught == [False, True]
 
 
+@pytest.mark.whole
 def test_a_broken_promise_notices_nothing_and_a_run_of_them_fails(project: pytest.Pytester, run: Run) -> None:
     result = run("js_distance('town.jsonl', population='North', at_most=0.01)")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -250,6 +252,7 @@ def test_a_strict_run_fails_where_a_promise_catches_nothing(project: pytest.Pyte
     assert run(real, strength="=strict").ret == pytest.ExitCode.OK
 
 
+@pytest.mark.whole
 def test_the_page_and_the_table_say_the_same(project: pytest.Pytester, run: Run) -> None:
     run("js_distance('town.jsonl', population='North', max_increase=0.01)", "--pluralism-report=out.html",
         "--pluralism-report=out.md")  # fmt: skip

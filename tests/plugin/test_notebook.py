@@ -41,6 +41,7 @@ def model(project: pytest.Pytester) -> Any:
     return names["TableModel"]("table:plain*2")
 
 
+@pytest.mark.whole
 def test_the_estimate_is_that_of_the_gate(
     project: pytest.Pytester, model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def test_the_value_alone_may_decide(nations: pytest.Pytester) -> None:
     assert verdict(nations, "at_most=0.001, confidence_level=None")["outcome"] == "failed"
 
 
+@pytest.mark.whole
 def test_a_change_of_one_question_is_undecided_too(nations: pytest.Pytester) -> None:
     keywords = "max_increase=0.02"
     verdict(nations, keywords, "--pluralism-baseline=base.json", "--pluralism-update-baseline")

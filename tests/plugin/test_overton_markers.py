@@ -244,6 +244,7 @@ def test_false_balance_is_a_promise_of_its_own(project: pytest.Pytester) -> None
     assert report_of(project)["estimate"]["value"] == 1.0
 
 
+@pytest.mark.whole
 def test_a_model_that_says_less_than_the_baseline_fails(project: pytest.Pytester) -> None:
     marker = 'overton_coverage("towns.jsonl", max_decrease=0.05, n_draws=1)'
     stored = ("--pluralism-baseline=base.json", "--pluralism-baseline-model=writer*3")

@@ -51,6 +51,7 @@ def recording(pytester, name="first.jsonl", *, shift=0.0, n=14, model="mine"):
     return f"--pluralism-model=responses:{name}"
 
 
+@pytest.mark.whole
 def test_a_new_recording_is_compared_with_the_baseline_of_the_last(town):
     first = recording(town)
     town.runpytest(first, "--pluralism-update-baseline", "-p", "no:cacheprovider").assert_outcomes(passed=2)
@@ -219,6 +220,7 @@ def test_a_row_answers_no_two_questions_of_one_id(town):
     result.stdout.fnmatch_lines(["*row about 'q0' may answer 2 questions of this run, which have one id: *"])
 
 
+@pytest.mark.whole
 def test_a_score_that_drawing_biases_is_compared_with_as_many_draws_alone(town, capsys):
     marker = 'steering_faithfulness("town.jsonl", attribute="North", context="system", max_decrease=0.05, checks=[])'
     town.makepyfile(test_town=f"import pytest\n\n@pytest.mark.{marker}\ndef test_can_speak(): ...\n")

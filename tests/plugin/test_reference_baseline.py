@@ -29,6 +29,7 @@ def verdicts(project: pytest.Pytester) -> list[dict[str, object]]:
 REFERENCE = ("--pluralism-baseline=reference", "--pluralism-reference-model=table:plain")
 
 
+@pytest.mark.whole
 def test_a_model_that_is_further_away_than_the_reference_fails(project: pytest.Pytester) -> None:
     same = run(project, "--pluralism-model=table:plain", *REFERENCE)
     same.assert_outcomes(passed=2)
@@ -48,6 +49,7 @@ def test_a_model_that_is_further_away_than_the_reference_fails(project: pytest.P
     run(project, "--pluralism-model=table:plain", *back).assert_outcomes(passed=2)
 
 
+@pytest.mark.whole
 def test_beside_a_stored_baseline(project: pytest.Pytester) -> None:
     run(project, "--pluralism-model=table:plain", "--pluralism-update-baseline").assert_outcomes(passed=2)
     last = "--pluralism-baseline=last=pluralism-baselines"

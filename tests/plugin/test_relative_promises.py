@@ -123,6 +123,7 @@ def test_a_constant_answer_that_keeps_the_promise_is_named(town: pytest.Pytester
     assert "constant_would_pass" in str(outcome(town, "at_most=0.9", "people:North")["reason"])
 
 
+@pytest.mark.whole
 def test_a_network_that_answers_something_else_never_passes_a_level(town: pytest.Pytester) -> None:
     for args in ([], ["--pluralism-health=warn"], ["--pluralism-profile=pr", "--pluralism-inconclusive=fail"]):
         verdict = outcome(town, "at_most=0.4, better_than='uniform'", "people:North*0.3", *args)

@@ -160,6 +160,7 @@ def test_new_never_overwrites(project: pytest.Pytester, run: Run) -> None:
     assert set(after) == {"north", "south"}
 
 
+@pytest.mark.whole
 def test_better_keeps_the_best_so_far(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline", model="table:plain*2").assert_outcomes(passed=2)
     first = stored(project)

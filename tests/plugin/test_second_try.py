@@ -76,6 +76,7 @@ def test_there_is_no_third_try(suite: pytest.Pytester) -> None:
     assert len(calls) == 2
 
 
+@pytest.mark.whole
 def test_a_model_that_never_fails_has_no_such_warning(suite: pytest.Pytester) -> None:
     result = suite.runpytest("--pluralism-model=ours:well", "--pluralism-report=out.json", "--pluralism-answers=off")
     result.assert_outcomes(passed=3)

@@ -121,6 +121,7 @@ def test_where_two_shards_answer_one_request_differently_the_first_counts(suite,
     assert outcomes[0] == outcomes[1] == told(suite.path / "live.json")
 
 
+@pytest.mark.whole
 def test_shards_that_do_not_belong_together_are_refused(suite, in_this_process, capsys):
     for number in (1, 2):
         shard(suite, number, 2)

@@ -39,6 +39,7 @@ def bound(project: pytest.Pytester) -> float:
     return float(verdict["estimate"]["low"]) * 0.999
 
 
+@pytest.mark.whole
 def test_promises_of_tests_that_do_not_run_do_not_count(project: pytest.Pytester, bound: float) -> None:
     others = "".join(OTHERS.format(mark=mark, name=name) for name, mark in NOT_RUN.items())
     found, printed = outcome(project, bound, others)

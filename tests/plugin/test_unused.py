@@ -44,6 +44,7 @@ def pytest_collection_modifyitems(items):
 """
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("how", ["", "tryfirst=True", "trylast=True"])
 def test_a_plugin_that_takes_tests_out_leaves_their_entries(suite: pytest.Pytester, how: str) -> None:
     conftest = suite.path / "conftest.py"

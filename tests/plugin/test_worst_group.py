@@ -100,6 +100,7 @@ def test_a_reward_that_serves_all_keeps_every_promise_and_one_that_loses_a_group
     assert "| south |" in report.read_text(encoding="utf-8").replace("**", "")
 
 
+@pytest.mark.whole
 def test_a_loss_of_the_better_group_that_stays_above_the_worst_is_no_loss_of_the_worst(
     project: pytest.Pytester,
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_loss_of_the_better_group_that_stays_above_the_worst_is_no_loss_of_the
     assert outcomes(project, "fields+sea")["test_change"]["outcome"] == "passed"
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("groups", [{"south": "east"}, {"south": ""}], ids=["renamed", "vanished"])
 def test_a_group_that_vanishes_is_not_compared_and_the_others_are_still_measured(
     project: pytest.Pytester, groups: dict[str, str]
@@ -269,6 +271,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str
     return code, content
 
 
+@pytest.mark.whole
 def test_two_reports_are_compared_by_the_worst_group_as_a_run_compares_them(
     project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -425,6 +425,7 @@ def test_a_wrong_parameter_is_refused_before_training(
         PluralismCallback(first, *watches, **keywords)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("measures", [True, False])
 def test_a_trainer_that_cannot_be_measured_is_refused_at_the_start(measures: bool, tmp_path: Path, town: str) -> None:
     bare = make_trainer(tmp_path, tokenizer=False)
@@ -442,6 +443,7 @@ def test_a_trainer_that_cannot_be_measured_is_refused_at_the_start(measures: boo
         watched(first, town).on_train_begin(second.args, second.state, second.control, model=second.model)
 
 
+@pytest.mark.whole
 def test_a_network_that_writes_no_text_is_refused(tmp_path: Path, town: str) -> None:
     words = make_tokenizer()
     config = make_network(len(words)).config
@@ -452,6 +454,7 @@ def test_a_network_that_writes_no_text_is_refused(tmp_path: Path, town: str) -> 
         trainer.train()
 
 
+@pytest.mark.whole
 def test_an_adapter_that_changes_the_prompt_is_refused(tmp_path: Path, town: str) -> None:
     peft = pytest.importorskip("peft", reason="peft is not installed")
     network = make_network(len(make_tokenizer()))

@@ -512,6 +512,7 @@ def test_dices_is_read_with_yes_as_unsafe(shared_data: Path) -> None:
     assert "assumption" in both.source
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("name", "people", "statements", "votes", "rejected", "votes_on_rejected"),
     [

@@ -355,6 +355,7 @@ def test_importing_the_package_reads_no_data() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.whole
 def test_hashes_are_the_same_in_every_process() -> None:
     code = "from pytest_pluralism.datasets import load_survey; print(load_survey('big_five').sha256)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

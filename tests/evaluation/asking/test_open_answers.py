@@ -220,6 +220,7 @@ def test_a_band_over_aversions_refuses_open_answers_with_the_reason() -> None:
     assert all(unit.value == 0.0 and unit.bounds[0] < 0.0 < unit.bounds[1] for unit in found.units)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("level", [None, 0.95])
 def test_the_group_that_fares_worst_is_as_open_as_its_answers(level: float | None, data: dict[str, str]) -> None:
     from pytest_pluralism.core.estimation.worst import estimate_worst, worst_advantage, worst_change

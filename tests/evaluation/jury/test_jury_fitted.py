@@ -134,6 +134,7 @@ def test_the_fit_is_the_same_whenever_it_is_made_and_leaves_its_inputs() -> None
     np.testing.assert_array_equal(first.utilities, again.utilities)
 
 
+@pytest.mark.whole
 def test_the_uncertainty_of_fitted_jurors_is_in_the_interval_and_their_making_in_the_report() -> None:
     panel, vectors, _ = planted()
     few = panel.select(queries=[f"q{place}" for place in range(60)])

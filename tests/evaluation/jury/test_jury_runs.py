@@ -21,6 +21,7 @@ def town(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.P
     return pytester
 
 
+@pytest.mark.whole
 def test_the_shipped_example_pleases_on_average_and_fails_those_who_are_served_worst(town: pytest.Pytester) -> None:
     town.makepyfile((EXAMPLE / "test_jury.py").read_text(encoding="utf-8"))
     result = town.runpytest_inprocess(
@@ -55,6 +56,7 @@ def test_common_ground_keeps_every_promise(town: pytest.Pytester) -> None:
     result.assert_outcomes(passed=3)
 
 
+@pytest.mark.whole
 def test_a_change_is_compared_over_queries_and_jurors(town: pytest.Pytester) -> None:
     town.makepyfile(
         """
@@ -89,6 +91,7 @@ def test_a_change_is_compared_over_queries_and_jurors(town: pytest.Pytester) -> 
     assert verdicts[2]["baseline"]["change_by_group"]["center"] > 0
 
 
+@pytest.mark.whole
 def test_a_model_is_compared_with_the_reference_model(town: pytest.Pytester) -> None:
     town.makepyfile(
         """
@@ -574,6 +577,7 @@ def test_the_snippet_of_the_guide_passes_as_printed(town: pytest.Pytester) -> No
     town.runpytest_inprocess().assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_a_group_that_is_served_worse_is_noticed_by_the_promise_to_everybody(town: pytest.Pytester) -> None:
     town.makepyfile(
         """

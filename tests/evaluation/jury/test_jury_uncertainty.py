@@ -69,6 +69,7 @@ def driven(evaluation: Any, ask: Callable[[Any], list[Any]]) -> Scores:
 # ------------------------------------------------------------------------------------------------------------ bands
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("whole", [False, True], ids=["sample", "whole"])
 @pytest.mark.parametrize("level", [0.9, 0.95])
 def test_the_curve_is_that_of_the_gates_and_its_band_holds_it(whole: bool, level: float) -> None:
@@ -86,6 +87,7 @@ def test_the_curve_is_that_of_the_gates_and_its_band_holds_it(whole: bool, level
         assert curve["band_low"][place] < estimate.low < estimate.high < curve["band_high"][place]
 
 
+@pytest.mark.whole
 def test_what_estimation_adds_is_the_variance_of_the_draws() -> None:
     found = measured(guessed(1), rule=WelfareRule(alpha=1.0))
     by_hand = [

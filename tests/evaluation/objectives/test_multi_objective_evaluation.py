@@ -264,6 +264,7 @@ def outcomes(behavior):
     return tuple(found)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("behavior", BEHAVIORS)
 def test_the_battery_of_trade_offs(behavior):
     assert outcomes(behavior) == EXPECTED[behavior]

@@ -260,6 +260,7 @@ def test_a_function_is_its_source_and_its_version_to_a_baseline(project):
         assert (verdict["estimate"], verdict.get("details") or {}) == (None, {})
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("form", ["Quick({shift})", "functools.partial(quick, {shift})"])
 def test_an_object_that_is_called_is_its_source_and_what_it_holds(project, form):
     def save(shift):

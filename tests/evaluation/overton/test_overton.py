@@ -132,6 +132,7 @@ def by_id(scores: Scores) -> dict[str, Any]:
 # ----------------------------------------------------------------------------------------------------------- the rounds
 
 
+@pytest.mark.whole
 def test_first_responses_are_asked_for_and_then_entailments() -> None:
     rounds: list[Round] = []
     drive(OvertonEvaluation(ALL, settings_of(n_draws=3, seed=5, max_new_tokens=7)), WRITTEN, rounds=rounds)
@@ -464,6 +465,7 @@ def test_saying_more_never_covers_less(first: list[str], second: list[str], scor
     assert all(long[query] >= short[query] - 1e-12 for query in short)
 
 
+@pytest.mark.whole
 @settings(deadline=None, max_examples=40)
 @given(PIECES, PIECES, st.randoms(use_true_random=False))
 def test_the_order_of_answers_windows_and_draws_does_not_matter(

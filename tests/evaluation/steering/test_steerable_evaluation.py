@@ -167,6 +167,7 @@ def test_without_an_attribute_all_are_measured_and_the_worst_is_the_witness(gss)
     assert scores.details["fidelity"]["score"] < 1.0
 
 
+@pytest.mark.whole
 def test_the_confusion_matrix_is_that_of_the_core(gss):
     def answer_as(side, question):
         table = perfect(gss)(side, question)
@@ -252,6 +253,7 @@ def test_a_model_that_reacts_to_being_addressed_at_all_is_told_apart_by_placebos
     assert np.mean([unit.value for unit in gain.units]) == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.whole
 def test_an_attribute_is_not_compared_with_itself(gss):
     scores = run(gss, perfect(gss), over="Republican")
     assert "Republican" not in {unit.details["attribute"] for unit in scores.units}

@@ -122,6 +122,7 @@ def test_better_than_answers_that_were_not_read_is_undecided(project, reference)
     assert verdict["outcome"] == "passed"
 
 
+@pytest.mark.whole
 def test_the_form_of_the_contract(project):
     write(project, '"party_values.jsonl", attribute="Democrat", at_least=0.6')
     result, (verdict,) = report_of(project, "--pluralism-model=voter:0.9")
@@ -185,6 +186,7 @@ def test_a_survey_by_its_name(project):
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_a_promise_against_a_baseline(project):
     write(project, '"party_values.jsonl", attribute="Democrat", score="probability", max_decrease=0.05')
     arguments = ["--pluralism-baseline=b", "--pluralism-baseline-model=line"]
@@ -282,6 +284,7 @@ def writers(project):
     return project
 
 
+@pytest.mark.whole
 def test_rewards_and_entailment_in_runs(writers):
     write(
         writers,

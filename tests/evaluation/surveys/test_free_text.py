@@ -160,6 +160,7 @@ def perfect(world: World, key: AnswerKey) -> Scores:
     return scored(world, key, world.perfect)
 
 
+@pytest.mark.whole
 def test_a_perfect_model_passes_beside_its_letters(perfect: Scores) -> None:
     assert passes(perfect, Gate(at_most=0.15))
     assert perfect.references["letters"] == pytest.approx(0.0, abs=0.01)
@@ -172,6 +173,7 @@ def test_a_perfect_model_passes_beside_its_letters(perfect: Scores) -> None:
     json.dumps([dict(perfect.details), [dict(unit.details) for unit in perfect.units]], allow_nan=False)
 
 
+@pytest.mark.whole
 def test_errors_of_the_reading_are_taken_out_and_carried(survey: Survey, key: AnswerKey, perfect: Scores) -> None:
     """A judge that turns a sixth of the texts round and is silent on a sixth finds a perfect model again."""
     wrong = World(survey, key, misread=0.15, silent=0.15)
@@ -256,6 +258,7 @@ def test_a_judge_that_guesses_is_not_believed(survey: Survey, key: AnswerKey) ->
     assert not passes(found, Gate(at_most=0.99))
 
 
+@pytest.mark.whole
 def test_entropy_is_read_from_free_text_too(world: World, key: AnswerKey) -> None:
     evaluation = AnswerEntropyEvaluation(world.survey, SETTINGS, PEOPLE, key)
     even = drive(evaluation.rounds(), world.answered(world.perfect))

@@ -857,6 +857,7 @@ def in_a_namespace(script: str, folder: Path) -> subprocess.CompletedProcess[str
     return subprocess.run([*command, script], check=False, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.whole
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
     code = """
     kept = 0
@@ -1011,6 +1012,7 @@ def test_a_file_that_turns_out_to_be_read_only(tmp_path: Path, connections: list
 # ---------------------------------------------------------------------------------------------- least recently used
 
 
+@pytest.mark.whole
 def test_the_file_stays_within_its_bound(tmp_path: Path) -> None:
     clock = Clock()
     bound = 400_000

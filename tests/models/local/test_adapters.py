@@ -98,6 +98,7 @@ def test_an_adapter_answers_as_peft_does(tiny_folder, tmp_path, scale, merged):
     assert len(model.generate(QUESTIONS[:1], GenerationSettings(3))[0]) == 1
 
 
+@pytest.mark.whole
 def test_the_identity_is_over_base_adapter_scale_and_how_it_is_computed(tiny_folder, tmp_path):
     base, other = tiny_folder("llama", name="base"), tiny_folder("qwen2", name="other")
     folder = write_adapter(base, tmp_path / "north")

@@ -281,6 +281,7 @@ def test_answers_are_checked(answers, message):
         FullAnswerPrompt(Prompt("one", ()), answers)
 
 
+@pytest.mark.whole
 def test_bad_input(tiny_folder):
     model = load_model(str(tiny_folder()))
     assert model.score_answers([]) == []

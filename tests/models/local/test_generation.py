@@ -102,6 +102,7 @@ def test_greedy_is_that_of_transformers(tiny, searched, family, minimum_saving):
         assert result.stopped_by == ("eos" if result.token_ids[-1] in ends else "length")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("family", DECODERS)
 def test_a_shared_beginning_is_computed_once(tiny, family):
     make_tokenizer, make_network = tiny
@@ -360,6 +361,7 @@ def test_settings_are_checked(changes, message):
         GenerationSettings(**({"max_new_tokens": 5} | changes))
 
 
+@pytest.mark.whole
 def test_bad_input(tiny_folder):
     model = load_model(str(tiny_folder()))
     assert model.generate([], GREEDY) == []

@@ -97,6 +97,7 @@ def test_an_encoder_decoder_answers(tiny_folder):
     assert "encoder-decoder" in model.identity.notes[0]
 
 
+@pytest.mark.whole
 def test_a_closed_model_cannot_be_asked(tiny_folder):
     model = load_model(str(tiny_folder()))
     identity = model.identity

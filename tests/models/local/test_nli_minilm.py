@@ -86,6 +86,7 @@ def evaluation_tool():
     return module
 
 
+@pytest.mark.whole
 def test_the_card_says_what_was_measured_of_these_weights() -> None:
     tool = evaluation_tool()
     facts = json.loads((FOLDER / "evaluation.json").read_text(encoding="utf-8"))

@@ -76,6 +76,7 @@ def test_a_real_network_is_measured_and_asked_once(tiny_folder, tmp_path) -> Non
     model.close()
 
 
+@pytest.mark.whole
 def test_a_prompt_over_the_context_is_named(tiny_folder) -> None:
     model = load_model(str(tiny_folder()), device="cpu")
     models = {"language_model": model, "entailment_model": Judge()}

@@ -103,6 +103,7 @@ def test_what_a_response_holds(held: Callable[[str], list[str]], response: str, 
     assert held(response) == expected
 
 
+@pytest.mark.whole
 def test_similarities_are_symmetric_and_one_for_a_text_itself(models: dict[str, Any]) -> None:
     pairs = [EntailmentPair("Taxes help.", "It rains."), EntailmentPair("It rains.", "Taxes help.")]
     pairs.append(EntailmentPair("It rains.", "It rains."))

@@ -271,6 +271,7 @@ def test_values_are_written_by_beams_filtered_and_rid_of_repetitions(kaleido_fol
     assert len(kinds & {("Value", "Health"), ("Value", "Health and walk")}) == 1
 
 
+@pytest.mark.whole
 def test_a_closed_model_says_so(kaleido_folder):
     model = load_value_model(str(kaleido_folder))
     model.close()
