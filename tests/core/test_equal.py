@@ -64,6 +64,7 @@ def test_levels_undo_rounding(scores, data):
     np.testing.assert_allclose(level, scores, atol=TOLERANCE)
 
 
+@pytest.mark.whole
 @quick
 @given(st.lists(st.tuples(*[st.integers(0, 3).map(lambda k: k / 10)] * 2), min_size=1, max_size=6), st.data())
 def test_rounding_moves_no_model_on_or_off_a_front(points, data):

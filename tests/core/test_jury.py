@@ -186,6 +186,7 @@ def test_welfare_is_homogeneous_anonymous_and_replication_invariant(utilities, a
     assert welfare(utilities, alpha=alpha, weights=[copies] * len(utilities)) == pytest.approx(level, rel=1e-12)
 
 
+@pytest.mark.whole
 @quick
 @given(juries, aversions, st.data())
 def test_weights_are_numbers_of_equal_jurors(utilities, alpha, data):
@@ -550,6 +551,7 @@ def test_two_level_welfare_is_welfare_of_welfares():
     )
 
 
+@pytest.mark.whole
 @quick
 @given(st.lists(utility, min_size=2, max_size=8), aversions, st.data())
 def test_with_groups_counted_by_size_the_two_levels_fall_into_one(utilities, alpha, data):

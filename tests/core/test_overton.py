@@ -137,6 +137,7 @@ def test_coverage_refuses(arguments, keywords, message):
 # ------------------------------------------------------------------------------------- precision and its kin
 
 
+@pytest.mark.whole
 @quick
 @given(WINDOW, WINDOW, st.floats(0.01, 1))
 def test_window_scores_are_those_of_scikit_learn(reasonable, unreasonable, threshold):

@@ -45,6 +45,7 @@ def test_symmetric_scores_have_the_power_of_the_formula() -> None:
         assert ends.clears(shown, rises=rises) == pytest.approx(0.8, abs=0.03)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("rises", [True, False])
 @pytest.mark.parametrize("level", [0.95, 1 - 0.05 / 9])
 def test_skewed_scores_fail_as_often_as_it_says(rises: bool, level: float) -> None:

@@ -98,6 +98,7 @@ def test_distributions_reach_their_corners():
     find(answer_distributions(), lambda p: p.max() == 1 and p.size == 8)
 
 
+@pytest.mark.whole
 @quick
 @given(surveys(populations=["Left", "Right"], ordinal=True))
 def test_the_truth_of_a_survey_is_a_count_over_its_respondents(survey):

@@ -85,6 +85,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     assert len([note for note in budget.notes if "cannot be kept" in note]) == 1
 
 
+@pytest.mark.whole
 def test_writers_at_once_leave_a_whole_file(kept):
     program = (
         "import sys\n"

@@ -176,6 +176,7 @@ ASKED = [
 ]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("bfloat16", 0.2)])
 def test_of_a_network(tiny_folder, dtype, most):
     pytest.importorskip("torch")

@@ -162,6 +162,7 @@ def test_one_comparison_with_an_entry_that_is_its_own_anchor_counts_once(project
     assert "anchor" not in verdict(project)["reason"]
 
 
+@pytest.mark.whole
 def test_only_the_named_anchor_is_moved(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
     wrong = run("--pluralism-move-anchor=test_town.py::test_nrth")

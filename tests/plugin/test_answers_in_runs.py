@@ -78,6 +78,7 @@ def test_a_damaged_store_is_set_aside(kept: pytest.Pytester) -> None:
     assert "damaged" in result.stdout.str()
 
 
+@pytest.mark.whole
 def test_what_all_tests_want_is_asked_at_once(kept: pytest.Pytester) -> None:
     result = kept.runpytest_inprocess("--pluralism-model=table:plain", "--pluralism-answers=off", "-s")
     result.assert_outcomes(passed=2)

@@ -28,6 +28,7 @@ def stored(project: pytest.Pytester) -> pytest.RunResult:
     return run(project, "run-7", "--pluralism-update-baseline")
 
 
+@pytest.mark.whole
 def test_a_first_result_is_stored_and_not_called_passed(project: pytest.Pytester, stored: pytest.RunResult) -> None:
     stored.assert_outcomes(passed=1)
     stored.stdout.fnmatch_lines(["*test_town.py::test_nobody_is_lost", "* STORED *rise*0.02*js_distance*"])

@@ -143,6 +143,7 @@ def test_a_baseline_that_is_missing_corrupt_or_not_comparable_never_passes(
     assert "error" in {entry["outcome"] for entry in verdicts}
 
 
+@pytest.mark.whole
 def test_a_baseline_of_another_model(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline").assert_outcomes(passed=1)
     result = run(model="table:other")
@@ -192,6 +193,7 @@ def test_a_folder_holds_one_file_a_model(project: pytest.Pytester) -> None:
     project.runpytest_inprocess(*options).assert_outcomes(passed=2)
 
 
+@pytest.mark.whole
 def test_updating_one_test_leaves_the_others(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(
         test_town=BODY

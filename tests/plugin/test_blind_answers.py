@@ -326,6 +326,7 @@ def test_a_difference_over_few_questions_does_not_pass(project: pytest.Pytester)
     result.stdout.fnmatch_lines(["*health too_few_units: 6 clusters, fewer than 10*"])
 
 
+@pytest.mark.whole
 def test_the_worst_off_juror_of_a_sample_keeps_no_promise_inside_a_test(project: pytest.Pytester) -> None:
     """Neither on a level nor on a difference, measured by the marker's name or by a seated jury."""
     rows: list[dict[str, Any]] = [{"scale": {"lowest": 0, "highest": 1}}]

@@ -100,6 +100,7 @@ def test_a_test_that_runs_again_has_its_properties_once(project: pytest.Pytester
     assert len(names[-1]) == len(set(names[-1]))
 
 
+@pytest.mark.whole
 def test_paths_of_an_ini_file_are_seen_from_its_folder(project: pytest.Pytester, tmp_path: Path) -> None:
     project.makepyfile(test_town=MARKED.replace("at_most=0.9", "max_increase=0.1"))
     project.makeini(

@@ -148,6 +148,7 @@ def test_a_report_against_several_baselines_has_each_promise_once(
     assert south["slacks"]["max_increase"] == pytest.approx(min(0.05 - one["high"] for one in changes.values()))
 
 
+@pytest.mark.whole
 def test_since_reads_the_file_of_then(stored: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     # The promise is loosened and stored anew: the baseline of today knows nothing about it, the one of v1 does.
     suite(stored, at_most=0.5)

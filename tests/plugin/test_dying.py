@@ -320,6 +320,7 @@ def test_a_process_that_a_test_forks_is_ended_at_once(dying: pytest.Pytester) ->
     assert report["run"]["complete"] is True
 
 
+@pytest.mark.whole
 def test_setting_fixtures_up_alone_judges_nothing_and_writes_nothing(dying: pytest.Pytester) -> None:
     before = (dying.path / "out.json").read_text()
     result, _ = run_here(dying, "--setup-only")

@@ -185,6 +185,7 @@ def late():
 """
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("test", "options"),
     [

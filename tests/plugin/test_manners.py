@@ -92,6 +92,7 @@ def test_collect_only_loads_no_model(gated: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*test_kept[[]table:plain]*"])
 
 
+@pytest.mark.whole
 def test_several_models_load_once_each_one_after_the_other(gated: pytest.Pytester) -> None:
     gated.makepyfile(test_more=BODY)
     result = gated.runpytest_inprocess("--pluralism-model=table:one", "--pluralism-model=table:two", "-s", "-v")

@@ -271,6 +271,7 @@ def test_sound(): ...
     assert "| all | js\\_distance |" in text or "| all | js_distance |" in text
 
 
+@pytest.mark.whole
 def test_whole_answers_in_place_of_letters(project: pytest.Pytester) -> None:
     report = project.path / "out.json"
     body = "\n".join(

@@ -164,6 +164,7 @@ def test_commands(bare: pytest.Pytester) -> None:
         assert f'pip install "pytest-pluralism[{extra}]' in text, words
 
 
+@pytest.mark.whole
 def test_the_callback_of_trainers(bare: pytest.Pytester) -> None:
     result = bare.run(sys.executable, "-c", "import blocked; import pytest_pluralism.training")
     assert result.ret == 1

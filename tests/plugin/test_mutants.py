@@ -91,6 +91,7 @@ DAMAGES: dict[str, Callable[[np.ndarray, list[float]], Any]] = {
 }
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", DAMAGES)
 @pytest.mark.parametrize("side", [-1e-3, 1e-3])
 def test_a_level_flips_exactly_where_an_independent_computation_says(
@@ -306,6 +307,7 @@ def test_workers_are_refused(project: pytest.Pytester) -> None:
     assert "Leave -n out, or write -n 0" in result.stderr.str()
 
 
+@pytest.mark.whole
 def test_a_test_after_the_option_is_a_test(project: pytest.Pytester) -> None:
     project.makepyfile(test_town=MARK.format(marker="js_distance('town.jsonl', population='North', max_increase=0.01)"))
     result = project.runpytest_inprocess("--pluralism-model=table:a", "--pluralism-mutants", "test_town.py::test_it")

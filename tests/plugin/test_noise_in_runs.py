@@ -89,6 +89,7 @@ def test_a_promise_without_a_baseline_measures_nothing(project, wobbly):
     assert "noise_floor" not in report["verdicts"][0]["model"]
 
 
+@pytest.mark.whole
 def test_a_model_that_cannot_be_told_its_batches_keeps_the_usual_floor(project, wobbly, monkeypatch):
     monkeypatch.setitem(wobbly.__globals__, "WOBBLE", "")
     wobbly(0.0, "--pluralism-update-baseline")

@@ -92,6 +92,7 @@ def test_a_frame_of_a_survey_gives_the_estimate_of_its_file(
     assert pp.load_survey(lines).sha256 == survey.sha256
 
 
+@pytest.mark.whole
 def test_frames_of_scores_and_of_a_report(
     project: pytest.Pytester, model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -197,6 +197,7 @@ def test_a_level_needs_a_judge_of_known_errors(project: pytest.Pytester) -> None
     assert "judge_sha256" in report_of(project)["reason"]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("reference", ["refusal", "shuffled"])
 def test_coverage_must_beat_what_knows_nothing_of_the_query(project: pytest.Pytester, reference: str) -> None:
     marker = f'overton_coverage("towns.jsonl", better_than="{reference}", n_draws=1)'
@@ -226,6 +227,7 @@ def test_a_promise_that_is_broken(project: pytest.Pytester) -> None:
     )
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("score", "value"), [("soft_coverage", 0.5), ("sided_coverage", 0.0), ("f1", 2 / 3), ("coverage", 0.5)]
 )
@@ -367,6 +369,7 @@ def test_a_second_entailment_model_is_a_fixture_of_the_project(project: pytest.P
     assert references["second_entailment_model"] == 0.5
 
 
+@pytest.mark.whole
 def test_the_wider_of_two_models_wins(project: pytest.Pytester) -> None:
     marker = 'overton_win_rate("towns.jsonl", at_least=0.6, n_draws=1, confidence_level=None)'
     narrow = ("--pluralism-reference-model=writer*2", "--pluralism-report=report.json")

@@ -132,6 +132,7 @@ def test_wrong_files_are_told_at_once(town, spec, why):
     assert why in found.stdout.str() + found.stderr.str()
 
 
+@pytest.mark.whole
 def test_steered_answers_are_found_by_attribute(town):
     town.makepyfile(
         test_town="""

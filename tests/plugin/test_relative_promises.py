@@ -105,6 +105,7 @@ def test_equal_answers_are_no_advantage_on_the_value_either(town: pytest.Pyteste
     assert outcome(town, "better_than='uniform', confidence_level=None", "people:North")["outcome"] == "passed"
 
 
+@pytest.mark.whole
 def test_even_answers_keep_a_level_and_do_not_pass(town: pytest.Pytester) -> None:
     verdict = outcome(town, "at_most=0.4", "people:North")
     assert verdict["outcome"] == "inconclusive"
@@ -133,6 +134,7 @@ def test_a_network_that_answers_something_else_never_passes_a_level(town: pytest
     assert outcome(town, "at_most=0.4, better_than='uniform'", "people:North*0.3", *accepted)["outcome"] == "passed"
 
 
+@pytest.mark.whole
 def test_a_few_questions_that_the_model_does_not_answer_are_named(town: pytest.Pytester) -> None:
     """Half of the questions read from nothing leave a mean option mass of .5; the level is undecided all the same."""
     promise = "at_most=0.4, better_than='uniform'"
@@ -166,6 +168,7 @@ def test_a_wrong_reference_is_the_error_of_its_test(town: pytest.Pytester, promi
     result.stdout.fnmatch_lines([words])
 
 
+@pytest.mark.whole
 def test_a_population_that_is_called_like_a_reference_is_spelled_out(town: pytest.Pytester) -> None:
     file = town.path / "town.jsonl"
     file.write_text(file.read_text(encoding="utf-8").replace('"South"', '"uniform"'), encoding="utf-8")

@@ -120,6 +120,7 @@ def test_a_wrong_place_of_baselines_stops_the_run(
     assert says in result.stderr.str()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", ["x" * 300, "модель", "a--b"], ids=["long", "letters", "dashes"])
 def test_a_model_of_any_name_has_a_baseline(project: pytest.Pytester, run: Run, name: str) -> None:
     run("--pluralism-update-baseline", model=f"table:{name}").assert_outcomes(passed=2)
@@ -148,6 +149,7 @@ def test_an_update_of_this_folder_is_one_of_all_tests(project: pytest.Pytester, 
     assert set(stored(project)) == {"north", "south"}
 
 
+@pytest.mark.whole
 def test_new_never_overwrites(project: pytest.Pytester, run: Run) -> None:
     run("--pluralism-update-baseline", "test_town.py::test_north").assert_outcomes(passed=1)
     before = stored(project)
@@ -314,6 +316,7 @@ def test_a_run_that_stops_at_a_failure_says_that_it_did_not_adjust(project: pyte
 # ----------------------------------------------------------------------------------------------- health and profiles
 
 
+@pytest.mark.whole
 def test_health_checks_are_named_and_can_be_accepted(project: pytest.Pytester, run: Run) -> None:
     lines = (project.path / "town.jsonl").read_text(encoding="utf-8").splitlines()
     (project.path / "town.jsonl").write_text("\n".join(lines[:5]) + "\n", encoding="utf-8")
@@ -458,6 +461,7 @@ def test_a_wrong_profile_stops_the_run(project: pytest.Pytester, lines: str, arg
 # --------------------------------------------------------------------------------------------------------------- a/a
 
 
+@pytest.mark.whole
 def test_the_suite_against_itself(project: pytest.Pytester, run: Run) -> None:
     project.makepyfile(
         test_town=BODY

@@ -57,6 +57,7 @@ def test_promises_of_tests_that_run_count(project: pytest.Pytester, bound: float
     assert found == "inconclusive"
 
 
+@pytest.mark.whole
 def test_a_condition_that_cannot_be_evaluated_is_the_error_of_its_test(project: pytest.Pytester, bound: float) -> None:
     found, printed = outcome(project, bound, OTHERS.format(mark='skipif("nonexistent", reason="x")', name="other"))
     assert found == "failed"

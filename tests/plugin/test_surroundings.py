@@ -63,6 +63,7 @@ def test_github_gets_annotations_and_a_summary(gate: pytest.Pytester, monkeypatc
     result.stdout.fnmatch_lines([f"written: {summary}"])
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("inconclusive", "level"), [("fail", "error"), ("warn", "warning"), ("skip", "warning")])
 def test_what_is_undecided_is_as_loud_as_its_test(
     gate: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, inconclusive: str, level: str
@@ -80,6 +81,7 @@ def _report(gate: pytest.Pytester) -> Path:
     return path
 
 
+@pytest.mark.whole
 def test_gitlab_gets_a_code_quality_file(gate: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITLAB_CI", "true")
     monkeypatch.setenv("CI_PROJECT_DIR", str(gate.path))

@@ -69,6 +69,7 @@ def test_what_failed_last_is_a_part_of_the_tests(suite: pytest.Pytester, option:
     assert stored(suite.path / "base") == ["one", "three", "two"]
 
 
+@pytest.mark.whole
 def test_a_marker_that_is_wrong_keeps_its_entry(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_gate=BODY.replace('population="South", max_increase', 'population="South", max_incraese'))
     result = run(suite, *PRUNE)
@@ -76,6 +77,7 @@ def test_a_marker_that_is_wrong_keeps_its_entry(suite: pytest.Pytester) -> None:
     assert stored(suite.path / "base") == ["one", "three", "two"]
 
 
+@pytest.mark.whole
 def test_a_run_that_fails_to_judge_prunes_nothing(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_gate=RENAMED)
     result = run(suite, "-x", *PRUNE)

@@ -28,6 +28,7 @@ def gated(project: pytest.Pytester) -> pytest.Pytester:
     return project
 
 
+@pytest.mark.whole
 def test_a_pass_with_warnings_is_marked_everywhere(gated: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(gated.path / "summary.md"))

@@ -197,6 +197,7 @@ def test_a_run_that_stores_is_judged_by_its_level_and_against_the_anchor(project
     assert {name: one["outcome"] for name, one in moved.items()} == {"test_change": "passed", "test_both": "failed"}
 
 
+@pytest.mark.whole
 def test_a_group_that_is_new_to_a_baseline_stores_no_promise_about_the_others(project: pytest.Pytester) -> None:
     only = """
         import pytest

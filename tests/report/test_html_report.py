@@ -251,6 +251,7 @@ def test_a_prompt_stands_once_and_links_lead_to_it(recorded: dict[str, Any]) -> 
     assert "nobody names it" not in text
 
 
+@pytest.mark.whole
 def test_a_page_is_not_heavier_than_promised(survey: Callable[..., dict[str, Any]]) -> None:
     assert len(rendered(survey(n_questions=1000, n_groups=1)).encode()) < 3_000_000
 

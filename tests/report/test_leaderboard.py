@@ -190,6 +190,7 @@ def test_nothing_in_a_name_breaks_the_table():
     assert "a\\|b" in lines[2]
 
 
+@pytest.mark.whole
 def test_the_front_has_a_probability_where_units_are_known():
     """Of two models with one objective, the chance of being ahead is that of the mean of the paired differences."""
     rng = np.random.default_rng(0)

@@ -504,6 +504,7 @@ def test_the_files_of_the_other_projects(shared_data: Path, path: str, n_windows
     assert len({window.query_id for window in found.windows}) == n_windows
 
 
+@pytest.mark.whole
 def test_the_conversations(shared_data: Path) -> None:
     for folder in sorted((shared_data / "jury" / "polis").iterdir()):
         read = read_polis_conversation(folder)

@@ -649,6 +649,7 @@ def test_agreement_is_krippendorffs(tmp_path: Path) -> None:
     assert agreement(panel_file(tmp_path, [row for row in rows if row["query"] in ("q0", "q1")])) == pytest.approx(1.0)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 5.0])
 def test_policies_on_dices(shared_data: Path, alpha: float) -> None:
     panel = read_dices(shared_data / "jury" / "dices_350_crowdsourced.json.gz", responses="choices")

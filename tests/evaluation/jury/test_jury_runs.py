@@ -426,6 +426,7 @@ def test_at_least_as_good_for_every_aversion_is_one_gate(town: pytest.Pytester) 
     better.assert_outcomes(passed=1)
 
 
+@pytest.mark.whole
 def test_the_fixture_jury_says_what_any_texts_are_worth(town: pytest.Pytester) -> None:
     (town.path / "written.jsonl").write_text("\n".join(map(json.dumps, WRITTEN)), encoding="utf-8")
     town.makepyfile(

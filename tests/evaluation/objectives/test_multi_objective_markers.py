@@ -191,6 +191,7 @@ def test_in_my_own_words(pluralism):
 '''
 
 
+@pytest.mark.whole
 def test_functions_of_the_project_are_objectives(project):
     writes = """
     def generate(self, prompts, settings, *, n_draws=1, progress=None):

@@ -301,6 +301,7 @@ def test_rewards_and_entailment_in_runs(writers):
     assert verdicts[1]["settings"]["value_model"]["name"] == "r"
 
 
+@pytest.mark.whole
 def test_rewards_are_in_the_units_of_their_model(writers):
     conftest = writers.path / "conftest.py"
     text = conftest.read_text(encoding="utf-8")
@@ -392,6 +393,7 @@ def pytest_pluralism_load_model(spec, settings):
 '''
 
 
+@pytest.mark.whole
 def test_human_labels_by_file(project):
     project.makeconftest(WRITER)
     rows = [*ATTRIBUTES, *({"question_id": f"q{n}", "question": f"What of law {n}?"} for n in range(30))]

@@ -105,6 +105,7 @@ def test_a_model_that_ignores_or_turns_its_steering_does_not(town: str, answers:
         assert any("fits" in text or "fit the groups better" in text for text in found.scores.warnings)
 
 
+@pytest.mark.whole
 def test_a_steering_under_which_the_model_does_not_answer_is_seen(town: str) -> None:
     def refuses(group: str | None, number: int) -> Any:
         return np.asarray(follows(group, number)) * (0.01 if group == "South" else 1.0)
@@ -124,6 +125,7 @@ def test_one_option_for_every_question_is_told(town: str) -> None:
     assert found.scores.units[0].references["first"] == pytest.approx(found.scores.units[0].value, abs=1e-3)
 
 
+@pytest.mark.whole
 def test_the_group_that_is_served_worst_is_named_and_the_gap_is_bounded(town: str) -> None:
     def spares(group: str | None, number: int) -> Any:
         return ignores(group, number) if group == "East" else follows(group, number)

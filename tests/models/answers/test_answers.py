@@ -1297,6 +1297,7 @@ def test_a_row_in_the_wrong_table_is_not_used(tmp_path: Path) -> None:
         assert store.verify() == StoreCheck(3, 0, 14, responses=3, full_answers=4, entailments=7, rewards=8)
 
 
+@pytest.mark.whole
 def test_pruning_and_eviction_are_for_all_kinds(tmp_path: Path) -> None:
     clock = Clock()
     with AnswerStore(tmp_path, clock=clock, most_bytes=300_000) as store:

@@ -83,6 +83,7 @@ def test_a_server_that_comes_back_with_another_model_is_refused(serve, opened):
         model.answer(PROMPTS, receive=swap)
 
 
+@pytest.mark.whole
 def test_one_of_two_replicas_is_killed_and_the_other_goes_on(serve, opened):
     one, two = serve(), serve()
     model = opened(f"endpoint:{one.url},{two.url}#tiny{PATIENT}")
@@ -95,6 +96,7 @@ def test_one_of_two_replicas_is_killed_and_the_other_goes_on(serve, opened):
     assert any("replicas of one model" in note for note in model.identity.notes)
 
 
+@pytest.mark.whole
 def test_replicas_of_different_models_are_refused(serve, opened):
     one, two = serve(), serve(weights="two")
     with pytest.raises(ModelError, match="do not serve the same model"):
@@ -396,6 +398,7 @@ def test_a_release_under_the_name_of_the_last_one_is_another_model(serve, opened
     assert any("cannot be proved" in note for note in first.notes)
 
 
+@pytest.mark.whole
 def test_chosen_tokens_that_do_not_agree_with_the_likeliest_are_refused(serve, opened):
     served = serve(routes=("/chat/completions", "/completions", "/tokenize"), cap=2)
     model = opened(served.spec + PATIENT)

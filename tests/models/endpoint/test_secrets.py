@@ -156,6 +156,7 @@ def test_an_error_that_holds_the_key_is_quoted_without_it(serve, opened, reply, 
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.whole
 def test_headers_that_hold_the_key_are_logged_without_it(serve, opened, reply, caplog):
     caplog.set_level(logging.DEBUG)
     served = serve()

@@ -121,6 +121,7 @@ def test_the_identity_is_over_base_adapter_scale_and_how_it_is_computed(tiny_fol
     assert load_model(f"{copied}?base={base}").identity.sha256 == models["north"].identity.sha256
 
 
+@pytest.mark.whole
 def test_an_identity_is_remembered_by_the_files_of_base_and_adapter(tiny_folder, tmp_path):
     base = tiny_folder("llama", name="base")
     folder = write_adapter(base, tmp_path / "north")
@@ -157,6 +158,7 @@ def test_the_tokenizer_of_the_adapter_comes_first_and_added_tokens_have_room(tin
     assert with_new.option_mass > 0
 
 
+@pytest.mark.whole
 def test_an_adapter_on_an_adapter(tiny_folder, tmp_path):
     import torch
     from transformers import AutoModelForCausalLM
@@ -205,6 +207,7 @@ def in_the_cache(hub, repository, folder):
     return snapshot
 
 
+@pytest.mark.whole
 def test_an_adapter_of_the_hub_is_put_on_its_base_of_the_hub(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))

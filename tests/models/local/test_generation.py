@@ -301,6 +301,7 @@ def test_greedy_draws_are_alike_and_written_once(tiny_folder):
     assert one[0].text == model.reader.tokenizer.decode(expected, skip_special_tokens=True)
 
 
+@pytest.mark.whole
 def test_the_generation_config_of_a_model_is_not_read(tiny_folder):
     plain = load_model(str(tiny_folder())).generate(PROMPTS, SAMPLED)
     model = load_model(str(tiny_folder()))
@@ -309,6 +310,7 @@ def test_the_generation_config_of_a_model_is_not_read(tiny_folder):
     assert model.generate(PROMPTS, SAMPLED) == plain
 
 
+@pytest.mark.whole
 def test_stop_texts(tiny_folder):
     model = load_model(str(tiny_folder()))
     (whole,) = model.generate(PROMPTS[:1], SAMPLED, n_draws=8)
@@ -390,6 +392,7 @@ def test_a_network_that_gives_nan(tiny):
         make_generator(network).generate(requests(), GREEDY)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("after", [0, 5])
 def test_out_of_memory_halves_the_batch_and_changes_nothing(tiny, monkeypatch, after):
     make_tokenizer, make_network = tiny

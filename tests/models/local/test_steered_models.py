@@ -226,6 +226,7 @@ def test_a_checkpoint_is_a_model_too(tiny_folder, town):
     assert next(iter(loaded.values())).identity.name == "south"
 
 
+@pytest.mark.whole
 def test_models_and_words_go_together(tiny_folder, town):
     model = load_model(str(tiny_folder("llama", name="base")))
     steering = town(North=str(tiny_folder("qwen2", name="north")))
