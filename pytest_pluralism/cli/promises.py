@@ -182,16 +182,21 @@ def _wider(now: Entry, then: Entry, side: str) -> Iterator[str]:
         yield f"the margin against the anchor was {was:g}, is {is_:g}"
 
 
-def _measured(place: str | None, model: str | None) -> Mapping[str, Entry]:
-    return {} if place is None else read_results(place, model).entries
+def _measured(place: str | None, model: str | None) -> Mapping[str, list[Entry]]:
+    """Return the results by the key of their promise; a report has one for each of several baselines."""
+    found: dict[str, list[Entry]] = {}
+    for key, entry in ({} if place is None else read_results(place, model).entries).items():
+        against = (entry.get("baseline") or {}).get("name")
+        found.setdefault(key.removesuffix(f" against {against}") if against else key, []).append(entry)
+    return found
 
 
-def _before(place: str | None, since: str | None, measured: Mapping[str, Entry]) -> _Before | None:
+def _before(place: str | None, since: str | None, measured: Mapping[str, list[Entry]]) -> _Before | None:
     """Return what was promised before; nothing where there are no results."""
     if since is None and place is None:
         return None
     if since is None:
-        entries = {key: [entry] for key, entry in measured.items()}
+        entries = measured
     else:
         from pytest_pluralism.baselines.history import entries_at
         from pytest_pluralism.baselines.places import is_remote
@@ -205,9 +210,8 @@ def _before(place: str | None, since: str | None, measured: Mapping[str, Entry])
     gates: dict[str, list[Entry]] = {}
     of_part: dict[str, str] = {}
     untold: set[str] = set()
-    for name, found in entries.items():
+    for key, found in entries.items():
         for entry in found:
-            key = _bare(name, entry)
             promise = entry.get("promise") or {"key": key, "gate": entry.get("gate") or {}}
             if promise["key"] != key:
                 of_part[key] = promise["key"]
@@ -216,12 +220,6 @@ def _before(place: str | None, since: str | None, measured: Mapping[str, Entry])
             else:
                 untold.add(key)
     return _Before(gates, of_part, frozenset(untold))
-
-
-def _bare(key: str, entry: Entry) -> str:
-    """Return the key of a promise; a report has a result of it for each of several baselines."""
-    against = (entry.get("baseline") or {}).get("name")
-    return key.removesuffix(f" against {against}") if against else key
 
 
 def _listed(tests: Sequence[str]) -> tuple[Content, str]:
@@ -238,9 +236,8 @@ def _is_asked(key: str, tests: Sequence[str]) -> bool:
     return not wanted or any(one == "." or file == one or file.startswith(f"{one}/") for one in wanted)
 
 
-def _row(promise: Entry, measured: Mapping[str, Entry], before: _Before | None) -> Content:
-    found = [entry for key, entry in measured.items() if _bare(key, entry) == promise["key"]]
-    found = found or [entry for entry in [_of_worst(promise, measured)] if entry is not None]
+def _row(promise: Entry, measured: Mapping[str, list[Entry]], before: _Before | None) -> Content:
+    found = measured.get(promise["key"]) or _of_worst(promise, measured)
     slacks: dict[str, float] = {}
     for name, slack in (pair for entry in found for pair in _slacks(promise["gate"], entry)):
         slacks[name] = min(slack, slacks.get(name, slack))
@@ -255,19 +252,20 @@ def _row(promise: Entry, measured: Mapping[str, Entry], before: _Before | None) 
     }
 
 
-def _of_worst(promise: Entry, measured: Mapping[str, Entry]) -> Content | None:
-    """Return what a baseline, which stores the groups one by one, says of the group that fares worst."""
-    parts = [measured[key] for key in promise["parts"] if key in measured]
+def _of_worst(promise: Entry, measured: Mapping[str, list[Entry]]) -> list[Content]:
+    """Return what a baseline, which stores the groups one by one, says of the group that fares worst, if it does."""
+    parts = [measured[key][0] for key in promise["parts"] if key in measured]
     if promise["population"] != "worst" or not parts or len(parts) < len(promise["parts"]):
-        return None
+        return []
     ends = [_ends(part.get("estimate")) for part in parts]
     known = [end for end in ends if end is not None]
     if len(known) < len(parts) or any(part["metric"] != promise["metric"] for part in parts):
-        return None
+        return []
     # A promise is kept when every group keeps it, so that the deciding end is the worst one of all groups.
     pick = min if promise["direction"] == "higher" else max
     value = pick(float(part["estimate"]["value"]) for part in parts)
-    return {"estimate": {"value": value, "low": pick(low for low, _ in known), "high": pick(high for _, high in known)}}
+    low, high = (pick(end[at] for end in known) for at in (0, 1))
+    return [{"estimate": {"value": value, "low": low, "high": high}}]
 
 
 def _slacks(gate: Entry, found: Entry) -> Iterator[tuple[str, float]]:
