@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 from pytest_pluralism.core.errors import ModelError, nearest_names, unknown_name
 from pytest_pluralism.models.address import parse_address
 from pytest_pluralism.models.backends import BACKENDS, ROLE_ABILITIES, backend_of, forms, gguf_way, kinds_for
+from pytest_pluralism.models.embedded import ENTAILMENT_MODELS
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -30,7 +31,7 @@ __all__ = [
 EMBEDDED_MODELS = ("smollm2-135m-instruct", "gemma-3-270m")
 
 #: The entailment models that come with the repository.
-EMBEDDED_ENTAILMENT_MODELS = ("nli-minilm", "nli-mpnet")
+EMBEDDED_ENTAILMENT_MODELS = tuple(ENTAILMENT_MODELS)
 
 #: Every word that may stand before the colon.
 KINDS = tuple(kind for kind, backend in BACKENDS.items() if backend.form.startswith(f"{kind}:"))

@@ -13,7 +13,8 @@ from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import cache_folder, locked_folder
 from pytest_pluralism.models.address import EndpointAddress, Replica
 from pytest_pluralism.models.embedded import GgufSource, find_embedded
-from pytest_pluralism.models.local.gguf import GgufHeader, join_parts, known_file, read_header, read_vocabulary
+from pytest_pluralism.models.local.copies import join_parts
+from pytest_pluralism.models.local.gguf import GgufHeader, known_file, read_header, read_vocabulary
 from pytest_pluralism.models.measured import threads_offered
 from pytest_pluralism.models.prompts import PromptReader
 from pytest_pluralism.models.protocol import ModelIdentity
@@ -194,7 +195,7 @@ def _one_file(source: GgufSource, digest: str) -> Path:
             there = whole.is_file() and whole.stat().st_size == size
             if not there or known_file(GgufSource(source.name, (whole,)))[0] != digest:
                 partial = whole.with_suffix(f".{os.getpid()}")
-                join_parts(source, partial)
+                join_parts(source.parts, partial)
                 partial.replace(whole)
     except OSError as error:
         raise ModelError(

@@ -8,13 +8,13 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.files import cache_folder
 
-__all__ = ["MANIFEST", "is_complete", "is_converted", "kept_copy"]
+__all__ = ["MANIFEST", "is_complete", "is_converted", "join_parts", "kept_copy"]
 
 #: Seconds to wait for another process that makes the same copy.
 LOCK_TIMEOUT_S = 1800.0
@@ -133,3 +133,11 @@ def is_complete(folder: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return True
+
+
+def join_parts(parts: Sequence[Path], target: Path, /) -> None:
+    """Write the parts of a file into one, one after the other."""
+    with target.open("wb") as out:
+        for part in parts:
+            with part.open("rb") as stream:
+                shutil.copyfileobj(stream, out, 1 << 20)

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.backends import require_packages
 from pytest_pluralism.models.embedded import GgufSource
-from pytest_pluralism.models.local.copies import kept_copy
+from pytest_pluralism.models.local.copies import join_parts, kept_copy
 from pytest_pluralism.models.measured import MeasuredFile
 from pytest_pluralism.models.versions import package_version
 
@@ -464,14 +463,6 @@ def save_converted(model: Network, tokenizer: Tokenizer, header: GgufHeader, fol
         path.write_text(content, encoding="utf-8")
 
 
-def join_parts(source: GgufSource, target: Path, /) -> None:
-    """Write the parts of a GGUF file into one file, one after the other."""
-    with target.open("wb") as out:
-        for part in source.parts:
-            with part.open("rb") as stream:
-                shutil.copyfileobj(stream, out, 1 << 20)
-
-
 @contextlib.contextmanager
 def _one_file(source: GgufSource, folder: Path) -> Iterator[Path]:
     """Yield the GGUF as one file; parts are put together inside ``folder`` for as long as it takes."""
@@ -480,7 +471,7 @@ def _one_file(source: GgufSource, folder: Path) -> Iterator[Path]:
         return
     whole = folder / f"{source.name}.gguf"
     try:
-        join_parts(source, whole)
+        join_parts(source.parts, whole)
         yield whole
     finally:
         whole.unlink(missing_ok=True)

