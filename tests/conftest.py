@@ -109,13 +109,14 @@ def passing_over(register: Callable[..., None], places: set[Path]) -> Callable[.
     known: dict[object, bool] = {}
 
     def has_none(holder: Any) -> bool:
-        file = Path(getattr(sys.modules.get(getattr(holder, "__module__", holder.__name__)), "__file__", None) or "/")
-        kinds = {type(one).__name__ for one in vars(holder).values()} if places & set(file.parents) else {"unknown"}
-        if isinstance(holder, type):
-            kinds |= {type(one).__name__ for base in holder.__mro__ for one in vars(base).values()}
+        file = getattr(sys.modules.get(getattr(holder, "__module__", holder.__name__)), "__file__", None) or ""
+        if not places & set(Path(file).parents):
+            return False
+        parts = [one for kind in getattr(holder, "__mro__", (holder,)) for one in vars(kind).values()]
         # Before 8.4 a fixture is a function with an attribute.
-        marked = any(hasattr(one, "_pytestfixturefunction") for one in vars(holder).values())
-        return not marked and not kinds & {"FixtureFunctionDefinition", "unknown"}
+        return not any(
+            type(one).__name__ == "FixtureFunctionDefinition" or hasattr(one, "_pytestfixturefunction") for one in parts
+        )
 
     def registered(manager: Any, plugin: object, plugin_name: str) -> None:
         holder = plugin if isinstance(plugin, ModuleType) else type(plugin)
